@@ -1,0 +1,33 @@
+"""graftbench: a benchmark and evaluation suite for transfer-learned image generators.
+
+>>> import graftbench
+>>> graftbench.run("quick", "runs/quick")  # doctest: +SKIP
+>>> graftbench.load("runs/quick")          # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graftbench.frame import load as load
+    from graftbench.run import run as run
+
+__version__ = "0.1.0"
+
+# In a checkout the plugin folders lie beside `bench/`, not inside the package; an installed wheel has them inside.
+_CHECKOUT = Path(__file__).resolve().parents[2]
+if (_CHECKOUT / "methods").is_dir() and (_CHECKOUT / "pyproject.toml").is_file():
+    __path__.append(str(_CHECKOUT))
+
+_LAZY = {"load": "graftbench.frame", "run": "graftbench.run"}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for only then: `graftbench --help` must not pay for pandas or torch."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'graftbench' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(_LAZY[name]), name)

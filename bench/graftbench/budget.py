@@ -1,0 +1,126 @@
+"""Data budgets (nested subsets) and compute budgets (the meter that ends every fit)."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from graftbench.errors import GraftbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from graftbench.record import ComputeBudget
+
+
+def nested_subset(ids: Sequence[str], n: int, seed: int) -> list[int]:
+    """Positions of the n ids that a data budget of n draws.
+
+    Ids are ranked by the hash of (seed, id), so for one seed the 25 are among the 100, whatever the order of `ids`,
+    and adding an image to the domain changes a subset by one image at most.
+
+    Raises:
+        GraftbenchError: n is below 1 or above the number of ids.
+    """
+    if not 1 <= n <= len(ids):
+        raise GraftbenchError(f"A data budget of {n} images was asked for; the training split has {len(ids)}.")
+    rank = sorted(range(len(ids)), key=lambda i: hashlib.sha256(f"{seed}/{ids[i]}".encode()).digest())
+    return rank[:n]
+
+
+class Meter:
+    """Decides when a fit ends. Not the method.
+
+    A method that trains in batches loops over `batches`; one that does not calls `spend` itself. The clock is
+    injected so that a test can hold it still.
+
+    Attributes:
+        images_seen: Training images shown so far.
+        flops_per_image: Floating-point operations per training image, counted on the first batch.
+    """
+
+    def __init__(
+        self,
+        budget: ComputeBudget,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        synchronize: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.budget = budget
+        self.images_seen = 0
+        self.flops_per_image: float | None = None
+        self._clock = clock
+        self._synchronize = synchronize
+        self._started: float | None = None
+        self._paused_seconds = 0.0
+
+    @property
+    def limit_images(self) -> int | None:
+        """The budget in images, rounded to the image; None if images do not bind."""
+        return None if self.budget.kimg is None else round(self.budget.kimg * 1000)
+
+    def seconds(self) -> float:
+        """Seconds since the first image was asked for, pauses not counted."""
+        return 0.0 if self._started is None else self._clock() - self._started - self._paused_seconds
+
+    def share(self) -> float:
+        """Spent share of the budget, 0 to 1."""
+        budget = self.budget
+        if budget.kimg is not None:
+            spent = self.images_seen / (budget.kimg * 1000)
+        elif budget.seconds is not None:
+            spent = self.seconds() / budget.seconds
+        else:
+            assert budget.gflops is not None
+            spent = self.images_seen * (self.flops_per_image or 0.0) / (budget.gflops * 1e9)
+        return min(1.0, spent)
+
+    def grant(self, batch_size: int) -> int:
+        """How many images the next step may show: batch_size, fewer at the end, 0 when the budget is spent."""
+        if self._started is None:
+            self._started = self._clock()
+        if self.limit_images is not None:
+            return min(batch_size, self.limit_images - self.images_seen)
+        if self.budget.seconds is not None:
+            self._synchronize()  # queued device work has been paid for too
+        return 0 if self.share() >= 1.0 else batch_size
+
+    def spend(self, images: int) -> None:
+        """Count images that were shown."""
+        self.images_seen += images
+
+    def batches(self, batch_size: int) -> Iterator[int]:
+        """Sizes of the batches that the budget pays for; the first one's arithmetic is counted.
+
+        Counting slows the first step only. Operations that torch's counter does not know (interpolation, grid
+        sampling) count nothing.
+        """
+        first = self.grant(batch_size)
+        if first > 0:
+            with self._count_flops(first):
+                yield first
+            self.spend(first)
+        while (size := self.grant(batch_size)) > 0:
+            yield size
+            self.spend(size)
+
+    @contextmanager
+    def _count_flops(self, images: int) -> Iterator[None]:
+        from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415 - this file serves without torch too
+
+        with FlopCounterMode(display=False) as counter:
+            yield
+        self.flops_per_image = counter.get_total_flops() / images
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time spent inside (evaluation snapshots) does not count."""
+        self._synchronize()
+        start = self._clock()
+        try:
+            yield
+        finally:
+            self._synchronize()
+            self._paused_seconds += self._clock() - start

@@ -1,0 +1,273 @@
+"""What a method, a domain, a report and a sampler are. A plugin imports this and nothing above it.
+
+A plugin is one Python file in `methods/`, `datasets/` or `reports/` (or given by `--plugin`, or an entry point) with
+one public class that derives from `Method`, `Domain` or `Report`. Nothing else needs to be edited.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from graftbench.budget import Meter
+    from graftbench.record import Record
+
+Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "reference"]
+SourceNeed = Literal["", "gan", "vae"]
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """The paper (or package) that something comes from; README, docs and bibliography are made from it.
+
+    Attributes:
+        authors: "Mo, Cho, Shin".
+        title: Title of the paper.
+        venue: "CVPR Workshops".
+        year: Year of publication.
+        arxiv: "2002.10964", or empty.
+        code: Where the published code is, or empty.
+        code_license: Its licence, or empty.
+    """
+
+    authors: str
+    title: str
+    venue: str
+    year: int
+    arxiv: str = ""
+    code: str = ""
+    code_license: str = ""
+
+
+# --------------------------------------------------------------------------------------------------------- domains
+
+
+@dataclass(frozen=True)
+class DomainImages:
+    """Decoded images of a domain.
+
+    Attributes:
+        ids: One stable id per image.
+        groups: One group per image; near-duplicates share a group and stay on one side of every split.
+        pixels: uint8, N×3×H×W, RGB.
+        excluded: Id -> why the image could not be used (truncated, too small). Reported, never silent.
+    """
+
+    ids: Sequence[str]
+    groups: Sequence[str]
+    pixels: NDArray[np.uint8]
+    excluded: Mapping[str, str] = field(default_factory=dict)
+
+
+class Domain(ABC):
+    """A set of images with a licence and a source, at any resolution asked for.
+
+    `name` is what a suite writes; a domain with `takes_argument` is written `name:ARGUMENT`, and the constructor gets
+    the argument.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    description: ClassVar[str]
+    license: ClassVar[str]
+    attribution: ClassVar[str]
+    source: ClassVar[str]
+    takes_argument: ClassVar[str] = ""
+    """Placeholder of the argument ("PATH"); empty if the domain takes none."""
+
+    def __init__(self, argument: str = "") -> None:
+        self.argument = argument
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """What the pixels depend on (package versions, file names and contents), without decoding anything.
+
+        The decoded images are cached under its hash and the resolution.
+
+        Raises:
+            GraftbenchError: The images are not there.
+        """
+
+    @abstractmethod
+    def images(self, resolution: int) -> DomainImages:
+        """Decode and resize all images to resolution×resolution (antialiased; the docstring states the filter)."""
+
+
+# --------------------------------------------------------------------------------------------------------- methods
+
+
+class Sampler(ABC):
+    """What a fit leaves: draws images, and is saved and loaded as safetensors.
+
+    A subclass sets `kind`, a unique name that the file carries.
+    """
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """N images, uint8 n×3×H×W, on the CPU; the same for the same state of the (CPU) generator."""
+
+    @abstractmethod
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        """Tensors and string metadata from which `from_state` makes the same sampler."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> Sampler:
+        """The sampler that `state` described."""
+
+
+@dataclass
+class FitLog:
+    """What a fit tells beside its sampler; the shared loop fills most of it.
+
+    Attributes:
+        parameters_total: Numbers in all networks that take part, frozen ones included.
+        parameters_trained: Those that move.
+        curve: (images seen, seconds, losses) at intervals.
+        notes: Sentences that a reader of the scores should know.
+    """
+
+    parameters_total: int = 0
+    parameters_trained: int = 0
+    curve: list[tuple[int, float, dict[str, float]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """A model pretrained on the source domain.
+
+    Attributes:
+        id: Its recipe's id.
+        tensors: Flat state, keys prefixed by network ("generator.", "discriminator.").
+        metadata: Architecture and provenance.
+    """
+
+    id: str
+    tensors: dict[str, torch.Tensor]
+    metadata: dict[str, str]
+
+
+class Task(ABC):
+    """What `fit` is offered: target training images, source images and source model on demand. Nothing else.
+
+    Validation and reference images are not in it.
+
+    Attributes:
+        resolution: Side of the images in pixels.
+        device: Where to compute.
+        generator: Seeded CPU generator; the only source of randomness a method needs.
+        log: Where a method leaves its parameter counts, curve and notes.
+    """
+
+    resolution: int
+    device: torch.device
+    generator: torch.Generator
+    log: FitLog
+
+    @property
+    @abstractmethod
+    def images(self) -> torch.Tensor:
+        """The cell's target training images: uint8 N×3×H×W on `device`, N the data budget."""
+
+    @property
+    @abstractmethod
+    def source_images(self) -> torch.Tensor:
+        """Training images of the source domain: uint8 M×3×H×W on `device`."""
+
+    @property
+    @abstractmethod
+    def source_model(self) -> SourceModel:
+        """The pretrained model that the method's `source_model` asks for."""
+
+
+class ReferenceTask(Task):
+    """What methods of the family `reference` are offered: they mark the floor and ceilings and stand apart."""
+
+    @property
+    @abstractmethod
+    def held_out(self) -> torch.Tensor:
+        """Real target images outside the data budget and outside the reference split: uint8 K×3×H×W on the CPU."""
+
+
+class Method(ABC):
+    """A way to get from a source model and n target images to a generator of the target domain.
+
+    The file of a method holds what makes it different; loop, EMA, precision, augmentation, logging and budget are
+    shared (`graftbench.training`). `Config` is a frozen msgspec.Struct: each default has its unit and its source.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[Family]
+    title: ClassVar[str]
+    reference: ClassVar[Reference]
+    trains: ClassVar[str]
+    """In words: what is trained."""
+    frozen: ClassVar[str] = "nothing"
+    """In words: what stays as the source model has it."""
+    differs: ClassVar[str] = "nothing"
+    """In words: what differs from the published method, and why."""
+    leaks: ClassVar[str] = ""
+    """Name of the extractor whose network the method itself looks at; scores under it are marked."""
+    source_model: ClassVar[SourceNeed] = ""
+    Config: ClassVar[type[msgspec.Struct]] = msgspec.defstruct(
+        "NoParameters", [], frozen=True, forbid_unknown_fields=True
+    )
+
+    def __init__(self, config: Any = None) -> None:  # noqa: ANN401 - each method has its own Config
+        self.config = self.Config() if config is None else config
+
+    @abstractmethod
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Learn from the task's images until the budget says that it is spent.
+
+        Raises:
+            Diverged: The training left the finite numbers, or collapsed.
+        """
+
+
+class Diverged(Exception):  # noqa: N818 - it is a status, not an error of the program
+    """A training that left the finite numbers; becomes the status `diverged`."""
+
+
+# --------------------------------------------------------------------------------------------------------- reports
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a report reads.
+
+    Attributes:
+        name: Name of the suite.
+        records: The newest record of every cell.
+        folder: The run folder, for the sample sheets that the records name; nothing else in it is read.
+        expected: Number of cells of the suite, 0 if not known: a report says which are still missing.
+    """
+
+    name: str
+    records: Sequence[Record]
+    folder: Path
+    expected: int = 0
+
+
+class Report(ABC):
+    """Records -> files. A pure function: the same records give the same bytes, anywhere."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+
+    @abstractmethod
+    def write(self, run: Run, out: Path) -> list[Path]:
+        """Write this report's files into the folder `out` (it exists) and return their paths."""

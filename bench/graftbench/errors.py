@@ -1,0 +1,29 @@
+"""Errors that a user can mend: what was found, what was expected, and the nearest valid name."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class GraftbenchError(Exception):
+    """A usage error: a bad suite, an unknown name, unusable data. The command line prints it and exits with 2."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "") -> GraftbenchError:
+    """An error that names the nearest valid `kind` for the unknown `name`, and all valid ones.
+
+    Args:
+        kind: What was looked for, in the singular ("method").
+        name: What was found instead.
+        known: The valid names.
+        where: Where it was found ("in suite.toml"), if that helps.
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    place = f" {where}" if where else ""
+    return GraftbenchError(f"Unknown {kind} '{name}'{place}.{hint} Available: {', '.join(names) or 'none'}.")

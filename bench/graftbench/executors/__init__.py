@@ -1,0 +1,1 @@
+"""Ways to execute cells: `local` is the default."""

@@ -1,0 +1,1 @@
+"""Neural network parts that every method shares, one small file each."""

@@ -1,0 +1,336 @@
+"""What a cell is and what it left behind, and the append-only file that keeps it.
+
+Nothing here imports torch: reports, comparisons and `graftbench --help` read records alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from graftbench.errors import GraftbenchError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = 1
+"""Version of the record format. A reader refuses a newer one."""
+
+
+class Status(StrEnum):
+    """How a cell ended. Every ending is a row."""
+
+    OK = "ok"
+    ERROR = "error"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    DIVERGED = "diverged"
+    KILLED = "killed"
+    LOST = "lost"
+    SKIPPED = "skipped"
+
+
+class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A transfer: source domain to target domain at a resolution, written `twemoji->openmoji@32`."""
+
+    source: str
+    target: str
+    resolution: int
+
+    def __str__(self) -> str:
+        return f"{self.source}->{self.target}@{self.resolution}"
+
+
+class ComputeBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one fit may spend. Exactly one of the three binds; the others are None.
+
+    Attributes:
+        kimg: Thousands of training images shown.
+        seconds: Seconds of fitting, evaluation not counted.
+        gflops: 10⁹ floating-point operations (a multiply-add counts two).
+    """
+
+    kimg: float | None = None
+    seconds: float | None = None
+    gflops: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        if len(given) != 1:
+            found = ", ".join(sorted(given)) or "none"
+            raise ValueError(f"a compute budget is exactly one of kimg, seconds, gflops; found {found}")
+        ((name, value),) = given.items()
+        if not value > 0:
+            raise ValueError(f"the compute budget must be positive; found {name} = {value}")
+
+    def __str__(self) -> str:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None:
+                return f"{value:g} {name}"
+        raise AssertionError("one of the three is always given")
+
+
+class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a cell is scored. Numbers of two protocols do not compare, so it is part of every metric's printed name.
+
+    Attributes:
+        extractor: Name of the feature extractor.
+        size: Side in pixels to which images are resized before the extractor; None for the extractor's own rule.
+        resize: Name of the resize filter ("bicubic-antialias"), or the extractor's own ("extractor").
+        weights: Path of a local weights file; empty for the extractor's own. Not part of the identity: its hash is.
+        weights_sha256: SHA-256 of the weights file that was used, filled in when the suite is resolved.
+        n_generated: How many images each method generates.
+        reference: The split of the target domain against which is measured.
+    """
+
+    extractor: str = "lite0"
+    size: int | None = 96
+    resize: str = "bicubic-antialias"
+    weights: str = ""
+    weights_sha256: str = ""
+    n_generated: int = 600
+    reference: str = "reference"
+
+    @property
+    def label(self) -> str:
+        """Short name for metric names: `lite0@96`."""
+        return self.extractor if self.size is None else f"{self.extractor}@{self.size}"
+
+
+class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One cell: all that determines its result. Its id is the hash of these fields.
+
+    Attributes:
+        method: Registered name of the method.
+        family: The method's family.
+        parameters: The method's configuration as resolved, defaults included.
+        task: Source, target, resolution.
+        data_budget: Number of target training images.
+        compute_budget: What the fit may spend.
+        seed: Seed of the data subset, the initialisation, the training and the sampling.
+        protocol: How it is scored.
+        source_model: Recipe id of the source model that it starts from; empty where it needs none.
+        manifests: Domain name -> hash over the ids, splits and pixels of the domain at this resolution.
+        code: SHA-256 over the method's file, the local modules it imports, and the evaluation's.
+    """
+
+    method: str
+    family: str
+    parameters: dict[str, Any]
+    task: TaskSpec
+    data_budget: int
+    compute_budget: ComputeBudget
+    seed: int
+    protocol: Protocol
+    source_model: str = ""
+    manifests: dict[str, str] = {}
+    code: str = ""
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits; equal specs have equal ids on every machine."""
+        fields = msgspec.to_builtins(self)
+        del fields["protocol"]["weights"]  # where the file lies does not matter, what it is does
+        return content_hash(fields)[:16]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.task} n={self.data_budget} seed={self.seed}"
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of one cell.
+
+    Attributes:
+        name: `fid`, `kid`, `inception_score`, …
+        value: The score, or None where it is undefined.
+        undefined: Why there is no value; empty where there is one.
+        standard_error: Within this cell (images drawn again), where a valid one is known.
+        n_generated: Images generated.
+        n_reference: Reference images; 0 for a metric that needs none.
+        protocol: The protocol's label, `lite0@96`.
+    """
+
+    name: str
+    value: float | None
+    undefined: str = ""
+    standard_error: float | None = None
+    n_generated: int
+    n_reference: int
+    protocol: str
+
+    @property
+    def full_name(self) -> str:
+        """`fid_n600_ref620_lite0@96`: what may be compared with what."""
+        return f"{self.name}_n{self.n_generated}_ref{self.n_reference}_{self.protocol}"
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell cost. None: not measured here (no counter), never zero in its place.
+
+    Attributes:
+        device: `cpu` or the CUDA device's name.
+        fit_seconds: Wall time of `fit`, the device synchronised at both ends, snapshots not counted.
+        images_seen: Training images shown, as metered.
+        training_images_per_second: images_seen / fit_seconds.
+        sampling_images_per_second: Images sampled per second for the evaluation's n_generated images.
+        peak_memory_mib: During the fit. Device memory on CUDA, resident memory of the process on CPU (with the
+            about 300 MiB that Python and torch take themselves).
+        memory_kind: `device` or `resident`.
+        energy_joules: By a hardware counter during the fit; None where there is none.
+        energy_source: Which counter (`nvml`, `rapl`); empty where there is none.
+        parameters_total: Numbers in all networks that take part in the fit, frozen ones included.
+        parameters_trained: Those that the fit moves.
+        flops_per_image: Floating-point operations per training image (forward and backward of every network).
+        other_cpu_share: Share of the machine's CPU time that other processes used during the fit, 0 to 1.
+        timing_shared: True if that share was above 0.1: the timings are then upper bounds.
+    """
+
+    device: str
+    fit_seconds: float
+    images_seen: int
+    training_images_per_second: float | None = None
+    sampling_images_per_second: float | None = None
+    peak_memory_mib: float | None = None
+    memory_kind: str = ""
+    energy_joules: float | None = None
+    energy_source: str = ""
+    parameters_total: int = 0
+    parameters_trained: int = 0
+    flops_per_image: float | None = None
+    other_cpu_share: float | None = None
+    timing_shared: bool = False
+
+
+class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One point of the training log: losses averaged since the point before."""
+
+    images_seen: int
+    seconds: float
+    losses: dict[str, float]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell left: one line of records.jsonl.
+
+    Attributes:
+        format: Version of this format.
+        id: The cell's id.
+        cell: The cell.
+        status: How it ended.
+        reason: One sentence for every status but `ok`.
+        exit_code: The process's exit code (negative: a signal), None where there was no process.
+        log_tail: The end of the cell's log for every status but `ok`.
+        scores: The metrics.
+        resources: The cost; None where the cell ended before it was known.
+        curve: The training log.
+        notes: Plain sentences that a reader of the numbers should know (leaks, sampling with replacement, …).
+        environment: Where it was made (`graftbench.environment.describe()`).
+        artifacts: Kind (`samples`, `sampler`, `log`) -> path relative to the run folder.
+        finished_at: UTC, ISO 8601.
+    """
+
+    id: str
+    cell: CellSpec
+    status: Status
+    reason: str = ""
+    exit_code: int | None = None
+    log_tail: str = ""
+    scores: list[Score] = []
+    resources: Resources | None = None
+    curve: list[CurvePoint] = []
+    notes: list[str] = []
+    environment: dict[str, Any] = {}
+    artifacts: dict[str, str] = {}
+    finished_at: str = ""
+    format: int = FORMAT
+
+    def score(self, name: str) -> Score | None:
+        """The metric of that name, or None."""
+        return next((score for score in self.scores if score.name == name), None)
+
+
+def content_hash(value: object) -> str:
+    """SHA-256 (hex) of a value's canonical JSON: keys sorted, no spaces, the same on every machine."""
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
+
+
+def _cut_torn_line(path: Path) -> str | None:
+    """Move an unfinished last line, left by a killed writer, to PATH.torn. Returns a sentence if there was one."""
+    data = path.read_bytes()
+    end = data.rfind(b"\n") + 1
+    if end == len(data):
+        return None
+    with path.with_suffix(path.suffix + ".torn").open("ab") as torn:
+        torn.write(data[end:] + b"\n")
+    os.truncate(path, end)
+    return f"{path} ended in an unfinished line of {len(data) - end} bytes; it was moved to {path.name}.torn."
+
+
+def append(path: Path, record: Record) -> None:
+    """Append one record as one line and wait until it is on the disk.
+
+    Raises:
+        OSError: The disk is full or the file cannot be written; the lines before are untouched.
+    """
+    if path.exists():
+        _cut_torn_line(path)
+    line = msgspec.json.encode(record) + b"\n"
+    with path.open("ab") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path) -> tuple[list[Record], list[str]]:
+    """All records of a file in order, and a warning for an unfinished last line.
+
+    Reading changes nothing on the disk; the next `append` moves the unfinished line aside.
+
+    Raises:
+        GraftbenchError: A whole line is no record, or was written by a newer version.
+    """
+    if not path.exists():
+        return [], []
+    records: list[Record] = []
+    warnings: list[str] = []
+    lines = path.read_bytes().split(b"\n")
+    last = lines.pop()
+    if last:
+        warnings.append(
+            f"{path}: the last line is unfinished ({len(last)} bytes) and was left out; "
+            "the cell that it belonged to will run again."
+        )
+    decoder = msgspec.json.Decoder(Record)
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            version = msgspec.json.decode(line, type=_Version).format
+            if version > FORMAT:
+                raise GraftbenchError(
+                    f"{path}, line {number}: record format {version} is newer than this version of graftbench reads "
+                    f"({FORMAT}). Upgrade graftbench, or read the run with the version that made it."
+                )
+            records.append(decoder.decode(line))
+        except msgspec.MsgspecError as error:
+            raise GraftbenchError(
+                f"{path}, line {number} is no record ({error}). Nothing was changed; remove that line to go on."
+            ) from error
+    return records, warnings
+
+
+class _Version(msgspec.Struct):
+    format: int = FORMAT
+
+
+def latest(records: list[Record]) -> dict[str, Record]:
+    """Id -> the newest record of that id, in order of first appearance."""
+    newest: dict[str, Record] = {}
+    for record in records:
+        newest[record.id] = record
+    return newest

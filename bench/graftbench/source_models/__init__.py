@@ -1,0 +1,1 @@
+"""Source models that come with the package: safetensors, each with its provenance as JSON."""
