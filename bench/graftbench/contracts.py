@@ -116,7 +116,12 @@ class Sampler(ABC):
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
-        """N images, uint8 n×3×H×W, on the CPU; the same for the same state of the (CPU) generator."""
+        """Draw n images: uint8 n×3×H×W, on the CPU; the same for the same state of the (CPU) generator."""
+
+    def to(self, device: torch.device) -> Sampler:
+        """Compute on `device` from now on; nothing to do for a sampler that only replays."""
+        del device
+        return self
 
     @abstractmethod
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

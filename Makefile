@@ -1,0 +1,54 @@
+# What can be done from a checkout; `make help` lists it. Each target sets up .venv first if that has not been done.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+NEW_ENOUGH := import sys; assert sys.version_info >= (3, 11)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint bench clean
+
+help: ## This list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "make PYTHON=python3.12 TARGET uses another interpreter (3.11 or newer) for .venv."
+
+# Cells run side by side with one thread each: on a busy machine a second thread waits at OpenMP's barriers for a core,
+# and a step can take a hundred times as long.
+demo test test-all bench: export OMP_NUM_THREADS := 1
+
+# Exit code 3 says that some cells failed. The report shows them, so it is made all the same, and make fails after it.
+demo: $(INSTALLED) ## Run the quick suite on the CPU into runs/quick, and write its report into runs/quick/report.
+	@code=0; $(BIN)/graftbench run quick --out runs/quick --jobs 2 || code=$$?; \
+	if [ $$code -ne 0 ] && [ $$code -ne 3 ]; then exit $$code; fi; \
+	$(BIN)/graftbench report runs/quick && exit $$code
+
+test: $(INSTALLED) ## Run the tests, without those marked slow.
+	$(BIN)/python -m pytest
+
+test-all: $(INSTALLED) ## Run all tests.
+	$(BIN)/python -m pytest -m ''
+
+lint: $(INSTALLED) ## Check rules, format and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+bench: $(INSTALLED) ## Time the code itself (pytest-benchmark).
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+clean: ## Remove .venv, build outputs, the caches of Python and the tools, and runs/quick. Other runs stay.
+	rm -rf $(VENV) build dist bench/graftbench.egg-info
+	rm -rf .pytest_cache .ruff_cache .hypothesis .benchmarks .coverage runs/quick
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installed again when one of these changes. A .venv without a working interpreter and pip is made anew.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(BIN)/python -c '$(NEW_ENOUGH); import pip' 2>/dev/null || { \
+		$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+			echo "graftbench needs Python 3.11 or newer; '$(PYTHON)' says: $$($(PYTHON) --version 2>&1 | head -n 1)." \
+				"Name another: make PYTHON=python3.12 ..." >&2; exit 1; }; \
+		$(PYTHON) -m venv --clear $(VENV); }
+	@echo "Installing graftbench and what it needs into $(VENV): about 6 GB, some minutes the first time."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

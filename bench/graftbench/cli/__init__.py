@@ -1,0 +1,42 @@
+"""The command line. One file per command; heavy imports only when a command runs."""
+
+from __future__ import annotations
+
+import sys
+from inspect import cleandoc
+from typing import TYPE_CHECKING
+
+from graftbench.cli.commands import COMMANDS
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+def make_app() -> App:
+    """The application with its commands, none of them imported yet."""
+    from cyclopts import App
+
+    from graftbench import __version__
+
+    app = App(
+        name="graftbench",
+        help="Measure how well image generators survive being moved to a new domain.",
+        version=__version__,
+    )
+    for name, text in COMMANDS.items():
+        app.command(f"graftbench.cli.{name}:{name}", name=name, help=cleandoc(text))
+    return app
+
+
+def main() -> None:
+    """Run a command. Exit codes: 0 fine, 1 a regression, 2 usage or bad input, 3 some cells failed, 130 interrupted."""
+    from graftbench.errors import GraftbenchError
+
+    try:
+        code = make_app()(result_action="return_value")
+    except GraftbenchError as error:
+        print(f"graftbench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("graftbench: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,30 @@
+"""`graftbench doctor`."""
+
+from __future__ import annotations
+
+
+def doctor(*, json: bool = False) -> int:
+    """Check what the suite needs of this machine: versions, devices, counters, cache, load.
+
+    Args:
+        json: Print a list of objects.
+    """
+    import dataclasses
+
+    import msgspec
+    from rich.console import Console
+    from rich.table import Table
+
+    from graftbench.cache import cache_folder
+    from graftbench.environment import doctor_checks
+
+    checks = doctor_checks(cache_folder())
+    if json:
+        rows = [dataclasses.asdict(check) for check in checks]
+        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
+    else:
+        table = Table("", "check", "found", "advice")
+        for check in checks:
+            table.add_row("ok" if check.ok else "!", check.name, check.found, check.advice)
+        Console().print(table)
+    return 0

@@ -1,0 +1,111 @@
+"""`graftbench ls`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+from graftbench.cli.run import Plugins
+
+if TYPE_CHECKING:
+    from graftbench.registry import Found
+
+
+def ls(
+    what: Literal["methods", "domains", "suites", "reports", "extractors"],
+    *,
+    plugin: Plugins = [],  # noqa: B006 - never changed
+    json: bool = False,
+) -> int:
+    """List what there is.
+
+    Args:
+        what: methods, domains, suites, reports or extractors.
+        plugin: File or folder with more methods, domains and reports.
+        json: Print a list of objects, each with a name.
+    """
+    import msgspec
+
+    rows, found = _rows(what, plugin)
+    broken = found.broken if found else {}
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
+    else:
+        _print(rows)
+    for where, error in broken.items():
+        print(f"graftbench: {where} could not be imported: {error}", file=sys.stderr)
+    return 0
+
+
+def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | None]:
+    import dataclasses
+
+    import msgspec
+
+    from graftbench import registry
+
+    if what == "methods":
+        methods = registry.methods(plugin)
+        return [
+            {
+                "name": m.name,
+                "family": m.family,
+                "title": m.title,
+                "trains": m.trains,
+                "frozen": m.frozen,
+                "differs": m.differs,
+                "source_model": m.source_model,
+                "reference": msgspec.to_builtins(m.reference),
+                "parameters": msgspec.to_builtins(m.Config()),
+            }
+            for m in methods.classes.values()
+        ], methods
+    if what == "domains":
+        domains = registry.domains(plugin)
+        return [
+            {
+                "name": d.name + (f":{d.takes_argument}" if d.takes_argument else ""),
+                "title": d.title,
+                "license": d.license,
+                "source": d.source,
+                "description": d.description,
+                "attribution": d.attribution,
+            }
+            for d in domains.classes.values()
+        ], domains
+    if what == "reports":
+        reports = registry.reports(plugin)
+        return [{"name": r.name, "title": r.title} for r in reports.classes.values()], reports
+    if what == "extractors":
+        from graftbench.metrics.extractors import describe, extractor_names
+
+        return [dataclasses.asdict(describe(name)) for name in extractor_names()], None
+    from graftbench.suite import packaged_suites, parse_suite
+
+    suites = [parse_suite(text, name) for name, text in packaged_suites().items()]
+    return [
+        {
+            "name": s.name,
+            "title": s.title,
+            "tasks": s.tasks,
+            "methods": s.methods,
+            "data_budgets": s.data_budgets,
+            "seeds": s.seeds,
+            "compute_budget": str(s.compute_budget),
+        }
+        for s in suites
+    ], None
+
+
+_COLUMNS = ("name", "family", "title", "license", "source", "description", "trains", "data_budgets", "compute_budget")
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = [column for column in _COLUMNS if rows and column in rows[0]]
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in columns))
+    Console().print(table)

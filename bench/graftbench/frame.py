@@ -1,0 +1,176 @@
+"""A run's records as a table: one row a cell, for pandas and for the reports."""
+
+from __future__ import annotations
+
+import logging
+import math
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graftbench import record as records_file
+from graftbench.contracts import Run
+from graftbench.errors import GraftbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from graftbench.record import Record
+
+RECORDS = "records.jsonl"
+SUITE = "suite.toml"
+
+_IDENTITY = (
+    "id",
+    "method",
+    "family",
+    "task",
+    "source",
+    "target",
+    "resolution",
+    "data_budget",
+    "compute_budget",
+    "seed",
+    "status",
+    "reason",
+    "protocol",
+)
+_SCORES = ("fid", "kid", "inception_score")
+_COUNTS = ("n_generated", "n_reference")
+_RESOURCES = (
+    "fit_seconds",
+    "images_seen",
+    "training_images_per_second",
+    "sampling_images_per_second",
+    "peak_memory_mib",
+    "memory_kind",
+    "energy_joules",
+    "parameters_total",
+    "parameters_trained",
+    "flops_per_image",
+    "other_cpu_share",
+    "timing_shared",
+    "device",
+)
+_WHOLE = ("n_generated", "n_reference", "images_seen", "parameters_total", "parameters_trained")
+_REAL = (
+    "fit_seconds",
+    "training_images_per_second",
+    "sampling_images_per_second",
+    "peak_memory_mib",
+    "energy_joules",
+    "flops_per_image",
+    "other_cpu_share",
+)
+
+
+def columns(records: Iterable[Record]) -> list[str]:
+    """Names of the columns: identity, one a score (fid, kid, inception_score, then others by name), counts, cost."""
+    found = {score.name for record in records for score in record.scores}
+    return [*_IDENTITY, *_SCORES, *sorted(found - set(_SCORES)), *_COUNTS, *_RESOURCES]
+
+
+def row(record: Record) -> dict[str, Any]:
+    """One cell as column -> value; None for what was not measured, is undefined or is no finite number."""
+    cell = record.cell
+    values: dict[str, Any] = {
+        "id": record.id,
+        "method": cell.method,
+        "family": cell.family,
+        "task": str(cell.task),
+        "source": cell.task.source,
+        "target": cell.task.target,
+        "resolution": cell.task.resolution,
+        "data_budget": cell.data_budget,
+        "compute_budget": str(cell.compute_budget),
+        "seed": cell.seed,
+        "status": str(record.status),
+        "reason": record.reason,
+        "protocol": cell.protocol.label,
+    }
+    values |= {score.name: score.value for score in record.scores}
+    if record.scores:
+        values["n_generated"] = max(score.n_generated for score in record.scores)
+        values["n_reference"] = max(score.n_reference for score in record.scores)
+    if record.resources is not None:
+        values |= {name: getattr(record.resources, name) for name in _RESOURCES}
+    return {name: _finite(value) for name, value in values.items()}
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def frame(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a cell, in the order of the records.
+
+    Scores and measured costs are float64 with NaN where there is no value; counts are Int64 and `timing_shared` is
+    boolean, with <NA> there.
+    """
+    import pandas as pd  # noqa: PLC0415 - `graftbench --help` must not pay for pandas
+
+    names = columns(records)
+    table = pd.DataFrame([row(record) for record in records], columns=pd.Index(names))
+    real = [*_REAL, *names[len(_IDENTITY) : names.index(_COUNTS[0])]]
+    types = dict.fromkeys(_WHOLE, "Int64") | dict.fromkeys(real, "float64") | {"timing_shared": "boolean"}
+    return table.astype(types)
+
+
+def load(path: str | Path) -> pd.DataFrame:
+    """The newest record of every cell of a run folder, or of a records.jsonl, one row a cell.
+
+    Columns: id, method, family, task, source, target, resolution, data_budget, compute_budget, seed, status, reason,
+    protocol; one for each score (fid, kid, inception_score, …; KID as it is, not ×10³); n_generated, n_reference; the
+    cost as in `graftbench.record.Resources`, units in the names. Failed cells are rows too: look at `status`.
+
+    Raises:
+        GraftbenchError: There is no run at that path, or a line of it is no record.
+    """
+    return frame(_newest(_records_file(path)))
+
+
+def read_run(path: str | Path) -> Run:
+    """What a report reads of a run folder: the newest record of every cell, and the suite's name and size.
+
+    Name and number of cells come from the keys `name` and `cells` of suite.toml; a folder without that file (two runs
+    merged by hand) goes by the folder's name, its size unknown.
+
+    Args:
+        path: The run folder, or the records.jsonl in it.
+
+    Raises:
+        GraftbenchError: There is no run at that path, or one of its files cannot be read.
+    """
+    file = _records_file(path)
+    folder = file.parent
+    suite = _suite(folder / SUITE)
+    cells = suite.get("cells", 0)
+    expected = len(cells) if isinstance(cells, list) else cells if isinstance(cells, int) else 0
+    name = str(suite.get("name") or folder.resolve().name)
+    return Run(name=name, records=_newest(file), folder=folder, expected=expected)
+
+
+def _suite(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise GraftbenchError(f"{file} cannot be read as a suite ({error}).") from error
+
+
+def _records_file(path: str | Path) -> Path:
+    path = Path(path)
+    file = path / RECORDS if path.is_dir() else path
+    if not file.is_file():
+        raise GraftbenchError(f"There are no records at '{file}'; expected a run folder with {RECORDS}, or that file.")
+    return file
+
+
+def _newest(file: Path) -> list[Record]:
+    records, warnings = records_file.read(file)
+    for warning in warnings:
+        logging.getLogger(__name__).warning(warning)
+    return list(records_file.latest(records).values())

@@ -1,0 +1,78 @@
+"""What every metric takes: a matrix of finite features, from NumPy or torch, checked once."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graftbench.errors import GraftbenchError
+
+if TYPE_CHECKING:
+    import torch
+
+Array: TypeAlias = NDArray[np.float64]
+FeatureMatrix: TypeAlias = "NDArray[Any] | torch.Tensor"
+
+LARGEST = 1e20
+"""Features beyond this are refused: the squared cubic kernel of two of them would leave float64's range (1e308)."""
+
+
+def to_numpy(values: FeatureMatrix) -> NDArray[Any]:
+    """A torch tensor (any device, any float type) or an array as a NumPy array, without importing torch."""
+    torch = sys.modules.get("torch")  # whoever passes a tensor has imported it
+    if torch is not None and isinstance(values, torch.Tensor):
+        tensor: torch.Tensor = values.detach().cpu()
+        return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()  # NumPy has no bfloat16
+    return np.asarray(values)
+
+
+def matrix(values: FeatureMatrix, what: str) -> Array:
+    """Features as a float64 matrix N×D.
+
+    Args:
+        values: N×D numbers, any real type.
+        what: What they are, for the message ("generated features").
+
+    Raises:
+        GraftbenchError: Not a matrix of real numbers, no columns, NaN, infinite or absurdly large entries.
+    """
+    array = to_numpy(values)
+    if array.ndim != 2:
+        raise GraftbenchError(f"The {what} must be a matrix N×D; found the shape {array.shape}.")
+    if array.shape[1] == 0:
+        raise GraftbenchError(f"The {what} have no columns (shape {array.shape}).")
+    if array.dtype.kind not in "fiub":
+        raise GraftbenchError(f"The {what} must be real numbers; found the type {array.dtype}.")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
+        raise GraftbenchError(
+            f"The {what} hold NaN or infinite entries in {rows.size} of {array.shape[0]} rows (first in row {rows[0]})."
+        )
+    if array.size and np.abs(array).max() > LARGEST:
+        raise GraftbenchError(f"The {what} reach {np.abs(array).max():.3g}; expected at most {LARGEST:g}.")
+    return array
+
+
+def check_widths(generated: int, reference: int) -> None:
+    """Both sides must come from one extractor.
+
+    Raises:
+        GraftbenchError: The widths differ.
+    """
+    if generated != reference:
+        raise GraftbenchError(
+            f"The generated features are {generated} wide and the reference features {reference}; "
+            "both must come from one extractor."
+        )
+
+
+def too_few(needed: int, n_generated: int, n_reference: int | None, why: str) -> str:
+    """The reason why a metric is undefined for so few images, or the empty string if there are enough."""
+    found = [f"{n_generated} generated"] if n_generated < needed else []
+    if n_reference is not None and n_reference < needed:
+        found.append(f"{n_reference} reference")
+    return f"{why} needs at least {needed} images; found {' and '.join(found)}" if found else ""

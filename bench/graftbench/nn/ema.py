@@ -1,0 +1,40 @@
+"""Exponential moving average of a network's parameters; buffers are copied."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Net = TypeVar("Net", bound="nn.Module")
+
+
+class Ema(Generic[Net]):
+    """θ̄ ← β θ̄ + (1 − β) θ after every step, with β = min(decay, (1 + t) / (10 + t)).
+
+    The ramp makes an early average young (TensorFlow's ExponentialMovingAverage, `num_updates`); without it a short
+    fit would still show its start. Batch-norm statistics are averages already and are copied.
+
+    Attributes:
+        model: The averaged copy, in eval mode.
+    """
+
+    def __init__(self, model: Net, *, decay: float, ramp: bool = True) -> None:
+        self.model: Net = deepcopy(model).eval().requires_grad_(requires_grad=False)
+        self.decay = decay
+        self.ramp = ramp
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, model: Net) -> None:
+        """Take one step of the average towards `model`."""
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.ramp else self.decay
+        self.steps += 1
+        averages, values = list(self.model.parameters()), list(model.parameters())
+        torch._foreach_lerp_(averages, values, 1 - decay)
+        for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
+            average.copy_(value)

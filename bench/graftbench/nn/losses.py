@@ -1,0 +1,56 @@
+"""Adversarial losses, one pair of functions each. Logits: positive means real."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch.nn.functional as F
+
+from graftbench.errors import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+
+class AdversarialLoss(NamedTuple):
+    """discriminator(real logits, fake logits) and generator(fake logits), each a mean over the batch."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+
+
+def _saturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def _non_saturating_generator(fake: Tensor) -> Tensor:
+    return F.softplus(-fake).mean()
+
+
+def _hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    return (1 - real).relu().mean() + (1 + fake).relu().mean()
+
+
+def _hinge_generator(fake: Tensor) -> Tensor:
+    return -fake.mean()
+
+
+_LOSSES = {
+    # Goodfellow et al., arXiv 1406.2661, section 3: −log D(x) − log(1 − D(Gz)); generator −log D(Gz).
+    "non-saturating": AdversarialLoss(_saturating_discriminator, _non_saturating_generator),
+    # Lim & Ye, arXiv 1705.02894; Miyato et al., arXiv 1802.05957, eq. 16 and 17.
+    "hinge": AdversarialLoss(_hinge_discriminator, _hinge_generator),
+}
+
+
+def adversarial_loss(name: str) -> AdversarialLoss:
+    """The loss of that name.
+
+    Raises:
+        GraftbenchError: An unknown name; the message names the nearest.
+    """
+    if name not in _LOSSES:
+        raise unknown("adversarial loss", name, _LOSSES)
+    return _LOSSES[name]

@@ -1,0 +1,522 @@
+"""What a fit costs: wall time, peak memory, energy, and how much of the machine others used meanwhile.
+
+What each number covers:
+
+- *Time* is wall time with the device synchronised at both ends, so queued GPU work is inside.
+- *Memory* is, on CUDA, the most that torch's allocator held on the device; on a CPU, the most that this process had
+  resident. Both marks are reset when the fit begins, so what came before counts only as far as it is still there.
+- *Energy* is that of the whole GPU board (NVML) or of all CPU packages (RAPL, without the DRAM), idle draw and other
+  processes included. No counter gives a process's share, and none is guessed. No counter means None, never 0.
+- *CPU time of others* is a share of all CPUs that `/proc/stat` lists: the machine's, whatever affinity or cgroup
+  quota this process has. Inside a container the kernel still lists the host's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from graftbench.errors import GraftbenchError
+from graftbench.record import Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    import torch
+
+SHARED_ABOVE = 0.1
+"""Share of the machine's CPU time in other hands above which a timing is only an upper bound."""
+
+MIN_TICKS_PER_CORE = 20
+"""Shortest span over which a share is stated. The kernel counts whole ticks (10 ms): one tick of error in 20 is 0.05,
+half of SHARED_ABOVE."""
+
+RAPL_PERIOD_SECONDS = 30.0
+"""How often the RAPL counters are read. The smallest range in use (32 bits of 15.3 µJ, 65.5 kJ) lasts 65 s at
+1,000 W, so no counter can turn over unseen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What `FitMonitor` measured.
+
+    Attributes:
+        device: `cpu`, or the name of the CUDA device.
+        fit_seconds: Wall time.
+        peak_memory_mib: Highest mark during the fit; None where the system tells none.
+        memory_kind: `device` or `resident`; empty without a mark.
+        memory_source: `torch` (allocator), `VmHWM` (reset at the start) or `ru_maxrss` (since the process started).
+        energy_joules: None where no counter can be read, or where it did not move.
+        energy_source: `nvml` or `rapl`; empty without a value.
+        other_cpu_share: Share of the machine's CPU time that others used, 0 to 1; None where it cannot be told
+            (no `/proc/stat`, or a fit shorter than `MIN_TICKS_PER_CORE` ticks).
+    """
+
+    device: str
+    fit_seconds: float
+    peak_memory_mib: float | None = None
+    memory_kind: str = ""
+    memory_source: str = ""
+    energy_joules: float | None = None
+    energy_source: str = ""
+    other_cpu_share: float | None = None
+
+    @property
+    def timing_shared(self) -> bool:
+        """True if others used more than a tenth of the machine: the timing is then an upper bound."""
+        return self.other_cpu_share is not None and self.other_cpu_share > SHARED_ABOVE
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences that a reader of the numbers should know."""
+        lifetime = (
+            "Peak memory is the process's highest mark since it started, not during the fit: "
+            "this system does not let the mark be reset."
+        )
+        return [lifetime] if self.memory_source == "ru_maxrss" else []
+
+
+class FitMonitor:
+    """Measures what happens inside its `with` block.
+
+    >>> with FitMonitor("cpu") as monitor:
+    ...     sampler = method.fit(task, budget)  # doctest: +SKIP
+    >>> monitor.measurement.fit_seconds  # doctest: +SKIP
+
+    The block is measured also when it raises. Time that is not the fit's (evaluation snapshots) is taken off by
+    `resources(paused_seconds=...)`.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:INDEX`, as torch counts the devices it sees.
+        stat: The system's CPU times (proc(5)).
+        process: This process's folder under /proc.
+        powercap: The folder of the RAPL counters.
+        clock: Seconds, monotonic.
+        own_cpu_seconds: CPU seconds that this process and its finished children have used.
+
+    Raises:
+        GraftbenchError: The device is neither of these.
+    """
+
+    def __init__(
+        self,
+        device: str | torch.device = "cpu",
+        *,
+        stat: Path = Path("/proc/stat"),
+        process: Path = Path("/proc/self"),
+        powercap: Path = Path("/sys/class/powercap"),
+        clock: Callable[[], float] = time.perf_counter,
+        own_cpu_seconds: Callable[[], float] | None = None,
+    ) -> None:
+        self._device = str(device)
+        self._cuda = is_cuda(device)
+        self._stat = stat
+        self._process = process
+        self._powercap = powercap
+        self._clock = clock
+        self._own_cpu_seconds = own_cpu_seconds or process_cpu_seconds
+        self._synchronize = synchronizer(device)
+        self._measurement: Measurement | None = None
+
+    @property
+    def measurement(self) -> Measurement:
+        """The measurement, once the block has ended.
+
+        Raises:
+            GraftbenchError: The block has not ended yet.
+        """
+        if self._measurement is None:
+            raise GraftbenchError("A measurement was asked for before the measured block had ended.")
+        return self._measurement
+
+    def __enter__(self) -> Self:
+        self._measurement = None
+        self._memory = _DeviceMemory(self._device) if self._cuda else _ResidentMemory(self._process)
+        counter = NvmlCounter.open(self._device) if self._cuda else RaplCounter.open(self._powercap)
+        self._synchronize()
+        self._energy = _EnergySpan(counter)
+        self._ticks = read_cpu_ticks(self._stat)
+        self._own_cpu_start = self._own_cpu_seconds()
+        self._started = self._clock()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._synchronize()
+        except RuntimeError:
+            if error is None:  # an asynchronous CUDA error is the block's own; a second one would hide the first
+                self._energy.end()
+                raise
+        seconds = self._clock() - self._started
+        joules, energy_source = self._energy.end()
+        own_seconds = self._own_cpu_seconds() - self._own_cpu_start
+        share = other_cpu_share(self._ticks, read_cpu_ticks(self._stat), own_seconds)
+        mib, memory_source = self._memory.peak_mib()
+        self._measurement = Measurement(
+            device=self._memory.device,
+            fit_seconds=seconds,
+            peak_memory_mib=mib,
+            memory_kind="" if mib is None else self._memory.kind,
+            memory_source=memory_source,
+            energy_joules=joules,
+            energy_source=energy_source,
+            other_cpu_share=share,
+        )
+
+
+def resources(
+    measurement: Measurement,
+    *,
+    images_seen: int,
+    paused_seconds: float = 0.0,
+    sampled_images: int = 0,
+    sampling_seconds: float | None = None,
+    parameters_total: int = 0,
+    parameters_trained: int = 0,
+    flops_per_image: float | None = None,
+) -> Resources:
+    """The record of a cell's cost.
+
+    Args:
+        measurement: Of the fit.
+        images_seen: Training images shown, as metered.
+        paused_seconds: Wall seconds inside the fit that were not the fit's (snapshots); taken off fit_seconds.
+        sampled_images: Images drawn for the evaluation.
+        sampling_seconds: Wall seconds that drawing them took; None if not measured.
+        parameters_total: Numbers in all networks that take part.
+        parameters_trained: Those that the fit moves.
+        flops_per_image: Floating-point operations per training image; None if not counted.
+    """
+    fit_seconds = measurement.fit_seconds - paused_seconds
+    return Resources(
+        device=measurement.device,
+        fit_seconds=fit_seconds,
+        images_seen=images_seen,
+        training_images_per_second=_rate(images_seen, fit_seconds),
+        sampling_images_per_second=_rate(sampled_images, sampling_seconds),
+        peak_memory_mib=measurement.peak_memory_mib,
+        memory_kind=measurement.memory_kind,
+        energy_joules=measurement.energy_joules,
+        energy_source=measurement.energy_source,
+        parameters_total=parameters_total,
+        parameters_trained=parameters_trained,
+        flops_per_image=flops_per_image,
+        other_cpu_share=measurement.other_cpu_share,
+        timing_shared=measurement.timing_shared,
+    )
+
+
+def _rate(count: int, seconds: float | None) -> float | None:
+    return count / seconds if count > 0 and seconds is not None and seconds > 0 else None
+
+
+# ---------------------------------------------------------------------------------------------------------- device
+
+
+def is_cuda(device: str | torch.device) -> bool:
+    """Whether the device is a CUDA device; False for the CPU.
+
+    Raises:
+        GraftbenchError: It is of another kind.
+    """
+    kind = str(device).split(":")[0]
+    if kind not in {"cpu", "cuda"}:
+        raise GraftbenchError(f"The device is '{device}'; graftbench measures 'cpu', 'cuda' and 'cuda:INDEX'.")
+    return kind == "cuda"
+
+
+def synchronizer(device: str | torch.device) -> Callable[[], None]:
+    """A function that waits until the device has done all that was queued; on a CPU it does nothing."""
+    if not is_cuda(device):
+        return lambda: None
+    import torch  # noqa: PLC0415 - reports read this module's constants without torch
+
+    return lambda: torch.cuda.synchronize(device)
+
+
+# ---------------------------------------------------------------------------------------------------------- memory
+
+
+class _DeviceMemory:
+    """Peak of torch's allocator on a CUDA device, reset on construction."""
+
+    kind = "device"
+
+    def __init__(self, device: str) -> None:
+        import torch  # noqa: PLC0415 - only a CUDA fit comes here, and it has imported torch
+
+        self._device = device
+        self._cuda = torch.cuda
+        self.device = torch.cuda.get_device_name(device)
+        torch.cuda.reset_peak_memory_stats(device)
+
+    def peak_mib(self) -> tuple[float | None, str]:
+        return self._cuda.max_memory_allocated(self._device) / 2**20, "torch"
+
+
+class _ResidentMemory:
+    """Peak resident set of this process, reset on construction where the kernel allows it (proc(5), clear_refs)."""
+
+    kind = "resident"
+    device = "cpu"
+
+    def __init__(self, process: Path) -> None:
+        self._status = process / "status"
+        self._is_reset = False
+        with suppress(OSError):
+            (process / "clear_refs").write_text("5")
+            self._is_reset = True
+
+    def peak_mib(self) -> tuple[float | None, str]:
+        kib = _status_kib(self._status, "VmHWM") if self._is_reset else None
+        if kib is not None:
+            return kib / 1024, "VmHWM"
+        return _lifetime_peak_mib()
+
+
+def _status_kib(status: Path, key: str) -> int | None:
+    with suppress(OSError):
+        for line in status.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == key:
+                return int(value.split()[0])  # "VmHWM:\t  320760 kB"; the kernel's kB are KiB
+    return None
+
+
+def _lifetime_peak_mib() -> tuple[float | None, str]:
+    try:
+        import resource  # noqa: PLC0415 - not on every system
+    except ImportError:
+        return None, ""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    bytes_per_unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, KiB on Linux
+    return peak * bytes_per_unit / 2**20, "ru_maxrss"
+
+
+# ------------------------------------------------------------------------------------------- CPU time of the machine
+
+
+class CpuTicks(NamedTuple):
+    """CPU time of the whole machine since boot, in clock ticks summed over its cores."""
+
+    busy: int
+    total: int
+    cores: int
+
+
+def read_cpu_ticks(stat: Path) -> CpuTicks | None:
+    """The machine's CPU times, or None where the file is missing or is not in the format of proc(5).
+
+    Busy is user, nice, system, irq, softirq and steal (time that the hypervisor gave to other guests: it slows a
+    timing like any other process). Guest time is inside user already.
+    """
+    try:
+        lines = stat.read_text().splitlines()
+        words = lines[0].split()
+        user, nice, system, idle, iowait, irq, softirq, steal = (int(word) for word in words[1:9])
+    except (OSError, ValueError, IndexError):
+        return None
+    cores = sum(line.startswith("cpu") and line[3:4].isdigit() for line in lines)
+    busy = user + nice + system + irq + softirq + steal
+    return CpuTicks(busy, busy + idle + iowait, cores) if words[0] == "cpu" and cores else None
+
+
+def process_cpu_seconds() -> float:
+    """CPU seconds of this process and of its children that have ended and been waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def other_cpu_share(
+    before: CpuTicks | None, after: CpuTicks | None, own_seconds: float, ticks_per_second: float | None = None
+) -> float | None:
+    """Share of the machine's CPU time between two readings that was neither idle nor this process's, 0 to 1.
+
+    A worker process that still runs at the end counts among the others until it has been waited for.
+
+    Args:
+        before: Reading at the start.
+        after: Reading at the end.
+        own_seconds: CPU seconds that this process used between them.
+        ticks_per_second: The unit of the readings; None asks the system.
+
+    Returns:
+        None where a reading is missing or the span is too short to tell (`MIN_TICKS_PER_CORE`).
+    """
+    if before is None or after is None or after.total - before.total < MIN_TICKS_PER_CORE * after.cores:
+        return None
+    own_ticks = own_seconds * (ticks_per_second or os.sysconf("SC_CLK_TCK"))
+    share = (after.busy - before.busy - own_ticks) / (after.total - before.total)
+    return min(1.0, max(0.0, share))
+
+
+# ---------------------------------------------------------------------------------------------------------- energy
+
+
+class EnergyCounter(Protocol):
+    """A hardware counter. `period_seconds` is how often it has to be read; None: only at the ends."""
+
+    source: str
+    period_seconds: float | None
+
+    def joules(self) -> float | None:
+        """Energy since some fixed moment; None when it cannot be read (any more)."""
+        ...
+
+    def close(self) -> None:
+        """Give the counter back."""
+        ...
+
+
+class RaplCounter:
+    """Energy of all CPU packages since the counter was opened, turn-overs counted (Linux powercap interface).
+
+    `energy_uj` counts up to `max_energy_range_uj` and begins again at 0. Intel's and AMD's packages both appear as
+    `intel-rapl:N` with the name `package-N`; their parts (`intel-rapl:N:M`: core, uncore, dram) and the platform
+    (`psys`) are other names and are not added. `intel-rapl-mmio` mirrors the same packages.
+    """
+
+    source = "rapl"
+    period_seconds: float | None = RAPL_PERIOD_SECONDS
+
+    def __init__(self, packages: list[Path]) -> None:
+        self._packages = packages
+        self._ranges_uj = [_read_int(package / "max_energy_range_uj") for package in packages]
+        self._last_uj = [_read_int(package / "energy_uj") for package in packages]
+        self._joules = 0.0
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, powercap: Path) -> RaplCounter | None:
+        """The counter, or None where there is none or (most often) only root may read it."""
+        try:
+            packages = [
+                zone
+                for zone in sorted(powercap.glob("intel-rapl:*"))
+                if (zone / "name").read_text().startswith("package")
+            ]
+            return cls(packages) if packages else None
+        except (OSError, ValueError):
+            return None
+
+    def joules(self) -> float | None:
+        """Joules since opening; None if a package can no longer be read: a partial sum would pass for the whole."""
+        with self._lock:
+            try:
+                now_uj = [_read_int(package / "energy_uj") for package in self._packages]
+            except (OSError, ValueError):
+                return None
+            for now, last, range_uj in zip(now_uj, self._last_uj, self._ranges_uj, strict=True):
+                self._joules += (now - last + (range_uj if now < last else 0)) / 1e6
+            self._last_uj = now_uj
+            return self._joules
+
+    def close(self) -> None:
+        """Nothing to give back: the files are opened for each reading."""
+
+
+def _read_int(path: Path) -> int:
+    return int(path.read_text())
+
+
+class NvmlCounter:
+    """Energy of one GPU board since the driver was loaded (nvmlDeviceGetTotalEnergyConsumption, Volta and later)."""
+
+    source = "nvml"
+    period_seconds: float | None = None
+
+    def __init__(self, nvml: Any, handle: object) -> None:  # noqa: ANN401 - nvidia-ml-py has no types
+        self._nvml = nvml
+        self._handle = handle
+
+    @classmethod
+    def open(cls, device: str) -> NvmlCounter | None:
+        """The counter of the GPU that torch calls `device`, or None.
+
+        NVML numbers all GPUs in PCI order while CUDA numbers those in CUDA_VISIBLE_DEVICES, fastest first, so the GPU
+        is found by its UUID.
+        """
+        import pynvml  # noqa: PLC0415 - only a CUDA fit needs it
+        import torch  # noqa: PLC0415 - likewise
+
+        return cls.open_uuid(str(torch.cuda.get_device_properties(device).uuid), pynvml)
+
+    @classmethod
+    def open_uuid(cls, uuid: str, nvml: Any) -> NvmlCounter | None:  # noqa: ANN401 - nvidia-ml-py has no types
+        """The counter of the GPU with this UUID (without the `GPU-`), or None where it has none of its own.
+
+        A GPU that is cut into MIG slices has one counter for all slices, which says nothing about one.
+        """
+        try:
+            nvml.nvmlInit()
+        except nvml.NVMLError:
+            return None
+        try:
+            handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+            if not _mig_enabled(nvml, handle):
+                nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+                return cls(nvml, handle)
+        except nvml.NVMLError:
+            pass
+        nvml.nvmlShutdown()
+        return None
+
+    def joules(self) -> float | None:
+        """Joules since the driver was loaded; the counter is in millijoules and moves every 20 to 100 ms."""
+        try:
+            return self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle) / 1e3
+        except self._nvml.NVMLError:
+            return None
+
+    def close(self) -> None:
+        """Leave NVML, which counts who has entered."""
+        with suppress(self._nvml.NVMLError):
+            self._nvml.nvmlShutdown()
+
+
+def _mig_enabled(nvml: Any, handle: object) -> bool:  # noqa: ANN401 - nvidia-ml-py has no types
+    try:
+        current, _pending = nvml.nvmlDeviceGetMigMode(handle)
+    except nvml.NVMLError:
+        return False  # this GPU cannot be cut
+    return current == nvml.NVML_DEVICE_MIG_ENABLE
+
+
+class _EnergySpan:
+    """Energy between construction and `end`; reads in between where the counter turns over."""
+
+    def __init__(self, counter: EnergyCounter | None) -> None:
+        self._counter = counter
+        self._start = counter.joules() if counter else None
+        self._ended = threading.Event()
+        self._reader: threading.Thread | None = None
+        if counter and counter.period_seconds is not None:
+            self._reader = threading.Thread(target=self._read, args=(counter, counter.period_seconds), daemon=True)
+            self._reader.start()
+
+    def _read(self, counter: EnergyCounter, period_seconds: float) -> None:
+        while not self._ended.wait(period_seconds):
+            counter.joules()
+
+    def end(self) -> tuple[float | None, str]:
+        """(joules, source); (None, "") without a counter, or if it did not move or went backwards (driver reset)."""
+        if self._counter is None:
+            return None, ""
+        end = self._counter.joules()
+        self._ended.set()
+        if self._reader is not None:
+            self._reader.join()
+        self._counter.close()
+        if self._start is None or end is None or end <= self._start:
+            return None, ""
+        return end - self._start, self._counter.source

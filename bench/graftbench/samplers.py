@@ -1,0 +1,157 @@
+"""The samplers that methods share, and how any sampler is saved and loaded (safetensors, no pickle)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from graftbench.contracts import Sampler
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.nn.generator import Generator, GeneratorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BATCH = 128
+"""Images that a generator makes at once: fixed, for the batch size changes the last bits of a convolution."""
+
+
+def to_uint8(images: torch.Tensor) -> torch.Tensor:
+    """[−1, 1] -> 0…255, rounded to nearest, clipped."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def to_float(images: torch.Tensor) -> torch.Tensor:
+    """0…255 -> [−1, 1] float32, channels last in memory."""
+    return images.float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
+
+
+class GeneratorSampler(Sampler):
+    """z ~ N(0, I) through a generator in eval mode and float32."""
+
+    kind: ClassVar[str] = "generator"
+
+    def __init__(self, generator: Generator) -> None:
+        self.network = generator.eval()
+
+    def to(self, device: torch.device) -> GeneratorSampler:
+        """Compute on `device` from now on."""
+        self.network = self.network.to(device)
+        return self
+
+    @torch.inference_mode()
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw n images: uint8 n×3×H×W on the CPU. The noise is drawn on the CPU, one seed one noise on any device."""
+        z = torch.randn(n, self.network.spec.latent, generator=generator)
+        device = self.network.to_rgb.weight.device
+        return torch.cat([to_uint8(self.network(part.to(device))).cpu() for part in z.split(BATCH)])
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        """The generator's state dict and its architecture."""
+        return dict(self.network.state_dict()), {"spec": msgspec.json.encode(self.network.spec).decode()}
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> GeneratorSampler:
+        """Build the architecture and load the weights."""
+        network = Generator(msgspec.json.decode(metadata["spec"], type=GeneratorSpec))
+        network.load_state_dict(tensors)
+        return cls(network)
+
+
+class ImageBankSampler(Sampler):
+    """Replays a bank of images: without replacement until it is used up, then from a new shuffle."""
+
+    kind: ClassVar[str] = "images"
+
+    def __init__(self, images: torch.Tensor) -> None:
+        self.images = images.cpu()
+
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw n images: uint8 n×3×H×W."""
+        size = len(self.images)
+        rounds = -(-n // size)
+        order = torch.cat([torch.randperm(size, generator=generator) for _ in range(rounds)])
+        return self.images[order[:n]]
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        """The bank."""
+        return {"images": self.images}, {}
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> ImageBankSampler:
+        """The bank."""
+        del metadata
+        return cls(tensors["images"])
+
+
+class PcaGaussianSampler(Sampler):
+    """x = mean + Σ_k σ_k ε_k v_k with ε ~ N(0, I): a Gaussian on the principal components of the pixels."""
+
+    kind: ClassVar[str] = "pca-gaussian"
+
+    def __init__(self, mean: torch.Tensor, components: torch.Tensor, scales: torch.Tensor) -> None:
+        self.mean = mean
+        self.components = components
+        self.scales = scales
+
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw n images: uint8 n×3×H×W."""
+        noise = torch.randn(n, len(self.scales), generator=generator) * self.scales
+        return to_uint8((noise @ self.components).unflatten(1, self.mean.shape) + self.mean)
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        """Mean 3×H×W, components K×(3HW), scales K; pixels in [−1, 1]."""
+        return {"mean": self.mean, "components": self.components, "scales": self.scales}, {}
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> PcaGaussianSampler:
+        """The same Gaussian."""
+        del metadata
+        return cls(tensors["mean"], tensors["components"], tensors["scales"])
+
+
+def _kinds(base: type[Sampler] = Sampler) -> Iterator[type[Sampler]]:
+    """Every sampler class that is imported, a plugin's own included."""
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
+def save_sampler(sampler: Sampler, path: Path) -> None:
+    """Write a sampler as safetensors."""
+    tensors, metadata = sampler.state()
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, path, metadata | {"sampler": sampler.kind})
+
+
+def load_sampler(path: Path) -> Sampler:
+    """Read a sampler back.
+
+    Raises:
+        GraftbenchError: The file is no sampler, or of a kind that no imported plugin defines.
+    """
+    tensors, metadata = read_tensors(path)
+    if "sampler" not in metadata:
+        raise GraftbenchError(f"{path} is no sampler: its metadata names no kind.")
+    kinds = {kind.kind: kind for kind in _kinds() if hasattr(kind, "kind")}
+    if metadata["sampler"] not in kinds:
+        raise unknown("kind of sampler", metadata["sampler"], kinds, where=f"in {path}")
+    return kinds[metadata["sampler"]].from_state(tensors, metadata)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file.
+
+    Raises:
+        GraftbenchError: The file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except Exception as error:  # safetensors raises its own type from Rust, and OSError
+        raise GraftbenchError(f"{path} cannot be read as safetensors: {error}") from error

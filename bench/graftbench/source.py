@@ -1,0 +1,239 @@
+"""Source models: trained at most once, cached under what they are, shipped where they are small.
+
+A source model is found by its recipe: in the cache folder, then among those that come with the package; if it is in
+neither, it is trained and cached. The first of several processes that need one trains it, the others wait.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from graftbench.cache import locked
+from graftbench.contracts import FitLog, SourceModel, Task
+from graftbench.errors import GraftbenchError
+from graftbench.record import ComputeBudget, content_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from graftbench.imageset import ImageSet
+    from graftbench.record import Protocol
+    from graftbench.suite import SourceModelSpec
+
+RECIPE_VERSION = 1
+"""Raised when the meaning of a recipe or a default of the loop changes: older models are then not taken for new."""
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """All that determines a source model.
+
+    Attributes:
+        kind: `gan`: a generator and a discriminator from the adversarial loop.
+        domain: Name of the source domain.
+        resolution: Side in pixels.
+        manifest: Hash of the domain's ids, splits and pixels; the training split is what is learnt.
+        kimg: Thousands of images shown.
+        seed: Seed of initialisation and training.
+        parameters: Settings of the loop that differ from its defaults. A new setting thus leaves old recipes valid.
+        version: Of the recipe's meaning; raised when a default changes.
+    """
+
+    kind: str
+    domain: str
+    resolution: int
+    manifest: str
+    kimg: float
+    seed: int
+    parameters: dict[str, Any]
+    version: int = RECIPE_VERSION
+
+    @property
+    def id(self) -> str:
+        """`gan-twemoji-32-` and 12 hexadecimal digits of the recipe's hash."""
+        digest = content_hash(msgspec.to_builtins(self))[:12]
+        name = "".join(c if c.isalnum() else "_" for c in self.domain)
+        return f"{self.kind}-{name}-{self.resolution}-{digest}"
+
+
+def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
+    """The recipe of a suite's source model on a domain.
+
+    Raises:
+        GraftbenchError: A kind that nobody trains, or an unknown parameter.
+    """
+    from graftbench.suite import config_of  # noqa: PLC0415 - torch is needed from here on
+    from graftbench.training import AdversarialConfig  # noqa: PLC0415
+
+    if kind != "gan":
+        raise GraftbenchError(f"There is no recipe for a source model of kind '{kind}'; known: gan.")
+    config = config_of(AdversarialConfig, spec.parameters, "[source_model.parameters]")
+    given, defaults = msgspec.to_builtins(config), msgspec.to_builtins(AdversarialConfig())
+    return Recipe(
+        kind=kind,
+        domain=images.domain,
+        resolution=images.resolution,
+        manifest=images.manifest,
+        kimg=float(spec.kimg),
+        seed=spec.seed,
+        parameters={name: value for name, value in given.items() if value != defaults[name]},
+    )
+
+
+def find(recipe: Recipe, cache: Path) -> Path | None:
+    """The model's file in the cache or in the package, or None."""
+    cached = _cached(recipe, cache)
+    if cached.is_file():
+        return cached
+    for provenance in files("graftbench.source_models").iterdir():
+        if provenance.name.endswith(".json") and json.loads(provenance.read_text("utf-8"))["id"] == recipe.id:
+            shipped = Path(str(provenance)).with_suffix(".safetensors")
+            if shipped.is_file():
+                return shipped
+    return None
+
+
+def obtain(
+    recipe: Recipe, images: ImageSet, cache: Path, *, device: str = "cpu", say: Callable[[str], None] = lambda _: None
+) -> Path:
+    """The model's file; trains it if nobody has.
+
+    Args:
+        recipe: Which model.
+        images: The source domain at the recipe's resolution.
+        cache: Cache folder.
+        device: Where to train, if need be.
+        say: Told before and after a training.
+    """
+    found = find(recipe, cache)
+    if found is not None:
+        return found
+    target = _cached(recipe, cache)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.with_suffix(".lock")):
+        if not target.is_file():
+            say(f"training source model {recipe.id} ({recipe.kimg:g} kimg on {device}); this is done once")
+            train(recipe, images, target, device=device)
+            say(f"trained source model {recipe.id}")
+    return target
+
+
+def _cached(recipe: Recipe, cache: Path) -> Path:
+    return cache / "source_models" / f"{recipe.id}.safetensors"
+
+
+def load(path: Path, recipe_id: str) -> SourceModel:
+    """Read a source model.
+
+    Raises:
+        GraftbenchError: The file is missing, damaged, or another model.
+    """
+    from graftbench.samplers import read_tensors  # noqa: PLC0415
+
+    tensors, metadata = read_tensors(path)
+    if metadata.get("id") != recipe_id:
+        raise GraftbenchError(f"{path} holds source model '{metadata.get('id')}'; expected '{recipe_id}'.")
+    return SourceModel(recipe_id, tensors, metadata)
+
+
+@dataclass
+class _SourceTask(Task):
+    """A source model's training seen as a task: the images are the source domain's training split."""
+
+    resolution: int
+    device: torch.device
+    generator: torch.Generator
+    pixels: torch.Tensor
+    log: FitLog = field(default_factory=FitLog)
+
+    @property
+    def images(self) -> torch.Tensor:
+        """The training split: uint8 N×3×H×W on the device."""
+        return self.pixels
+
+    @property
+    def source_images(self) -> torch.Tensor:
+        """Not offered."""
+        raise GraftbenchError("A source model's training has no source images.")
+
+    @property
+    def source_model(self) -> SourceModel:
+        """Not offered."""
+        raise GraftbenchError("A source model's training starts from nothing.")
+
+
+def train(recipe: Recipe, images: ImageSet, target: Path, *, device: str = "cpu") -> FitLog:
+    """Train a recipe and write it to `target` (safetensors): averaged generator and last discriminator."""
+    import torch  # noqa: PLC0415
+    from safetensors.torch import save_file  # noqa: PLC0415
+
+    from graftbench.budget import Meter  # noqa: PLC0415
+    from graftbench.training import AdversarialConfig, fit_adversarial, new_networks  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    config = msgspec.convert(recipe.parameters, AdversarialConfig)
+    task = _SourceTask(
+        resolution=recipe.resolution,
+        device=torch.device(device),
+        generator=torch.Generator().manual_seed(recipe.seed),
+        pixels=torch.from_numpy(images.images("train").copy()).to(device),
+    )
+    generator, discriminator = new_networks(task, config)
+    sampler = fit_adversarial(task, Meter(ComputeBudget(kimg=recipe.kimg)), config, generator, discriminator)
+    networks = {"generator": sampler.network, "discriminator": discriminator}
+    tensors = {
+        f"{prefix}.{name}": tensor.detach().cpu().contiguous()
+        for prefix, network in networks.items()
+        for name, tensor in network.state_dict().items()
+    }
+    metadata = {
+        "id": recipe.id,
+        "recipe": msgspec.json.encode(recipe, order="sorted").decode(),
+        "generator": msgspec.json.encode(sampler.network.spec).decode(),
+        "discriminator": msgspec.json.encode(discriminator.spec).decode(),
+    }
+    part = target.with_suffix(".part")
+    save_file(tensors, part, metadata)
+    part.replace(target)
+    return task.log
+
+
+def provenance(
+    recipe: Recipe, path: Path, images: ImageSet, protocol: Protocol, *, command: str, cache: Path, seconds: float
+) -> dict[str, Any]:
+    """What must be known of a model that is handed on: recipe, command, versions, its own scores, its hash.
+
+    The scores are those of the untransferred model on its own domain: generated images against the source domain's
+    reference split.
+    """
+    import torch  # noqa: PLC0415
+
+    from graftbench.environment import describe  # noqa: PLC0415
+    from graftbench.samplers import GeneratorSampler  # noqa: PLC0415
+    from graftbench.scoring import score_sampler  # noqa: PLC0415
+    from graftbench.training import source_networks  # noqa: PLC0415
+
+    generator, _ = source_networks(load(path, recipe.id), recipe.resolution)
+    sampler = GeneratorSampler(generator)
+    scored = score_sampler(sampler, images, protocol, torch.Generator().manual_seed(recipe.seed), cache=cache)
+    return {
+        "id": recipe.id,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "bytes": path.stat().st_size,
+        "recipe": msgspec.to_builtins(recipe),
+        "command": command,
+        "fit_seconds": round(seconds, 1),
+        "scores": {score.full_name: score.value for score in scored.scores},
+        "environment": describe(),
+        "license": "weights: Apache-2.0; trained on images whose licence NOTICE states",
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,188 @@
+"""A suite file (TOML) -> a frozen suite -> frozen cells."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+import msgspec
+
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.record import ComputeBudget, Protocol, TaskSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class SourceModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the suite's source models are trained where none is cached or shipped.
+
+    Attributes:
+        kimg: Thousands of source images shown.
+        seed: Seed of initialisation and training.
+        parameters: Settings of the adversarial loop (`graftbench.training.AdversarialConfig`).
+    """
+
+    kimg: float = 256
+    seed: int = 0
+    parameters: dict[str, Any] = {}
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a cell may not exceed, whatever its method does.
+
+    Attributes:
+        cell_seconds: Wall time after which a cell's whole process group is killed.
+    """
+
+    cell_seconds: float = 1800
+
+
+class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a suite file says.
+
+    Attributes:
+        name: Name of the suite.
+        title: What it is for, in a line.
+        tasks: `source->target@resolution`.
+        methods: Registered names.
+        data_budgets: Numbers of target training images.
+        compute_budget: One of kimg, seconds, gflops.
+        seeds: Each seed is another draw of the data budget, another initialisation, another run.
+        protocol: How cells are scored.
+        source_model: How source models are made.
+        parameters: Method name -> parameters that differ from the method's defaults.
+        limits: Hard limits per cell.
+        cells: Filled in by `run`: number of cells, so that a report can say how many are missing.
+    """
+
+    name: str
+    tasks: list[str]
+    methods: list[str]
+    data_budgets: list[int]
+    compute_budget: ComputeBudget
+    title: str = ""
+    seeds: list[int] = msgspec.field(default_factory=lambda: [0, 1, 2])
+    protocol: Protocol = Protocol()
+    source_model: SourceModelSpec = SourceModelSpec()
+    parameters: dict[str, dict[str, Any]] = {}
+    limits: Limits = Limits()
+    cells: int = 0
+
+
+def packaged_suites() -> dict[str, str]:
+    """Name -> TOML text of the suites that come with the package."""
+    folder = files("graftbench.suites")
+    found = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+    return {name: found[name].read_text("utf-8") for name in sorted(found)}
+
+
+def load_suite(name_or_path: str | Path) -> Suite:
+    """A packaged suite by name, or a TOML file by path.
+
+    Raises:
+        GraftbenchError: No such suite, no valid TOML, an unknown key or a value of the wrong type.
+    """
+    path = Path(name_or_path)
+    packaged = packaged_suites()
+    if str(name_or_path) in packaged:
+        return parse_suite(packaged[str(name_or_path)], f"suite '{name_or_path}'")
+    if path.suffix != ".toml":
+        raise unknown("suite", str(name_or_path), packaged, where="(and no file NAME.toml was named)")
+    if not path.is_file():
+        raise GraftbenchError(f"There is no suite file '{path}'. Packaged suites: {', '.join(packaged)}.")
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GraftbenchError(f"Suite file '{path}' cannot be read: {error}.") from error
+    return parse_suite(text, str(path))
+
+
+def parse_suite(text: str, where: str) -> Suite:
+    """A suite from TOML text; `where` names it in errors."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise GraftbenchError(f"{where} is no valid TOML: {error}.") from error
+    _check_keys(raw, Suite, where)
+    try:
+        suite = msgspec.convert(raw, Suite)
+    except msgspec.ValidationError as error:
+        raise GraftbenchError(f"{where}: {error}.") from error
+    _check_values(suite, where)
+    return suite
+
+
+def _check_keys(raw: dict[str, Any], struct: type[msgspec.Struct], where: str, path: str = "") -> None:
+    """Like msgspec's own check of unknown keys, but naming the nearest valid one."""
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+    for key, value in raw.items():
+        if key not in fields:
+            raise unknown("key", key, fields, where=f"in {where}" + (f" [{path}]" if path else ""))
+        kind = next((t for t in (fields[key], *get_args(fields[key])) if _is_struct(t)), None)
+        if kind is not None and isinstance(value, dict):
+            _check_keys(value, kind, where, f"{path}.{key}".lstrip("."))
+
+
+def _is_struct(kind: object) -> bool:
+    return get_origin(kind) is None and isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _check_values(suite: Suite, where: str) -> None:
+    for name in ("tasks", "methods", "data_budgets", "seeds"):
+        values = getattr(suite, name)
+        if not values:
+            raise GraftbenchError(f"{where}: the matrix is empty, for `{name}` lists nothing.")
+        if len(set(values)) < len(values):
+            raise GraftbenchError(f"{where}: `{name}` lists a value twice: {values}.")
+    if min(suite.data_budgets) < 1:
+        raise GraftbenchError(f"{where}: data budgets must be at least 1; found {min(suite.data_budgets)}.")
+    if suite.protocol.n_generated < 2:
+        raise GraftbenchError(f"{where}: n_generated must be at least 2; found {suite.protocol.n_generated}.")
+    if suite.protocol.reference not in ("reference", "validation"):
+        raise unknown("split", suite.protocol.reference, ("reference", "validation"), where=f"in {where}")
+    for name in suite.parameters:
+        if name not in suite.methods:
+            raise unknown("method", name, suite.methods, where=f"in [parameters] of {where}")
+    for task in suite.tasks:
+        parse_task(task)
+
+
+def parse_task(text: str) -> TaskSpec:
+    """`twemoji->openmoji@32` -> its parts. The resolution is what follows the last `@`.
+
+    Raises:
+        GraftbenchError: Another form, or a resolution that is no 4·2^k of at least 8.
+    """
+    names, at, side = text.rpartition("@")
+    source, arrow, target = names.partition("->")
+    if not (at and arrow and source.strip() and target.strip() and side.strip().isdigit()):
+        raise GraftbenchError(f"A task is written source->target@resolution (twemoji->openmoji@32); found '{text}'.")
+    resolution = int(side)
+    if resolution < 8 or resolution & (resolution - 1):
+        raise GraftbenchError(f"A resolution is 8, 16, 32, 64, … (4·2^k); found {resolution} in '{text}'.")
+    return TaskSpec(source.strip(), target.strip(), resolution)
+
+
+def config_of(struct: type[msgspec.Struct], parameters: dict[str, Any], where: str) -> msgspec.Struct:
+    """A method's parameters as its Config.
+
+    Raises:
+        GraftbenchError: An unknown parameter (naming the nearest), a wrong type, or a value out of range.
+    """
+    _check_keys(parameters, struct, where)
+    try:
+        return msgspec.convert(parameters, struct)
+    except msgspec.ValidationError as error:
+        raise GraftbenchError(f"{where}: {error}.") from error
+
+
+def override(suite: Suite, *, methods: Iterable[str] | None = None) -> Suite:
+    """The same suite with other methods; parameters of methods that are left out go with them."""
+    if methods is None:
+        return suite
+    names = list(methods)
+    kept = {name: values for name, values in suite.parameters.items() if name in names}
+    return msgspec.structs.replace(suite, methods=names, parameters=kept)

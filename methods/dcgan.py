@@ -1,0 +1,48 @@
+"""From scratch: a generator and a discriminator with fresh weights see the target images alone.
+
+The baseline of every transfer: what the budget buys without a source.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from graftbench.contracts import Family, Method, Reference
+from graftbench.training import AdversarialConfig, fit_adversarial, new_networks
+
+if TYPE_CHECKING:
+    from graftbench.budget import Meter
+    from graftbench.contracts import Sampler, Task
+
+
+class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Defaults: the paper's non-saturating loss; Adam as in SNGAN, which spectral norm goes with."""
+
+    loss: str = "non-saturating"
+
+
+class Dcgan(Method):
+    """Radford, Metz, Chintala, ICLR 2016."""
+
+    name = "dcgan"
+    family: ClassVar[Family] = "scratch"
+    title = "DCGAN from scratch"
+    reference = Reference(
+        authors="Radford, Metz, Chintala",
+        title="Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks",
+        venue="ICLR",
+        year=2016,
+        arxiv="1511.06434",
+        code="https://github.com/pytorch/examples/tree/main/dcgan",
+        code_license="BSD-3-Clause",
+    )
+    trains = "generator and discriminator, from fresh weights"
+    differs = (
+        "resize-convolutions instead of transposed ones, spectral norm instead of batch norm in the discriminator, "
+        "an averaged generator: the networks that all methods here share"
+    )
+    Config = Config
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Train both networks on the target images."""
+        return fit_adversarial(task, budget, self.config, *new_networks(task, self.config))

@@ -1,0 +1,60 @@
+"""FreezeD: fine-tuning with the discriminator's lower blocks frozen at the source model's weights.
+
+What the lower blocks see (edges, colours) is common to both domains; freezing it keeps a small target set from
+overwriting it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.errors import GraftbenchError
+from graftbench.nn.build import freeze
+from graftbench.training import AdversarialConfig, fit_adversarial, source_networks
+
+if TYPE_CHECKING:
+    from graftbench.budget import Meter
+    from graftbench.contracts import Sampler, Task
+
+
+class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`frozen_blocks`: how many of the discriminator's blocks, counted from the image, stay frozen.
+
+    The published code trains the last 3 of StyleGAN's 7 blocks, or freezes 3 of SNGAN's 5; 3 of our 6 is the half.
+    """
+
+    loss: str = "non-saturating"
+    frozen_blocks: int = 3
+
+
+class FreezeD(Method):
+    """Mo, Cho, Shin, CVPR workshop 2020."""
+
+    name = "freezed"
+    family: ClassVar[Family] = "frozen"
+    title = "FreezeD"
+    reference = Reference(
+        authors="Mo, Cho, Shin",
+        title="Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs",
+        venue="CVPR AI for Content Creation Workshop",
+        year=2020,
+        arxiv="2002.10964",
+        code="https://github.com/sangwoomo/FreezeD",
+        code_license="MIT",
+    )
+    trains = "generator, and the discriminator's upper blocks, from the source model"
+    frozen = "the discriminator's lower blocks (3 of 6), their spectral norm's state included"
+    differs = "the shared small networks instead of StyleGAN; the last checkpoint counts, not the one with the best FID"
+    source_model: ClassVar[SourceNeed] = "gan"
+    Config = Config
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Freeze the lower blocks, train the rest on the target images."""
+        generator, discriminator = source_networks(task.source_model, task.resolution)
+        blocks = discriminator.blocks
+        if not 0 <= self.config.frozen_blocks <= len(blocks):
+            raise GraftbenchError(f"frozen_blocks is 0 to {len(blocks)} here; found {self.config.frozen_blocks}.")
+        for block in blocks[: self.config.frozen_blocks]:
+            freeze(block)
+        return fit_adversarial(task, budget, self.config, generator, discriminator)

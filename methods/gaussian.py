@@ -1,0 +1,53 @@
+"""Reference row: a Gaussian on the principal components of the training images' pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+import torch
+
+from graftbench.contracts import Family, Method, Reference
+from graftbench.samplers import PcaGaussianSampler, to_float
+
+if TYPE_CHECKING:
+    from graftbench.budget import Meter
+    from graftbench.contracts import Sampler, Task
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`components`: principal components kept, fewer where there are fewer images."""
+
+    components: int = 64
+
+    def __post_init__(self) -> None:
+        if self.components < 1:
+            raise ValueError(f"components must be at least 1; found {self.components}")
+
+
+class Gaussian(Method):
+    """What second-order statistics of pixels alone give."""
+
+    name = "gaussian"
+    family: ClassVar[Family] = "reference"
+    title = "PCA Gaussian in pixel space"
+    reference = Reference(
+        authors="Tipping, Bishop",
+        title="Probabilistic Principal Component Analysis",
+        venue="Journal of the Royal Statistical Society B",
+        year=1999,
+    )
+    trains = "mean and principal components"
+    differs = "the noise outside the kept components is left out"
+    Config = Config
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Exact PCA by a singular value decomposition; standard deviations with n − 1."""
+        x = to_float(task.images).cpu()
+        budget.spend(len(x))
+        mean = x.mean(dim=0)
+        _, singular, components = torch.linalg.svd((x - mean).flatten(1), full_matrices=False)
+        kept = min(self.config.components, max(1, len(x) - 1))
+        scales = singular[:kept] / max(1, len(x) - 1) ** 0.5
+        task.log.parameters_total = task.log.parameters_trained = mean.numel() * (1 + kept) + kept
+        return PcaGaussianSampler(mean.contiguous(), components[:kept].contiguous(), scales)

@@ -1,0 +1,33 @@
+"""Reference row: the source model as it is. A method that scores above it (worse) has lost more than it gained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.nn.build import count_parameters
+from graftbench.samplers import GeneratorSampler
+from graftbench.training import source_networks
+
+if TYPE_CHECKING:
+    from graftbench.budget import Meter
+    from graftbench.contracts import Sampler, Task
+
+
+class Source(Method):
+    """Does not transfer."""
+
+    name = "source"
+    family: ClassVar[Family] = "reference"
+    title = "Source model, untransferred"
+    reference = Reference(authors="graftbench", title="Reference row: the source model", venue="", year=2026)
+    trains = "nothing"
+    frozen = "the whole source generator"
+    source_model: ClassVar[SourceNeed] = "gan"
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Take the source generator."""
+        del budget
+        generator, _ = source_networks(task.source_model, task.resolution)
+        task.log.parameters_total = count_parameters([generator])
+        return GeneratorSampler(generator)

@@ -1,0 +1,357 @@
+"""What the page shows, as plain values; the template only arranges them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graftbench.record import Status
+
+from ._cost import cost_panel, measured, unmeasured_note
+from ._groups import titles
+from ._metrics import DASH, FID, KID, decimals, mean_sd, number, quantity
+from ._quality import PANELS, group_looks, not_drawn, quality_panel
+from ._samples import Strip, alt_text, spaced_png, strips
+from ._scores import Lead, ScoreTable, leads, score_tables
+from ._style import inline_svg, style
+from ._text import one_line, plural, shorten_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from graftbench.contracts import Run
+    from graftbench.record import Record
+    from graftbench.stats import Summary
+
+    from ._groups import Group, Row
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An inline figure.
+
+    Attributes:
+        svg: The element, already safe to print as it is.
+        notes: Sentences under it.
+    """
+
+    svg: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """One row of the cost table: name, training images, and the cells as text in the order of `COST_HEADINGS`."""
+
+    label: str
+    data_budget: int
+    is_reference: bool
+    cells: tuple[str, ...]
+
+
+COST_HEADINGS = (
+    "fit, s",
+    "training images shown",
+    "training images/s",
+    "sampling images/s",
+    "peak memory, MiB",
+    "energy, J",
+    "parameters, all",
+    "parameters, trained",
+    "GFLOPs/image",
+    "timings shared",
+)
+
+
+@dataclass(frozen=True)
+class IntervalLine:
+    """One row of the table of intervals: name, training images, and for each metric the interval as text."""
+
+    label: str
+    data_budget: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that the page says about one group.
+
+    Attributes:
+        anchor: Id of its heading.
+        title: Its heading.
+        headline: Who leads at each data budget, in one sentence, as (text, is a name) pieces.
+        leads: The same in detail.
+        table: Scores.
+        quality: Figures of quality.
+        cost_figures: Figures of cost.
+        cost_note: What has no counter.
+        cost: Rows of the cost table.
+        intervals: Rows of the table of intervals.
+        samples: (strip, data URI of its picture or empty, alternative text).
+    """
+
+    anchor: str
+    title: str
+    headline: tuple[tuple[str, bool], ...]
+    leads: tuple[Lead, ...]
+    table: ScoreTable
+    quality: tuple[Figure, ...]
+    cost_figures: tuple[Figure, ...]
+    cost_note: str
+    cost: tuple[CostLine, ...]
+    intervals: tuple[IntervalLine, ...]
+    samples: tuple[tuple[Strip, str, str], ...]
+
+
+def sections(found: Sequence[Group], folder: Path) -> list[Section]:
+    """One section a group."""
+    names = titles(found)
+    tables = {table.group.key: table for table in score_tables(found)}
+    quality, costs = _figures(found)
+    return [
+        Section(
+            anchor=f"set-{i}",
+            title=one_line(names[group.key]),
+            headline=headline(group),
+            leads=tuple(leads(group)),
+            table=tables[group.key],
+            quality=quality[group.key],
+            cost_figures=costs[group.key],
+            cost_note=unmeasured_note(group),
+            cost=tuple(_cost_line(row) for row in (*group.methods, *group.references)),
+            intervals=tuple(_intervals(group)),
+            samples=tuple((strip, _data_uri(strip), alt_text(strip)) for strip in strips(group, folder)),
+        )
+        for i, group in enumerate(found, start=1)
+    ]
+
+
+def headline(group: Group) -> tuple[tuple[str, bool], ...]:
+    """Who leads at each data budget and under which conditions, in pieces (text, whether it is a method's name)."""
+    seeds = plural(len(group.seeds), "seed")
+    conditions = f"{group.compute_budget} per fit, {seeds}, protocol {group.protocol.label}"
+    pieces: list[tuple[str, bool]] = [(f"{group.task_title} ({conditions}): ", False)]
+    told = [lead for lead in leads(group) if lead.leader]
+    if not told:
+        return (*pieces, ("no method has a KID, so none leads.", False))
+    for i, lead in enumerate(told):
+        images = plural(lead.data_budget, "training image")
+        pieces += [(f"{'; ' if i else ''}with {images} ", False), (lead.leader, True), (_leads_by(lead), False)]
+    return (*pieces, (".", False))
+
+
+def _leads_by(lead: Lead) -> str:
+    if not lead.contested:
+        return f" is the only method with a KID (×10³: {lead.score})"
+    doubt = "" if lead.settled else ", which these seeds do not settle"
+    return f" leads with KID×10³ {lead.score}{doubt}"
+
+
+# ------------------------------------------------------------------------------------------------------- figures
+
+
+def _figures(found: Sequence[Group]) -> tuple[dict[str, tuple[Figure, ...]], dict[str, tuple[Figure, ...]]]:
+    palette = group_looks(found)
+    quality: dict[str, tuple[Figure, ...]] = {}
+    costs: dict[str, tuple[Figure, ...]] = {}
+    with style(text_as_paths=False):
+        for i, group in enumerate(found, start=1):
+            quality[group.key] = tuple(
+                Figure(
+                    inline_svg(
+                        quality_panel(group, metric, palette),
+                        f"g{i}-{metric.name}",
+                        f"{metric.label} against target training images, one line a method; the numbers are in the "
+                        "table of scores above.",
+                    ),
+                    tuple(not_drawn(group, metric)),
+                )
+                for metric in PANELS
+            )
+            costs[group.key] = tuple(
+                Figure(
+                    inline_svg(
+                        cost_panel(group, cost, palette),
+                        f"g{i}-{cost.name.replace('_', '-')}",
+                        f"Bars, one a method: {cost.heading}; the numbers are in the table of costs below.",
+                    )
+                )
+                for cost in measured(group)
+            )
+    return quality, costs
+
+
+def _data_uri(strip: Strip) -> str:
+    if strip.image is None:
+        return ""
+    return "data:image/png;base64," + base64.b64encode(spaced_png(strip.image)).decode()
+
+
+# -------------------------------------------------------------------------------------------------------- tables
+
+
+def _cost_line(row: Row) -> CostLine:
+    cells = (
+        _measure(row, "fit_seconds"),
+        _prefixed(row, "images_seen"),
+        _measure(row, "training_images_per_second"),
+        _measure(row, "sampling_images_per_second"),
+        _memory(row),
+        _energy(row),
+        _prefixed(row, "parameters_total"),
+        _prefixed(row, "parameters_trained"),
+        _gflops(row),
+        _shared(row),
+    )
+    return CostLine(row.label, row.data_budget, row.is_reference, cells if row.ok else (row.outcome,))
+
+
+def _measure(row: Row, name: str) -> str:
+    summary = row.cost(name)
+    return DASH if summary is None else mean_sd(summary, decimals([summary.mean]))
+
+
+def _prefixed(row: Row, name: str) -> str:
+    summary = row.cost(name)
+    return quantity(None if summary is None else summary.mean)
+
+
+def _gflops(row: Row) -> str:
+    summary = row.cost("flops_per_image")
+    return DASH if summary is None else number(summary.mean / 1e9, decimals([summary.mean / 1e9]))
+
+
+def _memory(row: Row) -> str:
+    kinds = sorted({r.resources.memory_kind for r in row.ok if r.resources is not None} - {""})
+    text = _measure(row, "peak_memory_mib")
+    return f"{text} {' and '.join(kinds)}" if kinds and text != DASH else text
+
+
+def _energy(row: Row) -> str:
+    sources = sorted({r.resources.energy_source for r in row.ok if r.resources is not None} - {""})
+    text = _measure(row, "energy_joules")
+    return "no counter" if text == DASH else " ".join([text, *(f"({source})" for source in sources)])
+
+
+def _shared(row: Row) -> str:
+    flags = [r.resources.timing_shared for r in row.ok if r.resources is not None]
+    if not flags:
+        return DASH
+    return f"{sum(flags)} of {len(flags)}" if any(flags) else "no"
+
+
+def _intervals(group: Group) -> list[IntervalLine]:
+    metrics = (KID, FID)
+    places = {m: decimals([s.mean for row in group.rows if (s := row.summary(m)) is not None]) for m in metrics}
+    return [
+        IntervalLine(
+            row.label, row.data_budget, tuple(_interval_text(row.summary(metric), places[metric]) for metric in metrics)
+        )
+        for row in (*group.methods, *group.references)
+    ]
+
+
+def _interval_text(summary: Summary | None, places: int) -> str:
+    if summary is None:
+        return DASH
+    if summary.interval is None:
+        return f"none (n={summary.n})"
+    low, high = number(summary.interval.low, places), number(summary.interval.high, places)
+    return f"{low} to {high} (n={summary.n})"
+
+
+# ------------------------------------------------------------------------------------------- failures, environment
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that did not end well, as text."""
+
+    id: str
+    cell: str
+    status: str
+    exit_code: str
+    reason: str
+    log_tail: str
+
+
+def failures(found: Sequence[Group]) -> list[Failure]:
+    """Every cell whose status is not `ok`, in the order of the tables."""
+    return [
+        Failure(
+            id=record.id,
+            cell=str(record.cell),
+            status=str(record.status),
+            exit_code="" if record.exit_code is None else str(record.exit_code),
+            reason=shorten_paths(record.reason) or "no reason was recorded",
+            log_tail=shorten_paths(record.log_tail).strip("\n"),
+        )
+        for group in found
+        for record in group.records
+        if record.status != Status.OK
+    ]
+
+
+def environment(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Key -> its values over the records, each with how many cells had it (empty where all had the same)."""
+    flat = [dict(_flatten(record.environment)) for record in records]
+    keys = sorted({key for values in flat for key in values})
+    rows = []
+    for key in keys:
+        counts = Counter(values.get(key, "not recorded") for values in flat)
+        single = len(counts) == 1
+        rows.append((key, [(v, "" if single else plural(n, "cell")) for v, n in sorted(counts.items())]))
+    return rows
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if name == "domains":  # has a section of its own
+            continue
+        if isinstance(value, dict):
+            pairs += _flatten(value, f"{name}.")
+        else:
+            pairs.append((one_line(name), shorten_paths(_plain(value))))
+    return pairs
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "none"
+    return one_line(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def domains(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Domain -> (field, text) from `environment["domains"]`, for the domains that the records' tasks name."""
+    used = sorted({name for record in records for name in (record.cell.task.source, record.cell.task.target)})
+    told: dict[str, Any] = {}
+    for record in records:
+        given = record.environment.get("domains")
+        if isinstance(given, dict):
+            told |= {str(name): value for name, value in sorted(given.items()) if name not in told}
+    return [(name, _domain_fields(told.get(name))) for name in used]
+
+
+def _domain_fields(given: object) -> list[tuple[str, str]]:
+    if isinstance(given, dict):
+        return [(one_line(str(key)), shorten_paths(_plain(value))) for key, value in given.items() if value]
+    return [("license", one_line(given))] if isinstance(given, str) and given else []
+
+
+def command(run: Run) -> str:
+    """The command that made the records, if they say it; else the one that runs a suite of that name."""
+    commands = {record.environment.get("command") for record in run.records}
+    given = sorted(one_line(text) for text in commands if isinstance(text, str) and text)
+    return shorten_paths(given[0]) if given else f"graftbench run {one_line(run.name)}"
+
+
+def when(records: Sequence[Record]) -> str:
+    """First and last time at which a cell ended; empty if unknown."""
+    times = sorted(record.finished_at for record in records if record.finished_at)
+    return "" if not times else times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"

@@ -1,0 +1,45 @@
+"""Text that came from elsewhere, made safe and short to print."""
+
+from __future__ import annotations
+
+import re
+
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
+_POSIX_PATH = re.compile(r"(?<![\w.:/>])/(?:[^\s/\"'<>:,;()]+/)+([^\s/\"'<>:,;()]+)")
+_WINDOWS_PATH = re.compile(r"(?<!\w)[A-Za-z]:\\(?:[^\s\\\"'<>:,;()]+\\)*([^\s\\\"'<>:,;()]+)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\x1b\[[0-9;]*m")
+
+
+def one_line(text: str) -> str:
+    """Whitespace folded to single spaces, control characters left out."""
+    return " ".join(_CONTROL.sub("", text).split())
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown prints as it is, also inside a table."""
+    escaped = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\1", escaped)
+
+
+def shorten_paths(text: str) -> str:
+    """Absolute paths cut to `…/name`: a report is mailed around, and where a home folder lies helps nobody."""
+    clean = _CONTROL.sub("", text)
+    return _WINDOWS_PATH.sub(r"…/\1", _POSIX_PATH.sub(r"…/\1", clean))
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def listing(items: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def span(values: set[int]) -> str:
+    """`620`, or `600–620` where they differ, or `an unknown number of` for none."""
+    if not values:
+        return "an unknown number of"
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"

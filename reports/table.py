@@ -1,0 +1,150 @@
+"""table.md: the comparison table in Markdown, and the same table for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graftbench.contracts import Report, Run
+
+from ._groups import completeness, groups, mixed_protocols
+from ._scores import Cell, Line, ScoreTable, leads, score_tables
+from ._text import markdown, one_line, plural
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+
+class Table(Report):
+    """One row per method and data budget: FID, KID, IS over seeds, fit seconds; reference rows apart."""
+
+    name = "table"
+    title = "Comparison table (Markdown)"
+
+    def write(self, run: Run, out: Path) -> list[Path]:
+        """Write table.md."""
+        path = out / "table.md"
+        path.write_text(to_markdown(run), encoding="utf-8", newline="")
+        return [path]
+
+    def terminal(self, run: Run) -> list[Text | RichTable]:
+        """The same for `rich.console.Console.print`: one `rich.table.Table` a group, sentences between them."""
+        return to_terminal(run)
+
+
+def to_markdown(run: Run) -> str:
+    """The whole of table.md."""
+    found = groups(run)
+    blocks = [f"# {markdown(run.name)}", markdown(completeness(run))]
+    if mixed := mixed_protocols(found):
+        blocks.append(f"**{markdown(mixed)}**")
+    for table in score_tables(found):
+        blocks += _markdown_table(table)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _markdown_table(table: ScoreTable) -> list[str]:
+    heads = [metric.heading for metric in table.metrics]
+    blocks = [f"## {markdown(table.title)}", markdown(table.caption)]
+    if table.methods:
+        header = ["Method", "Images", *heads, "Fit, s", "Seeds"]
+        blocks += [_grid(header, 1, [_markdown_line(line) for line in table.methods])]
+        blocks += ["Bold: best mean among the methods at that number of training images.", _markdown_leads(table)]
+    if table.references:
+        header = ["Reference row", "Images", *heads, "Fit, s", "Seeds", "Marks"]
+        lines = [[*_markdown_line(line), markdown(line.marks)] for line in table.references]
+        blocks += ["Reference rows do not compete; they mark the scale:", _grid(header, 1, lines, words_last=True)]
+    if table.footnotes:
+        blocks.append("\n".join(f"{i}. {markdown(text)}" for i, text in enumerate(table.footnotes, start=1)))
+    return blocks
+
+
+def _markdown_leads(table: ScoreTable) -> str:
+    lines = []
+    for lead in leads(table.group):
+        images = plural(lead.data_budget, "image")
+        told = f"{lead.leader} leads by KID×10³ ({lead.score}), {lead.verdict}" if lead.leader else lead.verdict
+        lines.append(f"- {images}: {markdown(told)}.")
+    return "\n".join(lines)
+
+
+def _markdown_line(line: Line) -> list[str]:
+    name = f"{markdown(line.row.label)}{_superscript(line.notes)}"
+    scores = [_markdown_cell(cell) for cell in (*line.scores, line.fit_seconds)]
+    return [name, f"{line.row.data_budget:,}", *scores, markdown(line.outcome)]
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = markdown(cell.text)
+    return (f"**{text}**" if cell.best else text) + _superscript(cell.notes)
+
+
+def _superscript(notes: tuple[int, ...]) -> str:
+    return f"<sup>{','.join(map(str, notes))}</sup>" if notes else ""
+
+
+def _grid(header: list[str], words: int, lines: list[list[str]], *, words_last: bool = False) -> str:
+    """A Markdown table: the first `words` columns (and the last, if it holds words) to the left, numbers right."""
+    left = [i < words or (words_last and i == len(header) - 1) for i in range(len(header))]
+    rule = ["---" if to_left else "---:" for to_left in left]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [[markdown(head) for head in header], rule, *lines])
+
+
+# ------------------------------------------------------------------------------------------------------ terminal
+
+
+def to_terminal(run: Run) -> list[Text | RichTable]:
+    """Tables and sentences for a terminal of about 100 columns."""
+    from rich.text import Text  # noqa: PLC0415 - other reports do not need rich
+
+    found = groups(run)
+    parts: list[Text | RichTable] = [Text(completeness(run))]
+    if mixed := mixed_protocols(found):
+        parts.append(Text(mixed, style="bold"))
+    for table in score_tables(found):
+        parts.append(terminal_table(table))
+        parts += [Text(f"[{i}] {text}", style="dim") for i, text in enumerate(table.footnotes, start=1)]
+    return parts
+
+
+def terminal_table(table: ScoreTable) -> RichTable:
+    """One group as a `rich.table.Table`; markup in names is printed, not obeyed."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table as RichTable  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    view = RichTable(title=Text(one_line(table.title)), caption=Text(table.caption), box=box.SIMPLE_HEAD)
+    view.add_column("Method", overflow="fold")
+    for head in ["Images", *(metric.heading for metric in table.metrics), "Fit, s", "Seeds"]:
+        view.add_column(head, justify="right", no_wrap=head != "Seeds")
+    previous = None
+    for line in table.methods:
+        if previous not in (None, line.row.data_budget):
+            view.add_section()
+        previous = line.row.data_budget
+        view.add_row(*_terminal_line(line))
+    if table.references:
+        view.add_section()
+        view.add_row(Text("reference rows", style="dim italic"))
+        for line in table.references:
+            view.add_row(*_terminal_line(line), style="dim")
+    return view
+
+
+def _terminal_line(line: Line) -> list[Text]:
+    from rich.text import Text  # noqa: PLC0415
+
+    def with_notes(text: str, notes: tuple[int, ...], style: str = "") -> Text:
+        return Text(one_line(text) + "".join(f" [{note}]" for note in notes), style=style)
+
+    numbers = [with_notes(cell.text, cell.notes, "bold" if cell.best else "") for cell in line.scores]
+    fit = with_notes(line.fit_seconds.text, line.fit_seconds.notes)
+    return [
+        with_notes(line.row.label, line.notes),
+        Text(f"{line.row.data_budget:,}"),
+        *numbers,
+        fit,
+        Text(line.outcome),
+    ]
