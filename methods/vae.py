@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graftbench.contracts import Family, Method, Reference
-from graftbench.nn.build import count_parameters, seeded
+from graftbench.nn.build import count_parameters, place, seeded
 from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
 from graftbench.nn.ema import Ema
 from graftbench.nn.generator import Generator, GeneratorSpec
@@ -65,9 +65,8 @@ class Vae(Method):
         """Maximise the ELBO until the budget is spent; the sampler decodes z ~ N(0, I) with averaged weights."""
         config: Config = self.config
         shape = GeneratorSpec(resolution=task.resolution, latent=config.latent, channels=config.channels)
-        decoder = seeded(lambda: Generator(shape), task.generator).to(task.device, memory_format=torch.channels_last)
-        encoder = seeded(lambda: Encoder(task.resolution, config), task.generator)
-        encoder.to(task.device, memory_format=torch.channels_last)
+        decoder = place(seeded(lambda: Generator(shape), task.generator), task.device)
+        encoder = place(seeded(lambda: Encoder(task.resolution, config), task.generator), task.device)
         task.log.parameters_total = task.log.parameters_trained = count_parameters([encoder, decoder])
         note_small_budget(task, config.batch_size)
 
@@ -104,7 +103,7 @@ class Encoder(nn.Module):
         spec = DiscriminatorSpec(resolution=resolution, channels=2 * config.channels, spectral_norm=False)
         body = Discriminator(spec)
         self.blocks = body.blocks
-        self.head = nn.Linear(body.head.in_features, 2 * config.latent)
+        self.head = nn.Linear(body.features, 2 * config.latent)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean, and log-variance kept within ±10 (variances of 5e-5 to 2e4)."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ._groups import Group
+    from ._groups import Group, Row
 
 _LOG_FROM = 30.0
 
@@ -147,9 +147,11 @@ def _value(record: Record, cost: Cost) -> float | None:
     return None if record.resources is None else finite(getattr(record.resources, cost.name))
 
 
+def memory_kinds(rows: Sequence[Row]) -> list[str]:
+    """`resident`, `device`, or both: where the rows' peak memory was looked at. The two do not compare."""
+    return sorted({r.resources.memory_kind for row in rows for r in row.ok if r.resources is not None} - {""})
+
+
 def _kind(group: Group, cost: Cost) -> str:
-    """`(resident)` or `(device)` behind peak memory: the two do not compare."""
-    if cost.name != "peak_memory_mib":
-        return ""
-    kinds = {r.resources.memory_kind for row in group.methods for r in row.ok if r.resources is not None} - {""}
-    return f" ({' and '.join(sorted(kinds))})" if kinds else ""
+    kinds = memory_kinds(group.methods) if cost.name == "peak_memory_mib" else []
+    return f" ({' and '.join(kinds)})" if kinds else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graftbench.record import Status
 
-from ._cost import cost_panel, measured, unmeasured_note
+from ._cost import cost_panel, measured, memory_kinds, unmeasured_note
 from ._groups import titles
 from ._metrics import DASH, FID, KID, decimals, mean_sd, number, quantity
 from ._quality import PANELS, group_looks, not_drawn, quality_panel
@@ -45,26 +45,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class CostLine:
-    """One row of the cost table: name, training images, and the cells as text in the order of `COST_HEADINGS`."""
+    """One row of the cost table: name, training images, and the cells as text in the order of the section's headings.
+
+    A row without a cell that ended well has its outcome as its only cell.
+    """
 
     label: str
     data_budget: int
-    is_reference: bool
     cells: tuple[str, ...]
-
-
-COST_HEADINGS = (
-    "fit, s",
-    "training images shown",
-    "training images/s",
-    "sampling images/s",
-    "peak memory, MiB",
-    "energy, J",
-    "parameters, all",
-    "parameters, trained",
-    "GFLOPs/image",
-    "timings shared",
-)
 
 
 @dataclass(frozen=True)
@@ -86,10 +74,12 @@ class Section:
         headline: Who leads at each data budget, in one sentence, as (text, is a name) pieces.
         leads: The same in detail.
         table: Scores.
+        marks: (reference row, what it marks), once each.
         quality: Figures of quality.
         cost_figures: Figures of cost.
         cost_note: What has no counter.
-        cost: Rows of the cost table.
+        cost_headings: Columns of the cost table.
+        cost: Its rows.
         intervals: Rows of the table of intervals.
         samples: (strip, data URI of its picture or empty, alternative text).
     """
@@ -99,9 +89,11 @@ class Section:
     headline: tuple[tuple[str, bool], ...]
     leads: tuple[Lead, ...]
     table: ScoreTable
+    marks: tuple[tuple[str, str], ...]
     quality: tuple[Figure, ...]
     cost_figures: tuple[Figure, ...]
     cost_note: str
+    cost_headings: tuple[str, ...]
     cost: tuple[CostLine, ...]
     intervals: tuple[IntervalLine, ...]
     samples: tuple[tuple[Strip, str, str], ...]
@@ -119,10 +111,12 @@ def sections(found: Sequence[Group], folder: Path) -> list[Section]:
             headline=headline(group),
             leads=tuple(leads(group)),
             table=tables[group.key],
+            marks=tuple({line.row.label: line.marks for line in tables[group.key].references}.items()),
             quality=quality[group.key],
             cost_figures=costs[group.key],
             cost_note=unmeasured_note(group),
-            cost=tuple(_cost_line(row) for row in (*group.methods, *group.references)),
+            cost_headings=_cost_headings(group),
+            cost=tuple(_cost_line(row, several_kinds=len(memory_kinds(group.methods)) > 1) for row in group.methods),
             intervals=tuple(_intervals(group)),
             samples=tuple((strip, _data_uri(strip), alt_text(strip)) for strip in strips(group, folder)),
         )
@@ -194,20 +188,36 @@ def _data_uri(strip: Strip) -> str:
 # -------------------------------------------------------------------------------------------------------- tables
 
 
-def _cost_line(row: Row) -> CostLine:
+def _cost_headings(group: Group) -> tuple[str, ...]:
+    kinds = memory_kinds(group.methods)
+    return (
+        "fit, s",
+        "images shown",
+        "training images/s",
+        "sampling images/s",
+        f"peak memory, MiB ({kinds[0]})" if len(kinds) == 1 else "peak memory, MiB",
+        "energy, J",
+        "parameters, all",
+        "parameters, trained",
+        "GFLOPs per image",
+        "timings shared",
+    )
+
+
+def _cost_line(row: Row, *, several_kinds: bool) -> CostLine:
     cells = (
         _measure(row, "fit_seconds"),
         _prefixed(row, "images_seen"),
         _measure(row, "training_images_per_second"),
         _measure(row, "sampling_images_per_second"),
-        _memory(row),
+        _memory(row) if several_kinds else _measure(row, "peak_memory_mib"),
         _energy(row),
         _prefixed(row, "parameters_total"),
         _prefixed(row, "parameters_trained"),
         _gflops(row),
         _shared(row),
     )
-    return CostLine(row.label, row.data_budget, row.is_reference, cells if row.ok else (row.outcome,))
+    return CostLine(row.label, row.data_budget, cells if row.ok else (row.outcome,))
 
 
 def _measure(row: Row, name: str) -> str:
@@ -226,9 +236,8 @@ def _gflops(row: Row) -> str:
 
 
 def _memory(row: Row) -> str:
-    kinds = sorted({r.resources.memory_kind for r in row.ok if r.resources is not None} - {""})
     text = _measure(row, "peak_memory_mib")
-    return f"{text} {' and '.join(kinds)}" if kinds and text != DASH else text
+    return text if text == DASH else " ".join([text, *memory_kinds([row])])
 
 
 def _energy(row: Row) -> str:

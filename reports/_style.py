@@ -19,11 +19,11 @@ INK, MUTED, GRID = "#1b1f24", "#5c6570", "#d5d9de"
 DARK_INK, DARK_MUTED, DARK_GRID = "#e6e8eb", "#a3abb5", "#3a4048"
 LIGHT_PAPER, DARK_PAPER = "#ffffff", "#15181c"
 
-PALETTE = ("#14938d", "#fc4734", "#3445d7", "#983e1b", "#a670f3", "#672131", "#6f5076", "#431096")
-"""Colours of methods on white: contrast at least 3:1 with the paper, and every two at least 12 apart in OKLab (×100)
-for normal sight and for full protanopia, deuteranopia and tritanopia (Machado et al. 2009); a test holds them to it."""
-DARK_PALETTE = ("#c0fee7", "#eb881f", "#c1c6f8", "#fbbb87", "#959af4", "#da404e", "#ab61a5", "#6d65fe")
-"""The same on dark paper, of like hue, under the same two rules."""
+PALETTE = ("#2e7579", "#800953", "#a245d9", "#2632ab", "#8b85b4", "#a74639", "#2ca470", "#b5820c")
+"""Colours of methods on white. Contrast with the paper at least 3:1; every two at least 15 apart in OKLab (×100) for
+normal sight, and at least 9 for full protanopia, deuteranopia and tritanopia (Machado et al. 2009). A test says so."""
+DARK_PALETTE = ("#77b39e", "#de297b", "#d080e2", "#c1c6f8", "#6d65fe", "#f67d51", "#00ef9f", "#f3c530")
+"""The same on dark paper, of like hue, under the same rules."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 DASHES = ("-", "--", "-.", ":")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from graftbench.contracts import Report, Run
 
 from ._groups import completeness, groups, mixed_protocols
-from ._page import COST_HEADINGS, command, domains, environment, failures, sections, when
+from ._page import command, domains, environment, failures, sections, when
 from ._quality import group_looks
 from ._style import DARK_PALETTE, PALETTE
 
@@ -43,7 +43,6 @@ def render(run: Run) -> str:
         sections=sections(found, run.folder),
         colors={label: look.index for label, look in group_looks(found).items()},
         palettes=(PALETTE, DARK_PALETTE),
-        cost_headings=COST_HEADINGS,
         failures=failures(found),
         environment=environment(ordered),
         domains=domains(ordered),

@@ -249,15 +249,14 @@ def _forward(in_features: int, out_features: int) -> Callable[[int], object]:
 
 @pytest.mark.parametrize("images", [25, 30, 41])
 def test_flops_bind(images: int) -> None:
-    """A budget of `images` times 64 FLOPs ends within the batch in which it is spent."""
+    """A budget of `images` times 64 FLOPs pays for exactly so many images once the first batch has been counted."""
     step = _forward(8, 4)
     meter = Meter(ComputeBudget(gflops=images * 64 / 1e9))
     for size in meter.batches(10):
         step(size)
         assert meter.images_seen < 1000, "the budget did not bind"
-    assert images <= meter.images_seen < images + 10
+    assert meter.images_seen == meter.limit_images == images
     assert meter.share() == 1.0
-    assert meter.limit_images is None
 
 
 def test_a_larger_network_gets_fewer_images() -> None:

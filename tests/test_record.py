@@ -179,7 +179,7 @@ def test_names_in_words() -> None:
     [
         ({}, "found none"),
         ({"kimg": 1.0, "seconds": 2.0}, "found kimg, seconds"),
-        ({"kimg": 0.0}, "must be positive; found kimg = 0"),
+        ({"kimg": 0.0}, "must be positive and finite; found kimg = 0"),
         ({"seconds": -1.0}, "must be positive"),
         ({"gflops": float("nan")}, "must be positive"),
     ],

@@ -55,11 +55,21 @@ class Meter:
         self._synchronize = synchronize
         self._started: float | None = None
         self._paused_seconds = 0.0
+        self._pauses = 0
 
     @property
     def limit_images(self) -> int | None:
-        """The budget in images, rounded to the image; None if images do not bind."""
-        return None if self.budget.kimg is None else round(self.budget.kimg * 1000)
+        """The budget in whole images, at least one; None where seconds bind, or FLOPs that are not counted yet."""
+        if self.budget.kimg is not None:
+            return max(1, round(self.budget.kimg * 1000))
+        if self.budget.gflops is not None and self.flops_per_image:
+            return max(1, round(self.budget.gflops * 1e9 / self.flops_per_image))
+        return None
+
+    @property
+    def paused_seconds(self) -> float:
+        """Seconds spent in pauses since the first image was asked for."""
+        return self._paused_seconds
 
     def seconds(self) -> float:
         """Seconds since the first image was asked for, pauses not counted."""
@@ -67,25 +77,29 @@ class Meter:
 
     def share(self) -> float:
         """Spent share of the budget, 0 to 1."""
-        budget = self.budget
-        if budget.kimg is not None:
-            spent = self.images_seen / (budget.kimg * 1000)
-        elif budget.seconds is not None:
-            spent = self.seconds() / budget.seconds
-        else:
-            assert budget.gflops is not None
-            spent = self.images_seen * (self.flops_per_image or 0.0) / (budget.gflops * 1e9)
-        return min(1.0, spent)
+        if self.limit_images is not None:
+            return min(1.0, self.images_seen / self.limit_images)
+        return 0.0 if self.budget.seconds is None else min(1.0, self.seconds() / self.budget.seconds)
 
     def grant(self, batch_size: int) -> int:
-        """How many images the next step may show: batch_size, fewer at the end, 0 when the budget is spent."""
+        """How many images the next step may show: batch_size, fewer at the end, 0 when the budget is spent.
+
+        Raises:
+            GraftbenchError: FLOPs bind, but images were shown and no arithmetic was counted: the fit would never end.
+        """
         if self._started is None:
             self._started = self._clock()
         if self.limit_images is not None:
-            return min(batch_size, self.limit_images - self.images_seen)
+            return max(0, min(batch_size, self.limit_images - self.images_seen))
         if self.budget.seconds is not None:
             self._synchronize()  # queued device work has been paid for too
-        return 0 if self.share() >= 1.0 else batch_size
+            return 0 if self.share() >= 1.0 else batch_size
+        if self.images_seen:
+            raise GraftbenchError(
+                "A budget in gflops cannot end this method: torch counted no arithmetic in its first batch. "
+                "Use kimg or seconds."
+            )
+        return batch_size
 
     def spend(self, images: int) -> None:
         """Count images that were shown."""
@@ -95,16 +109,17 @@ class Meter:
         """Sizes of the batches that the budget pays for; the first one's arithmetic is counted.
 
         Counting slows the first step only. Operations that torch's counter does not know (interpolation, grid
-        sampling) count nothing.
+        sampling) count nothing. A batch counts as shown when the loop is left in it, too.
         """
-        first = self.grant(batch_size)
-        if first > 0:
-            with self._count_flops(first):
-                yield first
-            self.spend(first)
         while (size := self.grant(batch_size)) > 0:
-            yield size
-            self.spend(size)
+            try:
+                if self.images_seen == 0:
+                    with self._count_flops(size):
+                        yield size
+                else:
+                    yield size
+            finally:
+                self.spend(size)
 
     @contextmanager
     def _count_flops(self, images: int) -> Iterator[None]:
@@ -116,11 +131,14 @@ class Meter:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Time spent inside (evaluation snapshots) does not count."""
+        """Time spent inside (evaluation snapshots) does not count. Pauses may be nested."""
         self._synchronize()
         start = self._clock()
+        self._pauses += 1
         try:
             yield
         finally:
             self._synchronize()
-            self._paused_seconds += self._clock() - start
+            self._pauses -= 1
+            if self._pauses == 0 and self._started is not None:
+                self._paused_seconds += self._clock() - max(start, self._started)

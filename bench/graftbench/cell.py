@@ -135,18 +135,19 @@ def _run(job: Job) -> Record:
     sampler.to(device)
     sampling = torch.Generator().manual_seed(cell.seed)
     scored = score_sampler(sampler, target, cell.protocol, sampling, cache=Path(job.cache), device=job.device)
-    notes = list(task.log.notes)
+    notes = [*task.log.notes, *monitor.measurement.notes]
     if cls.leaks and cls.leaks == cell.protocol.extractor:
         notes.append(f"{cell.method} looks at {cls.leaks} itself: its scores under that extractor flatter it.")
     return _record(
         job,
         Status.OK,
         scores=scored.scores,
-        curve=[CurvePoint(images_seen=n, seconds=s, losses=losses) for n, s, losses in task.log.curve],
+        curve=[CurvePoint(images_seen=n, seconds=s, losses=dict(losses)) for n, s, losses in task.log.curve],
         notes=notes,
         resources=resources(
             monitor.measurement,
             images_seen=meter.images_seen,
+            paused_seconds=meter.paused_seconds,
             sampled_images=len(scored.images),
             sampling_seconds=scored.sampling_seconds,
             parameters_total=task.log.parameters_total,

@@ -232,7 +232,7 @@ class Method(ABC):
     )
 
     def __init__(self, config: Any = None) -> None:  # noqa: ANN401 - each method has its own Config
-        self.config = self.Config() if config is None else config
+        self.config: Any = self.Config() if config is None else config
 
     @abstractmethod
     def fit(self, task: Task, budget: Meter) -> Sampler:

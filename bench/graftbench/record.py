@@ -6,6 +6,7 @@ Nothing here imports torch: reports, comparisons and `graftbench --help` read re
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -64,8 +65,9 @@ class ComputeBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found = ", ".join(sorted(given)) or "none"
             raise ValueError(f"a compute budget is exactly one of kimg, seconds, gflops; found {found}")
         ((name, value),) = given.items()
-        if not value > 0:
-            raise ValueError(f"the compute budget must be positive; found {name} = {value}")
+        if not 0 < value < math.inf:
+            raise ValueError(f"the compute budget must be positive and finite; found {name} = {value}")
+        msgspec.structs.force_setattr(self, name, float(value))  # 16 and 16.0 are one budget and have one id
 
     def __str__(self) -> str:
         for name in self.__struct_fields__:
@@ -163,6 +165,10 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     n_reference: int
     protocol: str
 
+    def __post_init__(self) -> None:
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"{self.name} is {self.value}: an undefined score has no value but a reason")
+
     @property
     def full_name(self) -> str:
         """`fid_n600_ref620_lite0@96`: what may be compared with what."""
@@ -207,11 +213,11 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One point of the training log: losses averaged since the point before."""
+    """One point of the training log: losses averaged since the point before; None where one was not finite."""
 
     images_seen: int
     seconds: float
-    losses: dict[str, float]
+    losses: dict[str, float | None]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -317,7 +323,7 @@ def read(path: Path) -> tuple[list[Record], list[str]]:
                     f"({FORMAT}). Upgrade graftbench, or read the run with the version that made it."
                 )
             records.append(decoder.decode(line))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
             raise GraftbenchError(
                 f"{path}, line {number} is no record ({error}). Nothing was changed; remove that line to go on."
             ) from error

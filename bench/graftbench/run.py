@@ -108,7 +108,15 @@ def run(
             told.begin(len(plan.cells), len(plan.cells) - len(missing))
             if isinstance(told, ConsoleProgress):
                 told.plan(Counter(cell.method for cell in missing))
-            runner = _Runner(folder, cache, files, [str(p) for p in paths], chosen, told, done)
+            runner = _Runner(
+                folder,
+                cache=cache,
+                source_files=files,
+                plugins=[str(p) for p in paths],
+                device=chosen,
+                progress=told,
+                done=done,
+            )
             runner.run(missing, jobs=jobs, seconds=plan.suite.limits.cell_seconds)
         ended = Counter(str(done[c.id].status) for c in plan.cells if c.id in done)
         return Summary(folder, len(plan.cells), len(missing), dict(ended))
@@ -217,6 +225,7 @@ class _Runner:
     def __init__(
         self,
         folder: Path,
+        *,
         cache: Path,
         source_files: dict[str, str],
         plugins: list[str],

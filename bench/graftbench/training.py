@@ -11,7 +11,7 @@ import torch
 from graftbench.contracts import Diverged
 from graftbench.errors import GraftbenchError
 from graftbench.nn.augment import DiffAugment
-from graftbench.nn.build import count_parameters, seeded, train_unfrozen
+from graftbench.nn.build import count_parameters, place, seeded, train_unfrozen
 from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
 from graftbench.nn.ema import Ema
 from graftbench.nn.generator import Generator, GeneratorSpec
@@ -233,9 +233,8 @@ def fit_adversarial(
     Raises:
         Diverged: A loss is not finite, or the output collapsed.
     """
-    device = task.device
-    generator.to(device, memory_format=torch.channels_last)
-    discriminator.to(device, memory_format=torch.channels_last)
+    place(generator, task.device)
+    place(discriminator, task.device)
     train_unfrozen(generator)
     train_unfrozen(discriminator)
     everything = [generator, discriminator, *networks]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from inspect import cleandoc
 from typing import TYPE_CHECKING
 
-from graftbench.cli.commands import COMMANDS
+from graftbench.cli.commands import COMMANDS, GROUPS
 
 if TYPE_CHECKING:
     from cyclopts import App
+
 
 def make_app() -> App:
     """The application with its commands, none of them imported yet."""
@@ -22,8 +22,21 @@ def make_app() -> App:
         help="Measure how well image generators survive being moved to a new domain.",
         version=__version__,
     )
-    for name, text in COMMANDS.items():
-        app.command(f"graftbench.cli.{name}:{name}", name=name, help=cleandoc(text))
+    groups = {"": app}
+    for name, command in COMMANDS.items():
+        group, _, verb = name.rpartition(" ")
+        if group not in groups:
+            groups[group] = App(name=group, help=GROUPS[group])
+            app.command(groups[group])
+        module = group or verb
+        examples = "\n".join(f"  {example}" for example in command.examples)
+        groups[group].command(
+            f"graftbench.cli.{module}:{verb}",
+            name=verb,
+            help=command.summary,
+            help_epilogue=f"Examples:\n\n{examples}",
+            help_format="plaintext",
+        )
     return app
 
 

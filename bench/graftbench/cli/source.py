@@ -1,4 +1,4 @@
-"""`graftbench source`."""
+"""`graftbench source train`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from cyclopts import App
-
 from graftbench.cli.run import Plugins
 
-source = App(name="source", help="Train, cache and export source models.")
 
-
-@source.command
 def train(
     domain: str,
     *,

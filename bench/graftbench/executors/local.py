@@ -55,7 +55,7 @@ class LocalExecutor:
         self._seconds = seconds
         self._running: dict[str, _Running] = {}
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        self._zygote = subprocess.Popen(  # noqa: S603 - our own module
+        self._zygote = subprocess.Popen(
             [sys.executable, "-m", "graftbench.executors.zygote"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -22,11 +21,11 @@ LARGEST = 1e20
 
 def to_numpy(values: FeatureMatrix) -> NDArray[Any]:
     """A torch tensor (any device, any float type) or an array as a NumPy array, without importing torch."""
-    torch = sys.modules.get("torch")  # whoever passes a tensor has imported it
-    if torch is not None and isinstance(values, torch.Tensor):
-        tensor: torch.Tensor = values.detach().cpu()
-        return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()  # NumPy has no bfloat16
-    return np.asarray(values)
+    detach = getattr(values, "detach", None)  # torch's way to say "without the graph"; arrays have none
+    if detach is None:
+        return np.asarray(values)
+    tensor = detach().cpu()
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()  # NumPy has no bfloat16
 
 
 def matrix(values: FeatureMatrix, what: str) -> Array:
@@ -39,7 +38,10 @@ def matrix(values: FeatureMatrix, what: str) -> Array:
     Raises:
         GraftbenchError: Not a matrix of real numbers, no columns, NaN, infinite or absurdly large entries.
     """
-    array = to_numpy(values)
+    try:
+        array = to_numpy(values)
+    except ValueError as error:  # rows of different lengths
+        raise GraftbenchError(f"The {what} are no matrix of numbers ({error}).") from error
     if array.ndim != 2:
         raise GraftbenchError(f"The {what} must be a matrix N×D; found the shape {array.shape}.")
     if array.shape[1] == 0:

@@ -41,3 +41,10 @@ def train_unfrozen(module: nn.Module) -> None:
     for part in module.modules():
         own = list(part.parameters())
         part.training = any(p.requires_grad for p in own) if own else True
+
+
+def place(module: Net, device: torch.device) -> Net:
+    """Move a network to its device, channels last in memory (convolutions are up to twice as fast)."""
+    module.to(device)
+    module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stub lacks this form
+    return module

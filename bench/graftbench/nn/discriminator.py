@@ -44,7 +44,8 @@ class Discriminator(nn.Module):
             self.blocks.append(nn.Sequential(wrap(nn.Conv2d(inputs, outputs, 4, 2, padding=1)), nn.LeakyReLU(0.1)))
             self.blocks.append(nn.Sequential(wrap(nn.Conv2d(outputs, outputs, 3, padding=1)), nn.LeakyReLU(0.1)))
             inputs, outputs, side = outputs, min(outputs * 2, 4 * spec.channels), side // 2
-        self.head = wrap(nn.Linear(inputs * 16, 1))
+        self.features = inputs * 16
+        self.head = wrap(nn.Linear(self.features, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """B×3×R×R -> B."""

@@ -1,0 +1,153 @@
+"""A run as a DataFrame, and as what a report reads."""
+
+from __future__ import annotations
+
+import logging
+import math
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import graftbench
+import pandas as pd
+import pytest
+from graftbench.errors import GraftbenchError
+from graftbench.frame import frame, load, read_run
+from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resources, Score, Status, TaskSpec, append
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COLUMNS = (
+    "id method family task source target resolution data_budget compute_budget seed status reason protocol "
+    "fid kid inception_score n_generated n_reference fit_seconds images_seen training_images_per_second "
+    "sampling_images_per_second peak_memory_mib memory_kind energy_joules parameters_total parameters_trained "
+    "flops_per_image other_cpu_share timing_shared device"
+).split()
+
+
+def make(seed: int = 0, status: Status = Status.OK, kid: float | None = 0.0123456789012345678) -> Record:
+    """One cell; a failed one has neither scores nor resources."""
+    cell = CellSpec(
+        method="freezed",
+        family="frozen",
+        parameters={},
+        task=TaskSpec("twemoji", "openmoji", 32),
+        data_budget=25,
+        compute_budget=ComputeBudget(kimg=30),
+        seed=seed,
+        protocol=Protocol(),
+    )
+    if status != Status.OK:
+        return Record(id=cell.id, cell=cell, status=status, reason="The loss left the finite numbers.")
+    scores = [
+        Score(name="fid", value=80.5, n_generated=600, n_reference=620, protocol="lite0@96"),
+        Score(name="kid", value=kid, n_generated=600, n_reference=620, protocol="lite0@96"),
+        Score(name="inception_score", value=5.5, n_generated=600, n_reference=0, protocol="lite0@96"),
+    ]
+    resources = Resources(device="cpu", fit_seconds=31.5, images_seen=30_000, timing_shared=True)
+    return Record(id=cell.id, cell=cell, status=status, scores=scores, resources=resources)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run of one good and one failed cell; the first was tried twice."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "suite.toml").write_text('name = "quick"\ncells = 3\n')
+    append(run / "records.jsonl", make(0, Status.ERROR))
+    append(run / "records.jsonl", make(1, Status.DIVERGED))
+    append(run / "records.jsonl", make(0))
+    return run
+
+
+def test_one_row_a_cell_in_the_promised_columns(folder: Path) -> None:
+    """The newest record of a cell counts; columns stand in the documented order; floats are not rounded."""
+    table = load(folder)
+    assert list(table.columns) == COLUMNS
+    assert list(table["seed"]) == [0, 1]
+    assert list(table["status"]) == ["ok", "diverged"]
+    good = table.iloc[0]
+    assert good["task"] == "twemoji->openmoji@32"
+    assert (good["source"], good["target"], good["resolution"]) == ("twemoji", "openmoji", 32)
+    assert (good["compute_budget"], good["protocol"]) == ("30 kimg", "lite0@96")
+    assert good["kid"] == 0.0123456789012345678
+    assert (good["n_generated"], good["n_reference"], good["images_seen"]) == (600, 620, 30_000)
+    assert good["timing_shared"]
+
+
+def test_what_was_not_measured_is_missing_and_never_zero(folder: Path) -> None:
+    """A failed cell keeps its row and reason; its numbers are missing, and columns keep their types."""
+    table = load(folder)
+    failed = table.iloc[1]
+    assert failed["reason"] == "The loss left the finite numbers."
+    assert table[["fid", "kid", "fit_seconds", "images_seen", "device", "energy_joules"]].iloc[1].isna().all()
+    assert pd.isna(table["energy_joules"].iloc[0])
+    assert table["energy_joules"].dtype == table["kid"].dtype == "float64"
+    assert (str(table["images_seen"].dtype), str(table["timing_shared"].dtype)) == ("Int64", "boolean")
+
+
+def test_folder_file_and_string_read_alike(folder: Path) -> None:
+    """A records.jsonl alone is enough; `graftbench.load` is the same function."""
+    pd.testing.assert_frame_equal(load(folder), load(folder / "records.jsonl"))
+    pd.testing.assert_frame_equal(load(folder), graftbench.load(str(folder)))
+
+
+def test_another_score_gets_a_column_of_its_own() -> None:
+    """A metric that this version does not know stands beside the known ones, as floats."""
+    other = Score(name="coverage", value=0.5, n_generated=600, n_reference=620, protocol="lite0@96")
+    table = frame([make(0), Record(id="x", cell=make(1).cell, status=Status.OK, scores=[other])])
+    assert list(table.columns) == [*COLUMNS[:16], "coverage", *COLUMNS[16:]]
+    assert table["coverage"].dtype == "float64"
+    assert table["coverage"].iloc[1] == 0.5
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf])
+def test_an_undefined_score_is_missing(value: float | None) -> None:
+    """No infinity is passed on to a mean."""
+    assert pd.isna(frame([make(kid=value)])["kid"].iloc[0])
+
+
+def test_a_missing_run_is_one_clear_sentence(tmp_path: Path) -> None:
+    """The path and what was expected are named, for a folder, an empty folder and a file."""
+    for path in (tmp_path / "nowhere", tmp_path, tmp_path / "records.jsonl"):
+        for read in (load, read_run):
+            with pytest.raises(GraftbenchError, match=r"no records at .*expected a run folder with records\.jsonl"):
+                read(path)
+
+
+def test_a_run_knows_its_name_and_size(folder: Path) -> None:
+    """Both come from suite.toml; by the folder or by its records."""
+    for path in (folder, folder / "records.jsonl"):
+        run = read_run(path)
+        assert (run.name, run.expected, run.folder) == ("quick", 3, folder)
+        assert [record.status for record in run.records] == [Status.OK, Status.DIVERGED]
+
+
+def test_a_run_without_a_suite_goes_by_its_folder(folder: Path) -> None:
+    """Two runs merged by hand have no suite.toml: the size is then unknown."""
+    (folder / "suite.toml").unlink()
+    assert (read_run(folder).name, read_run(folder).expected) == ("run", 0)
+
+
+def test_a_broken_suite_is_named(folder: Path) -> None:
+    """The file is named in the error."""
+    (folder / "suite.toml").write_text("name = ")
+    with pytest.raises(GraftbenchError, match=r"suite\.toml cannot be read"):
+        read_run(folder)
+
+
+def test_a_torn_last_line_is_told_and_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A killed writer's half line costs its own cell only, and the log says so."""
+    with (folder / "records.jsonl").open("ab") as file:
+        file.write(b'{"id": "ab')
+    with caplog.at_level(logging.WARNING):
+        assert len(load(folder)) == 2
+    assert "unfinished" in caplog.text
+
+
+def test_importing_it_costs_neither_pandas_nor_torch() -> None:
+    """The command line imports this module on its way to --help."""
+    code = "import sys, graftbench.frame, graftbench.stats; print({'pandas', 'torch', 'scipy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
