@@ -36,6 +36,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             image of the budget.
         batch_size: Images optimised side by side.
         lr: Adam's rate on pixels in [−1, 1].
+        enlarge: The backbone sees the images enlarged so many times (bilinear): its first convolution halves them, and
+            at 32 px what it then sees is mostly noise that the eye minds.
         content_weight: Weight of the content term.
         style_weight: Weight of the style term.
         content_layer: Stage of the backbone whose features keep the content (0 is the stem).
@@ -44,15 +46,16 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     steps: int = 25
     batch_size: int = 32
-    lr: float = 0.05
+    lr: float = 0.03
+    enlarge: int = 2
     content_weight: float = 1.0
     style_weight: float = 1.0
     content_layer: int = 3
     style_layers: tuple[int, ...] = (0, 1, 2, 3)
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1 or self.lr <= 0:
-            raise ValueError("steps, batch_size and lr must be positive")
+        if min(self.steps, self.batch_size, self.enlarge) < 1 or self.lr <= 0:
+            raise ValueError("steps, batch_size, enlarge and lr must be positive")
         if min(self.content_weight, self.style_weight) < 0:
             raise ValueError("content_weight and style_weight must be at least 0")
         if not self.style_layers or not {self.content_layer, *self.style_layers} <= set(range(Lite0Blocks.STAGES)):
@@ -86,7 +89,7 @@ class Gatys(Method):
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Stylise source images in random order until the budget is spent; keep those that were finished."""
         config: Config = self.config
-        network = Lite0Blocks(lite0_file()).to(task.device)
+        network = Lite0Blocks(lite0_file(), enlarge=self.config.enlarge).to(task.device)
         task.log.parameters_total = count_parameters([network])
         batches, log = budget.batches(config.batch_size), TrainingLog(task, budget)
         contents = self._contents(task)

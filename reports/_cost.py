@@ -16,9 +16,10 @@ from ._text import listing, one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graftbench.record import Record
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from graftbench.record import Record
 
     from ._groups import Group, Row
 

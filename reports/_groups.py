@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+
 from graftbench.errors import GraftbenchError
 from graftbench.record import ComputeBudget, Protocol, Record, Status, TaskSpec, content_hash
 from graftbench.stats import Summary, summarize

@@ -15,9 +15,10 @@ from ._text import one_line, plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graftbench.record import Record
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont
+
+    from graftbench.record import Record
 
     from ._groups import Group, Row
 

@@ -8,9 +8,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import graftbench
 import pandas as pd
 import pytest
+
+import graftbench
 from graftbench.errors import GraftbenchError
 from graftbench.frame import frame, load, read_run
 from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resources, Score, Status, TaskSpec, append
@@ -18,12 +19,7 @@ from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resourc
 if TYPE_CHECKING:
     from pathlib import Path
 
-COLUMNS = (
-    "id method family task source target resolution data_budget compute_budget seed status reason protocol "
-    "fid kid inception_score n_generated n_reference fit_seconds images_seen training_images_per_second "
-    "sampling_images_per_second peak_memory_mib memory_kind energy_joules parameters_total parameters_trained "
-    "flops_per_image other_cpu_share timing_shared device"
-).split()
+COLUMNS = ["id", "method", "family", "task", "source", "target", "resolution", "data_budget", "compute_budget", "seed", "status", "reason", "protocol", "fid", "kid", "inception_score", "n_generated", "n_reference", "fit_seconds", "images_seen", "training_images_per_second", "sampling_images_per_second", "peak_memory_mib", "memory_kind", "energy_joules", "parameters_total", "parameters_trained", "flops_per_image", "other_cpu_share", "timing_shared", "device"]
 
 
 def make(seed: int = 0, status: Status = Status.OK, kid: float | None = 0.0123456789012345678) -> Record:

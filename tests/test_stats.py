@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from graftbench.errors import GraftbenchError
 from graftbench.stats import (
     mean,

@@ -11,7 +11,7 @@ from graftbench.record import Status
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from graftbench.record import CellSpec, Record
 
@@ -118,7 +118,7 @@ class ConsoleProgress:
         left = sum(count * means.get(method, overall) for method, count in self._waiting.items() if count > 0)
         return "about " + _clock(left / self._jobs)
 
-    def _board(self) -> object:
+    def _board(self) -> RenderableType:
         from rich.console import Group  # noqa: PLC0415
         from rich.progress_bar import ProgressBar  # noqa: PLC0415
         from rich.table import Table  # noqa: PLC0415

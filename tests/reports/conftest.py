@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from graftbench.contracts import Run
 from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resources, Score, Status, TaskSpec, append
-from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

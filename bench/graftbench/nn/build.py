@@ -46,5 +46,5 @@ def train_unfrozen(module: nn.Module) -> None:
 def place(module: Net, device: torch.device) -> Net:
     """Move a network to its device, channels last in memory (convolutions are up to twice as fast)."""
     module.to(device)
-    module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stub lacks this form
+    module.to(memory_format=torch.channels_last)
     return module

@@ -34,7 +34,8 @@ class Ema(Generic[Net]):
         """Take one step of the average towards `model`."""
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.ramp else self.decay
         self.steps += 1
-        averages, values = list(self.model.parameters()), list(model.parameters())
-        torch._foreach_lerp_(averages, values, 1 - decay)
+        averages: list[torch.Tensor] = list(self.model.parameters())
+        values: list[torch.Tensor] = list(model.parameters())
+        torch._foreach_lerp_(averages, values, 1 - decay)  # pyright: ignore[reportPrivateImportUsage] - as torch.optim
         for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(value)

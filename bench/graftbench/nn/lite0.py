@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from graftbench.metrics.networks import load_by_position, read_state
@@ -14,16 +15,17 @@ if TYPE_CHECKING:
 
 
 class Lite0Blocks(nn.Module):
-    """Images in [−1, 1] (B×3×H×W) -> feature maps of the stem and the first three stages; frozen, in eval mode.
+    """Images in [−1, 1] (B×3×H×W) -> feature maps of the stem and three stages; frozen, in eval mode.
 
-    At 32 px: 32×16×16, 16×16×16, 24×8×8, 40×4×4. The input rule of the weights, (x − 127)/128 on 0…255, is
-    (x − 127.5)/127.5 to within half a grey level.
+    At 32 px, not enlarged: 32×16×16, 16×16×16, 24×8×8, 40×4×4. The input rule of the weights, (x − 127)/128 on
+    0…255, is (x − 127.5)/127.5 to within half a grey level.
     """
 
     STAGES: ClassVar[int] = 4
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, *, enlarge: int = 1) -> None:
         super().__init__()
+        self.enlarge = nn.Upsample(scale_factor=enlarge, mode="bilinear") if enlarge > 1 else nn.Identity()
         network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         load_by_position(network, read_state(weights), weights)
         network.eval().requires_grad_(requires_grad=False)
@@ -33,7 +35,7 @@ class Lite0Blocks(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The maps, finest first."""
-        maps = [self.stem(x)]
+        maps = [self.stem(self.enlarge(x).contiguous(memory_format=torch.channels_last))]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
         return maps
