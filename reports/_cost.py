@@ -11,7 +11,7 @@ from graftbench.stats import mean
 from ._groups import titles
 from ._metrics import finite, quantity
 from ._style import INK, MUTED, Look
-from ._text import listing, one_line
+from ._text import listing, one_line, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +102,7 @@ def draw_cost(axes: Axes, group: Group, cost: Cost, palette: dict[str, Look], *,
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_yticks(range(len(labels)), [one_line(label) for label in labels] if names else [""] * len(labels))
+    axes.set_yticks(range(len(labels)), [short(label) for label in labels] if names else [""] * len(labels))
     axes.tick_params(axis="y", length=0)
     if logarithmic:
         axes.set_xscale("log")

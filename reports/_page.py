@@ -132,17 +132,23 @@ def headline(group: Group) -> tuple[tuple[str, bool], ...]:
     told = [lead for lead in leads(group) if lead.leader]
     if not told:
         return (*pieces, ("no method has a KID, so none leads.", False))
+    contested = [lead for lead in told if lead.contested]
+    none_settled = len(contested) > 1 and not any(lead.settled for lead in contested)
     for i, lead in enumerate(told):
         images = plural(lead.data_budget, "training image")
-        pieces += [(f"{'; ' if i else ''}with {images} ", False), (lead.leader, True), (_leads_by(lead), False)]
-    return (*pieces, (".", False))
+        doubt = lead.contested and not lead.settled and not none_settled
+        pieces += [
+            (f"{'; ' if i else ''}with {images} ", False),
+            (lead.leader, True),
+            (_leads_by(lead) + (", which these seeds do not settle" if doubt else ""), False),
+        ]
+    return (*pieces, (f". None of these leads is settled by {seeds}." if none_settled else ".", False))
 
 
 def _leads_by(lead: Lead) -> str:
     if not lead.contested:
         return f" is the only method with a KID (×10³: {lead.score})"
-    doubt = "" if lead.settled else ", which these seeds do not settle"
-    return f" leads with KID×10³ {lead.score}{doubt}"
+    return f" leads with KID×10³ {lead.score}"
 
 
 # ------------------------------------------------------------------------------------------------------- figures

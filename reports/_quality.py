@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ._groups import titles
 from ._metrics import FID, KID, MINUS, Metric
 from ._style import INK, MUTED, Look, looks
-from ._text import one_line, plural
+from ._text import one_line, plural, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,8 +96,8 @@ def draw_quality(axes: Axes, group: Group, metric: Metric, palette: dict[str, Lo
 
 _Curve = list[tuple[int, float, list[float]]]
 """(data budget, mean, value of each seed), by data budget."""
-_Label = tuple[str, float, str, str]
-"""(text, height on the axis as a share, colour of its pointer, marker)."""
+_Label = tuple[float, str, float, str, str]
+"""(value, text, height on the axis as a share, colour of its pointer, marker)."""
 
 
 def _curves(rows: Sequence[Row], metric: Metric) -> dict[str, _Curve]:
@@ -176,7 +176,8 @@ def _draw_method(axes: Axes, label: str, curve: _Curve, look: Look) -> _Label:
         axes.plot(beside, values, look.marker, color=look.color, ms=2.8, alpha=0.8, mew=0, zorder=3)
     budgets = [budget for budget, _, _ in curve]
     axes.plot(budgets, _means(curve), look.dashes, color=look.color, marker=look.marker, ms=6, lw=1.8, mew=0, zorder=4)
-    return label, _height(axes, curve[-1][1]), look.color, look.marker
+    last = curve[-1][1]
+    return last, short(label), _height(axes, last), look.color, look.marker
 
 
 def _draw_reference(axes: Axes, label: str, curve: _Curve) -> _Label:
@@ -188,9 +189,9 @@ def _draw_reference(axes: Axes, label: str, curve: _Curve) -> _Label:
     budgets = [left, *(float(budget) for budget, _, _ in curve), right]
     axes.plot(budgets, [means[0], *means, last], color=MUTED, lw=1.0, ls=(0, (4, 3)), zorder=2)
     if low <= last <= high:
-        return label, _height(axes, last), MUTED, ""
+        return last, short(label), _height(axes, last), MUTED, ""
     arrow = "↓" if last < low else "↑"
-    return f"{arrow} {label} {_short(last)}", 0.0 if last < low else 1.0, MUTED, ""
+    return last, f"{arrow} {short(label)} {_short(last)}", 0.0 if last < low else 1.0, MUTED, ""
 
 
 def _height(axes: Axes, value: float) -> float:
@@ -202,9 +203,9 @@ def _height(axes: Axes, value: float) -> float:
 
 def _label_lines(axes: Axes, labels: list[_Label]) -> None:
     """Names beside the ends of the lines, moved apart where they would meet."""
-    labels = sorted(labels, key=lambda label: (label[1], label[0]))
-    heights = spread([height for _, height, _, _ in labels], _GAP)
-    for (text, height, color, marker), place in zip(labels, heights, strict=True):
+    labels = sorted(labels)
+    heights = spread([height for _, _, height, _, _ in labels], _GAP)
+    for (_, text, height, color, marker), place in zip(labels, heights, strict=True):
         pointer = {"color": color, "lw": 0.8, "clip_on": False, "transform": axes.transAxes}
         axes.plot([1.0, 1.035], [height, place], **pointer)
         if marker:
@@ -212,7 +213,7 @@ def _label_lines(axes: Axes, labels: list[_Label]) -> None:
         axes.text(
             1.07 if marker else 1.045,
             place,
-            one_line(text),
+            text,
             transform=axes.transAxes,
             va="center",
             fontsize=8,

@@ -214,7 +214,8 @@ def _lead(group: Group, budget: int) -> Lead:
         return Lead(budget, first.label, mean_sd(summary, places), "no other method has a KID here")
     second, runner_up = ranked[1]
     verdict, settled = _verdict(first, second)
-    ahead = f"ahead of {second.label} ({mean_sd(runner_up, places)}); {verdict}"
+    relation = "level with" if runner_up.mean == summary.mean else "ahead of"
+    ahead = f"{relation} {second.label} ({mean_sd(runner_up, places)}); {verdict}"
     return Lead(budget, first.label, mean_sd(summary, places), ahead, contested=True, settled=settled)
 
 

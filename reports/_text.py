@@ -15,6 +15,12 @@ def one_line(text: str) -> str:
     return " ".join(_CONTROL.sub("", text).split())
 
 
+def short(text: str, width: int = 24) -> str:
+    """One line of at most `width` characters, for figures; the tables beside them have the whole name."""
+    line = one_line(text)
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
 def markdown(text: str) -> str:
     """Text that Markdown prints as it is, also inside a table."""
     escaped = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -14,8 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import graftbench
 import pytest
+
+import graftbench
 from graftbench import environment
 from graftbench.environment import (
     Check,

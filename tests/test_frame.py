@@ -19,7 +19,13 @@ from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resourc
 if TYPE_CHECKING:
     from pathlib import Path
 
-COLUMNS = ["id", "method", "family", "task", "source", "target", "resolution", "data_budget", "compute_budget", "seed", "status", "reason", "protocol", "fid", "kid", "inception_score", "n_generated", "n_reference", "fit_seconds", "images_seen", "training_images_per_second", "sampling_images_per_second", "peak_memory_mib", "memory_kind", "energy_joules", "parameters_total", "parameters_trained", "flops_per_image", "other_cpu_share", "timing_shared", "device"]
+COLUMNS = [
+    *("id", "method", "family", "task", "source", "target", "resolution", "data_budget", "compute_budget", "seed"),
+    *("status", "reason", "protocol", "fid", "kid", "inception_score", "n_generated", "n_reference", "fit_seconds"),
+    *("images_seen", "training_images_per_second", "sampling_images_per_second", "peak_memory_mib", "memory_kind"),
+    *("energy_joules", "parameters_total", "parameters_trained", "flops_per_image", "other_cpu_share"),
+    *("timing_shared", "device"),
+]
 
 
 def make(seed: int = 0, status: Status = Status.OK, kid: float | None = 0.0123456789012345678) -> Record:
@@ -98,10 +104,13 @@ def test_another_score_gets_a_column_of_its_own() -> None:
     assert table["coverage"].iloc[1] == 0.5
 
 
-@pytest.mark.parametrize("value", [None, math.nan, math.inf])
-def test_an_undefined_score_is_missing(value: float | None) -> None:
-    """No infinity is passed on to a mean."""
-    assert pd.isna(frame([make(kid=value)])["kid"].iloc[0])
+def test_an_undefined_score_is_missing_and_so_is_a_cost_that_is_no_number() -> None:
+    """Neither becomes a zero, and no infinity is passed on to a mean."""
+    record = make(kid=None)
+    broken = Resources(device="cpu", fit_seconds=math.inf, images_seen=1, flops_per_image=math.nan)
+    table = frame([record, Record(id="y", cell=record.cell, status=Status.OK, resources=broken)])
+    assert pd.isna(table["kid"].iloc[0])
+    assert table[["fit_seconds", "flops_per_image"]].iloc[1].isna().all()
 
 
 def test_a_missing_run_is_one_clear_sentence(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+
 from graftbench.errors import GraftbenchError
 from graftbench.record import (
     FORMAT,

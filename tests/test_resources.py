@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from graftbench.errors import GraftbenchError
 from graftbench.resources import (
     CpuTicks,

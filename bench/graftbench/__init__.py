@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graftbench.driver import run as run
     from graftbench.frame import load as load
-    from graftbench.run import run as run
 
 __version__ = "0.1.0"
 
@@ -21,7 +21,7 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 if (_CHECKOUT / "methods").is_dir() and (_CHECKOUT / "pyproject.toml").is_file():
     __path__.append(str(_CHECKOUT))
 
-_LAZY = {"load": "graftbench.frame", "run": "graftbench.run"}
+_LAZY = {"load": "graftbench.frame", "run": "graftbench.driver"}
 
 
 def __getattr__(name: str) -> object:

@@ -1,12 +1,13 @@
-"""The cache folder, locks between processes, and files that appear whole or not at all."""
+"""Where prepared things are kept between runs, written whole or not at all, by one process at a time."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkstemp
 from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError
@@ -16,44 +17,127 @@ if TYPE_CHECKING:
 
 
 def cache_folder() -> Path:
-    """$GRAFTBENCH_CACHE, else $XDG_CACHE_HOME/graftbench, else ~/.cache/graftbench; made if it is not there.
+    """The cache folder: $GRAFTBENCH_CACHE, else $XDG_CACHE_HOME/graftbench, else ~/.cache/graftbench.
+
+    It need not exist. As the XDG base directory specification asks, an $XDG_CACHE_HOME that is not absolute is
+    ignored.
 
     Raises:
-        GraftbenchError: It cannot be made or written.
+        GraftbenchError: None of the three names a folder (no home directory is known).
     """
-    if chosen := os.environ.get("GRAFTBENCH_CACHE"):
-        folder = Path(chosen)
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graftbench"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise GraftbenchError(
-            f"The cache folder '{folder}' cannot be written ({error.strerror}); set GRAFTBENCH_CACHE to another."
-        ) from error
-    return folder
+        if own := os.environ.get("GRAFTBENCH_CACHE"):
+            return Path(own).expanduser().absolute()
+        shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        return (shared if shared.is_absolute() else Path.home() / ".cache") / "graftbench"
+    except RuntimeError as error:  # what pathlib raises where the user has no home directory
+        raise GraftbenchError(f"No cache folder is known ({error}); set GRAFTBENCH_CACHE to a folder.") from error
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`; another process that wants it waits. Released too when the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """Hold the lock file `path`, which is made if need be; other processes and threads wait until it is free.
+
+    The operating system frees the lock when the process ends, however it ends. The file stays: deleting it would let
+    two processes hold locks on two files of one name.
+
+    Raises:
+        GraftbenchError: The lock file cannot be made.
+    """
+    with _sentence(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        with _sentence(path):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """A path to write to; what was written takes the place of `path` at the end, unless an exception ends the block."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` to write to; it takes the name `path` when the block ends without an exception.
+
+    Readers see the old file or the new one, never a part, and so does whoever looks after a power cut.
+
+    Raises:
+        GraftbenchError: The file cannot be written.
+    """
+    with _sentence(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        os.fchmod(descriptor, 0o666 & ~_umask())  # mkstemp's files are private; the cache may be shared
+        os.close(descriptor)
+    partial = Path(name)
     try:
-        yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        with _sentence(path):
+            yield partial
+            _sync(partial)
+            partial.replace(path)
+            _sync(path.parent)
     finally:
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """An empty temporary folder beside `path` to fill; it takes the place of `path` when the block ends well.
+
+    The caller holds a lock on `path` (`locked`): what a killed process left under the temporary name is cleared away.
+    Between the removal of an old folder and the arrival of the new one there is a moment without either.
+
+    Raises:
+        GraftbenchError: The folder cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    with _sentence(path):
+        _remove(partial)
+        partial.mkdir(parents=True)
+    try:
+        with _sentence(path):
+            yield partial
+            for file in partial.iterdir():
+                _sync(file)
+            _sync(partial)
+            _remove(path)
+            partial.rename(path)
+            _sync(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _sentence(path: Path) -> Iterator[None]:
+    """Errors of the file system become one sentence that says what can be done."""
+    try:
+        yield
+    except OSError as error:
+        raise GraftbenchError(
+            f"The cache cannot be written at {path} ({error.strerror or error}); "
+            "set GRAFTBENCH_CACHE to a folder that can be written and has room."
+        ) from error
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's contents, or a folder's list of names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    """The process's file mode mask; it can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import numpy as np
@@ -74,12 +74,12 @@ class CellTask(ReferenceTask):
     log: FitLog = field(default_factory=FitLog)
 
     @cached_property
-    def images(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
+    def images(self) -> torch.Tensor:
         """The data budget's images: uint8 N×3×H×W on the device."""
         return self._tensor(self.target.pixels[sorted(self.chosen)])
 
     @cached_property
-    def source_images(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
+    def source_images(self) -> torch.Tensor:
         """The source domain's training split: uint8 M×3×H×W on the device."""
         domain = registry.make_domain(self.job.cell.task.source, [Path(p) for p in self.job.plugins])
         images = imageset.load(domain, self.job.cell.task.source, self.resolution, Path(self.job.cache))
@@ -227,10 +227,23 @@ def _record(
         resources=resources,
         curve=curve or [],
         notes=notes or [],
-        environment=describe(job.device),
+        environment=_environment(job),
         artifacts=artifacts or {},
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _environment(job: Job) -> dict[str, Any]:
+    """Where the record was made, and whose images it is about."""
+    task, plugins = job.cell.task, [Path(path) for path in job.plugins]
+    domains = {}
+    for name in (task.source, task.target):
+        try:
+            domain = registry.make_domain(name, plugins)
+        except GraftbenchError:
+            continue  # the record says so already
+        domains[imageset.public_name(domain, name)] = {"license": domain.license, "attribution": domain.attribution}
+    return describe(job.device) | {"domains": domains}
 
 
 def run_job_file(path: Path) -> None:

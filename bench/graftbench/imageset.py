@@ -1,192 +1,242 @@
-"""A domain decoded at one resolution: ids, splits and pixels, cached on disk, known by a manifest hash."""
+"""The images of a domain at one resolution: decoded once, split for good, kept in the cache.
+
+Splits follow from a hash of each image's group, so that they depend neither on the order nor on the number of images:
+adding images to a domain moves no other image to another side.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
-import msgspec
 import numpy as np
 
-from graftbench.cache import locked, new_file
+from graftbench.cache import atomic_folder, cache_folder, locked
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.record import content_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from graftbench.contracts import Domain, DomainImages
 
+FORMAT = 1
+"""Version of the cached form; raised when the files or the rule of the splits change."""
+
 Split = Literal["train", "validation", "reference"]
 
-FORMAT = 1
-"""Raised when the cached form or the split rule changes."""
-
-BOUNDS: tuple[tuple[Split, float], ...] = (("train", 0.5), ("validation", 0.65), ("reference", 1.0))
-"""Upper ends of the three splits in the space of hashes."""
+_TRAIN_PERCENT = 50
+_VALIDATION_PERCENT = 15
 
 
-def split_of(group: str) -> Split:
-    """The split of a group of images, by the SHA-256 of its name: 50 % train, 15 % validation, 35 % reference.
-
-    It depends on nothing else, so an image keeps its side whatever is added to its domain.
-    """
-    place = int.from_bytes(hashlib.sha256(f"split/{group}".encode()).digest()[:8], "big") / 2**64
-    return next(split for split, end in BOUNDS if place < end)
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored beside the pixels. `sha256` is over all the rest and the pixels."""
-
-    domain: str
-    resolution: int
-    ids: list[str]
-    groups: list[str]
-    splits: list[str]
-    excluded: dict[str, str]
-    sha256: str
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
-    """A domain's images at one resolution.
+    """A domain at one resolution.
 
     Attributes:
-        domain: Name, without any path.
-        resolution: Side in pixels.
-        ids: One stable id per image, in the order of `pixels`.
-        groups: Near-duplicates share one.
-        splits: `train`, `validation` or `reference` per image.
-        pixels: uint8 N×3×H×W, read-only, mapped from the cache.
-        manifest: SHA-256 over domain, resolution, ids, groups, splits and pixels.
-        excluded: Id -> why an image could not be used.
+        domain: Name of the domain; of a path, only the last component.
+        resolution: Side of the images in pixels.
+        ids: One stable id per image.
+        groups: One group per image; images of one group are on one side of every split.
+        splits: One split per image.
+        pixels: uint8, N×3×H×W, RGB, 0 to 255; read-only, mapped from the cache.
+        manifest: SHA-256 over name, resolution, ids, groups, splits and pixels; equal on every machine for equal
+            images.
+        excluded: Id -> why the image could not be used.
     """
 
     domain: str
     resolution: int
     ids: tuple[str, ...]
     groups: tuple[str, ...]
-    splits: tuple[str, ...]
+    splits: tuple[Split, ...]
     pixels: NDArray[np.uint8]
     manifest: str
-    excluded: Mapping[str, str]
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
-    def positions(self, split: str) -> list[int]:
-        """Positions of the images of a split."""
-        if split not in dict(BOUNDS):
-            raise unknown("split", split, dict(BOUNDS))
-        return [i for i, name in enumerate(self.splits) if name == split]
+    def positions(self, split: str) -> NDArray[np.int64]:
+        """Where a split's images stand: int64, ascending; empty if the split has none.
+
+        Raises:
+            GraftbenchError: There is no such split.
+        """
+        if split not in get_args(Split):
+            raise unknown("split", split, get_args(Split))
+        return np.flatnonzero(np.array(self.splits) == split).astype(np.int64)
 
     def images(self, split: str) -> NDArray[np.uint8]:
-        """The images of a split: uint8 n×3×H×W, a copy."""
+        """A copy of a split's images in order: uint8 n×3×H×W.
+
+        Raises:
+            GraftbenchError: There is no such split.
+        """
         return np.array(self.pixels[self.positions(split)])
 
 
-def load(domain: Domain, name: str, resolution: int, cache: Path) -> ImageSet:
-    """The domain at a resolution: from the cache, else decoded, once even if several processes ask at once.
+def split_of(group: str) -> Split:
+    """The split of a group: the SHA-256 of its name cuts it to 50 % train, 15 % validation, 35 % reference."""
+    share = int.from_bytes(hashlib.sha256(_bytes(group)).digest()[:8], "big")
+    percent = share * 100 >> 64
+    if percent < _TRAIN_PERCENT:
+        return "train"
+    return "validation" if percent < _TRAIN_PERCENT + _VALIDATION_PERCENT else "reference"
+
+
+def load(domain: Domain, name: str, resolution: int, cache: Path | None = None) -> ImageSet:
+    """The images of a domain, from the cache if they are there, else decoded and put there.
+
+    Processes that ask for the same images at once decode them once. What was cached is checked in full against its
+    manifest; a damaged entry is made again.
 
     Args:
         domain: The domain.
-        name: As the suite writes it (`twemoji`, `folder:PATH`).
+        name: As a suite writes it, argument included (`folder:photos/cats`).
         resolution: Side in pixels.
-        cache: Cache folder.
+        cache: Cache folder; None for the user's (`cache_folder`).
 
     Raises:
-        GraftbenchError: The domain's images cannot be had.
+        GraftbenchError: The images are not there or not usable, or the cache cannot be written.
     """
-    title = public_name(name)
-    key = content_hash([title, domain.fingerprint(), resolution, FORMAT])[:32]
-    folder = cache / "domains" / key
-    found = _read(folder)
+    if resolution < 1:
+        raise GraftbenchError(f"The resolution of '{name}' is {resolution}; expected a positive number of pixels.")
+    public = public_name(domain, name)
+    key = _digest([public, domain.fingerprint(), resolution, FORMAT])
+    entry = (cache_folder() if cache is None else cache) / "domains" / key
+    found = _read(entry, public, resolution)
+    if found is not None:  # without the lock: a cache that is read-only but full serves as well
+        return found
+    with locked(entry.with_name(f"{key}.lock")):
+        found = _read(entry, public, resolution)
+        if found is None:
+            _write(entry, _assemble(public, resolution, domain.images(resolution)))
+            found = _read(entry, public, resolution)
     if found is None:
-        with locked(cache / "domains" / f"{key}.lock"):
-            found = _read(folder)
-            if found is None:
-                _prepare(domain.images(resolution), title, resolution, folder)
-                found = _read(folder)
-    if found is None:
-        raise GraftbenchError(f"{name}@{resolution} was prepared but cannot be read back from '{folder}'.")
+        raise GraftbenchError(
+            f"The cache entry {entry} reads differently from what was just written to it; "
+            "set GRAFTBENCH_CACHE to a folder on a sound disk."
+        )
     return found
 
 
-def public_name(name: str) -> str:
-    """`folder:/home/me/cats` -> `folder:cats`: a manifest says nothing of where things lie."""
+def public_name(domain: Domain, name: str) -> str:
+    """The name without what is private to a machine: a path is cut to its last component."""
     base, colon, argument = name.partition(":")
-    return base + colon + argument.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    if colon and "PATH" in domain.takes_argument:
+        return f"{base}:{Path(argument).expanduser().resolve().name}"
+    return name
 
 
-def _read(folder: Path) -> ImageSet | None:
-    """The cached set, or None if it is missing or damaged."""
-    try:
-        manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, msgspec.MsgspecError):
-        return None
-    side = manifest.resolution
-    if pixels.shape != (len(manifest.ids), 3, side, side) or pixels.dtype != np.uint8:
-        return None
-    if _digest(manifest, pixels) != manifest.sha256:
-        return None
-    return ImageSet(
-        domain=manifest.domain,
-        resolution=side,
-        ids=tuple(manifest.ids),
-        groups=tuple(manifest.groups),
-        splits=tuple(manifest.splits),
-        pixels=pixels,
-        manifest=manifest.sha256,
-        excluded=manifest.excluded,
-    )
+def _assemble(name: str, resolution: int, decoded: DomainImages) -> ImageSet:
+    """Check what a domain gave, keep equal images together, split."""
+    _check(name, resolution, decoded)
+    pixels = np.ascontiguousarray(decoded.pixels)
+    groups = merge_duplicates(decoded.groups, pixels)
+    ids, splits = tuple(decoded.ids), tuple(split_of(group) for group in groups)
+    manifest = _manifest(name, ids, groups, splits, pixels=pixels)
+    return ImageSet(name, resolution, ids, groups, splits, pixels, manifest, dict(decoded.excluded))
 
 
-def _prepare(images: DomainImages, title: str, resolution: int, folder: Path) -> None:
-    order = sorted(range(len(images.ids)), key=lambda i: images.ids[i])
-    pixels = np.ascontiguousarray(images.pixels[order])
-    if len({*images.ids}) < len(images.ids):
-        raise GraftbenchError(f"{title}: two images have the same id.")
-    groups = _merge_duplicates([images.groups[i] for i in order], pixels)
-    draft = Manifest(
-        domain=title,
-        resolution=resolution,
-        ids=[images.ids[i] for i in order],
-        groups=groups,
-        splits=[split_of(group) for group in groups],
-        excluded=dict(images.excluded),
-        sha256="",
-    )
-    manifest = msgspec.structs.replace(draft, sha256=_digest(draft, pixels))
-    with new_file(folder / "pixels.npy") as path, path.open("wb") as file:
-        np.save(file, pixels)
-    with new_file(folder / "manifest.json") as path:
-        path.write_bytes(msgspec.json.encode(manifest))
+def _check(name: str, resolution: int, decoded: DomainImages) -> None:
+    count, pixels = len(decoded.ids), decoded.pixels
+    expected = (count, 3, resolution, resolution)
+    if count == 0:
+        raise GraftbenchError(f"Domain '{name}' has no images.")
+    if pixels.dtype != np.uint8 or pixels.shape != expected:
+        raise GraftbenchError(
+            f"Domain '{name}' gave {pixels.dtype} pixels of shape {pixels.shape}; expected uint8 of shape {expected}."
+        )
+    if len(decoded.groups) != count or len(set(decoded.ids)) != count:
+        raise GraftbenchError(
+            f"Domain '{name}' gave {count} ids, {len(set(decoded.ids))} of them distinct, and {len(decoded.groups)} "
+            "groups; expected distinct ids and one group for each."
+        )
 
 
-def _digest(manifest: Manifest, pixels: NDArray[np.uint8]) -> str:
-    facts = [manifest.domain, manifest.resolution, manifest.ids, manifest.groups, manifest.splits]
-    digest = hashlib.sha256(content_hash(facts).encode())
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.hexdigest()
+def merge_duplicates(groups: Sequence[str], pixels: NDArray[np.uint8]) -> tuple[str, ...]:
+    """Groups such that images with equal pixels share one: the first name (in order of text) of all that are joined.
 
-
-def _merge_duplicates(groups: Sequence[str], pixels: NDArray[np.uint8]) -> list[str]:
-    """Join groups that share an image, pixel for pixel: a copy must not lie on both sides of a split.
-
-    A joined group is named by the smallest of its names.
+    Args:
+        groups: One group per image.
+        pixels: uint8 N×3×H×W.
     """
     parent = {group: group for group in groups}
 
     def root(group: str) -> str:
         while parent[group] != group:
+            parent[group] = parent[parent[group]]
             group = parent[group]
         return group
 
     first: dict[bytes, str] = {}
     for group, image in zip(groups, pixels, strict=True):
-        digest = hashlib.sha256(image.tobytes()).digest()
-        a, b = sorted((root(group), root(first.setdefault(digest, group))))
-        parent[b] = a
-    return [root(group) for group in groups]
+        one, other = root(group), root(first.setdefault(hashlib.sha256(image).digest(), group))
+        parent[max(one, other)] = min(one, other)
+    return tuple(root(group) for group in groups)
+
+
+def _manifest(
+    name: str, ids: Sequence[str], groups: Sequence[str], splits: Sequence[str], *, pixels: NDArray[np.uint8]
+) -> str:
+    text = json.dumps([name, pixels.shape[-1], list(ids), list(groups), list(splits)], separators=(",", ":"))
+    digest = hashlib.sha256(text.encode("ascii"))
+    digest.update(b"\0")
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def _write(entry: Path, images: ImageSet) -> None:
+    with atomic_folder(entry) as folder:
+        np.save(folder / "pixels.npy", images.pixels)
+        manifest = {
+            "format": FORMAT,
+            "domain": images.domain,
+            "resolution": images.resolution,
+            "manifest": images.manifest,
+            "ids": images.ids,
+            "groups": images.groups,
+            "splits": images.splits,
+            "excluded": dict(images.excluded),
+        }
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), "ascii")
+
+
+def _read(entry: Path, name: str, resolution: int) -> ImageSet | None:
+    """A cache entry, or None if it is missing or not what its manifest says."""
+    try:
+        found = json.loads((entry / "manifest.json").read_text("ascii"))
+        pixels = cast("NDArray[np.uint8]", np.asarray(np.load(entry / "pixels.npy", mmap_mode="r")))
+        ids, groups, splits = (tuple(found[key]) for key in ("ids", "groups", "splits"))
+        sound = (
+            pixels.dtype == np.uint8
+            and pixels.shape == (len(ids), 3, resolution, resolution)
+            and pixels.flags.c_contiguous
+            and found["manifest"] == _manifest(name, ids, groups, splits, pixels=pixels)
+        )
+        excluded = dict(found["excluded"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+    if not sound:
+        return None
+    return ImageSet(
+        domain=name,
+        resolution=resolution,
+        ids=ids,
+        groups=groups,
+        splits=cast("tuple[Split, ...]", splits),
+        pixels=pixels,
+        manifest=found["manifest"],
+        excluded=excluded,
+    )
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode("ascii")).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8; a file name that is no UTF-8 keeps its own bytes."""
+    return text.encode("utf-8", "surrogateescape")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.cache import locked
+from graftbench.cache import atomic_file, locked
 from graftbench.contracts import FitLog, SourceModel, Task
 from graftbench.errors import GraftbenchError
 from graftbench.record import ComputeBudget, content_hash
@@ -118,7 +118,6 @@ def obtain(
     if found is not None:
         return found
     target = _cached(recipe, cache)
-    target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.with_suffix(".lock")):
         if not target.is_file():
             say(f"training source model {recipe.id} ({recipe.kimg:g} kimg on {device}); this is done once")
@@ -201,9 +200,8 @@ def train(recipe: Recipe, images: ImageSet, target: Path, *, device: str = "cpu"
         "generator": msgspec.json.encode(sampler.network.spec).decode(),
         "discriminator": msgspec.json.encode(discriminator.spec).decode(),
     }
-    part = target.with_suffix(".part")
-    save_file(tensors, part, metadata)
-    part.replace(target)
+    with atomic_file(target) as part:
+        save_file(tensors, part, metadata)
     return task.log
 
 

@@ -41,10 +41,10 @@ def run(
     """
     from rich.console import Console
 
+    from graftbench.driver import _device
+    from graftbench.driver import run as run_suite
     from graftbench.progress import ConsoleProgress
     from graftbench.registry import methods as registered
-    from graftbench.run import _device
-    from graftbench.run import run as run_suite
 
     names = None
     if methods is not None:

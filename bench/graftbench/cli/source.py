@@ -40,8 +40,8 @@ def train(
 
     from graftbench import imageset, registry
     from graftbench.cache import cache_folder
+    from graftbench.driver import _device
     from graftbench.metrics.extractors import weights_sha256
-    from graftbench.run import _device
     from graftbench.source import find, obtain, provenance, recipe_for
     from graftbench.suite import load_suite, parse_task
 

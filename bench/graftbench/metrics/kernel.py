@@ -123,8 +123,9 @@ def _variance(xx: _Sums, yy: _Sums, xy: _Sums) -> float:
 
     Each part is estimated without bias: κ by the residual mean squares, p−q by the spread of the row effects less what
     κ and κ' add to it. The estimate of the two first-order terms can come out negative where they are 0 by nature
-    (equal distributions); it is then set to 0, which makes the whole too large rather than too small there. (For equal
-    sizes: Sutherland & Deka 2019, arXiv 1906.02104.)
+    (equal distributions); it is then set to 0, which makes the whole too large rather than too small there: up to twice
+    the variance where the features vary in one direction only, nearly none where they vary in many. (For equal sizes:
+    Sutherland & Deka 2019, arXiv 1906.02104.)
     """
     m, n = xx.rows.size, yy.rows.size
     kappa_xx, kappa_yy, kappa_xy = _residual_within(xx), _residual_within(yy), _residual_between(xy)

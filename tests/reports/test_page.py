@@ -1,0 +1,232 @@
+"""index.html: what it says, that nothing in the records can break it, that it fetches nothing."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graftbench.record import Protocol, Resources, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graftbench.contracts import Run
+    from graftbench.record import Record
+
+    Make = Callable[..., Record]
+    MakeRun = Callable[..., Run]
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+EVIL = "<script>alert(1)</script>\"'&amp;"
+
+
+class Outline(HTMLParser):
+    """Tags, ids, references and visible text of a page; complains about tags that are not closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.text: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what opens."""
+        self.tags.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on")
+            if name == "id":
+                self.ids.append(value or "")
+            if name in {"href", "xlink:href"} and (value or "").startswith("#"):
+                self.targets.append((value or "")[1:])
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what opens and closes at once."""
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close what is open."""
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Keep what a reader sees."""
+        if self._open and self._open[-1] not in {"style", "script"}:
+            self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        """Visible text, whitespace folded."""
+        return " ".join(" ".join(self.text).split())
+
+
+def render(run: Run) -> str:
+    """The page."""
+    return import_module("graftbench.reports.page").render(run)
+
+
+@pytest.fixture(scope="module")
+def quick_html(quick_run: Run) -> str:
+    """The page of the finished quick run."""
+    return render(quick_run)
+
+
+def test_the_headline_names_the_leader_at_each_budget_with_its_conditions(quick_html: str) -> None:
+    """Task, compute, seeds, protocol, and per budget the method of the lowest KID."""
+    (headline,) = re.findall(r'<p class="headline">(.*?)</p>', quick_html, re.DOTALL)
+    assert "twemoji → openmoji at 32×32 (30 kimg per fit, 2 seeds, protocol lite0@96)" in headline
+    assert re.search(r"with 25 training images <strong>freezed</strong> leads", headline)
+    assert re.search(r"with 400 training images <strong>finetune</strong> leads", headline)
+    assert "None of these leads is settled by 2 seeds." in headline
+
+
+def test_it_has_every_part(quick_html: str) -> None:
+    """Tables with captions, figures with names, samples, failures with their log, environment, licences, command."""
+    page = Outline(quick_html)
+    assert page.tags.count("h1") == 1
+    assert page.tags.count("table") == page.tags.count("caption") == 4
+    assert page.tags.count("svg") == 5  # KID, FID, seconds, memory, images/s
+    assert quick_html.count('role="img" aria-label="') == 5
+    assert page.tags.count("img") == 13
+    assert all(re.search(r'alt="8 [^"]+"', tag) for tag in re.findall(r"<img [^>]*>", quick_html))
+    for words in (
+        "2 of 2 diverged",
+        "Generator loss left the finite numbers.",
+        "Diverged: generator loss is not finite",
+        "no counter",
+        "KID leads, FID follows",
+        "generic x86-64, 2 cores",
+        "license: CC-BY-SA-4.0",
+        "graftbench run quick",
+        "what copying buys",
+    ):
+        assert words in page.words, words
+
+
+def test_the_markup_is_whole(quick_html: str) -> None:
+    """Tags close in order, ids are unique, links lead to ids that are there."""
+    page = Outline(quick_html)
+    assert len(page.ids) == len(set(page.ids))
+    assert set(page.targets) <= set(page.ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", quick_html)) <= set(page.ids)
+
+
+def test_nothing_is_fetched_and_nothing_runs(quick_html: str) -> None:
+    """No script, no address but namespaces, pictures inline, and a policy that forbids the rest."""
+    page = Outline(quick_html)
+    assert not {"script", "link", "iframe", "object", "form"} & set(page.tags)
+    addresses = set(re.findall(r"https?://[^\s\"'<)]+", quick_html))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "default-src 'none'" in quick_html
+    assert all(src.startswith("data:image/png;base64,") for src in re.findall(r'src="([^"]*)"', quick_html))
+
+
+def test_figures_follow_the_colour_scheme(quick_html: str) -> None:
+    """Inside the figures colours are variables and the text's own colour, so they read on light and dark."""
+    figures = "".join(re.findall(r"<svg.*?</svg>", quick_html, re.DOTALL))
+    assert "currentColor" in figures
+    assert set(re.findall(r"var\(--(\w+)\)", figures)) >= {"grid", "muted"}
+    assert not re.findall(r"(?:fill|stroke): #\w+", figures)
+    assert "prefers-color-scheme: dark" in quick_html
+    assert "@media print" in quick_html
+
+
+def test_whatever_the_records_say_is_text(record: Make, a_run: MakeRun) -> None:
+    """Names, reasons, logs, notes, protocols and environments with markup in them stay text everywhere."""
+    protocol = Protocol(extractor=EVIL, reference=EVIL)
+    environment = {EVIL: EVIL, "domains": {"twemoji": {EVIL: EVIL}}, "command": EVIL}
+    records = [
+        record(EVIL, protocol=protocol, notes=[EVIL], environment=environment),
+        record("oracle", protocol=protocol, environment=environment),
+        record(f"{EVIL}2", protocol=protocol, status=Status.ERROR, reason=EVIL, log_tail=EVIL, environment=environment),
+    ]
+    html = render(a_run(records))
+    assert "<script" not in html
+    page = Outline(html)
+    assert page.words.count("<script>alert(1)</script>") > 10
+
+
+@pytest.mark.parametrize("name", ["a_b%", "a|b", "{{ 7 * 7 }}", "$x^2$", "\\alpha"])
+def test_names_are_printed_as_they_are(name: str, record: Make, a_run: MakeRun) -> None:
+    """No name is taken for a template, a formula or markup, in the text and in the figures."""
+    page = Outline(render(a_run([record(name, kid=0.02), record("other", kid=0.03)])))
+    assert page.words.count(name) >= 5
+    assert "49" not in re.findall(r"\d+", page.words)
+
+
+def test_absolute_paths_are_cut_to_their_last_part(quick_html: str, quick_run: Run) -> None:
+    """Neither the run's folder nor a home folder in a log or in the environment gets into the page."""
+    assert str(quick_run.folder) not in quick_html
+    assert "/home/" not in quick_html
+    assert "…/training.py" in quick_html
+    assert "…/python" in quick_html
+
+
+def test_a_run_without_failures_says_none(record: Make, a_run: MakeRun) -> None:
+    """The section stays, so that its absence is never a doubt."""
+    assert "None: every cell that has a record ended well." in render(a_run([record()]))
+
+
+def test_a_run_in_which_all_failed_names_no_leader(record: Make, a_run: MakeRun) -> None:
+    """The page is made all the same, and says why it has no scores."""
+    words = Outline(render(a_run([record(status=Status.OOM, log_tail="")]))).words
+    assert "no method has a KID, so none leads" in words
+    assert "1 cell has a record: 0 ok, 1 oom." in words
+    assert "1 of 1 oom" in words
+    assert "nan" not in words.lower().split()
+
+
+def test_a_lone_method_leads_nobody(record: Make, a_run: MakeRun) -> None:
+    """It is the only one with a KID, and the page says that instead."""
+    assert "is the only method with a KID" in Outline(render(a_run([record()]))).words
+
+
+def test_the_cost_table_tells_counters_from_their_absence(record: Make, a_run: MakeRun) -> None:
+    """Energy with its counter's name or "no counter"; memory with its kind where two meet; shared timings counted."""
+    on_gpu = Resources(
+        device="NVIDIA H200",
+        fit_seconds=2.0,
+        images_seen=30_000,
+        peak_memory_mib=2048.0,
+        memory_kind="device",
+        energy_joules=512.0,
+        energy_source="nvml",
+        parameters_total=1_234_567,
+        flops_per_image=4.1e8,
+        timing_shared=True,
+    )
+    words = Outline(render(a_run([record("finetune", resources=on_gpu), record("vae")]))).words
+    for expected in ("512 (nvml)", "no counter", "2,048 device", "resident", "1.23 M", "0.410", "1 of 1"):
+        assert expected in words, expected
+
+
+def test_environments_that_differ_are_told_with_their_counts(record: Make, a_run: MakeRun) -> None:
+    """Two torch versions in one run are a thing to see."""
+    records = [
+        record(seed=seed, environment={"packages": {"torch": v}}) for seed, v in enumerate(("2.11", "2.14", "2.14"))
+    ]
+    assert "packages.torch 2.11 (1 cell); 2.14 (2 cells)" in Outline(render(a_run(records))).words
+
+
+def test_licences_that_no_record_names_are_not_made_up(record: Make, a_run: MakeRun) -> None:
+    """The page says that the records do not tell."""
+    assert "openmoji not in the records" in Outline(render(a_run([record(environment={})]))).words
+
+
+def test_two_protocols_have_two_sections_and_a_warning(record: Make, a_run: MakeRun) -> None:
+    """Their numbers never share a table."""
+    html = render(a_run([record(), record(protocol=Protocol(size=None, extractor="dinov2"))]))
+    assert "scored under 2 protocols" in html
+    assert re.findall(r'<h2 id="(set-\d)"', html) == ["set-1", "set-2"]
+    page = Outline(html)
+    assert len(page.ids) == len(set(page.ids))

@@ -1,0 +1,205 @@
+"""table.md and the terminal's table."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from graftbench.record import Protocol, Score, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from graftbench.contracts import Run
+    from graftbench.record import Record
+
+    Make = Callable[..., Record]
+    MakeRun = Callable[..., Run]
+
+
+def text_of(run: Run, out: Path) -> str:
+    """The report's text."""
+    (path,) = import_module("graftbench.reports.table").Table().write(run, out)
+    return path.read_text("utf-8")
+
+
+def lines_of(text: str, method: str) -> list[list[str]]:
+    """Cells of the rows whose first cell starts with the method's name."""
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines()]
+    return [row for row in rows if row and row[0].startswith(method)]
+
+
+def with_kid(make: Make, kids: dict[tuple[str, int], float]) -> list[Record]:
+    """Records with these KIDs for (method, seed) at 25 images."""
+    return [make(method, 25, seed, kid=kid) for (method, seed), kid in kids.items()]
+
+
+def test_means_and_deviations_are_those_of_the_seeds(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """KIDs of 0.010 and 0.014 print as 12.0 ± 2.8 in thousandths: the sd of two values is their distance over √2."""
+    run = a_run(with_kid(record, {("finetune", 0): 0.010, ("finetune", 1): 0.014}))
+    (row,) = lines_of(text_of(run, tmp_path), "finetune")
+    assert row[3] == "12.0 ± 2.8"
+    assert row[-1] == "2"
+
+
+def test_one_seed_has_no_deviation(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """A mean of one value carries no ±, and the caption says one seed."""
+    text = text_of(a_run(with_kid(record, {("finetune", 0): 0.010})), tmp_path)
+    (row,) = lines_of(text, "finetune")
+    assert row[3] == "10.0"
+    assert "1 seed (0)." in text
+
+
+def test_the_best_method_of_each_budget_is_bold_and_reference_rows_never(quick_run: Run, tmp_path: Path) -> None:
+    """The leaders at 25 and 400 lead in FID and KID (lower) and IS (higher); the memorizer beats them, in plain."""
+    text = text_of(quick_run, tmp_path)
+    bold = {(row[0], row[1]) for row in lines_of(text, "") if all(row[i].startswith("**") for i in (2, 3, 4))}
+    assert bold == {("freezed", "25"), ("finetune", "400")}
+    assert text.count("**") == 2 * 6
+    memorizer = lines_of(text, "memorizer")[0]
+    assert float(memorizer[3].split()[0]) < 10
+
+
+def test_ties_are_all_bold_and_a_lone_method_is_not(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Bold says better than another."""
+    tie = text_of(a_run(with_kid(record, {("finetune", 0): 0.01, ("freezed", 0): 0.01})), tmp_path)
+    assert [row[3] for name in ("finetune", "freezed") for row in lines_of(tie, name)] == ["**10.0**"] * 2
+    assert "**" not in text_of(a_run(with_kid(record, {("finetune", 0): 0.01})), tmp_path)
+
+
+def test_failed_cells_are_told_as_what_they_are(quick_run: Run, tmp_path: Path) -> None:
+    """A row without a good cell keeps its place and says what became of its seeds."""
+    (failed,) = [row for row in lines_of(text_of(quick_run, tmp_path), "dcgan") if row[1] == "25"]
+    assert failed[2:] == ["—", "—", "—", "—", "2 of 2 diverged"]
+
+
+def test_partly_failed_and_missing_seeds_are_counted(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Of three seeds that finetune has, freezed has one good, one out of memory and one not yet there."""
+    records = [record("finetune", 25, seed) for seed in (0, 1, 2)]
+    records += [record("freezed", 25, 0), record("freezed", 25, 1, status=Status.OOM)]
+    text = text_of(a_run(records, expected=6), tmp_path)
+    assert lines_of(text, "freezed")[0][-1] == "1 of 3 ok, 1 of 3 oom, 1 of 3 missing"
+    assert "5 of 6 cells have a record" in text
+    complete = text_of(a_run(records, expected=5), tmp_path)
+    assert lines_of(complete, "freezed")[0][-1] == "1 of 2 ok, 1 of 2 oom"
+
+
+def test_a_budget_that_a_method_has_not_run_is_a_row(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Missing whole rows would look like a smaller benchmark."""
+    records = [record("finetune", 25), record("finetune", 400), record("freezed", 25)]
+    row = lines_of(text_of(a_run(records), tmp_path), "freezed")[1]
+    assert (row[1], row[-1]) == ("400", "1 of 1 missing")
+
+
+def test_undefined_scores_say_why(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """The other seed's value stands with its n; with none left the cell says undefined. No NaN is printed."""
+    records = [record("finetune", 25, 0, kid=None), record("finetune", 25, 1, kid=0.01), record("vae", 25, 0, kid=None)]
+    text = text_of(a_run(records), tmp_path)
+    assert lines_of(text, "finetune")[0][3] == "10.0 (n=1)<sup>1</sup>"
+    assert lines_of(text, "vae")[0][3] == "undefined<sup>1</sup>"
+    assert "1. KID×10³ undefined: fewer than two images" in text
+    assert "nan" not in text.lower()
+
+
+def test_negative_kid_keeps_its_sign(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """An unbiased estimate may be below zero; it prints with a true minus."""
+    row = lines_of(text_of(a_run([record("finetune", kid=-0.0012)]), tmp_path), "finetune")[0]
+    assert row[3] == "−1.20"
+
+
+def test_protocols_stand_apart(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Two protocols make two tables and a warning; even where only the number of generated images differs."""
+    other = Protocol(n_generated=5000)
+    text = text_of(a_run([record("finetune"), record("finetune", protocol=other)]), tmp_path)
+    assert "scored under 2 protocols" in text
+    assert len(re.findall(r"^## ", text, re.MULTILINE)) == 2
+    assert len(set(re.findall(r"^## .*$", text, re.MULTILINE))) == 2
+    assert "600 generated images against 620 of the split" in text
+    assert "5,000 generated images against 620 of the split" in text
+
+
+def test_variants_of_a_method_are_no_seeds_of_one_another(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Other parameters make another row, named by what differs; its seeds are counted for themselves."""
+    records = [record("freezed", parameters={"frozen": n, "batch": 32}, kid=0.01 * n) for n in (2, 4)]
+    rows = lines_of(text_of(a_run(records), tmp_path), "freezed")
+    assert [(row[0], row[3], row[-1]) for row in rows] == [
+        ("freezed (frozen=2)", "**20.0**", "1"),
+        ("freezed (frozen=4)", "40.0", "1"),
+    ]
+
+
+def test_reference_rows_stand_apart_with_what_they_mark(quick_run: Run, tmp_path: Path) -> None:
+    """They come in a table of their own, below."""
+    above, below = text_of(quick_run, tmp_path).split("Reference rows do not compete")
+    for name, mark in {"oracle": "floor", "memorizer": "copying", "source": "untransferred", "gaussian": "PCA"}.items():
+        assert not lines_of(above, name)
+        assert len(lines_of(below, name)) == 2
+        assert mark in lines_of(below, name)[0][-1]
+
+
+def test_notes_become_footnotes_once(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Both seeds carry the same note: one footnote, one mark."""
+    records = [record("finetune", 25, seed, notes=["It looks at lite0 itself."]) for seed in (0, 1)]
+    text = text_of(a_run(records), tmp_path)
+    assert lines_of(text, "finetune")[0][0] == "finetune<sup>1</sup>"
+    assert text.count("It looks at lite0 itself.") == 1
+
+
+def test_shared_timings_are_upper_bounds(quick_run: Run, tmp_path: Path) -> None:
+    """A fit that other processes slowed down prints as ≤."""
+    assert lines_of(text_of(quick_run, tmp_path), "gatys")[0][5].startswith("≤ ")
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [("<script>", "&lt;script&gt;"), ("a_b%", r"a\_b%"), ("a|b", r"a\|b"), ("`x`*", r"\`x\`\*"), ("a\nb", "a b")],
+)
+def test_names_cannot_break_the_table(name: str, printed: str, record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Markdown's and HTML's own characters are printed, not obeyed."""
+    text = text_of(a_run([record(name)]), tmp_path)
+    assert f"\n| {printed} |" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.split(r"(?<!\\)\|", line)) for line in rows} == {9}
+
+
+def test_leads_say_whether_the_seeds_settle_them(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """A steady paired difference of 10 ± 0.1 over three seeds excludes 0; a difference of 1 ± 10 does not."""
+    pairs = {("a", s): 0.010 + 0.001 * s for s in range(3)}
+    steady = pairs | {("b", s): 0.0200 + 0.001 * s + 0.0001 * (s % 2) for s in range(3)}
+    assert "over 3 seeds leaves out 0" in text_of(a_run(with_kid(record, steady)), tmp_path)
+    unsteady = pairs | {("b", s): 0.012 + 0.01 * (s - 1) for s in range(3)}
+    assert "3 seeds do not settle the order" in text_of(a_run(with_kid(record, unsteady)), tmp_path)
+    one = with_kid(record, {("a", 0): 0.01, ("b", 0): 0.02})
+    assert "one seed settles nothing" in text_of(a_run(one), tmp_path)
+
+
+def test_a_score_that_is_not_known_here_gets_a_plain_column(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Its name heads the column without an arrow, and nothing is bold, for which way is better is not known."""
+    extra = [Score(name="vendi", value=v, n_generated=600, n_reference=0, protocol="lite0@96") for v in (3.25, 4.5)]
+    records = [record("finetune", scores=[extra[0]]), record("freezed", scores=[extra[1]])]
+    text = text_of(a_run(records), tmp_path)
+    assert "| vendi |" in text
+    assert "**" not in text
+    assert lines_of(text, "freezed")[0][5] == "4.50"
+
+
+def test_the_terminal_shows_the_same_and_obeys_no_markup(record: Make, a_run: MakeRun) -> None:
+    """Names with rich's own markup are printed as they are."""
+    records = [
+        record("[red]x[/red]", kid=0.02),
+        record("finetune", kid=0.01),
+        record("oracle"),
+        record("vae", status=Status.OOM),
+    ]
+    console = Console(width=120, record=True, force_terminal=False)
+    with console.capture() as capture:
+        for part in import_module("graftbench.reports.table").Table().terminal(a_run(records)):
+            console.print(part)
+    shown = capture.get()
+    for expected in ("[red]x[/red]", "20.0", "1 of 1 oom", "reference rows", "oracle", "FID ↓", "IS ↑"):
+        assert expected in shown

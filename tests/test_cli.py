@@ -1,0 +1,98 @@
+"""The command line as a user meets it: exit codes, sentences, lists that a machine can read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graftbench.cli.commands import COMMANDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def graftbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command and keep what it prints."""
+    command = [sys.executable, "-m", "graftbench", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_help_is_fast_and_imports_no_torch() -> None:
+    """The help answers in under 0.3 s: neither torch nor pandas nor matplotlib is imported."""
+    code = (
+        "import sys\n"
+        "from graftbench.cli import make_app\n"
+        "make_app()(['--help'], exit_on_error=False, result_action='return_value')\n"
+        "print(sorted({'torch', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        assert graftbench("--help").returncode == 0
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.3
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(command: str) -> None:
+    """Summary, options and commands that can be pasted."""
+    done = graftbench(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout
+    assert f"graftbench {command}" in done.stdout
+
+
+@pytest.mark.parametrize("what", ["methods", "domains", "suites", "reports", "extractors"])
+def test_lists_are_readable_by_machines(what: str) -> None:
+    """`ls … --json` is a list of objects with a name; the table names the same things."""
+    rows = json.loads(graftbench("ls", what, "--json").stdout)
+    assert rows
+    assert all(row["name"] for row in rows)
+    table = graftbench("ls", what).stdout
+    assert all(row["name"].split("-")[0][:8] in table for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "quik", "--out", "x"], "Did you mean 'quick'?"),
+        (["run", "quick", "--out", "x", "--methods", "dcgna"], "Did you mean 'dcgan'?"),
+        (["run", "quick", "--out", "x", "--retry", "errror"], "Did you mean 'error'?"),
+        (["run", "quick", "--out", "x", "--device", "gpu9"], "Unknown device 'gpu9'"),
+        (["report", "no/such/run"], "no/such/run"),
+        (["plan", "none.toml"], "There is no suite file"),
+        (["ls", "method"], "methods"),
+        (["runn", "quick"], "run"),
+        (["run", "quick"], "--out"),
+    ],
+)
+def test_usage_errors_end_with_two(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+    """One clear sentence, no traceback, exit code 2, and nothing is written."""
+    command = [sys.executable, "-m", "graftbench", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert sentence in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("records.jsonl"))
+
+
+def test_plan_lists_the_cells(shared_cache: Path) -> None:
+    """36 cells of the quick suite, each with an id and a state."""
+    assert shared_cache.is_dir()
+    rows = json.loads(graftbench("plan", "quick", "--json").stdout)
+    assert len(rows) == len({row["id"] for row in rows}) == 36
+    assert {row["state"] for row in rows} == {"new"}
+
+
+def test_doctor_says_what_it_found() -> None:
+    """Each check has a name, a verdict and a finding."""
+    rows = json.loads(graftbench("doctor", "--json").stdout)
+    assert {"name", "ok", "found", "advice"} <= set(rows[0])
+    assert any("torch" in row["name"].lower() for row in rows)

@@ -1,0 +1,371 @@
+"""Runs from end to end on real images: resume, kill, failure as a row, bad input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import graftbench
+from graftbench import record as records_file
+from graftbench.driver import run
+from graftbench.errors import GraftbenchError
+from graftbench.progress import Silent
+from graftbench.record import Status
+from graftbench.suite import Suite, parse_suite
+
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
+TOML = """
+name = "tiny"
+tasks = ["twemoji->openmoji@32"]
+methods = ["memorizer", "gaussian"]
+data_budgets = [25]
+compute_budget = { kimg = 0.064 }
+seeds = [0]
+[protocol]
+n_generated = 40
+"""
+
+
+def tiny(**changes: object) -> Suite:
+    """A suite whose cells take a second each."""
+    import msgspec
+
+    return msgspec.structs.replace(parse_suite(TOML, "tiny.toml"), **changes)
+
+
+class Heard(Silent):
+    """Keeps what a run said."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        """Keep it."""
+        self.sentences.append(sentence)
+
+
+def read(folder: Path) -> list[records_file.Record]:
+    """All lines of a run."""
+    records, warnings = records_file.read(folder / "records.jsonl")
+    assert not warnings
+    return records
+
+
+def test_a_run_scores_real_images_and_a_second_one_does_nothing(tmp_path: Path) -> None:
+    """Every cell leaves one record with three scores, cost and artifacts; a finished suite is not run again."""
+    first = run(tiny(), tmp_path / "run")
+    assert (first.ran, first.exit_code, first.statuses) == (2, 0, {"ok": 2})
+    records = read(tmp_path / "run")
+    for record in records:
+        assert [score.name for score in record.scores] == ["fid", "kid", "inception_score"]
+        assert [score.n_reference for score in record.scores] == [608, 608, 0]
+        assert all(score.value is not None for score in record.scores)
+        assert record.resources is not None
+        assert record.resources.fit_seconds >= 0
+        assert {"samples", "sampler", "log"} == set(record.artifacts)
+        assert all((tmp_path / "run" / path).is_file() for path in record.artifacts.values())
+        assert "torch" in str(record.environment)
+    kid = {r.cell.method: score.value for r in records for score in r.scores if score.name == "kid"}
+    assert kid["memorizer"] is not None
+    assert kid["gaussian"] is not None
+    assert kid["memorizer"] < kid["gaussian"]
+    before = (tmp_path / "run" / "records.jsonl").read_bytes()
+    second = run(tiny(), tmp_path / "run")
+    assert (second.ran, second.exit_code) == (0, 0)
+    assert (tmp_path / "run" / "records.jsonl").read_bytes() == before
+
+
+def test_the_same_cell_twice_gives_identical_scores(tmp_path: Path) -> None:
+    """A trained method included: seed, data and code determine the result on one CPU machine."""
+    suite = tiny(methods=["dcgan", "vae"])
+    scores = []
+    for name in ("a", "b"):
+        run(suite, tmp_path / name)
+        scores.append({r.cell.method: [s.value for s in r.scores] for r in read(tmp_path / name)})
+    assert scores[0] == scores[1]
+    assert all(value is not None for values in scores[0].values() for value in values)
+
+
+def test_more_seeds_run_only_what_is_new(tmp_path: Path) -> None:
+    """An extended suite goes on in its folder."""
+    run(tiny(), tmp_path)
+    assert run(tiny(seeds=[0, 1]), tmp_path).ran == 2
+    assert len(read(tmp_path)) == 4
+
+
+PLANTED = """
+import os, signal, sys, time
+from graftbench.contracts import Diverged, Method, Reference
+from graftbench.samplers import ImageBankSampler
+
+class Planted(Method):
+    family = "scratch"
+    title = "Planted"
+    reference = Reference(authors="A", title="T", venue="V", year=2026)
+    trains = "nothing"
+
+class Fine(Planted):
+    name = "fine"
+    def fit(self, task, budget):
+        return ImageBankSampler(task.images.flip(3))
+
+class Raises(Planted):
+    name = "raises"
+    def fit(self, task, budget):
+        raise ValueError("planted")
+
+class Exits(Planted):
+    name = "exits"
+    def fit(self, task, budget):
+        print("about to leave", flush=True)
+        os._exit(7)
+
+class Crashes(Planted):
+    name = "crashes"
+    def fit(self, task, budget):
+        os.kill(os.getpid(), signal.SIGSEGV)
+        time.sleep(60)
+
+class Hangs(Planted):
+    name = "hangs"
+    def fit(self, task, budget):
+        os.system("sleep 61 & sleep 61")
+
+class Diverges(Planted):
+    name = "diverges"
+    def fit(self, task, budget):
+        raise Diverged("the loss is nan after 64 images")
+
+class Peeks(Planted):
+    name = "peeks"
+    def fit(self, task, budget):
+        return ImageBankSampler(task.held_out)
+"""
+
+
+def test_failure_is_a_row_and_takes_nobody_along(tmp_path: Path) -> None:
+    """Raise, os._exit, a crash, a hang with children, divergence, a look at held-out images: the right row each.
+
+    The methods come from one new file, given by `--plugin`; nothing else was edited.
+    """
+    plugin = tmp_path / "planted.py"
+    plugin.write_text(PLANTED)
+    names = ["raises", "exits", "crashes", "hangs", "diverges", "peeks", "fine"]
+    from graftbench.suite import Limits
+
+    suite = tiny(methods=names, limits=Limits(cell_seconds=6))
+    summary = run(suite, tmp_path / "run", plugins=[plugin], jobs=2)
+    assert summary.exit_code == 3
+    rows = {r.cell.method: r for r in read(tmp_path / "run")}
+    assert {name: row.status for name, row in rows.items()} == {
+        "raises": Status.ERROR,
+        "exits": Status.ERROR,
+        "crashes": Status.KILLED,
+        "hangs": Status.TIMEOUT,
+        "diverges": Status.DIVERGED,
+        "peeks": Status.ERROR,
+        "fine": Status.OK,
+    }
+    assert rows["raises"].reason == "ValueError: planted"
+    assert "planted" in rows["raises"].log_tail
+    assert rows["exits"].exit_code == 7
+    assert "about to leave" in rows["exits"].log_tail
+    assert rows["crashes"].exit_code == -signal.SIGSEGV
+    assert "may not look at held-out images" in rows["peeks"].reason
+    assert not _alive("sleep 61")
+    again = run(suite, tmp_path / "run", plugins=[plugin], retry=["diverged"])
+    assert again.ran == 1
+    assert len(read(tmp_path / "run")) == len(names) + 1
+
+
+def _alive(command: str) -> list[str]:
+    """Processes whose command line contains `command`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = process.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if command in line:
+            found.append(line)
+    return found
+
+
+def test_kill_minus_nine_loses_at_most_the_cells_in_flight(tmp_path: Path) -> None:
+    """A driver killed in the middle, then started again: every cell once, equal scores to an undisturbed run."""
+    suite = tmp_path / "tiny.toml"
+    suite.write_text(TOML.replace("seeds = [0]", "seeds = [0, 1, 2]"))
+    command = [sys.executable, "-m", "graftbench", "run", str(suite), "--out", str(tmp_path / "run"), "--jobs", "1"]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    records = tmp_path / "run" / "records.jsonl"
+    deadline = time.monotonic() + 120
+    while not (records.exists() and records.read_bytes().count(b"\n") >= 2):
+        assert time.monotonic() < deadline, "no record was written"
+        time.sleep(0.02)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    survivors = len(records_file.read(records)[0])
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    ids = [r.id for r in read(tmp_path / "run")]
+    assert len(ids) == len(set(ids)) == 6
+    assert f"{6 - survivors} cells ran" in finished.stdout
+    run(suite, tmp_path / "calm")
+    assert _scores(tmp_path / "run") == _scores(tmp_path / "calm")
+    assert not _alive(str(tmp_path))
+
+
+def _scores(folder: Path) -> dict[str, list[float | None]]:
+    return {r.id: [s.value for s in r.scores] for r in read(folder)}
+
+
+def test_a_torn_last_line_is_set_aside(tmp_path: Path) -> None:
+    """Half a record at the end of the file: said, moved aside, its cell run again, nothing else lost."""
+    run(tiny(), tmp_path)
+    records = tmp_path / "records.jsonl"
+    whole = records.read_bytes()
+    records.write_bytes(whole[:-40])
+    heard = Heard()
+    summary = run(tiny(), tmp_path, progress=heard)
+    assert summary.ran == 1
+    assert any("unfinished" in sentence for sentence in heard.sentences)
+    assert len(read(tmp_path)) == 2
+
+
+def test_a_corrupt_line_stops_the_run_and_keeps_the_file(tmp_path: Path) -> None:
+    """Damage in the middle is not passed over."""
+    run(tiny(), tmp_path)
+    records = tmp_path / "records.jsonl"
+    damaged = b"{not json}\n" + records.read_bytes()
+    records.write_bytes(damaged)
+    with pytest.raises(GraftbenchError, match="line 1 is no record"):
+        run(tiny(), tmp_path)
+    assert records.read_bytes() == damaged
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"methods": ["dcgna"]}, r"Unknown method 'dcgna'. Did you mean 'dcgan'\?"),
+        ({"tasks": ["twemoij->openmoji@32"]}, r"Unknown domain 'twemoij'. Did you mean 'twemoji'\?"),
+        ({"data_budgets": [5000]}, "A data budget of 5000 images was asked for; the training split .* has 934"),
+        ({"parameters": {"gaussian": {"component": 3}}}, r"Unknown key 'component' in \[parameters.gaussian\]"),
+        ({"parameters": {"gaussian": {"components": 0}}}, "components must be at least 1"),
+    ],
+)
+def test_bad_input_is_found_before_anything_runs(tmp_path: Path, changes: dict[str, object], sentence: str) -> None:
+    """One sentence, and no cell is started."""
+    with pytest.raises(GraftbenchError, match=sentence):
+        run(tiny(**changes), tmp_path / "run")
+    assert not (tmp_path / "run" / "records.jsonl").exists()
+
+
+def test_an_unknown_extractor_is_named(tmp_path: Path) -> None:
+    """With the nearest one."""
+    suite = parse_suite(TOML + 'extractor = "lite1"\n', "tiny.toml")
+    with pytest.raises(GraftbenchError, match=r"Unknown extractor 'lite1'. Did you mean 'lite0'\?"):
+        run(suite, tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, b"not weights"])
+def test_missing_or_wrong_weights_are_named(tmp_path: Path, content: bytes | None) -> None:
+    """A missing file stops the run; a wrong one is a failed row that names the file."""
+    weights = tmp_path / "weights.pth"
+    suite = parse_suite(TOML + f'weights = "{weights}"\n', "tiny.toml")
+    if content is None:
+        with pytest.raises(GraftbenchError, match=r"weights\.pth"):
+            run(suite, tmp_path / "run")
+        return
+    weights.write_bytes(content)
+    summary = run(suite, tmp_path / "run")
+    assert summary.exit_code == 3
+    assert all("weights.pth" in record.reason for record in read(tmp_path / "run"))
+
+
+def test_the_output_folder_is_checked(tmp_path: Path) -> None:
+    """A file, a folder with other things, another suite's run, another protocol's: refused, each by its name."""
+    (tmp_path / "file").touch()
+    with pytest.raises(GraftbenchError, match="is a file; a run needs a folder"):
+        run(tiny(), tmp_path / "file")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").touch()
+    with pytest.raises(GraftbenchError, match="is not empty and holds no run"):
+        run(tiny(), tmp_path / "other")
+    with pytest.raises(GraftbenchError, match="cannot be written"):
+        run(tiny(), Path("/proc/graftbench"))
+    run(tiny(), tmp_path / "run")
+    before = (tmp_path / "run" / "records.jsonl").read_bytes()
+    with pytest.raises(GraftbenchError, match="holds a run of suite 'tiny', not 'small'"):
+        run(tiny(name="small"), tmp_path / "run")
+    with pytest.raises(GraftbenchError, match=r"another protocol \(n_generated: 40 there, 41 now\)"):
+        run(parse_suite(TOML.replace("40", "41"), "tiny.toml"), tmp_path / "run")
+    assert (tmp_path / "run" / "records.jsonl").read_bytes() == before
+
+
+def test_two_drivers_do_not_share_a_folder(tmp_path: Path) -> None:
+    """The second one refuses."""
+    import fcntl
+
+    tmp_path.joinpath("run").mkdir()
+    with (tmp_path / "run" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(GraftbenchError, match="Another run is working"):
+            run(tiny(), tmp_path / "run")
+
+
+def test_folders_of_images_are_domains(tmp_path: Path) -> None:
+    """`folder:PATH` on both sides, a truncated, a 1×1 and a CMYK picture among the images: the rest is used."""
+    from PIL import Image
+
+    from graftbench import imageset, registry
+    from graftbench.cache import cache_folder
+
+    emoji = imageset.load(registry.make_domain("openmoji"), "openmoji", 32, cache_folder())
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(60):
+        Image.fromarray(emoji.pixels[i].transpose(1, 2, 0)).save(folder / f"{i:03}.png")
+    Image.fromarray(emoji.pixels[60].transpose(1, 2, 0)).convert("CMYK").save(folder / "cmyk.jpg")
+    Image.new("RGB", (1, 1)).save(folder / "dot.png")
+    (folder / "torn.png").write_bytes((folder / "000.png").read_bytes()[:200])
+    heard = Heard()
+    suite = tiny(tasks=[f"folder:{folder}->folder:{folder}@32"], data_budgets=[10], methods=["memorizer"])
+    assert run(suite, tmp_path / "run", progress=heard).exit_code == 0
+    assert any("2 images could not be used" in sentence for sentence in heard.sentences)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(GraftbenchError, match="holds no images"):
+        run(tiny(tasks=[f"twemoji->folder:{tmp_path / 'empty'}@32"]), tmp_path / "run2")
+
+
+def test_a_source_model_is_trained_once_and_shared(tmp_path: Path, shared_cache: Path) -> None:
+    """Cells that transfer get the same model; it is trained where none is cached, and never again."""
+    from graftbench.suite import SourceModelSpec
+
+    suite = tiny(methods=["source", "finetune", "freezed"], source_model=SourceModelSpec(kimg=0.064, seed=7))
+    heard = Heard()
+    assert run(suite, tmp_path / "a", progress=heard).exit_code == 0
+    assert sum("trained source model" in sentence for sentence in heard.sentences) == 1
+    models = {r.cell.source_model for r in read(tmp_path / "a")}
+    (model,) = models
+    assert (shared_cache / "source_models" / f"{model}.safetensors").is_file()
+    heard = Heard()
+    run(suite, tmp_path / "b", progress=heard)
+    assert not any("training source model" in sentence for sentence in heard.sentences)
+
+
+def test_the_python_interface_gives_a_data_frame(tmp_path: Path) -> None:
+    """`graftbench.run` does what the command does, `graftbench.load` gives one row a cell."""
+    graftbench.run(tiny(), tmp_path)
+    frame = graftbench.load(tmp_path)
+    assert len(frame) == 2
+    assert {"method", "family", "task", "data_budget", "seed", "status", "fid", "kid", "inception_score"} <= set(frame)
+    assert {"fit_seconds", "peak_memory_mib"} <= set(frame)
+    assert set(frame["method"]) == {"memorizer", "gaussian"}
+    assert (frame["status"] == "ok").all()

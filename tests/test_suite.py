@@ -1,0 +1,122 @@
+"""Suite files: what is accepted, and what a mistake is answered with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from graftbench.errors import GraftbenchError
+from graftbench.record import ComputeBudget, TaskSpec
+from graftbench.suite import config_of, load_suite, override, packaged_suites, parse_suite, parse_task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = """
+name = "mine"
+tasks = ["twemoji->openmoji@32"]
+methods = ["dcgan", "oracle"]
+data_budgets = [25]
+compute_budget = { kimg = 1 }
+seeds = [0]
+"""
+
+
+def test_a_small_suite_takes_the_defaults() -> None:
+    """What is not written has the documented default."""
+    suite = parse_suite(GOOD, "mine.toml")
+    assert suite.compute_budget == ComputeBudget(kimg=1.0)
+    assert (suite.protocol.extractor, suite.protocol.size, suite.protocol.reference) == ("lite0", 96, "reference")
+
+
+def test_the_quick_suite_is_the_promised_matrix() -> None:
+    """Quick: Twemoji to OpenMoji at 32 px, 25 and 400 images, 2 seeds, five families and four reference rows."""
+    suite = load_suite("quick")
+    assert suite.tasks == ["twemoji->openmoji@32"]
+    assert suite.data_budgets == [25, 400]
+    assert suite.seeds == [0, 1]
+    assert len(suite.methods) == 9
+    assert suite.compute_budget.kimg is not None
+
+
+def test_every_packaged_suite_parses() -> None:
+    """No packaged suite has a mistake in it, and each is called by its file's name."""
+    for name, text in packaged_suites().items():
+        assert parse_suite(text, name).name == name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "sentence"),
+    [
+        ("seeds =", "sedes =", "Unknown key 'sedes' in mine.toml. Did you mean 'seeds'?"),
+        ("{ kimg = 1 }", "{ king = 1 }", r"Unknown key 'king' in mine.toml \[compute_budget\]. Did you mean 'kimg'?"),
+        ("{ kimg = 1 }", "{ kimg = 1, seconds = 2 }", "exactly one of kimg, seconds, gflops"),
+        ("{ kimg = 1 }", "{ kimg = 0 }", "must be positive"),
+        ("{ kimg = 1 }", "{ kimg = 'much' }", "Expected `float"),
+        ("[25]", "[]", "the matrix is empty, for `data_budgets` lists nothing"),
+        ("[0]", "[]", "the matrix is empty, for `seeds` lists nothing"),
+        ("[25]", "[0]", "data budgets must be at least 1; found 0"),
+        ("[25]", "[25, 25]", "`data_budgets` lists a value twice"),
+        ("@32", "@33", "A resolution is 8, 16, 32, 64"),
+        ("->openmoji", " to openmoji", "A task is written source->target@resolution"),
+        ("[0]\n", "[0]\n[protocol]\nreference = 'train'\n", "Unknown split 'train'"),
+        ("[0]\n", "[0]\n[protocol]\nextracter = 'lite0'\n", "Did you mean 'extractor'?"),
+        ("[0]\n", "[0]\n[parameters.dcgna]\nlr = 1\n", "Unknown method 'dcgna' .* Did you mean 'dcgan'?"),
+        ("name =", "name ", "no valid TOML"),
+    ],
+)
+def test_a_mistake_is_named(wrong: str, right: str, sentence: str) -> None:
+    """Each mistake gets one sentence that says what was found and what was expected or nearest."""
+    with pytest.raises(GraftbenchError, match=sentence.replace("?", r"\?")):
+        parse_suite(GOOD.replace(wrong, right), "mine.toml")
+
+
+def test_an_unknown_suite_names_the_nearest() -> None:
+    """`graftbench run quik` says what was probably meant."""
+    with pytest.raises(GraftbenchError, match=r"Unknown suite 'quik'.*Did you mean 'quick'\?"):
+        load_suite("quik")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """A path that ends in .toml is a file, and a missing one is called missing."""
+    with pytest.raises(GraftbenchError, match="There is no suite file"):
+        load_suite(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("text", ["folder:a/b@2->openmoji@64", "folder:a->folder:b->c@8"])
+def test_a_task_may_hold_paths(text: str) -> None:
+    """The resolution follows the last `@`, the target the first `->`."""
+    task = parse_task(text)
+    assert str(task) == text
+    assert parse_task("twemoji->openmoji@32") == TaskSpec("twemoji", "openmoji", 32)
+
+
+class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    steps: int = 3
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError("steps must be positive")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"step": 1}, r"Unknown key 'step' in \[parameters.x\]. Did you mean 'steps'\?"),
+        ({"steps": "many"}, r"\[parameters.x\]: Expected `int`"),
+        ({"steps": 0}, r"\[parameters.x\]: steps must be positive"),
+    ],
+)
+def test_a_wrong_parameter_is_named(parameters: dict[str, object], sentence: str) -> None:
+    """Unknown, of the wrong type, or out of range: the place and the reason."""
+    with pytest.raises(GraftbenchError, match=sentence):
+        config_of(_Config, parameters, "[parameters.x]")
+
+
+def test_override_drops_parameters_of_methods_that_are_left_out() -> None:
+    """Parameters go with their method, so that the suite stays valid."""
+    suite = override(load_suite("quick"), methods=["oracle", "dcgan"])
+    assert suite.methods == ["oracle", "dcgan"]
+    assert set(suite.parameters) == {"dcgan"}
