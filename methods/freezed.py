@@ -41,7 +41,7 @@ class FreezeD(Method):
         year=2020,
         arxiv="2002.10964",
         code="https://github.com/sangwoomo/FreezeD",
-        code_license="MIT",
+        code_license="none stated",
     )
     trains = "generator, and the discriminator's upper blocks, from the source model"
     frozen = "the discriminator's lower blocks (3 of 6), their spectral norm's state included"

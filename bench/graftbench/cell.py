@@ -74,12 +74,12 @@ class CellTask(ReferenceTask):
     log: FitLog = field(default_factory=FitLog)
 
     @cached_property
-    def images(self) -> torch.Tensor:
+    def images(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
         """The data budget's images: uint8 N×3×H×W on the device."""
         return self._tensor(self.target.pixels[sorted(self.chosen)])
 
     @cached_property
-    def source_images(self) -> torch.Tensor:
+    def source_images(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
         """The source domain's training split: uint8 M×3×H×W on the device."""
         domain = registry.make_domain(self.job.cell.task.source, [Path(p) for p in self.job.plugins])
         images = imageset.load(domain, self.job.cell.task.source, self.resolution, Path(self.job.cache))

@@ -135,8 +135,9 @@ def _assemble(name: str, resolution: int, decoded: DomainImages) -> ImageSet:
     _check(name, resolution, decoded)
     pixels = np.ascontiguousarray(decoded.pixels)
     groups = merge_duplicates(decoded.groups, pixels)
-    ids, splits = tuple(decoded.ids), tuple(split_of(group) for group in groups)
-    manifest = _manifest(name, ids, groups, splits, pixels=pixels)
+    ids = tuple(decoded.ids)
+    splits: tuple[Split, ...] = tuple(split_of(group) for group in groups)
+    manifest = _manifest(name, ids, groups=groups, splits=splits, pixels=pixels)
     return ImageSet(name, resolution, ids, groups, splits, pixels, manifest, dict(decoded.excluded))
 
 
@@ -173,7 +174,7 @@ def merge_duplicates(groups: Sequence[str], pixels: NDArray[np.uint8]) -> tuple[
 
     first: dict[bytes, str] = {}
     for group, image in zip(groups, pixels, strict=True):
-        one, other = root(group), root(first.setdefault(hashlib.sha256(image).digest(), group))
+        one, other = root(group), root(first.setdefault(hashlib.sha256(image.data).digest(), group))
         parent[max(one, other)] = min(one, other)
     return tuple(root(group) for group in groups)
 
@@ -181,9 +182,9 @@ def merge_duplicates(groups: Sequence[str], pixels: NDArray[np.uint8]) -> tuple[
 def _manifest(
     name: str, ids: Sequence[str], groups: Sequence[str], splits: Sequence[str], *, pixels: NDArray[np.uint8]
 ) -> str:
+    """SHA-256 over name, resolution, ids, groups and splits as JSON, a zero byte, and the pixels in order."""
     text = json.dumps([name, pixels.shape[-1], list(ids), list(groups), list(splits)], separators=(",", ":"))
-    digest = hashlib.sha256(text.encode("ascii"))
-    digest.update(b"\0")
+    digest = hashlib.sha256(text.encode("ascii") + b"\0")
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
@@ -209,12 +210,13 @@ def _read(entry: Path, name: str, resolution: int) -> ImageSet | None:
     try:
         found = json.loads((entry / "manifest.json").read_text("ascii"))
         pixels = cast("NDArray[np.uint8]", np.asarray(np.load(entry / "pixels.npy", mmap_mode="r")))
-        ids, groups, splits = (tuple(found[key]) for key in ("ids", "groups", "splits"))
+        ids, groups = tuple(found["ids"]), tuple(found["groups"])
+        splits = cast("tuple[Split, ...]", tuple(found["splits"]))
         sound = (
             pixels.dtype == np.uint8
             and pixels.shape == (len(ids), 3, resolution, resolution)
             and pixels.flags.c_contiguous
-            and found["manifest"] == _manifest(name, ids, groups, splits, pixels=pixels)
+            and found["manifest"] == _manifest(name, ids, groups=groups, splits=splits, pixels=pixels)
         )
         excluded = dict(found["excluded"])
     except (OSError, ValueError, KeyError, TypeError, EOFError):
@@ -226,7 +228,7 @@ def _read(entry: Path, name: str, resolution: int) -> ImageSet | None:
         resolution=resolution,
         ids=ids,
         groups=groups,
-        splits=cast("tuple[Split, ...]", splits),
+        splits=splits,
         pixels=pixels,
         manifest=found["manifest"],
         excluded=excluded,

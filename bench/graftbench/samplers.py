@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from graftbench.contracts import Sampler
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.nn.build import place
 from graftbench.nn.generator import Generator, GeneratorSpec
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ def to_float(images: torch.Tensor) -> torch.Tensor:
 
 
 class GeneratorSampler(Sampler):
-    """z ~ N(0, I) through a generator in eval mode and float32."""
+    """z ~ N(0, I) through a generator in eval mode and float32.
+
+    Its weights lie channels last: another order in memory changes the last bits of a convolution, so a sampler that
+    was fitted and the same one loaded would round a few pixels differently.
+    """
 
     kind: ClassVar[str] = "generator"
 
     def __init__(self, generator: Generator) -> None:
-        self.network = generator.eval()
+        self.network = place(generator.eval(), generator.to_rgb.weight.device)
 
     def to(self, device: torch.device) -> GeneratorSampler:
         """Compute on `device` from now on."""
@@ -64,17 +69,23 @@ class GeneratorSampler(Sampler):
 
 
 class ImageBankSampler(Sampler):
-    """Replays a bank of images: without replacement until it is used up, then from a new shuffle."""
+    """Replays a bank of images: without replacement until it is used up, then from a new shuffle.
+
+    Raises:
+        GraftbenchError: The bank is empty.
+    """
 
     kind: ClassVar[str] = "images"
 
     def __init__(self, images: torch.Tensor) -> None:
+        if not len(images):
+            raise GraftbenchError("There are no images to replay: a sampler's bank needs at least one.")
         self.images = images.cpu()
 
     def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw n images: uint8 n×3×H×W."""
         size = len(self.images)
-        rounds = -(-n // size)
+        rounds = max(1, -(-n // size))
         order = torch.cat([torch.randperm(size, generator=generator) for _ in range(rounds)])
         return self.images[order[:n]]
 
@@ -133,7 +144,7 @@ def load_sampler(path: Path) -> Sampler:
     """Read a sampler back.
 
     Raises:
-        GraftbenchError: The file is no sampler, or of a kind that no imported plugin defines.
+        GraftbenchError: The file is no sampler, is damaged, or is of a kind that no imported plugin defines.
     """
     tensors, metadata = read_tensors(path)
     if "sampler" not in metadata:
@@ -141,7 +152,10 @@ def load_sampler(path: Path) -> Sampler:
     kinds = {kind.kind: kind for kind in _kinds() if hasattr(kind, "kind")}
     if metadata["sampler"] not in kinds:
         raise unknown("kind of sampler", metadata["sampler"], kinds, where=f"in {path}")
-    return kinds[metadata["sampler"]].from_state(tensors, metadata)
+    try:
+        return kinds[metadata["sampler"]].from_state(tensors, metadata)
+    except (KeyError, ValueError, RuntimeError) as error:  # a tensor or an entry that is missing or does not fit
+        raise GraftbenchError(f"{path} is a damaged sampler of kind '{metadata['sampler']}': {error!r}.") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

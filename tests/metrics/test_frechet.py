@@ -41,6 +41,7 @@ def test_rank_one_by_hand() -> None:
     assert value(first, other) == pytest.approx(4.0, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-3, 3), min_size=8, max_size=8))
 def test_closed_form_of_two_dimensions(entries: list[float]) -> None:
     """In 2-D, tr (Σ₁Σ₂)^½ = √(tr Σ₁Σ₂ + 2√(det Σ₁ det Σ₂)), also where the two do not commute.
@@ -98,7 +99,7 @@ def test_parity_with_torch_fidelity_at_full_rank() -> None:
 
 
 @given(st.integers(2, 30), st.integers(2, 30), st.integers(1, 12), st.floats(0.1, 10.0), st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_laws(m: int, n: int, width: int, scale: float, seed: int) -> None:
     """Symmetric, blind to the order of images, to rotation and to a common shift; quadratic in the scale; ≥ 0.
 

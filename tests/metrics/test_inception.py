@@ -48,7 +48,7 @@ def test_standard_error_is_that_of_the_mean_over_splits() -> None:
 
 
 @given(st.integers(2, 30), st.integers(1, 8), st.floats(0.0, 50.0), st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_bounds_and_invariances(n: int, classes: int, scale: float, seed: int) -> None:
     """From 1 to K; blind to the order of images (one split) and to a constant added to an image's logits.
 

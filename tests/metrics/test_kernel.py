@@ -62,7 +62,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.integers(4, 20), st.integers(4, 20), st.integers(1, 6), st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_laws(m: int, n: int, width: int, seed: int) -> None:
     """Symmetric, and blind to the order of images and to rotation, in value and in standard error.
 

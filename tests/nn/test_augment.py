@@ -168,5 +168,5 @@ def test_no_policy() -> None:
 
 def test_unknown_step() -> None:
     """The nearest step is offered."""
-    with pytest.raises(GraftbenchError, match="Unknown augmentation 'colour'. Did you mean 'color'?"):
+    with pytest.raises(GraftbenchError, match=r"Unknown augmentation 'colour'\. Did you mean 'color'\?"):
         DiffAugment("translation,colour", rng())

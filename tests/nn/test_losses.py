@@ -60,5 +60,5 @@ def test_direction(name: str) -> None:
 
 def test_unknown_name() -> None:
     """The nearest name is offered."""
-    with pytest.raises(GraftbenchError, match="Unknown adversarial loss 'hinges'. Did you mean 'hinge'?"):
+    with pytest.raises(GraftbenchError, match=r"Unknown adversarial loss 'hinges'\. Did you mean 'hinge'\?"):
         adversarial_loss("hinges")

@@ -16,6 +16,7 @@ def ls(
     *,
     plugin: Plugins = [],  # noqa: B006 - never changed
     json: bool = False,
+    markdown: bool = False,
 ) -> int:
     """List what there is.
 
@@ -23,6 +24,7 @@ def ls(
         what: methods, domains, suites, reports or extractors.
         plugin: File or folder with more methods, domains and reports.
         json: Print a list of objects, each with a name.
+        markdown: Print a Markdown table; the README's tables are made by it.
     """
     import msgspec
 
@@ -30,6 +32,8 @@ def ls(
     broken = found.broken if found else {}
     if json:
         print(msgspec.json.format(msgspec.json.encode(rows)).decode())
+    elif markdown:
+        print(markdown_table(rows))
     else:
         _print(rows)
     for where, error in broken.items():
@@ -109,3 +113,21 @@ def _print(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(str(row[column]) for column in columns))
     Console().print(table)
+
+
+def markdown_table(rows: list[dict[str, Any]]) -> str:
+    """The columns of the terminal's table as Markdown, a method's paper behind its title."""
+    columns = [column for column in _COLUMNS if rows and column in rows[0]]
+    lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
+    lines += ["| " + " | ".join(_markdown_cell(row, column) for column in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _markdown_cell(row: dict[str, Any], column: str) -> str:
+    text = str(row[column]).replace("|", "\\|")
+    if column == "name":
+        return f"`{text}`"
+    if column == "title" and (reference := row.get("reference", {})).get("arxiv"):
+        paper = f"{reference['authors'].split(',')[0]} {reference['year']}"
+        return f"{text} ([{paper}](https://arxiv.org/abs/{reference['arxiv']}))"
+    return text

@@ -3,7 +3,7 @@
 >>> import numpy as np
 >>> from graftbench.metrics import fid
 >>> features = np.eye(3)
->>> fid(features, features + 1.0).value
+>>> round(fid(features, features + 1.0).value, 9)
 3.0
 
 Features are NumPy arrays or torch tensors; torch is imported by nothing but the extractors, and only when one is made.

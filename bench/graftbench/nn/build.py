@@ -18,7 +18,7 @@ def seeded(make: Callable[[], Net], generator: torch.Generator) -> Net:
     """Make a network whose initial weights depend on `generator` alone; torch's global generator is left as it was."""
     seed = int(torch.randint(2**62, (), generator=generator))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # the CPU's alone: torch.manual_seed would reseed the GPUs' too
         return make()
 
 
@@ -36,11 +36,17 @@ def train_unfrozen(module: nn.Module) -> None:
     """Put a network into training mode, except its frozen parts.
 
     A block whose parameters are frozen but which runs in training mode would still move: its batch-norm statistics
-    and the power iteration of its spectral norm.
+    and the power iteration of its spectral norm. What has no parameters of its own does as the module around it: torch
+    keeps the vectors of a spectral norm in such a module.
     """
-    for part in module.modules():
-        own = list(part.parameters())
-        part.training = any(p.requires_grad for p in own) if own else True
+    _train_unfrozen(module, around=True)
+
+
+def _train_unfrozen(module: nn.Module, *, around: bool) -> None:
+    parameters = list(module.parameters())
+    module.training = any(p.requires_grad for p in parameters) if parameters else around
+    for part in module.children():
+        _train_unfrozen(part, around=module.training)
 
 
 def place(module: Net, device: torch.device) -> Net:

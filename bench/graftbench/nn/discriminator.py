@@ -8,6 +8,8 @@ import msgspec
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from graftbench.nn.resolution import sides
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,6 +27,9 @@ class DiscriminatorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     channels: int = 32
     spectral_norm: bool = True
 
+    def __post_init__(self) -> None:
+        sides(self.resolution)  # a ValueError that names the right ones
+
 
 class Discriminator(nn.Module):
     """Image in [−1, 1] (B×3×R×R) -> logit (B). Positive means real.
@@ -39,11 +44,11 @@ class Discriminator(nn.Module):
         self.spec = spec
         wrap: Callable[[nn.Module], nn.Module] = spectral_norm if spec.spectral_norm else lambda module: module
         self.blocks = nn.ModuleList()
-        inputs, outputs, side = 3, spec.channels, spec.resolution
-        while side > 4:
+        inputs, outputs = 3, spec.channels
+        for _ in sides(spec.resolution)[1:]:
             self.blocks.append(nn.Sequential(wrap(nn.Conv2d(inputs, outputs, 4, 2, padding=1)), nn.LeakyReLU(0.1)))
             self.blocks.append(nn.Sequential(wrap(nn.Conv2d(outputs, outputs, 3, padding=1)), nn.LeakyReLU(0.1)))
-            inputs, outputs, side = outputs, min(outputs * 2, 4 * spec.channels), side // 2
+            inputs, outputs = outputs, min(outputs * 2, 4 * spec.channels)
         self.features = inputs * 16
         self.head = wrap(nn.Linear(self.features, 1))
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 import msgspec
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from graftbench.nn.resolution import sides
 
 
 class GeneratorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,19 +23,12 @@ class GeneratorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     latent: int = 128
     channels: int = 16
 
+    def __post_init__(self) -> None:
+        sides(self.resolution)  # a ValueError that names the right ones
+
     def stage_channels(self) -> list[int]:
         """Channels at 4×4, 8×8, …, resolution×resolution."""
-        sides = list(self._sides())
-        return [min(8, self.resolution // side) * self.channels for side in sides]
-
-    def _sides(self) -> Iterator[int]:
-        side = 4
-        while side < self.resolution:
-            yield side
-            side *= 2
-        if side != self.resolution:
-            raise ValueError(f"a generator's resolution is 4·2^k (8, 16, 32, 64, …); found {self.resolution}")
-        yield side
+        return [min(8, self.resolution // side) * self.channels for side in sides(self.resolution)]
 
 
 class Block(nn.Module):

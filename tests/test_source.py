@@ -1,0 +1,92 @@
+"""Source models: found by what they are, trained where they are not, refused where they do not fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from graftbench import imageset, registry, source
+from graftbench.errors import GraftbenchError
+from graftbench.suite import SourceModelSpec, load_suite
+
+
+@pytest.fixture(scope="module")
+def twemoji(shared_cache: Path) -> imageset.ImageSet:
+    """Twemoji at 32 px."""
+    return imageset.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
+
+
+def shipped() -> list[Path]:
+    """Provenance files that come with the package."""
+    folder = Path(str(files("graftbench.source_models")))
+    return sorted(folder.glob("*.json"))
+
+
+def test_the_quick_suite_ships_its_source_model(twemoji: imageset.ImageSet, tmp_path: Path) -> None:
+    """With an empty cache the model is found in the package: the demo transfers at once."""
+    recipe = source.recipe_for(load_suite("quick").source_model, "gan", twemoji)
+    found = source.find(recipe, tmp_path)
+    assert found is not None
+    assert found.stat().st_size < 4e6
+    assert source.load(found, recipe.id).id == recipe.id
+
+
+@pytest.mark.parametrize("provenance", shipped(), ids=lambda path: path.stem)
+def test_a_shipped_model_has_its_provenance(provenance: Path) -> None:
+    """Command, recipe, versions, data manifest, its own scores, and a hash that is the file's."""
+    facts = json.loads(provenance.read_text())
+    weights = provenance.with_suffix(".safetensors")
+    assert facts["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert facts["command"].startswith("graftbench source train ")
+    assert msgspec.convert(facts["recipe"], source.Recipe).id == facts["id"] == provenance.stem
+    assert any(name.startswith("fid_") and value > 0 for name, value in facts["scores"].items())
+    assert facts["environment"]
+
+
+def test_without_a_model_it_is_trained_once_and_is_the_same(twemoji: imageset.ImageSet, tmp_path: Path) -> None:
+    """Nothing shipped, nothing cached: trained, cached, and equal weights from an equal recipe."""
+    recipe = source.recipe_for(SourceModelSpec(kimg=0.064, seed=3), "gan", twemoji)
+    assert source.find(recipe, tmp_path / "a") is None
+    said: list[str] = []
+    paths = [source.obtain(recipe, twemoji, tmp_path / name, say=said.append) for name in ("a", "a", "b")]
+    assert sum("trained source model" in sentence for sentence in said) == 2
+    models = [source.load(path, recipe.id) for path in paths]
+    assert models[0].tensors.keys() == models[2].tensors.keys()
+    assert all(tensor.equal(models[2].tensors[name]) for name, tensor in models[0].tensors.items())
+
+
+def test_a_recipe_is_its_content(twemoji: imageset.ImageSet) -> None:
+    """Seed, kimg and settings change the id; a setting written at its default does not."""
+    base = SourceModelSpec(kimg=1, seed=0)
+    ids = {
+        source.recipe_for(spec, "gan", twemoji).id
+        for spec in (
+            base,
+            SourceModelSpec(kimg=2, seed=0),
+            SourceModelSpec(kimg=1, seed=1),
+            SourceModelSpec(kimg=1, seed=0, parameters={"loss": "non-saturating"}),
+        )
+    }
+    assert len(ids) == 4
+    same = SourceModelSpec(kimg=1, seed=0, parameters={"loss": "hinge", "batch_size": 32})
+    assert source.recipe_for(same, "gan", twemoji).id == source.recipe_for(base, "gan", twemoji).id
+
+
+def test_wrong_files_are_refused(twemoji: imageset.ImageSet, tmp_path: Path) -> None:
+    """Another model under the name, a damaged file, a kind that nobody trains, an unknown setting."""
+    recipe = source.recipe_for(SourceModelSpec(kimg=0.064, seed=3), "gan", twemoji)
+    path = source.obtain(recipe, twemoji, tmp_path)
+    with pytest.raises(GraftbenchError, match="expected 'gan-other'"):
+        source.load(path, "gan-other")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(GraftbenchError, match="cannot be read as safetensors"):
+        source.load(path, recipe.id)
+    with pytest.raises(GraftbenchError, match="no recipe for a source model of kind 'flow'"):
+        source.recipe_for(SourceModelSpec(), "flow", twemoji)
+    with pytest.raises(GraftbenchError, match=r"Did you mean 'augment'\?"):
+        source.recipe_for(SourceModelSpec(parameters={"augmen": ""}), "gan", twemoji)
