@@ -35,7 +35,7 @@ lint: $(INSTALLED) ## Check rules, format and types.
 	$(BIN)/basedpyright
 
 bench: $(INSTALLED) ## Time the code itself (pytest-benchmark).
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+	$(BIN)/python -m pytest tests/benchmarks -m '' --benchmark-only
 
 clean: ## Remove .venv, build outputs, the caches of Python and the tools, and runs/quick. Other runs stay.
 	rm -rf $(VENV) build dist bench/graftbench.egg-info

@@ -132,7 +132,7 @@ def test_generator_comes_back_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_pca_sampler_by_hand() -> None:
-    """mean + Σ σ_k ε_k v_k, rounded: one component along the first pixel, in steps of a grey level."""
+    """Samples are mean + Σ σ_k ε_k v_k, rounded: one component along the first pixel, in steps of a grey level."""
     mean = torch.zeros(3, 1, 2)
     component = torch.tensor([[1.0, 0, 0, 0, 0, 0]])
     sampler = PcaGaussianSampler(mean, component, torch.tensor([0.1]))

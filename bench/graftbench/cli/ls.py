@@ -41,6 +41,11 @@ def ls(
     return 0
 
 
+def rows_of(what: str) -> list[dict[str, Any]]:
+    """What a list has, one dictionary a row."""
+    return _rows(what, [])[0]
+
+
 def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | None]:
     import dataclasses
 

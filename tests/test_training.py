@@ -1,0 +1,435 @@
+"""The adversarial loop: what moves when, what it logs, when it gives up, and what it refuses before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import torch
+import torch.nn.functional as F
+
+from graftbench import imageset, registry, training
+from graftbench.budget import Meter
+from graftbench.contracts import Diverged, FitLog, SourceModel, Task
+from graftbench.errors import GraftbenchError
+from graftbench.nn.build import freeze, seeded
+from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
+from graftbench.nn.generator import Generator, GeneratorSpec
+from graftbench.record import ComputeBudget
+from graftbench.samplers import GeneratorSampler, to_float
+from graftbench.suite import config_of
+from graftbench.training import AdversarialConfig, Batches, TrainingLog, fit_adversarial, new_networks, source_networks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+
+@dataclass
+class SmallTask(Task):
+    """Real images at a small side; nothing else is offered."""
+
+    pixels: Tensor
+    resolution: int = 8
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    log: FitLog = field(default_factory=FitLog)
+
+    def __post_init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(self.seed)
+
+    @property
+    def images(self) -> Tensor:
+        """The training images."""
+        return self.pixels
+
+    @property
+    def source_images(self) -> Tensor:
+        """Not offered."""
+        raise AssertionError("the loop asked for source images")
+
+    @property
+    def source_model(self) -> SourceModel:
+        """Not offered."""
+        raise AssertionError("the loop asked for a source model")
+
+
+@pytest.fixture(scope="module")
+def emoji(shared_cache: Path) -> Tensor:
+    """Forty real images: uint8 40×3×32×32."""
+    images = imageset.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
+    return torch.from_numpy(images.images("train")[:40])
+
+
+@pytest.fixture(scope="module")
+def small(emoji: Tensor) -> Tensor:
+    """The same reduced to 8×8 by averaging."""
+    return F.avg_pool2d(emoji.float(), 4).round().to(torch.uint8)
+
+
+SMALL: dict[str, Any] = {
+    "batch_size": 4,
+    "channels_generator": 4,
+    "channels_discriminator": 4,
+    "precision": "float32",
+    "loss": "non-saturating",
+}
+
+
+def small_config(**parameters: object) -> AdversarialConfig:
+    """Settings that make a step take a millisecond."""
+    return msgspec.convert(SMALL | parameters, AdversarialConfig)
+
+
+def meter(images: int) -> Meter:
+    """A budget of so many images."""
+    return Meter(ComputeBudget(kimg=images / 1000))
+
+
+def fit(
+    task: Task, images: int, config: AdversarialConfig, networks: tuple[Generator, Discriminator] | None = None
+) -> tuple[Generator, Discriminator, GeneratorSampler]:
+    """Run the loop on fresh networks, or on those given."""
+    generator, discriminator = networks or new_networks(task, config)
+    sampler = fit_adversarial(task, meter(images), config, generator, discriminator)
+    return generator, discriminator, sampler
+
+
+def parameters(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of a network's parameters."""
+    return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+
+
+def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    """Whether two sets of parameters are the same to the bit."""
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+# ------------------------------------------------------------------------------------------------- what moves when
+
+
+def test_generator_moves_every_fifth_step(small: Tensor) -> None:
+    """With five discriminator steps per generator step, the generator's weights change after batches 5 and 10 only."""
+    config = small_config(discriminator_steps=5)
+    task = SmallTask(small)
+    start = parameters(new_networks(task, config)[0])
+    after = {}
+    for batches in (4, 5, 9, 10):
+        generator, _, _ = fit(SmallTask(small), 4 * batches, config)
+        after[batches] = parameters(generator)
+    assert equal(after[4], start)
+    assert not equal(after[5], start)
+    assert equal(after[9], after[5])
+    assert not equal(after[10], after[9])
+
+
+def test_generator_moves_every_step_by_default(small: Tensor) -> None:
+    """One generator step for each of the discriminator's."""
+    start = parameters(new_networks(SmallTask(small), small_config())[0])
+    generator, _, _ = fit(SmallTask(small), 4, small_config())
+    assert not equal(parameters(generator), start)
+
+
+@pytest.mark.parametrize("images", [1, 3, 4, 6, 9])
+def test_last_batch_may_be_partial(small: Tensor, images: int) -> None:
+    """The budget is spent to the image, even where a single one is left for the last step."""
+    task, budget = SmallTask(small), meter(images)
+    fit_adversarial(task, budget, small_config(), *new_networks(task, small_config()))
+    assert budget.images_seen == images
+    assert task.log.curve[-1][0] == images
+
+
+def test_one_step_by_hand(small: Tensor) -> None:
+    """The first discriminator step is Adam's on softplus(−D(x)) + softplus(D(Gz)), written out once more here.
+
+    With β₁ = 0 Adam's first step is lr·g / (|g| + ε √(1 − β₂) / √(1 − β₂)) = lr·g / (|g| + ε).
+    """
+    config = small_config(discriminator_steps=2)  # the generator rests
+    task, twin = SmallTask(small), SmallTask(small)
+    generator, judge = new_networks(twin, config)
+    generator.train()
+    judge.train()
+    noise = torch.randn(4, 128, generator=twin.generator)
+    with torch.no_grad():
+        fake = generator(noise)
+    real = to_float(small[torch.randint(len(small), (4,), generator=twin.generator)])
+    logits = judge(torch.cat([real, fake]))
+    (F.softplus(-logits[:4]).mean() + F.softplus(logits[4:]).mean()).backward()
+    _, discriminator, _ = fit(task, 4, config)
+    for name, moved in discriminator.named_parameters():
+        before = judge.get_parameter(name)
+        assert before.grad is not None
+        expected = before.detach() - config.lr_discriminator * before.grad / (before.grad.abs() + 1e-8)
+        # Where a gradient is of the size of its rounding error, so is its sign: compare where it is not.
+        sure = before.grad.abs() > 1e-5
+        assert sure.float().mean() > 0.5
+        torch.testing.assert_close(moved.detach()[sure], expected[sure], rtol=0, atol=2e-6)
+
+
+def test_frozen_parts_stay(small: Tensor) -> None:
+    """Frozen blocks keep parameters and buffers to the bit; every other parameter moves; the counts say so."""
+    task, config = SmallTask(small), small_config()
+    generator, discriminator = new_networks(task, config)
+    freeze(discriminator.blocks[0])
+    freeze(generator.blocks[0])
+    before = {
+        n: {k: v.clone() for k, v in net.state_dict().items()} for n, net in enumerate((generator, discriminator))
+    }
+    fit(task, 12, config, (generator, discriminator))
+    for n, net in enumerate((generator, discriminator)):
+        for name, tensor in net.state_dict().items():
+            if name.startswith("blocks.0."):
+                assert torch.equal(tensor, before[n][name]), name
+        for name, parameter in net.named_parameters():
+            if not name.startswith("blocks.0."):
+                assert not torch.equal(parameter, before[n][name]), name
+    held = sum(p.numel() for net in (generator, discriminator) for p in net.blocks[0].parameters())
+    assert task.log.parameters_total - task.log.parameters_trained == held
+
+
+def test_one_seed_one_fit(small: Tensor) -> None:
+    """The task's seed decides everything; torch's global generator decides nothing."""
+    config = small_config(augment="color,translation,cutout")
+    states = []
+    for global_seed, seed in ((1, 0), (2, 0), (2, 1)):
+        torch.manual_seed(global_seed)
+        states.append(parameters(fit(SmallTask(small, seed=seed), 20, config)[0]))
+    assert equal(states[0], states[1])
+    assert not equal(states[0], states[2])
+
+
+def test_bfloat16_is_close_to_float32(emoji: Tensor) -> None:
+    """The losses of the first three steps agree within the rounding of bfloat16.
+
+    bfloat16 rounds to 2⁻⁹ relative. A logit passes 7 layers here and is of size 1 at most under spectral norm; both
+    losses have slope 1 at most in it, so a loss is off by at most about 2 · 7 · 2⁻⁹ = 0.027 (measured: 0.002). Weights
+    after a step differ by Adam's rate of 2e-4 at most, which adds little in three steps.
+    """
+    curves = []
+    for precision in ("float32", "bfloat16"):
+        task = SmallTask(emoji, resolution=32)
+        fit(task, 24, small_config(batch_size=8, precision=precision))
+        curves.append([losses for _, _, losses in task.log.curve])
+    assert len(curves[0]) == len(curves[1]) == 3
+    for single, half in zip(*curves, strict=True):
+        for name in ("discriminator", "generator"):
+            assert abs(single[name] - half[name]) < 2 * 7 * 2**-9
+    assert curves[0] != curves[1]
+
+
+def test_batches_are_drawn_from_the_images(small: Tensor) -> None:
+    """Every image drawn is a training image in [−1, 1], with replacement, evenly."""
+    batches = Batches(small[:5], torch.Generator().manual_seed(0))
+    drawn = batches.draw(2000)
+    reals = to_float(small[:5])
+    matches = (drawn[:, None] == reals[None]).flatten(2).all(dim=2)
+    assert (matches.sum(dim=1) == 1).all()
+    # Binomial(2000, 1/5): five standard deviations are 5 √(2000 · 0.16) = 89.
+    assert (matches.sum(dim=0) - 400).abs().max() < 90
+
+
+# -------------------------------------------------------------------------------------------------------- the log
+
+
+def test_curve_has_about_fifty_points(small: Tensor) -> None:
+    """Fifty points where there are more steps than that, evenly spread, the last one at the whole budget."""
+    for steps in (60, 75, 130):
+        task = SmallTask(small)
+        fit(task, 4 * steps, small_config())
+        seen = [images for images, _, _ in task.log.curve]
+        assert 45 <= len(seen) <= 50
+        gaps = [later - earlier for earlier, later in zip([0, *seen], seen, strict=False)]
+        assert min(gaps) > 0
+        assert max(gaps) <= 4 * (steps // 50 + 1)
+        assert seen[-1] == 4 * steps
+        seconds = [second for _, second, _ in task.log.curve]
+        assert seconds == sorted(seconds)
+
+
+def test_short_fit_logs_every_step(small: Tensor) -> None:
+    """With fewer steps than points, each step is a point at the number of images seen after it."""
+    task = SmallTask(small)
+    fit(task, 22, small_config())
+    assert [images for images, _, _ in task.log.curve] == [4, 8, 12, 16, 20, 22]
+
+
+def test_losses_are_averaged_over_their_own_steps(small: Tensor) -> None:
+    """A loss that only every second step has is averaged over the steps that have it."""
+    task, budget = SmallTask(small), meter(400)
+    log = TrainingLog(task, budget)
+    log.add(discriminator=torch.tensor(1.0))
+    log.add(discriminator=torch.tensor(3.0), generator=torch.tensor(5.0))
+    log.write()
+    assert task.log.curve[-1][2] == {"discriminator": 2.0, "generator": 5.0}
+    log.add(discriminator=torch.tensor(7.0))
+    log.write()
+    assert task.log.curve[-1][2] == {"discriminator": 7.0}
+
+
+def test_nothing_added_nothing_written(small: Tensor) -> None:
+    """A second write without a step in between leaves no point."""
+    task = SmallTask(small)
+    log = TrainingLog(task, meter(8))
+    log.write()
+    log.add(loss=torch.tensor(1.0))
+    log.write()
+    log.write()
+    assert len(task.log.curve) == 1
+
+
+def test_small_budget_is_noted(small: Tensor) -> None:
+    """Batches larger than the data budget are said in the record; as large as it they are not."""
+    for n, notes in ((3, ["Batches of 4 were drawn with replacement from 3 images."]), (4, [])):
+        task = SmallTask(small[:n])
+        fit(task, 8, small_config())
+        assert task.log.notes == notes
+
+
+# -------------------------------------------------------------------------------------------------- giving it up
+
+
+def test_nan_weights_are_divergence(small: Tensor) -> None:
+    """A network that holds a NaN makes losses that are none; the sentence says which and when."""
+    task = SmallTask(small)
+    generator, discriminator = new_networks(task, small_config())
+    with torch.no_grad():
+        discriminator.head.get_parameter("parametrizations.weight.original")[0, 0] = float("nan")
+    with pytest.raises(Diverged, match=r"^the discriminator loss is nan after 4 images$"):
+        fit(task, 40, small_config(), (generator, discriminator))
+
+
+@pytest.mark.parametrize("rate", ["lr_generator", "lr_discriminator"])
+def test_exploding_learning_rate_is_divergence(small: Tensor, rate: str) -> None:
+    """A rate of 1e30 leaves the finite numbers, or all samples become one image: either is said in a sentence."""
+    with pytest.raises(Diverged, match=r"^the (discriminator|generator) loss is (nan|inf)|^the output collapsed"):
+        fit(SmallTask(small), 80, small_config(**{rate: 1e30}))
+
+
+def test_collapse_is_divergence(small: Tensor) -> None:
+    """A generator whose output does not depend on z is no model, however finite its losses."""
+    task = SmallTask(small)
+    generator, discriminator = new_networks(task, small_config())
+    freeze(generator.to_rgb)
+    torch.nn.init.zeros_(generator.to_rgb.weight)
+    with pytest.raises(Diverged, match=r"^the output collapsed: 64 samples are one image$"):
+        fit(task, 8, small_config(), (generator, discriminator))
+
+
+def test_variation_in_one_pixel_is_no_collapse() -> None:
+    """Samples that differ by more than a grey level somewhere pass."""
+    network = seeded(lambda: Generator(GeneratorSpec(resolution=8, channels=4)), torch.Generator().manual_seed(0))
+    training.check_collapse(GeneratorSampler(network))
+
+
+# ------------------------------------------------------------------------------------- what is refused beforehand
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("loss", "hinges", r"Unknown adversarial loss 'hinges'.*Did you mean 'hinge'"),
+        ("augment", "colour", r"Unknown augmentation 'colour'.*Did you mean 'color'"),
+        ("augmnt", "color", r"Unknown key 'augmnt'.*Did you mean 'augment'"),
+        ("precision", "float16", r"Invalid enum value 'float16'"),
+        ("batch_size", 1, "batch_size must be at least 2"),
+        ("batch_size", 2.5, "Expected `int`, got `float`"),
+        ("ema_decay", 1.0, r"ema_decay must be in \[0, 1\)"),
+        ("ema_decay", float("nan"), r"ema_decay must be in \[0, 1\)"),
+        ("lr_generator", 0.0, "must be positive"),
+        ("lr_discriminator", float("nan"), "must be positive"),
+        ("lr_discriminator", float("inf"), "must be positive"),
+        ("beta1", 1.0, r"beta1 and beta2 must be in \[0, 1\)"),
+        ("beta2", -0.1, r"beta1 and beta2 must be in \[0, 1\)"),
+        ("discriminator_steps", 0, "discriminator_steps must be at least 1"),
+        ("channels_generator", 0, "channels_generator and channels_discriminator must be at least 1"),
+        ("channels_discriminator", -4, "channels_generator and channels_discriminator must be at least 1"),
+    ],
+)
+def test_bad_parameters(name: str, value: object, says: str) -> None:
+    """A suite's parameter that cannot work is refused when the suite is read, naming it."""
+    with pytest.raises(GraftbenchError, match=says):
+        config_of(AdversarialConfig, {name: value}, "[parameters.dcgan]")
+
+
+def test_whole_numbers_serve_as_rates(small: Tensor) -> None:
+    """`beta1 = 0` in a suite is 0.0; torch's Adam wants floats and gets them."""
+    config = config_of(AdversarialConfig, SMALL | {"beta1": 0}, "[parameters.dcgan]")
+    assert isinstance(config, AdversarialConfig)
+    fit(SmallTask(small), 4, config)
+
+
+def source_model(generator: Generator, discriminator: Discriminator, **metadata: str) -> SourceModel:
+    """A source model of the two networks."""
+    networks = {"generator": generator, "discriminator": discriminator}
+    tensors = {f"{prefix}.{k}": v for prefix, network in networks.items() for k, v in network.state_dict().items()}
+    specs = {prefix: msgspec.json.encode(network.spec).decode() for prefix, network in networks.items()}
+    return SourceModel("gan-emoji-8-0", tensors, specs | metadata)
+
+
+@pytest.fixture
+def model() -> SourceModel:
+    """A small source model at 8 px."""
+    return source_model(
+        Generator(GeneratorSpec(resolution=8, channels=4)), Discriminator(DiscriminatorSpec(resolution=8, channels=4))
+    )
+
+
+def test_source_networks_are_the_models(model: SourceModel) -> None:
+    """Both networks come back with every tensor as it was."""
+    for network, prefix in zip(source_networks(model, 8), ("generator", "discriminator"), strict=True):
+        state = network.state_dict()
+        assert {f"{prefix}.{name}" for name in state} == {name for name in model.tensors if name.startswith(prefix)}
+        assert all(torch.equal(tensor, model.tensors[f"{prefix}.{name}"]) for name, tensor in state.items())
+
+
+def test_source_networks_are_copies(model: SourceModel) -> None:
+    """Training the networks leaves the source model alone: the next cell of the same process starts from it too."""
+    before = {name: tensor.clone() for name, tensor in model.tensors.items()}
+    for network in source_networks(model, 8):
+        for parameter in network.parameters():
+            parameter.data.add_(1)
+    assert equal(before, model.tensors)
+
+
+def test_source_model_of_another_resolution(model: SourceModel) -> None:
+    """The sentence says which resolution was found and which is needed."""
+    with pytest.raises(GraftbenchError, match=r"gan-emoji-8-0 makes 8 px images; the task needs 16\.$"):
+        source_networks(model, 16)
+
+
+def test_source_model_whose_networks_disagree() -> None:
+    """A discriminator for another resolution is found before the first batch breaks on it."""
+    odd = source_model(
+        Generator(GeneratorSpec(resolution=8, channels=4)), Discriminator(DiscriminatorSpec(resolution=16, channels=4))
+    )
+    with pytest.raises(GraftbenchError, match=r"gan-emoji-8-0 judges 16 px images; the task needs 8\.$"):
+        source_networks(odd, 8)
+
+
+@pytest.mark.parametrize("prefix", ["generator", "discriminator"])
+def test_source_model_of_another_architecture(model: SourceModel, prefix: str) -> None:
+    """Tensors that do not fit the architecture that the metadata states are refused, naming the network."""
+    wider = {name: value.replace('"channels":4', '"channels":8') for name, value in model.metadata.items()}
+    odd = SourceModel(model.id, model.tensors, model.metadata | {prefix: wider[prefix]})
+    with pytest.raises(GraftbenchError, match=rf"gan-emoji-8-0 is of another architecture \({prefix}\)"):
+        source_networks(odd, 8)
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"generator": "{"}, {"generator": '{"depth":3}'}, {"generator": '{"resolution":9}'}]
+)
+def test_source_model_that_describes_nothing(model: SourceModel, metadata: dict[str, str]) -> None:
+    """Metadata that are garbled, unknown or impossible are refused."""
+    odd = SourceModel(model.id, model.tensors, model.metadata | metadata)
+    with pytest.raises(GraftbenchError, match="gan-emoji-8-0 does not describe a generator and a discriminator"):
+        source_networks(odd, 8)
+
+
+def test_source_model_without_a_discriminator(model: SourceModel) -> None:
+    """A VAE's file offered to a GAN is refused likewise."""
+    metadata = {"generator": model.metadata["generator"]}
+    with pytest.raises(GraftbenchError, match="does not describe a generator and a discriminator"):
+        source_networks(SourceModel(model.id, model.tensors, metadata), 8)
