@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -160,7 +161,7 @@ def test_failure_is_a_row_and_takes_nobody_along(tmp_path: Path) -> None:
     names = ["raises", "exits", "crashes", "hangs", "diverges", "peeks", "fine"]
     from graftbench.suite import Limits
 
-    suite = tiny(methods=names, limits=Limits(cell_seconds=6))
+    suite = tiny(methods=names, limits=Limits(cell_seconds=20))
     summary = run(suite, tmp_path / "run", plugins=[plugin], jobs=2)
     assert summary.exit_code == 3
     rows = {r.cell.method: r for r in read(tmp_path / "run")}
@@ -248,6 +249,35 @@ def test_a_corrupt_line_stops_the_run_and_keeps_the_file(tmp_path: Path) -> None
     with pytest.raises(GraftbenchError, match="line 1 is no record"):
         run(tiny(), tmp_path)
     assert records.read_bytes() == damaged
+
+
+def test_a_result_that_nobody_recorded_is_taken(tmp_path: Path) -> None:
+    """A cell that ended while its driver was dead leaves a result; the next run records it and does not repeat it."""
+    import msgspec
+
+    run(tiny(), tmp_path)
+    first, second = read(tmp_path)
+    marked = msgspec.structs.replace(second, notes=["made by the first run"])
+    (tmp_path / "cells" / second.id / "result.json").write_bytes(msgspec.json.encode(marked))
+    (tmp_path / "records.jsonl").write_bytes(msgspec.json.encode(first) + b"\n")
+    run(tiny(), tmp_path)
+    assert read(tmp_path) == [first, marked]
+
+
+def test_a_full_disk_stops_the_run_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No record can be written: one sentence. With room again the finished cell's result is taken, not made again."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records_file, "append", full)
+        with pytest.raises(GraftbenchError, match=r"cannot be written \(No space left"):
+            run(tiny(methods=["memorizer"]), tmp_path)
+    (result,) = tmp_path.glob("cells/*/result.json")
+    written = result.read_bytes()
+    assert run(tiny(methods=["memorizer"]), tmp_path).exit_code == 0
+    assert (tmp_path / "records.jsonl").read_bytes() == written + b"\n"
 
 
 @pytest.mark.parametrize(

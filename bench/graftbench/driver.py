@@ -243,7 +243,7 @@ class _Runner:
 
     def run(self, cells: Sequence[CellSpec], *, jobs: int, seconds: float) -> None:
         """Run the cells, `jobs` side by side; a stop at any moment loses at most those in flight."""
-        waiting = list(reversed(cells))
+        waiting = [cell for cell in reversed(cells) if not self._adopt(cell)]
         by_id = {cell.id: cell for cell in cells}
         executor = LocalExecutor(seconds=seconds)
         try:
@@ -254,6 +254,37 @@ class _Runner:
                     self._collect(by_id[ended.key], ended, seconds)
         finally:
             executor.close()
+
+    def _adopt(self, cell: CellSpec) -> bool:
+        """Take the result of a cell that ended when no driver was there to record it (killed, or the disk was full)."""
+        result = self._folder / "cells" / cell.id / "result.json"
+        if cell.id in self._done or not result.exists():
+            return False
+        try:
+            record = msgspec.json.decode(result.read_bytes(), type=Record)
+        except msgspec.MsgspecError:
+            return False
+        self._keep(record)
+        self._progress.ended(record, 0.0)
+        return True
+
+    def _keep(self, record: Record) -> None:
+        """Append a record, then clear away what the cell's process left for the driver.
+
+        Raises:
+            GraftbenchError: The record cannot be written; the cell's own result.json stays and is taken next time.
+        """
+        path = self._folder / "records.jsonl"
+        try:
+            records_file.append(path, record)
+        except OSError as error:
+            raise GraftbenchError(
+                f"'{path}' cannot be written ({error.strerror}). Nothing recorded is lost; make room and run the same "
+                "command again."
+            ) from error
+        for name in ("result.json", "result.part", "job.json"):
+            (self._folder / "cells" / record.id / name).unlink(missing_ok=True)
+        self._done[record.id] = record
 
     def _start(self, executor: LocalExecutor, cell: CellSpec) -> None:
         from graftbench.cell import Job  # noqa: PLC0415 - torch comes with it
@@ -284,10 +315,7 @@ class _Runner:
             record = msgspec.json.decode(result.read_bytes(), type=Record)
         else:
             record = self._dead(cell, ended, limit_seconds)
-        records_file.append(self._folder / "records.jsonl", record)
-        for name in ("result.json", "result.part", "job.json"):
-            (folder / name).unlink(missing_ok=True)
-        self._done[cell.id] = record
+        self._keep(record)
         self._progress.ended(record, ended.seconds)
 
     def _dead(self, cell: CellSpec, ended: Ended, limit_seconds: float) -> Record:

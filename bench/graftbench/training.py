@@ -78,8 +78,12 @@ class AdversarialConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True,
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.lr_generator, self.lr_discriminator) <= 0:
-            raise ValueError("lr_generator and lr_discriminator must be positive")
+        if not all(0 < rate < math.inf for rate in (self.lr_generator, self.lr_discriminator)):
+            raise ValueError("lr_generator and lr_discriminator must be positive and finite")
+        if not all(0 <= beta < 1 for beta in (self.beta1, self.beta2)):
+            raise ValueError("beta1 and beta2 must be in [0, 1)")
+        if min(self.channels_generator, self.channels_discriminator) < 1:
+            raise ValueError("channels_generator and channels_discriminator must be at least 1")
         if self.discriminator_steps < 1:
             raise ValueError(f"discriminator_steps must be at least 1; found {self.discriminator_steps}")
         adversarial_loss(self.loss)
@@ -107,10 +111,11 @@ def source_networks(model: SourceModel, resolution: int) -> tuple[Generator, Dis
         judge = msgspec.json.decode(model.metadata["discriminator"], type=DiscriminatorSpec)
     except (KeyError, msgspec.MsgspecError) as error:
         raise GraftbenchError(f"Source model {model.id} does not describe a generator and a discriminator.") from error
-    if shape.resolution != resolution:
-        raise GraftbenchError(
-            f"Source model {model.id} makes {shape.resolution} px images; the task needs {resolution}."
-        )
+    for does, spec in (("makes", shape), ("judges", judge)):
+        if spec.resolution != resolution:
+            raise GraftbenchError(
+                f"Source model {model.id} {does} {spec.resolution} px images; the task needs {resolution}."
+            )
     generator, discriminator = Generator(shape), Discriminator(judge)
     load_prefixed(generator, model, "generator")
     load_prefixed(discriminator, model, "discriminator")
@@ -154,32 +159,40 @@ class TrainingLog:
         self._log = task.log
         self._budget = budget
         self._sums: dict[str, Tensor] = {}
-        self._steps = 0
-        self._next_share = 1 / LOG_POINTS
+        self._steps: dict[str, int] = {}
+        self._points_due = 0
 
     def add(self, **losses: Tensor) -> None:
-        """Add one step's losses (0-dimensional tensors)."""
+        """Add one step's losses (0-dimensional tensors).
+
+        The meter counts a batch when its step is over, so a point that is due is written before the next step's losses
+        are added: its losses are those of the images it names.
+
+        Raises:
+            Diverged: A loss is not finite.
+        """
+        due = int(self._budget.share() * LOG_POINTS)
+        if due > self._points_due:
+            self.write()
+            self._points_due = due
         for name, loss in losses.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=loss.device)) + loss.detach().float()
-        self._steps += 1
-        if self._budget.share() >= self._next_share:
-            self.write()
-            self._next_share = self._budget.share() + 1 / LOG_POINTS
+            self._steps[name] = self._steps.get(name, 0) + 1
 
     def write(self) -> None:
-        """Write a point from the steps since the last one.
+        """Write a point: each loss's mean over the steps since the last point that had it.
 
         Raises:
             Diverged: A loss is not finite.
         """
         if not self._steps:
             return
-        means = {name: float(total) / self._steps for name, total in self._sums.items()}
+        means = {name: float(total) / self._steps[name] for name, total in self._sums.items()}
         for name, mean in means.items():
             if not math.isfinite(mean):
                 raise Diverged(f"the {name} loss is {mean} after {self._budget.images_seen} images")
         self._log.curve.append((self._budget.images_seen, self._budget.seconds(), means))
-        self._sums, self._steps = {}, 0
+        self._sums, self._steps = {}, {}
 
 
 def trained(module: nn.Module) -> list[nn.Parameter]:
