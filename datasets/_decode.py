@@ -4,8 +4,9 @@ The filter is Lanczos with three lobes (Pillow's, which widens the filter when i
 It was chosen over a box because most reductions here are not by a whole number (72 to 32 pixels), where Pillow's box
 takes two source pixels for one target pixel and three for the next, and thin lines change their strength from column to
 column; it is also the usual choice for the training sets of image generators (StyleGAN2-ADA's `dataset_tool`). What it
-costs is a faint ringing beside hard edges. Pillow resizes 8-bit images in integers, with weights rounded to 22 bits, so
-the last bits of a machine's sine do not reach the pixels.
+costs is a faint ringing beside hard edges; what rings above white is clipped, so that drawings on white come out darker
+by one level of 255 in the median and by four at most. Pillow resizes 8-bit images in integers, with weights rounded to
+22 bits, so the last bits of a machine's sine do not reach the pixels.
 """
 
 from __future__ import annotations

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF")
-"""What is decoded, whatever the name says: Pillow knows formats (PostScript) that start other programs."""
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+"""What is decoded, whatever the name says: Pillow knows formats (PostScript) that start other programs.
+
+JPEG takes in the multi-picture files (MPO) of telephones, of which the first picture is used.
+"""
 
 _DAMAGE = (
     OSError,

