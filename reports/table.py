@@ -116,7 +116,7 @@ def terminal_table(table: ScoreTable) -> RichTable:
     from rich.text import Text  # noqa: PLC0415
 
     view = RichTable(title=Text(one_line(table.title)), caption=Text(table.caption), box=box.SIMPLE_HEAD)
-    view.add_column("Method", overflow="fold")
+    view.add_column("Method", overflow="fold", min_width=12)
     for head in ["Images", *(metric.heading for metric in table.metrics), "Fit, s", "Seeds"]:
         view.add_column(head, justify="right", no_wrap=head != "Seeds")
     previous = None

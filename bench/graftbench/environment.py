@@ -98,7 +98,7 @@ def describe(device: str | torch.device = "cpu") -> dict[str, Any]:
         "dirty": dirty,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "platform": platform.platform(),
+        "platform": _platform(),
         "cpu": {"model": cpu_model(), **usable_cores()},
         "memory_gib": memory_gib(),
         "device": device_name(device),
@@ -106,6 +106,16 @@ def describe(device: str | torch.device = "cpu") -> dict[str, Any]:
         "threads": _threads(),
         "variables": _variables(),
     }
+
+
+def _platform() -> str:
+    """System, its version to two places, processor, C library: `Linux 6.1 x86_64, glibc 2.36`.
+
+    Not `platform.platform()`: a kernel's full release name tells whose machine it is.
+    """
+    release = ".".join(platform.release().split(".")[:2])
+    library = " ".join(platform.libc_ver()).strip()
+    return f"{platform.system()} {release} {platform.machine()}" + (f", {library}" if library else "")
 
 
 def device_name(device: str | torch.device) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
@@ -131,11 +132,12 @@ def public_name(domain: Domain, name: str) -> str:
 
 
 def _assemble(name: str, resolution: int, decoded: DomainImages) -> ImageSet:
-    """Check what a domain gave, keep equal images together, split."""
+    """Check what a domain gave, order it by id, keep equal images together, split."""
     _check(name, resolution, decoded)
-    pixels = np.ascontiguousarray(decoded.pixels)
-    groups = merge_duplicates(decoded.groups, pixels)
-    ids = tuple(decoded.ids)
+    order = sorted(range(len(decoded.ids)), key=decoded.ids.__getitem__)
+    ids = tuple(decoded.ids[i] for i in order)
+    pixels = np.ascontiguousarray(decoded.pixels[order])
+    groups = merge_duplicates([decoded.groups[i] for i in order], pixels)
     splits: tuple[Split, ...] = tuple(split_of(group) for group in groups)
     manifest = _manifest(name, ids, groups=groups, splits=splits, pixels=pixels)
     return ImageSet(name, resolution, ids, groups, splits, pixels, manifest, dict(decoded.excluded))
@@ -219,7 +221,7 @@ def _read(entry: Path, name: str, resolution: int) -> ImageSet | None:
             and found["manifest"] == _manifest(name, ids, groups=groups, splits=splits, pixels=pixels)
         )
         excluded = dict(found["excluded"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, TokenError):  # numpy parses a header as Python
         return None
     if not sound:
         return None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from graftbench.contracts import Domain
     from graftbench.imageset import ImageSet
     from graftbench.record import Protocol
     from graftbench.suite import SourceModelSpec
@@ -206,7 +207,15 @@ def train(recipe: Recipe, images: ImageSet, target: Path, *, device: str = "cpu"
 
 
 def provenance(
-    recipe: Recipe, path: Path, images: ImageSet, protocol: Protocol, *, command: str, cache: Path, seconds: float
+    recipe: Recipe,
+    path: Path,
+    domain: Domain,
+    images: ImageSet,
+    protocol: Protocol,
+    *,
+    command: str,
+    cache: Path,
+    seconds: float,
 ) -> dict[str, Any]:
     """What must be known of a model that is handed on: recipe, command, versions, its own scores, its hash.
 
@@ -232,6 +241,6 @@ def provenance(
         "fit_seconds": round(seconds, 1),
         "scores": {score.full_name: score.value for score in scored.scores},
         "environment": describe(),
-        "license": "weights: Apache-2.0; trained on images whose licence NOTICE states",
+        "data": {"license": domain.license, "attribution": domain.attribution, "source": domain.source},
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

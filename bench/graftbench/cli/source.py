@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -48,7 +47,8 @@ def train(
     parse_task(f"{domain}->{domain}@{resolution}")
     settings = load_suite(suite)
     cache = cache_folder()
-    images = imageset.load(registry.make_domain(domain, plugin), domain, resolution, cache)
+    domain_plugin = registry.make_domain(domain, plugin)
+    images = imageset.load(domain_plugin, domain, resolution, cache)
     spec = msgspec.structs.replace(settings.source_model, kimg=kimg, seed=seed)
     recipe = recipe_for(spec, "gan", images)
     if find(recipe, cache) is not None:
@@ -58,8 +58,8 @@ def train(
     seconds = time.perf_counter() - started
     sha = weights_sha256(settings.protocol.extractor, settings.protocol.weights)
     protocol = msgspec.structs.replace(settings.protocol, weights_sha256=sha)
-    command = " ".join(["graftbench", *sys.argv[1:]])
-    facts = provenance(recipe, path, images, protocol, command=command, cache=cache, seconds=seconds)
+    command = f"graftbench source train {images.domain} --resolution {resolution} --kimg {kimg:g} --seed {seed}"
+    facts = provenance(recipe, path, domain_plugin, images, protocol, command=command, cache=cache, seconds=seconds)
     folder = out or Path()
     folder.mkdir(parents=True, exist_ok=True)
     exported = folder / f"{recipe.id}.safetensors"
