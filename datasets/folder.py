@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import struct
 import warnings
 import zlib
@@ -86,9 +87,9 @@ class Folder(Domain):
             try:
                 pixels[len(ids)] = _decode(file, resolution)
             except _DAMAGE as error:
-                excluded[name] = _reason(error)
+                excluded[_printable(name)] = _reason(error)
             else:
-                ids.append(name)
+                ids.append(_printable(name))
         if not ids:
             name, reason = next(iter(excluded.items()))
             raise GraftbenchError(
@@ -117,12 +118,23 @@ class Folder(Domain):
 
 
 def _walk(root: Path) -> list[Path]:
-    """All files that are not hidden, in no particular order."""
+    """All files that are not hidden, in no particular order.
+
+    Links to nothing are among them, to be reported. Pipes, sockets and devices are not: reading one may never end.
+    """
     found = []
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(folder, name) for name in names if not name.startswith(".")]
-    return found
+    return [file for file in found if not _is_special(file)]
+
+
+def _is_special(file: Path) -> bool:
+    """Whether it is there and no regular file; what cannot be looked at is for decoding to report."""
+    try:
+        return not stat.S_ISREG(file.stat().st_mode)
+    except OSError:
+        return False
 
 
 def _content_digest(file: Path) -> bytes:
@@ -144,6 +156,11 @@ def _decode(file: Path, resolution: int) -> NDArray[np.uint8]:
             raise ValueError("the file is empty")
         with Image.open(stream, formats=_FORMATS) as picture:
             return square(picture, resolution)
+
+
+def _printable(name: str) -> str:
+    r"""A file name with what is not UTF-8 in it written as `\xe9`: ids are printed, and put into JSON."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _reason(error: BaseException) -> str:

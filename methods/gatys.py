@@ -6,6 +6,7 @@ for, and the sampler replays them.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -54,8 +55,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     style_layers: tuple[int, ...] = (0, 1, 2, 3)
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch_size, self.enlarge) < 1 or self.lr <= 0:
-            raise ValueError("steps, batch_size, enlarge and lr must be positive")
+        if min(self.steps, self.batch_size, self.enlarge) < 1 or not 0 < self.lr < math.inf:
+            raise ValueError("steps, batch_size, enlarge and lr must be positive and finite")
         if min(self.content_weight, self.style_weight) < 0:
             raise ValueError("content_weight and style_weight must be at least 0")
         if not self.style_layers or not {self.content_layer, *self.style_layers} <= set(range(Lite0Blocks.STAGES)):
@@ -136,7 +137,7 @@ class Gatys(Method):
             features = network(pixels)
             content_loss = F.mse_loss(features[config.content_layer], kept) / kept.square().mean()
             style_losses = {layer: F.mse_loss(gram(features[layer]), grams[layer]) for layer in config.style_layers}
-            start = start or {layer: loss.detach() for layer, loss in style_losses.items()}
+            start = start or {layer: _unit(loss, grams[layer]) for layer, loss in style_losses.items()}
             style_loss = sum(loss / start[layer] for layer, loss in style_losses.items()) / len(style_losses)
             assert isinstance(style_loss, Tensor)
             adam.zero_grad(set_to_none=True)
@@ -147,6 +148,11 @@ class Gatys(Method):
                 pixels.clamp_(-1, 1)
             log.add(content=content_loss, style=style_loss)
         return to_uint8(pixels.detach()).cpu()
+
+
+def _unit(loss: Tensor, grams: Tensor) -> Tensor:
+    """What a style loss is divided by: its value at the start, unless content and style are as good as one image."""
+    return torch.maximum(loss.detach(), 1e-6 * grams.square().mean())
 
 
 def gram(features: Tensor) -> Tensor:

@@ -40,8 +40,10 @@ class Config(TrainingConfig, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.lr <= 0 or self.beta < 0 or self.latent < 1 or self.channels < 1:
-            raise ValueError("lr, latent and channels must be positive and beta at least 0")
+        if not (0 < self.lr < math.inf and 0 <= self.beta < math.inf):
+            raise ValueError("lr must be positive and beta at least 0, both finite")
+        if min(self.latent, self.channels) < 1:
+            raise ValueError("latent and channels must be positive")
 
 
 class Vae(Method):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import select
+import subprocess
+import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -97,3 +100,37 @@ def test_a_cache_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     for writing in (locked, atomic_file, atomic_folder):
         with pytest.raises(GraftbenchError, match=r"cannot be written.*GRAFTBENCH_CACHE"), writing(inside):
             pass
+
+
+_HOLD = """
+import sys
+from pathlib import Path
+from graftbench.cache import locked
+print("asks", flush=True)
+with locked(Path(sys.argv[1])):
+    print("holds", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_excludes_another_process_and_ends_with_it(tmp_path: Path) -> None:
+    """While one process holds the lock another waits; the moment the first is killed, the other has it."""
+    command = [sys.executable, "-c", _HOLD, str(tmp_path / "lock")]
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            for _ in range(2)
+        )
+        stack.callback(second.kill)
+        stack.callback(first.kill)
+        assert first.stdout
+        assert second.stdout
+        assert [first.stdout.readline(), second.stdout.readline()] == [b"asks\n"] * 2
+        (held,), _, _ = select.select([first.stdout, second.stdout], [], [], 30)
+        holder, waiter = (first, second) if held is first.stdout else (second, first)
+        assert holder.stdout
+        assert waiter.stdout
+        assert holder.stdout.readline() == b"holds\n"
+        assert not select.select([waiter.stdout], [], [], 0.3)[0]
+        holder.kill()
+        assert waiter.stdout.readline() == b"holds\n"

@@ -18,6 +18,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.registry import make_domain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -341,3 +342,65 @@ def test_emoji_are_split_in_halves(shared_cache: Path) -> None:
         sides.setdefault(image.tobytes(), set()).add(split)
     assert len(sides) < len(images.ids), "there are equal flags among them"
     assert all(len(side) == 1 for side in sides.values())
+
+
+class Reordered(Domain):
+    """Some images of another set in an order that a test chooses."""
+
+    name = title = description = license = attribution = source = "reordered"
+
+    def __init__(self, images: imageset.ImageSet, order: Sequence[int]) -> None:
+        super().__init__()
+        self._given = images
+        self._order = list(order)
+
+    def fingerprint(self) -> str:
+        """The order, so that each has an entry of its own."""
+        return str(self._order)
+
+    def images(self, resolution: int) -> DomainImages:
+        """The images in that order."""
+        assert resolution == self._given.resolution
+        ids, groups = ([values[i] for i in self._order] for values in (self._given.ids, self._given.groups))
+        return DomainImages(ids, groups, self._given.pixels[self._order])
+
+
+def test_order_in_which_a_domain_gives_its_images_changes_nothing(tmp_path: Path, shared_cache: Path) -> None:
+    """Folders are listed in another order on another disk: manifest, ids, groups, splits and pixels stay the same."""
+    twemoji = imageset.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
+    count = len(twemoji.ids)
+    orders = [range(count), range(count)[::-1], np.random.default_rng(0).permutation(count).tolist()]
+    first, *others = (imageset.load(Reordered(twemoji, order), "reordered", 32, tmp_path) for order in orders)
+    for other in others:
+        assert (other.manifest, other.ids) == (first.manifest, first.ids)
+        assert (other.groups, other.splits) == (first.groups, first.splits)
+        assert np.array_equal(other.pixels, first.pixels)
+    assert (first.ids, first.groups, first.splits) == (twemoji.ids, twemoji.groups, twemoji.splits)
+
+
+def test_more_images_move_no_other_to_another_side(tmp_path: Path, shared_cache: Path) -> None:
+    """Every second emoji alone is split as it is within the whole domain: a split follows from the group alone."""
+    twemoji = imageset.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
+    half = imageset.load(Reordered(twemoji, range(0, len(twemoji.ids), 2)), "half", 32, tmp_path)
+    assert half.ids == twemoji.ids[::2]
+    assert half.splits == twemoji.splits[::2]
+
+
+def test_damage_to_any_byte_of_the_header_is_seen(tmp_path: Path) -> None:
+    """NumPy parses the header as Python text: whatever a byte becomes, the entry counts as missing or reads as before.
+
+    Missing ones are made again, as after other damage.
+    """
+    good = imageset.load(Counted(), "counted", 4, tmp_path)
+    entry = _entry(tmp_path)
+    content = (entry / "pixels.npy").read_bytes()
+    seen = 0
+    for position in range(len(content) - good.pixels.nbytes):
+        for value in b"\x00\xff([9 ":
+            damaged = bytearray(content)
+            damaged[position] = value
+            (entry / "pixels.npy").write_bytes(damaged)
+            found = imageset._read(entry, "counted", 4)
+            seen += found is None
+            assert found is None or np.array_equal(found.pixels, good.pixels)
+    assert seen > 300, "most of the damage matters"

@@ -1,0 +1,112 @@
+"""The rows that stand beside every table: held-out images, training images, the source model as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from graftbench import registry
+from graftbench.budget import Meter, nested_subset
+from graftbench.cell import CellTask, Job
+from graftbench.errors import GraftbenchError
+from graftbench.record import CellSpec, ComputeBudget, Protocol, TaskSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    """A seeded generator."""
+    return torch.Generator().manual_seed(seed)
+
+
+def images_of(tensor: torch.Tensor) -> set[bytes]:
+    """Images as a set of their pixels."""
+    return {image.numpy().tobytes() for image in tensor}
+
+
+def cell_task(world: Any, *, family: str, n: int) -> CellTask:
+    """The task that the suite makes for a cell with n target images."""
+    cell = CellSpec(
+        method="oracle",
+        family=family,
+        parameters={},
+        task=TaskSpec("twemoji", "openmoji", 32),
+        data_budget=n,
+        compute_budget=ComputeBudget(kimg=1),
+        seed=0,
+        protocol=Protocol(),
+    )
+    train = world.target.positions("train")
+    chosen = [train[i] for i in nested_subset([world.target.ids[i] for i in train], n, 0)]
+    return CellTask(
+        resolution=32,
+        device=torch.device("cpu"),
+        generator=rng(),
+        target=world.target,
+        chosen=chosen,
+        job=Job(cell=cell, folder="", artifacts="", cache=""),
+    )
+
+
+def test_memorizer_replays_its_training_images(world: Callable[..., Any]) -> None:
+    """Twelve draws are the twelve training images, each once."""
+    fit = world(32).fit("memorizer", n=12)
+    assert images_of(fit.sampler.sample(12, rng())) == images_of(fit.task.images)
+
+
+def test_oracle_replays_held_out_images(world: Callable[..., Any]) -> None:
+    """It draws what is held out and says how many images that are."""
+    fit = world(32).fit("oracle")
+    assert images_of(fit.sampler.sample(20, rng())) == images_of(fit.task.held_out)
+    assert fit.task.log.notes == ["20 real images outside the data budget and the reference split."]
+
+
+@pytest.mark.parametrize("n", [25, 400])
+def test_oracle_sees_neither_data_budget_nor_reference(world: Callable[..., Any], n: int) -> None:
+    """In a cell, what is held out is all of train and validation but the data budget's images."""
+    task = cell_task(world(32), family="reference", n=n)
+    oracle = registry.methods()["oracle"]()
+    sampler = oracle.fit(task, Meter(ComputeBudget(kimg=1)))
+    target = world(32).target
+    held_out = len(target.positions("train")) + len(target.positions("validation")) - n
+    drawn = images_of(sampler.sample(held_out, rng()))
+    assert drawn == images_of(task.held_out)
+    assert drawn.isdisjoint(images_of(torch.from_numpy(target.images("reference"))))
+    assert sorted([*task.chosen, *held_positions(task)]) == sorted(
+        [*target.positions("train"), *target.positions("validation")]
+    )
+
+
+def held_positions(task: CellTask) -> list[int]:
+    """The positions whose images `held_out` holds, in order, by comparing pixels in order."""
+    pixels, positions = task.target.pixels, iter(range(len(task.target.pixels)))
+    chosen = set(task.chosen)
+    return [
+        next(i for i in positions if i not in chosen and (pixels[i] == image).all()) for image in task.held_out.numpy()
+    ]
+
+
+def test_only_reference_rows_see_held_out_images(world: Callable[..., Any]) -> None:
+    """Another family that asks is refused, by name."""
+    with pytest.raises(GraftbenchError, match=r"^Method 'oracle' may not look at held-out images\.$"):
+        _ = cell_task(world(32), family="scratch", n=25).held_out
+
+
+def test_oracle_is_a_reference_row() -> None:
+    """It could not get its images in any other family."""
+    assert registry.methods()["oracle"].family == "reference"
+
+
+def test_source_is_the_source_generator(world: Callable[..., Any]) -> None:
+    """Every number of the sampler's network is the source model's; target images and seed change nothing."""
+    first, second = world(32).fit("source"), world(32).fit("source", n=1, seed=5)
+    state = first.sampler.network.state_dict()
+    assert {f"generator.{name}" for name in state} == {
+        name for name in first.task.source_model.tensors if name.startswith("generator.")
+    }
+    assert all(torch.equal(t, first.task.source_model.tensors[f"generator.{name}"]) for name, t in state.items())
+    assert torch.equal(first.sampler.sample(5, rng()), second.sampler.sample(5, rng()))
+    assert first.task.log.parameters_trained == 0
