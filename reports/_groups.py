@@ -59,6 +59,11 @@ class Row:
         """The cells that ended well."""
         return tuple(record for record in self.records if record.status == Status.OK)
 
+    @property
+    def leaks(self) -> bool:
+        """Whether the method looks at the network that scores it: such a row is shown but does not compete."""
+        return any(record.leaks for record in self.records)
+
     def by_seed(self, metric: Metric) -> dict[int, float]:
         """Seed -> score in the metric's printed scale, where it is defined."""
         found: dict[int, float] = {}

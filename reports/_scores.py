@@ -121,10 +121,14 @@ def _places(summaries: list[Summary | None]) -> int:
 
 
 def _best(rows: Sequence[Row], metric: Metric) -> list[Row]:
-    """The leading rows of each data budget, ties included; none where there is nothing to compare."""
+    """The leading rows of each data budget, ties included; none where there is nothing to compare.
+
+    A row that looks at the scoring network does not compete.
+    """
     leaders: list[Row] = []
     for budget in {row.data_budget for row in rows}:
-        means = [(row, s.mean) for row in rows if row.data_budget == budget and (s := row.summary(metric)) is not None]
+        fair = [row for row in rows if row.data_budget == budget and not row.leaks]
+        means = [(row, s.mean) for row in fair if (s := row.summary(metric)) is not None]
         if metric.better and len(means) > 1:
             top = max(metric.better * mean for _, mean in means)
             leaders += [row for row, mean in means if metric.better * mean == top]
@@ -168,6 +172,8 @@ def caption(group: Group) -> str:
         f"Protocol {protocol.label}: {images} of the split “{protocol.reference}”, {size} {resize}{weights}.",
         "Mean ± standard deviation over seeds (no ± where there is one).",
     ]
+    if any(row.leaks for row in group.methods):
+        sentences.append("A method that looks at the scoring network itself is marked and does not compete for bold.")
     if machines:
         sentences.append(f"Fitted on: {machines}.")
     return " ".join(sentences)
@@ -204,9 +210,9 @@ def leads(group: Group) -> list[Lead]:
 
 def _lead(group: Group, budget: int) -> Lead:
     rows = [row for row in group.methods if row.data_budget == budget]
-    ranked = [(row, s) for row in rows if (s := row.summary(KID)) is not None]
+    ranked = [(row, s) for row in rows if not row.leaks and (s := row.summary(KID)) is not None]
     if not ranked:
-        return Lead(budget, "", "", "no method has a KID here")
+        return Lead(budget, "", "", "no method that may compete has a KID here")
     ranked.sort(key=lambda pair: (pair[1].mean, pair[0].label))
     places = decimals([summary.mean for _, summary in ranked])
     first, summary = ranked[0]
@@ -215,8 +221,19 @@ def _lead(group: Group, budget: int) -> Lead:
     second, runner_up = ranked[1]
     verdict, settled = _verdict(first, second)
     relation = "level with" if runner_up.mean == summary.mean else "ahead of"
-    ahead = f"{relation} {second.label} ({mean_sd(runner_up, places)}); {verdict}"
+    ahead = f"{relation} {second.label} ({mean_sd(runner_up, places)}); {verdict}{_out_of_competition(rows)}"
     return Lead(budget, first.label, mean_sd(summary, places), ahead, contested=True, settled=settled)
+
+
+def _out_of_competition(rows: Sequence[Row]) -> str:
+    """A clause that names the rows which look at the scoring network, with their scores."""
+    found = [(row.label, s) for row in rows if row.leaks and (s := row.summary(KID)) is not None]
+    if not found:
+        return ""
+    places = decimals([summary.mean for _, summary in found])
+    leaking = [f"{label} ({mean_sd(summary, places)})" for label, summary in found]
+    looks = "looks" if len(leaking) == 1 else "look"
+    return f"; out of competition, {listing(leaking)} {looks} at the scoring network"
 
 
 def _verdict(first: Row, second: Row) -> tuple[str, bool]:

@@ -140,7 +140,7 @@ def _terminal_line(line: Line) -> list[Text]:
         return Text(one_line(text) + "".join(f" [{note}]" for note in notes), style=style)
 
     numbers = [with_notes(cell.text, cell.notes, "bold" if cell.best else "") for cell in line.scores]
-    fit = with_notes(line.fit_seconds.text, line.fit_seconds.notes)
+    fit = Text(line.fit_seconds.text.split(" ± ")[0])  # 80 columns: the spread and the footnote are in table.md
     return [
         with_notes(line.row.label, line.notes),
         Text(f"{line.row.data_budget:,}"),

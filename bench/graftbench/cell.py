@@ -136,13 +136,15 @@ def _run(job: Job) -> Record:
     sampling = torch.Generator().manual_seed(cell.seed)
     scored = score_sampler(sampler, target, cell.protocol, sampling, cache=Path(job.cache), device=job.device)
     notes = [*task.log.notes, *monitor.measurement.notes]
-    if cls.leaks and cls.leaks == cell.protocol.extractor:
+    leaks = bool(cls.leaks) and cls.leaks == cell.protocol.extractor
+    if leaks:
         notes.append(f"{cell.method} looks at {cls.leaks} itself: its scores under that extractor flatter it.")
     return _record(
         job,
         Status.OK,
         scores=scored.scores,
         curve=[CurvePoint(images_seen=n, seconds=s, losses=dict(losses)) for n, s, losses in task.log.curve],
+        leaks=leaks,
         notes=notes,
         resources=resources(
             monitor.measurement,
@@ -213,6 +215,7 @@ def _record(
     scores: list[Score] | None = None,
     resources: Resources | None = None,
     curve: list[CurvePoint] | None = None,
+    leaks: bool = False,
     notes: list[str] | None = None,
     artifacts: dict[str, str] | None = None,
 ) -> Record:
@@ -226,6 +229,7 @@ def _record(
         scores=scores or [],
         resources=resources,
         curve=curve or [],
+        leaks=leaks,
         notes=notes or [],
         environment=_environment(job),
         artifacts=artifacts or {},

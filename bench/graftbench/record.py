@@ -240,6 +240,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         scores: The metrics.
         resources: The cost; None where the cell ended before it was known.
         curve: The training log.
+        leaks: The method looks at the very network that the protocol scores with: its scores flatter it, it is marked,
+            and it does not compete for the best.
         notes: Plain sentences that a reader of the numbers should know (leaks, sampling with replacement, …).
         environment: Where it was made (`graftbench.environment.describe()`).
         artifacts: Kind (`samples`, `sampler`, `log`) -> path relative to the run folder.
@@ -255,6 +257,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     scores: list[Score] = []
     resources: Resources | None = None
     curve: list[CurvePoint] = []
+    leaks: bool = False
     notes: list[str] = []
     environment: dict[str, Any] = {}
     artifacts: dict[str, str] = {}
