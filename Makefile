@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 NEW_ENOUGH := import sys; assert sys.version_info >= (3, 11)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench clean
+.PHONY: help demo test test-all lint bench readme clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: $(INSTALLED) ## Check rules, format and types.
 
 bench: $(INSTALLED) ## Time the code itself (pytest-benchmark).
 	$(BIN)/python -m pytest tests/benchmarks -m '' --benchmark-only
+
+readme: $(INSTALLED) ## Write the generated parts of README.md.
+	$(BIN)/python docs/readme.py
 
 clean: ## Remove .venv, build outputs, the caches of Python and the tools, and runs/quick. Other runs stay.
 	rm -rf $(VENV) build dist bench/graftbench.egg-info

@@ -115,7 +115,9 @@ def terminal_table(table: ScoreTable) -> RichTable:
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    view = RichTable(title=Text(one_line(table.title)), caption=Text(table.caption), box=box.SIMPLE_HEAD)
+    view = RichTable(
+        title=Text(one_line(table.title)), caption=Text(table.caption), box=box.SIMPLE_HEAD, pad_edge=False
+    )
     view.add_column("Method", overflow="fold", min_width=12)
     for head in ["Images", *(metric.heading for metric in table.metrics), "Fit, s", "Seeds"]:
         view.add_column(head, justify="right", no_wrap=head != "Seeds")
@@ -140,7 +142,9 @@ def _terminal_line(line: Line) -> list[Text]:
         return Text(one_line(text) + "".join(f" [{note}]" for note in notes), style=style)
 
     numbers = [with_notes(cell.text, cell.notes, "bold" if cell.best else "") for cell in line.scores]
-    fit = Text(line.fit_seconds.text.split(" ± ")[0])  # 80 columns: the spread and the footnote are in table.md
+    fit = Text(
+        line.fit_seconds.text.split(" ± ")[0].replace("≤ ", "≤")
+    )  # 80 columns: the spread and the footnote are in table.md
     return [
         with_notes(line.row.label, line.notes),
         Text(f"{line.row.data_budget:,}"),

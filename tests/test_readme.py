@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
 from graftbench.cli.commands import COMMANDS
-from graftbench.cli.ls import markdown_table, rows_of
 from graftbench.frame import read_run
-from graftbench.registry import reports
-from graftbench.suite import parse_suite
+from graftbench.suite import load_suite, parse_suite
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
-def section(name: str) -> str:
-    """What stands between `<!-- name -->` and `<!-- end -->`."""
-    found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", README, re.DOTALL)
-    assert found, name
-    return found.group(1).strip()
+def test_the_generated_parts_are_up_to_date() -> None:
+    """Results, methods, domains: what `python docs/readme.py` writes from committed records and the registry."""
+    spec = importlib.util.spec_from_file_location("readme", ROOT / "docs" / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    readme = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(readme)
+    before = readme.FIGURE.read_bytes()
+    try:
+        assert readme.fill(README, readme.parts()) == README
+    finally:
+        readme.FIGURE.write_bytes(before)
 
 
-def test_the_tables_of_methods_and_domains_are_generated() -> None:
-    """`graftbench ls methods --markdown` is the README's table, and so for the domains."""
-    for what in ("methods", "domains"):
-        assert section(what) == markdown_table(rows_of(what))
-
-
-def test_the_results_are_the_records(tmp_path: Path) -> None:
-    """The table of results is what the report makes of the committed records."""
-    run = read_run(ROOT / "docs" / "quick" / "records.jsonl")
-    reports()["table"]().write(run, tmp_path)
-    rows = [line for line in section("results").splitlines() if line.startswith("|")]
-    made = (tmp_path / "table.md").read_text("utf-8").splitlines()
-    assert len(rows) > 20
-    assert all(row in made for row in rows)
+def test_the_committed_records_are_the_quick_suite() -> None:
+    """The records behind the table are whole, of the packaged suite, and keep what it promises."""
+    suite = load_suite("quick")
+    records = read_run(ROOT / "docs" / "quick" / "records.jsonl").records
+    assert len(records) == len(suite.methods) * len(suite.data_budgets) * len(suite.seeds)
+    kid = {
+        (r.cell.method, r.cell.data_budget, r.cell.seed): score.value
+        for r in records
+        if (score := r.score("kid")) is not None and score.value is not None
+    }
+    assert len(kid) == len(records)
+    for budget in suite.data_budgets:
+        for seed in suite.seeds:
+            assert min(kid, key=lambda key: kid[key] if key[1:] == (budget, seed) else 1e9)[0] == "oracle"
+    for seed in suite.seeds:
+        assert kid["finetune", 25, seed] < kid["dcgan", 25, seed]
+        assert kid["freezed", 25, seed] < kid["dcgan", 25, seed]
 
 
 def test_the_suite_in_the_readme_is_valid() -> None:

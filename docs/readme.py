@@ -1,0 +1,59 @@
+"""Write the generated parts of README.md: tables of methods and domains, and the results from docs/quick/records.jsonl.
+
+    python docs/readme.py
+
+Each part stands between `<!-- NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+from graftbench.cli.ls import markdown_table, rows_of
+from graftbench.frame import read_run
+from graftbench.registry import reports
+
+ROOT = Path(__file__).parents[1]
+RECORDS = ROOT / "docs" / "quick" / "records.jsonl"
+FIGURE = ROOT / "docs" / "quick" / "quality.svg"
+
+
+def parts() -> dict[str, str]:
+    """Name -> generated Markdown, and the figure beside the records."""
+    run = read_run(RECORDS)
+    found = reports()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        for name in ("table", "figures"):
+            found[name]().write(run, out)
+        table = (out / "table.md").read_text("utf-8")
+        FIGURE.write_bytes((out / "quality.svg").read_bytes())
+    _, _, section = table.partition("\n## ")
+    _, conditions, *results = section.split("\n\n")
+    environment = run.records[0].environment
+    made = f"Commit {environment['commit'][:8]}, {run.records[0].finished_at[:10]}, {environment['cpu']['model']}."
+    return {
+        "conditions": f"*{conditions} {made}*",
+        "results": "\n\n".join(results).strip(),
+        "methods": markdown_table(rows_of("methods")),
+        "domains": markdown_table(rows_of("domains")),
+    }
+
+
+def fill(text: str, contents: dict[str, str]) -> str:
+    """Put each part between its marks."""
+    for name, content in contents.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+        text, count = re.subn(
+            pattern, lambda found, content=content: f"{found[1]}\n{content}\n\n{found[2]}", text, flags=re.DOTALL
+        )
+        if count != 1:
+            raise SystemExit(f"README.md has {count} parts '{name}'; expected 1.")
+    return text
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    readme.write_text(fill(readme.read_text("utf-8"), parts()), "utf-8")
