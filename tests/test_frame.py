@@ -38,7 +38,7 @@ def make(seed: int = 0, status: Status = Status.OK, kid: float | None = 0.012345
         data_budget=25,
         compute_budget=ComputeBudget(kimg=30),
         seed=seed,
-        protocol=Protocol(),
+        protocol=Protocol(size=96, resize="bicubic-antialias"),
     )
     if status != Status.OK:
         return Record(id=cell.id, cell=cell, status=status, reason="The loss left the finite numbers.")

@@ -306,17 +306,14 @@ def test_an_unknown_extractor_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, b"not weights"])
 def test_missing_or_wrong_weights_are_named(tmp_path: Path, content: bytes | None) -> None:
-    """A missing file stops the run; a wrong one is a failed row that names the file."""
+    """Either stops the run before a cell is started, by the file's name."""
     weights = tmp_path / "weights.pth"
     suite = parse_suite(TOML + f'weights = "{weights}"\n', "tiny.toml")
-    if content is None:
-        with pytest.raises(GraftbenchError, match=r"weights\.pth"):
-            run(suite, tmp_path / "run")
-        return
-    weights.write_bytes(content)
-    summary = run(suite, tmp_path / "run")
-    assert summary.exit_code == 3
-    assert all("weights.pth" in record.reason for record in read(tmp_path / "run"))
+    if content is not None:
+        weights.write_bytes(content)
+    with pytest.raises(GraftbenchError, match=r"weights\.pth"):
+        run(suite, tmp_path / "run")
+    assert not (tmp_path / "run" / "records.jsonl").exists()
 
 
 def test_the_output_folder_is_checked(tmp_path: Path) -> None:
@@ -372,6 +369,38 @@ def test_folders_of_images_are_domains(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(GraftbenchError, match="holds no images"):
         run(tiny(tasks=[f"twemoji->folder:{tmp_path / 'empty'}@32"]), tmp_path / "run2")
+
+
+def test_inception_scores_from_a_local_file(tmp_path: Path, random_inception: Path) -> None:
+    """The field's extractor, named in the suite with a local weights file: its own input rule, named in the scores."""
+    from PIL import Image
+
+    from graftbench import imageset, registry
+    from graftbench.cache import cache_folder
+
+    emoji = imageset.load(registry.make_domain("openmoji"), "openmoji", 32, cache_folder())
+    (tmp_path / "few").mkdir()
+    for i in range(40):
+        Image.fromarray(emoji.pixels[i].transpose(1, 2, 0)).save(tmp_path / "few" / f"{i:02}.png")
+    toml = TOML.replace(
+        "n_generated = 40", f'n_generated = 12\nextractor = "inception-v3-compat"\nweights = "{random_inception}"'
+    )
+    import msgspec
+
+    suite = msgspec.structs.replace(
+        parse_suite(toml, "inception.toml"),
+        tasks=[f"folder:{tmp_path / 'few'}->folder:{tmp_path / 'few'}@32"],
+        data_budgets=[10],
+        methods=["memorizer"],
+    )
+    assert run(suite, tmp_path / "run").exit_code == 0
+    (record,) = read(tmp_path / "run")
+    assert {score.protocol for score in record.scores} == {"inception-v3-compat"}
+    assert record.cell.protocol.size is None
+    undefined = record.score("inception_score")
+    assert undefined is not None
+    assert undefined.value is None
+    assert "12" in undefined.undefined
 
 
 def test_a_source_model_is_trained_once_and_shared(tmp_path: Path, shared_cache: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_small_suite_takes_the_defaults() -> None:
     """What is not written has the documented default."""
     suite = parse_suite(GOOD, "mine.toml")
     assert suite.compute_budget == ComputeBudget(kimg=1.0)
-    assert (suite.protocol.extractor, suite.protocol.size, suite.protocol.reference) == ("lite0", 96, "reference")
+    assert (suite.protocol.extractor, suite.protocol.size, suite.protocol.reference) == ("lite0", None, "reference")
 
 
 def test_the_quick_suite_is_the_promised_matrix() -> None:
@@ -120,3 +120,19 @@ def test_override_drops_parameters_of_methods_that_are_left_out() -> None:
     suite = override(load_suite("quick"), methods=["oracle", "dcgan"])
     assert suite.methods == ["oracle", "dcgan"]
     assert set(suite.parameters) == {"dcgan"}
+
+
+@pytest.mark.parametrize(
+    ("extractor", "size", "resize"),
+    [("lite0", 96, "bicubic-antialias"), ("inception-v3-compat", None, "extractor")],
+)
+def test_an_extractor_brings_its_own_input_rule(extractor: str, size: int | None, resize: str) -> None:
+    """A suite that names an extractor alone gets its default size and resize rule, and the hash of its weights."""
+    from graftbench.plan import resolve_protocol
+    from graftbench.record import Protocol
+
+    resolved = resolve_protocol(Protocol(extractor=extractor))
+    assert (resolved.size, resolved.resize) == (size, resize)
+    assert len(resolved.weights_sha256) == 64
+    with pytest.raises(GraftbenchError, match="extractor 'inception-v3-compat' takes no size"):
+        resolve_protocol(Protocol(extractor="inception-v3-compat", size=96))

@@ -104,6 +104,7 @@ def run(
         _write_suite(folder, plan.suite)
         if missing:
             chosen = _device(device)
+            _reference_features(plan, missing, cache, chosen)
             files = _source_models(plan, missing, cache, chosen, told)
             told.begin(len(plan.cells), len(plan.cells) - len(missing))
             if isinstance(told, ConsoleProgress):
@@ -207,6 +208,20 @@ def _without_none(value: object) -> dict:
     """TOML has no null; what is left out takes its default."""
     assert isinstance(value, dict)
     return {k: _without_none(v) if isinstance(v, dict) else v for k, v in value.items() if v is not None}
+
+
+def _reference_features(plan: Plan, missing: Sequence[CellSpec], cache: Path, device: str) -> None:
+    """Extract the references once, before the cells that need them; missing or wrong weights end the run here.
+
+    Not on CUDA: this process must leave the device to its cells, and the first of them does it as fast.
+    """
+    from graftbench.scoring import extractor_of, reference_features  # noqa: PLC0415 - torch comes with it
+
+    if device != "cpu":
+        return
+    extractor = extractor_of(plan.suite.protocol, device)
+    for target in dict.fromkeys((cell.task.target, cell.task.resolution) for cell in missing):
+        reference_features(extractor, plan.targets[target], plan.suite.protocol, cache)
 
 
 def _source_models(plan: Plan, missing: Sequence[CellSpec], cache: Path, device: str, told: Progress) -> dict[str, str]:

@@ -13,8 +13,8 @@ import graftbench
 from graftbench import imageset, registry, source
 from graftbench.code import code_hash
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.extractors import weights_sha256
-from graftbench.record import CellSpec, TaskSpec
+from graftbench.metrics.extractors import check_input, describe, weights_sha256
+from graftbench.record import CellSpec, Protocol, TaskSpec
 from graftbench.suite import config_of, parse_task
 
 if TYPE_CHECKING:
@@ -33,12 +33,14 @@ class Plan:
     Attributes:
         suite: The suite as resolved: the protocol knows its weights, `cells` is filled in.
         cells: Every cell, in the order in which they run.
+        targets: Name and resolution -> images of each task's target domain.
         recipes: Recipe id -> the source model's recipe and the images it is trained on.
         notes: Sentences on the data (excluded images).
     """
 
     suite: Suite
     cells: list[CellSpec]
+    targets: dict[tuple[str, int], ImageSet]
     recipes: dict[str, tuple[Recipe, ImageSet]]
     notes: list[str]
 
@@ -53,8 +55,7 @@ def make_plan(
     """
     found = registry.methods(plugins)
     methods = [found[name] for name in suite.methods]
-    weights = weights_sha256(suite.protocol.extractor, suite.protocol.weights)
-    protocol = msgspec.structs.replace(suite.protocol, weights_sha256=weights)
+    protocol = resolve_protocol(suite.protocol)
     tasks = [parse_task(text) for text in suite.tasks]
     images = _images(tasks, cache, plugins, say)
     recipes: dict[str, tuple[Recipe, ImageSet]] = {}
@@ -95,7 +96,22 @@ def make_plan(
         for (name, resolution), s in images.items()
         if s.excluded
     ]
-    return Plan(resolved, _longest_first(cells), recipes, notes)
+    targets = {(task.target, task.resolution): images[task.target, task.resolution] for task in tasks}
+    return Plan(resolved, _longest_first(cells), targets, recipes, notes)
+
+
+def resolve_protocol(protocol: Protocol) -> Protocol:
+    """The protocol with the extractor's defaults filled in and the hash of its weights.
+
+    Raises:
+        GraftbenchError: Unknown extractor or resize rule, a size that does not fit, or a missing weights file.
+    """
+    info = describe(protocol.extractor)
+    size = info.size if protocol.size is None else protocol.size
+    resize = protocol.resize or info.resizes[0]
+    check_input(protocol.extractor, size=size, resize=resize)
+    sha256 = weights_sha256(protocol.extractor, protocol.weights)
+    return msgspec.structs.replace(protocol, size=size, resize=resize, weights_sha256=sha256)
 
 
 def _images(

@@ -82,8 +82,10 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     Attributes:
         extractor: Name of the feature extractor.
-        size: Side in pixels to which images are resized before the extractor; None for the extractor's own rule.
-        resize: Name of the resize filter ("bicubic-antialias"), or the extractor's own ("extractor").
+        size: Side in pixels to which images are resized before the extractor; None for the extractor's own rule. In a
+            suite, left out: the extractor's default.
+        resize: Name of the resize filter ("bicubic-antialias"), or the extractor's own ("extractor"). In a suite, left
+            out: the extractor's default.
         weights: Path of a local weights file; empty for the extractor's own. Not part of the identity: its hash is.
         weights_sha256: SHA-256 of the weights file that was used, filled in when the suite is resolved.
         n_generated: How many images each method generates.
@@ -91,8 +93,8 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """
 
     extractor: str = "lite0"
-    size: int | None = 96
-    resize: str = "bicubic-antialias"
+    size: int | None = None
+    resize: str = ""
     weights: str = ""
     weights_sha256: str = ""
     n_generated: int = 600

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from graftbench.contracts import Sampler
     from graftbench.imageset import ImageSet
+    from graftbench.metrics.evaluate import Features
+    from graftbench.metrics.networks import Extractor
     from graftbench.record import Protocol, Score
 
 
@@ -44,9 +46,25 @@ def score_sampler(
     start = time.perf_counter()
     images = sampler.sample(protocol.n_generated, generator)
     seconds = time.perf_counter() - start
-    extractor = make_extractor(
+    extractor = extractor_of(protocol, device)
+    reference = reference_features(extractor, target, protocol, cache)
+    scores = evaluate_features(extract(extractor, images), reference, protocol.label)
+    return Scored(scores, images, seconds)
+
+
+def extractor_of(protocol: Protocol, device: str) -> Extractor:
+    """The protocol's extractor, its weights loaded.
+
+    Raises:
+        GraftbenchError: The weights are missing, cannot be downloaded, or are others.
+    """
+    return make_extractor(
         protocol.extractor, size=protocol.size, resize=protocol.resize, weights=protocol.weights, device=device
     )
+
+
+def reference_features(extractor: Extractor, target: ImageSet, protocol: Protocol, cache: Path) -> Features:
+    """Features of the protocol's split of the target domain: from the cache, else extracted and cached."""
     key = reference_key(
         manifest=target.manifest,
         split=protocol.reference,
@@ -55,8 +73,6 @@ def score_sampler(
         size=protocol.size,
         resize=protocol.resize,
     )
-    reference = cached_features(
+    return cached_features(
         cache / "features", key, lambda: extract(extractor, torch.from_numpy(target.images(protocol.reference)))
     )
-    scores = evaluate_features(extract(extractor, images), reference, protocol.label)
-    return Scored(scores, images, seconds)

@@ -37,7 +37,7 @@ def cell_task(world: Any, *, family: str, n: int) -> CellTask:
         data_budget=n,
         compute_budget=ComputeBudget(kimg=1),
         seed=0,
-        protocol=Protocol(),
+        protocol=Protocol(size=96, resize="bicubic-antialias"),
     )
     train = world.target.positions("train")
     chosen = [train[i] for i in nested_subset([world.target.ids[i] for i in train], n, 0)]

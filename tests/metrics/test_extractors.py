@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
@@ -265,30 +264,6 @@ def test_torch_fidelity_scores_with_lite0(emoji: torch.Tensor, lite0: Extractor)
 
 
 # ------------------------------------------------------------------------------------------------------- inception
-
-
-@pytest.fixture(scope="session")
-def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights file in the official format with random numbers.
-
-    torch-fidelity's class insists on loading weights when it is made: it gets an empty dict and keeps its own.
-    """
-    import torch
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    class Unloaded(FeatureExtractorInceptionV3):
-        def load_state_dict(self, *_: Any, **__: Any) -> None:  # type: ignore[override]
-            pass
-
-    empty = io.BytesIO()
-    torch.save({}, empty)
-    empty.seek(0)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = Unloaded("inception-v3-compat", ["2048"], empty)
-    path = tmp_path_factory.mktemp("inception") / "random.pth"
-    torch.save(network.state_dict(), path)
-    return path
 
 
 def test_inception_from_a_file(random_inception: Path, emoji: torch.Tensor) -> None:

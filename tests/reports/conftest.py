@@ -79,7 +79,7 @@ def make_record(  # noqa: D103 - the parameters say it
     kid: float | str | None = "formula",
     **changes: Any,
 ) -> Record:
-    protocol = protocol or Protocol()
+    protocol = protocol or Protocol(size=96, resize="bicubic-antialias")
     cell = CellSpec(
         method=method,
         family=family or FAMILIES.get(method, "fine-tune"),

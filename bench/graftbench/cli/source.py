@@ -40,7 +40,7 @@ def train(
     from graftbench import imageset, registry
     from graftbench.cache import cache_folder
     from graftbench.driver import _device
-    from graftbench.metrics.extractors import weights_sha256
+    from graftbench.plan import resolve_protocol
     from graftbench.source import find, obtain, provenance, recipe_for
     from graftbench.suite import load_suite, parse_task
 
@@ -56,8 +56,7 @@ def train(
     started = time.perf_counter()
     path = obtain(recipe, images, cache, device=_device(device), say=print)
     seconds = time.perf_counter() - started
-    sha = weights_sha256(settings.protocol.extractor, settings.protocol.weights)
-    protocol = msgspec.structs.replace(settings.protocol, weights_sha256=sha)
+    protocol = resolve_protocol(settings.protocol)
     command = f"graftbench source train {images.domain} --resolution {resolution} --kimg {kimg:g} --seed {seed}"
     facts = provenance(recipe, path, domain_plugin, images, protocol, command=command, cache=cache, seconds=seconds)
     folder = out or Path()

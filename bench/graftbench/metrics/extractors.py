@@ -91,6 +91,24 @@ def describe(name: str) -> ExtractorInfo:
     return _EXTRACTORS[name]
 
 
+def check_input(name: str, *, size: int | None, resize: str) -> None:
+    """Check a size and a resize rule before anything is loaded.
+
+    Raises:
+        GraftbenchError: Unknown extractor or resize rule, or a size that does not fit.
+    """
+    info = describe(name)
+    if resize not in info.resizes:
+        raise unknown(f"resize rule of the extractor '{name}'", resize, info.resizes)
+    if (size is None) != (info.size is None):
+        expected = "no size: it has its own resize rule" if info.size is None else f"a size in pixels, e.g. {info.size}"
+        raise GraftbenchError(f"The extractor '{name}' takes {expected}; found {size}.")
+    if size is not None and size < 32:
+        raise GraftbenchError(
+            f"The extractor '{name}' halves the image 5 times and needs a size of 32 or more; found {size}."
+        )
+
+
 def make_extractor(
     name: str,
     *,
@@ -113,16 +131,7 @@ def make_extractor(
     Raises:
         GraftbenchError: Unknown name or resize rule, a size that does not fit, or missing or wrong weights.
     """
-    info = describe(name)
-    if resize not in info.resizes:
-        raise unknown(f"resize rule of the extractor '{name}'", resize, info.resizes)
-    if (size is None) != (info.size is None):
-        expected = "no size: it has its own resize rule" if info.size is None else f"a size in pixels, e.g. {info.size}"
-        raise GraftbenchError(f"The extractor '{name}' takes {expected}; found {size}.")
-    if size is not None and size < 32:
-        raise GraftbenchError(
-            f"The extractor '{name}' halves the image 5 times and needs a size of 32 or more; found {size}."
-        )
+    check_input(name, size=size, resize=resize)
     if batch_size is not None and batch_size < 1:
         raise GraftbenchError(f"The batch size must be at least 1; found {batch_size}.")
     from graftbench.metrics import networks  # noqa: PLC0415 - imports torch
