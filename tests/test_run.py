@@ -199,17 +199,38 @@ def _alive(command: str) -> list[str]:
     return found
 
 
+def wait_for_records(folder: Path, count: int) -> Path:
+    """Wait until a run has so many records; returns their file."""
+    records = folder / "records.jsonl"
+    deadline = time.monotonic() + 120
+    while not (records.exists() and records.read_bytes().count(b"\n") >= count):
+        assert time.monotonic() < deadline, "no record was written"
+        time.sleep(0.02)
+    return records
+
+
+def test_an_interrupt_ends_the_cells_and_says_how_to_go_on(tmp_path: Path) -> None:
+    """Ctrl-C: exit code 130, one sentence, no process left, and the records so far."""
+    suite = tmp_path / "tiny.toml"
+    suite.write_text(TOML.replace("seeds = [0]", "seeds = [0, 1, 2]"))
+    command = [sys.executable, "-m", "graftbench", "run", str(suite), "--out", str(tmp_path / "run"), "--jobs", "1"]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    records = wait_for_records(tmp_path / "run", 1)
+    driver.send_signal(signal.SIGINT)
+    _, said = driver.communicate(timeout=30)
+    assert driver.returncode == 130
+    assert said == "graftbench: interrupted; the same command goes on where this one stopped.\n"
+    assert 1 <= len(records_file.read(records)[0]) < 6
+    assert not _alive(str(tmp_path))
+
+
 def test_kill_minus_nine_loses_at_most_the_cells_in_flight(tmp_path: Path) -> None:
     """A driver killed in the middle, then started again: every cell once, equal scores to an undisturbed run."""
     suite = tmp_path / "tiny.toml"
     suite.write_text(TOML.replace("seeds = [0]", "seeds = [0, 1, 2]"))
     command = [sys.executable, "-m", "graftbench", "run", str(suite), "--out", str(tmp_path / "run"), "--jobs", "1"]
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    records = tmp_path / "run" / "records.jsonl"
-    deadline = time.monotonic() + 120
-    while not (records.exists() and records.read_bytes().count(b"\n") >= 2):
-        assert time.monotonic() < deadline, "no record was written"
-        time.sleep(0.02)
+    records = wait_for_records(tmp_path / "run", 2)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     survivors = len(records_file.read(records)[0])

@@ -21,6 +21,7 @@ def make_app() -> App:
         name="graftbench",
         help="Measure how well image generators survive being moved to a new domain.",
         version=__version__,
+        suppress_keyboard_interrupt=False,  # main says how to go on
     )
     groups = {"": app}
     for name, command in COMMANDS.items():
