@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,6 @@ class LocalExecutor:
 
     Args:
         seconds: Wall time after which a cell's process group is killed.
-        paths: Folders to put first on the children's module search path.
     """
 
     def __init__(self, *, seconds: float) -> None:
@@ -133,13 +133,14 @@ class LocalExecutor:
                 _kill_group(cell.pid)
         self._running.clear()
         self._selector.close()
-        self._in.close()
-        self._out.close()
+        with suppress(OSError):  # it has died: there is nobody to tell
+            self._in.close()
         try:
             self._zygote.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self._zygote.kill()
             self._zygote.wait()
+        self._out.close()
 
 
 def _kill_group(pid: int) -> None:

@@ -58,11 +58,21 @@ def _answer(**message: object) -> None:
     sys.stdout.flush()
 
 
+def _import_what_children_share() -> None:
+    """Torch, the built-in methods, the extractor's library: two seconds that each child would pay again.
+
+    Plugins given by path are not among them: a child imports its own, so that one that crashes takes nobody along.
+    """
+    importlib.import_module("graftbench.cell")
+    importlib.import_module("timm")
+    importlib.import_module("graftbench.registry").methods()
+
+
 def main() -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input ends or nobody listens any more; then end the children."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
-    importlib.import_module("graftbench.cell")  # what every child shares
+    _import_what_children_share()
 
     running: dict[int, str] = {}
     wake_read, wake_write = os.pipe()
@@ -73,6 +83,16 @@ def main() -> None:
     selector = selectors.DefaultSelector()
     selector.register(0, selectors.EVENT_READ)
     selector.register(wake_read, selectors.EVENT_READ)
+    try:
+        _serve(selector, wake_read, running)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes standard output once more at its end
+    finally:
+        _kill(running)
+
+
+def _serve(selector: selectors.BaseSelector, wake_read: int, running: dict[int, str]) -> None:
+    """Start a child per request and answer when it has started and when it has ended."""
     _answer(ready=True)
     buffer = b""
     while True:
@@ -82,7 +102,6 @@ def main() -> None:
                 continue
             data = os.read(0, 65536)
             if not data:
-                _kill(running)
                 return
             *lines, buffer = (buffer + data).split(b"\n")
             for line in lines:
