@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PROTOCOL = Protocol(weights_sha256="ab" * 32)
+PROTOCOL = Protocol(size=96, resize="bicubic-antialias", weights_sha256="ab" * 32)
 CELL = CellSpec(
     method="freezed",
     family="fine-tune",
