@@ -214,15 +214,19 @@ def test_finished_children_are_our_own() -> None:
 # ---------------------------------------------------------------------------------------------------------- memory
 
 
+def touch(held: mmap.mmap) -> None:
+    """Make every page of a mapping resident. Not with bytes: malloc might hand out pages that are resident already."""
+    for page in range(0, len(held), mmap.PAGESIZE):
+        held[page] = 1
+
+
 @ON_LINUX
 def test_peak_includes_what_was_freed_again(tmp_path: Path) -> None:
     """64 MiB that live only inside the block are in its peak."""
     with FitMonitor(powercap=tmp_path) as small:
         pass
     with FitMonitor(powercap=tmp_path) as monitor, mmap.mmap(-1, 64 * MIB) as held:
-        # A mapping of its own: malloc might hand out pages that are resident already.
-        for page in range(0, 64 * MIB, mmap.PAGESIZE):
-            held[page] = 1
+        touch(held)
     peak, before = monitor.measurement.peak_memory_mib, small.measurement.peak_memory_mib
     assert peak is not None
     assert before is not None
@@ -235,9 +239,8 @@ def test_peak_includes_what_was_freed_again(tmp_path: Path) -> None:
 @ON_LINUX
 def test_peak_leaves_out_what_was_freed_before(tmp_path: Path) -> None:
     """256 MiB that were given back before the block began are not in its peak, although the process once had them."""
-    with FitMonitor(powercap=tmp_path) as before:
-        held = b"x" * (256 * MIB)
-        del held
+    with FitMonitor(powercap=tmp_path) as before, mmap.mmap(-1, 256 * MIB) as held:
+        touch(held)
     with FitMonitor(powercap=tmp_path) as monitor:
         pass
     high, low = before.measurement.peak_memory_mib, monitor.measurement.peak_memory_mib
