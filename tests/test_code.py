@@ -29,6 +29,18 @@ def test_an_edited_helper_changes_the_hash(tmp_path: Path) -> None:
     assert code_hash([fresh / "plugin.py"]) != before
 
 
+def test_an_import_added_in_a_running_session_is_seen(tmp_path: Path) -> None:
+    """A notebook edits its plugin: the new neighbour counts from then on."""
+    (tmp_path / "late.py").write_text("X = 1\n")
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text("X = 0\n")
+    code_hash([plugin])
+    plugin.write_text("import late\n")
+    before = code_hash([plugin])
+    (tmp_path / "late.py").write_text("X = 2\n")
+    assert code_hash([plugin]) != before
+
+
 def test_where_a_file_lies_does_not_count(tmp_path: Path) -> None:
     """Two checkouts of one state have one hash, with either line ending."""
     for name, end in (("a", "\n"), ("b", "\r\n")):

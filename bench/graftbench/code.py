@@ -26,7 +26,7 @@ def code_hash(files: Iterable[Path]) -> str:
         file = waiting.pop()
         if file not in reached:
             reached.add(file)
-            waiting.extend(_imports(file))
+            waiting.extend(_imports(file, _normalised(file)))
     digests = sorted(hashlib.sha256(_normalised(file)).digest() for file in reached)
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
@@ -36,8 +36,9 @@ def _normalised(file: Path) -> bytes:
 
 
 @cache
-def _imports(file: Path) -> tuple[Path, ...]:
-    tree = ast.parse(_normalised(file), str(file))
+def _imports(file: Path, contents: bytes) -> tuple[Path, ...]:
+    """What a file imports; remembered by its contents, so that an edit in a running session is seen."""
+    tree = ast.parse(contents, str(file))
     return tuple(path for node in _running_imports(tree) for path in _resolve(node, file))
 
 

@@ -103,7 +103,7 @@ def run(
         missing = [c for c in plan.cells if c.id not in done or done[c.id].status in statuses]
         _write_suite(folder, plan.suite)
         if missing:
-            chosen = _device(device)
+            chosen = resolve_device(device)
             _reference_features(plan, missing, cache, chosen)
             files = _source_models(plan, missing, cache, chosen, told)
             told.begin(len(plan.cells), len(plan.cells) - len(missing))
@@ -132,7 +132,12 @@ def _statuses(names: Sequence[str]) -> set[Status]:
     return {Status(name) for name in names}
 
 
-def _device(device: str) -> str:
+def resolve_device(device: str) -> str:
+    """`auto` as `cuda` where it is there, else `cpu`; what was asked for otherwise.
+
+    Raises:
+        GraftbenchError: No such device, or CUDA was asked for and is not there.
+    """
     import torch  # noqa: PLC0415
 
     if device == "auto":

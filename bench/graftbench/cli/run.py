@@ -41,7 +41,7 @@ def run(
     """
     from rich.console import Console
 
-    from graftbench.driver import _device
+    from graftbench.driver import resolve_device
     from graftbench.driver import run as run_suite
     from graftbench.progress import ConsoleProgress
     from graftbench.registry import methods as registered
@@ -49,7 +49,7 @@ def run(
     names = None
     if methods is not None:
         names = list(registered(plugin).classes) if methods == "all" else [m.strip() for m in methods.split(",")]
-    chosen = _device(device)
+    chosen = resolve_device(device)
     side_by_side = jobs or default_jobs(chosen)
     progress = ConsoleProgress(Console(), jobs=side_by_side)
     with progress.live():

@@ -39,7 +39,7 @@ def train(
 
     from graftbench import imageset, registry
     from graftbench.cache import cache_folder
-    from graftbench.driver import _device
+    from graftbench.driver import resolve_device
     from graftbench.plan import resolve_protocol
     from graftbench.source import find, obtain, provenance, recipe_for
     from graftbench.suite import load_suite, parse_task
@@ -54,7 +54,7 @@ def train(
     if find(recipe, cache) is not None:
         print(f"source model {recipe.id} is there already; exporting it.")
     started = time.perf_counter()
-    path = obtain(recipe, images, cache, device=_device(device), say=print)
+    path = obtain(recipe, images, cache, device=resolve_device(device), say=print)
     seconds = time.perf_counter() - started
     protocol = resolve_protocol(settings.protocol)
     command = f"graftbench source train {images.domain} --resolution {resolution} --kimg {kimg:g} --seed {seed}"
