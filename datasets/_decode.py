@@ -11,70 +11,43 @@ by one level of 255 in the median and by four at most. Pillow resizes 8-bit imag
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from graftbench.decoding import RULE, to_rgb
 from graftbench.errors import GraftbenchError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RECIPE = f"decode 1, Pillow {version('pillow')}"
-"""What the pixels depend on beside the pictures; the number is raised when this file decodes differently."""
+RECIPE = RULE
+"""What the pixels depend on beside the pictures; when `square` changes, a number for it is put behind the rule."""
 
 SMALLEST_SIDE = 2
 """A picture with a shorter side, in pixels, shows nothing."""
 
 
 def square(picture: Image.Image, resolution: int) -> NDArray[np.uint8]:
-    """A picture, upright, on white, cropped to its centre square and resized: uint8 3×resolution×resolution.
+    """A picture cropped to its centre square, laid on white and resized: uint8 3×resolution×resolution.
 
     Args:
-        picture: Any mode of Pillow's that `to_rgb` knows.
+        picture: Upright, in any mode that `to_rgb` knows.
         resolution: Side in pixels.
 
     Raises:
         ValueError: The picture is smaller than 2×2, or its values have no known scale.
     """
-    upright = ImageOps.exif_transpose(picture)
-    side = min(upright.size)
+    side = min(picture.size)
     if side < SMALLEST_SIDE:
-        raise ValueError(f"{upright.width}×{upright.height} pixels; at least 2×2 are needed")
-    left, top = (upright.width - side) // 2, (upright.height - side) // 2
-    cropped = to_rgb(upright.crop((left, top, left + side, top + side)))
+        raise ValueError(f"{picture.width}×{picture.height} pixels; at least 2×2 are needed")
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    cropped = to_rgb(picture.crop((left, top, left + side, top + side)))
     resized = cropped.resize((resolution, resolution), Image.Resampling.LANCZOS)
     return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
-
-
-def to_rgb(picture: Image.Image) -> Image.Image:
-    """Any picture as 8-bit RGB; transparent ones on white, 16-bit ones scaled by 255/65535.
-
-    CMYK is converted by (255−C)(255−K)/255 and so on; embedded colour profiles are not applied.
-
-    Raises:
-        ValueError: The mode is not known, or has no known scale (floats, integers beyond 16 bits).
-    """
-    if picture.mode.startswith("I"):
-        return Image.fromarray(_from_16_bit(np.asarray(picture))).convert("RGB")
-    if picture.mode == "F":
-        raise ValueError("floating-point pixels have no known scale")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return picture.convert("RGB")
-
-
-def _from_16_bit(values: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """0…65535 to 0…255, rounded."""
-    wide = values.astype(np.int64)
-    if wide.min() < 0 or wide.max() > 65535:
-        raise ValueError(f"integers from {wide.min()} to {wide.max()} have no known scale; 0 to 65535 has")
-    return ((wide * 255 + 32767) // 65535).astype(np.uint8)
 
 
 def package_files(package: str, folder: str, pattern: str) -> list[Path]:

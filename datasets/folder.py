@@ -4,45 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
-import struct
 import warnings
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from graftbench.contracts import Domain, DomainImages
+from graftbench.decoding import DAMAGE, reason, upright
 from graftbench.errors import GraftbenchError
+from graftbench.image_files import image_files, printable
 
 from ._decode import RECIPE, square
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-"""What is decoded, whatever the name says: Pillow knows formats (PostScript) that start other programs.
-
-JPEG takes in the multi-picture files (MPO) of telephones, of which the first picture is used.
-"""
-
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
-"""What Pillow's decoders raise on damaged files."""
 
 
 class Folder(Domain):
@@ -86,14 +62,14 @@ class Folder(Domain):
         for name, file in files.items():
             try:
                 pixels[len(ids)] = _decode(file, resolution)
-            except _DAMAGE as error:
-                excluded[_printable(name)] = _reason(error)
+            except DAMAGE as error:
+                excluded[printable(name)] = reason(error)
             else:
-                ids.append(_printable(name))
+                ids.append(printable(name))
         if not ids:
-            name, reason = next(iter(excluded.items()))
+            name, why = next(iter(excluded.items()))
             raise GraftbenchError(
-                f"None of the {len(files)} image files in '{self.argument}' can be used; the first is {name}: {reason}."
+                f"None of the {len(files)} image files in '{self.argument}' can be used; the first is {name}: {why}."
             )
         return DomainImages(ids, ids, pixels[: len(ids)], excluded)
 
@@ -103,38 +79,7 @@ class Folder(Domain):
         if not root.is_dir():
             found = "is a file" if root.exists() else "does not exist"
             raise GraftbenchError(f"The image folder '{self.argument}' {found}; expected a folder of images.")
-        files, others = {}, 0
-        for file in _walk(root):
-            if file.suffix.lower() in _SUFFIXES:
-                files[file.relative_to(root).as_posix()] = file
-            else:
-                others += 1
-        if not files:
-            raise GraftbenchError(
-                f"The folder '{self.argument}' holds no images, and {others} files of other kinds; "
-                f"expected files that end in {', '.join(_SUFFIXES)}."
-            )
-        return dict(sorted(files.items()))
-
-
-def _walk(root: Path) -> list[Path]:
-    """All files that are not hidden, in no particular order.
-
-    Links to nothing are among them, to be reported. Pipes, sockets and devices are not: reading one may never end.
-    """
-    found = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(folder, name) for name in names if not name.startswith(".")]
-    return [file for file in found if not _is_special(file)]
-
-
-def _is_special(file: Path) -> bool:
-    """Whether it is there and no regular file; what cannot be looked at is for decoding to report."""
-    try:
-        return not stat.S_ISREG(file.stat().st_mode)
-    except OSError:
-        return False
+        return image_files(root)
 
 
 def _content_digest(file: Path) -> bytes:
@@ -147,26 +92,7 @@ def _content_digest(file: Path) -> bytes:
 
 
 def _decode(file: Path, resolution: int) -> NDArray[np.uint8]:
-    """One image: uint8 3×resolution×resolution. Raises one of `_DAMAGE`."""
-    with file.open("rb") as stream, warnings.catch_warnings():
-        # Pillow warns of odd metadata, which is not looked at, and of pictures of more than 89 million pixels.
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        if not stream.peek(1):
-            raise ValueError("the file is empty")
-        with Image.open(stream, formats=_FORMATS) as picture:
-            return square(picture, resolution)
-
-
-def _printable(name: str) -> str:
-    r"""A file name with what is not UTF-8 in it written as `\xe9`: ids are printed, and put into JSON."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _reason(error: BaseException) -> str:
-    """Why an image cannot be used, without the path on this machine."""
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image of a known format"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+    """One image: uint8 3×resolution×resolution. Raises one of `DAMAGE`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is wrong with a picture is in `excluded`; odd metadata is not looked at
+        return square(upright(file.read_bytes()), resolution)

@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md: tables of methods and domains, and the results from docs/quick/records.jsonl.
+"""Write the generated parts of README.md and docs/metrics.md: tables from the registry, results from records.
 
     python docs/readme.py
 
@@ -42,7 +42,12 @@ def parts() -> dict[str, str]:
     }
 
 
-def fill(text: str, contents: dict[str, str]) -> str:
+def metrics_part() -> dict[str, str]:
+    """The table in docs/metrics.md."""
+    return {"metrics": markdown_table(rows_of("metrics"))}
+
+
+def fill(text: str, contents: dict[str, str], where: str = "README.md") -> str:
     """Put each part between its marks."""
     for name, content in contents.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
@@ -50,10 +55,12 @@ def fill(text: str, contents: dict[str, str]) -> str:
             pattern, lambda found, content=content: f"{found[1]}\n{content}\n\n{found[2]}", text, flags=re.DOTALL
         )
         if count != 1:
-            raise SystemExit(f"README.md has {count} parts '{name}'; expected 1.")
+            raise SystemExit(f"{where} has {count} parts '{name}'; expected 1.")
     return text
 
 
 if __name__ == "__main__":
     readme = ROOT / "README.md"
     readme.write_text(fill(readme.read_text("utf-8"), parts()), "utf-8")
+    metrics = ROOT / "docs" / "metrics.md"
+    metrics.write_text(fill(metrics.read_text("utf-8"), metrics_part(), metrics.name), "utf-8")

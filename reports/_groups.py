@@ -12,16 +12,17 @@ from graftbench.errors import GraftbenchError
 from graftbench.record import ComputeBudget, Protocol, Record, Status, TaskSpec, content_hash
 from graftbench.stats import Summary, summarize
 
-from ._metrics import KID, Metric, finite
+from ._metrics import KID, finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from graftbench.contracts import Run
+    from graftbench.metrics.catalogue import Metric
 
 REFERENCE_FAMILY = "reference"
 MARKS = {
-    "oracle": "floor: real images that no method has seen; a perfect generator would score this",
+    "oracle": "real images that no method has seen, scored like a method: a perfect generator would score this",
     "memorizer": "what copying buys: it replays its training images",
     "source": "the untransferred generator: where every transfer starts",
     "gaussian": "a Gaussian in pixel space (PCA): what mean and covariance alone buy",

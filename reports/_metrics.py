@@ -1,53 +1,21 @@
-"""What the scores are called, which way is better, and how they are printed."""
+"""How the numbers of a report are printed. What the scores are called is the catalogue's."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from graftbench.metrics.catalogue import METRICS
 
-    from graftbench.record import Record
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graftbench.stats import Summary
 
 DASH = "—"
 MINUS = "−"
 
-
-@dataclass(frozen=True)
-class Metric:
-    """How a score is shown.
-
-    Attributes:
-        name: As in the records ("kid").
-        label: As printed, the scale included ("KID×10³").
-        better: -1 if lower is better, +1 if higher is, 0 if neither is known.
-        scale: Factor from the record to print.
-    """
-
-    name: str
-    label: str
-    better: int = 0
-    scale: float = 1.0
-
-    @property
-    def heading(self) -> str:
-        """Label and arrow: "KID×10³ ↓"."""
-        return f"{self.label} {'↓ ↑'[self.better + 1]}".strip()
-
-
-FID = Metric("fid", "FID", better=-1)
-KID = Metric("kid", "KID×10³", better=-1, scale=1000.0)
-IS = Metric("inception_score", "IS", better=1)
-
-
-def metrics_of(records: Iterable[Record]) -> tuple[Metric, ...]:
-    """FID, KID, IS, then every other score of the records by name: a new metric gets its column by itself."""
-    known = (FID, KID, IS)
-    found = {score.name for record in records for score in record.scores} - {metric.name for metric in known}
-    return (*known, *(Metric(name, name) for name in sorted(found)))
+FID, KID, IS = (METRICS[name] for name in ("fid", "kid", "inception_score"))
 
 
 def finite(value: float | None) -> float | None:

@@ -12,10 +12,10 @@ from graftbench.record import Status
 
 from ._cost import cost_panel, measured, memory_kinds, unmeasured_note
 from ._groups import titles
-from ._metrics import DASH, FID, KID, decimals, mean_sd, number, quantity
+from ._metrics import DASH, decimals, finite, mean_sd, number, quantity
 from ._quality import PANELS, group_looks, not_drawn, quality_panel
 from ._samples import Strip, alt_text, spaced_png, strips
-from ._scores import Lead, ScoreTable, leads, score_tables
+from ._scores import Lead, PanelTable, ScoreTable, leads, places_of, score_tables
 from ._style import inline_svg, style
 from ._text import one_line, plural, shorten_paths
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graftbench.contracts import Run
+    from graftbench.metrics.catalogue import Metric
     from graftbench.record import Record
-    from graftbench.stats import Summary
 
     from ._groups import Group, Row
 
@@ -56,12 +56,43 @@ class CostLine:
 
 
 @dataclass(frozen=True)
+class IntervalCell:
+    """Two 95 % intervals as text: of the mean over seeds, and within one cell. Empty where there is none.
+
+    Without either, `none` says why.
+    """
+
+    seeds: str = ""
+    within: str = ""
+    none: str = ""
+
+
+@dataclass(frozen=True)
 class IntervalLine:
-    """One row of the table of intervals: name, training images, and for each metric the interval as text."""
+    """One row of a table of intervals: name, training images, and one cell for each metric of the panel."""
 
     label: str
     data_budget: int
-    cells: tuple[str, ...]
+    cells: tuple[IntervalCell, ...]
+
+
+@dataclass(frozen=True)
+class PanelSection:
+    """A table of scores on the page.
+
+    Attributes:
+        anchor: Id of its heading.
+        title: Its heading.
+        table: The scores.
+        intervals: Rows of the table of intervals.
+        columns: (label, what it says) of each column.
+    """
+
+    anchor: str
+    title: str
+    table: PanelTable
+    intervals: tuple[IntervalLine, ...]
+    columns: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -73,14 +104,13 @@ class Section:
         title: Its heading.
         headline: Who leads at each data budget, in one sentence, as (text, is a name) pieces.
         leads: The same in detail.
-        table: Scores.
-        marks: (reference row, what it marks), once each.
+        table: Scores: caption, marks of the reference rows, footnotes.
+        panels: Its tables, the headline first.
         quality: Figures of quality.
         cost_figures: Figures of cost.
         cost_note: What has no counter.
         cost_headings: Columns of the cost table.
         cost: Its rows.
-        intervals: Rows of the table of intervals.
         samples: (strip, data URI of its picture or empty, alternative text).
     """
 
@@ -89,13 +119,12 @@ class Section:
     headline: tuple[tuple[str, bool], ...]
     leads: tuple[Lead, ...]
     table: ScoreTable
-    marks: tuple[tuple[str, str], ...]
+    panels: tuple[PanelSection, ...]
     quality: tuple[Figure, ...]
     cost_figures: tuple[Figure, ...]
     cost_note: str
     cost_headings: tuple[str, ...]
     cost: tuple[CostLine, ...]
-    intervals: tuple[IntervalLine, ...]
     samples: tuple[tuple[Strip, str, str], ...]
 
 
@@ -111,13 +140,12 @@ def sections(found: Sequence[Group], folder: Path) -> list[Section]:
             headline=headline(group),
             leads=tuple(leads(group)),
             table=tables[group.key],
-            marks=tuple({line.row.label: line.marks for line in tables[group.key].references}.items()),
+            panels=_panel_sections(tables[group.key], f"set-{i}"),
             quality=quality[group.key],
             cost_figures=costs[group.key],
             cost_note=unmeasured_note(group),
             cost_headings=_cost_headings(group),
             cost=tuple(_cost_line(row, several_kinds=len(memory_kinds(group.methods)) > 1) for row in group.methods),
-            intervals=tuple(_intervals(group)),
             samples=tuple((strip, _data_uri(strip), alt_text(strip)) for strip in strips(group, folder)),
         )
         for i, group in enumerate(found, start=1)
@@ -259,24 +287,60 @@ def _shared(row: Row) -> str:
     return f"{sum(flags)} of {len(flags)}" if any(flags) else "no"
 
 
-def _intervals(group: Group) -> list[IntervalLine]:
-    metrics = (KID, FID)
-    places = {m: decimals([s.mean for row in group.rows if (s := row.summary(m)) is not None]) for m in metrics}
-    return [
-        IntervalLine(
-            row.label, row.data_budget, tuple(_interval_text(row.summary(metric), places[metric]) for metric in metrics)
+def _panel_sections(table: ScoreTable, anchor: str) -> tuple[PanelSection, ...]:
+    return tuple(
+        PanelSection(
+            anchor=f"{anchor}-scores-{i}" if i else f"{anchor}-scores",
+            title=part.panel.title or "Scores",
+            table=part,
+            intervals=tuple(_intervals(table.group, part)),
+            columns=tuple((metric.label, _says(metric, ranked=part.panel.ranked)) for metric in part.panel.metrics),
         )
+        for i, part in enumerate((table.headline, *table.panels))
+    )
+
+
+def _says(metric: Metric, *, ranked: bool) -> str:
+    direction = {-1: "; lower is better", 0: "", 1: "; higher is better"}[metric.better if ranked else 0]
+    return f"{metric.title}{direction}{f' (arXiv {metric.paper})' if metric.paper else ''}"
+
+
+def _intervals(group: Group, table: PanelTable) -> list[IntervalLine]:
+    """For methods and reference rows; a floor has no interval."""
+    places = places_of(group, table.panel)
+    return [
+        IntervalLine(row.label, row.data_budget, tuple(_interval_cell(row, m, places[m]) for m in table.panel.metrics))
         for row in (*group.methods, *group.references)
     ]
 
 
-def _interval_text(summary: Summary | None, places: int) -> str:
+def _interval_cell(row: Row, metric: Metric, places: int) -> IntervalCell:
+    summary = row.summary(metric)
     if summary is None:
-        return DASH
-    if summary.interval is None:
-        return f"none (n={summary.n})"
-    low, high = number(summary.interval.low, places), number(summary.interval.high, places)
-    return f"{low} to {high} (n={summary.n})"
+        return IntervalCell(none=DASH)
+    seeds = "" if summary.interval is None else _range(summary.interval.low, summary.interval.high, places)
+    within = _within(row, metric, places)
+    return IntervalCell(
+        seeds=f"{seeds} (n={summary.n})" if seeds else "",
+        within=within,
+        none="" if seeds or within else f"none (n={summary.n})",
+    )
+
+
+def _within(row: Row, metric: Metric, places: int) -> str:
+    """The interval of the lowest seed that has one, in the metric's printed scale: `seed 0: 9.1 to 10.9`."""
+    for record in row.ok:
+        score = record.score(metric.name)
+        if score is None or score.interval is None or finite(score.value) is None:
+            continue
+        low, high = (finite(end) for end in score.interval)
+        if low is not None and high is not None:
+            return f"seed {record.cell.seed}: {_range(metric.scale * low, metric.scale * high, places)}"
+    return ""
+
+
+def _range(low: float, high: float, places: int) -> str:
+    return f"{number(low, places)} to {number(high, places)}"
 
 
 # ------------------------------------------------------------------------------------------- failures, environment

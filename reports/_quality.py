@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ._groups import titles
-from ._metrics import FID, KID, MINUS, Metric
+from ._metrics import FID, KID, MINUS
 from ._style import INK, MUTED, Look, looks
 from ._text import one_line, plural, short
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from graftbench.metrics.catalogue import Metric
 
     from ._groups import Group, Row
 

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 from graftbench.stats import paired_difference
 
 from ._groups import MARKS, devices, titles
-from ._metrics import DASH, KID, Metric, decimals, mean_sd, metrics_of
+from ._metrics import DASH, KID, decimals, mean_sd, number
+from ._panels import Panel, floors, panels
 from ._text import listing, one_line, plural, shorten_paths, span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graftbench.metrics.catalogue import Metric
     from graftbench.stats import Summary
 
     from ._groups import Group, Row
+
+FLOOR = "floor"
+FLOOR_MARK = "what as many real held-out images score"
 
 
 @dataclass(frozen=True)
@@ -34,90 +39,160 @@ class Cell:
     notes: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Line:
-    """One row of the table.
+    """One row of a table.
 
     Attributes:
-        row: What it shows.
-        scores: One cell a metric.
+        label: Whose scores they are.
+        family: The method's family; empty for the floor.
+        data_budget: Target training images; None for the floor.
+        scores: One cell a metric of the panel.
         fit_seconds: Mean ± sd over seeds.
         outcome: Number of seeds, or what became of them.
+        complete: Whether all seeds are there and a cell ended well.
         notes: Numbers of the footnotes that belong to the whole row.
         marks: For a reference row: what it marks.
     """
 
-    row: Row
+    label: str
+    family: str = ""
+    data_budget: int | None = None
     scores: tuple[Cell, ...]
-    fit_seconds: Cell
-    outcome: str
-    notes: tuple[int, ...]
+    fit_seconds: Cell = Cell(DASH)
+    outcome: str = DASH
+    complete: bool = True
+    notes: tuple[int, ...] = ()
     marks: str = ""
+
+    @property
+    def images(self) -> str:
+        """Training images as printed."""
+        return DASH if self.data_budget is None else f"{self.data_budget:,}"
+
+
+@dataclass(frozen=True)
+class PanelTable:
+    """Scores that are read together, as a table.
+
+    Attributes:
+        panel: What its columns are.
+        methods: Rows that compete.
+        references: Rows that stand apart; the floor first, where one of the scores has one.
+    """
+
+    panel: Panel
+    methods: tuple[Line, ...]
+    references: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """A group of comparable cells as a table.
+    """A group of comparable cells as tables.
 
     Attributes:
         group: The cells.
         title: Task, compute budget, protocol.
         caption: The conditions in full.
-        metrics: One a column.
-        methods: Rows that compete.
-        references: Rows that stand apart.
-        footnotes: In order; footnote i+1 is `footnotes[i]`.
+        headline: FID, KID and IS, with cost and seeds.
+        panels: The other scores.
+        footnotes: Of all its tables, in order; footnote i+1 is `footnotes[i]`.
     """
 
     group: Group
     title: str
     caption: str
-    metrics: tuple[Metric, ...]
-    methods: tuple[Line, ...]
-    references: tuple[Line, ...]
+    headline: PanelTable
+    panels: tuple[PanelTable, ...]
     footnotes: tuple[str, ...]
+
+    @property
+    def marks(self) -> tuple[tuple[str, str], ...]:
+        """(reference row, what it marks), each once."""
+        lines = [line for table in (self.headline, *self.panels) for line in table.references]
+        return tuple(dict.fromkeys((line.label, line.marks) for line in sorted(lines, key=lambda i: i.label != FLOOR)))
 
 
 @dataclass
 class _Footnotes:
-    texts: list[str] = field(default_factory=list)
+    """Sentences in order of appearance, each with the scores of which it tells: a reason is given once for all."""
 
-    def number(self, text: str) -> int:
+    labels: dict[str, list[str]] = field(default_factory=dict)
+
+    def number(self, text: str, label: str = "") -> int:
         text = shorten_paths(one_line(text))
-        if text not in self.texts:
-            self.texts.append(text)
-        return self.texts.index(text) + 1
+        labels = self.labels.setdefault(text, [])
+        if label and label not in labels:
+            labels.append(label)
+        return list(self.labels).index(text) + 1
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(f"{listing(labels)} {text}".strip() for text, labels in self.labels.items())
 
 
 def score_tables(found: Sequence[Group]) -> list[ScoreTable]:
-    """One table a group."""
-    metrics = metrics_of(record for group in found for record in group.records)
+    """One set of tables a group."""
     names = titles(found)
-    return [_table(group, names[group.key], metrics) for group in found]
+    tables = []
+    for group in found:
+        footnotes = _Footnotes()
+        headline, *others = [_panel_table(group, panel, footnotes) for panel in panels(group)]
+        title = names[group.key]
+        tables.append(ScoreTable(group, title, caption(group), headline, tuple(others), footnotes.texts))
+    return tables
 
 
-def _table(group: Group, title: str, metrics: tuple[Metric, ...]) -> ScoreTable:
-    footnotes = _Footnotes()
-    places = {metric: _places([row.summary(metric) for row in group.rows]) for metric in metrics}
-    fit_places = _places([row.cost("fit_seconds") for row in group.rows])
-    best = {metric: _best(group.methods, metric) for metric in metrics}
+def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTable:
+    places = places_of(group, panel)
+    # Reference rows fit in no time: their milliseconds must not set the decimals of the methods.
+    fit_places = _places([row.cost("fit_seconds") for row in group.methods or group.rows])
+    best = {metric: _best(group.methods, metric) if panel.ranked else [] for metric in panel.metrics}
 
     def line(row: Row) -> Line:
         return Line(
-            row=row,
+            label=row.label,
+            family=row.family,
+            data_budget=row.data_budget,
             notes=tuple(dict.fromkeys(footnotes.number(note) for record in row.records for note in record.notes)),
-            scores=tuple(_score(row, m, places[m], footnotes, best=row in best[m]) for m in metrics),
-            fit_seconds=_fit_seconds(row, fit_places, footnotes),
+            scores=tuple(_score(row, m, places[m], footnotes, best=row in best[m]) for m in panel.metrics),
+            fit_seconds=_fit_seconds(row, fit_places, footnotes) if panel.is_headline else Cell(DASH),
             outcome=row.outcome,
+            complete=bool(row.ok) and not row.missing,
             marks=MARKS.get(row.method, "reference row") if row.is_reference else "",
         )
 
-    methods, references = tuple(map(line, group.methods)), tuple(map(line, group.references))
-    return ScoreTable(group, title, caption(group), metrics, methods, references, tuple(footnotes.texts))
+    methods = tuple(map(line, group.methods))
+    return PanelTable(panel, methods, (*_floor(group, panel, places), *map(line, group.references)))
+
+
+def places_of(group: Group, panel: Panel) -> dict[Metric, int]:
+    """Decimals of each column."""
+    known = floors(group)
+    return {
+        metric: _places([row.summary(metric) for row in group.rows])
+        if any(row.summary(metric) for row in group.rows)
+        else decimals(known.get(metric.name, ()))
+        for metric in panel.metrics
+    }
 
 
 def _places(summaries: list[Summary | None]) -> int:
     return decimals([summary.mean for summary in summaries if summary is not None])
+
+
+def _floor(group: Group, panel: Panel, places: dict[Metric, int]) -> list[Line]:
+    """The row of the floors; none where no score of the panel has one."""
+    known = floors(group)
+    texts = [
+        " to ".join(dict.fromkeys(number(value, places[metric]) for value in known[metric.name]))
+        if metric.name in known
+        else DASH
+        for metric in panel.metrics
+    ]
+    if set(texts) == {DASH}:
+        return []
+    return [Line(label=FLOOR, scores=tuple(map(Cell, texts)), marks=FLOOR_MARK)]
 
 
 def _best(rows: Sequence[Row], metric: Metric) -> list[Row]:
@@ -137,8 +212,11 @@ def _best(rows: Sequence[Row], metric: Metric) -> list[Row]:
 
 def _score(row: Row, metric: Metric, places: int, footnotes: _Footnotes, *, best: bool) -> Cell:
     summary = row.summary(metric)
-    notes = tuple(footnotes.number(f"{metric.label} undefined: {reason}") for reason in row.undefined(metric))
+    notes = tuple(footnotes.number(f"undefined: {reason}", metric.label) for reason in row.undefined(metric))
     if summary is None:
+        if not notes and "train" in metric.needs and row.ok:
+            notes = (footnotes.number("not computed: the row has no training images to compare with.", metric.label),)
+            return Cell(DASH, notes=notes)
         return Cell("undefined" if notes else DASH, notes=notes)
     text = mean_sd(summary, places)
     if summary.n != len(row.ok):

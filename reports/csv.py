@@ -1,39 +1,87 @@
-"""results.csv: one row a cell, every float at full precision."""
+"""results.csv: one row a cell; scores.csv: one row a score of a cell; every float at full precision."""
 
 from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graftbench.contracts import Report, Run
-from graftbench.frame import columns, row
+from graftbench.frame import columns, row, score_names
 
 from ._groups import groups
+from ._metrics import finite
 from ._text import one_line, shorten_paths
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from graftbench.record import Record
+
+SCORE_COLUMNS = (
+    *("id", "method", "family", "task", "data_budget", "compute_budget", "seed", "protocol"),
+    *("score", "value", "undefined", "standard_error", "interval_low", "interval_high", "interval_method", "floor"),
+    *("n_generated", "n_reference", "n_train", "note"),
+)
+"""Columns of scores.csv: the cell, then the fields of `graftbench.record.Score`."""
 
 
 class Csv(Report):
-    """One row a cell, failed ones included; an empty field is a value that was not measured or is undefined.
+    """One row a cell, failed ones included, and one row a score with its interval, its floor and its note.
 
-    Floats are the shortest decimals that read back as the same float64. KID is as computed, not ×10³.
+    An empty field is a value that was not measured, is undefined or is not known. Floats are the shortest decimals that
+    read back as the same float64. KID is as computed, not ×10³.
     """
 
     name = "csv"
-    title = "One row a cell, full precision"
+    title = "One row a cell, one row a score, full precision"
 
     def write(self, run: Run, out: Path) -> list[Path]:
-        """Write results.csv."""
+        """Write results.csv and scores.csv."""
         ordered = [record for group in groups(run) for record in group.records]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns(ordered), lineterminator="\n")
-        writer.writeheader()
-        for record in ordered:
-            values = row(record)
-            writer.writerow(values | {"reason": shorten_paths(one_line(values["reason"]))})
-        path = out / "results.csv"
-        path.write_text(text.getvalue(), encoding="utf-8", newline="")
-        return [path]
+        cells = [row(record) for record in ordered]
+        tidy = [values | {"reason": _text(values["reason"])} for values in cells]
+        scores = [values for record in ordered for values in score_rows(record)]
+        return [
+            _write(out / "results.csv", columns(ordered), tidy),
+            _write(out / "scores.csv", SCORE_COLUMNS, scores),
+        ]
+
+
+def score_rows(record: Record) -> list[dict[str, Any]]:
+    """The scores of a cell as column -> value, in the order of the tables; none for a cell that has no scores."""
+    cell = row(record)
+    shared = {name: cell[name] for name in SCORE_COLUMNS[: SCORE_COLUMNS.index("score")]}
+    order = score_names(score.name for score in record.scores)
+    return [
+        shared
+        | {
+            "score": score.name,
+            "value": finite(score.value),
+            "undefined": _text(score.undefined),
+            "standard_error": finite(score.standard_error),
+            "interval_low": None if score.interval is None else finite(score.interval[0]),
+            "interval_high": None if score.interval is None else finite(score.interval[1]),
+            "interval_method": _text(score.method),
+            "floor": finite(score.floor),
+            "n_generated": score.n_generated,
+            "n_reference": score.n_reference,
+            "n_train": score.n_train,
+            "note": _text(score.note),
+        }
+        for score in sorted(record.scores, key=lambda score: order.index(score.name))
+    ]
+
+
+def _text(text: str) -> str:
+    return shorten_paths(one_line(text))
+
+
+def _write(path: Path, names: Sequence[str], rows: Iterable[dict[str, Any]]) -> Path:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_text(text.getvalue(), encoding="utf-8", newline="")
+    return path

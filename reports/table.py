@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from graftbench.contracts import Report, Run
 
 from ._groups import completeness, groups, mixed_protocols
-from ._scores import Cell, Line, ScoreTable, leads, score_tables
-from ._text import markdown, one_line, plural
+from ._scores import FLOOR, FLOOR_MARK, Cell, Line, PanelTable, ScoreTable, leads, score_tables
+from ._text import listing, markdown, one_line, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Table(Report):
-    """One row per method and data budget: FID, KID, IS over seeds, fit seconds; reference rows apart."""
+    """One row per method and data budget: FID, KID, IS over seeds, fit seconds; then a table for each kind of score.
+
+    The terminal shows the first of these tables.
+    """
 
     name = "table"
     title = "Comparison table (Markdown)"
@@ -30,7 +33,7 @@ class Table(Report):
         return [path]
 
     def terminal(self, run: Run) -> list[Text | RichTable]:
-        """The same for `rich.console.Console.print`: one `rich.table.Table` a group, sentences between them."""
+        """Headlines for `rich.console.Console.print`: one `rich.table.Table` a group, sentences between them."""
         return to_terminal(run)
 
 
@@ -46,19 +49,30 @@ def to_markdown(run: Run) -> str:
 
 
 def _markdown_table(table: ScoreTable) -> list[str]:
-    heads = [metric.heading for metric in table.metrics]
+    heads = table.headline.panel.headings
     blocks = [f"## {markdown(table.title)}", markdown(table.caption)]
-    if table.methods:
+    if table.headline.methods:
         header = ["Method", "Images", *heads, "Fit, s", "Seeds"]
-        blocks += [_grid(header, 1, [_markdown_line(line) for line in table.methods])]
+        blocks += [_grid(header, 1, [_markdown_line(line) for line in table.headline.methods])]
         blocks += ["Bold: best mean among the methods at that number of training images.", _markdown_leads(table)]
-    if table.references:
+    if table.headline.references:
         header = ["Reference row", "Images", *heads, "Fit, s", "Seeds", "Marks"]
-        lines = [[*_markdown_line(line), markdown(line.marks)] for line in table.references]
+        lines = [[*_markdown_line(line), markdown(line.marks)] for line in table.headline.references]
         blocks += ["Reference rows do not compete; they mark the scale:", _grid(header, 1, lines, words_last=True)]
+    for panel in table.panels:
+        blocks += _markdown_panel(panel)
     if table.footnotes:
         blocks.append("\n".join(f"{i}. {markdown(text)}" for i, text in enumerate(table.footnotes, start=1)))
     return blocks
+
+
+def _markdown_panel(table: PanelTable) -> list[str]:
+    """One table for methods and reference rows: what is to be read beside the floor stands under it."""
+    header = ["Method", "Images", *table.panel.headings]
+    lines = [_markdown_scores(line, markdown(line.label)) for line in table.methods]
+    lines += [_markdown_scores(line, f"*{markdown(line.label)}*") for line in table.references]
+    reading = " ".join([table.panel.reading, "Reference rows in italics." if table.references else ""]).strip()
+    return [f"### {markdown(table.panel.title)}", *([markdown(reading)] if reading else []), _grid(header, 1, lines)]
 
 
 def _markdown_leads(table: ScoreTable) -> str:
@@ -71,9 +85,11 @@ def _markdown_leads(table: ScoreTable) -> str:
 
 
 def _markdown_line(line: Line) -> list[str]:
-    name = f"{markdown(line.row.label)}{_superscript(line.notes)}"
-    scores = [_markdown_cell(cell) for cell in (*line.scores, line.fit_seconds)]
-    return [name, f"{line.row.data_budget:,}", *scores, markdown(line.outcome)]
+    return [*_markdown_scores(line, markdown(line.label)), _markdown_cell(line.fit_seconds), markdown(line.outcome)]
+
+
+def _markdown_scores(line: Line, name: str) -> list[str]:
+    return [f"{name}{_superscript(line.notes)}", line.images, *map(_markdown_cell, line.scores)]
 
 
 def _markdown_cell(cell: Cell) -> str:
@@ -103,34 +119,57 @@ def to_terminal(run: Run) -> list[Text | RichTable]:
     parts: list[Text | RichTable] = [Text(completeness(run))]
     if mixed := mixed_protocols(found):
         parts.append(Text(mixed, style="bold"))
-    for table in score_tables(found):
+    tables = score_tables(found)
+    for table in tables:
         parts.append(terminal_table(table))
-        parts += [Text(f"[{i}] {text}", style="dim") for i, text in enumerate(table.footnotes, start=1)]
+        used = _notes_of(table.headline)
+        parts += [Text(f"[{i}] {text}", style="dim") for i, text in enumerate(table.footnotes, start=1) if i in used]
+    parts += [Text(line, style="dim") for line in _more(tables)]
     return parts
 
 
+def _notes_of(table: PanelTable) -> set[int]:
+    """Numbers of the footnotes to which the terminal's columns refer."""
+    lines = (*table.methods, *table.references)
+    return {note for line in lines for notes in (line.notes, *(cell.notes for cell in line.scores)) for note in notes}
+
+
+def _more(tables: list[ScoreTable]) -> list[str]:
+    """What the row "floor" is, and where the scores are that the terminal has no room for."""
+    floor = any(line.label == FLOOR for table in tables for line in table.headline.references)
+    titles = dict.fromkeys(f"“{panel.panel.title}”" for table in tables for panel in table.panels)
+    sentences = [f"{FLOOR}: {FLOOR_MARK}."] if floor else []
+    return sentences + ([f"More scores in table.md and index.html: {listing(list(titles))}."] if titles else [])
+
+
 def terminal_table(table: ScoreTable) -> RichTable:
-    """One group as a `rich.table.Table`; markup in names is printed, not obeyed."""
+    """The headline of one group as a `rich.table.Table`; markup in names is printed, not obeyed."""
     from rich import box  # noqa: PLC0415
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     view = RichTable(
-        title=Text(one_line(table.title)), caption=Text(table.caption), box=box.SIMPLE_HEAD, pad_edge=False
+        title=Text(one_line(table.title)),
+        caption=Text(table.caption),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),  # 80 columns
+        pad_edge=False,
     )
-    view.add_column("Method", overflow="fold", min_width=12)
-    for head in ["Images", *(metric.heading for metric in table.metrics), "Fit, s", "Seeds"]:
-        view.add_column(head, justify="right", no_wrap=head != "Seeds")
+    view.add_column("Method", overflow="fold", min_width=len("references"))
+    for head in ["Images", *table.headline.panel.headings, "Fit, s", "Seeds"]:
+        view.add_column(
+            head, justify="right", no_wrap=head != "Seeds", min_width=len("diverged") if head == "Seeds" else None
+        )
     previous = None
-    for line in table.methods:
-        if previous not in (None, line.row.data_budget):
+    for line in table.headline.methods:
+        if previous not in (None, line.data_budget):
             view.add_section()
-        previous = line.row.data_budget
+        previous = line.data_budget
         view.add_row(*_terminal_line(line))
-    if table.references:
+    if table.headline.references:
         view.add_section()
-        view.add_row(Text("reference rows", style="dim italic"))
-        for line in table.references:
+        view.add_row(Text("references", style="dim italic"))
+        for line in table.headline.references:
             view.add_row(*_terminal_line(line), style="dim")
     return view
 
@@ -146,8 +185,8 @@ def _terminal_line(line: Line) -> list[Text]:
         line.fit_seconds.text.split(" ± ")[0].replace("≤ ", "≤")
     )  # 80 columns: the spread and the footnote are in table.md
     return [
-        with_notes(line.row.label, line.notes),
-        Text(f"{line.row.data_budget:,}"),
+        with_notes(line.label, line.notes),
+        Text(line.images),
         *numbers,
         fit,
         Text(line.outcome),

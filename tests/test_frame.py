@@ -96,12 +96,28 @@ def test_folder_file_and_string_read_alike(folder: Path) -> None:
 
 
 def test_another_score_gets_a_column_of_its_own() -> None:
-    """A metric that this version does not know stands beside the known ones, as floats."""
-    other = Score(name="coverage", value=0.5, n_generated=600, n_reference=620, protocol="lite0@96")
-    table = frame([make(0), Record(id="x", cell=make(1).cell, status=Status.OK, scores=[other])])
-    assert list(table.columns) == [*COLUMNS[:16], "coverage", *COLUMNS[16:]]
-    assert table["coverage"].dtype == "float64"
-    assert table["coverage"].iloc[1] == 0.5
+    """FID, KID and IS come first; then what else there is in the catalogue's order; then what it does not know."""
+    others = [
+        Score(name=name, value=0.5, n_generated=600, n_reference=620, protocol="lite0@96")
+        for name in ("own", "authpct", "coverage", "precision", "another")
+    ]
+    table = frame([make(0), Record(id="x", cell=make(1).cell, status=Status.OK, scores=others)])
+    added = ["precision", "coverage", "authpct", "another", "own"]
+    assert list(table.columns) == [*COLUMNS[:16], *added, *COLUMNS[16:]]
+    assert [str(table[name].dtype) for name in added] == ["float64"] * 5
+    assert [table[name].iloc[1] for name in added] == [0.5] * 5
+    assert table["fid"].isna().tolist() == [False, True]
+
+
+def test_counts_of_images_are_those_of_the_scores_that_need_them() -> None:
+    """A score without reference images, or of the training images alone, does not make their number 0."""
+    scores = [
+        Score(name="authpct", value=41.0, n_generated=600, n_reference=0, n_train=25, protocol="lite0@96"),
+        Score(name="fid", value=80.5, n_generated=600, n_reference=620, protocol="lite0@96"),
+        Score(name="vendi_score", value=12.5, n_generated=600, n_reference=0, protocol="lite0@96"),
+    ]
+    table = frame([Record(id="x", cell=make().cell, status=Status.OK, scores=scores)])
+    assert (table["n_generated"].iloc[0], table["n_reference"].iloc[0]) == (600, 620)
 
 
 def test_an_undefined_score_is_missing_and_so_is_a_cost_that_is_no_number() -> None:

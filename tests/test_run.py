@@ -16,6 +16,7 @@ import graftbench
 from graftbench import record as records_file
 from graftbench.driver import run
 from graftbench.errors import GraftbenchError
+from graftbench.metrics.catalogue import resolve
 from graftbench.progress import Silent
 from graftbench.record import Status
 from graftbench.suite import Suite, parse_suite
@@ -60,14 +61,22 @@ def read(folder: Path) -> list[records_file.Record]:
 
 
 def test_a_run_scores_real_images_and_a_second_one_does_nothing(tmp_path: Path) -> None:
-    """Every cell leaves one record with three scores, cost and artifacts; a finished suite is not run again."""
+    """Every cell leaves one record with its scores, cost and artifacts; a finished suite is not run again."""
     first = run(tiny(), tmp_path / "run")
     assert (first.ran, first.exit_code, first.statuses) == (2, 0, {"ok": 2})
     records = read(tmp_path / "run")
     for record in records:
-        assert [score.name for score in record.scores] == ["fid", "kid", "inception_score"]
-        assert [score.n_reference for score in record.scores] == [608, 608, 0]
-        assert all(score.value is not None for score in record.scores)
+        scores = {score.name: score for score in record.scores}
+        assert tuple(scores) == resolve(["default", "memorization", "diversity"])
+        assert (scores["fid"].n_reference, scores["inception_score"].n_reference, scores["authpct"].n_train) == (
+            608,
+            0,
+            25,
+        )
+        for name in resolve(["default"]):
+            assert scores[name].value is not None
+            assert scores[name].floor is not None
+        assert "two images for each of 25" in scores["intra_cluster_distance"].undefined
         assert record.resources is not None
         assert record.resources.fit_seconds >= 0
         assert {"samples", "sampler", "log"} == set(record.artifacts)
@@ -89,9 +98,9 @@ def test_the_same_cell_twice_gives_identical_scores(tmp_path: Path) -> None:
     scores = []
     for name in ("a", "b"):
         run(suite, tmp_path / name)
-        scores.append({r.cell.method: [s.value for s in r.scores] for r in read(tmp_path / name)})
+        scores.append({r.cell.method: {s.name: s.value for s in r.scores} for r in read(tmp_path / name)})
     assert scores[0] == scores[1]
-    assert all(value is not None for values in scores[0].values() for value in values)
+    assert all(values[name] is not None for values in scores[0].values() for name in resolve(["default"]))
 
 
 def test_more_seeds_run_only_what_is_new(tmp_path: Path) -> None:

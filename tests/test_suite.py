@@ -128,7 +128,7 @@ def test_override_drops_parameters_of_methods_that_are_left_out() -> None:
 )
 def test_an_extractor_brings_its_own_input_rule(extractor: str, size: int | None, resize: str) -> None:
     """A suite that names an extractor alone gets its default size and resize rule, and the hash of its weights."""
-    from graftbench.plan import resolve_protocol
+    from graftbench.protocol import resolve_protocol
     from graftbench.record import Protocol
 
     resolved = resolve_protocol(Protocol(extractor=extractor))

@@ -3,6 +3,7 @@
 >>> import graftbench
 >>> graftbench.run("quick", "runs/quick")  # doctest: +SKIP
 >>> graftbench.load("runs/quick")          # doctest: +SKIP
+>>> graftbench.evaluate("samples/", "domain:openmoji@32/reference")["kid"]  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graftbench.driver import run as run
+    from graftbench.evaluation import evaluate as evaluate
     from graftbench.frame import load as load
 
 __version__ = "0.1.0"
@@ -21,7 +23,7 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 if (_CHECKOUT / "methods").is_dir() and (_CHECKOUT / "pyproject.toml").is_file():
     __path__.append(str(_CHECKOUT))
 
-_LAZY = {"load": "graftbench.frame", "run": "graftbench.driver"}
+_LAZY = {"evaluate": "graftbench.evaluation", "load": "graftbench.frame", "run": "graftbench.driver"}
 
 
 def __getattr__(name: str) -> object:

@@ -134,7 +134,16 @@ def _run(job: Job) -> Record:
         sampler = method.fit(task, meter)
     sampler.to(device)
     sampling = torch.Generator().manual_seed(cell.seed)
-    scored = score_sampler(sampler, target, cell.protocol, sampling, cache=Path(job.cache), device=job.device)
+    scored = score_sampler(
+        sampler,
+        target,
+        cell.protocol,
+        sampling,
+        cache=Path(job.cache),
+        train=task.chosen,
+        device=job.device,
+        seed=cell.seed,
+    )
     notes = [*task.log.notes, *monitor.measurement.notes]
     leaks = bool(cls.leaks) and cls.leaks == cell.protocol.extractor
     if leaks:

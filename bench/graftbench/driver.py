@@ -17,6 +17,7 @@ import tomli_w
 from graftbench import record as records_file
 from graftbench import source
 from graftbench.cache import cache_folder
+from graftbench.device import resolve_device
 from graftbench.environment import describe
 from graftbench.errors import GraftbenchError
 from graftbench.executors.local import Ended, LocalExecutor
@@ -132,25 +133,6 @@ def _statuses(names: Sequence[str]) -> set[Status]:
     return {Status(name) for name in names}
 
 
-def resolve_device(device: str) -> str:
-    """`auto` as `cuda` where it is there, else `cpu`; what was asked for otherwise.
-
-    Raises:
-        GraftbenchError: No such device, or CUDA was asked for and is not there.
-    """
-    import torch  # noqa: PLC0415
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        wanted = torch.device(device)
-    except RuntimeError as error:
-        raise GraftbenchError(f"Unknown device '{device}'; use auto, cpu, cuda or cuda:N.") from error
-    if wanted.type == "cuda" and not torch.cuda.is_available():
-        raise GraftbenchError("The device 'cuda' was asked for, but torch finds none; use --device cpu.")
-    return device
-
-
 @contextmanager
 def _claimed(folder: Path, name: str) -> Iterator[None]:
     """Hold the run folder for one driver.
@@ -216,17 +198,19 @@ def _without_none(value: object) -> dict:
 
 
 def _reference_features(plan: Plan, missing: Sequence[CellSpec], cache: Path, device: str) -> None:
-    """Extract the references once, before the cells that need them; missing or wrong weights end the run here.
+    """Extract the references and score the floors once, before the cells that need them.
+
+    Missing or wrong weights end the run here.
 
     Not on CUDA: this process must leave the device to its cells, and the first of them does it as fast.
     """
-    from graftbench.scoring import extractor_of, reference_features  # noqa: PLC0415 - torch comes with it
+    from graftbench.scoring import RealFeatures, extractor_of  # noqa: PLC0415 - torch comes with it
 
     if device != "cpu":
         return
     extractor = extractor_of(plan.suite.protocol, device)
     for target in dict.fromkeys((cell.task.target, cell.task.resolution) for cell in missing):
-        reference_features(extractor, plan.targets[target], plan.suite.protocol, cache)
+        RealFeatures(extractor, plan.targets[target], plan.suite.protocol, cache).floors()
 
 
 def _source_models(plan: Plan, missing: Sequence[CellSpec], cache: Path, device: str, told: Progress) -> dict[str, str]:

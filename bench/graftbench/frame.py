@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from graftbench import record as records_file
 from graftbench.contracts import Run
 from graftbench.errors import GraftbenchError
+from graftbench.metrics.catalogue import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,9 +68,16 @@ _REAL = (
 
 
 def columns(records: Iterable[Record]) -> list[str]:
-    """Names of the columns: identity, one a score (fid, kid, inception_score, then others by name), counts, cost."""
+    """Names of the columns: identity, one a score (see `score_names`), counts, cost."""
     found = {score.name for record in records for score in record.scores}
-    return [*_IDENTITY, *_SCORES, *sorted(found - set(_SCORES)), *_COUNTS, *_RESOURCES]
+    return [*_IDENTITY, *score_names(found), *_COUNTS, *_RESOURCES]
+
+
+def score_names(found: Iterable[str]) -> list[str]:
+    """FID, KID and IS, there or not; then the others of the catalogue in its order; then unknown ones by name."""
+    found = set(found)
+    known = [name for name in METRICS if name in found and name not in _SCORES]
+    return [*_SCORES, *known, *sorted(found - {*_SCORES, *known})]
 
 
 def row(record: Record) -> dict[str, Any]:
@@ -122,8 +130,10 @@ def load(path: str | Path) -> pd.DataFrame:
     """The newest record of every cell of a run folder, or of a records.jsonl, one row a cell.
 
     Columns: id, method, family, task, source, target, resolution, data_budget, compute_budget, seed, status, reason,
-    protocol; one for each score (fid, kid, inception_score, …; KID as it is, not ×10³); n_generated, n_reference; the
-    cost as in `graftbench.record.Resources`, units in the names. Failed cells are rows too: look at `status`.
+    protocol; one for each score (fid, kid, inception_score, then the others that a record has, as in
+    `graftbench.metrics.catalogue`; KID as it is, not ×10³); n_generated, n_reference (of the scores that need reference
+    images); the cost as in `graftbench.record.Resources`, units in the names. Failed cells are rows too: look at
+    `status`.
 
     Raises:
         GraftbenchError: There is no run at that path, or a line of it is no record.

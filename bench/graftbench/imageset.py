@@ -29,6 +29,7 @@ FORMAT = 1
 """Version of the cached form; raised when the files or the rule of the splits change."""
 
 Split = Literal["train", "validation", "reference"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 _TRAIN_PERCENT = 50
 _VALIDATION_PERCENT = 15
@@ -65,8 +66,8 @@ class ImageSet:
         Raises:
             GraftbenchError: There is no such split.
         """
-        if split not in get_args(Split):
-            raise unknown("split", split, get_args(Split))
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
         return np.flatnonzero(np.array(self.splits) == split).astype(np.int64)
 
     def images(self, split: str) -> NDArray[np.uint8]:

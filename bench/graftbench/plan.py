@@ -13,8 +13,8 @@ import graftbench
 from graftbench import imageset, registry, source
 from graftbench.code import code_hash
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.extractors import check_input, describe, weights_sha256
-from graftbench.record import CellSpec, Protocol, TaskSpec
+from graftbench.protocol import resolve_protocol
+from graftbench.record import CellSpec, TaskSpec
 from graftbench.suite import config_of, parse_task
 
 if TYPE_CHECKING:
@@ -98,20 +98,6 @@ def make_plan(
     ]
     targets = {(task.target, task.resolution): images[task.target, task.resolution] for task in tasks}
     return Plan(resolved, _longest_first(cells), targets, recipes, notes)
-
-
-def resolve_protocol(protocol: Protocol) -> Protocol:
-    """The protocol with the extractor's defaults filled in and the hash of its weights.
-
-    Raises:
-        GraftbenchError: Unknown extractor or resize rule, a size that does not fit, or a missing weights file.
-    """
-    info = describe(protocol.extractor)
-    size = info.size if protocol.size is None else protocol.size
-    resize = protocol.resize or info.resizes[0]
-    check_input(protocol.extractor, size=size, resize=resize)
-    sha256 = weights_sha256(protocol.extractor, protocol.weights)
-    return msgspec.structs.replace(protocol, size=size, resize=resize, weights_sha256=sha256)
 
 
 def _images(

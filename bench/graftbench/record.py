@@ -90,6 +90,7 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         weights_sha256: SHA-256 of the weights file that was used, filled in when the suite is resolved.
         n_generated: How many images each method generates.
         reference: The split of the target domain against which is measured.
+        metrics: Names of metrics or of sets of them (`graftbench ls metrics`); written out when the suite is resolved.
     """
 
     extractor: str = "lite0"
@@ -99,6 +100,7 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     weights_sha256: str = ""
     n_generated: int = 600
     reference: str = "reference"
+    metrics: list[str] = msgspec.field(default_factory=lambda: ["default", "memorization", "diversity"])
 
     @property
     def label(self) -> str:
@@ -160,8 +162,13 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         value: The score, or None where it is undefined.
         undefined: Why there is no value; empty where there is one.
         standard_error: Within this cell (images drawn again), where a valid one is known.
+        interval: 95 % interval within this cell, of the score at these numbers of images.
+        method: How standard error and interval were made (`jackknife`, `U-statistic`, …).
+        floor: What as many real images score that are neither the cell's nor the reference's; None where unknown.
+        note: What a reader of the number should know; a sentence or empty.
         n_generated: Images generated.
         n_reference: Reference images; 0 for a metric that needs none.
+        n_train: Training images; 0 for a metric that needs none.
         protocol: The protocol's label, `lite0@96`.
     """
 
@@ -169,8 +176,13 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
     undefined: str = ""
     standard_error: float | None = None
+    interval: tuple[float, float] | None = None
+    method: str = ""
+    floor: float | None = None
+    note: str = ""
     n_generated: int
     n_reference: int
+    n_train: int = 0
     protocol: str
 
     def __post_init__(self) -> None:
@@ -179,8 +191,9 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def full_name(self) -> str:
-        """`fid_n600_ref620_lite0@96`: what may be compared with what."""
-        return f"{self.name}_n{self.n_generated}_ref{self.n_reference}_{self.protocol}"
+        """`fid_n600_ref620_lite0@96`: what may be compared with what. A set that is not used is left out."""
+        counts = {"n": self.n_generated, "ref": self.n_reference, "train": self.n_train}
+        return "_".join([self.name, *(f"{key}{count}" for key, count in counts.items() if count), self.protocol])
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):

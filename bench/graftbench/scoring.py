@@ -6,19 +6,27 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from graftbench.metrics.evaluate import cached_features, evaluate_features, extract, reference_key
+from graftbench.floors import HeldOut, floors_of, training_floors
+from graftbench.imageset import SPLITS
+from graftbench.metrics.catalogue import METRICS, resolve
+from graftbench.metrics.evaluate import evaluate_features
 from graftbench.metrics.extractors import make_extractor
+from graftbench.metrics.features import Features, cached_features
+from graftbench.protocol import key_of
+from graftbench.record import Score, content_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from graftbench.contracts import Sampler
     from graftbench.imageset import ImageSet
-    from graftbench.metrics.evaluate import Features
-    from graftbench.metrics.networks import Extractor
-    from graftbench.record import Protocol, Score
+    from graftbench.metrics.estimate import Estimate
+    from graftbench.metrics.networks.base import Extractor
+    from graftbench.record import Protocol
 
 
 @dataclass(frozen=True)
@@ -37,42 +45,109 @@ def score_sampler(
     generator: torch.Generator,
     *,
     cache: Path,
+    train: Sequence[int] = (),
     device: str = "cpu",
+    seed: int = 0,
 ) -> Scored:
     """Score `protocol.n_generated` samples against the protocol's split of the target domain.
 
-    The reference's features are computed once and cached by content.
+    Features of real images, and the floors, are computed once and cached by content.
+
+    Args:
+        sampler: The generator.
+        target: The target domain.
+        protocol: How to score.
+        generator: Of the samples.
+        cache: Cache folder.
+        train: Positions in the target domain of the images that the generator was trained on; none for a generator of
+            another domain, which cannot have copied any.
+        device: Where the extractor computes.
+        seed: Of subsets, directions and splits, where a metric draws any.
     """
     start = time.perf_counter()
     images = sampler.sample(protocol.n_generated, generator)
     seconds = time.perf_counter() - start
     extractor = extractor_of(protocol, device)
-    reference = reference_features(extractor, target, protocol, cache)
-    scores = evaluate_features(extract(extractor, images), reference, protocol.label)
+    real = RealFeatures(extractor, target, protocol, cache)
+    metrics = [name for name in resolve(protocol.metrics) if train or "train" not in METRICS[name].needs]
+    reference, shown = real.split(protocol.reference), real.at(sorted(train)) if train else None
+    generated = Features.of(*extractor.features(images))
+    estimates = evaluate_features(generated, reference, metrics=metrics, train=shown, seed=seed)
+    floors = real.floors() | ({} if shown is None else training_floors(reference, shown, metrics))
+    scores = [_score(estimate, floors.get(estimate.name), protocol.label) for estimate in estimates]
     return Scored(scores, images, seconds)
 
 
-def extractor_of(protocol: Protocol, device: str) -> Extractor:
+def _score(estimate: Estimate, floor: Estimate | None, protocol_label: str) -> Score:
+    """An estimate as the record keeps it."""
+    return Score(
+        name=estimate.name,
+        value=estimate.value,
+        undefined=estimate.undefined,
+        standard_error=estimate.standard_error,
+        interval=estimate.interval,
+        method=estimate.method,
+        floor=None if floor is None else floor.value,
+        note=estimate.note,
+        n_generated=estimate.n_generated,
+        n_reference=estimate.n_reference,
+        n_train=estimate.n_train,
+        protocol=protocol_label,
+    )
+
+
+def extractor_of(protocol: Protocol, device: str, batch_size: int | None = None) -> Extractor:
     """The protocol's extractor, its weights loaded.
 
     Raises:
         GraftbenchError: The weights are missing, cannot be downloaded, or are others.
     """
     return make_extractor(
-        protocol.extractor, size=protocol.size, resize=protocol.resize, weights=protocol.weights, device=device
-    )
-
-
-def reference_features(extractor: Extractor, target: ImageSet, protocol: Protocol, cache: Path) -> Features:
-    """Features of the protocol's split of the target domain: from the cache, else extracted and cached."""
-    key = reference_key(
-        manifest=target.manifest,
-        split=protocol.reference,
-        extractor=protocol.extractor,
-        weights_sha256=protocol.weights_sha256,
+        protocol.extractor,
         size=protocol.size,
         resize=protocol.resize,
+        weights=protocol.weights,
+        device=device,
+        batch_size=batch_size,
     )
-    return cached_features(
-        cache / "features", key, lambda: extract(extractor, torch.from_numpy(target.images(protocol.reference)))
-    )
+
+
+@dataclass(frozen=True)
+class RealFeatures:
+    """Features of a domain's real images: from the cache, else extracted and cached."""
+
+    extractor: Extractor
+    images: ImageSet
+    protocol: Protocol
+    cache: Path
+
+    def split(self, *splits: str) -> Features:
+        """Of the images of some splits, in the domain's order."""
+        return self.at(self._positions(*splits))
+
+    def at(self, positions: Sequence[int]) -> Features:
+        """Of the images at some positions."""
+        return cached_features(self.cache / "features", self._key(positions), lambda: self._extract(positions))
+
+    def floors(self) -> dict[str, Estimate]:
+        """Metric -> what as many real images score that are in no way the reference's."""
+        others = self._positions(*(split for split in SPLITS if split != self.protocol.reference))
+        reference = self._positions(self.protocol.reference)
+        return floors_of(
+            self.at(reference),
+            self._key(reference),
+            HeldOut(self._key(others), len(others), lambda: self.at(others)),
+            resolve(self.protocol.metrics),
+            self.protocol.n_generated,
+            cache=self.cache,
+        )
+
+    def _positions(self, *splits: str) -> list[int]:
+        return sorted(int(i) for split in splits for i in self.images.positions(split))
+
+    def _key(self, positions: Sequence[int]) -> str:
+        return key_of(self.protocol, content_hash([self.images.manifest, [int(i) for i in positions]]))
+
+    def _extract(self, positions: Sequence[int]) -> Features:
+        pixels = np.asarray(self.images.pixels[np.asarray(positions, dtype=np.intp)])
+        return Features.of(*self.extractor.features(torch.from_numpy(pixels)))

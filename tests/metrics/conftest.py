@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from graftbench.metrics.networks import Extractor
+    from graftbench.metrics.networks.base import Extractor
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics import kernel
+from graftbench.metrics import kernel, mmd
 from graftbench.metrics.kernel import kid, kid_subsets
 
 RNG = np.random.default_rng
@@ -55,7 +55,8 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = rng.standard_normal((70, 5)), rng.standard_normal((53, 5)) + 0.3
     whole, subsets = kid(x, y), kid_subsets(x, y, subsets=7, subset_size=20)
     for block in (1, 16, 53):
-        monkeypatch.setattr(kernel, "_BLOCK", block)
+        monkeypatch.setattr(kernel, "BLOCK", block)
+        monkeypatch.setattr(mmd, "BLOCK", block)
         parts, parts_subsets = kid(x, y), kid_subsets(x, y, subsets=7, subset_size=20)
         assert (parts.value, parts.standard_error) == pytest.approx((whole.value, whole.standard_error), rel=1e-10)
         assert (parts_subsets.value, parts_subsets.spread) == pytest.approx((subsets.value, subsets.spread), rel=1e-10)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from graftbench.contracts import Run
+from graftbench.metrics.catalogue import METRICS
 from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resources, Score, Status, TaskSpec, append
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _kid(method: str, budget: int, seed: int) -> float:
     return (base * fall * (1 + 0.09 * _jitter(method, budget, seed)) + 0.04 * _jitter(seed, budget)) / 1000
 
 
-def make_record(  # noqa: D103 - the parameters say it
+def make_record(
     method: str = "finetune",
     budget: int = 25,
     seed: int = 0,
@@ -77,8 +78,10 @@ def make_record(  # noqa: D103 - the parameters say it
     protocol: Protocol | None = None,
     parameters: dict[str, Any] | None = None,
     kid: float | str | None = "formula",
+    full: bool = False,
     **changes: Any,
 ) -> Record:
+    """One plausible record: FID, KID and IS alone; with `full`, all that a suite computes by default."""
     protocol = protocol or Protocol(size=96, resize="bicubic-antialias")
     cell = CellSpec(
         method=method,
@@ -94,7 +97,10 @@ def make_record(  # noqa: D103 - the parameters say it
     fields["finished_at"] = f"2026-01-02T03:{budget % 60:02d}:{seed:02d}Z"
     if status == Status.OK:
         fields |= {
-            "scores": _scores(method, budget, seed, protocol, kid),
+            "scores": [
+                *_scores(method, budget, seed, protocol, kid, full=full),
+                *(_more_scores(method, budget, seed, protocol) if full else []),
+            ],
             "resources": _resources(method, budget, seed),
             "artifacts": {"samples": f"cells/{cell.id}/samples.png"},
         }
@@ -103,16 +109,85 @@ def make_record(  # noqa: D103 - the parameters say it
     return Record(**(fields | changes))
 
 
-def _scores(method: str, budget: int, seed: int, protocol: Protocol, kid: float | str | None) -> list[Score]:
-    value = _kid(method, budget, seed) if isinstance(kid, str) else kid
+def _scores(
+    method: str, budget: int, seed: int, protocol: Protocol, kid: float | str | None, *, full: bool
+) -> list[Score]:
     size = _kid(method, budget, seed)
-    common: dict[str, Any] = {"n_generated": protocol.n_generated, "protocol": protocol.label}
-    undefined = "" if value is not None else "fewer than two images"
+    values = {
+        "fid": 18 + 1900 * abs(size),
+        "kid": size if isinstance(kid, str) else kid,
+        "inception_score": 6.5 - 20 * abs(size),
+    }
     return [
-        Score(name="fid", value=18 + 1900 * abs(size), n_reference=620, **common),
-        Score(name="kid", value=value, undefined=undefined, n_reference=620, **common),
-        Score(name="inception_score", value=6.5 - 20 * abs(size), n_reference=0, **common),
+        Score(
+            name=name,
+            value=value,
+            undefined="" if value is not None else "fewer than two images",
+            n_generated=protocol.n_generated,
+            n_reference=620 if "reference" in METRICS[name].needs else 0,
+            protocol=protocol.label,
+            **(_precision_of(name, value) if full else {}),
+        )
+        for name, value in values.items()
     ]
+
+
+def _more_scores(method: str, budget: int, seed: int, protocol: Protocol) -> list[Score]:
+    """The rest of what a suite computes by default: intervals, floors where there can be one, some undefined."""
+    far = min(abs(_kid(method, budget, seed)) / 0.26, 0.98)  # 0 to 1
+    copies = method == "memorizer"
+    values: dict[str, float] = {
+        "precision": 0.72 * (1 - far),
+        "recall": 0.66 * (1 - far) ** 2,
+        "f_score": 0.69 * (1 - far) ** 1.5,
+        "density": 0.97 * (1 - far) ** 2,
+        "coverage": 0.93 * (1 - far) ** 1.2,
+        "null_coverage": 0.9688,
+        "vendi_score": 1 + 24 * (1 - far),
+        "intra_cluster_distance": 0.31 * (1 - far),
+        "cluster_occupancy": 1 - 0.3 * far,
+        "train_distance_ratio": 0.0 if copies else 0.94 + far + 0.02 * _jitter(seed, budget),
+        "authpct": 0.0 if copies else 41 + 30 * far + _jitter(seed),
+        "copying_z": -28.4 if copies else -0.4 + 40 * far + _jitter(seed, method),
+        "mifid": 18 + 490 * far,
+    }
+    undefined = {}
+    if copies:
+        undefined["mifid"] = "every generated image is a copy of a training image: MiFID is infinite"
+    if budget > protocol.n_generated / 2:
+        undefined["intra_cluster_distance"] = (
+            f"two images for each of {budget} training images needs at least {2 * budget} generated images; "
+            f"found {protocol.n_generated}"
+        )
+    return [
+        Score(
+            name=name,
+            value=None if name in undefined else value,
+            undefined=undefined.get(name, ""),
+            n_generated=protocol.n_generated,
+            n_reference=620 if "reference" in METRICS[name].needs else 0,
+            n_train=budget if "train" in METRICS[name].needs else 0,
+            protocol=protocol.label,
+            **_precision_of(name, None if name in undefined else value),
+        )
+        for name, value in values.items()
+    ]
+
+
+FLOORS = {"fid": 16.2, "kid": 0.00002, "inception_score": 6.6}
+FLOORS |= {"precision": 0.71, "recall": 0.684, "f_score": 0.697, "density": 0.991, "coverage": 0.952}
+FLOORS |= {"null_coverage": 0.9688, "vendi_score": 27.3}
+
+
+def _precision_of(name: str, value: float | None) -> dict[str, Any]:
+    """Interval, floor and note as fields of a score: the value ± 10 %, for none but MiFID and null coverage."""
+    fields: dict[str, Any] = {"floor": FLOORS.get(name)}
+    if name == "mifid" and value is not None:
+        fields["note"] = "The mean cosine distance to the training set is 0.0512."
+    elif value is not None and name != "null_coverage":
+        reach = 0.1 * abs(value)
+        fields |= {"standard_error": reach / 2, "interval": (value - reach, value + reach), "method": "jackknife"}
+    return fields
 
 
 def _resources(method: str, budget: int, seed: int) -> Resources:
@@ -142,7 +217,7 @@ def _resources(method: str, budget: int, seed: int) -> Resources:
 def quick_records() -> list[Record]:
     """The quick suite as it would end: all methods and reference rows, two budgets, two seeds, two divergences."""
     records = [
-        make_record(method, budget, seed)
+        make_record(method, budget, seed, full=True)
         for method in FAMILIES
         for budget in (25, 400)
         for seed in (0, 1)

@@ -1,4 +1,4 @@
-"""results.csv."""
+"""results.csv and scores.csv."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graftbench.frame import frame
-from graftbench.record import Status
+from graftbench.record import Score, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from graftbench.record import Record
 
 
-def rows(run: Run, out: Path) -> list[dict[str, str]]:
-    """Write the report and read it back."""
-    (path,) = import_module("graftbench.reports.csv").Csv().write(run, out)
-    with path.open(encoding="utf-8", newline="") as file:
+def rows(run: Run, out: Path, name: str = "results.csv") -> list[dict[str, str]]:
+    """Write the report and read one of its files back."""
+    paths = {path.name: path for path in import_module("graftbench.reports.csv").Csv().write(run, out)}
+    assert list(paths) == ["results.csv", "scores.csv"]
+    with paths[name].open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -59,3 +60,56 @@ def test_any_name_reads_back(
     """Quoting is the csv module's, so no name breaks a row."""
     (row,) = rows(a_run([record(name)]), tmp_path)
     assert row["method"] == name
+
+
+# ----------------------------------------------------------------------------------------------------- scores.csv
+
+
+def test_every_score_of_every_cell_is_a_row_with_all_that_is_known_of_it(quick_run: Run, tmp_path: Path) -> None:
+    """Value, standard error, both ends of the interval and the floor read back exactly; what is not known is empty."""
+    found = {(row["id"], row["score"]): row for row in rows(quick_run, tmp_path, "scores.csv")}
+    expected = {(record.id, score.name): score for record in quick_run.records for score in record.scores}
+    assert len(expected) == 34 * 16
+    assert found.keys() == expected.keys()
+    for key, score in expected.items():
+        row = found[key]
+        low, high = score.interval or (None, None)
+        numbers = {"value": score.value, "standard_error": score.standard_error, "floor": score.floor}
+        numbers |= {"interval_low": low, "interval_high": high}
+        for name, value in numbers.items():
+            assert (float(row[name]) if row[name] else None) == value, (key, name)
+        counts = [int(row[name]) for name in ("n_generated", "n_reference", "n_train")]
+        assert counts == [score.n_generated, score.n_reference, score.n_train]
+        assert (row["undefined"], row["interval_method"], row["note"]) == (score.undefined, score.method, score.note)
+
+
+def test_the_scores_of_a_cell_stand_in_one_order(
+    record: Callable[..., Record], a_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    """That of the tables, unknown ones last, whatever the record's; a failed cell has none."""
+    names = ["own", "vendi_score", "kid", "precision", "fid"]
+    scores = [Score(name=name, value=0.5, n_generated=6, n_reference=7, protocol="lite0@96") for name in names]
+    run = a_run([record(scores=scores), record("vae", status=Status.OOM)])
+    found = rows(run, tmp_path, "scores.csv")
+    assert [row["score"] for row in found] == ["fid", "kid", "precision", "vendi_score", "own"]
+    assert {(row["method"], row["data_budget"], row["seed"], row["protocol"]) for row in found} == {
+        ("finetune", "25", "0", "lite0@96")
+    }
+
+
+def test_words_of_a_score_stay_on_one_line_and_name_no_folder(
+    record: Callable[..., Record], a_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Reasons and notes may come from anywhere."""
+    score = Score(
+        name="own",
+        value=None,
+        undefined='no "weights",\nlooked in /home/someone/weights.pt',
+        note="a\nb",
+        n_generated=6,
+        n_reference=7,
+        protocol="lite0@96",
+    )
+    (row,) = rows(a_run([record(scores=[score])]), tmp_path, "scores.csv")
+    assert (row["undefined"], row["note"]) == ('no "weights", looked in …/weights.pt', "a b")
+    assert row["value"] == row["interval_low"] == row["floor"] == ""

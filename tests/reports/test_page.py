@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from html.parser import HTMLParser
 from importlib import import_module
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graftbench.record import Protocol, Resources, Status
+from graftbench.record import Protocol, Resources, Score, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +95,7 @@ def test_it_has_every_part(quick_html: str) -> None:
     """Tables with captions, figures with names, samples, failures with their log, environment, licences, command."""
     page = Outline(quick_html)
     assert page.tags.count("h1") == 1
-    assert page.tags.count("table") == page.tags.count("caption") == 4
+    assert page.tags.count("table") == page.tags.count("caption") == 8  # 3 of scores, 3 of intervals, samples, cost
     assert page.tags.count("svg") == 5  # KID, FID, seconds, memory, images/s
     assert quick_html.count('role="img" aria-label="') == 5
     assert page.tags.count("img") == 13
@@ -111,6 +112,59 @@ def test_it_has_every_part(quick_html: str) -> None:
         "what copying buys",
     ):
         assert words in page.words, words
+
+
+def test_each_panel_says_how_to_read_it(quick_html: str) -> None:
+    """Headings in order, a sentence on each trap, what the columns say, the floor with its mark."""
+    assert re.findall(r'<h3 id="set-1-scores[-\d]*">(.*?)</h3>', quick_html) == [
+        *("Scores", "Fidelity and diversity", "Memorisation")
+    ]
+    words = Outline(quick_html).words
+    for sentence in (
+        "equal distributions have 0.969 at these numbers of images (null coverage)",
+        "new real images have what the floor says, not 100",
+        "C_T: around 0 for new real images, far below 0 for copies",
+        "1 is as far off as new real images are",
+        "Nothing is ranked here",
+        "floor what as many real held-out images score",
+        "kernel distance of all pairs; unbiased; lower is better (arXiv 1801.01401)",
+        "The floor is what real images score",
+        "Two kinds of 95 % interval.",
+    ):
+        assert sentence in words, sentence
+
+
+def interval_rows(html: str) -> dict[str, list[str]]:
+    """Name -> cells of the first table of intervals."""
+    table = html.partition("<summary>95 % intervals</summary>")[2].partition("</table>")[0]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)]
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_intervals_over_seeds_and_within_a_cell_stand_together(record: Make, a_run: MakeRun) -> None:
+    """KIDs of 0.010 and 0.014: 12 ± 12.7·2 (Student, one degree of freedom); the lowest seed's own is 9 to 11."""
+    records = [record("finetune", 25, seed, kid=kid, full=True) for seed, kid in ((0, 0.010), (1, 0.014))]
+    _, _, kid, _ = interval_rows(render(a_run(records)))["finetune"]
+    assert kid == '−13.4 to 37.4 (n=2)<span class="within">seed 0: 9.0 to 11.0</span>'
+
+
+def test_with_one_seed_the_interval_within_the_cell_stands_alone(record: Make, a_run: MakeRun) -> None:
+    """Where there is neither, the cell says that it stands on one value; an undefined score has a dash."""
+    records = [record("finetune", kid=0.01, full=True), record("vae", kid=0.02), record("freezed", kid=None)]
+    found = interval_rows(render(a_run(records)))
+    assert found["finetune"][2] == '<span class="within">seed 0: 9.0 to 11.0</span>'
+    assert found["vae"][2] == "none (n=1)"
+    assert found["freezed"][2] == "—"
+
+
+def test_a_record_of_an_interval_without_a_finite_end_shows_none(record: Make, a_run: MakeRun) -> None:
+    """No infinity is printed, whatever a record holds."""
+    score = Score(
+        name="kid", value=0.01, interval=(0.0, math.inf), n_generated=600, n_reference=620, protocol="lite0@96"
+    )
+    html = render(a_run([record("finetune", scores=[score])]))
+    assert interval_rows(html)["finetune"][2] == "none (n=1)"
+    assert "inf" not in Outline(html).words.split()
 
 
 def test_the_markup_is_whole(quick_html: str) -> None:

@@ -83,13 +83,13 @@ def test_the_console_stays_silent(page: Path, tmp_path: Path) -> None:
     """No error and no refused fetch; the parser keeps every table and figure."""
     done = browse(page, tmp_path / "profile", "--dump-dom")
     assert "CONSOLE" not in done.stderr, done.stderr
-    assert (done.stdout.count("<table"), done.stdout.count("<svg"), done.stdout.count("<img")) == (4, 5, 13)
+    assert (done.stdout.count("<table"), done.stdout.count("<svg"), done.stdout.count("<img")) == (8, 5, 13)
 
 
 @pytest.mark.parametrize("width", [1200, 420])
 def test_everything_is_drawn_and_nothing_sticks_out(width: int, page: Path, tmp_path: Path) -> None:
-    """Three open tables (the intervals are folded), five figures and thirteen strips, within the window's width."""
+    """Five open tables (the intervals are folded), five figures and thirteen strips, within the window's width."""
     found = dict(pair.split("=") for pair in probe(page, tmp_path, width).split())
-    assert (found["tables"], found["figures"], found["pictures"]) == ("3", "5", "13")
+    assert (found["tables"], found["figures"], found["pictures"]) == ("5", "5", "13")
     assert int(found["paths"]) > 100
     assert int(found["beyond"]) <= 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
 
+from graftbench.metrics.catalogue import METRICS
 from graftbench.record import Protocol, Score, Status
 
 if TYPE_CHECKING:
@@ -34,6 +35,26 @@ def lines_of(text: str, method: str) -> list[list[str]]:
     return [row for row in rows if row and row[0].startswith(method)]
 
 
+def headline(text: str) -> str:
+    """What stands above the first panel."""
+    return text.partition("\n### ")[0]
+
+
+def panel(text: str, title: str) -> str:
+    """A panel's reading and table; empty if there is none of that title."""
+    return text.partition(f"\n### {title}\n")[2].partition("\n### ")[0]
+
+
+def scored(make: Make, method: str, values: dict[str, float | None], seed: int = 0, **fields: Any) -> Record:
+    """A record of these scores; None is undefined for want of images."""
+    common: dict[str, Any] = {"n_generated": 600, "n_reference": 620, "protocol": "lite0@96"} | fields
+    scores = [
+        Score(name=name, value=value, undefined="too few images" if value is None else "", **common)
+        for name, value in values.items()
+    ]
+    return make(method, 25, seed, scores=scores)
+
+
 def with_kid(make: Make, kids: dict[tuple[str, int], float]) -> list[Record]:
     """Records with these KIDs for (method, seed) at 25 images."""
     return [make(method, 25, seed, kid=kid) for (method, seed), kid in kids.items()]
@@ -57,7 +78,7 @@ def test_one_seed_has_no_deviation(record: Make, a_run: MakeRun, tmp_path: Path)
 
 def test_the_best_method_of_each_budget_is_bold_and_reference_rows_never(quick_run: Run, tmp_path: Path) -> None:
     """The leaders at 25 and 400 lead in FID and KID (lower) and IS (higher); the memorizer beats them, in plain."""
-    text = text_of(quick_run, tmp_path)
+    text = headline(text_of(quick_run, tmp_path))
     bold = {(row[0], row[1]) for row in lines_of(text, "") if all(row[i].startswith("**") for i in (2, 3, 4))}
     assert bold == {("freezed", "25"), ("finetune", "400")}
     assert text.count("**") == 2 * 6
@@ -74,7 +95,7 @@ def test_ties_are_all_bold_and_a_lone_method_is_not(record: Make, a_run: MakeRun
 
 def test_failed_cells_are_told_as_what_they_are(quick_run: Run, tmp_path: Path) -> None:
     """A row without a good cell keeps its place and says what became of its seeds."""
-    (failed,) = [row for row in lines_of(text_of(quick_run, tmp_path), "dcgan") if row[1] == "25"]
+    (failed,) = [row for row in lines_of(headline(text_of(quick_run, tmp_path)), "dcgan") if row[1] == "25"]
     assert failed[2:] == ["—", "—", "—", "—", "2 of 2 diverged"]
 
 
@@ -136,7 +157,8 @@ def test_variants_of_a_method_are_no_seeds_of_one_another(record: Make, a_run: M
 def test_reference_rows_stand_apart_with_what_they_mark(quick_run: Run, tmp_path: Path) -> None:
     """They come in a table of their own, below."""
     above, below = text_of(quick_run, tmp_path).split("Reference rows do not compete")
-    for name, mark in {"oracle": "floor", "memorizer": "copying", "source": "untransferred", "gaussian": "PCA"}.items():
+    marks = {"oracle": "no method has seen", "memorizer": "copying", "source": "untransferred", "gaussian": "PCA"}
+    for name, mark in marks.items():
         assert not lines_of(above, name)
         assert len(lines_of(below, name)) == 2
         assert mark in lines_of(below, name)[0][-1]
@@ -179,13 +201,150 @@ def test_leads_say_whether_the_seeds_settle_them(record: Make, a_run: MakeRun, t
 
 
 def test_a_score_that_is_not_known_here_gets_a_plain_column(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
-    """Its name heads the column without an arrow, and nothing is bold, for which way is better is not known."""
-    extra = [Score(name="vendi", value=v, n_generated=600, n_reference=0, protocol="lite0@96") for v in (3.25, 4.5)]
-    records = [record("finetune", scores=[extra[0]]), record("freezed", scores=[extra[1]])]
+    """Its name heads a column under "Other scores"; no arrow and no bold, for which way is better is not known."""
+    records = [scored(record, "finetune", {"sharpness": 3.25}), scored(record, "freezed", {"sharpness": 4.5})]
     text = text_of(a_run(records), tmp_path)
-    assert "| vendi |" in text
+    other = panel(text, "Other scores")
+    assert "| sharpness |" in other
+    assert "Not in the catalogue of metrics" in other
     assert "**" not in text
-    assert lines_of(text, "freezed")[0][5] == "4.50"
+    assert lines_of(other, "freezed") == [["freezed", "25", "4.50"]]
+
+
+# --------------------------------------------------------------------------------------------------------- panels
+
+
+def test_every_metric_of_the_catalogue_stands_in_exactly_one_panel() -> None:
+    """A metric that is new in the catalogue is to be given its place; sentences belong to metrics that exist."""
+    panels = import_module("graftbench.reports._panels")
+    placed = [metric.name for metric in panels.HEADLINE] + [name for layout in panels.LAYOUT for name in layout.names]
+    assert sorted(placed) == sorted(METRICS)
+    assert panels.READINGS.keys() <= METRICS.keys()
+
+
+def test_panels_follow_the_headline_with_the_same_rows(quick_run: Run, tmp_path: Path) -> None:
+    """FID, KID and IS first, with cost and seeds; then what else there is, each with a table of its own."""
+    text = text_of(quick_run, tmp_path)
+    assert re.findall(r"^### (.*)$", text, re.MULTILINE) == ["Fidelity and diversity", "Memorisation"]
+    assert "| Method | Images | FID ↓ | KID×10³ ↓ | IS ↑ | Fit, s | Seeds |" in headline(text)
+    rows = [row[:2] for row in lines_of(headline(text), "") if row[0] not in {"Method", "Reference row", "---"}]
+    for title in ("Fidelity and diversity", "Memorisation"):
+        below = [[row[0].strip("*"), row[1]] for row in lines_of(panel(text, title), "")[2:]]
+        assert [row for row in below if row[0] != "floor"] == [row for row in rows if row[0] != "floor"]
+
+
+def test_a_panel_without_any_score_is_left_out(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Records of FID, KID and IS alone have the headline alone; one other score brings its panel with its sentence."""
+    assert "###" not in text_of(a_run([record("finetune")]), tmp_path)
+    text = text_of(a_run([scored(record, "finetune", {"fid": 80.0, "vendi_score": 12.5})]), tmp_path)
+    assert re.findall(r"^### (.*)$", text, re.MULTILINE) == ["Fidelity and diversity"]
+    assert "Vendi is the effective number" in text
+    assert "Precision" not in text
+
+
+def test_null_coverage_is_a_sentence_beside_coverage(quick_run: Run, tmp_path: Path) -> None:
+    """It is the same for every row, so it takes no column."""
+    fidelity = panel(text_of(quick_run, tmp_path), "Fidelity and diversity")
+    assert "equal distributions have 0.969 at these numbers of images (null coverage)" in fidelity
+    assert "| null coverage" not in fidelity
+
+
+def test_null_coverages_that_differ_keep_their_column(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """So does one without a coverage beside it: no number is lost."""
+    records = [
+        scored(record, "finetune", {"coverage": 0.5, "null_coverage": 0.97}),
+        scored(record, "freezed", {"coverage": 0.6, "null_coverage": 0.95}),
+    ]
+    assert "| null coverage |" in text_of(a_run(records), tmp_path)
+    lone = text_of(a_run([scored(record, "finetune", {"null_coverage": 0.97})]), tmp_path)
+    assert "| null coverage |" in lone
+
+
+def test_the_floor_is_one_row_in_every_panel_that_has_one(quick_run: Run, tmp_path: Path) -> None:
+    """First among the reference rows: the records' floors in the printed scale, no images, no seconds, no seeds."""
+    text = text_of(quick_run, tmp_path)
+    (row,) = lines_of(headline(text), "floor")
+    assert row == ["floor", "—", "16.2", "0.0", "6.60", "—", "—", "what as many real held-out images score"]
+    fidelity = panel(text, "Fidelity and diversity")
+    (row,) = lines_of(fidelity, "*floor*")
+    assert row == ["*floor*", "—", "0.710", "0.684", "0.697", "0.991", "0.952", "27.3", "—", "—"]
+    assert fidelity.index("*floor*") < fidelity.index("*oracle*")
+    assert "floor" not in panel(text, "Memorisation").partition("|")[2]
+
+
+def test_floors_that_differ_are_told_from_lowest_to_highest(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Cells scored at different times may stand beside different floors; KID's prints in thousandths."""
+    records = [scored(record, "finetune", {"kid": 0.04}, seed, floor=0.001 * (seed + 1)) for seed in (0, 1)]
+    (row,) = lines_of(text_of(a_run(records), tmp_path), "floor")
+    assert row[3] == "1.0 to 2.0"
+
+
+def test_nothing_is_ranked_by_memorisation(quick_run: Run, tmp_path: Path) -> None:
+    """Neither bold nor arrows: a generator that learned nothing is far from the training images."""
+    memorisation = panel(text_of(quick_run, tmp_path), "Memorisation")
+    assert "**" not in memorisation
+    assert not set("↑↓") & set(memorisation)
+    assert "| train distance | AuthPct | C\\_T | MiFID |" in memorisation
+    assert "new real images have what the floor says, not 100" in memorisation
+
+
+def test_the_best_is_bold_in_the_other_panels_too(quick_run: Run, tmp_path: Path) -> None:
+    """At each number of images, among methods; the floor and the oracle, better still, stay plain."""
+    fidelity = panel(text_of(quick_run, tmp_path), "Fidelity and diversity")
+    bold = {(row[0], row[1]) for row in lines_of(fidelity, "") if row[2].startswith("**")}
+    assert bold == {("freezed", "25"), ("finetune", "400")}
+
+
+def test_a_reason_is_told_once_for_all_its_scores(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Three scores undefined for one reason, in two panels: one footnote that names them, one mark."""
+    names = ("kid", "precision", "authpct")
+    text = text_of(a_run([scored(record, "finetune", dict.fromkeys(names))]), tmp_path)
+    assert text.count("undefined<sup>1</sup>") == 3
+    assert text.endswith("\n\n1. KID×10³, precision and AuthPct undefined: too few images\n")
+
+
+def test_a_row_without_training_images_says_so(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """What others have and it has not is no failure; a row that failed has a plain dash."""
+    records = [
+        scored(record, "finetune", {"authpct": 41.0}),
+        record("source"),
+        record("vae", status=Status.OOM),
+    ]
+    text = text_of(a_run(records), tmp_path)
+    memorisation = panel(text, "Memorisation")
+    assert lines_of(memorisation, "*source*") == [["*source*", "25", "—<sup>1</sup>"]]
+    assert lines_of(memorisation, "vae") == [["vae", "25", "—"]]
+    assert "1. AuthPct not computed: the row has no training images to compare with." in text
+
+
+def test_the_readme_can_take_the_first_section_apart(quick_run: Run, tmp_path: Path) -> None:
+    """The first paragraph of the first "## " section is the conditions; the table follows."""
+    _, _, section = text_of(quick_run, tmp_path).partition("\n## ")
+    _, conditions, table, *_ = section.split("\n\n")
+    assert conditions.startswith("twemoji → openmoji at 32×32; 30 kimg per fit")
+    assert table.startswith("| Method | Images | FID ↓ |")
+
+
+@pytest.mark.parametrize("width", [100, 80])
+def test_the_terminal_shows_the_headline_within_its_width_and_says_where_the_rest_is(
+    width: int, quick_run: Run
+) -> None:
+    """No number is cut or broken at 100 columns nor at 80; other panels are named."""
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as capture:
+        for part in import_module("graftbench.reports.table").Table().terminal(quick_run):
+            console.print(part)
+    lines = capture.get().splitlines()
+    assert max(map(len, lines)) <= width
+    (gaussian, _) = [line.split() for line in lines if line.startswith(" gaussian")]
+    assert " ".join(gaussian) == "gaussian 25 494.2 ± 32.7 250.6 ± 17.2 1.49 ± 0.34 0.0 2"
+    words = " ".join(" ".join(lines).split())
+    assert "floor: what as many real held-out images score." in words
+    assert "More scores in table.md and index.html: “Fidelity and diversity” and “Memorisation”." in words
+    assert not {"AuthPct", "precision"} & set(words.split())
+
+
+# ------------------------------------------------------------------------------------------------------- terminal
 
 
 def test_the_terminal_shows_the_same_and_obeys_no_markup(record: Make, a_run: MakeRun) -> None:
@@ -201,5 +360,5 @@ def test_the_terminal_shows_the_same_and_obeys_no_markup(record: Make, a_run: Ma
         for part in import_module("graftbench.reports.table").Table().terminal(a_run(records)):
             console.print(part)
     shown = capture.get()
-    for expected in ("[red]x[/red]", "20.0", "1 of 1 oom", "reference rows", "oracle", "FID ↓", "IS ↑"):
+    for expected in ("[red]x[/red]", "20.0", "1 of 1 oom", "references", "oracle", "FID ↓", "IS ↑"):
         assert expected in shown

@@ -33,10 +33,26 @@ COMMANDS = {
             "graftbench plan quick --out runs/quick --json",
         ),
     ),
+    "evaluate": Command(
+        "Score generated images against reference images.",
+        (
+            "graftbench evaluate samples/ domain:openmoji@32/reference",
+            "graftbench evaluate samples.npz real/ --metrics fid,kid,is,prdc --extractor inception-v3-compat",
+            "graftbench evaluate samples/ reference.safetensors --train shots/ --json",
+        ),
+    ),
+    "stats": Command(
+        "Write reference statistics to a file, to score against without the images.",
+        (
+            "graftbench stats real/ --out reference.safetensors",
+            "graftbench stats domain:openmoji@32/reference --out openmoji.safetensors --moments",
+        ),
+    ),
     "ls": Command(
-        "List methods, domains, suites, reports or extractors.",
+        "List methods, domains, suites, reports, extractors or metrics.",
         (
             "graftbench ls methods",
+            "graftbench ls metrics",
             "graftbench ls domains --json",
         ),
     ),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def ls(
-    what: Literal["methods", "domains", "suites", "reports", "extractors"],
+    what: Literal["methods", "domains", "suites", "reports", "extractors", "metrics"],
     *,
     plugin: Plugins = [],  # noqa: B006 - never changed
     json: bool = False,
@@ -21,7 +21,7 @@ def ls(
     """List what there is.
 
     Args:
-        what: methods, domains, suites, reports or extractors.
+        what: methods, domains, suites, reports, extractors or metrics.
         plugin: File or folder with more methods, domains and reports.
         json: Print a list of objects, each with a name.
         markdown: Print a Markdown table; the README's tables are made by it.
@@ -89,6 +89,15 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
         from graftbench.metrics.extractors import describe, extractor_names
 
         return [dataclasses.asdict(describe(name)) for name in extractor_names()], None
+    if what == "metrics":
+        from graftbench.metrics.catalogue import METRICS, SETS
+
+        sets = {m: [name for name, members in SETS.items() if m in members and name != "all"] for m in METRICS}
+        return [
+            {"name": m.name, "label": m.heading, "title": m.title, "sets": ", ".join(sets[m.name])}
+            | {"needs": ", ".join(m.needs), "paper": m.paper, "better": m.better, "scale": m.scale}
+            for m in METRICS.values()
+        ], None
     from graftbench.suite import packaged_suites, parse_suite
 
     suites = [parse_suite(text, name) for name, text in packaged_suites().items()]
@@ -106,18 +115,52 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
     ], None
 
 
-_COLUMNS = ("name", "family", "title", "license", "source", "description", "trains", "data_budgets", "compute_budget")
+_COLUMNS = (
+    "name",
+    "label",
+    "family",
+    "title",
+    "sets",
+    "needs",
+    "paper",
+    "license",
+    "source",
+    "description",
+    "trains",
+    "data_budgets",
+    "compute_budget",
+)
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    columns = [column for column in _COLUMNS if rows and column in rows[0]]
-    table = Table(*columns)
+    sets = _sets(rows)
+    columns = [column for column in _COLUMNS if rows and column in rows[0] and not (sets and column in _WIDE)]
+    table = Table()
+    for column in columns:  # a name is to be typed: it is shown whole
+        table.add_column(column, no_wrap=column == "name")
     for row in rows:
-        table.add_row(*(str(row[column]) for column in columns))
-    Console().print(table)
+        table.add_row(*(escape(str(row[column])) for column in columns))
+    console = Console()
+    console.print(table)
+    for name, members in sets.items():
+        console.print(f"{name}: {', '.join(members)}", highlight=False, soft_wrap=True, markup=False)
+
+
+_WIDE = ("label", "sets", "paper")
+"""Columns of the metrics that a terminal has no room for; --json and --markdown have them."""
+
+
+def _sets(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Set -> names of its metrics, where the rows are metrics."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for name in filter(None, row.get("sets", "").split(", ")):
+            found.setdefault(name, []).append(row["name"])
+    return found
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:

@@ -41,7 +41,7 @@ def run(
     """
     from rich.console import Console
 
-    from graftbench.driver import resolve_device
+    from graftbench.device import resolve_device
     from graftbench.driver import run as run_suite
     from graftbench.progress import ConsoleProgress
     from graftbench.registry import methods as registered

@@ -39,8 +39,8 @@ def train(
 
     from graftbench import imageset, registry
     from graftbench.cache import cache_folder
-    from graftbench.driver import resolve_device
-    from graftbench.plan import resolve_protocol
+    from graftbench.device import resolve_device
+    from graftbench.protocol import resolve_protocol
     from graftbench.source import find, obtain, provenance, recipe_for
     from graftbench.suite import load_suite, parse_task
 

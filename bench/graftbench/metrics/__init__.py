@@ -14,27 +14,49 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graftbench.metrics.classifier import c2st as c2st
+    from graftbench.metrics.covariance import Moments as Moments
+    from graftbench.metrics.covariance import StreamingMoments as StreamingMoments
+    from graftbench.metrics.covariance import moments as moments
+    from graftbench.metrics.diversity import cluster_occupancy as cluster_occupancy
+    from graftbench.metrics.diversity import intra_cluster_distance as intra_cluster_distance
+    from graftbench.metrics.diversity import vendi_score as vendi_score
     from graftbench.metrics.estimate import Estimate as Estimate
-    from graftbench.metrics.frechet import Moments as Moments
+    from graftbench.metrics.evaluate import evaluate_features as evaluate_features
     from graftbench.metrics.frechet import fid as fid
+    from graftbench.metrics.frechet import fid_inf as fid_inf
     from graftbench.metrics.inception import inception_score as inception_score
     from graftbench.metrics.kernel import kid as kid
     from graftbench.metrics.kernel import kid_subsets as kid_subsets
+    from graftbench.metrics.kernel_gaussian import cmmd as cmmd
+    from graftbench.metrics.manifold import prdc as prdc
+    from graftbench.metrics.memorization import authpct as authpct
+    from graftbench.metrics.memorization import copying_z as copying_z
+    from graftbench.metrics.memorization import mifid as mifid
+    from graftbench.metrics.memorization import train_distance_ratio as train_distance_ratio
+    from graftbench.metrics.sliced import mind as mind
 
 _LAZY = {
-    "Estimate": "graftbench.metrics.estimate",
-    "Moments": "graftbench.metrics.frechet",
-    "fid": "graftbench.metrics.frechet",
-    "inception_score": "graftbench.metrics.inception",
-    "kid": "graftbench.metrics.kernel",
-    "kid_subsets": "graftbench.metrics.kernel",
+    "classifier": ("c2st",),
+    "kernel_gaussian": ("cmmd",),
+    "diversity": ("cluster_occupancy", "intra_cluster_distance", "vendi_score"),
+    "estimate": ("Estimate",),
+    "evaluate": ("evaluate_features",),
+    "frechet": ("fid", "fid_inf"),
+    "inception": ("inception_score",),
+    "kernel": ("kid", "kid_subsets"),
+    "manifold": ("prdc",),
+    "memorization": ("authpct", "copying_z", "mifid", "train_distance_ratio"),
+    "sliced": ("mind",),
+    "covariance": ("Moments", "StreamingMoments", "moments"),
 }
 
 
 def __getattr__(name: str) -> object:
     """Import a metric, and with it SciPy, only when it is asked for (PEP 562)."""
-    if name not in _LAZY:
-        raise AttributeError(f"module 'graftbench.metrics' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - only the lazy names need it
+    for module, names in _LAZY.items():
+        if name in names:
+            from importlib import import_module  # noqa: PLC0415 - only the lazy names need it
 
-    return getattr(import_module(_LAZY[name]), name)
+            return getattr(import_module(f"graftbench.metrics.{module}"), name)
+    raise AttributeError(f"module 'graftbench.metrics' has no attribute {name!r}")

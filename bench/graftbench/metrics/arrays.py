@@ -49,13 +49,14 @@ def matrix(values: FeatureMatrix, what: str) -> Array:
     if array.dtype.kind not in "fiub":
         raise GraftbenchError(f"The {what} must be real numbers; found the type {array.dtype}.")
     array = array.astype(np.float64)
-    if not np.isfinite(array).all():
+    peak = max(array.max(initial=0.0), -array.min(initial=0.0))  # NaN if there is one
+    if not np.isfinite(peak):
         rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
         raise GraftbenchError(
             f"The {what} hold NaN or infinite entries in {rows.size} of {array.shape[0]} rows (first in row {rows[0]})."
         )
-    if array.size and np.abs(array).max() > LARGEST:
-        raise GraftbenchError(f"The {what} reach {np.abs(array).max():.3g}; expected at most {LARGEST:g}.")
+    if peak > LARGEST:
+        raise GraftbenchError(f"The {what} reach {peak:.3g}; expected at most {LARGEST:g}.")
     return array
 
 

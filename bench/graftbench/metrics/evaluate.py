@@ -1,172 +1,194 @@
-"""Features to scores, and the cache of reference features.
-
-A cell extracts once and scores here:
-
-    extractor = make_extractor(…)
-    key = reference_key(…)
-    reference = cached_features(cache_folder, key, lambda: extract(extractor, reference_images))
-    scores = evaluate_features(extract(extractor, samples), reference, protocol.label)
-"""
+"""Features to every metric that is asked for, each computed once."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.arrays import to_numpy
-from graftbench.metrics.frechet import fid
+from graftbench.metrics.catalogue import METRICS, resolve
+from graftbench.metrics.classifier import c2st
+from graftbench.metrics.diversity import cluster_occupancy, intra_cluster_distance, vendi_score
+from graftbench.metrics.estimate import Estimate
+from graftbench.metrics.features import Features
+from graftbench.metrics.frechet import fid, fid_inf
 from graftbench.metrics.inception import inception_score
-from graftbench.metrics.kernel import kid
-from graftbench.record import Score, content_hash
+from graftbench.metrics.kernel import kid, kid_subsets
+from graftbench.metrics.kernel_gaussian import cmmd
+from graftbench.metrics.manifold import prdc
+from graftbench.metrics.memorization import authpct, copying_z, mifid, train_distance_ratio
+from graftbench.metrics.sliced import mind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    import torch
     from numpy.typing import NDArray
 
-    from graftbench.metrics.arrays import FeatureMatrix
-    from graftbench.metrics.estimate import Estimate
-    from graftbench.metrics.networks import Extractor
+    from graftbench.metrics.covariance import Moments
 
-FORMAT = 1
-"""Version of what the cached features are. Part of their key: raise it when the extraction changes its numbers."""
+INTERVAL_LIMIT = 10_000
+"""Up to this many images a side, FID and MiFID get an interval: beyond, it takes minutes and tells little."""
 
 
 @dataclass(frozen=True)
-class Features:
-    """What an extractor saw in a set of images.
+class _Sets:
+    """What is compared, as each metric wants it. Who asks for what is not there finds None."""
 
-    Attributes:
-        pooled: float32 N×D.
-        logits: float32 N×K.
-    """
+    generated: Features | Moments
+    reference: Features | Moments | None
+    train: Features | None
+    intervals: bool
+    seed: int
 
-    pooled: NDArray[np.float32]
-    logits: NDArray[np.float32]
+    @property
+    def x(self) -> NDArray:
+        assert isinstance(self.generated, Features)
+        return self.generated.pooled
 
-    @classmethod
-    def of(cls, pooled: FeatureMatrix, logits: FeatureMatrix) -> Features:
-        """Features from tensors or arrays.
+    @property
+    def y(self) -> NDArray:
+        assert isinstance(self.reference, Features)
+        return self.reference.pooled
 
-        Raises:
-            GraftbenchError: They are no two matrices of equally many rows.
-        """
-        first, second = (to_numpy(values).astype(np.float32) for values in (pooled, logits))
-        if first.ndim != 2 or second.ndim != 2 or len(first) != len(second):
-            raise GraftbenchError(
-                "Pooled features N×D and logits N×K must have one row per image; "
-                f"found the shapes {first.shape} and {second.shape}."
-            )
-        return cls(first, second)
+    @property
+    def t(self) -> NDArray:
+        assert self.train is not None
+        return self.train.pooled
 
-    def save(self, path: Path) -> None:
-        """Write an .npz file; the path holds a whole file or none, also when the process is killed."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, pooled=self.pooled, logits=self.logits)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+    @cached_property
+    def fid(self) -> Estimate:
+        assert self.reference is not None
+        sides = [side.pooled if isinstance(side, Features) else side for side in (self.generated, self.reference)]
+        return fid(sides[0], sides[1], interval=self.with_interval, seed=self.seed)
 
-    @classmethod
-    def load(cls, path: Path) -> Features:
-        """Read what `save` wrote; nothing is unpickled.
+    @property
+    def with_interval(self) -> bool:
+        assert self.reference is not None
+        return self.intervals and max(_count(self.generated), _count(self.reference)) <= INTERVAL_LIMIT
 
-        Raises:
-            GraftbenchError: The file is missing, damaged or something else.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls.of(file["pooled"], file["logits"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise GraftbenchError(f"'{path}' holds no features ({error}); delete it to extract them again.") from error
+    def fid_inf(self) -> list[Estimate]:
+        reference = self.reference.pooled if isinstance(self.reference, Features) else self.reference
+        assert reference is not None
+        return [fid_inf(self.x, reference, seed=self.seed)]
+
+    def inception_score(self) -> list[Estimate]:
+        assert isinstance(self.generated, Features)
+        return [inception_score(self.generated.logits)]
 
 
-def extract(extractor: Extractor, images: torch.Tensor) -> Features:
-    """Features of uint8 images N×3×H×W."""
-    return Features.of(*extractor.features(images))
+_COMPUTE: tuple[tuple[tuple[str, ...], Callable[[_Sets], Iterable[Estimate]]], ...] = (
+    (("fid",), lambda s: [s.fid]),
+    (("fid_inf",), _Sets.fid_inf),
+    (("kid",), lambda s: [kid(s.x, s.y)]),
+    (("kid_100x1000",), lambda s: [kid_subsets(s.x, s.y)]),
+    (("inception_score",), _Sets.inception_score),
+    (
+        ("precision", "recall", "f_score", "density", "coverage", "null_coverage"),
+        lambda s: prdc(s.x, s.y, seed=s.seed).values(),
+    ),
+    (("cmmd",), lambda s: [cmmd(s.x, s.y)]),
+    (("cmmd_biased",), lambda s: [cmmd(s.x, s.y, biased=True)]),
+    (("mind",), lambda s: [mind(s.x, s.y, seed=s.seed)]),
+    (("c2st_accuracy", "c2st_f1"), lambda s: c2st(s.x, s.y, seed=s.seed)),
+    (("vendi_score",), lambda s: [vendi_score(s.x)]),
+    (("train_distance_ratio",), lambda s: [train_distance_ratio(s.x, s.y, s.t)]),
+    (("authpct",), lambda s: [authpct(s.x, s.t)]),
+    (("copying_z",), lambda s: [copying_z(s.x, s.y, s.t, seed=s.seed)]),
+    (("mifid",), lambda s: [mifid(s.x, s.y, s.t, distance=s.fid, interval=s.with_interval, seed=s.seed)]),
+    (("intra_cluster_distance",), lambda s: [intra_cluster_distance(s.x, s.t)]),
+    (("cluster_occupancy",), lambda s: [cluster_occupancy(s.x, s.t)]),
+)
+"""Names that are computed together, and how."""
+
+MOMENTS_SUFFICE = frozenset({"fid"})
+"""Metrics for which mean and covariance of the generated images are enough: their features need not be kept."""
+
+_OF_DIRECTIONS = frozenset({"cmmd", "cmmd_biased"})
+"""Metrics that compare directions of features and are no numbers where one of them is 0."""
 
 
-def reference_key(
-    *, manifest: str, split: str, extractor: str, weights_sha256: str, size: int | None, resize: str
-) -> str:
-    """32 hexadecimal digits over all that reference features depend on.
-
-    Args:
-        manifest: Hash over the domain's ids, splits and pixels at its resolution.
-        split: `reference`, `validation`, …
-        extractor: Name of the extractor.
-        weights_sha256: Hash of its weights.
-        size: Side to which images are resized for it.
-        resize: Name of the resize rule.
-    """
-    return content_hash(
-        {
-            "format": FORMAT,
-            "manifest": manifest,
-            "split": split,
-            "extractor": extractor,
-            "weights_sha256": weights_sha256,
-            "size": size,
-            "resize": resize,
-        }
-    )[:32]
-
-
-def cached_features(folder: Path, key: str, make: Callable[[], Features]) -> Features:
-    """The features stored under `key` in `folder`, or those that `make` returns, which are stored then.
-
-    An unreadable file is made anew: a cache is never a reason to fail. Processes may do this side by side.
-    """
-    path = folder / f"{key}.npz"
-    if path.exists():
-        try:
-            return Features.load(path)
-        except GraftbenchError:
-            pass  # damaged: replaced below
-    features = make()
-    features.save(path)
-    return features
-
-
-def evaluate_features(generated: Features, reference: Features, protocol_label: str) -> list[Score]:
-    """The scores `fid`, `kid` and `inception_score` of generated features.
+def evaluate_features(
+    generated: Features | Moments,
+    reference: Features | Moments | None = None,
+    *,
+    metrics: Iterable[str] = ("default",),
+    train: Features | None = None,
+    intervals: bool = True,
+    seed: int = 0,
+) -> list[Estimate]:
+    """Metrics of generated images from features, in the catalogue's order.
 
     Args:
-        generated: Of the generated images.
-        reference: Of the reference split, from the same extractor.
-        protocol_label: `lite0@96`.
+        generated: Of the generated images; moments suffice for `fid`.
+        reference: Of the real images, from the same extractor; moments suffice for `fid` and `fid_inf`.
+        metrics: Names or sets of the catalogue.
+        train: Of the images that the generator was trained on, for the metrics of memorisation. Real images that it was
+            not trained on are needed beside them; the reference takes that part.
+        intervals: Estimate FID's standard error, which takes ten times as long as its value. The other metrics have
+            theirs for little.
+        seed: Of subsets, directions and splits, where a metric draws any. `kid_100x1000` keeps torch-fidelity's.
+
+    Returns:
+        One estimate per metric. A metric for which something is not there is undefined, with what is missing as the
+        reason.
 
     Raises:
-        GraftbenchError: The widths differ, or entries are NaN or infinite.
+        GraftbenchError: Unknown metric, a negative seed, widths that differ, or entries that are NaN or infinite.
     """
-    estimates = (
-        fid(generated.pooled, reference.pooled),
-        kid(generated.pooled, reference.pooled),
-        inception_score(generated.logits),
-    )
-    return [as_score(estimate, protocol_label) for estimate in estimates]
+    if seed < 0:
+        raise GraftbenchError(f"A seed is 0 or a positive integer; found {seed}.")
+    wanted = resolve(metrics)
+    sets = _Sets(generated, reference, train, intervals, seed)
+    found: dict[str, Estimate] = {}
+    for names, compute in _COMPUTE:
+        asked = [name for name in names if name in wanted]
+        lacking = {name: reason for name in asked if (reason := _lacking(name, sets))}
+        found |= {name: _undefined(name, reason, sets) for name, reason in lacking.items()}
+        if set(asked) - set(lacking):
+            found |= {estimate.name: estimate for estimate in compute(sets)}
+    return [found[name] for name in wanted]
 
 
-def as_score(estimate: Estimate, protocol_label: str) -> Score:
-    """An estimate as the record keeps it."""
-    return Score(
-        name=estimate.name,
-        value=estimate.value,
-        undefined=estimate.undefined,
-        standard_error=estimate.standard_error,
-        n_generated=estimate.n_generated,
-        n_reference=estimate.n_reference,
-        protocol=protocol_label,
+def _lacking(name: str, sets: _Sets) -> str:
+    """What a metric needs and is not there; empty if nothing."""
+    needs = METRICS[name].needs
+    generated, reference = sets.generated, sets.reference
+    if "reference" in needs and reference is None:
+        return "no reference images were given"
+    if "train" in needs and sets.train is None:
+        return "no training images were given"
+    if not isinstance(generated, Features):
+        without = "of the generated images there are mean and covariance alone, no features"
+        return "" if name in MOMENTS_SUFFICE else without
+    if "reference" in needs and not isinstance(reference, Features) and name not in {*MOMENTS_SUFFICE, "fid_inf"}:
+        return "of the reference images there are mean and covariance alone, no features"
+    if "logits" in needs and not generated.logits.shape[1]:
+        return "the extractor has no classes"
+    return _without_direction(sets) if name in _OF_DIRECTIONS else ""
+
+
+def _without_direction(sets: _Sets) -> str:
+    """Why directions of features are undefined; empty if they are not. CMMD would raise, and no metric have a value."""
+    for side, what in ((sets.generated, "generated"), (sets.reference, "reference")):
+        if isinstance(side, Features) and (zero := int((~side.pooled.any(axis=1)).sum())):
+            return f"{zero} of {len(side)} {what} feature vectors are 0, which has no direction"
+    return ""
+
+
+def _undefined(name: str, reason: str, sets: _Sets) -> Estimate:
+    needs = METRICS[name].needs
+    return Estimate(
+        name=name,
+        value=None,
+        undefined=reason,
+        n_generated=_count(sets.generated),
+        n_reference=_count(sets.reference) if "reference" in needs else 0,
+        n_train=_count(sets.train) if "train" in needs else 0,
     )
+
+
+def _count(side: Features | Moments | None) -> int:
+    if side is None:
+        return 0
+    return len(side) if isinstance(side, Features) else side.n

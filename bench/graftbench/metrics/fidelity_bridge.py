@@ -10,7 +10,7 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.extractors import lite0_file
-from graftbench.metrics.networks import Lite0Network
+from graftbench.metrics.networks.lite0 import Lite0Network
 
 _LAYERS = ("1280", "logits")
 

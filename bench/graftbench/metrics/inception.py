@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
+from scipy.special import xlogy
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.arrays import Array, matrix, too_few
-from graftbench.metrics.estimate import Estimate
+from graftbench.metrics.estimate import Estimate, student_bounds
 
 if TYPE_CHECKING:
     from graftbench.metrics.arrays import FeatureMatrix
@@ -29,7 +30,8 @@ def inception_score(logits: FeatureMatrix, splits: int = 10, shuffle_seed: int |
 
     Returns:
         A value from 1 to K with the standard error of the mean over splits (parts share no image, so it is a valid one;
-        None for a single split). Undefined below 2 images a split: an image alone is its own average and scores 1.
+        None for a single split) and Student's interval for it. Undefined below 2 images a split: an image alone is its
+        own average and scores 1.
 
     Raises:
         GraftbenchError: splits < 1, or unusable logits.
@@ -47,19 +49,32 @@ def inception_score(logits: FeatureMatrix, splits: int = 10, shuffle_seed: int |
     if shuffle_seed is not None:
         # torch-fidelity's generator, so that both tools split alike.
         array = array[np.random.RandomState(shuffle_seed).permutation(n)]
-    log_p = np.asarray(log_softmax(array, axis=1))
-    scores = np.array([_score(log_p[i * n // splits : (i + 1) * n // splits]) for i in range(splits)])
+    p, negative_entropy = _probabilities(array)
+    bounds = [i * n // splits for i in range(splits + 1)]
+    scores = np.array([_score(p[a:b], negative_entropy[a:b]) for a, b in pairwise(bounds)])
+    error = float(scores.std(ddof=1) / np.sqrt(splits)) if splits > 1 else None
+    value = float(scores.mean())
     return Estimate(
         name="inception_score",
-        value=float(scores.mean()),
-        standard_error=float(scores.std(ddof=1) / np.sqrt(splits)) if splits > 1 else None,
+        value=value,
+        standard_error=error,
+        interval=None if error is None else student_bounds(value, error, splits - 1, low=1.0, high=float(p.shape[1])),
+        method="" if error is None else "splits",
         spread=float(scores.std()) if splits > 1 else None,
         n_generated=n,
     )
 
 
-def _score(log_p: Array) -> float:
-    """The score of one split. The marginal is formed from logarithms, so that no class underflows to log 0."""
-    log_q = logsumexp(log_p, axis=0) - np.log(log_p.shape[0])
-    divergence = (np.exp(log_p) * (log_p - log_q)).sum(axis=1)
-    return float(np.exp(divergence.mean()))
+def _probabilities(logits: Array) -> tuple[Array, Array]:
+    """Softmax N×K, and each image's Σ p log p: one exponential per entry serves both."""
+    logits -= logits.max(axis=1, keepdims=True)  # its own copy; no exponential overflows
+    p = np.exp(logits)
+    total = p.sum(axis=1, keepdims=True)
+    p /= total
+    return p, np.einsum("ij,ij->i", p, logits) - np.log(total[:, 0])
+
+
+def _score(p: Array, negative_entropy: Array) -> float:
+    """The score of one split: exp of the mean of Σ p log p less Σ q log q, where q is the mean of p (0 log 0 = 0)."""
+    q = p.mean(axis=0)
+    return float(np.exp(max(0.0, negative_entropy.mean() - xlogy(q, q).sum())))

@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from graftbench.metrics.networks import load_by_position, read_state
+from graftbench.metrics.networks.state import load_by_position, read_state
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,214 @@
+"""`graftbench evaluate`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter, validators
+
+from graftbench.cli.run import Plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.table import Table
+
+    from graftbench.evaluation import Evaluation
+    from graftbench.metrics.estimate import Estimate
+
+Positive = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
+Seed = Annotated[int, Parameter(validator=validators.Number(gte=0))]
+
+
+def evaluate(
+    generated: str,
+    reference: str,
+    *,
+    metrics: str = "default",
+    train: str | None = None,
+    held_out: str | None = None,
+    extractor: str = "lite0",
+    size: Positive = None,
+    resize: str = "",
+    weights: str = "",
+    device: str = "auto",
+    batch_size: Positive = None,
+    intervals: bool = True,
+    floors: bool = True,
+    seed: Seed = 0,
+    plugin: Plugins = [],  # noqa: B006 - never changed
+    json: bool = False,
+) -> int:
+    """Score generated images against reference images.
+
+    Args:
+        generated: A folder of images, an .npz or .npy file, or domain:NAME@RESOLUTION/SPLIT.
+        reference: The same, or a statistics file of graftbench stats.
+        metrics: Comma-separated names or sets (graftbench ls metrics); "all" for all.
+        train: The images that the generator was trained on; adds the metrics of memorisation.
+        held_out: Real images outside reference and training, for the floors; of a domain, its other splits are taken.
+        extractor: Feature extractor (graftbench ls extractors).
+        size: Side in pixels to which images are resized for it; its own by default.
+        resize: Resize rule; the extractor's first by default.
+        weights: Local weights file of the extractor.
+        device: auto, cpu, cuda or cuda:N.
+        batch_size: Images per forward pass.
+        intervals: Estimate FID's interval too (up to 10,000 images).
+        floors: Score held-out real images too, where they are known.
+        seed: Seed of subsets, directions and splits.
+        plugin: File or folder with more domains.
+        json: Print an object.
+    """
+    from rich.console import Console
+
+    from graftbench.evaluation import evaluate as score
+
+    with reading() as progress:
+        result = score(
+            generated,
+            reference,
+            metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+            train=train,
+            held_out=held_out,
+            extractor=extractor,
+            size=size,
+            resize=resize,
+            weights=weights,
+            device=device,
+            batch_size=batch_size,
+            intervals=intervals,
+            floors=floors,
+            seed=seed,
+            plugins=plugin,
+            progress=progress,
+        )
+    if json:
+        import msgspec
+
+        print(msgspec.json.format(msgspec.json.encode(as_json(result))).decode())
+        return 0
+    console = Console()
+    console.print(scores_table(result))
+    for line in _below(result):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    return 0
+
+
+@contextmanager
+def reading() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar for each set of images, on a terminal's standard error; gone when all is read."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        known: dict[str, Any] = {}
+
+        def tell(name: str, done: int, count: int) -> None:
+            if name not in known or not done:
+                known[name] = bars.add_task(f"reading {name}", total=count)
+            bars.update(known[name], completed=done)
+
+        yield tell
+
+
+def scores_table(result: Evaluation) -> Table:
+    """Value, interval and floor of each metric."""
+    from rich.table import Table
+
+    from graftbench.metrics.catalogue import METRICS
+
+    table = Table("metric")
+    for heading in ("value", "95 % interval", *(["floor"] if result.floors else [])):
+        table.add_column(heading, justify="right")
+    for score in result.scores:
+        metric = METRICS[score.name]
+        cells = [metric.heading, *_numbers(score, metric.scale)]
+        if result.floors:
+            floor = result.floors.get(score.name)
+            cells.append("—" if floor is None or floor.value is None else _number(floor.value * metric.scale))
+        table.add_row(*cells)
+    return table
+
+
+def _numbers(score: Estimate, scale: float) -> tuple[str, str]:
+    if score.value is None:
+        return "undefined", ""
+    bounds = "" if score.interval is None else " … ".join(_number(bound * scale) for bound in score.interval)
+    return _number(score.value * scale), bounds
+
+
+def _number(value: float) -> str:
+    """Four significant digits; a power of ten from ten million on and below a ten-thousandth."""
+    size = abs(float(f"{value:.4g}"))  # as it is printed: 999.96 is 1,000
+    if value == 0.0:
+        text = "0"
+    elif size >= 1e7 or size < 1e-4:
+        text = f"{value:.3e}"
+    else:
+        text = f"{value:,.0f}" if size >= 1000 else f"{value:#.4g}".rstrip(".")
+    return text.replace("-", "−")
+
+
+def _what(result: Evaluation) -> str:
+    """What was scored, against what, and how."""
+    protocol = result.protocol
+    n = result.scores[0].n_generated
+    n_reference = max(score.n_reference for score in result.scores)
+    reference = f" against {n_reference:,} of {result.reference}" if n_reference else ""
+    train = f", training images {result.train}" if result.train else ""
+    return (
+        f"{n:,} images of {result.generated}{reference}{train}. {protocol.label}, {protocol.resize}, "
+        f"weights {protocol.weights_sha256[:12]}."
+    )
+
+
+def _below(result: Evaluation) -> Iterator[str]:
+    """What stands below the table: sets and protocol, reasons, notes, time."""
+    yield _what(result)
+    yield from _remarks(result.scores)
+    for note in result.notes:
+        yield f"{note[0].upper()}{note[1:]}."
+    seconds = result.seconds
+    share = seconds["forward"] / seconds["extract"]
+    yield (
+        f"Features took {seconds['extract']:.1f} s, of which the network {share:.0%}; "
+        f"metrics {seconds['metrics']:.1f} s."
+    )
+
+
+def _remarks(scores: Sequence[Estimate]) -> Iterator[str]:
+    """Reasons and notes of metrics, those that say the same together."""
+    from graftbench.metrics.catalogue import METRICS
+
+    labels: dict[tuple[str, str], list[str]] = {}
+    for score in scores:
+        if score.undefined or score.note:
+            labels.setdefault((score.undefined, score.note.rstrip(".")), []).append(METRICS[score.name].label)
+    for (undefined, note), found in labels.items():
+        names = " and ".join(part for part in (", ".join(found[:-1]), found[-1]) if part)
+        yield (
+            f"{names} {'are' if len(found) > 1 else 'is'} undefined: {undefined}." if undefined else f"{names}: {note}."
+        )
+
+
+def as_json(result: Evaluation) -> dict[str, Any]:
+    """The result as plain values, the scores as they are (not scaled for print)."""
+    import dataclasses
+
+    import msgspec
+
+    plain = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    protocol = msgspec.to_builtins(result.protocol)
+    used = ("extractor", "size", "resize", "weights_sha256")
+    scores = [
+        dataclasses.asdict(score) | {"floor": floor.value if (floor := result.floors.get(score.name)) else None}
+        for score in result.scores
+    ]
+    return plain | {
+        "scores": scores,
+        "protocol": {name: protocol[name] for name in used},
+        "floors": {name: floor.value for name, floor in result.floors.items()},
+    }

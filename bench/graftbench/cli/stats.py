@@ -1,0 +1,70 @@
+"""`graftbench stats`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from graftbench.cli.evaluate import Positive
+from graftbench.cli.run import Plugins
+
+
+def stats(
+    images: str,
+    *,
+    out: Path,
+    moments: bool = False,
+    extractor: str = "lite0",
+    size: Positive = None,
+    resize: str = "",
+    weights: str = "",
+    device: str = "auto",
+    batch_size: Positive = None,
+    plugin: Plugins = [],  # noqa: B006 - never changed
+    json: bool = False,
+) -> int:
+    """Write reference statistics to a file, to score against without the images.
+
+    Args:
+        images: A folder of images, an .npz or .npy file, or domain:NAME@RESOLUTION/SPLIT.
+        out: File NAME.safetensors.
+        moments: Keep mean and covariance alone: enough for FID, small for any number of images.
+        extractor: Feature extractor (graftbench ls extractors).
+        size: Side in pixels to which images are resized for it; its own by default.
+        resize: Resize rule; the extractor's first by default.
+        weights: Local weights file of the extractor.
+        device: auto, cpu, cuda or cuda:N.
+        batch_size: Images per forward pass.
+        plugin: File or folder with more domains.
+        json: Print the manifest.
+    """
+    import msgspec
+
+    from graftbench.cli.evaluate import reading
+    from graftbench.evaluation import statistics_of
+    from graftbench.reference_statistics import check_name
+
+    check_name(out)
+    with reading() as progress:
+        found = statistics_of(
+            images,
+            moments_only=moments,
+            extractor=extractor,
+            size=size,
+            resize=resize,
+            weights=weights,
+            device=device,
+            batch_size=batch_size,
+            plugins=plugin,
+            progress=progress,
+        )
+    found.save(out)
+    manifest = found.manifest
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(manifest)).decode())
+    else:
+        kept = "mean and covariance" if found.features is None else "features"
+        print(
+            f"{out}: {kept} of {manifest.n_images:,} images of {manifest.name} ({out.stat().st_size / 1e6:.1f} MB), "
+            f"{manifest.extraction.label}, weights {manifest.extraction.weights_sha256[:12]}."
+        )
+    return 0

@@ -1,0 +1,298 @@
+"""Euclidean distances between features, in blocks: memory grows with N, not N².
+
+Neighbours and pairs are found in float32, which is twice as fast as float64, together with a bound on its error; what
+that bound leaves open is computed again in float64. The results are those of float64.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graftbench.metrics.arrays import Array
+
+Rows = NDArray[np.intp]
+
+ROUNDING = 1e-12
+"""Squared distances that differ by less than this share of ‖x‖² + ‖y‖² are equal: float64 cannot tell them apart.
+
+A product of D terms rounds by at most D·2⁻⁵³ of that sum (2e-13 at D = 2048)."""
+
+_BLOCK = 1024  # rows and columns of the distance matrix held at a time
+_PAIRS = 64  # rows of differences held at a time: 1 MB at D = 2048, which a processor's cache holds
+_SPARE = 2  # neighbours kept beyond k, so that float32 seldom leaves open which the k nearest are
+_SAMPLE = 64  # rows that tell how far features deviate from their mean
+_RANGE = (1e-10, 1e15)  # largest norms that float32 squares without overflow or underflow
+_TINY = 1e-36  # absolute error allowed for what underflows in float32 nevertheless
+
+
+def squared_distances(x: Array, y: Array) -> Array:
+    """‖x−y‖² for all pairs, float64: M×D and N×D give M×N. Pairs closer than `ROUNDING` can tell are at distance 0."""
+    squares_x, squares_y = _squares(x), _squares(y)
+    d2 = x @ y.T
+    d2 *= -2.0
+    d2 += squares_x[:, None]
+    d2 += squares_y
+    # The sums cancel where two rows are nearly equal; what is left of equal rows is rounding of either sign.
+    d2[d2 < ROUNDING * np.add.outer(squares_x, squares_y)] = 0.0
+    return d2
+
+
+def nearest(x: Array, y: Array | None = None, k: int = 1) -> tuple[Array, Rows]:
+    """The k nearest rows of y for each row of x, or of x itself for y = None, each row itself left out.
+
+    Args:
+        x: M×D, float64.
+        y: N×D, float64; None for x.
+        k: Number of neighbours, 1 ≤ k ≤ N (N−1 for y = None).
+
+    Returns:
+        Distances (not squared) M×k in ascending order, float64, and row numbers in y M×k. Among equal distances the
+        lower row number comes first.
+    """
+    (a, b), scale = _prepare(x, x if y is None else y)
+    return _nearest(a, b, scale, k, same=y is None)
+
+
+class Sets:
+    """Two sets of features, made ready once for all distances within and between them.
+
+    Args:
+        x: M×D, float64.
+        y: N×D, float64.
+    """
+
+    def __init__(self, x: Array, y: Array) -> None:
+        (self._x, self._y), self._scale = _prepare(x, y)
+
+    def nearest_in_x(self, k: int) -> tuple[Array, Rows]:
+        """As `nearest(x, None, k)`."""
+        return _nearest(self._x, self._x, self._scale, k, same=True)
+
+    def nearest_in_y(self, k: int) -> tuple[Array, Rows]:
+        """As `nearest(y, None, k)`."""
+        return _nearest(self._y, self._y, self._scale, k, same=True)
+
+    def pairs_within(self, limits_x: Array, limits_y: Array) -> Iterator[Pairs]:
+        """All pairs of x and y closer than a limit of either side, block by block.
+
+        Equality up to `ROUNDING` counts as within.
+
+        Args:
+            limits_x: M×A distances (not squared), one row for each row of x; A may be 0.
+            limits_y: N×B distances, likewise for y.
+        """
+        return _pairs_within(self._x, self._y, limits_x * self._scale, limits_y * self._scale)
+
+
+def _nearest(a: _Points, b: _Points, scale: float, k: int, *, same: bool) -> tuple[Array, Rows]:
+    available = len(b.exact) - same
+    low, rows = _shortlist(a, b, min(k + _SPARE, available), same=same)
+    d2, rows = _ranked(a, b, np.arange(len(a.exact)), rows, k)
+    if low.shape[1] < available:
+        beyond = low.max(axis=1, initial=np.float32(-np.inf))  # whoever is not on the list is at least as far as this
+        unsure = np.flatnonzero(beyond <= d2[:, -1] + ROUNDING * (a.squares + b.squares.max()))
+        for start in range(0, len(unsure), _BLOCK):
+            these = unsure[start : start + _BLOCK]
+            full = squared_distances(a.exact[these], b.exact)
+            if same:
+                full[np.arange(len(these)), these] = np.inf
+            d2[these], rows[these] = _ranked(a, b, these, np.argsort(full, axis=1, kind="stable")[:, :k], k)
+    return np.sqrt(d2) / scale, rows
+
+
+def _ranked(a: _Points, b: _Points, these: Rows, candidates: Rows, k: int) -> tuple[Array, Rows]:
+    """The k nearest of the candidates P×C for the P rows `these` of a: squared distances and row numbers, P×k each."""
+    d2 = _exact(a, b, np.repeat(these, candidates.shape[1]), candidates.ravel()).reshape(candidates.shape)
+    order = np.lexsort((candidates, d2))[:, :k]
+    return np.take_along_axis(d2, order, axis=1), np.take_along_axis(candidates, order, axis=1)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of rows of x and y, each within at least one limit.
+
+    Attributes:
+        x: Row numbers in x, P.
+        y: Row numbers in y, P.
+        within_x: P×A, whether the distance is at most each of the A limits of the row of x.
+        within_y: P×B, likewise for the limits of the row of y.
+    """
+
+    x: Rows
+    y: Rows
+    within_x: NDArray[np.bool_]
+    within_y: NDArray[np.bool_]
+
+
+def _pairs_within(a: _Points, b: _Points, limits_x: Array, limits_y: Array) -> Iterator[Pairs]:
+    squared_x, squared_y = np.square(limits_x), np.square(limits_y)
+    widest_x, widest_y = _upward(squared_x), _upward(squared_y)
+    for rows in _blocks(len(a.exact)):
+        for columns in _blocks(len(b.exact)):
+            low = _lower_bounds(a, b, rows, columns)
+            found = np.flatnonzero((low <= widest_x[rows, None]) | (low <= widest_y[columns]))
+            i, j = np.divmod(found, low.shape[1])
+            d2 = low.ravel()[found].astype(np.float64)
+            i += rows.start
+            j += columns.start
+            limits = np.hstack((squared_x[i], squared_y[j]))
+            high = d2 + 2.0 * a.error * (a.squares[i] + b.squares[j]) + 2.0 * _TINY
+            unsure = np.flatnonzero(((d2[:, None] <= limits) & (limits < high[:, None])).any(axis=1))
+            if unsure.size * 32 > low.size:  # then one product is faster than single pairs
+                exact = squared_distances(a.exact[rows], b.exact[columns]).ravel()[found[unsure]]
+            else:
+                exact = _exact(a, b, i[unsure], j[unsure])
+            d2[unsure] = exact - ROUNDING * (a.squares[i[unsure]] + b.squares[j[unsure]])
+            within = d2[:, None] <= limits
+            yield Pairs(i, j, within[:, : limits_x.shape[1]], within[:, limits_x.shape[1] :])
+
+
+# ------------------------------------------------------------------------------------------------ float32 and its error
+
+
+@dataclass(frozen=True)
+class _Points:
+    """Centred and scaled features.
+
+    Attributes:
+        exact: N×D, float64.
+        rough: The same in float32.
+        squares: ‖row‖², N, float64.
+        floor: What a row adds to a lower bound of the squared distance, float32.
+        error: Bound of the float32 error of a squared distance, as a share of ‖x‖² + ‖y‖².
+    """
+
+    exact: Array
+    rough: NDArray[np.float32]
+    squares: Array
+    floor: NDArray[np.float32]
+    error: float
+
+
+def _prepare(x: Array, y: Array) -> tuple[tuple[_Points, _Points], float]:
+    """Both sides about the mean of y, where fewer digits cancel, and a power of two that brings them near 1.
+
+    The mean is rounded to a few binary digits of the deviations (judged by some rows): subtracting it is then exact for
+    features with float32's digits, and equal distances stay equal.
+    """
+    centre = y.mean(axis=0)
+    exponent = int(np.frexp(np.abs(y[:_SAMPLE] - centre).max())[1]) - 8
+    centre = np.ldexp(np.rint(np.ldexp(centre, -exponent)), exponent)
+    a = x - centre
+    b = a if y is x else y - centre
+    largest = math.sqrt(max(_squares(side).max() for side in (a, b)))
+    scale = 1.0
+    if largest and not _RANGE[0] < largest < _RANGE[1]:
+        scale = float(np.ldexp(1.0, -int(np.frexp(largest)[1])))
+        a, b = a * scale, b * scale
+    first = _points(a)
+    return (first, first if y is x else _points(b)), scale
+
+
+def _points(centred: Array) -> _Points:
+    """Features ready for `_lower_bounds`.
+
+    With u = 2⁻²⁴: the product of D terms, in any order of summation, is off by Du/(1−Du)·‖x‖‖y‖, the conversion of
+    the factors to float32 adds 2u·‖x‖‖y‖ (2‖x‖‖y‖ ≤ ‖x‖² + ‖y‖²), the conversion of the squares u·‖x‖² + u·‖y‖², and
+    the two additions at most 2u(‖x‖² + ‖y‖²) each: below (D + 8)u in all, and twice the 8 allows for second order.
+    """
+    squares = _squares(centred)
+    unit = 2.0**-24
+    width = centred.shape[1] + 16
+    error = width * unit / (1.0 - width * unit)
+    floor = ((1.0 - error) * squares - _TINY / 2.0).astype(np.float32)
+    return _Points(centred, centred.astype(np.float32), squares, floor, error)
+
+
+def _lower_bounds(a: _Points, b: _Points, rows: slice, columns: slice) -> NDArray[np.float32]:
+    """Lower bounds of ‖x−y‖² for a block; `error`·(‖x‖² + ‖y‖²) + `_TINY`, twice, makes them upper bounds."""
+    left = a.rough[rows]
+    # NumPy computes only one triangle of left @ left.T
+    tile = left @ (left if a is b and rows == columns else b.rough[columns]).T
+    tile *= -2.0
+    tile += a.floor[rows, None]
+    tile += b.floor[columns]
+    return tile
+
+
+def _exact(a: _Points, b: _Points, i: Rows, j: Rows) -> Array:
+    """‖x−y‖² in float64 for single pairs, from differences: copies are at distance 0. P row numbers each give P."""
+    d2 = np.empty(len(i))
+    for start in range(0, len(i), _PAIRS):
+        these, those = i[start : start + _PAIRS], j[start : start + _PAIRS]
+        difference = b.exact[those]
+        difference -= a.exact[these]
+        d2[start : start + _PAIRS] = _squares(difference)
+    return d2
+
+
+# ------------------------------------------------------------------------------------------------------------ selection
+
+
+def _shortlist(a: _Points, b: _Points, size: int, *, same: bool) -> tuple[NDArray[np.float32], Rows]:
+    """The `size` smallest lower bounds of each row, unordered, and their columns: M×size each.
+
+    Within one set a block serves its rows and its columns; the blocks on the diagonal come first, so that the others
+    have only few entries that can still displace one.
+    """
+    low = np.full((len(a.exact), size), np.inf, dtype=np.float32)
+    found = np.zeros((len(a.exact), size), dtype=np.intp)
+    blocks = _blocks(len(b.exact))
+    if same:
+        for block in blocks:
+            tile = _lower_bounds(a, b, block, block)
+            np.fill_diagonal(tile, np.inf)
+            _absorb(low[block], found[block], tile, block.start)
+        for i, rows in enumerate(blocks):
+            for columns in blocks[i + 1 :]:
+                tile = _lower_bounds(a, b, rows, columns)
+                _absorb(low[rows], found[rows], tile, columns.start)
+                _absorb(low[columns], found[columns], tile.T, rows.start)
+    else:
+        for rows in _blocks(len(a.exact)):
+            for columns in blocks:
+                _absorb(low[rows], found[rows], _lower_bounds(a, b, rows, columns), columns.start)
+    return low, found
+
+
+def _absorb(low: NDArray[np.float32], found: Rows, tile: NDArray[np.float32], first: int) -> None:
+    """Bring a block's smallest entries into the lists `low` and `found`, in place; its columns count from `first`."""
+    size, width = low.shape[1], tile.shape[1]
+    limit = low.max(axis=1)
+    if size < width and np.isinf(limit).any():  # nothing is known yet
+        limit = np.partition(tile, size - 1, axis=1)[:, size - 1]
+    mask = tile <= limit[:, None]
+    counts = np.count_nonzero(mask, axis=1)
+    row, column = np.divmod(np.flatnonzero(mask), width)
+    slot = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    values = np.full((len(low), counts.max(initial=0)), np.inf, dtype=np.float32)
+    columns = np.zeros(values.shape, dtype=np.intp)
+    values[row, slot], columns[row, slot] = tile[row, column], column
+    together, numbers = np.hstack((low, values)), np.hstack((found, columns + first))
+    keep = np.argpartition(together, size - 1, axis=1)[:, :size]
+    low[:], found[:] = np.take_along_axis(together, keep, axis=1), np.take_along_axis(numbers, keep, axis=1)
+
+
+# ------------------------------------------------------------------------------------------------------------- helpers
+
+
+def _blocks(n: int) -> list[slice]:
+    return [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+
+
+def _squares(rows: Array) -> Array:
+    return np.einsum("ij,ij->i", rows, rows)
+
+
+def _upward(squared: Array) -> NDArray[np.float32]:
+    """The largest limit of each row in float32, rounded up."""
+    largest = squared.max(axis=1, initial=-np.inf)
+    return np.nextafter(largest.astype(np.float32), np.float32(np.inf))

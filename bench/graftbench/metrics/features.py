@@ -1,0 +1,164 @@
+"""What an extractor saw in a set of images, kept on disk under a key made of everything that it depends on."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from tokenize import TokenError
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graftbench.cache import atomic_file
+from graftbench.errors import GraftbenchError
+from graftbench.metrics.arrays import to_numpy
+from graftbench.metrics.covariance import Moments
+from graftbench.record import content_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from graftbench.metrics.arrays import FeatureMatrix
+
+FORMAT = 2
+"""Version of what the cached features are. Part of their key: raise it when the extraction changes its numbers."""
+
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    EOFError,
+    TypeError,  # one bare array instead of an archive of several
+    SyntaxError,
+    TokenError,  # NumPy parses a header as Python
+    RuntimeError,  # an encrypted member; NotImplementedError (a compression this Python lacks) is one
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
+"""What zipfile and NumPy raise on damaged files."""
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What an extractor saw in a set of images.
+
+    Attributes:
+        pooled: float32 N×D.
+        logits: float32 N×K; K = 0 for an extractor without classes.
+    """
+
+    pooled: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    @classmethod
+    def of(cls, pooled: FeatureMatrix, logits: FeatureMatrix) -> Features:
+        """Features from tensors or arrays.
+
+        Raises:
+            GraftbenchError: They are no two matrices of equally many rows.
+        """
+        first, second = (to_numpy(values).astype(np.float32) for values in (pooled, logits))
+        if first.ndim != 2 or second.ndim != 2 or len(first) != len(second):
+            raise GraftbenchError(
+                "Pooled features N×D and logits N×K must have one row per image; "
+                f"found the shapes {first.shape} and {second.shape}."
+            )
+        return cls(first, second)
+
+    def rows(self, positions: NDArray[np.intp]) -> Features:
+        """Those of some of the images."""
+        return Features(self.pooled[positions], self.logits[positions])
+
+    def save(self, path: Path) -> None:
+        """Write an .npz file; the path holds a whole file or none, also when the process is killed.
+
+        Raises:
+            GraftbenchError: The file cannot be written.
+        """
+        _write(path, {"pooled": self.pooled, "logits": self.logits})
+
+    @classmethod
+    def load(cls, path: Path) -> Features:
+        """Read what `save` wrote; nothing is unpickled.
+
+        Raises:
+            GraftbenchError: The file is missing, damaged or something else.
+        """
+        return cls.of(*_read(path, "pooled", "logits"))
+
+
+def features_key(*, images: str, extractor: str, weights_sha256: str, size: int | None, resize: str) -> str:
+    """32 hexadecimal digits over all that features depend on.
+
+    Args:
+        images: Content hash of the images, in their order.
+        extractor: Name of the extractor.
+        weights_sha256: Hash of its weights.
+        size: Side to which images are resized for it.
+        resize: Name of the resize rule.
+    """
+    return content_hash(
+        {
+            "format": FORMAT,
+            "images": images,
+            "extractor": extractor,
+            "weights_sha256": weights_sha256,
+            "size": size,
+            "resize": resize,
+            "dtype": "float32",
+        }
+    )[:32]
+
+
+def cached_features(folder: Path, key: str, make: Callable[[], Features]) -> Features:
+    """The features stored under `key` in `folder`, or those that `make` returns, which are stored then.
+
+    An unreadable file is made anew: a cache is never a reason to fail. Processes may do this side by side.
+    """
+    path = folder / f"{key}.npz"
+    if path.exists():
+        try:
+            return Features.load(path)
+        except GraftbenchError:
+            pass  # damaged: replaced below
+    features = make()
+    features.save(path)
+    return features
+
+
+def cached_moments(folder: Path, key: str, make: Callable[[], Moments]) -> Moments:
+    """Mean and covariance under `key` in `folder`: those stored there, or those that `make` returns. As above."""
+    path = folder / f"{key}.npz"
+    if path.exists():
+        try:
+            mean, root, n = _read(path, "mean", "root", "n")
+            return Moments(mean, root, int(n))
+        except GraftbenchError:
+            pass
+    found = make()
+    _write(path, {"mean": found.mean, "root": found.root, "n": found.n})
+    return found
+
+
+def _write(path: Path, arrays: dict[str, Any]) -> None:
+    with atomic_file(path) as part, part.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _read(path: Path, *names: str) -> list[NDArray[Any]]:
+    """Arrays of an .npz file. The file is opened here: NumPy leaves it open where it is no archive."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return [file[name] for name in names]
+    except _DAMAGE as error:
+        raise GraftbenchError(f"'{path}' holds no features ({error}); delete it to extract them again.") from error

@@ -1,0 +1,95 @@
+"""An extractor: a network, a device and a batch size. Importing this imports torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from graftbench.errors import GraftbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Network(torch.nn.Module, ABC):
+    """A network together with its input rule, in evaluation mode and without gradients.
+
+    Attributes:
+        width: Number of pooled features, D.
+        classes: Number of logits, K; 0 where it has none.
+    """
+
+    width: int
+    classes: int
+
+    @abstractmethod
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One batch, uint8 B×3×H×W, to pooled B×D and logits B×K, float32."""
+
+
+class Extractor:
+    """Images to pooled features and logits, in one forward pass.
+
+    Attributes:
+        name: Its registered name.
+        network: What computes.
+        width: Number of pooled features, D.
+        classes: Number of logits, K; 0 where it has none.
+        device: Where it computes.
+        batch_size: Images per forward pass.
+    """
+
+    def __init__(
+        self, name: str, network: Network, device: str | torch.device = "cpu", batch_size: int | None = None
+    ) -> None:
+        self.name = name
+        self.device = torch.device(device)
+        self.network = network.to(self.device)
+        self.width, self.classes = network.width, network.classes
+        self.batch_size = batch_size or (16 if self.device.type == "cpu" else 256)
+
+    def features(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pooled features and logits of images.
+
+        Deterministic on one machine; another batch size changes the last digits only (about 1e-5 of the largest).
+
+        Args:
+            images: uint8 N×3×H×W, RGB, on any device.
+
+        Returns:
+            float32 N×D and N×K on the CPU; K is 0 for networks without logits.
+
+        Raises:
+            GraftbenchError: The images are not uint8 N×3×H×W with H, W ≥ 1.
+        """
+        if images.dtype is not torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise GraftbenchError(
+                f"The extractor '{self.name}' takes uint8 images N×3×H×W; "
+                f"found {str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}."
+            )
+        if len(images) == 0:
+            return torch.empty(0, self.width), torch.empty(0, self.classes)
+        if images.numel() == 0:
+            raise GraftbenchError(f"The extractor '{self.name}' found images without pixels: {tuple(images.shape)}.")
+        with torch.inference_mode(), full_precision(self.device):
+            parts = [self.network(batch.to(self.device)) for batch in images.split(self.batch_size)]
+            pooled, logits = (torch.cat([part[i] for part in parts]).float().cpu() for i in (0, 1))
+        return pooled.clone(), logits.clone()  # outside of inference mode: ordinary tensors
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Deterministic float32: cuDNN and cuBLAS would otherwise round to TF32 where allowed, and autocast to bfloat16."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with (
+            torch.autocast(device.type, enabled=False),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

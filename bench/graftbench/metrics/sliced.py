@@ -1,0 +1,80 @@
+"""MIND, the Monge Inception Distance: a sliced Wasserstein distance of features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graftbench.errors import GraftbenchError
+from graftbench.metrics.arrays import Array, check_widths, matrix, too_few
+from graftbench.metrics.estimate import Estimate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from graftbench.metrics.arrays import FeatureMatrix
+
+_CHUNK = 128  # directions projected at a time: 10 MB for 10,000 images
+
+
+def mind(generated: FeatureMatrix, real: FeatureMatrix, *, directions: int = 1000, seed: int = 2020) -> Estimate:
+    """3D times the squared 2-Wasserstein distance of the features' projections, averaged over random directions.
+
+    A shift of the mean by δ alone gives 3‖δ‖². Biased upwards, by less the more images there are. Sides of different
+    size are compared by their whole quantile functions; others draw a subset of the larger one, which throws images
+    away and gives the same number where the sizes are equal.
+
+    Args:
+        generated: Pooled features M×D.
+        real: Pooled features N×D.
+        directions: Number of random unit vectors.
+        seed: Of the directions.
+
+    Returns:
+        A value ≥ 0; what other directions would change is in the note. Undefined where a side is empty. No standard
+        error over new images: none that is valid where the distributions are equal is known to us.
+
+    Raises:
+        GraftbenchError: directions < 1, widths differ, or entries are NaN or infinite.
+
+    References:
+        Berthet et al. 2026 (arXiv 2605.06797); Bonneel et al. 2015 on sliced distances.
+    """
+    if directions < 1:
+        raise GraftbenchError(f"MIND needs at least 1 direction; found {directions}.")
+    x, y = matrix(generated, "generated features"), matrix(real, "reference features")
+    check_widths(x.shape[1], y.shape[1])
+    m, n, width = len(x), len(y), x.shape[1]
+    reason = too_few(1, m, n, "a distance of quantiles")
+    if reason:
+        return Estimate(name="mind", value=None, undefined=reason, n_generated=m, n_reference=n)
+    origin = y.mean(axis=0)  # a common shift changes nothing, and digits are kept
+    x, y = x - origin, y - origin
+    rng = np.random.default_rng(seed)
+    weights, left, right = _matching(m, n)
+    distances = np.empty(directions)
+    for start in range(0, directions, _CHUNK):
+        vectors = rng.standard_normal((min(_CHUNK, directions - start), width))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        a, b = np.sort(vectors @ x.T, axis=1), np.sort(vectors @ y.T, axis=1)
+        distances[start : start + _CHUNK] = np.square(a[:, left] - b[:, right]) @ weights
+    scale = 3.0 * width
+    by_chance = scale * distances.std(ddof=1) / np.sqrt(directions) if directions > 1 else 0.0
+    return Estimate(
+        name="mind",
+        value=float(scale * distances.mean()),
+        note=f"other {directions} directions change it by ±{by_chance:.2g}",
+        n_generated=m,
+        n_reference=n,
+    )
+
+
+def _matching(m: int, n: int) -> tuple[Array, NDArray[np.intp], NDArray[np.intp]]:
+    """The optimal coupling of m and n sorted points of equal weight: weight of each match, and both ranks.
+
+    Levels i/m and j/n in units of 1/(mn), as whole numbers, so that none is split by rounding.
+    """
+    levels = np.union1d(np.arange(m + 1) * n, np.arange(n + 1) * m)
+    starts = levels[:-1]
+    return np.diff(levels) / (m * n), starts // n, starts // m

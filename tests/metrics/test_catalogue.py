@@ -1,0 +1,83 @@
+"""What is known of metrics before they are computed: names, sets, directions, and what a wrong name is told."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from graftbench.errors import GraftbenchError
+from graftbench.metrics.catalogue import METRICS, SETS, resolve
+from graftbench.metrics.evaluate import _COMPUTE
+
+
+def test_every_metric_is_computed_and_every_computed_one_is_listed() -> None:
+    """The names of the catalogue and those that `evaluate_features` knows are the same, each once, in one order."""
+    computed = [name for names, _ in _COMPUTE for name in names]
+    assert computed == list(METRICS)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_entries_are_whole(name: str) -> None:
+    """Each says what it is; names are lower case; a paper is an arXiv number; the arrow is the better direction."""
+    found = METRICS[name]
+    assert found.name == name
+    assert re.fullmatch(r"[a-z0-9_]+", found.name)
+    assert found.title
+    assert not found.title.endswith(".")
+    assert re.fullmatch(r"(\d{4}\.\d{5})?", found.paper)
+    assert found.scale > 0.0
+    assert found.heading == found.label + {-1: " ↓", 0: "", 1: " ↑"}[found.better]
+
+
+def test_labels_are_distinct() -> None:
+    """No two rows of a table look alike."""
+    assert len({metric.label for metric in METRICS.values()}) == len(METRICS)
+
+
+def test_sets_hold_known_metrics() -> None:
+    """Every member of a set is a metric, no set has the name of a metric, and `all` is the catalogue."""
+    assert all(set(members) <= set(METRICS) for members in SETS.values())
+    assert not set(SETS) & set(METRICS)
+    assert SETS["all"] == tuple(METRICS)
+
+
+def test_sets_are_written_out_in_the_catalogues_order() -> None:
+    """Order and repetition of what is asked for do not matter; sets and names mix."""
+    prdc = ("precision", "recall", "f_score", "density", "coverage", "null_coverage")
+    assert resolve(["prdc", "kid", "recall", "fid"]) == ("fid", "kid", *prdc)
+    assert resolve(["all", "fid"]) == tuple(METRICS)
+    assert resolve(["is"]) == ("inception_score",)
+    assert resolve(iter(["kid", "fid"])) == ("fid", "kid")
+
+
+def test_a_string_is_one_name() -> None:
+    """`resolve("kid")` asks for KID, not for three metrics of one letter."""
+    assert resolve("kid") == ("kid",)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("kidd", "kid"), ("precison", "precision"), ("prdcs", "prdc"), ("memorisation", "memorization"), ("FID", None)],
+)
+def test_unknown_names_are_told_the_nearest(name: str, nearest: str | None) -> None:
+    """A misspelt metric or set is an error that names the nearest one, and all of them."""
+    with pytest.raises(GraftbenchError, match=f"Unknown metric '{name}' in the suite") as caught:
+        resolve(["fid", name], where="in the suite")
+    assert nearest is None or f"Did you mean '{nearest}'?" in str(caught.value)
+    assert all(known in str(caught.value) for known in [*METRICS, *SETS])
+
+
+def test_asking_for_nothing_is_an_error() -> None:
+    """No metric at all is a mistake, not an empty table."""
+    with pytest.raises(GraftbenchError, match="No metric was asked for in the suite"):
+        resolve([], where="in the suite")
+
+
+def test_the_catalogue_is_light() -> None:
+    """Names and sets cost neither NumPy nor torch: the command line reads them for its lists."""
+    code = "import sys, graftbench.metrics.catalogue\nprint(sorted({'numpy', 'scipy', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
