@@ -55,9 +55,11 @@ class Variance:
         """
         reach = quantile**2 * self.second_order
         middle = quantile**2 * self.slope / 2.0
-        root = math.sqrt(max(0.0, middle**2 + 2.0 * middle * estimate + reach))
-        low, high = estimate + middle - root, estimate + middle + root
         flat = math.sqrt(reach)
+        inner = middle**2 + 2.0 * middle * estimate + reach
+        if inner < 0.0:  # so far below 0 that no θ ≥ 0 is near enough
+            return estimate - flat, estimate + flat
+        low, high = estimate + middle - math.sqrt(inner), estimate + middle + math.sqrt(inner)
         return (low if low >= 0.0 else estimate - flat), (high if high >= 0.0 else estimate + flat)
 
 
