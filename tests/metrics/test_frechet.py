@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.frechet import Moments, fid, frechet_distance, moments
+from graftbench.metrics.covariance import Moments, moments
+from graftbench.metrics.frechet import fid, frechet_distance
 
 RNG = np.random.default_rng
 

@@ -159,8 +159,9 @@ def _what(result: Evaluation) -> str:
     n_reference = max(score.n_reference for score in result.scores)
     reference = f" against {n_reference:,} of {result.reference}" if n_reference else ""
     train = f", training images {result.train}" if result.train else ""
+    images = "1 image" if n == 1 else f"{n:,} images"
     return (
-        f"{n:,} images of {result.generated}{reference}{train}. {protocol.label}, {protocol.resize}, "
+        f"{images} of {result.generated}{reference}{train}. {protocol.label}, {protocol.resize}, "
         f"weights {protocol.weights_sha256[:12]}."
     )
 

@@ -29,7 +29,12 @@ def to_numpy(values: FeatureMatrix) -> NDArray[Any]:
 
 
 def matrix(values: FeatureMatrix, what: str) -> Array:
-    """Features as a float64 matrix N×D.
+    """Features as a float64 matrix N×D of its own, checked as in `checked`."""
+    return checked(values, what).astype(np.float64)
+
+
+def checked(values: FeatureMatrix, what: str) -> NDArray[Any]:
+    """Features as a matrix N×D of finite numbers, in their own type and not copied.
 
     Args:
         values: N×D numbers, any real type.
@@ -48,8 +53,7 @@ def matrix(values: FeatureMatrix, what: str) -> Array:
         raise GraftbenchError(f"The {what} have no columns (shape {array.shape}).")
     if array.dtype.kind not in "fiub":
         raise GraftbenchError(f"The {what} must be real numbers; found the type {array.dtype}.")
-    array = array.astype(np.float64)
-    peak = max(array.max(initial=0.0), -array.min(initial=0.0))  # NaN if there is one
+    peak = max(float(array.max(initial=0)), -float(array.min(initial=0)))  # NaN if there is one
     if not np.isfinite(peak):
         rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
         raise GraftbenchError(

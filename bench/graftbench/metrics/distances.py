@@ -27,7 +27,7 @@ A product of D terms rounds by at most D·2⁻⁵³ of that sum (2e-13 at D = 20
 
 _BLOCK = 1024  # rows and columns of the distance matrix held at a time
 _PAIRS = 64  # rows of differences held at a time: 1 MB at D = 2048, which a processor's cache holds
-_SPARE = 2  # neighbours kept beyond k, so that float32 seldom leaves open which the k nearest are
+_SPARE = 1  # neighbours kept beyond k, so that float32 seldom leaves open which the k nearest are
 _SAMPLE = 64  # rows that tell how far features deviate from their mean
 _RANGE = (1e-10, 1e15)  # largest norms that float32 squares without overflow or underflow
 _TINY = 1e-36  # absolute error allowed for what underflows in float32 nevertheless

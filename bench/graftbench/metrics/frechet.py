@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.linalg
+from numpy.typing import NDArray
 
-from graftbench.metrics.arrays import Array, check_widths, matrix, too_few
-from graftbench.metrics.covariance import Moments, moments
+from graftbench.metrics.arrays import check_widths, checked, matrix, too_few
+from graftbench.metrics.covariance import Moments, moments_of
 from graftbench.metrics.estimate import Estimate, student_bounds
 from graftbench.metrics.frechet_error import fid_variance
 
@@ -49,12 +50,12 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     return max(0.0, shift + first.variance + second.variance - 2.0 * _trace_of_root(first, second))
 
 
-Side = Array | Moments
+Side = NDArray[Any] | Moments
 
 
 def _sides(generated: FeatureMatrix | Moments, real: FeatureMatrix | Moments) -> tuple[Side, Side]:
     first, second = (
-        side if isinstance(side, Moments) else matrix(side, what)
+        side if isinstance(side, Moments) else checked(side, what)
         for side, what in ((generated, "generated features"), (real, "reference features"))
     )
     check_widths(*(side.width if isinstance(side, Moments) else side.shape[1] for side in (first, second)))
@@ -66,7 +67,7 @@ def _count(side: Side) -> int:
 
 
 def _moments(side: Side) -> Moments:
-    return side if isinstance(side, Moments) else moments(side)
+    return side if isinstance(side, Moments) else moments_of(side)
 
 
 def fid(
@@ -100,7 +101,8 @@ def fid(
     value = frechet_distance(_moments(first), _moments(second))
     if not interval or isinstance(first, Moments):
         return Estimate(name="fid", value=value, n_generated=n_generated, n_reference=n_reference)
-    variance = fid_variance(first, second, seed)
+    rows = first.astype(np.float64)
+    variance = fid_variance(rows, second if isinstance(second, Moments) else second.astype(np.float64), seed)
     error = float(np.sqrt(variance.value))
     return Estimate(
         name="fid",
@@ -153,6 +155,6 @@ def fid_inf(generated: FeatureMatrix, real: FeatureMatrix | Moments, seed: int =
     rng, reference = np.random.default_rng(seed), _moments(second)
     sizes = np.linspace(n_generated // 2, n_generated, _SIZES).astype(int)
     subsets = (first[rng.choice(n_generated, size, replace=False)] for size in sizes)
-    values = [frechet_distance(moments(subset), reference) for subset in subsets]
+    values = [frechet_distance(moments_of(subset), reference) for subset in subsets]
     intercept = float(np.polyfit(1.0 / sizes, values, 1)[1])
     return define(value=intercept, note=f"the bias of {n_reference} reference images is still in it")
