@@ -37,7 +37,7 @@ lint: $(INSTALLED) ## Check rules, format and types.
 bench: $(INSTALLED) ## Time the code itself (pytest-benchmark).
 	$(BIN)/python -m pytest tests/benchmarks -m '' --benchmark-only
 
-readme: $(INSTALLED) ## Write the generated parts of README.md.
+readme: $(INSTALLED) ## Write the generated parts of README.md and docs/.
 	$(BIN)/python docs/readme.py
 
 clean: ## Remove .venv, build outputs, the caches of Python and the tools, and runs/quick. Other runs stay.

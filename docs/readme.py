@@ -21,7 +21,7 @@ FIGURE = ROOT / "docs" / "quick" / "quality.svg"
 
 
 def parts() -> dict[str, str]:
-    """Name -> generated Markdown, and the figure beside the records."""
+    """Name -> generated Markdown; the whole table and the figure are written beside the records."""
     run = read_run(RECORDS)
     found = reports()
     with tempfile.TemporaryDirectory() as folder:
@@ -30,16 +30,28 @@ def parts() -> dict[str, str]:
             found[name]().write(run, out)
         table = (out / "table.md").read_text("utf-8")
         FIGURE.write_bytes((out / "quality.svg").read_bytes())
+    (ROOT / "docs" / "quick" / "table.md").write_text(table, "utf-8")
     _, _, section = table.partition("\n## ")
     _, conditions, *results = section.split("\n\n")
     environment = run.records[0].environment
     made = f"Commit {environment['commit'][:8]}, {run.records[0].finished_at[:10]}, {environment['cpu']['model']}."
     return {
         "conditions": f"*{conditions} {made}*",
-        "results": "\n\n".join(results).strip(),
+        "results": headline("\n\n".join(results).strip()),
         "methods": markdown_table(rows_of("methods")),
         "domains": markdown_table(rows_of("domains")),
     }
+
+
+def headline(results: str) -> str:
+    """The first panel of the table with the footnotes that it uses; the others are in docs/quick/table.md."""
+    first, *_ = results.split("\n### ")
+    used = {number for marks in re.findall(r"<sup>([\d,]+)</sup>", first) for number in marks.split(",")}
+    kept = [line for line in re.findall(r"^\d+\. .*$", results, re.MULTILINE) if line.split(".")[0] in used]
+    more = (
+        "Precision, recall, density, coverage, diversity and memorisation: [docs/quick/table.md](docs/quick/table.md)."
+    )
+    return "\n\n".join([first.strip(), "\n".join(kept), more])
 
 
 def metrics_part() -> dict[str, str]:

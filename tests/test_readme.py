@@ -21,11 +21,16 @@ def test_the_generated_parts_are_up_to_date() -> None:
     assert spec.loader is not None
     readme = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(readme)
-    before = readme.FIGURE.read_bytes()
+    beside = [readme.FIGURE, ROOT / "docs" / "quick" / "table.md"]
+    before = {path: path.read_bytes() for path in beside}
     try:
         assert readme.fill(README, readme.parts()) == README
+        assert beside[1].read_bytes() == before[beside[1]]
     finally:
-        readme.FIGURE.write_bytes(before)
+        for path, content in before.items():
+            path.write_bytes(content)
+    metrics = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    assert readme.fill(metrics, readme.metrics_part(), "docs/metrics.md") == metrics
 
 
 def test_the_committed_records_are_the_quick_suite() -> None:
