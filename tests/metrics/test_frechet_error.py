@@ -8,13 +8,16 @@ import pytest
 from graftbench.metrics.covariance import Moments, moments
 from graftbench.metrics.frechet import fid, frechet_distance
 from graftbench.metrics.frechet_error import (
+    STEP,
     _distance_at,
+    _evaluation,
     _influences,
     _Products,
     _Rows,
-    _second_order,
     _singular,
+    corrected,
     fid_variance,
+    signs,
 )
 
 RNG = np.random.default_rng
@@ -75,8 +78,15 @@ def test_second_order_of_a_quadratic() -> None:
     x = RNG(0).standard_normal((40, 6))
     reference = Moments(np.zeros(6), np.zeros((1, 6)), 100)
     first = _Rows.of(x)
-    jackknife = fid_variance(x, reference).value
-    assert _second_order(first, reference, 0) < 1e-3 * jackknife
+    at, influences = _evaluation(first, reference), np.sqrt(39.0) * 2.0 * (first.rows @ first.mean)
+    influences += 40.0 * np.square(first.rows).sum(axis=1)
+    rng = RNG(0)
+    found = corrected(
+        [influences - influences.mean()], at, at(np.ones(40), np.ones(0)), lambda: (STEP * signs(40, rng), np.empty(0))
+    )
+    jackknife = float(np.square(influences - influences.mean()).sum()) / 40**2
+    assert found.value == pytest.approx(jackknife, rel=2e-3)
+    assert fid_variance(x, reference).value == pytest.approx(jackknife, rel=2e-3)
 
 
 def test_symmetric_and_blind_to_order() -> None:

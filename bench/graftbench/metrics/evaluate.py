@@ -89,7 +89,7 @@ _COMPUTE: tuple[tuple[tuple[str, ...], Callable[[_Sets], Iterable[Estimate]]], .
     ),
     (("cmmd",), lambda s: [cmmd(s.x, s.y)]),
     (("cmmd_biased",), lambda s: [cmmd(s.x, s.y, biased=True)]),
-    (("mind",), lambda s: [mind(s.x, s.y, seed=s.seed)]),
+    (("mind",), lambda s: [mind(s.x, s.y, interval=s.with_interval, seed=s.seed)]),
     (("c2st_accuracy", "c2st_f1"), lambda s: c2st(s.x, s.y, seed=s.seed)),
     (("vendi_score",), lambda s: [vendi_score(s.x)]),
     (("train_distance_ratio",), lambda s: [train_distance_ratio(s.x, s.y, s.t)]),

@@ -23,10 +23,13 @@ import scipy.linalg
 from graftbench.metrics.covariance import Moments, root_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from graftbench.metrics.arrays import Array
 
 _DIRECTIONS = 10  # V₂ is then known to √(2/9) = 0.47 of itself, and it is at most half of what the jackknife gives
-_STEP = 0.5  # weights of (1 ± 0.5)/n: no image is lost, so the rank stays as it is
+STEP = 0.5
+"""Weights of (1 ± 0.5)/n: no image is lost, so the rank stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,43 @@ def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array
     if divisors is not None:
         unit = float(divisors.mean())
         influences[0] = influences[0] - _distance(first, second) / unit * (divisors - unit)
+    rng = np.random.default_rng(seed)
+    n, m = len(first.rows), len(second.rows) if isinstance(second, _Rows) else 0
+    at = _evaluation(first, second)
+    centre = at(np.ones(n), np.ones(m))
+    found = corrected(influences, at, centre, lambda: (STEP * signs(n, rng), STEP * signs(m, rng)))
+    return Variance(found.value / unit**2, found.degrees)
+
+
+def corrected(
+    influences: Sequence[Array],
+    at: Callable[[Array, Array], float],
+    centre: float,
+    draw: Callable[[], tuple[Array, Array]],
+) -> Variance:
+    """The jackknife's variance less V₂, for any function of the weights of two sides.
+
+    V₂ is a quarter of the variance of T(w+e) + T(w−e) − 2T(w) over directions e of random signs: with signs over n,
+    that is Σᵢⱼ eᵢeⱼ·T″ᵢⱼ/n², whose variance over signs is 4·Σ_{i<j} T″ᵢⱼ²/n⁴ = 4V₂; the step's square is divided out.
+
+    Args:
+        influences: n times the derivative by each image's weight, of mean 0, for each side that varies.
+        at: The function at weights factors/n of the sides.
+        centre: Its value at equal weights.
+        draw: Random steps of both sides' factors.
+    """
     parts = [float(side @ side) / side.size**2 for side in influences]
-    jackknife = sum(parts) / unit**2
+    jackknife = sum(parts)
     if jackknife == 0.0:
         return Variance(0.0, np.inf)
-    degrees = sum(parts) ** 2 / sum(part**2 / (side.size - 1) for part, side in zip(parts, influences, strict=True))
+    degrees = jackknife**2 / sum(part**2 / (side.size - 1) for part, side in zip(parts, influences, strict=True))
+    differences = []
+    for _ in range(_DIRECTIONS):
+        e, f = draw()
+        differences.append((at(1.0 + e, 1.0 + f) + at(1.0 - e, 1.0 - f) - 2.0 * centre) / STEP**2)
+    second_order = float(np.var(differences, ddof=1)) / 4.0
     # V₁ ≥ 0 bounds V₁ + V₂ from below by half of V₁ + 2V₂.
-    return Variance(max(jackknife - _second_order(first, second, seed) / unit**2, jackknife / 2.0), degrees)
+    return Variance(max(jackknife - second_order, jackknife / 2.0), degrees)
 
 
 @dataclass(frozen=True)
@@ -144,26 +177,13 @@ def _influences(side: _Rows, direction: Array, vectors: Array, values: Array) ->
     return effects - effects.mean()
 
 
-def _second_order(first: _Rows, second: _Rows | Moments, seed: int) -> float:
-    """V₂: a quarter of the variance of T(w+e) + T(w−e) − 2T(w) over directions e of random signs.
-
-    With signs over n, the second difference is Σᵢⱼ eᵢeⱼ·T″ᵢⱼ/n², whose variance over signs is 4·Σ_{i<j} T″ᵢⱼ²/n⁴ = 4V₂;
-    the step's square is divided out.
-    """
-    rng = np.random.default_rng(seed)
-    fixed = isinstance(second, Moments)
-    tall = first.tall or (not fixed and second.tall)
-    at = partial(_distance_at, first, second) if tall else _Products(first, second).distance_at
-    n, m = len(first.rows), 0 if fixed else len(second.rows)
-    centre = at(np.ones(n), np.ones(m))
-    differences = []
-    for _ in range(_DIRECTIONS):
-        e, f = _STEP * _signs(n, rng), _STEP * _signs(m, rng)
-        differences.append((at(1.0 + e, 1.0 + f) + at(1.0 - e, 1.0 - f) - 2.0 * centre) / _STEP**2)
-    return float(np.var(differences, ddof=1)) / 4.0
+def _evaluation(first: _Rows, second: _Rows | Moments) -> Callable[[Array, Array], float]:
+    """FID as a function of both sides' weights."""
+    tall = first.tall or (isinstance(second, _Rows) and second.tall)
+    return partial(_distance_at, first, second) if tall else _Products(first, second).distance_at
 
 
-def _signs(n: int, rng: np.random.Generator) -> Array:
+def signs(n: int, rng: np.random.Generator) -> Array:
     """Half of the images +1, half −1, at random; less their mean where n is odd. Empty for a fixed side, n = 0."""
     if not n:
         return np.empty(0)
