@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import shutil
 from collections import Counter
 from contextlib import contextmanager
@@ -208,7 +209,7 @@ def _reference_features(plan: Plan, missing: Sequence[CellSpec], cache: Path, de
 
     if device != "cpu":
         return
-    extractor = extractor_of(plan.suite.protocol, device)
+    extractor = functools.cache(lambda: extractor_of(plan.suite.protocol, device))
     for target in dict.fromkeys((cell.task.target, cell.task.resolution) for cell in missing):
         RealFeatures(extractor, plan.targets[target], plan.suite.protocol, cache).floors()
 

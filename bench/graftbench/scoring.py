@@ -19,7 +19,7 @@ from graftbench.protocol import key_of
 from graftbench.record import Score, content_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from graftbench.contracts import Sampler
@@ -68,7 +68,7 @@ def score_sampler(
     images = sampler.sample(protocol.n_generated, generator)
     seconds = time.perf_counter() - start
     extractor = extractor_of(protocol, device)
-    real = RealFeatures(extractor, target, protocol, cache)
+    real = RealFeatures(lambda: extractor, target, protocol, cache)
     metrics = [name for name in resolve(protocol.metrics) if train or "train" not in METRICS[name].needs]
     reference, shown = real.split(protocol.reference), real.at(sorted(train)) if train else None
     generated = Features.of(*extractor.features(images))
@@ -114,9 +114,16 @@ def extractor_of(protocol: Protocol, device: str, batch_size: int | None = None)
 
 @dataclass(frozen=True)
 class RealFeatures:
-    """Features of a domain's real images: from the cache, else extracted and cached."""
+    """Features of a domain's real images: from the cache, else extracted and cached.
 
-    extractor: Extractor
+    Attributes:
+        extractor: Makes the extractor when something is not in the cache: importing it and its weights takes seconds.
+        images: The domain.
+        protocol: How to extract, and which split is the reference.
+        cache: Cache folder.
+    """
+
+    extractor: Callable[[], Extractor]
     images: ImageSet
     protocol: Protocol
     cache: Path
@@ -150,4 +157,4 @@ class RealFeatures:
 
     def _extract(self, positions: Sequence[int]) -> Features:
         pixels = np.asarray(self.images.pixels[np.asarray(positions, dtype=np.intp)])
-        return Features.of(*self.extractor.features(torch.from_numpy(pixels)))
+        return Features.of(*self.extractor().features(torch.from_numpy(pixels)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +24,8 @@ class Lite0Blocks(nn.Module):
 
     def __init__(self, weights: Path, *, enlarge: int = 1) -> None:
         super().__init__()
+        import timm  # noqa: PLC0415 - two seconds that listing methods and planning a run need not wait for
+
         self.enlarge = nn.Upsample(scale_factor=enlarge, mode="bilinear") if enlarge > 1 else nn.Identity()
         network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         load_by_position(network, read_state(weights), weights)
