@@ -35,7 +35,7 @@ lint: $(INSTALLED) ## Check rules, format and types.
 	$(BIN)/basedpyright
 
 bench: $(INSTALLED) ## Time the code itself (pytest-benchmark).
-	$(BIN)/python -m pytest tests/benchmarks -m '' --benchmark-only
+	$(BIN)/python -m pytest tests/benchmarks -m '' --benchmark-columns=median,iqr,rounds
 
 readme: $(INSTALLED) ## Write the generated parts of README.md and docs/.
 	$(BIN)/python docs/readme.py
