@@ -96,16 +96,16 @@ class _Reader:
         self,
         protocol: Protocol,
         *,
-        cache: Path,
+        cache: Path | None,
         plugins: Sequence[Path],
         device: str,
         batch_size: int | None,
         progress: Callable[[str, int, int], None],
     ) -> None:
-        self.protocol = protocol
-        self.cache = cache
+        self.protocol = resolve_protocol(protocol)
+        self.cache = cache_folder() if cache is None else cache
         self.plugins = plugins
-        self.device = device
+        self.device = resolve_device(device)
         self.batch_size = batch_size
         self.progress = progress
         self.clock = _Clock()
@@ -222,15 +222,8 @@ def evaluate(
     wanted = resolve(("default", "memorization") if names == ("default",) and train is not None else names)
     if seed < 0:  # said before the images are read
         raise GraftbenchError(f"A seed is 0 or a positive integer; found {seed}.")
-    protocol = resolve_protocol(Protocol(extractor=extractor, size=size, resize=resize, weights=weights))
-    reader = _Reader(
-        protocol,
-        cache=cache_folder() if cache is None else cache,
-        plugins=plugins,
-        device=resolve_device(device),
-        batch_size=batch_size,
-        progress=progress,
-    )
+    protocol = Protocol(extractor=extractor, size=size, resize=resize, weights=weights)
+    reader = _Reader(protocol, cache=cache, plugins=plugins, device=device, batch_size=batch_size, progress=progress)
     images = reader.open(generated)
     others = None if train is None or not any("train" in METRICS[name].needs for name in wanted) else reader.open(train)
     # One image has no covariance; that is for the metric to say.
@@ -247,7 +240,7 @@ def evaluate(
         known |= training_floors(target.features, shown, wanted)
     return Evaluation(
         scores=tuple(scores),
-        protocol=protocol,
+        protocol=reader.protocol,
         generated=images.name,
         reference=target.manifest.name,
         train="" if others is None else others.name,
@@ -289,15 +282,8 @@ def statistics_of(
     Raises:
         GraftbenchError: Images or weights are missing, damaged or do not fit; an unknown name.
     """
-    protocol = resolve_protocol(Protocol(extractor=extractor, size=size, resize=resize, weights=weights))
-    reader = _Reader(
-        protocol,
-        cache=cache_folder() if cache is None else cache,
-        plugins=plugins,
-        device=resolve_device(device),
-        batch_size=batch_size,
-        progress=progress,
-    )
+    protocol = Protocol(extractor=extractor, size=size, resize=resize, weights=weights)
+    reader = _Reader(protocol, cache=cache, plugins=plugins, device=device, batch_size=batch_size, progress=progress)
     return _statistics(reader, reader.open(source), moments_only=moments_only)
 
 

@@ -125,8 +125,8 @@ def evaluate_features(
         metrics: Names or sets of the catalogue.
         train: Of the images that the generator was trained on, for the metrics of memorisation. Real images that it was
             not trained on are needed beside them; the reference takes that part.
-        intervals: Estimate FID's standard error, which takes ten times as long as its value. The other metrics have
-            theirs for little.
+        intervals: Estimate the standard errors of FID, MiFID and MIND, which take ten to twenty times as long as their
+            values. The other metrics have theirs for little.
         seed: Of subsets, directions and splits, where a metric draws any. `kid_100x1000` keeps torch-fidelity's.
 
     Returns:

@@ -81,10 +81,10 @@ def fid(
 
     Args:
         generated: Pooled features N₁×D, or their moments.
-        real: Pooled features N₂×D, or their moments. Against moments of more than D images, the interval is one over
-            new generated images alone, the reference being as it is.
+        real: Pooled features N₂×D, or their moments. Against moments the interval is one over new generated images
+            alone, the reference being as it is.
         interval: Estimate the standard error too, by the corrected infinitesimal jackknife (`fid_variance`): takes
-            about ten times as long as the value.
+            ten to twenty times as long as the value.
         seed: Of the random directions of that correction.
 
     Returns:
