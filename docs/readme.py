@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md and docs/metrics.md: tables from the registry, results from records.
+"""Write the generated parts of README.md and docs/: tables and entries from the registry, results from records.
 
     python docs/readme.py
 
@@ -10,53 +10,114 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from graftbench.claims import check_claims
+from graftbench.cli.claims import markdown_table as claims_table
 from graftbench.cli.ls import markdown_table, rows_of
 from graftbench.frame import read_run
 from graftbench.registry import reports
 
 ROOT = Path(__file__).parents[1]
-RECORDS = ROOT / "docs" / "quick" / "records.jsonl"
-FIGURE = ROOT / "docs" / "quick" / "quality.svg"
+QUICK = ROOT / "docs" / "quick"
+RESULTS = ROOT / "docs" / "results"
 
 
 def parts() -> dict[str, str]:
-    """Name -> generated Markdown; the whole table and the figure are written beside the records."""
-    run = read_run(RECORDS)
-    found = reports()
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
-        for name in ("table", "figures"):
-            found[name]().write(run, out)
-        table = (out / "table.md").read_text("utf-8")
-        FIGURE.write_bytes((out / "quality.svg").read_bytes())
-    (ROOT / "docs" / "quick" / "table.md").write_text(table, "utf-8")
-    _, _, section = table.partition("\n## ")
-    _, conditions, *results = section.split("\n\n")
-    environment = run.records[0].environment
-    made = f"Commit {environment['commit'][:8]}, {run.records[0].finished_at[:10]}, {environment['cpu']['model']}."
-    return {
-        "conditions": f"*{conditions} {made}*",
-        "results": headline("\n\n".join(results).strip()),
+    """Name -> generated Markdown of the README."""
+    return results(QUICK, "docs/quick/table.md") | {
         "methods": markdown_table(rows_of("methods")),
         "domains": markdown_table(rows_of("domains")),
     }
 
 
-def headline(results: str) -> str:
-    """The first panel of the table with the footnotes that it uses; the others are in docs/quick/table.md."""
+def results_parts() -> dict[str, str]:
+    """Name -> generated Markdown of docs/results.md."""
+    claims = check_claims(read_run(RESULTS / "records.jsonl").records)
+    return results(RESULTS, "results/table.md") | {"claims": claims_table(claims)}
+
+
+def results(folder: Path, link: str) -> dict[str, str]:
+    """Conditions and first panel of a folder's records; the whole table and the figure are written beside them."""
+    run = read_run(folder / "records.jsonl")
+    found = reports()
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary)
+        for name in ("table", "figures"):
+            found[name]().write(run, out)
+        table = (out / "table.md").read_text("utf-8")
+        (folder / "quality.svg").write_bytes((out / "quality.svg").read_bytes())
+    (folder / "table.md").write_text(table, "utf-8")
+    _, _, section = table.partition("\n## ")
+    _, conditions, *panels = section.split("\n\n")
+    environment = run.records[0].environment
+    made = f"Commit {environment['commit'][:8]}, {run.records[0].finished_at[:10]}, {environment['cpu']['model']}."
+    return {
+        "conditions": f"*{conditions} {made}*",
+        "results": headline("\n\n".join(panels).strip(), link),
+    }
+
+
+def headline(results: str, link: str) -> str:
+    """The first panel of the table with the footnotes that it uses; the others stand behind the link."""
     first, *_ = results.split("\n### ")
     used = {number for marks in re.findall(r"<sup>([\d,]+)</sup>", first) for number in marks.split(",")}
     kept = [line for line in re.findall(r"^\d+\. .*$", results, re.MULTILINE) if line.split(".")[0] in used]
-    more = (
-        "Precision, recall, density, coverage, diversity and memorisation: [docs/quick/table.md](docs/quick/table.md)."
-    )
+    more = f"Precision, recall, density, coverage, diversity and memorisation: [{link}]({link})."
     return "\n\n".join([first.strip(), "\n".join(kept), more])
 
 
 def metrics_part() -> dict[str, str]:
     """The table in docs/metrics.md."""
     return {"metrics": markdown_table(rows_of("metrics"))}
+
+
+FAMILIES = {
+    "scratch": "From scratch",
+    "fine-tune": "Full fine-tune",
+    "frozen": "Frozen backbone",
+    "vae": "Variational autoencoders",
+    "style": "Style transfer",
+    "reference": "Reference rows",
+}
+
+
+def methods_part() -> dict[str, str]:
+    """The body of docs/methods.md: one entry a method, by family."""
+    rows = rows_of("methods")
+    sections = []
+    for family, heading in FAMILIES.items():
+        entries = [entry(row) for row in rows if row["family"] == family]
+        sections.append("\n\n".join([f"## {heading}", *entries]))
+    return {"methods": "\n\n".join(sections)}
+
+
+def entry(row: dict[str, Any]) -> str:
+    """One method: where it comes from, what moves, what differs, its parameters."""
+    paper = row["reference"]
+    cited = f"{paper['authors']}: *{paper['title']}*, {paper['venue']} {paper['year']}".replace(",  ", ", ")
+    if paper["arxiv"]:
+        cited += f", [arXiv {paper['arxiv']}](https://arxiv.org/abs/{paper['arxiv']})"
+    code = f"[{paper['code'].split('//')[-1]}]({paper['code']})" if paper["code"] else "none known"
+    license_note = f" (licence: {paper['code_license']})" if paper["code_license"] else ""
+    needs = [f"a source model of kind `{row['source_model']}`"] if row["source_model"] else []
+    needs += ["source images"] if row["needs_source_images"] else []
+    facts = {
+        "Paper": cited,
+        "Published code": code + license_note,
+        "Trained": row["trains"],
+        "Frozen": row["frozen"],
+        "Starts from": " and ".join(needs) or "the target images alone",
+        "Differs": row["differs"],
+    }
+    if row["looks_at"]:
+        facts["Looks at"] = f"the network of the extractor `{row['looks_at']}`: its scores under that one are marked"
+    if paper["authors"] == "graftbench":
+        del facts["Paper"], facts["Published code"]
+    parameters = ", ".join(f"`{name} = {value!r}`" for name, value in row["parameters"].items())
+    lines = [f"- **{name}:** {text}" for name, text in facts.items()]
+    lines += [f"- **Parameters:** {parameters}"] if parameters else []
+    return "\n".join([f"### `{row['name']}`: {row['title']}", "", *lines])
 
 
 def fill(text: str, contents: dict[str, str], where: str = "README.md") -> str:
@@ -71,8 +132,15 @@ def fill(text: str, contents: dict[str, str], where: str = "README.md") -> str:
     return text
 
 
+PAGES = {
+    "README.md": parts,
+    "docs/metrics.md": metrics_part,
+    "docs/methods.md": methods_part,
+}
+"""File -> what makes its generated parts."""
+
+
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(fill(readme.read_text("utf-8"), parts()), "utf-8")
-    metrics = ROOT / "docs" / "metrics.md"
-    metrics.write_text(fill(metrics.read_text("utf-8"), metrics_part(), metrics.name), "utf-8")
+    for name, make in PAGES.items():
+        page = ROOT / name
+        page.write_text(fill(page.read_text("utf-8"), make(), name), "utf-8")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from graftbench.adversarial import AdversarialConfig, fit_adversarial, new_networks
 from graftbench.contracts import Family, Method, Reference
-from graftbench.training import AdversarialConfig, fit_adversarial, new_networks
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
@@ -41,6 +41,7 @@ class Dcgan(Method):
         "resize-convolutions instead of transposed ones, spectral norm instead of batch norm in the discriminator, "
         "an averaged generator: the networks that all methods here share"
     )
+    moves = ("generator.*", "discriminator.*")
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from graftbench.adversarial import AdversarialConfig, fit_adversarial, source_networks
 from graftbench.contracts import Family, Method, Reference, SourceNeed
-from graftbench.training import AdversarialConfig, fit_adversarial, source_networks
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
@@ -42,6 +42,7 @@ class Finetune(Method):
     trains = "generator and discriminator, from the source model"
     differs = "the shared small networks with spectral norm and a non-saturating loss instead of WGAN-GP on a ResNet"
     source_model: ClassVar[SourceNeed] = "gan"
+    moves = ("generator.*", "discriminator.*")
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:

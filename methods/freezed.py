@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from graftbench.adversarial import AdversarialConfig, fit_adversarial, source_networks
 from graftbench.contracts import Family, Method, Reference, SourceNeed
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
-from graftbench.training import AdversarialConfig, fit_adversarial, source_networks
+from graftbench.nn.discriminator import DiscriminatorSpec
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
@@ -47,14 +48,20 @@ class FreezeD(Method):
     frozen = "the discriminator's lower blocks (3 of 6), their spectral norm's state included"
     differs = "the shared small networks instead of StyleGAN; the last checkpoint counts, not the one with the best FID"
     source_model: ClassVar[SourceNeed] = "gan"
+    moves = ("generator.*", "discriminator.blocks.[3-9].*", "discriminator.head.*")
     Config = Config
+
+    def check(self, resolution: int) -> None:
+        """No more blocks can be frozen than there are."""
+        blocks = DiscriminatorSpec(resolution).blocks
+        if not 0 <= self.config.frozen_blocks <= blocks:
+            raise GraftbenchError(
+                f"frozen_blocks is 0 to {blocks} at {resolution} px; found {self.config.frozen_blocks}."
+            )
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Freeze the lower blocks, train the rest on the target images."""
         generator, discriminator = source_networks(task.source_model, task.resolution)
-        blocks = discriminator.blocks
-        if not 0 <= self.config.frozen_blocks <= len(blocks):
-            raise GraftbenchError(f"frozen_blocks is 0 to {len(blocks)} here; found {self.config.frozen_blocks}.")
-        for block in blocks[: self.config.frozen_blocks]:
+        for block in discriminator.blocks[: self.config.frozen_blocks]:
             freeze(block)
         return fit_adversarial(task, budget, self.config, generator, discriminator)

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from graftbench.contracts import Family, Method, Reference
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.extractors import lite0_file
-from graftbench.nn.build import count_parameters
 from graftbench.nn.lite0 import Lite0Blocks
+from graftbench.nn.precision import Precision  # noqa: TC001 - msgspec reads it at run time
+from graftbench.nn.style import gram
 from graftbench.samplers import ImageBankSampler, to_float, to_uint8
-from graftbench.training import TrainingLog
+from graftbench.training import Batches, TrainingLog, adam, descend
+from graftbench.translation import Backbone, check_stages, check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         style_weight: Weight of the style term.
         content_layer: Stage of the backbone whose features keep the content (0 is the stem).
         style_layers: Stages whose Gram matrices carry the style.
+        precision: As in TrainingConfig.
     """
 
     steps: int = 25
@@ -53,27 +55,26 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     style_weight: float = 1.0
     content_layer: int = 3
     style_layers: tuple[int, ...] = (0, 1, 2, 3)
+    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch_size, self.enlarge) < 1 or not 0 < self.lr < math.inf:
-            raise ValueError("steps, batch_size, enlarge and lr must be positive and finite")
-        if min(self.content_weight, self.style_weight) < 0:
-            raise ValueError("content_weight and style_weight must be at least 0")
-        if not self.style_layers or not {self.content_layer, *self.style_layers} <= set(range(Lite0Blocks.STAGES)):
-            raise ValueError(f"content_layer and style_layers are stages 0 to {Lite0Blocks.STAGES - 1}")
+        if min(self.steps, self.batch_size) < 1 or not 0 < self.lr < math.inf:
+            raise ValueError("steps, batch_size and lr must be positive and finite")
+        check_weights(content_weight=self.content_weight, style_weight=self.style_weight)
+        check_stages(self.content_layer, self.style_layers, self.enlarge)
 
 
 class Gatys(Method):
-    """Gatys, Ecker, Bethge, CVPR 2016."""
+    """Gatys, Ecker, Bethge, 2015; at CVPR 2016 under another title."""
 
     name = "gatys"
     family: ClassVar[Family] = "style"
     title = "Neural style (Gatys)"
     reference = Reference(
         authors="Gatys, Ecker, Bethge",
-        title="Image Style Transfer Using Convolutional Neural Networks",
-        venue="CVPR",
-        year=2016,
+        title="A Neural Algorithm of Artistic Style",
+        venue="arXiv (in CVPR 2016 as Image Style Transfer Using Convolutional Neural Networks)",
+        year=2015,
         arxiv="1508.06576",
         code="https://github.com/leongatys/PytorchNeuralStyleTransfer",
         code_license="MIT",
@@ -81,22 +82,32 @@ class Gatys(Method):
     trains = "pixels of source images; no network"
     frozen = "the ImageNet backbone EfficientNet-Lite0"
     differs = (
-        "EfficientNet-Lite0 instead of VGG-19, Adam for a fixed number of steps instead of L-BFGS, losses divided by "
-        "their value at the start so that layers weigh alike, a random target image as style for each source image"
+        "EfficientNet-Lite0 instead of VGG-19, Adam for a fixed number of steps instead of L-BFGS, each layer's style "
+        "loss divided by its value at the start so that layers weigh alike, a random target image as style for each "
+        "source image"
     )
-    leaks = "lite0"
+    needs_source_images = True
     Config = Config
+
+    @property
+    def leaks(self) -> str:
+        """The backbone is the default extractor's."""
+        return "lite0"
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Stylise source images in random order until the budget is spent; keep those that were finished."""
         config: Config = self.config
-        network = Lite0Blocks(lite0_file(), enlarge=self.config.enlarge).to(task.device)
-        task.log.parameters_total = count_parameters([network])
+        backbone = Backbone(Lite0Blocks(lite0_file(), enlarge=config.enlarge), task, config.precision)
+        task.log.watch(backbone=backbone.network)
         batches, log = budget.batches(config.batch_size), TrainingLog(task, budget)
-        contents = self._contents(task)
+        styles, contents = Batches(task.images, task.generator), self._contents(task)
         finished: list[Tensor] = []
-        while (batch := self._stylise(next(contents), task, network, batches, log)) is not None:
-            finished.append(batch)
+        while True:
+            content = next(contents)
+            canvas = Canvas(backbone, content, styles.draw(len(content)), config)
+            if not canvas.paint(batches, log):
+                break
+            finished.append(to_uint8(canvas.pixels.detach()).cpu())
         log.write()
         if not finished:
             raise GraftbenchError(
@@ -118,44 +129,53 @@ class Gatys(Method):
             yield to_float(images[waiting[:size].to(images.device)])
             waiting = waiting[size:]
 
-    def _stylise(
-        self, content: Tensor, task: Task, network: Lite0Blocks, batches: Iterator[int], log: TrainingLog
-    ) -> Tensor | None:
-        """One batch: uint8 B×3×H×W, or None if the budget ended before its last step."""
-        config: Config = self.config
-        choice = torch.randint(len(task.images), (len(content),), generator=task.generator)
+
+class Canvas:
+    """A batch of images whose pixels are optimised side by side.
+
+    Each image is an optimisation of its own: its losses are divided by its own features, losses are summed over the
+    batch, and Adam's step has no batch in it. What becomes of it does not depend on its neighbours.
+
+    Args:
+        backbone: What looks.
+        content: Where the pixels start, and what they keep: float32 B×3×H×W in [−1, 1].
+        style: One image for each.
+        config: Steps, rate, weights and layers.
+    """
+
+    def __init__(self, backbone: Backbone, content: Tensor, style: Tensor, config: Config) -> None:
+        self._backbone, self._config = backbone, config
         with torch.no_grad():
-            kept = network(content)[config.content_layer]
-            style_features = network(to_float(task.images[choice.to(task.device)]))
-            grams = {layer: gram(style_features[layer]) for layer in config.style_layers}
-        pixels = content.clone().requires_grad_()
-        adam = torch.optim.Adam([pixels], lr=config.lr, betas=(0.9, 0.999))
-        start: dict[int, Tensor] = {}
-        for _ in range(config.steps):
-            if next(batches, 0) < len(content):
-                return None
-            features = network(pixels)
-            content_loss = F.mse_loss(features[config.content_layer], kept) / kept.square().mean()
-            style_losses = {layer: F.mse_loss(gram(features[layer]), grams[layer]) for layer in config.style_layers}
-            start = start or {layer: _unit(loss, grams[layer]) for layer, loss in style_losses.items()}
-            style_loss = sum(loss / start[layer] for layer, loss in style_losses.items()) / len(style_losses)
-            assert isinstance(style_loss, Tensor)
-            adam.zero_grad(set_to_none=True)
-            # The sum over the batch: each image is an optimisation of its own, and Adam's step has no batch in it.
-            (len(content) * (config.content_weight * content_loss + config.style_weight * style_loss)).backward()
-            adam.step()
-            with torch.no_grad():
-                pixels.clamp_(-1, 1)
-            log.add(content=content_loss, style=style_loss)
-        return to_uint8(pixels.detach()).cpu()
+            self._kept = backbone(content)[config.content_layer]
+            maps = backbone(style)
+            self._grams = {layer: gram(maps[layer]) for layer in config.style_layers}
+        self._units: dict[int, Tensor] = {}
+        self.pixels = nn.Parameter(content.clone())
+        self._adam = adam([self.pixels], lr=config.lr, beta1=0.9, beta2=0.999)
+
+    def paint(self, batches: Iterator[int], log: TrainingLog) -> bool:
+        """Take all steps; False if the budget ended before the last."""
+        for _ in range(self._config.steps):
+            if next(batches, 0) < len(self.pixels):
+                return False
+            content, style = self._losses()
+            descend(self._adam, (self._config.content_weight * content + self._config.style_weight * style).sum())
+            self.pixels.data.clamp_(-1, 1)
+            log.add(content=content.mean(), style=style.mean())
+        return True
+
+    def _losses(self) -> tuple[Tensor, Tensor]:
+        """Content and style loss of each image, B."""
+        maps = self._backbone(self.pixels)
+        content = _squares(maps[self._config.content_layer] - self._kept) / _squares(self._kept).clamp(min=1e-12)
+        styles = {layer: _squares(gram(maps[layer]) - wanted) for layer, wanted in self._grams.items()}
+        # The unit is the loss at the start, unless content and style are as good as one image.
+        self._units = self._units or {
+            layer: torch.maximum(loss.detach(), 1e-6 * _squares(self._grams[layer])) for layer, loss in styles.items()
+        }
+        return content, torch.stack([loss / self._units[layer] for layer, loss in styles.items()]).mean(dim=0)
 
 
-def _unit(loss: Tensor, grams: Tensor) -> Tensor:
-    """What a style loss is divided by: its value at the start, unless content and style are as good as one image."""
-    return torch.maximum(loss.detach(), 1e-6 * grams.square().mean())
-
-
-def gram(features: Tensor) -> Tensor:
-    """Gram matrices F Fᵀ / (H·W) of features B×C×H×W: B×C×C (equation 3 of the paper, divided by the positions)."""
-    flat = features.flatten(2)
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
+def _squares(x: Tensor) -> Tensor:
+    """Mean square of each image's numbers: B."""
+    return x.square().flatten(1).mean(dim=1)

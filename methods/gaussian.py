@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
-import torch
 
 from graftbench.contracts import Family, Method, Reference
-from graftbench.samplers import PcaGaussianSampler, to_float
+from graftbench.samplers import PcaGaussianSampler, principal_components
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
@@ -42,12 +41,9 @@ class Gaussian(Method):
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
-        """Exact PCA by a singular value decomposition; standard deviations with n − 1."""
-        x = to_float(task.images).cpu()
-        budget.spend(len(x))
-        mean = x.mean(dim=0)
-        _, singular, components = torch.linalg.svd((x - mean).flatten(1), full_matrices=False)
-        kept = min(self.config.components, max(1, len(x) - 1))
-        scales = singular[:kept] / max(1, len(x) - 1) ** 0.5
-        task.log.parameters_total = task.log.parameters_trained = mean.numel() * (1 + kept) + kept
-        return PcaGaussianSampler(mean.contiguous(), components[:kept].contiguous(), scales)
+        """Exact PCA; standard deviations with n − 1."""
+        mean, components, coordinates = principal_components(task.images, self.config.components)
+        budget.spend(len(coordinates))
+        scales = coordinates.norm(dim=0) / max(1, len(coordinates) - 1) ** 0.5
+        task.log.parameters_total = task.log.parameters_trained = mean.numel() + components.numel() + len(scales)
+        return PcaGaussianSampler(mean, components, scales)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from graftbench.adversarial import source_networks
 from graftbench.contracts import Family, Method, Reference, SourceNeed
-from graftbench.nn.build import count_parameters
 from graftbench.samplers import GeneratorSampler
-from graftbench.training import source_networks
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
@@ -29,5 +28,5 @@ class Source(Method):
         """Take the source generator."""
         del budget
         generator, _ = source_networks(task.source_model, task.resolution)
-        task.log.parameters_total = count_parameters([generator])
+        task.log.watch(generator=generator.requires_grad_(requires_grad=False))
         return GeneratorSampler(generator)

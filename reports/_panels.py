@@ -56,7 +56,7 @@ LAYOUT = (
     Layout(
         "Fidelity and diversity",
         (
-            *("precision", "recall", "f_score", "density", "coverage", "null_coverage"),
+            *("precision", "recall", "f_score", "density", "coverage", "null_coverage", "high_frequency"),
             *("vendi_score", "intra_cluster_distance", "cluster_occupancy"),
         ),
     ),
@@ -73,6 +73,7 @@ READINGS = {
     "precision": "Precision falls where generated images look unlike the reference.",
     "recall": "Recall falls where a part of the reference is not generated.",
     "density": "Density is about 1 for equal distributions and can exceed it.",
+    "high_frequency": "High frequencies: 1 is as sharp as the reference, below is blurred, above is noisy.",
     "vendi_score": "Vendi is the effective number of different images among the generated ones.",
     "cluster_occupancy": "Occupancy falls where generated images crowd around few of the training images.",
     "train_distance_ratio": "Train distance: 1 is as far off as new real images are, towards 0 are copies.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -153,13 +154,19 @@ def test_batches_do_not_matter(data: Data, cache: Path) -> None:
 
 
 def test_sizes_may_differ(data: Data, cache: Path, tmp_path: Path) -> None:
-    """A folder with images of three sizes is scored, each resized by itself, and the note says so."""
+    """A folder with images of three sizes is scored, each resized by itself, and the note says so.
+
+    Frequencies are those of the pixels as they are: they do not compare between sizes.
+    """
     for number, file in enumerate(sorted(data.made.iterdir())):
         with Image.open(file) as picture:
             side = (72, 50, 31)[number % 3]
             picture.convert("RGBA").resize((side, 72), Image.Resampling.BICUBIC).save(tmp_path / file.name)
     result = evaluate(tmp_path, data.real, cache=cache, **FAST)
-    assert all(value is not None for value in values(result).values())
+    assert [score.name for score in result.scores if score.value is None] == ["high_frequency"]
+    assert result["high_frequency"].undefined == (
+        "frequencies compare between images of one size; found 31×72, 50×72, 72×72 generated and 72×72 reference"
+    )
     assert result.scores[0].n_generated == MADE
     (note,) = result.notes
     assert "3 sizes (72×72, 50×72, 31×72); each was resized by itself" in note
@@ -483,11 +490,26 @@ def test_statistics_stand_for_the_images(data: Data, cache: Path, tmp_path: Path
     statistics_of(data.real, size=32, device="cpu", cache=cache).save(path)
     arguments: dict[str, Any] = {"metrics": ["all"], "train": data.shots, "held_out": data.others}
     whole = evaluate(data.made, data.real, cache=cache, **arguments, **FAST)
+    assert whole["high_frequency"].value is not None
     for reference in (path, str(path)):
         found = evaluate(data.made, reference, cache=tmp_path / "fresh", **arguments, **FAST)
         assert found.scores == whole.scores
         assert found.floors == whole.floors
         assert found.reference == "real"
+
+
+def test_statistics_of_an_earlier_version(data: Data, cache: Path, tmp_path: Path) -> None:
+    """Without what is known of pixels one metric has no value; the images' own floor is not taken from the cache."""
+    path, arguments = tmp_path / "real.safetensors", {"held_out": data.others, "cache": tmp_path / "fresh", **FAST}
+    found = statistics_of(data.real, size=32, device="cpu", cache=cache)
+    assert found.features is not None
+    replace(found, features=replace(found.features, powers=None)).save(path)
+    old, new = evaluate(data.made, path, **arguments), evaluate(data.made, data.real, **arguments)
+    for scores in (old, old.floors):
+        assert scores["high_frequency"].undefined == "of the reference images there are features alone, no pixels"
+    assert new["high_frequency"].value is not None
+    assert new.floors["high_frequency"].value is not None
+    assert old["kid"] == new["kid"]
 
 
 def test_saved_moments_stand_for_the_images_in_fid(data: Data, cache: Path, tmp_path: Path) -> None:

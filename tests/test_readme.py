@@ -15,22 +15,23 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_generated_parts_are_up_to_date() -> None:
-    """Results, methods, domains: what `python docs/readme.py` writes from committed records and the registry."""
+    """What `python docs/readme.py` writes from committed records and the registry is what the pages say."""
     spec = importlib.util.spec_from_file_location("readme", ROOT / "docs" / "readme.py")
     assert spec is not None
     assert spec.loader is not None
     readme = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(readme)
-    beside = [readme.FIGURE, ROOT / "docs" / "quick" / "table.md"]
+    beside = [folder / name for folder in (readme.QUICK, readme.RESULTS) for name in ("quality.svg", "table.md")]
     before = {path: path.read_bytes() for path in beside}
     try:
-        assert readme.fill(README, readme.parts()) == README
-        assert beside[1].read_bytes() == before[beside[1]]
+        for name, make in readme.PAGES.items():
+            page = (ROOT / name).read_text("utf-8")
+            assert readme.fill(page, make(), name) == page, name
+        for path in beside:
+            assert path.suffix == ".svg" or path.read_bytes() == before[path]
     finally:
         for path, content in before.items():
             path.write_bytes(content)
-    metrics = (ROOT / "docs" / "metrics.md").read_text("utf-8")
-    assert readme.fill(metrics, readme.metrics_part(), "docs/metrics.md") == metrics
 
 
 def test_the_committed_records_are_the_quick_suite() -> None:

@@ -27,7 +27,7 @@ N = 12
 def features(n: int = N, seed: int = 0) -> Features:
     """Random features, 5 wide, with 4 logits."""
     rng = np.random.default_rng(seed)
-    return Features.of(rng.standard_normal((n, 5)), rng.standard_normal((n, 4)))
+    return Features.of(rng.standard_normal((n, 5)), rng.standard_normal((n, 4)), rng.uniform(1.0, 2.0, (n, 3)))
 
 
 def manifest(n: int = N) -> Manifest:
@@ -51,7 +51,7 @@ def plain(**changes: Any) -> str:
 
 
 def test_features_return_unchanged(tmp_path: Path) -> None:
-    """Manifest and features to the bit; folders are made; no temporary file stays."""
+    """Manifest, features and powers to the bit; folders are made; no temporary file stays."""
     path = tmp_path / "a" / "real.safetensors"
     saved = Statistics(manifest(), features(), None)
     saved.save(path)
@@ -61,6 +61,9 @@ def test_features_return_unchanged(tmp_path: Path) -> None:
     assert isinstance(found.content, Features)
     assert np.array_equal(found.content.pooled, features().pooled)
     assert np.array_equal(found.content.logits, features().logits)
+    assert found.content.powers is not None
+    assert features().powers is not None
+    assert np.array_equal(found.content.powers, np.asarray(features().powers))
     assert [file.name for file in path.parent.iterdir()] == ["real.safetensors"]
 
 
@@ -85,6 +88,13 @@ def test_an_extractor_without_classes(tmp_path: Path) -> None:
     found = load_statistics(path).features
     assert found is not None
     assert found.logits.shape == (N, 0)
+
+
+def test_files_of_earlier_versions(tmp_path: Path) -> None:
+    """Features without powers are features; what needs powers says so (`evaluate_features`)."""
+    found = load_statistics(write(tmp_path / "old.safetensors", plain()), PROTOCOL).features
+    assert found is not None
+    assert found.powers is None
 
 
 def test_names(tmp_path: Path) -> None:
@@ -175,6 +185,10 @@ def test_manifests_that_cannot_be_read(tmp_path: Path, text: str, sentence: str)
         ({"pooled": np.ones(12, np.float32), "logits": np.ones((12, 4), np.float32)}, "manifest of 12 images"),
         ({"pooled": np.ones((12, 0), np.float32), "logits": np.ones((12, 4), np.float32)}, "manifest of 12 images"),
         ({"pooled": np.ones((12, 5), np.float32)}, "manifest of 12 images"),
+        (
+            {"pooled": np.ones((12, 5)), "logits": np.ones((12, 4)), "powers": np.ones((11, 3))},
+            "manifest of 12 images",
+        ),
         ({"mean": np.ones(5), "root": np.ones((5, 4))}, "manifest of 12 images"),
         ({"mean": np.ones((1, 5)), "root": np.ones((5, 5))}, "manifest of 12 images"),
         ({"mean": np.full(5, np.nan), "root": np.ones((5, 5))}, "mean has no finite floats"),

@@ -318,6 +318,18 @@ def test_a_full_disk_stops_the_run_with_a_sentence(tmp_path: Path, monkeypatch: 
         ({"data_budgets": [5000]}, "A data budget of 5000 images was asked for; the training split .* has 934"),
         ({"parameters": {"gaussian": {"component": 3}}}, r"Unknown key 'component' in \[parameters.gaussian\]"),
         ({"parameters": {"gaussian": {"components": 0}}}, "components must be at least 1"),
+        (
+            {"tasks": ["none->openmoji@32"], "methods": ["finetune"]},
+            r"'finetune' needs a source model \(gan\); .* no source",
+        ),
+        (
+            {"tasks": ["none->openmoji@32"], "methods": ["gatys"]},
+            "'gatys' needs source images; the task .* has no source",
+        ),
+        (
+            {"methods": ["freezed"], "parameters": {"freezed": {"frozen_blocks": 7}}},
+            "'freezed' cannot run on twemoji->openmoji@32: frozen_blocks is 0 to 6 at 32 px; found 7",
+        ),
     ],
 )
 def test_bad_input_is_found_before_anything_runs(tmp_path: Path, changes: dict[str, object], sentence: str) -> None:
@@ -325,6 +337,40 @@ def test_bad_input_is_found_before_anything_runs(tmp_path: Path, changes: dict[s
     with pytest.raises(GraftbenchError, match=sentence):
         run(tiny(**changes), tmp_path / "run")
     assert not (tmp_path / "run" / "records.jsonl").exists()
+
+
+def test_a_source_model_that_does_not_fit_is_found_before_anything_runs(tmp_path: Path, shared_cache: Path) -> None:
+    """A file of another architecture under the right name, and then a damaged one: one sentence, no cell."""
+    from safetensors.torch import load_file, save_file
+
+    from graftbench import imageset, registry, source
+    from graftbench.suite import SourceModelSpec
+
+    spec = SourceModelSpec(kimg=0.064, seed=11)
+    suite = tiny(methods=["finetune"], source_models={"gan": spec})
+    images = imageset.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
+    recipe = source.recipe_for(spec, "gan", images)
+    file = source.obtain(recipe, images, shared_cache)
+    tensors, metadata = load_file(file), source.load(file, recipe.id).metadata
+    save_file({name: t for name, t in tensors.items() if name != "generator.to_rgb.weight"}, file, metadata)
+    with pytest.raises(GraftbenchError, match=r"is of another architecture \(generator\).*to_rgb"):
+        run(suite, tmp_path / "run")
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(GraftbenchError, match="cannot be read as safetensors"):
+        run(suite, tmp_path / "run")
+    assert not (tmp_path / "run" / "records.jsonl").exists()
+    file.unlink()
+
+
+def test_a_task_without_a_source(tmp_path: Path) -> None:
+    """What starts from nothing runs there; batches larger than the data budget are noted in the record."""
+    suite = tiny(tasks=["none->openmoji@32"], methods=["dcgan", "oracle"], data_budgets=[10])
+    assert run(suite, tmp_path).exit_code == 0
+    (record,) = [r for r in read(tmp_path) if r.cell.method == "dcgan"]
+    assert str(record.cell.task) == "none->openmoji@32"
+    assert list(record.cell.manifests) == ["openmoji"]
+    assert record.cell.source_model == ""
+    assert "Batches of 32 were drawn with replacement from 10 images." in record.notes
 
 
 def test_an_unknown_extractor_is_named(tmp_path: Path) -> None:
@@ -437,7 +483,7 @@ def test_a_source_model_is_trained_once_and_shared(tmp_path: Path, shared_cache:
     """Cells that transfer get the same model; it is trained where none is cached, and never again."""
     from graftbench.suite import SourceModelSpec
 
-    suite = tiny(methods=["source", "finetune", "freezed"], source_model=SourceModelSpec(kimg=0.064, seed=7))
+    suite = tiny(methods=["source", "finetune", "freezed"], source_models={"gan": SourceModelSpec(kimg=0.064, seed=7)})
     heard = Heard()
     assert run(suite, tmp_path / "a", progress=heard).exit_code == 0
     assert sum("trained source model" in sentence for sentence in heard.sentences) == 1

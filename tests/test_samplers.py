@@ -17,7 +17,9 @@ from graftbench.samplers import (
     GeneratorSampler,
     ImageBankSampler,
     PcaGaussianSampler,
+    PcaMixtureSampler,
     load_sampler,
+    principal_components,
     save_sampler,
     to_float,
     to_uint8,
@@ -140,6 +142,62 @@ def test_pca_sampler_by_hand() -> None:
     epsilon = torch.randn(7, 1, generator=rng(2))
     assert torch.equal(samples.flatten(1)[:, :1], to_uint8(0.1 * epsilon))
     assert (samples.flatten(1)[:, 1:] == 128).all()
+
+
+@pytest.mark.parametrize(("kept", "found"), [(3, 3), (50, 9)])
+def test_principal_components(emoji: torch.Tensor, kept: int, found: int) -> None:
+    """Components are orthonormal, coordinates are the images' projections, and all of them give the images back.
+
+    Ten images span nine directions. Float32: sums over 3,072 pixels in [−1, 1], an eighth of a grey level: 1e-3.
+    """
+    mean, components, coordinates = principal_components(emoji, kept)
+    x = (to_float(emoji) - mean).flatten(1)
+    assert components.shape == (found, 3 * 32 * 32)
+    torch.testing.assert_close(components @ components.T, torch.eye(found), atol=1e-5, rtol=0)
+    torch.testing.assert_close(x @ components.T, coordinates, atol=1e-3, rtol=1e-4)
+    assert (coordinates.norm(dim=0).diff() <= 0).all()
+    if kept > found:
+        torch.testing.assert_close(coordinates @ components, x, atol=1e-3, rtol=0)
+
+
+def small_mixture(weights: list[float]) -> PcaMixtureSampler:
+    """Clusters at 0.5, 0, −0.5 (and so on) along the first pixel of 3×1×2 images, of standard deviation 0.01."""
+    centres = 0.5 - 0.5 * torch.arange(len(weights)).view(-1, 1)
+    component = torch.tensor([[1.0, 0, 0, 0, 0, 0]])
+    return PcaMixtureSampler(
+        torch.zeros(3, 1, 2), component, torch.tensor(weights), centres, torch.full((len(weights), 1), 0.01)
+    )
+
+
+def test_mixture_draws_clusters_by_weight() -> None:
+    """Of 10,000 draws each cluster gets its share, within five standard errors; one of weight 0 gets none."""
+    n = 10_000
+    first = small_mixture([0.2, 0.0, 0.8]).sample(n, rng()).flatten(1)[:, 0].float() / 127.5 - 1
+    share = float((first > 0.25).float().mean())
+    assert abs(share - 0.2) < 5 * (0.2 * 0.8 / n) ** 0.5
+    assert not (first.abs() < 0.25).any()
+    assert abs(float(first[first > 0.25].mean()) - 0.5) < 0.004  # half a grey level
+
+
+def test_mixture_of_one_is_its_gaussian() -> None:
+    """The same noise gives the same images."""
+    mean, component, scales = torch.zeros(3, 1, 2), torch.tensor([[0.0, 1, 0, 0, 0, 0]]), torch.tensor([0.3])
+    gaussian = PcaGaussianSampler(mean, component, scales)
+    mixture = PcaMixtureSampler(mean, component, torch.ones(1), torch.zeros(1, 1), scales[None])
+    assert torch.equal(mixture.sample(20, rng(1)), gaussian.sample(20, rng(1)))
+
+
+def test_mixture_comes_back(tmp_path: Path) -> None:
+    """Saved and loaded, a mixture draws the same images; without its weights the file is a damaged one."""
+    sampler = small_mixture([0.5, 0.5])
+    save_sampler(sampler, tmp_path / "sampler.safetensors")
+    loaded = load_sampler(tmp_path / "sampler.safetensors")
+    assert isinstance(loaded, PcaMixtureSampler)
+    assert torch.equal(loaded.sample(50, rng()), sampler.sample(50, rng()))
+    tensors = {name: tensor for name, tensor in sampler.state()[0].items() if name != "weights"}
+    save_file(tensors, tmp_path / "damaged.safetensors", {"sampler": "pca-mixture"})
+    with pytest.raises(GraftbenchError, match=r"damaged\.safetensors is a damaged sampler of kind 'pca-mixture'"):
+        load_sampler(tmp_path / "damaged.safetensors")
 
 
 def test_no_sampler(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def shipped() -> list[Path]:
 
 def test_the_quick_suite_ships_its_source_model(twemoji: imageset.ImageSet, tmp_path: Path) -> None:
     """With an empty cache the model is found in the package: the demo transfers at once."""
-    recipe = source.recipe_for(load_suite("quick").source_model, "gan", twemoji)
+    recipe = source.recipe_for(load_suite("quick").source_models["gan"], "gan", twemoji)
     found = source.find(recipe, tmp_path)
     assert found is not None
     assert found.stat().st_size < 4e6
@@ -86,7 +86,7 @@ def test_wrong_files_are_refused(twemoji: imageset.ImageSet, tmp_path: Path) -> 
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(GraftbenchError, match="cannot be read as safetensors"):
         source.load(path, recipe.id)
-    with pytest.raises(GraftbenchError, match="no recipe for a source model of kind 'flow'"):
+    with pytest.raises(GraftbenchError, match="Unknown kind of source model 'flow'"):
         source.recipe_for(SourceModelSpec(), "flow", twemoji)
     with pytest.raises(GraftbenchError, match=r"Did you mean 'augment'\?"):
         source.recipe_for(SourceModelSpec(parameters={"augmen": ""}), "gan", twemoji)

@@ -11,6 +11,8 @@ from graftbench.errors import GraftbenchError
 from graftbench.stats import (
     mean,
     paired_difference,
+    pairs_needed,
+    sign_flip_test,
     standard_deviation,
     standard_error,
     student_interval,
@@ -92,3 +94,103 @@ def test_a_level_outside_the_unit_interval_is_refused(level: float) -> None:
     """95 instead of 0.95 is a likely slip."""
     with pytest.raises(GraftbenchError, match="between 0 and 1"):
         student_interval([1.0, 2.0], level)
+
+
+# ------------------------------------------------------------------------------------------------------- sign flips
+
+
+def test_p_of_three_pairs_counted_by_hand() -> None:
+    """3, 2, −1: the sums of ±3 ±2 ±1 are 6, 4, 2, 0, 0, −2, −4, −6. Two of eight are at least 4, seven at most 4."""
+    found = sign_flip_test([3.0, 2.0, -1.0])
+    assert (found.n, found.mean) == (3, pytest.approx(4 / 3))
+    assert (found.p, found.p_opposite, found.least) == (2 / 8, 7 / 8, 1 / 8)
+
+
+def test_pairs_that_all_agree_give_the_smallest_p() -> None:
+    """Five positive differences: one pattern of 32; five negative ones: the opposite."""
+    found = sign_flip_test([0.3, 1.0, 0.2, 5.0, 0.1])
+    assert (found.p, found.p_opposite) == (1 / 32, 1.0)
+    turned = sign_flip_test([-0.3, -1.0, -0.2, -5.0, -0.1])
+    assert (turned.p, turned.p_opposite) == (1.0, 1 / 32)
+
+
+def test_one_pair_and_no_difference() -> None:
+    """One pair can give ½; pairs without a difference say nothing in either direction."""
+    assert sign_flip_test([2.0]).p == 0.5
+    zeros = sign_flip_test([0.0, 0.0, 0.0])
+    assert (zeros.p, zeros.p_opposite, zeros.mean) == (1.0, 1.0, 0.0)
+    assert sign_flip_test([1.0, 0.0]).p == 0.5  # a pair without a difference agrees with both
+
+
+@pytest.mark.parametrize("n", [7, 20])
+@pytest.mark.parametrize("factor", [1e-300, 0.1, 7.0, 1e300])
+def test_scaling_does_not_matter(n: int, factor: float) -> None:
+    """The p is that of the signs and ranks of sums, in whatever unit, to the last pattern."""
+    values = np.random.default_rng(n).normal(0.3, 1.0, n).tolist()
+    base, scaled = sign_flip_test(values), sign_flip_test([value * factor for value in values])
+    assert (scaled.p, scaled.p_opposite) == (base.p, base.p_opposite)
+
+
+def test_sums_that_are_equal_but_for_rounding_are_ties() -> None:
+    """0.1 + 0.2 and 0.3 differ by rounding: of the signs of 0.1, 0.2, −0.3 two of eight sums are 0, three above."""
+    assert sign_flip_test([0.1, 0.2, -0.3]).p == 5 / 8
+
+
+@pytest.mark.parametrize("n", [4, 9])
+def test_p_is_that_of_scipy(n: int) -> None:
+    """`scipy.stats.permutation_test` of samples flips the same signs; exactly equal."""
+    from scipy.stats import permutation_test
+
+    for seed in range(5):
+        values = np.random.default_rng(seed).normal(0.2, 1.0, n).tolist()
+        for alternative, ours in zip(
+            ("greater", "less"), (sign_flip_test(values).p, sign_flip_test(values).p_opposite), strict=True
+        ):
+            theirs = permutation_test(
+                (values,), np.mean, permutation_type="samples", alternative=alternative, n_resamples=2**n
+            )
+            assert ours == theirs.pvalue
+
+
+def test_drawn_patterns_come_near_the_exact_p() -> None:
+    """Of 15 pairs: the exact p is counted here; 16,385 patterns leave a standard error of √(p(1−p)/16385), times 4.
+
+    Equal seeds draw equal patterns.
+    """
+    values = np.random.default_rng(3).normal(0.3, 1.0, 15).tolist()
+    signs = 1 - 2 * (np.arange(2**15)[:, None] >> np.arange(15) & 1)
+    exact = float((signs @ values >= sum(values) - 1e-9).mean())
+    found = sign_flip_test(values)
+    assert 0.01 < exact < 0.5
+    assert abs(found.p - exact) < 4 * math.sqrt(exact * (1 - exact) / 2**14)
+    assert found == sign_flip_test(values, seed=0)
+    assert found.p != sign_flip_test(values, seed=1).p
+    assert sign_flip_test([1.0] * 40).p == found.least == 1 / (2**14 + 1)
+
+
+def test_p_is_uniform_without_an_effect() -> None:
+    """Of 2,000 samples of 6 symmetric differences a share α has p ≤ α, for every α that 64 patterns can give.
+
+    The shares lie within 4 standard errors of α; the differences are of two very different scales.
+    """
+    rng = np.random.default_rng(5)
+    p = np.array([sign_flip_test(rng.normal(0, [1, 1, 1, 50, 50, 0.01]).tolist()).p for _ in range(2000)])
+    for alpha in (1 / 64, 3 / 64, 0.25, 0.5, 0.75):
+        assert abs((p <= alpha).mean() - alpha) < 4 * math.sqrt(alpha * (1 - alpha) / 2000)
+
+
+@pytest.mark.parametrize(("level", "pairs"), [(0.5, 1), (0.25, 2), (0.1, 4), (0.05, 5), (0.03125, 5), (0.01, 7)])
+def test_pairs_needed(level: float, pairs: int) -> None:
+    """The least n with 2⁻ⁿ ≤ level: 5 for 0.05."""
+    assert pairs_needed(level) == pairs
+    assert sign_flip_test([1.0] * pairs).p <= level < sign_flip_test([1.0] * pairs).p * 2
+
+
+def test_sign_flips_of_nothing() -> None:
+    """No pairs, a NaN and a level that is none are errors."""
+    with pytest.raises(GraftbenchError, match="No values"):
+        sign_flip_test([])
+    with pytest.raises(GraftbenchError, match="finite"):
+        sign_flip_test([1.0, math.nan])
+    with pytest.raises(GraftbenchError, match="strictly between 0 and 1; found 0"):
+        pairs_needed(0.0)

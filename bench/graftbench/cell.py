@@ -24,7 +24,7 @@ from graftbench.budget import Meter, nested_subset
 from graftbench.contracts import Diverged, FitLog, ReferenceTask, Sampler, SourceModel
 from graftbench.environment import describe
 from graftbench.errors import GraftbenchError
-from graftbench.record import CellSpec, CurvePoint, Record, Resources, Score, Status
+from graftbench.record import NO_SOURCE, CellSpec, CurvePoint, Record, Resources, Score, Status
 from graftbench.resources import FitMonitor, resources
 from graftbench.samplers import save_sampler
 from graftbench.scoring import Scored, score_sampler
@@ -81,6 +81,8 @@ class CellTask(ReferenceTask):
     @cached_property
     def source_images(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
         """The source domain's training split: uint8 M×3×H×W on the device."""
+        if self.job.cell.task.source == NO_SOURCE:
+            raise GraftbenchError(f"Task {self.job.cell.task} has no source domain, and so no source images.")
         domain = registry.make_domain(self.job.cell.task.source, [Path(p) for p in self.job.plugins])
         images = imageset.load(domain, self.job.cell.task.source, self.resolution, Path(self.job.cache))
         return self._tensor(images.images("train"))
@@ -129,7 +131,7 @@ def _run(job: Job) -> Record:
     device = task.device
     meter = Meter(cell.compute_budget, synchronize=lambda: _synchronize(device))
     # Touched before the clock runs: what is on the disk is the suite's business, not the method's.
-    _ = task.images, cls.source_model and task.source_model
+    _ = task.images, cls.source_model and task.source_model, cls.needs_source_images and task.source_images
     with FitMonitor(job.device) as monitor:
         sampler = method.fit(task, meter)
     sampler.to(device)
@@ -145,9 +147,9 @@ def _run(job: Job) -> Record:
         seed=cell.seed,
     )
     notes = [*task.log.notes, *monitor.measurement.notes]
-    leaks = bool(cls.leaks) and cls.leaks == cell.protocol.extractor
+    leaks = bool(method.leaks) and method.leaks == cell.protocol.extractor
     if leaks:
-        notes.append(f"{cell.method} looks at {cls.leaks} itself: its scores under that extractor flatter it.")
+        notes.append(f"{cell.method} looks at {method.leaks} itself: its scores under that extractor flatter it.")
     return _record(
         job,
         Status.OK,
@@ -250,7 +252,7 @@ def _environment(job: Job) -> dict[str, Any]:
     """Where the record was made, and whose images it is about."""
     task, plugins = job.cell.task, [Path(path) for path in job.plugins]
     domains = {}
-    for name in (task.source, task.target):
+    for name in {task.source, task.target} - {NO_SOURCE}:
         try:
             domain = registry.make_domain(name, plugins)
         except GraftbenchError:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+    from torch import nn
 
     from graftbench.budget import Meter
     from graftbench.record import Record
 
 Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "reference"]
-SourceNeed = Literal["", "gan", "vae"]
+SourceNeed = Literal["", "gan", "vae", "diffusion"]
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +149,23 @@ class FitLog:
     parameters_trained: int = 0
     curve: list[tuple[int, float, dict[str, float]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    _networks: dict[str, nn.Module] = field(default_factory=dict)
+    _moved: set[str] = field(default_factory=set)
+
+    def watch(self, **networks: nn.Module) -> None:
+        """Count the parameters of the networks that take part, by name; called again when others join or thaw.
+
+        A parameter that is trained in one stage and frozen in another counts as trained.
+        """
+        self._networks |= networks
+        parameters = {
+            f"{name}.{key}": parameter
+            for name, network in self._networks.items()
+            for key, parameter in network.named_parameters()
+        }
+        self._moved |= {key for key, parameter in parameters.items() if parameter.requires_grad}
+        self.parameters_total = sum(p.numel() for p in parameters.values())
+        self.parameters_trained = sum(p.numel() for key, p in parameters.items() if key in self._moved)
 
 
 @dataclass(frozen=True)
@@ -157,7 +175,7 @@ class SourceModel:
     Attributes:
         id: Its recipe's id.
         tensors: Flat state, keys prefixed by network ("generator.", "discriminator.").
-        metadata: Architecture and provenance.
+        metadata: The id, the recipe, and each network's architecture under its name.
     """
 
     id: str
@@ -224,15 +242,30 @@ class Method(ABC):
     """In words: what stays as the source model has it."""
     differs: ClassVar[str] = "nothing"
     """In words: what differs from the published method, and why."""
-    leaks: ClassVar[str] = ""
-    """Name of the extractor whose network the method itself looks at; scores under it are marked."""
+    moves: ClassVar[tuple[str, ...]] = ()
+    """The promise behind `trains`: patterns (fnmatch) of "network.parameter" names, as the fit's log names the
+    networks. Exactly the parameters that match move, with their modules' buffers; the contract test looks."""
     source_model: ClassVar[SourceNeed] = ""
+    needs_source_images: ClassVar[bool] = False
+    """Whether the fit looks at images of the source domain."""
     Config: ClassVar[type[msgspec.Struct]] = msgspec.defstruct(
         "NoParameters", [], frozen=True, forbid_unknown_fields=True
     )
 
     def __init__(self, config: Any = None) -> None:  # noqa: ANN401 - each method has its own Config
         self.config: Any = self.Config() if config is None else config
+
+    @property
+    def leaks(self) -> str:
+        """Name of the extractor whose network the method itself looks at, or empty; scores under it are marked."""
+        return ""
+
+    def check(self, resolution: int) -> None:  # noqa: B027 - most methods take every resolution
+        """Refuse what cannot be fitted at a resolution, when a run is planned: before anything is trained.
+
+        Raises:
+            GraftbenchError: A parameter or a backbone does not go with images of this side.
+        """
 
     @abstractmethod
     def fit(self, task: Task, budget: Meter) -> Sampler:

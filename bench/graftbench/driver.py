@@ -220,7 +220,9 @@ def _source_models(plan: Plan, missing: Sequence[CellSpec], cache: Path, device:
     files = {}
     for recipe_id in needed:
         recipe, images = plan.recipes[recipe_id]
-        files[recipe_id] = str(source.obtain(recipe, images, cache, device=device, say=told.say))
+        file = source.obtain(recipe, images, cache, device=device, say=told.say)
+        source.verify(file, recipe)
+        files[recipe_id] = str(file)
     return files
 
 

@@ -25,6 +25,7 @@ from graftbench.metrics.catalogue import METRICS, resolve
 from graftbench.metrics.covariance import StreamingMoments, moments
 from graftbench.metrics.evaluate import INTERVAL_LIMIT, MOMENTS_SUFFICE, evaluate_features
 from graftbench.metrics.features import Features, cached_features, cached_moments
+from graftbench.metrics.spectrum import band_powers
 from graftbench.protocol import Extraction, key_of, resolve_protocol
 from graftbench.record import Protocol
 from graftbench.reference_statistics import Manifest, Statistics, is_statistics, load_statistics
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from graftbench.image_batches import Pixels
     from graftbench.images import Images, Source
     from graftbench.metrics.covariance import Moments
     from graftbench.metrics.estimate import Estimate
@@ -129,8 +131,9 @@ class _Reader:
         return held_out_of(reference, cache=self.cache, plugins=self.plugins)
 
     def features(self, images: Images) -> Features:
-        parts = list(self._batches(images))
-        return Features(*(np.concatenate([part[i] for part in parts]) for i in (0, 1)))
+        parts = [(pooled, logits, band_powers(batch)) for batch, pooled, logits in self._batches(images)]
+        pooled, logits, powers = zip(*parts, strict=True)
+        return Features(np.concatenate(pooled), np.concatenate(logits), np.concatenate(powers))
 
     def cached(self, images: Images) -> Features:
         key = key_of(self.protocol, images.manifest)
@@ -145,12 +148,12 @@ class _Reader:
 
     def moments(self, images: Images) -> Moments:
         running = StreamingMoments()
-        for pooled, _ in self._batches(images):
+        for _, pooled, _ in self._batches(images):
             running.add(pooled)
         return running.moments()
 
-    def _batches(self, images: Images) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Features and logits of the images, batch by batch."""
+    def _batches(self, images: Images) -> Iterator[tuple[Pixels, NDArray[np.float32], NDArray[np.float32]]]:
+        """The images, their features and their logits, batch by batch."""
         import torch  # noqa: PLC0415
 
         extractor = self.extractor
@@ -162,7 +165,7 @@ class _Reader:
             self.clock.forward += time.perf_counter() - before
             done += len(batch)
             self.progress(images.name, done, images.count)
-            yield pooled.numpy(), logits.numpy()
+            yield batch, pooled.numpy(), logits.numpy()
         self.clock.extract += time.perf_counter() - start
 
 
@@ -328,6 +331,10 @@ def _floors(
         )
     real = HeldOut(key_of(reader.protocol, held_out.manifest), held_out.count, lambda: reader.cached(held_out))
     reference_key = key_of(reader.protocol, target.manifest.images)
+    if target.features is not None and target.features.powers is None:
+        reference_key += (
+            "-without-powers"  # statistics of an earlier version: the images themselves have one floor more
+        )
     return floors_of(target.content, reference_key, real, metrics, n, cache=reader.cache, seed=seed)
 
 

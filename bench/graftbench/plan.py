@@ -14,8 +14,8 @@ from graftbench import imageset, registry, source
 from graftbench.code import code_hash
 from graftbench.errors import GraftbenchError
 from graftbench.protocol import resolve_protocol
-from graftbench.record import CellSpec, TaskSpec
-from graftbench.suite import config_of, parse_task
+from graftbench.record import NO_SOURCE, CellSpec, TaskSpec
+from graftbench.suite import SourceModelSpec, config_of, parse_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,8 +62,10 @@ def make_plan(
     cells: list[CellSpec] = []
     configs = {m.name: _config(m, suite) for m in methods}
     codes = {m.name: code_hash([registry.file_of(m), *_scoring_files()]) for m in methods}
+    for task, method in product(tasks, methods):
+        _check_method(method, configs[method.name], task)
     for task, budget, seed, method in product(tasks, suite.data_budgets, suite.seeds, methods):
-        origin, target = images[task.source, task.resolution], images[task.target, task.resolution]
+        origin, target = images.get((task.source, task.resolution)), images[task.target, task.resolution]
         pool = len(target.positions("train"))
         if budget > pool:
             raise GraftbenchError(
@@ -71,8 +73,9 @@ def make_plan(
                 f" has {pool} (of {len(target.ids)} images; the rest is for validation and reference)."
             )
         model = ""
-        if method.source_model:
-            recipe = source.recipe_for(suite.source_model, method.source_model, origin)
+        if method.source_model and origin:
+            spec = suite.source_models.get(method.source_model, SourceModelSpec())
+            recipe = source.recipe_for(spec, method.source_model, origin)
             recipes[recipe.id] = recipe, origin
             model = recipe.id
         cells.append(
@@ -86,7 +89,7 @@ def make_plan(
                 seed=seed,
                 protocol=protocol,
                 source_model=model,
-                manifests={task.source: origin.manifest, task.target: target.manifest},
+                manifests={name: s.manifest for name, s in ((task.source, origin), (task.target, target)) if s},
                 code=codes[method.name],
             )
         )
@@ -106,9 +109,30 @@ def _images(
     wanted = dict.fromkeys((name, task.resolution) for task in tasks for name in (task.source, task.target))
     images = {}
     for name, resolution in wanted:
+        if name == NO_SOURCE:
+            continue
         say(f"preparing {name}@{resolution}")
         images[name, resolution] = imageset.load(registry.make_domain(name, plugins), name, resolution, cache)
     return images
+
+
+def _check_method(method: type[Method], parameters: dict[str, object], task: TaskSpec) -> None:
+    """Refuse a method on a task that lacks what it needs.
+
+    Raises:
+        GraftbenchError: There is no source domain, or a parameter does not go with the resolution.
+    """
+    needs = [f"a source model ({method.source_model})"] if method.source_model else []
+    needs += ["source images"] if method.needs_source_images else []
+    if needs and task.source == NO_SOURCE:
+        raise GraftbenchError(
+            f"Method '{method.name}' needs {' and '.join(needs)}; the task {task} has no source domain. "
+            "Name one (source->target@resolution), or leave the method out."
+        )
+    try:
+        method(msgspec.convert(parameters, method.Config)).check(task.resolution)
+    except GraftbenchError as error:
+        raise GraftbenchError(f"Method '{method.name}' cannot run on {task}: {error}") from error
 
 
 def _config(method: type[Method], suite: Suite) -> dict[str, object]:

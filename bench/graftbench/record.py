@@ -35,8 +35,15 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
+NO_SOURCE = "none"
+"""What a task names as its source where it has none."""
+
+
 class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A transfer: source domain to target domain at a resolution, written `twemoji->openmoji@32`."""
+    """A transfer: source domain to target domain at a resolution, written `twemoji->openmoji@32`.
+
+    The source `none` says that there is no source domain: methods that start from nothing run on such a task.
+    """
 
     source: str
     target: str

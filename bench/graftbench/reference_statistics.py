@@ -77,7 +77,9 @@ class Statistics:
 
         check_name(path)
         if self.features is not None:
-            tensors = {"pooled": self.features.pooled, "logits": self.features.logits}
+            tensors: dict[str, np.ndarray] = {"pooled": self.features.pooled, "logits": self.features.logits}
+            if self.features.powers is not None:
+                tensors["powers"] = self.features.powers
         else:
             assert self.moments is not None
             tensors = {"mean": self.moments.mean, "root": self.moments.root}
@@ -167,8 +169,10 @@ def _checked(manifest: Manifest, tensors: dict[str, np.ndarray], path: Path) -> 
     n = manifest.n_images
     if {"pooled", "logits"} <= tensors.keys():
         pooled, logits = tensors["pooled"], tensors["logits"]
-        if pooled.ndim == logits.ndim == 2 and len(pooled) == len(logits) == n and pooled.shape[1]:
-            return Statistics(manifest, Features.of(pooled, logits), None)
+        powers = tensors.get("powers")  # not in files of earlier versions
+        whole = powers is None or powers.shape == (n, 3)
+        if pooled.ndim == logits.ndim == 2 and len(pooled) == len(logits) == n and pooled.shape[1] and whole:
+            return Statistics(manifest, Features.of(pooled, logits, powers), None)
     elif {"mean", "root"} <= tensors.keys():
         mean, root = (tensors[name].astype(np.float64) for name in ("mean", "root"))
         if mean.ndim == 1 and root.ndim == 2 and root.shape[1] == mean.size and mean.size and n > 1:

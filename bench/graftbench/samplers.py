@@ -100,6 +100,25 @@ class ImageBankSampler(Sampler):
         return cls(tensors["images"])
 
 
+def principal_components(images: torch.Tensor, kept: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Exact PCA of uint8 images n×3×H×W by a singular value decomposition, on the CPU in float32.
+
+    Returns:
+        Mean 3×H×W; components K×(3HW), orthonormal, the first the strongest; the images' coordinates n×K on them.
+        Pixels in [−1, 1]. K is `kept`, n − 1 where that is less, and at least 1.
+    """
+    x = to_float(images).cpu()
+    mean = x.mean(dim=0)
+    left, singular, components = torch.linalg.svd((x - mean).flatten(1), full_matrices=False)
+    kept = min(kept, max(1, len(x) - 1), len(singular))
+    return mean.contiguous(), components[:kept].contiguous(), left[:, :kept] * singular[:kept]
+
+
+def _at_coordinates(coordinates: torch.Tensor, components: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """n×K coordinates on K components -> images, uint8 n×3×H×W."""
+    return to_uint8((coordinates @ components).unflatten(1, mean.shape) + mean)
+
+
 class PcaGaussianSampler(Sampler):
     """x = mean + Σ_k σ_k ε_k v_k with ε ~ N(0, I): a Gaussian on the principal components of the pixels."""
 
@@ -112,8 +131,8 @@ class PcaGaussianSampler(Sampler):
 
     def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw n images: uint8 n×3×H×W."""
-        noise = torch.randn(n, len(self.scales), generator=generator) * self.scales
-        return to_uint8((noise @ self.components).unflatten(1, self.mean.shape) + self.mean)
+        noise = torch.randn(n, len(self.scales), generator=generator)
+        return _at_coordinates(noise * self.scales, self.components, self.mean)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         """Mean 3×H×W, components K×(3HW), scales K; pixels in [−1, 1]."""
@@ -124,6 +143,48 @@ class PcaGaussianSampler(Sampler):
         """The same Gaussian."""
         del metadata
         return cls(tensors["mean"], tensors["components"], tensors["scales"])
+
+
+class PcaMixtureSampler(Sampler):
+    """x = mean + Σ_k (m_ck + σ_ck ε_k) v_k, cluster c drawn by its weight: a mixture on the principal components.
+
+    The noise is drawn before the clusters, so a mixture of one cluster draws the images of its Gaussian.
+    """
+
+    kind: ClassVar[str] = "pca-mixture"
+
+    def __init__(
+        self,
+        mean: torch.Tensor,
+        components: torch.Tensor,
+        weights: torch.Tensor,
+        centres: torch.Tensor,
+        scales: torch.Tensor,
+    ) -> None:
+        self.mean = mean
+        self.components = components
+        self.weights = weights
+        self.centres = centres
+        self.scales = scales
+
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw n images: uint8 n×3×H×W."""
+        noise = torch.randn(n, len(self.components), generator=generator)
+        uniform = torch.rand(n, generator=generator, dtype=torch.float64)
+        edges = self.weights.double().cumsum(0)
+        cluster = torch.searchsorted(edges / edges[-1], uniform, right=True)
+        return _at_coordinates(self.centres[cluster] + noise * self.scales[cluster], self.components, self.mean)
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        """Mean 3×H×W, components K×(3HW), weights C, centres and scales C×K; pixels in [−1, 1]."""
+        names = ("mean", "components", "weights", "centres", "scales")
+        return {name: getattr(self, name) for name in names}, {}
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> PcaMixtureSampler:
+        """The same mixture."""
+        del metadata
+        return cls(**tensors)
 
 
 def _kinds(base: type[Sampler] = Sampler) -> Iterator[type[Sampler]]:
@@ -154,7 +215,12 @@ def load_sampler(path: Path) -> Sampler:
         raise unknown("kind of sampler", metadata["sampler"], kinds, where=f"in {path}")
     try:
         return kinds[metadata["sampler"]].from_state(tensors, metadata)
-    except (KeyError, ValueError, RuntimeError) as error:  # a tensor or an entry that is missing or does not fit
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # something is missing or does not fit
         raise GraftbenchError(f"{path} is a damaged sampler of kind '{metadata['sampler']}': {error!r}.") from error
 
 

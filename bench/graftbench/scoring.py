@@ -15,6 +15,7 @@ from graftbench.metrics.catalogue import METRICS, resolve
 from graftbench.metrics.evaluate import evaluate_features
 from graftbench.metrics.extractors import make_extractor
 from graftbench.metrics.features import Features, cached_features
+from graftbench.metrics.spectrum import band_powers
 from graftbench.protocol import key_of
 from graftbench.record import Score, content_hash
 
@@ -71,7 +72,7 @@ def score_sampler(
     real = RealFeatures(lambda: extractor, target, protocol, cache)
     metrics = [name for name in resolve(protocol.metrics) if train or "train" not in METRICS[name].needs]
     reference, shown = real.split(protocol.reference), real.at(sorted(train)) if train else None
-    generated = Features.of(*extractor.features(images))
+    generated = Features.of(*extractor.features(images), band_powers(images))
     estimates = evaluate_features(generated, reference, metrics=metrics, train=shown, seed=seed)
     floors = real.floors() | ({} if shown is None else training_floors(reference, shown, metrics))
     scores = [_score(estimate, floors.get(estimate.name), protocol.label) for estimate in estimates]
@@ -157,4 +158,4 @@ class RealFeatures:
 
     def _extract(self, positions: Sequence[int]) -> Features:
         pixels = np.asarray(self.images.pixels[np.asarray(positions, dtype=np.intp)])
-        return Features.of(*self.extractor().features(torch.from_numpy(pixels)))
+        return Features.of(*self.extractor().features(torch.from_numpy(pixels)), band_powers(pixels))

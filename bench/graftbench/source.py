@@ -12,21 +12,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from graftbench.cache import atomic_file, locked
 from graftbench.contracts import FitLog, SourceModel, Task
-from graftbench.errors import GraftbenchError
+from graftbench.errors import GraftbenchError, unknown
 from graftbench.record import ComputeBudget, content_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
+    from torch import nn
 
-    from graftbench.contracts import Domain
+    from graftbench.budget import Meter
+    from graftbench.contracts import Domain, Sampler
     from graftbench.imageset import ImageSet
     from graftbench.record import Protocol
     from graftbench.suite import SourceModelSpec
@@ -39,13 +41,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """All that determines a source model.
 
     Attributes:
-        kind: `gan`: a generator and a discriminator from the adversarial loop.
+        kind: `gan`: generator and discriminator; `vae`: encoder and decoder; `diffusion`: a denoising network.
         domain: Name of the source domain.
         resolution: Side in pixels.
         manifest: Hash of the domain's ids, splits and pixels; the training split is what is learnt.
         kimg: Thousands of images shown.
         seed: Seed of initialisation and training.
-        parameters: Settings of the loop that differ from its defaults. A new setting thus leaves old recipes valid.
+        parameters: Settings that differ from the kind's defaults. A new setting thus leaves old recipes valid.
         version: Of the recipe's meaning; raised when a default changes.
     """
 
@@ -66,6 +68,38 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.kind}-{name}-{self.resolution}-{digest}"
 
 
+class Kind(NamedTuple):
+    """How source models of a kind are made and used.
+
+    Attributes:
+        config: Settings of the training.
+        train: (task, budget, config) -> name -> trained network, each with its architecture in `spec`.
+        sampler: (model, resolution) -> the untransferred model as a sampler; a GraftbenchError where it does not fit.
+    """
+
+    config: type[msgspec.Struct]
+    train: Callable[[Task, Meter, Any], dict[str, nn.Module]]
+    sampler: Callable[[SourceModel, int], Sampler]
+
+
+def kind_of(name: str) -> Kind:
+    """A kind of source model by name.
+
+    Raises:
+        GraftbenchError: A kind that nobody trains.
+    """
+    from graftbench import adversarial, autoencoding, diffusion  # noqa: PLC0415 - torch is needed from here on
+
+    kinds = {
+        "gan": Kind(adversarial.AdversarialConfig, adversarial.train_source, adversarial.source_sampler),
+        "vae": Kind(autoencoding.VaeConfig, autoencoding.train_source, autoencoding.source_sampler),
+        "diffusion": Kind(diffusion.DiffusionConfig, diffusion.train_source, diffusion.source_sampler),
+    }
+    if name not in kinds:
+        raise unknown("kind of source model", name, kinds)
+    return kinds[name]
+
+
 def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
     """The recipe of a suite's source model on a domain.
 
@@ -73,12 +107,10 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
         GraftbenchError: A kind that nobody trains, or an unknown parameter.
     """
     from graftbench.suite import config_of  # noqa: PLC0415 - torch is needed from here on
-    from graftbench.training import AdversarialConfig  # noqa: PLC0415
 
-    if kind != "gan":
-        raise GraftbenchError(f"There is no recipe for a source model of kind '{kind}'; known: gan.")
-    config = config_of(AdversarialConfig, spec.parameters, "[source_model.parameters]")
-    given, defaults = msgspec.to_builtins(config), msgspec.to_builtins(AdversarialConfig())
+    struct = kind_of(kind).config
+    config = config_of(struct, spec.parameters, f"[source_models.{kind}.parameters]")
+    given, defaults = msgspec.to_builtins(config), msgspec.to_builtins(struct())
     return Recipe(
         kind=kind,
         domain=images.domain,
@@ -172,38 +204,45 @@ class _SourceTask(Task):
 
 
 def train(recipe: Recipe, images: ImageSet, target: Path, *, device: str = "cpu") -> FitLog:
-    """Train a recipe and write it to `target` (safetensors): averaged generator and last discriminator."""
+    """Train a recipe and write its networks and their architectures to `target` (safetensors)."""
     import torch  # noqa: PLC0415
     from safetensors.torch import save_file  # noqa: PLC0415
 
     from graftbench.budget import Meter  # noqa: PLC0415
-    from graftbench.training import AdversarialConfig, fit_adversarial, new_networks  # noqa: PLC0415
 
     torch.set_num_threads(1)
-    config = msgspec.convert(recipe.parameters, AdversarialConfig)
+    kind = kind_of(recipe.kind)
     task = _SourceTask(
         resolution=recipe.resolution,
         device=torch.device(device),
         generator=torch.Generator().manual_seed(recipe.seed),
         pixels=torch.from_numpy(images.images("train").copy()).to(device),
     )
-    generator, discriminator = new_networks(task, config)
-    sampler = fit_adversarial(task, Meter(ComputeBudget(kimg=recipe.kimg)), config, generator, discriminator)
-    networks = {"generator": sampler.network, "discriminator": discriminator}
+    config = msgspec.convert(recipe.parameters, kind.config)
+    networks = kind.train(task, Meter(ComputeBudget(kimg=recipe.kimg)), config)
     tensors = {
         f"{prefix}.{name}": tensor.detach().cpu().contiguous()
         for prefix, network in networks.items()
         for name, tensor in network.state_dict().items()
     }
-    metadata = {
-        "id": recipe.id,
-        "recipe": msgspec.json.encode(recipe, order="sorted").decode(),
-        "generator": msgspec.json.encode(sampler.network.spec).decode(),
-        "discriminator": msgspec.json.encode(discriminator.spec).decode(),
-    }
+    metadata = {"id": recipe.id, "recipe": msgspec.json.encode(recipe, order="sorted").decode()}
+    metadata |= {name: msgspec.json.encode(network.spec).decode() for name, network in networks.items()}
     with atomic_file(target) as part:
         save_file(tensors, part, metadata)
     return task.log
+
+
+def verify(path: Path, recipe: Recipe) -> Sampler:
+    """The model as a sampler: proof that the file is what the recipe says, before anything is trained on it.
+
+    Raises:
+        GraftbenchError: The file is damaged, another model, or of another resolution or architecture.
+    """
+    model = load(path, recipe.id)
+    try:
+        return kind_of(recipe.kind).sampler(model, recipe.resolution)
+    except GraftbenchError as error:
+        raise GraftbenchError(f"{error} It was read from {path}; remove it, and it is made anew.") from error
 
 
 def provenance(
@@ -225,13 +264,10 @@ def provenance(
     import torch  # noqa: PLC0415
 
     from graftbench.environment import describe  # noqa: PLC0415
-    from graftbench.samplers import GeneratorSampler  # noqa: PLC0415
     from graftbench.scoring import score_sampler  # noqa: PLC0415
-    from graftbench.training import source_networks  # noqa: PLC0415
 
-    generator, _ = source_networks(load(path, recipe.id), recipe.resolution)
-    sampler = GeneratorSampler(generator)
-    scored = score_sampler(sampler, images, protocol, torch.Generator().manual_seed(recipe.seed), cache=cache)
+    sampler, rng = verify(path, recipe), torch.Generator().manual_seed(recipe.seed)
+    scored = score_sampler(sampler, images, protocol, rng, cache=cache)
     return {
         "id": recipe.id,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

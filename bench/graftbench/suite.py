@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import msgspec
 
+from graftbench.contracts import SourceNeed
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.record import ComputeBudget, Protocol, TaskSpec
+from graftbench.record import NO_SOURCE, ComputeBudget, Protocol, TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 class SourceModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the suite's source models are trained where none is cached or shipped.
+    """How the suite's source models of one kind are trained where none is cached or shipped.
 
     Attributes:
         kimg: Thousands of source images shown.
         seed: Seed of initialisation and training.
-        parameters: Settings of the adversarial loop (`graftbench.training.AdversarialConfig`).
+        parameters: Settings of the kind's training (`AdversarialConfig`, `VaeConfig`, `DiffusionConfig`).
     """
 
     kimg: float = 256
@@ -52,7 +53,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         compute_budget: One of kimg, seconds, gflops.
         seeds: Each seed is another draw of the data budget, another initialisation, another run.
         protocol: How cells are scored.
-        source_model: How source models are made.
+        source_models: Kind (`gan`, `vae`, `diffusion`) -> how source models of that kind are made.
         parameters: Method name -> parameters that differ from the method's defaults.
         limits: Hard limits per cell.
         cells: Filled in by `run`: number of cells, so that a report can say how many are missing.
@@ -66,7 +67,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     title: str = ""
     seeds: list[int] = msgspec.field(default_factory=lambda: [0, 1, 2])
     protocol: Protocol = Protocol()
-    source_model: SourceModelSpec = SourceModelSpec()
+    source_models: dict[str, SourceModelSpec] = {}
     parameters: dict[str, dict[str, Any]] = {}
     limits: Limits = Limits()
     cells: int = 0
@@ -122,8 +123,14 @@ def _check_keys(raw: dict[str, Any], struct: type[msgspec.Struct], where: str, p
         if key not in fields:
             raise unknown("key", key, fields, where=f"in {where}" + (f" [{path}]" if path else ""))
         kind = next((t for t in (fields[key], *get_args(fields[key])) if _is_struct(t)), None)
-        if kind is not None and isinstance(value, dict):
-            _check_keys(value, kind, where, f"{path}.{key}".lstrip("."))
+        if kind is None or not isinstance(value, dict):
+            continue
+        inner = f"{path}.{key}".lstrip(".")
+        if get_origin(fields[key]) is dict:
+            for name, part in value.items():
+                _check_keys(part if isinstance(part, dict) else {}, kind, where, f"{inner}.{name}")
+        else:
+            _check_keys(value, kind, where, inner)
 
 
 def _is_struct(kind: object) -> bool:
@@ -143,15 +150,21 @@ def _check_values(suite: Suite, where: str) -> None:
         raise GraftbenchError(f"{where}: n_generated must be at least 2; found {suite.protocol.n_generated}.")
     if suite.protocol.reference not in ("reference", "validation"):
         raise unknown("split", suite.protocol.reference, ("reference", "validation"), where=f"in {where}")
-    for name in suite.parameters:
-        if name not in suite.methods:
-            raise unknown("method", name, suite.methods, where=f"in [parameters] of {where}")
+    kinds = [kind for kind in get_args(SourceNeed) if kind]
+    _check_names("method", suite.parameters, suite.methods, f"in [parameters] of {where}")
+    _check_names("kind of source model", suite.source_models, kinds, f"in [source_models] of {where}")
     for task in suite.tasks:
         parse_task(task)
 
 
+def _check_names(what: str, found: Iterable[str], known: Iterable[str], where: str) -> None:
+    for name in found:
+        if name not in known:
+            raise unknown(what, name, known, where=where)
+
+
 def parse_task(text: str) -> TaskSpec:
-    """`twemoji->openmoji@32` -> its parts. The resolution is what follows the last `@`.
+    """`twemoji->openmoji@32` -> its parts. The resolution is what follows the last `@`; a source `none` is none.
 
     Raises:
         GraftbenchError: Another form, or a resolution that is no 4·2^k of at least 8.
@@ -160,6 +173,8 @@ def parse_task(text: str) -> TaskSpec:
     source, arrow, target = names.partition("->")
     if not (at and arrow and source.strip() and target.strip() and side.strip().isdigit()):
         raise GraftbenchError(f"A task is written source->target@resolution (twemoji->openmoji@32); found '{text}'.")
+    if target.strip() == NO_SOURCE:
+        raise GraftbenchError(f"A task needs a target domain; only its source can be '{NO_SOURCE}': found '{text}'.")
     resolution = int(side)
     if resolution < 8 or resolution & (resolution - 1):
         raise GraftbenchError(f"A resolution is 8, 16, 32, 64, … (4·2^k); found {resolution} in '{text}'.")

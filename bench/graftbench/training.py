@@ -1,34 +1,45 @@
-"""The adversarial loop that every GAN-family method shares, and the plain one for the rest."""
+"""The loop that every trained method shares: batches until the budget is spent, an average, a log, an end in time.
+
+What a step does belongs to the families (`adversarial`, `autoencoding`, `diffusion`) and to the methods.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import torch
 
 from graftbench.contracts import Diverged
 from graftbench.errors import GraftbenchError
-from graftbench.nn.augment import DiffAugment
-from graftbench.nn.build import count_parameters, place, seeded, train_unfrozen
-from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
+from graftbench.nn.build import place, train_unfrozen
 from graftbench.nn.ema import Ema
-from graftbench.nn.generator import Generator, GeneratorSpec
-from graftbench.nn.losses import adversarial_loss
-from graftbench.nn.precision import Precision, autocast, resolve
-from graftbench.samplers import GeneratorSampler, to_float
+from graftbench.nn.precision import Precision  # noqa: TC001 - msgspec reads it at run time
+from graftbench.samplers import to_float
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor, nn
 
     from graftbench.budget import Meter
     from graftbench.contracts import SourceModel, Task
 
+Net = TypeVar("Net", bound="nn.Module")
+
 LOG_POINTS = 50
 """Points of a training log."""
+
+EXPLOSION = 1e6
+"""A loss this many times larger than at the start of a training (and than 1) has exploded."""
+
+GREY_LEVEL = 2 / 255
+"""One step of an 8-bit pixel in [−1, 1]."""
+
+COLLAPSE_BATCH = 4
+"""Fewer images than these say nothing about a collapse."""
 
 
 class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +47,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     Attributes:
         batch_size: Images per step.
-        ema_decay: Decay of the averaged generator per step, with a ramp (see nn/ema.py).
+        ema_decay: Decay of the averaged network per step, with a ramp (see nn/ema.py).
         precision: `auto` (bfloat16 where the hardware has it), `float32` or `bfloat16`.
     """
 
@@ -51,75 +62,82 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             raise ValueError(f"ema_decay must be in [0, 1); found {self.ema_decay}")
 
 
-class AdversarialConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every method on the adversarial loop can be told.
+def train(task: Task, budget: Meter, config: TrainingConfig, step: Step, network: Net) -> Net:
+    """Take steps until the budget is spent.
 
-    Attributes:
-        lr_generator: Adam's learning rate (SNGAN: 2e-4, arXiv 1802.05957, table 2).
-        lr_discriminator: Likewise.
-        beta1: Adam's β₁ (SNGAN: 0).
-        beta2: Adam's β₂ (StyleGAN: 0.99, arXiv 1812.04948).
-        loss: `hinge` or `non-saturating`.
-        augment: DiffAugment policy, for example "color,translation,cutout"; empty for none.
-        discriminator_steps: Discriminator steps per generator step.
-        channels_generator: Channels of the generator's last stage; ignored where a source model is given.
-        channels_discriminator: Channels of the discriminator's first block; likewise.
-    """
+    Args:
+        task: Whose log is written.
+        budget: Ends the loop.
+        config: Batch size and decay of the average.
+        step: Takes a step on so many images, tells the log its losses, and says whether `network` moved.
+        network: What is averaged over the steps that moved it.
 
-    lr_generator: float = 2e-4
-    lr_discriminator: float = 2e-4
-    beta1: float = 0.0
-    beta2: float = 0.99
-    loss: str = "hinge"
-    augment: str = ""
-    discriminator_steps: int = 1
-    channels_generator: int = 16
-    channels_discriminator: int = 32
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not all(0 < rate < math.inf for rate in (self.lr_generator, self.lr_discriminator)):
-            raise ValueError("lr_generator and lr_discriminator must be positive and finite")
-        if not all(0 <= beta < 1 for beta in (self.beta1, self.beta2)):
-            raise ValueError("beta1 and beta2 must be in [0, 1)")
-        if min(self.channels_generator, self.channels_discriminator) < 1:
-            raise ValueError("channels_generator and channels_discriminator must be at least 1")
-        if self.discriminator_steps < 1:
-            raise ValueError(f"discriminator_steps must be at least 1; found {self.discriminator_steps}")
-        adversarial_loss(self.loss)
-        DiffAugment(self.augment, torch.Generator())
-
-
-def new_networks(task: Task, config: AdversarialConfig) -> tuple[Generator, Discriminator]:
-    """A generator and a discriminator with fresh weights, from the task's generator of randomness."""
-    shape = GeneratorSpec(resolution=task.resolution, channels=config.channels_generator)
-    judge = DiscriminatorSpec(resolution=task.resolution, channels=config.channels_discriminator)
-    return (
-        seeded(lambda: Generator(shape), task.generator),
-        seeded(lambda: Discriminator(judge), task.generator),
-    )
-
-
-def source_networks(model: SourceModel, resolution: int) -> tuple[Generator, Discriminator]:
-    """The generator and discriminator of a source model.
+    Returns:
+        The averaged copy, in eval mode.
 
     Raises:
-        GraftbenchError: The model is of another resolution or architecture.
+        Diverged: A loss is not finite or has exploded, or the output collapsed.
     """
-    try:
-        shape = msgspec.json.decode(model.metadata["generator"], type=GeneratorSpec)
-        judge = msgspec.json.decode(model.metadata["discriminator"], type=DiscriminatorSpec)
-    except (KeyError, msgspec.MsgspecError) as error:
-        raise GraftbenchError(f"Source model {model.id} does not describe a generator and a discriminator.") from error
-    for does, spec in (("makes", shape), ("judges", judge)):
-        if spec.resolution != resolution:
-            raise GraftbenchError(
-                f"Source model {model.id} {does} {spec.resolution} px images; the task needs {resolution}."
-            )
-    generator, discriminator = Generator(shape), Discriminator(judge)
-    load_prefixed(generator, model, "generator")
-    load_prefixed(discriminator, model, "discriminator")
-    return generator, discriminator
+    note_small_budget(task, config.batch_size)
+    ema = Ema(network, decay=config.ema_decay)
+    log = TrainingLog(task, budget)
+    for size in budget.batches(config.batch_size):
+        if step(size, log):
+            ema.update(network)
+    log.write()
+    return ema.model
+
+
+def staged(budget: Meter, stages: Sequence[tuple[float, Callable[[], Step]]]) -> Step:
+    """A step that changes with the share of the budget that is spent.
+
+    Args:
+        budget: Whose share decides.
+        stages: (share at which the stage ends, maker of its step), in order. A maker is called when its stage begins,
+            so it may freeze, copy or measure what the stage before has left. The last stage lasts to the end.
+    """
+    waiting = list(stages)
+    end, make = waiting.pop(0)
+    current: Step | None = None
+
+    def step(size: int, log: TrainingLog) -> bool:
+        nonlocal end, make, current
+        while waiting and budget.share() >= end:
+            (end, make), current = waiting.pop(0), None
+        if current is None:
+            current = make()
+        return current(size, log)
+
+    return step
+
+
+def prepare(task: Task, **networks: nn.Module) -> None:
+    """Bring networks to the task's device, their unfrozen parts into training mode, and their names into the log.
+
+    Whatever takes part is named, frozen backbones too: the record counts parameters, and what moved is tested by name.
+    """
+    for network in networks.values():
+        place(network, task.device)
+        train_unfrozen(network)
+    task.log.watch(**networks)
+
+
+def adam(weights: Iterable[nn.Parameter], *, lr: float, beta1: float, beta2: float) -> torch.optim.Adam:
+    """Adam as all methods here use it: one fused call per tensor kind instead of one per tensor."""
+    return torch.optim.Adam(list(weights), lr=lr, betas=(float(beta1), float(beta2)), foreach=True)
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step down the loss. Only the optimiser's own weights get gradients."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward(inputs=weights)
+    optimizer.step()
+
+
+def trained(*modules: nn.Module) -> list[nn.Parameter]:
+    """The parameters that move."""
+    return [p for module in modules for p in module.parameters() if p.requires_grad]
 
 
 def load_prefixed(network: nn.Module, model: SourceModel, prefix: str) -> None:
@@ -133,7 +151,30 @@ def load_prefixed(network: nn.Module, model: SourceModel, prefix: str) -> None:
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise GraftbenchError(f"Source model {model.id} is of another architecture ({prefix}): {error}") from error
+        reason = " ".join(str(error).split())  # torch's message has lines and tabs
+        raise GraftbenchError(f"Source model {model.id} is of another architecture ({prefix}): {reason}") from error
+
+
+Spec = TypeVar("Spec", bound=msgspec.Struct)
+
+
+def source_spec(model: SourceModel, name: str, kind: type[Spec], resolution: int) -> Spec:
+    """The architecture of one network of a source model, as its metadata describes it.
+
+    Raises:
+        GraftbenchError: It has no such network, or one of another resolution.
+    """
+    try:
+        spec = msgspec.json.decode(model.metadata[name], type=kind)
+    except (KeyError, msgspec.MsgspecError) as error:
+        there = ", ".join(sorted(model.metadata.keys() - {"id", "recipe"})) or "nothing"
+        raise GraftbenchError(
+            f"Source model {model.id} does not describe a network '{name}'; it describes {there}."
+        ) from error
+    found = getattr(spec, "resolution", resolution)
+    if found != resolution:
+        raise GraftbenchError(f"Source model {model.id} is of {found} px ({name}); the task needs {resolution}.")
+    return spec
 
 
 class Batches:
@@ -150,17 +191,20 @@ class Batches:
 
 
 class TrainingLog:
-    """Averages losses and writes about LOG_POINTS points over the budget; stops a training that left finite numbers.
+    """Averages losses and writes about LOG_POINTS points over the budget; ends a training that went astray.
 
-    Losses are summed on the device and read only when a point is written: no synchronisation per step.
+    Losses stay on the device and are read only when a point is written: no synchronisation per step.
     """
 
     def __init__(self, task: Task, budget: Meter) -> None:
         self._log = task.log
         self._budget = budget
-        self._sums: dict[str, Tensor] = {}
-        self._steps: dict[str, int] = {}
+        self._losses: dict[str, list[tuple[int, Tensor]]] = {}
+        self._first: dict[str, float] = {}
         self._points_due = 0
+        self._step = 0
+        self._look_due = True
+        self._collapsed_at: int | None = None
 
     def add(self, **losses: Tensor) -> None:
         """Add one step's losses (0-dimensional tensors).
@@ -169,35 +213,59 @@ class TrainingLog:
         are added: its losses are those of the images it names.
 
         Raises:
-            Diverged: A loss is not finite.
+            Diverged: A loss is not finite, or has exploded.
         """
         due = int(self._budget.share() * LOG_POINTS)
         if due > self._points_due:
             self.write()
             self._points_due = due
+        self._step += 1
         for name, loss in losses.items():
-            self._sums[name] = self._sums.get(name, torch.zeros((), device=loss.device)) + loss.detach().float()
-            self._steps[name] = self._steps.get(name, 0) + 1
+            self._losses.setdefault(name, []).append((self._step, loss.detach().float()))
+
+    def look(self, images: Tensor) -> None:
+        """Look at a batch that was just generated (B×3×H×W in [−1, 1]), once per point.
+
+        Raises:
+            Diverged: Twice in a row no pixel varied by a grey level over the batch: the output is one image.
+        """
+        if not self._look_due or len(images) < COLLAPSE_BATCH:
+            return
+        self._look_due = False
+        if images.detach().float().std(dim=0).max() >= GREY_LEVEL:
+            self._collapsed_at = None
+        elif self._collapsed_at is None:
+            self._collapsed_at = self._step + 1
+        else:
+            raise Diverged(f"the output collapsed at step {self._collapsed_at}: all images of a batch are one image")
 
     def write(self) -> None:
         """Write a point: each loss's mean over the steps since the last point that had it.
 
         Raises:
-            Diverged: A loss is not finite.
+            Diverged: A loss is not finite, or has exploded.
         """
-        if not self._steps:
+        if not self._losses:
             return
-        means = {name: float(total) / self._steps[name] for name, total in self._sums.items()}
-        for name, mean in means.items():
-            if not math.isfinite(mean):
-                raise Diverged(f"the {name} loss is {mean} after {self._budget.images_seen} images")
+        means = {name: self._mean(name, entries) for name, entries in self._losses.items()}
         self._log.curve.append((self._budget.images_seen, self._budget.seconds(), means))
-        self._sums, self._steps = {}, {}
+        self._losses = {}
+        self._look_due = True
+
+    def _mean(self, name: str, entries: list[tuple[int, Tensor]]) -> float:
+        values = torch.stack([loss for _, loss in entries]).double().cpu()
+        bound = EXPLOSION * max(1.0, abs(self._first.setdefault(name, float(values[0]))))
+        astray = (~(values.abs() <= bound)).nonzero()  # NaN is not below any bound
+        if len(astray):
+            index = int(astray[0])
+            step, value = entries[index][0], float(values[index])
+            found = "exploded to" if math.isfinite(value) else "is"
+            raise Diverged(f"the {name} loss {found} {value:.3g} at step {step} ({self._budget.images_seen} images)")
+        return float(values.mean())
 
 
-def trained(module: nn.Module) -> list[nn.Parameter]:
-    """The parameters that move."""
-    return [p for p in module.parameters() if p.requires_grad]
+Step = Callable[[int, TrainingLog], bool]
+"""Takes a step on so many images, tells the log its losses, and says whether the averaged network moved."""
 
 
 def note_small_budget(task: Task, batch_size: int) -> None:
@@ -205,105 +273,3 @@ def note_small_budget(task: Task, batch_size: int) -> None:
     n = len(task.images)
     if batch_size > n:
         task.log.notes.append(f"Batches of {batch_size} were drawn with replacement from {n} images.")
-
-
-def check_collapse(sampler: GeneratorSampler) -> None:
-    """Raise where all samples are one image.
-
-    Raises:
-        Diverged: No pixel varies by more than one grey level over 64 samples.
-    """
-    samples = sampler.sample(64, torch.Generator().manual_seed(0)).float()
-    if samples.std(dim=0).max() < 1:
-        raise Diverged(f"the output collapsed: {len(samples)} samples are one image")
-
-
-def fit_adversarial(
-    task: Task,
-    budget: Meter,
-    config: AdversarialConfig,
-    generator: Generator,
-    discriminator: Discriminator,
-    *,
-    networks: Iterable[nn.Module] = (),
-) -> GeneratorSampler:
-    """Alternate discriminator and generator steps on the task's images until the budget is spent.
-
-    What requires no gradient stays as it is, buffers included. One image of the budget is one real image shown to the
-    discriminator.
-
-    Args:
-        task: Images, device, randomness, log.
-        budget: Ends the loop.
-        config: Loss, optimiser, augmentation, EMA.
-        generator: Trained in place where it requires gradients.
-        discriminator: Likewise.
-        networks: Other networks that take part, for the parameter counts.
-
-    Returns:
-        A sampler of the averaged generator.
-
-    Raises:
-        Diverged: A loss is not finite, or the output collapsed.
-    """
-    place(generator, task.device)
-    place(discriminator, task.device)
-    train_unfrozen(generator)
-    train_unfrozen(discriminator)
-    everything = [generator, discriminator, *networks]
-    task.log.parameters_total = count_parameters(everything)
-    task.log.parameters_trained = count_parameters(everything, trained_only=True)
-    note_small_budget(task, config.batch_size)
-
-    step = _adversarial_step(task, config, generator, discriminator)
-    ema = Ema(generator, decay=config.ema_decay)
-    log = TrainingLog(task, budget)
-    for number, size in enumerate(budget.batches(config.batch_size), start=1):
-        step(size, log, number % config.discriminator_steps == 0)
-        ema.update(generator)
-    log.write()
-    sampler = GeneratorSampler(ema.model)
-    check_collapse(sampler)
-    return sampler
-
-
-def _adversarial_step(
-    task: Task, config: AdversarialConfig, generator: Generator, discriminator: Discriminator
-) -> Callable[[int, TrainingLog, bool], None]:
-    """The function that takes one step on `size` images."""
-    device, rng = task.device, task.generator
-    dtype = resolve(config.precision, device)
-    loss = adversarial_loss(config.loss)
-    augment = DiffAugment(config.augment, rng)
-    real_images = Batches(task.images, rng)
-    weights_g, weights_d = trained(generator), trained(discriminator)
-    betas = (config.beta1, config.beta2)
-    adam_g = torch.optim.Adam(weights_g, lr=config.lr_generator, betas=betas, foreach=True)
-    adam_d = torch.optim.Adam(weights_d, lr=config.lr_discriminator, betas=betas, foreach=True)
-
-    def noise(size: int) -> Tensor:
-        return torch.randn(size, generator.spec.latent, generator=rng).to(device, non_blocking=True)
-
-    def step(size: int, log: TrainingLog, generator_too: bool) -> None:  # noqa: FBT001 - a local function
-        with autocast(dtype, device):
-            with torch.no_grad():
-                fake = generator(noise(size)).float()
-            both = torch.cat([augment(real_images.draw(size)), augment(fake)])
-            logits = discriminator(both.contiguous(memory_format=torch.channels_last))
-        real_logits, fake_logits = logits.float().split(size)
-        loss_d = loss.discriminator(real_logits, fake_logits)
-        adam_d.zero_grad(set_to_none=True)
-        loss_d.backward(inputs=weights_d)
-        adam_d.step()
-        if not generator_too:
-            log.add(discriminator=loss_d)
-            return
-        with autocast(dtype, device):
-            logits = discriminator(augment(generator(noise(size)).float()))
-        loss_g = loss.generator(logits.float())
-        adam_g.zero_grad(set_to_none=True)
-        loss_g.backward(inputs=weights_g)  # the discriminator's weights get no gradient here
-        adam_g.step()
-        log.add(discriminator=loss_d, generator=loss_g)
-
-    return step

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import ast
 import importlib
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 import torch
 
-from graftbench import registry, training
+from graftbench import registry
 from graftbench.contracts import Family, FitLog, Method, Sampler, SourceNeed
 from graftbench.samplers import load_sampler, save_sampler
-from graftbench.training import source_networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +31,8 @@ EVERY_TRAINED_METHOD = pytest.mark.parametrize("name", TRAINED)
 BOTH_RESOLUTIONS = pytest.mark.parametrize("resolution", [32, 64])
 
 GROUND = {
-    *("budget", "contracts", "environment", "errors", "record", "resources", "samplers", "stats", "training"),
-    *("metrics", "nn"),
+    *("budget", "contracts", "environment", "errors", "record", "resources", "samplers", "stats"),
+    *("training", "adversarial", "autoencoding", "diffusion", "translation", "metrics", "nn"),
 }
 """What a method's file may import of the core: the floors beneath it. None of them leads to a domain's images."""
 
@@ -79,10 +79,11 @@ def test_metadata(name: str) -> None:
 
 @EVERY_METHOD
 def test_file(name: str) -> None:
-    """The method `freezed` is methods/freezed.py, module graftbench.methods.freezed: one public class, no more."""
+    """The method `freeze-g` is methods/freeze_g.py, module graftbench.methods.freeze_g: one public class, no more."""
     cls = METHODS[name]
-    assert cls.__module__ == f"graftbench.methods.{name}"
-    assert registry.file_of(cls).parts[-2:] == ("methods", f"{name}.py")
+    file = name.replace("-", "_")
+    assert cls.__module__ == f"graftbench.methods.{file}"
+    assert registry.file_of(cls).parts[-2:] == ("methods", f"{file}.py")
     module = importlib.import_module(cls.__module__)
     assert module.__doc__
     assert [value for value in vars(module).values() if is_own_method(value, module)] == [cls]
@@ -169,7 +170,8 @@ def test_the_tasks_images_are_left_alone(world: Callable[..., Any], fitted: Call
     """A fit changes neither target nor source images, nor the source model."""
     task, fresh = fitted(name).task, world(32).task(METHODS[name])
     assert torch.equal(task.images, fresh.images)
-    assert torch.equal(task.source_images, fresh.source_images)
+    if METHODS[name].needs_source_images:
+        assert torch.equal(task.source_images, fresh.source_images)
     if METHODS[name].source_model:
         before = fresh.source_model.tensors
         assert all(torch.equal(tensor, before[key]) for key, tensor in task.source_model.tensors.items())
@@ -214,10 +216,12 @@ def test_one_target_image_is_enough(world: Callable[..., Any], name: str) -> Non
 def test_a_method_that_looks_further_is_caught(world: Callable[..., Any]) -> None:
     """The task used here offers what the contract names; asking for more, or by `hasattr`, fails the test.
 
-    A method that declares no source model is offered none, and only reference rows are offered held-out images.
+    A method that declares no source model or source images is offered none, and only reference rows are offered
+    held-out images.
     """
     scratch, reference = world(32).task(METHODS["dcgan"]), world(32).task(METHODS["source"])
-    assert {"target", "reference", "validation", "held_out", "source_model"}.isdisjoint(vars(scratch))
+    hidden = {"target", "reference", "validation", "held_out", "source_model", "source_images"}
+    assert hidden.isdisjoint(vars(scratch))
     assert set(vars(reference)) - set(vars(scratch)) == {"source_model", "held_out"}
     with pytest.raises(AssertionError, match="asked its task for 'held_out'"):
         hasattr(scratch, "held_out")
@@ -228,40 +232,53 @@ def test_a_method_that_looks_further_is_caught(world: Callable[..., Any]) -> Non
 # ----------------------------------------------------------------------------------------------- frozen and moved
 
 
-@pytest.mark.parametrize("name", [name for name, cls in TRAINED.items() if cls.source_model == "gan"])
-def test_frozen_and_moved(world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """What is frozen keeps the source model's numbers, buffers included; each trained parameter and its buffers move.
+@EVERY_METHOD
+@BOTH_RESOLUTIONS
+def test_what_is_promised_moves_and_nothing_else(fitted: Callable[..., Any], name: str, resolution: int) -> None:
+    """Exactly the parameters that `moves` names change; frozen ones keep every bit, and so do their modules' buffers.
 
-    Frozen is what wants no gradient. A buffer belongs to the innermost block that has parameters: batch norm's
-    statistics to batch norm, the vectors of a spectral norm to its weight.
+    A buffer belongs to the innermost module that has parameters: batch norm's statistics to batch norm, the vectors
+    of a spectral norm to its weight. Buffers of what moves may change, those of what rests may not.
     """
-    networks: list[nn.Module] = []
-    make_step = training._adversarial_step
-
-    def record(task: Any, config: Any, generator: nn.Module, discriminator: nn.Module) -> Any:
-        networks[:] = generator, discriminator
-        return make_step(task, config, generator, discriminator)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(training, "_adversarial_step", record)
-    fit = world(32).fit(name)
-    started = source_networks(fit.task.source_model, 32)
-    assert networks, f"{name} does not train on the shared loop: extend this test"
-    frozen = 0
-    for network, start in zip(networks, started, strict=True):
-        for module_name, module in network.named_modules():
-            moves = any(p.requires_grad for p in nearest_parameters(network, module_name))
-            frozen += sum(not p.requires_grad for p in module.parameters(recurse=False))
-            for own, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-                if own in ("_u", "_v") and tensor.numel() == 1:
-                    continue  # the direction of a vector of one number is ±1, whatever the weight does
-                before = start.get_submodule(module_name).state_dict()[own]
-                trains = tensor.requires_grad if own in dict(module.named_parameters(recurse=False)) else moves
-                assert torch.equal(tensor, before) != trains, f"{module_name}.{own}"
-    assert (frozen > 0) == (METHODS[name].frozen != "nothing")
+    log, promise = fitted(name, resolution).task.log, METHODS[name].moves
+    moved, astray = set(), []
+    for prefix, network in log.networks.items():
+        parameters = dict(network.named_parameters())
+        for key, tensor in network.state_dict().items():
+            full = f"{prefix}.{key}"
+            changed = not torch.equal(tensor, log.before[full])
+            if key in parameters:
+                moved |= {full} if changed else set()
+                assert torch.isfinite(tensor).all(), full
+            elif changed and not any(promised(f"{prefix}.{p}", promise) for p in nearest_parameters(network, key)):
+                astray.append(full)
+    named = {f"{prefix}.{key}" for prefix, network in log.networks.items() for key, _ in network.named_parameters()}
+    assert astray == []
+    assert sorted(moved) == sorted(key for key in named if promised(key, promise))
+    assert all(any(fnmatch(key, pattern) for key in named) for pattern in promise)
+    if name in TRAINED:
+        assert log.networks
+        assert METHODS[name].frozen == "nothing" or named - moved
+        assert METHODS[name].frozen != "nothing" or moved == named
 
 
-def nearest_parameters(network: nn.Module, name: str) -> list[nn.Parameter]:
-    """The parameters of a module, or of the innermost module around it that has any."""
-    while not (found := list(network.get_submodule(name).parameters())):
-        name = name.rpartition(".")[0]
-    return found
+def promised(key: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a parameter's name is among those that move."""
+    return any(fnmatch(key, pattern) for pattern in patterns)
+
+
+def nearest_parameters(network: nn.Module, key: str) -> list[str]:
+    """The names of the parameters of the innermost module around a buffer that has any."""
+    owner = key.rpartition(".")[0]
+    while not (found := [name for name, _ in network.get_submodule(owner).named_parameters()]):
+        owner = owner.rpartition(".")[0]
+    return [f"{owner}.{name}" if owner else name for name in found]
+
+
+@EVERY_TRAINED_METHOD
+def test_parameters_are_counted(fitted: Callable[..., Any], name: str) -> None:
+    """The record's counts are those of the networks that took part and of what moved."""
+    log, promise = fitted(name).task.log, METHODS[name].moves
+    sizes = {f"{n}.{key}": p.numel() for n, net in log.networks.items() for key, p in net.named_parameters()}
+    assert log.parameters_total == sum(sizes.values())
+    assert log.parameters_trained == sum(size for key, size in sizes.items() if promised(key, promise))

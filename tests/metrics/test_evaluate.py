@@ -27,14 +27,15 @@ SMALL = (0, 1, 2, 3)
 
 
 def features(n: int, seed: int = 0, shift: float = 0.0, width: int = 6) -> Features:
-    """Random features with 4 logits."""
+    """Random features with 4 logits, of images of 32×32."""
     rng = np.random.default_rng(seed)
-    return Features.of(rng.standard_normal((n, width)) + shift, rng.standard_normal((n, 4)))
+    pooled, logits = rng.standard_normal((n, width)) + shift, rng.standard_normal((n, 4))
+    return Features.of(pooled, logits, np.column_stack((rng.uniform(0.5, 1.5, n), np.full((n, 2), 32.0))))
 
 
 def constant(n: int, value: float) -> Features:
     """Features that all images share."""
-    return Features.of(np.full((n, 6), value), np.full((n, 4), value))
+    return Features.of(np.full((n, 6), value), np.full((n, 4), value), np.tile((0.0, 32.0, 32.0), (n, 1)))
 
 
 def by_name(scores: list[Estimate]) -> dict[str, Estimate]:
@@ -103,10 +104,27 @@ def test_without_training_images(metric: str) -> None:
 def test_without_classes() -> None:
     """An extractor without classes has no Inception Score; the rest is as it is."""
     made, real = features(40), features(30, seed=1)
-    bare = Features(made.pooled, made.logits[:, :0])
+    bare = Features(made.pooled, made.logits[:, :0], made.powers)
     scores = by_name(evaluate_features(bare, real))
     assert scores["inception_score"].undefined == "the extractor has no classes"
     assert scores["kid"] == by_name(evaluate_features(made, real))["kid"]
+
+
+def test_without_pixels() -> None:
+    """Features alone, as in statistics of an earlier version: what pixels tell is undefined, the rest as it is."""
+    made, real = features(40), features(30, seed=1)
+    for sides, missing in (((made, bare(real)), "reference"), ((bare(made), real), "generated")):
+        scores = by_name(evaluate_features(*sides))
+        lost = scores.pop("high_frequency")
+        assert lost.undefined == f"of the {missing} images there are features alone, no pixels"
+        assert (lost.n_generated, lost.n_reference) == (40, 30)
+        whole = by_name(evaluate_features(made, real))
+        assert scores == {name: whole[name] for name in scores}
+
+
+def bare(made: Features) -> Features:
+    """The same without what is known of the pixels."""
+    return Features(made.pooled, made.logits)
 
 
 def test_moments_of_the_reference_give_fid_alone() -> None:
@@ -139,7 +157,10 @@ def test_moments_of_the_generated_images_give_fid_alone() -> None:
         assert [score.name for score in scores if score.value is not None] == ["fid"]
 
 
-@pytest.mark.parametrize("metric", [name for name in METRICS if METRICS[name].needs and name != "inception_score"])
+@pytest.mark.parametrize(
+    "metric",
+    [name for name in METRICS if {"reference", "train"} & set(METRICS[name].needs) and name != "high_frequency"],
+)
 def test_mixed_extractors_are_refused(metric: str) -> None:
     """Features of another width come from another extractor."""
     wide = features(40, width=5)
@@ -151,7 +172,8 @@ def test_mixed_extractors_are_refused(metric: str) -> None:
 def test_nan_is_an_error(metric: str) -> None:
     """A NaN among the generated features or logits is an error that names the row, never a number."""
     made = features(40)
-    made.pooled[7, 2] = made.logits[7, 1] = np.nan
+    assert made.powers is not None
+    made.pooled[7, 2] = made.logits[7, 1] = made.powers[7, 0] = np.nan
     with pytest.raises(GraftbenchError, match="NaN or infinite entries in 1 of 40 rows"):
         evaluate_features(made, features(30), metrics=[metric], train=features(30))
 
@@ -195,11 +217,11 @@ def test_no_training_images_become_reasons() -> None:
 
 
 def test_one_image_has_no_value_but_where_one_is_enough() -> None:
-    """Of a single generated image only shares and quantiles exist."""
+    """Of a single generated image only shares, quantiles and a mean exist."""
     scores = evaluate_features(features(1), features(40, seed=1), metrics=["all"], train=features(20, seed=2))
     defined = {score.name for score in scores if score.value is not None}
     alone = {"precision", "density", "coverage", "null_coverage", "mind", "vendi_score", "authpct", "cluster_occupancy"}
-    assert defined == alone
+    assert defined == {*alone, "high_frequency"}
 
 
 def test_fewer_images_than_splits_and_neighbours() -> None:
@@ -228,6 +250,7 @@ def test_constant_features(made: float, real: float | None, train: float) -> Non
     found = by_name(scores)
     assert (found["cmmd"].value is None) == (0.0 in (made, real))
     assert (found["vendi_score"].value is None) == (made == 0.0)
+    assert (found["high_frequency"].value is None) == (real is not None)
     if made == real:
         assert found["fid"].value == pytest.approx(0.0, abs=1e-12)
         assert found["precision"].value == found["recall"].value == found["coverage"].value == 1.0

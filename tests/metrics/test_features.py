@@ -26,7 +26,7 @@ KEY: dict[str, Any] = {
 def features(n: int, seed: int = 0) -> Features:
     """Random features, 6 wide, with 4 logits."""
     rng = np.random.default_rng(seed)
-    return Features.of(rng.standard_normal((n, 6)), rng.standard_normal((n, 4)))
+    return Features.of(rng.standard_normal((n, 6)), rng.standard_normal((n, 4)), rng.uniform(1.0, 2.0, (n, 3)))
 
 
 def test_features_need_one_row_per_image() -> None:
@@ -35,6 +35,9 @@ def test_features_need_one_row_per_image() -> None:
         Features.of(np.ones((3, 2)), np.ones((4, 2)))
     with pytest.raises(GraftbenchError, match=r"\(3,\) and \(3, 2\)"):
         Features.of(np.ones(3), np.ones((3, 2)))
+    for powers in (np.ones((2, 3)), np.ones((3, 2)), np.ones(3)):
+        with pytest.raises(GraftbenchError, match="Powers must be 3×3"):
+            Features.of(np.ones((3, 2)), np.ones((3, 2)), powers)
 
 
 def test_features_of_tensors() -> None:
@@ -47,11 +50,15 @@ def test_features_of_tensors() -> None:
 
 
 def test_rows_keep_pairs_together() -> None:
-    """Chosen rows are the same rows of both matrices, in the order asked for."""
+    """Chosen rows are the same rows of all matrices, in the order asked for."""
     whole = features(5)
     some = whole.rows(np.array([3, 1]))
     assert np.array_equal(some.pooled, whole.pooled[[3, 1]])
     assert np.array_equal(some.logits, whole.logits[[3, 1]])
+    assert whole.powers is not None
+    assert some.powers is not None
+    assert np.array_equal(some.powers, whole.powers[[3, 1]])
+    assert Features(whole.pooled, whole.logits).rows(np.array([3, 1])).powers is None
 
 
 def test_saved_features_return_unchanged(tmp_path: Path) -> None:
@@ -61,8 +68,22 @@ def test_saved_features_return_unchanged(tmp_path: Path) -> None:
     loaded = Features.load(tmp_path / "a" / "b" / "f.npz")
     assert np.array_equal(loaded.pooled, saved.pooled)
     assert np.array_equal(loaded.logits, saved.logits)
+    assert loaded.powers is not None
+    assert saved.powers is not None
+    assert np.array_equal(loaded.powers, saved.powers)
     assert loaded.pooled.dtype == np.float32
+    assert loaded.powers.dtype == np.float64
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["f.npz"]
+
+
+def test_features_without_powers_return_as_such(tmp_path: Path) -> None:
+    """What was not known of the pixels is not known after loading either; a file without the entry is no such file."""
+    saved = features(7)
+    Features(saved.pooled, saved.logits).save(tmp_path / "f.npz")
+    assert Features.load(tmp_path / "f.npz").powers is None
+    np.savez(tmp_path / "g.npz", pooled=saved.pooled, logits=saved.logits)
+    with pytest.raises(GraftbenchError, match=r"g\.npz' holds no features"):
+        Features.load(tmp_path / "g.npz")
 
 
 def test_no_pickle_is_loaded(tmp_path: Path) -> None:
@@ -102,6 +123,9 @@ def test_no_damage_escapes(tmp_path: Path) -> None:
                 continue
             assert np.array_equal(found.pooled, saved.pooled)
             assert np.array_equal(found.logits, saved.logits)
+            assert found.powers is not None
+            assert saved.powers is not None
+            assert np.array_equal(found.powers, saved.powers)
 
 
 def test_the_key_depends_on_everything() -> None:

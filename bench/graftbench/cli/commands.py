@@ -26,6 +26,14 @@ COMMANDS = {
             "graftbench report runs/quick --out paper/results",
         ),
     ),
+    "claims": Command(
+        "Check published claims on the records of a run, one test each.",
+        (
+            "graftbench claims runs/quick",
+            "graftbench claims runs/near runs/far --level 0.01",
+            "graftbench claims runs/quick --markdown",
+        ),
+    ),
     "plan": Command(
         "List the cells of a suite, and which of them a run folder has already.",
         (

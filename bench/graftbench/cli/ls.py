@@ -63,7 +63,10 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
                 "trains": m.trains,
                 "frozen": m.frozen,
                 "differs": m.differs,
+                "moves": list(m.moves),
                 "source_model": m.source_model,
+                "needs_source_images": m.needs_source_images,
+                "looks_at": m().leaks,
                 "reference": msgspec.to_builtins(m.reference),
                 "parameters": msgspec.to_builtins(m.Config()),
             }

@@ -13,6 +13,7 @@ from graftbench.cli.run import Plugins
 def train(
     domain: str,
     *,
+    kind: str = "gan",
     resolution: int = 32,
     kimg: float = 512,
     seed: int = 0,
@@ -27,6 +28,7 @@ def train(
 
     Args:
         domain: Name of the source domain (graftbench ls domains).
+        kind: gan, vae or diffusion.
         resolution: Side of the images in pixels.
         kimg: Thousands of images shown.
         seed: Seed of initialisation and training.
@@ -42,22 +44,23 @@ def train(
     from graftbench.device import resolve_device
     from graftbench.protocol import resolve_protocol
     from graftbench.source import find, obtain, provenance, recipe_for
-    from graftbench.suite import load_suite, parse_task
+    from graftbench.suite import SourceModelSpec, load_suite, parse_task
 
     parse_task(f"{domain}->{domain}@{resolution}")
     settings = load_suite(suite)
     cache = cache_folder()
     domain_plugin = registry.make_domain(domain, plugin)
     images = imageset.load(domain_plugin, domain, resolution, cache)
-    spec = msgspec.structs.replace(settings.source_model, kimg=kimg, seed=seed)
-    recipe = recipe_for(spec, "gan", images)
+    spec = settings.source_models.get(kind, SourceModelSpec())
+    recipe = recipe_for(msgspec.structs.replace(spec, kimg=kimg, seed=seed), kind, images)
     if find(recipe, cache) is not None:
         print(f"source model {recipe.id} is there already; exporting it.")
     started = time.perf_counter()
     path = obtain(recipe, images, cache, device=resolve_device(device), say=print)
     seconds = time.perf_counter() - started
     protocol = resolve_protocol(settings.protocol)
-    command = f"graftbench source train {images.domain} --resolution {resolution} --kimg {kimg:g} --seed {seed}"
+    command = f"graftbench source train {images.domain} --kind {kind} --resolution {resolution}"
+    command += f" --kimg {kimg:g} --seed {seed} --suite {suite}"
     facts = provenance(recipe, path, domain_plugin, images, protocol, command=command, cache=cache, seconds=seconds)
     folder = out or Path()
     folder.mkdir(parents=True, exist_ok=True)

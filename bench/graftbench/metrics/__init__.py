@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from graftbench.metrics.memorization import mifid as mifid
     from graftbench.metrics.memorization import train_distance_ratio as train_distance_ratio
     from graftbench.metrics.sliced import mind as mind
+    from graftbench.metrics.spectrum import band_powers as band_powers
+    from graftbench.metrics.spectrum import high_frequency as high_frequency
 
 _LAZY = {
     "classifier": ("c2st",),
@@ -48,6 +50,7 @@ _LAZY = {
     "manifold": ("prdc",),
     "memorization": ("authpct", "copying_z", "mifid", "train_distance_ratio"),
     "sliced": ("mind",),
+    "spectrum": ("band_powers", "high_frequency"),
     "covariance": ("Moments", "StreamingMoments", "moments"),
 }
 

@@ -10,7 +10,7 @@ from graftbench.errors import GraftbenchError, unknown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Need = Literal["reference", "logits", "train"]
+Need = Literal["reference", "logits", "train", "pixels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Metric:
         better: -1 if lower is better, +1 if higher is, 0 if neither is.
         scale: Factor from the value to what is printed.
         needs: What it is computed from beside the generated images' features: reference images, the extractor's logits,
-            training images.
+            training images, the pixels themselves.
         paper: arXiv number of its source; empty where there is none.
     """
 
@@ -118,6 +118,13 @@ _ALL = (
         title="the coverage that equal distributions give at these numbers of images",
         better=0,
         paper="2002.09797",
+    ),
+    Metric(
+        name="high_frequency",
+        label="high frequencies",
+        title="power above half the Nyquist frequency over that of reference images; 1: as sharp, below: blurred",
+        better=0,
+        needs=("reference", "pixels"),
     ),
     Metric(
         name="cmmd", label="CMMD", title="kernel distance of CLIP embeddings; unbiased", better=-1, paper="2401.09603"
@@ -220,6 +227,7 @@ SETS: dict[str, tuple[str, ...]] = {
         "density",
         "coverage",
         "null_coverage",
+        "high_frequency",
     ),
     "all": tuple(METRICS),
 }

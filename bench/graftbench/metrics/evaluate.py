@@ -19,6 +19,7 @@ from graftbench.metrics.kernel_gaussian import cmmd
 from graftbench.metrics.manifold import prdc
 from graftbench.metrics.memorization import authpct, copying_z, mifid, train_distance_ratio
 from graftbench.metrics.sliced import mind
+from graftbench.metrics.spectrum import high_frequency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,6 +57,13 @@ class _Sets:
         assert self.train is not None
         return self.train.pooled
 
+    def high_frequency(self) -> list[Estimate]:
+        assert isinstance(self.generated, Features)
+        assert isinstance(self.reference, Features)
+        assert self.generated.powers is not None
+        assert self.reference.powers is not None
+        return [high_frequency(self.generated.powers, self.reference.powers)]
+
     @cached_property
     def fid(self) -> Estimate:
         assert self.reference is not None
@@ -87,6 +95,7 @@ _COMPUTE: tuple[tuple[tuple[str, ...], Callable[[_Sets], Iterable[Estimate]]], .
         ("precision", "recall", "f_score", "density", "coverage", "null_coverage"),
         lambda s: prdc(s.x, s.y, seed=s.seed).values(),
     ),
+    (("high_frequency",), _Sets.high_frequency),
     (("cmmd",), lambda s: [cmmd(s.x, s.y)]),
     (("cmmd_biased",), lambda s: [cmmd(s.x, s.y, biased=True)]),
     (("mind",), lambda s: [mind(s.x, s.y, interval=s.with_interval, seed=s.seed)]),
@@ -165,7 +174,22 @@ def _lacking(name: str, sets: _Sets) -> str:
         return "of the reference images there are mean and covariance alone, no features"
     if "logits" in needs and not generated.logits.shape[1]:
         return "the extractor has no classes"
+    return _unfit(name, sets)
+
+
+def _unfit(name: str, sets: _Sets) -> str:
+    """What the features that are there lack; empty if nothing."""
+    if "pixels" in METRICS[name].needs:
+        return _without_powers(sets)
     return _without_direction(sets) if name in _OF_DIRECTIONS else ""
+
+
+def _without_powers(sets: _Sets) -> str:
+    """Whose features came without what is computed from pixels; empty if nobody's did."""
+    for side, what in ((sets.generated, "generated"), (sets.reference, "reference")):
+        if isinstance(side, Features) and side.powers is None:
+            return f"of the {what} images there are features alone, no pixels"
+    return ""
 
 
 def _without_direction(sets: _Sets) -> str:

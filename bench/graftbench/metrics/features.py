@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from graftbench.metrics.arrays import FeatureMatrix
 
-FORMAT = 2
-"""Version of what the cached features are. Part of their key: raise it when the extraction changes its numbers."""
+FORMAT = 3
+"""Version of what the cached features are. Part of their key: raise it when the extraction changes or adds numbers."""
 
 _DAMAGE = (
     OSError,
@@ -52,20 +52,22 @@ class Features:
     Attributes:
         pooled: float32 N×D.
         logits: float32 N×K; K = 0 for an extractor without classes.
+        powers: float64 N×3, what is known of the pixels themselves (`spectrum.band_powers`); None where nothing is.
     """
 
     pooled: NDArray[np.float32]
     logits: NDArray[np.float32]
+    powers: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.pooled)
 
     @classmethod
-    def of(cls, pooled: FeatureMatrix, logits: FeatureMatrix) -> Features:
+    def of(cls, pooled: FeatureMatrix, logits: FeatureMatrix, powers: FeatureMatrix | None = None) -> Features:
         """Features from tensors or arrays.
 
         Raises:
-            GraftbenchError: They are no two matrices of equally many rows.
+            GraftbenchError: They are no matrices of equally many rows, or the powers are not N×3.
         """
         first, second = (to_numpy(values).astype(np.float32) for values in (pooled, logits))
         if first.ndim != 2 or second.ndim != 2 or len(first) != len(second):
@@ -73,11 +75,15 @@ class Features:
                 "Pooled features N×D and logits N×K must have one row per image; "
                 f"found the shapes {first.shape} and {second.shape}."
             )
-        return cls(first, second)
+        third = None if powers is None else to_numpy(powers).astype(np.float64)
+        if third is not None and third.shape != (len(first), 3):
+            raise GraftbenchError(f"Powers must be {len(first)}×3, one row per image; found the shape {third.shape}.")
+        return cls(first, second, third)
 
     def rows(self, positions: NDArray[np.intp]) -> Features:
         """Those of some of the images."""
-        return Features(self.pooled[positions], self.logits[positions])
+        powers = None if self.powers is None else self.powers[positions]
+        return Features(self.pooled[positions], self.logits[positions], powers)
 
     def save(self, path: Path) -> None:
         """Write an .npz file; the path holds a whole file or none, also when the process is killed.
@@ -85,7 +91,8 @@ class Features:
         Raises:
             GraftbenchError: The file cannot be written.
         """
-        _write(path, {"pooled": self.pooled, "logits": self.logits})
+        powers = np.empty((0, 3)) if self.powers is None else self.powers  # always there: what lacks one is damaged
+        _write(path, {"pooled": self.pooled, "logits": self.logits, "powers": powers})
 
     @classmethod
     def load(cls, path: Path) -> Features:
@@ -94,7 +101,8 @@ class Features:
         Raises:
             GraftbenchError: The file is missing, damaged or something else.
         """
-        return cls.of(*_read(path, "pooled", "logits"))
+        pooled, logits, powers = _read(path, "pooled", "logits", "powers")
+        return cls.of(pooled, logits, powers if len(powers) else None)
 
 
 def features_key(*, images: str, extractor: str, weights_sha256: str, size: int | None, resize: str) -> str:

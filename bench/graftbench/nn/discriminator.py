@@ -30,6 +30,11 @@ class DiscriminatorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     def __post_init__(self) -> None:
         sides(self.resolution)  # a ValueError that names the right ones
 
+    @property
+    def blocks(self) -> int:
+        """Number of blocks: two a halving of the side."""
+        return 2 * len(sides(self.resolution)[1:])
+
 
 class Discriminator(nn.Module):
     """Image in [−1, 1] (B×3×R×R) -> logit (B). Positive means real.

@@ -1,0 +1,125 @@
+"""`graftbench claims`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from graftbench.claims import Checked, Finding
+
+
+def claims(
+    run: Path,
+    /,
+    *more: Path,
+    level: float = 0.05,
+    json: bool = False,
+    markdown: bool = False,
+) -> int:
+    """Check published claims on the records of a run.
+
+    Args:
+        run: A run folder, or a records.jsonl.
+        more: More of them; their cells are taken together.
+        level: Level of each one-sided sign-flip test, above 0 and at most 0.5. It is not corrected for the number of
+            claims, because each is a question of its own; Holm's correction over all pairs of methods belongs to
+            comparisons of methods.
+        json: Print an object.
+        markdown: Print a Markdown table.
+    """
+    import msgspec
+
+    from graftbench.claims import check_claims, read_runs
+
+    checked = check_claims(read_runs([run, *more]), level=level)
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(checked)).decode())
+    elif markdown:
+        print(markdown_table(checked))
+    else:
+        _print(checked)
+    return 0
+
+
+def _print(checked: Checked) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(findings_table(checked))
+    for line in _below(checked):
+        console.print(line, highlight=False, markup=False)
+
+
+def findings_table(checked: Checked) -> Table:
+    """One row a claim: sentence, contrast and source; mean difference, pairs, p; verdict and reason."""
+    from rich.table import Table
+    from rich.text import Text
+
+    styles = {"holds": "green", "does not hold": "red", "not enough data": "dim"}
+    table = Table(show_lines=True)
+    table.add_column("claim")
+    for heading in ("difference", "pairs", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", min_width=16, max_width=21)  # the claim has the rest
+    for found in checked.findings:
+        verdict = Text(found.verdict, styles[found.verdict])
+        table.add_row(
+            Text.assemble((found.statement, "bold"), f"\n{found.contrast}".rstrip(), "\n", (found.source, "dim")),
+            *_numbers(found),
+            verdict.append(f"\n{found.reason}", "default") if found.reason else verdict,
+        )
+    return table
+
+
+def _numbers(found: Finding) -> tuple[str, str, str]:
+    if found.difference is None or found.p is None:
+        return "—", str(found.n), "—"
+    return _signed(found.difference), str(found.n), _probability(found.p)
+
+
+def _signed(value: float) -> str:
+    """A sign and three significant digits, or all before the point: `+1,790`, `−0.0513`."""
+    size = abs(value)
+    rounded = float(f"{size:.3g}")  # as it is printed: 99.96 is 100
+    text = f"{size:,.0f}" if rounded >= 100 or not size else f"{size:#.3g}"
+    return ("" if not size else "+" if value > 0 else "−") + text
+
+
+def _probability(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
+
+
+def _below(checked: Checked) -> list[str]:
+    """What the numbers stand on."""
+    cells = f"{checked.cells:,} cells"
+    out = f", {checked.left_out:,} that did not end well left out" if checked.left_out else ""
+    budgets = "" if checked.few is None else f" Few images: {checked.few:,}; many: {checked.many:,}."
+    test = f"one-sided sign-flip test of the mean difference, level {checked.level:g}, not corrected for many claims"
+    return [f"{cells}{out}.{budgets}", f"A positive difference speaks for the claim. p: {test}."]
+
+
+def markdown_table(checked: Checked) -> str:
+    """The same as one Markdown table."""
+    headings = ("claim", "source", "compared", "difference", "pairs", "p", "verdict")
+    rule = ("---", "---", "---", "---:", "---:", "---:", "---")
+    rows = [headings, rule, *(_markdown_row(found) for found in checked.findings)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _markdown_row(found: Finding) -> tuple[str, ...]:
+    verdict = f"{found.verdict}: {found.reason}" if found.reason else found.verdict
+    words = (found.statement, _linked(found.source), found.contrast or "—")
+    return (*map(_escaped, words), *_numbers(found), _escaped(verdict))
+
+
+def _linked(source: str) -> str:
+    """`Mo et al. 2020, arXiv 2002.10964` with a link on the number."""
+    authors, mark, number = source.partition(", arXiv ")
+    return f"{authors}, [{number}](https://arxiv.org/abs/{number})" if mark else source
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,214 @@
+"""CDC: what the source generator makes alike stays alike, and what it makes different stays different.
+
+Two ideas. The adapted generator keeps the source's similarities between the images of a batch of latents (cross-domain
+distance consistency). And only latents near a few fixed anchors, one a target image, must give whole images that pass
+for real; all others are judged by patches, so that a handful of images is not what everything has to look like.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graftbench.adversarial import AdversarialConfig, Adversary, gaussian_latents, source_networks
+from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.errors import GraftbenchError
+from graftbench.nn.build import freeze, seeded, train_unfrozen
+from graftbench.nn.discriminator import DiscriminatorSpec
+from graftbench.nn.patch import TwoLevelDiscriminator
+from graftbench.samplers import GeneratorSampler
+from graftbench.training import prepare, train
+
+if TYPE_CHECKING:
+    from graftbench.adversarial import GeneratorPass
+    from graftbench.budget import Meter
+    from graftbench.contracts import Sampler, Task
+    from graftbench.nn.generator import Generator
+
+
+class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Weights and scales of the two ideas; defaults are the published code's unless said.
+
+    Attributes:
+        loss: Non-saturating, as published.
+        consistency: Weight of the consistency term, which is a mean over samples as the paper writes it. (The code's
+            mean is over samples and the others each is compared with: 1000 there are 333 here.)
+        consistency_batch: Latents that are compared with one another.
+        anchor_share: Share of a batch that is drawn at the anchors and judged as a whole.
+        anchor_spread: Standard deviation about an anchor, in latent units.
+        patch_block: Block of the discriminator by whose features patches are judged. With block 1 a logit sees 12
+            pixels; the code takes the map of an eighth of the image's side, where one logit sees all of a small image.
+    """
+
+    loss: str = "non-saturating"
+    consistency: float = 1000.0
+    consistency_batch: int = 4
+    anchor_share: float = 0.25
+    anchor_spread: float = 0.1
+    patch_block: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(0 <= value < math.inf for value in (self.consistency, self.anchor_spread)):
+            raise ValueError("consistency and anchor_spread must be at least 0 and finite")
+        if self.consistency_batch < 2:
+            raise ValueError(f"consistency_batch must be at least 2; found {self.consistency_batch}")
+        if not 0 <= self.anchor_share <= 1:
+            raise ValueError(f"anchor_share must be in [0, 1]; found {self.anchor_share}")
+
+
+class Cdc(Method):
+    """Ojha, Li, Lu, Efros, Lee, Shechtman, Zhang, CVPR 2021."""
+
+    name = "cdc"
+    family: ClassVar[Family] = "fine-tune"
+    title = "CDC"
+    reference = Reference(
+        authors="Ojha, Li, Lu, Efros, Lee, Shechtman, Zhang",
+        title="Few-shot Image Generation via Cross-domain Correspondence",
+        venue="CVPR",
+        year=2021,
+        arxiv="2104.06820",
+        code="https://github.com/utkarshojha/few-shot-gan-adaptation",
+        code_license="Adobe Research License (non-commercial)",
+    )
+    trains = "generator and discriminator, from the source model, and a new head that judges patches"
+    frozen = "a copy of the source generator, whose similarities are kept"
+    differs = (
+        "the shared small networks instead of StyleGAN2, without R1 and path length; every batch is a quarter anchors "
+        "instead of every fourth one all anchors, for batch norm would see a batch of near copies; one layer is drawn "
+        "a step instead of one a sample; both generators are compared as they sample, with batch norm's running "
+        "statistics"
+    )
+    source_model: ClassVar[SourceNeed] = "gan"
+    moves = ("generator.*", "discriminator.*")
+    Config = Config
+
+    def check(self, resolution: int) -> None:
+        """The patches' block is one of the discriminator's."""
+        blocks = DiscriminatorSpec(resolution).blocks
+        if not 0 <= self.config.patch_block < blocks:
+            raise GraftbenchError(
+                f"patch_block is 0 to {blocks - 1} at {resolution} px; found {self.config.patch_block}."
+            )
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Train both source networks on the target images, the generator under the consistency term."""
+        config: Config = self.config
+        source, _ = source_networks(task.source_model, task.resolution)
+        freeze(source)
+        generator, image = source_networks(task.source_model, task.resolution)
+        discriminator = seeded(lambda: TwoLevelDiscriminator(image, config.patch_block), task.generator)
+        prepare(task, generator=generator, discriminator=discriminator, source_generator=source)
+        anchors = Anchors(task, config, generator.spec.latent)
+        step = Adversary(
+            task,
+            config,
+            _Unconditional(generator),
+            discriminator,
+            latents=anchors.latents,
+            conditions=anchors.conditions,
+            generator_terms=[_Consistency(task, config, generator, source)] if config.consistency else [],
+        )
+        return GeneratorSampler(train(task, budget, config, step, generator))
+
+
+# --------------------------------------------------------------------------------------------- relaxed realism
+
+
+class Anchors:
+    """Fixed latents, one a target image; the first rows of every batch lie near them and are judged as a whole."""
+
+    def __init__(self, task: Task, config: Config, latent: int) -> None:
+        self._task, self._share, self._spread = task, config.anchor_share, config.anchor_spread
+        self.anchors = torch.randn(len(task.images), latent, generator=task.generator)
+
+    def count(self, size: int) -> int:
+        """How many rows of a batch are at the anchors: the share, rounded up, so that a small batch has one too."""
+        return math.ceil(self._share * size)
+
+    def latents(self, size: int) -> Tensor:
+        """Size×latent: anchors drawn with replacement, each with its own noise, then z ~ N(0, I)."""
+        z = torch.randn(size, self.anchors.shape[1], generator=self._task.generator)
+        choice = torch.randint(len(self.anchors), (self.count(size),), generator=self._task.generator)
+        z[: len(choice)] = self.anchors[choice] + self._spread * z[: len(choice)]
+        return z.to(self._task.device, non_blocking=True)
+
+    def conditions(self, size: int) -> tuple[Tensor]:
+        """Which rows are judged as a whole: bool, of the length of the batch."""
+        return (torch.arange(size, device=self._task.device) < self.count(size),)
+
+
+class _Unconditional(nn.Module):
+    """The generator, deaf to what its images will be judged by."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, z: Tensor, _: Tensor) -> Tensor:
+        return self.generator(z)
+
+
+# ------------------------------------------------------------------------------------------------- consistency
+
+
+class _Consistency:
+    """The consistency term on fresh latents, at a block drawn for the step; the stem is left out, as in the code.
+
+    In float32: the similarities of two images differ by less than bfloat16 resolves.
+    """
+
+    def __init__(self, task: Task, config: Config, generator: Generator, source: Generator) -> None:
+        self._task, self._config = task, config
+        self._generator, self._source = generator, source
+
+    def __call__(self, _: GeneratorPass) -> dict[str, Tensor]:
+        z = gaussian_latents(self._config.consistency_batch, self._generator, self._task)
+        layer = 1 + int(torch.randint(len(self._source.blocks), (), generator=self._task.generator))
+        with torch.no_grad():
+            kept = activations(self._source, z)[layer]
+        self._generator.eval()
+        found = activations(self._generator, z)[layer]
+        train_unfrozen(self._generator)
+        return {"consistency": self._config.consistency * consistency_loss(kept, found)}
+
+
+def activations(generator: Generator, z: Tensor) -> list[Tensor]:
+    """What the generator's stages put out, from 4×4 to R×R: the stem's and each block's, B×C×H×W."""
+    x = generator.stem(z).unflatten(1, (-1, 4, 4))
+    stages = [generator.stem_norm(x).relu()]
+    for block in generator.blocks:
+        stages.append(block(stages[-1]))
+    return stages
+
+
+def similarities(features: Tensor) -> Tensor:
+    """Log of the softmax, over the other samples, of each sample's cosine similarity to them.
+
+    Args:
+        features: B×…, flattened.
+
+    Returns:
+        B×(B − 1).
+    """
+    unit = F.normalize(features.flatten(1), dim=1)
+    size = len(unit)
+    others = ~torch.eye(size, dtype=torch.bool, device=unit.device)
+    return (unit @ unit.T)[others].view(size, size - 1).log_softmax(dim=1)
+
+
+def consistency_loss(source: Tensor, adapted: Tensor) -> Tensor:
+    """KL(source ‖ adapted) of the similarities, a mean over samples; 0 for two samples or fewer.
+
+    Args:
+        source: Features of the source generator, B×….
+        adapted: Features of the adapted one for the same latents.
+    """
+    if len(source) < 2:
+        return adapted.sum() * 0
+    return F.kl_div(similarities(adapted), similarities(source), reduction="batchmean", log_target=True)

@@ -1,0 +1,207 @@
+"""CycleGAN: a translator to the target domain and one back, each against a discriminator, and there and back is home.
+
+Nothing is pretrained: what is transferred is the source images themselves, which become the content of what is made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graftbench.contracts import Family, Method, Reference
+from graftbench.errors import GraftbenchError
+from graftbench.nn.build import seeded
+from graftbench.nn.discriminator import DiscriminatorSpec
+from graftbench.nn.losses import adversarial_loss
+from graftbench.nn.precision import autocast, resolve
+from graftbench.nn.translator import PatchDiscriminator, Translator, TranslatorSpec
+from graftbench.training import Batches, adam, descend, prepare, train, trained
+from graftbench.translation import TranslationConfig, TranslationSampler, check_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from graftbench.budget import Meter
+    from graftbench.contracts import Sampler, Task
+    from graftbench.training import TrainingLog
+
+
+class Config(TranslationConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Settings of the paper where nothing else is said (section 4 and 7.1).
+
+    Attributes:
+        lr: Adam's rate, with β = (0.5, 0.999).
+        decay_share: Share of the budget, its end, over which the rate falls linearly to 0 (100 of 200 epochs).
+        cycle_weight: Weight of the L1 distance to what goes there and comes back.
+        identity_weight: Weight of the L1 distance to what a translator makes of an image that is at home already.
+        pool: Generated images that are kept for the discriminators; 0 shows them the newest alone.
+        channels: Of the translators at full resolution (paper: 64; 16 is what a CPU can pay).
+        blocks: Residual blocks (paper: 6 at 128 px, 9 at 256 px).
+        channels_discriminator: Of the discriminators' first block (paper: 64).
+        halvings: Halvings of the side before the discriminators' logits.
+    """
+
+    lr: float = 2e-4
+    decay_share: float = 0.5
+    cycle_weight: float = 10.0
+    identity_weight: float = 5.0
+    pool: int = 50
+    channels: int = 16
+    blocks: int = 3
+    channels_discriminator: int = 32
+    halvings: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        TranslatorSpec(self.channels, self.blocks)
+        check_weights(cycle_weight=self.cycle_weight, identity_weight=self.identity_weight)
+        if not 0 <= self.decay_share <= 1:
+            raise ValueError(f"decay_share must be in [0, 1]; found {self.decay_share}")
+        if self.pool < 0 or self.channels_discriminator < 1:
+            raise ValueError("pool must be at least 0 and channels_discriminator at least 1")
+
+
+class Cyclegan(Method):
+    """Zhu, Park, Isola, Efros, ICCV 2017."""
+
+    name = "cyclegan"
+    family: ClassVar[Family] = "style"
+    title = "CycleGAN"
+    reference = Reference(
+        authors="Zhu, Park, Isola, Efros",
+        title="Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
+        venue="ICCV",
+        year=2017,
+        arxiv="1703.10593",
+        code="https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix",
+        code_license="BSD-2-Clause",
+    )
+    trains = "two translators and two discriminators of patches, from fresh weights"
+    differs = (
+        "a quarter of the channels and three residual blocks, for a CPU; zero padding, resize-convolutions instead of "
+        "transposed ones and spectral instead of instance norm in the discriminators, as in the other GANs here; "
+        "batches of 32 instead of 1; an averaged translator; the rate falls over a share of the budget"
+    )
+    needs_source_images = True
+    moves = ("there.*", "back.*", "judge_target.*", "judge_source.*")
+    Config = Config
+
+    def check(self, resolution: int) -> None:
+        """The discriminators cannot halve the side more often than the shared one does."""
+        most = DiscriminatorSpec(resolution).blocks // 2
+        if not 1 <= self.config.halvings <= most:
+            raise GraftbenchError(f"halvings is 1 to {most} at {resolution} px; found {self.config.halvings}.")
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Train all four; the sampler translates source images with the averaged translator."""
+        cycle = Cycle(task, budget, self.config)
+        return TranslationSampler(train(task, budget, self.config, cycle, cycle.there), task.source_images)
+
+
+class Cycle:
+    """Two translators, two discriminators, their optimisers and pools. Calling it takes one step.
+
+    One image of the budget is one target image shown; each step shows as many source images.
+    """
+
+    def __init__(self, task: Task, budget: Meter, config: Config) -> None:
+        spec = TranslatorSpec(config.channels, config.blocks)
+        judge = DiscriminatorSpec(task.resolution, config.channels_discriminator)
+        self.there, self.back = (seeded(lambda: Translator(spec), task.generator) for _ in range(2))
+        self.judge_target, self.judge_source = (
+            seeded(lambda: PatchDiscriminator(judge, config.halvings), task.generator) for _ in range(2)
+        )
+        prepare(task, there=self.there, back=self.back, judge_target=self.judge_target, judge_source=self.judge_source)
+        self._config, self._budget, self._device = config, budget, task.device
+        self._dtype, self._loss = resolve(config.precision, task.device), adversarial_loss("least-squares")
+        self._sources, self._targets = (Batches(x, task.generator) for x in (task.source_images, task.images))
+        self._pool_target, self._pool_source = (Pool(config.pool, task.generator) for _ in range(2))
+        self._adam_t, self._adam_j = (
+            adam(trained(*networks), lr=config.lr, beta1=0.5, beta2=0.999)
+            for networks in ((self.there, self.back), (self.judge_target, self.judge_source))
+        )
+
+    def __call__(self, size: int, log: TrainingLog) -> bool:
+        """A step of the translators, then one of the discriminators, as in the published code."""
+        source, target = self._sources.draw(size), self._targets.draw(size)
+        for group in (*self._adam_t.param_groups, *self._adam_j.param_groups):
+            group["lr"] = self._config.lr * falling(self._budget.share(), self._config.decay_share)
+        losses, to_target, to_source = self._translate(source, target)
+        log.look(to_target)
+        losses["discriminator"] = self._judge(source, target, to_target.detach(), to_source.detach())
+        log.add(**losses)
+        return True
+
+    def _translate(self, source: Tensor, target: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Equation 3 and the identity loss of section 5.2; what went to the target domain, and to the source's."""
+        config, size = self._config, len(source)
+        # Instance norm does not mix images, so what goes through one translator can go together.
+        to_target, target_again = self._run(self.there, torch.cat([source, target])).split(size)
+        to_source, source_again = self._run(self.back, torch.cat([target, source])).split(size)
+        home = self._run(self.back, to_target), self._run(self.there, to_source)
+        losses = {
+            "generator": sum(
+                (
+                    self._loss.generator(self._run(*pair))
+                    for pair in ((self.judge_target, to_target), (self.judge_source, to_source))
+                ),
+                start=torch.zeros((), device=self._device),
+            ),
+            "cycle": F.l1_loss(home[0], source) + F.l1_loss(home[1], target),
+            "identity": F.l1_loss(target_again, target) + F.l1_loss(source_again, source),
+        }
+        weights = {"generator": 1.0, "cycle": config.cycle_weight, "identity": config.identity_weight}
+        descend(self._adam_t, torch.stack([weights[name] * loss for name, loss in losses.items()]).sum())
+        return losses, to_target, to_source
+
+    def _judge(self, source: Tensor, target: Tensor, to_target: Tensor, to_source: Tensor) -> Tensor:
+        """Half the least-squares loss of each discriminator, which slows them (section 7.1)."""
+        sides = (
+            (self.judge_target, target, self._pool_target.exchange(to_target)),
+            (self.judge_source, source, self._pool_source.exchange(to_source)),
+        )
+        logits = [self._run(judge, torch.cat([real, fake])).split(len(real)) for judge, real, fake in sides]
+        loss = 0.5 * torch.stack([self._loss.discriminator(real, fake) for real, fake in logits]).sum()
+        descend(self._adam_j, loss)
+        return loss
+
+    def _run(self, network: nn.Module, images: Tensor) -> Tensor:
+        with autocast(self._dtype, self._device):
+            return network(images.contiguous(memory_format=torch.channels_last)).float()
+
+
+class Pool:
+    """Generated images of the past: half of those that come are exchanged for one from it, once it is full.
+
+    Shrivastava et al., arXiv 1612.07828, section 2.3; sizes and chances as in CycleGAN's code.
+    """
+
+    def __init__(self, size: int, generator: torch.Generator) -> None:
+        self._size, self._generator = size, generator
+        self._images: list[Tensor] = []
+
+    def exchange(self, images: Tensor) -> Tensor:
+        """As many images of the same shape, some of them from the past."""
+        if not self._size:
+            return images
+        keep = torch.rand(len(images), generator=self._generator) < 0.5
+        places = torch.randint(self._size, (len(images),), generator=self._generator)
+        drawn = zip(images, keep.tolist(), places.tolist(), strict=True)
+        return torch.stack([self._one(image, old=keep, place=place) for image, keep, place in drawn])
+
+    def _one(self, image: Tensor, *, old: bool, place: int) -> Tensor:
+        if len(self._images) < self._size:
+            self._images.append(image)
+            return image
+        if not old:
+            return image
+        past, self._images[place] = self._images[place], image
+        return past
+
+
+def falling(share: float, decay_share: float) -> float:
+    """1 until the last `decay_share` of the budget, then falling linearly to 0 at its end."""
+    return min(1.0, (1 - share) / decay_share) if decay_share else 1.0

@@ -1,0 +1,43 @@
+"""Fine-tuned diffusion: the U-Net starts from the source model, and all of it is trained on.
+
+The plain way of transferring a diffusion model, and the baseline of every cleverer one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.diffusion import DiffusionConfig, fit_diffusion, source_unet
+
+if TYPE_CHECKING:
+    from graftbench.budget import Meter
+    from graftbench.contracts import Sampler, Task
+
+
+class DdpmFinetune(Method):
+    """Zhu, Ma, Chen, Yuan, 2022: the directly fine-tuned DDPM that the paper measures before it adds its own terms."""
+
+    name = "ddpm-finetune"
+    family: ClassVar[Family] = "fine-tune"
+    title = "DDPM (full fine-tune)"
+    reference = Reference(
+        authors="Zhu, Ma, Chen, Yuan",
+        title="Few-shot Image Generation with Diffusion Models",
+        venue="arXiv",
+        year=2022,
+        arxiv="2211.03264",
+    )
+    trains = "the U-Net, from the source model's averaged weights"
+    differs = (
+        "the paper's baseline only, without its pairwise and high-frequency terms; the shared small U-Net and DDIM "
+        "instead of a 256 px network and ancestral sampling, and the rate of the training from scratch, because a "
+        "small budget has a few hundred steps"
+    )
+    source_model: ClassVar[SourceNeed] = "diffusion"
+    moves = ("unet.*",)
+    Config = DiffusionConfig
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Minimise ‖ε − ε_θ(x_t, t)‖² on the target images, starting from the source U-Net and under its schedule."""
+        return fit_diffusion(task, budget, self.config, source_unet(task.source_model, task.resolution))

@@ -1,0 +1,96 @@
+"""LoRA: the source generator's weights stay, and a low-rank update of each is trained and merged at the end.
+
+The update has few numbers and cannot turn the network into any other one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import nn
+
+from graftbench.adversarial import AdversarialConfig, fit_adversarial, source_networks
+from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.nn.build import seeded
+from graftbench.nn.generator import Generator
+from graftbench.nn.lowrank import add_low_rank, merge
+from graftbench.samplers import GeneratorSampler
+
+if TYPE_CHECKING:
+    from graftbench.budget import Meter
+    from graftbench.contracts import Sampler, Task
+
+OUTPUTS = 3
+"""Channels of an image: the last layer's update has no higher rank."""
+
+
+class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Settings beside the adversarial loop's.
+
+    Attributes:
+        rank: r of the stem's and the convolutions' updates (4 in cloneofsimo's lora, and in the paper's table 6 as good
+            as any); the last layer's, which has 3 outputs, is 3 at most.
+        alpha: The updates are scaled by alpha/rank (paper, section 4.1: alpha is set to the first rank tried).
+        norms: Train the batch norms' scales and shifts too, and let their statistics follow. The paper trains nothing
+            but the updates.
+    """
+
+    loss: str = "non-saturating"
+    rank: int = 4
+    alpha: float = 4.0
+    norms: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rank < 1:
+            raise ValueError(f"rank must be at least 1; found {self.rank}")
+        if not 0 < self.alpha < math.inf:
+            raise ValueError(f"alpha must be positive and finite; found {self.alpha}")
+
+
+class Lora(Method):
+    """Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang, Chen, ICLR 2022."""
+
+    name = "lora"
+    family: ClassVar[Family] = "frozen"
+    title = "LoRA"
+    reference = Reference(
+        authors="Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang, Chen",
+        title="LoRA: Low-Rank Adaptation of Large Language Models",
+        venue="ICLR",
+        year=2022,
+        arxiv="2106.09685",
+        code="https://github.com/microsoft/LoRA",
+        code_license="MIT",
+    )
+    trains = "low-rank updates of the source generator's weights, and the whole source discriminator"
+    frozen = "the source generator's own weights, biases and batch norms, their statistics included"
+    differs = (
+        "a GAN's convolutions instead of a language model's attention, the update of a convolution being a k×k one to "
+        "r channels and a 1×1 one, as in cloneofsimo's lora (Apache-2.0); the discriminator, which is thrown away, is "
+        "trained in full: the paper has none"
+    )
+    source_model: ClassVar[SourceNeed] = "gan"
+    moves = ("generator.*.parametrizations.weight.0.*", "discriminator.*")
+    Config = Config
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Train the updates on the target images, then merge them."""
+        generator, discriminator = source_networks(task.source_model, task.resolution)
+        self._adapt(generator, task)
+        sampler = fit_adversarial(task, budget, self.config, generator, discriminator)
+        with torch.device("meta"):  # its initialisation would draw from torch's global generator
+            plain = Generator(generator.spec)
+        return GeneratorSampler(merge(sampler.network, plain))
+
+    def _adapt(self, generator: Generator, task: Task) -> None:
+        """Freeze the generator and add the updates."""
+        config: Config = self.config
+        layers = ["stem", *(f"blocks.{index}.conv" for index in range(len(generator.blocks)))]
+        ranks = dict.fromkeys(layers, config.rank) | {"to_rgb": min(config.rank, OUTPUTS)}
+        seeded(lambda: add_low_rank(generator, ranks, config.alpha), task.generator)
+        for part in generator.modules():
+            if config.norms and isinstance(part, nn.BatchNorm2d):
+                part.requires_grad_()

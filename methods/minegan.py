@@ -1,0 +1,119 @@
+"""MineGAN: a small network learns where in the latent space the source generator already makes target-like images.
+
+First the generator rests and only the miner before it is trained, against the discriminator; then all of it is
+fine-tuned, from a start that is nearer to the target than the source was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+import torch
+
+from graftbench.adversarial import AdversarialConfig, Adversary, source_networks
+from graftbench.contracts import Family, Method, Reference, Sampler, SourceNeed
+from graftbench.nn.build import freeze, place, train_unfrozen
+from graftbench.nn.generator import Generator, GeneratorSpec
+from graftbench.nn.mapping import MappedGenerator, Miner
+from graftbench.samplers import BATCH, to_uint8
+from graftbench.training import prepare, staged, train, trained
+
+if TYPE_CHECKING:
+    from graftbench.budget import Meter
+    from graftbench.contracts import Task
+
+
+class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Defaults: those of `finetune`, with which it shares the second stage.
+
+    Attributes:
+        mining_share: Share of the budget that the miner and the discriminator have for themselves. Ours: the published
+            StyleGAN script has 100 steps of it, whatever follows.
+    """
+
+    loss: str = "non-saturating"
+    mining_share: float = 0.25
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.mining_share <= 1:
+            raise ValueError(f"mining_share must be in [0, 1]; found {self.mining_share}")
+
+
+class MinedSampler(Sampler):
+    """z ~ N(0, I) through miner and generator, in eval mode and float32, weights channels last."""
+
+    kind: ClassVar[str] = "mined-generator"
+
+    def __init__(self, network: MappedGenerator) -> None:
+        self._device = network.generator.to_rgb.weight.device
+        self.network = place(network.eval(), self._device)
+
+    def to(self, device: torch.device) -> MinedSampler:
+        """Compute on `device` from now on."""
+        self._device, self.network = device, self.network.to(device)
+        return self
+
+    @torch.inference_mode()
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw n images: uint8 n×3×H×W on the CPU, in batches of a fixed size from noise that is drawn on the CPU."""
+        z = torch.randn(n, self.network.spec.latent, generator=generator)
+        return torch.cat([to_uint8(self.network(part.to(self._device))).cpu() for part in z.split(BATCH)])
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        """Both networks' tensors and the generator's architecture."""
+        return dict(self.network.state_dict()), {"spec": msgspec.json.encode(self.network.spec).decode()}
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> MinedSampler:
+        """Build the architecture and load the weights."""
+        spec = msgspec.json.decode(metadata["spec"], type=GeneratorSpec)
+        network = MappedGenerator(Miner(spec.latent), Generator(spec))
+        network.load_state_dict(tensors)
+        return cls(network)
+
+
+class MineGan(Method):
+    """Wang, Gonzalez-Garcia, Berga, Herranz, Khan, van de Weijer, CVPR 2020."""
+
+    name = "minegan"
+    family: ClassVar[Family] = "fine-tune"
+    title = "MineGAN"
+    reference = Reference(
+        authors="Wang, Gonzalez-Garcia, Berga, Herranz, Khan, van de Weijer",
+        title="MineGAN: effective knowledge transfer from GANs to target domains with few images",
+        venue="CVPR",
+        year=2020,
+        arxiv="1912.05270",
+        code="https://github.com/yaxingwang/MineGAN",
+        code_license="MIT",
+    )
+    trains = "miner and discriminator for the first quarter of the budget; then these and the generator"
+    differs = (
+        "the shared small networks with spectral norm and a non-saturating loss instead of BigGAN, Progressive GAN and "
+        "StyleGAN with theirs; one source generator, not several; the miner starts as the identity, because these "
+        "generators do not normalise their latents; the generator's batch-norm statistics rest while it is mined"
+    )
+    source_model: ClassVar[SourceNeed] = "gan"
+    moves = ("miner.*", "generator.*", "discriminator.*")
+    Config = Config
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Train miner and discriminator, then all three; one optimiser each from beginning to end."""
+        generator, discriminator = source_networks(task.source_model, task.resolution)
+        freeze(generator)
+        miner = Miner(generator.spec.latent)
+        prepare(task, miner=miner, generator=generator, discriminator=discriminator)
+        network = MappedGenerator(miner, generator)
+        step = Adversary(task, self.config, network, discriminator)
+
+        def thawed() -> Adversary:
+            generator.requires_grad_(requires_grad=True)
+            train_unfrozen(generator)
+            task.log.watch(generator=generator)
+            step.adam_g.add_param_group({"params": trained(generator)})
+            return step
+
+        stages = [(self.config.mining_share, lambda: step), (1.0, thawed)]
+        return MinedSampler(train(task, budget, self.config, staged(budget, stages), network))

@@ -1,0 +1,51 @@
+"""SNGAN: the hinge loss against a discriminator whose layers are divided by their spectral norm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from graftbench.adversarial import AdversarialConfig, fit_adversarial, new_networks
+from graftbench.contracts import Family, Method, Reference
+
+if TYPE_CHECKING:
+    from graftbench.budget import Meter
+    from graftbench.contracts import Sampler, Task
+
+
+class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Defaults: the hinge loss (the paper's equations 16 and 17); learning rate and β₁ as published for CIFAR-10.
+
+    The published settings take five discriminator steps to one of the generator; here it is one. Every discriminator
+    step counts as real images seen, so five would leave the generator a fifth of its steps.
+    """
+
+    loss: str = "hinge"
+    discriminator_steps: int = 1
+
+
+class Sngan(Method):
+    """Miyato, Kataoka, Koyama, Yoshida, ICLR 2018."""
+
+    name = "sngan"
+    family: ClassVar[Family] = "scratch"
+    title = "SNGAN from scratch"
+    reference = Reference(
+        authors="Miyato, Kataoka, Koyama, Yoshida",
+        title="Spectral Normalization for Generative Adversarial Networks",
+        venue="ICLR",
+        year=2018,
+        arxiv="1802.05957",
+        code="https://github.com/pfnet-research/sngan_projection",
+        code_license="MIT",
+    )
+    trains = "generator and discriminator, from fresh weights"
+    differs = (
+        "the shared small networks; one discriminator step per generator step instead of five, because a budget counts "
+        "the images that the discriminator is shown; Adam's second beta is 0.99 as in all methods here, not 0.9"
+    )
+    moves = ("generator.*", "discriminator.*")
+    Config = Config
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Train both networks on the target images."""
+        return fit_adversarial(task, budget, self.config, *new_networks(task, self.config))
