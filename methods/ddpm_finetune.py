@@ -30,9 +30,9 @@ class DdpmFinetune(Method):
     )
     trains = "the U-Net, from the source model's averaged weights"
     differs = (
-        "the paper's baseline only, without its pairwise and high-frequency terms; the shared small U-Net and DDIM "
-        "instead of a 256 px network and ancestral sampling, and the rate of the training from scratch, because a "
-        "small budget has a few hundred steps"
+        "the paper's baseline only, without its pairwise and high-frequency terms; the shared small U-Net, which "
+        "visits 25 noise levels per image, and the rate of the training from scratch, because a small budget has a few "
+        "hundred steps"
     )
     source_model: ClassVar[SourceNeed] = "diffusion"
     moves = ("unet.*",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from graftbench.cli.run import Plugins
 
@@ -52,9 +52,10 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
     import msgspec
 
     from graftbench import registry
+    from graftbench.contracts import Family
 
     if what == "methods":
-        methods = registry.methods(plugin)
+        methods = registry.methods(plugin)  # by name; the sort below keeps that order within a family
         return [
             {
                 "name": m.name,
@@ -70,7 +71,7 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
                 "reference": msgspec.to_builtins(m.reference),
                 "parameters": msgspec.to_builtins(m.Config()),
             }
-            for m in methods.classes.values()
+            for m in sorted(methods.classes.values(), key=lambda m: get_args(Family).index(m.family))
         ], methods
     if what == "domains":
         domains = registry.domains(plugin)

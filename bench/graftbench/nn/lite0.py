@@ -27,7 +27,8 @@ class Lite0Blocks(nn.Module):
         import timm  # noqa: PLC0415 - two seconds that listing methods and planning a run need not wait for
 
         self.enlarge = nn.Upsample(scale_factor=enlarge, mode="bilinear") if enlarge > 1 else nn.Identity()
-        network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        with torch.random.fork_rng(devices=[]):  # weights that are drawn first and replaced at once
+            network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         load_by_position(network, read_state(weights), weights)
         network.eval().requires_grad_(requires_grad=False)
         self.stem = nn.Sequential(network.get_submodule("conv_stem"), network.get_submodule("bn1"))
