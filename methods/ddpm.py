@@ -31,9 +31,9 @@ class Ddpm(Method):
     differs = (
         "a U-Net of 0.5 M parameters instead of 36 M (one block per side, attention at 8×8, no dropout) at ten times "
         "the rate, and sampling that visits 25 of the 1000 levels (arXiv 2010.02502, η = 1), so that a fit and its "
-        "samples take a minute on one CPU core; cosine schedule (arXiv 2102.09672), because the linear one drowns small "
-        "images too early; the layers predict the velocity, from which the noise follows (arXiv 2202.00512, the loss is still "
-        "the noise's), because otherwise the samples of a few hundred steps are noise"
+        "samples take a minute on one CPU core; cosine schedule (arXiv 2102.09672), because the linear one drowns "
+        "small images too early; the layers predict the velocity, from which the noise follows (arXiv 2202.00512; the "
+        "loss is still the noise's), because otherwise the samples of a few hundred steps are noise"
     )
     moves = ("unet.*",)
     Config = DiffusionConfig

@@ -221,7 +221,7 @@ def wait_for_records(folder: Path, count: int) -> Path:
 def test_an_interrupt_ends_the_cells_and_says_how_to_go_on(tmp_path: Path) -> None:
     """Ctrl-C: exit code 130, one sentence, no process left, and the records so far."""
     suite = tmp_path / "tiny.toml"
-    suite.write_text(TOML.replace("seeds = [0]", "seeds = [0, 1, 2]"))
+    suite.write_text(TOML.replace("seeds = [0]", f"seeds = {list(range(20))}"))  # more than end before the signal
     command = [sys.executable, "-m", "graftbench", "run", str(suite), "--out", str(tmp_path / "run"), "--jobs", "1"]
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     records = wait_for_records(tmp_path / "run", 1)
@@ -229,7 +229,7 @@ def test_an_interrupt_ends_the_cells_and_says_how_to_go_on(tmp_path: Path) -> No
     _, said = driver.communicate(timeout=30)
     assert driver.returncode == 130
     assert said == "graftbench: interrupted; the same command goes on where this one stopped.\n"
-    assert 1 <= len(records_file.read(records)[0]) < 6
+    assert 1 <= len(records_file.read(records)[0]) < 40
     assert not _alive(str(tmp_path))
 
 

@@ -28,7 +28,7 @@ CONTRACT = {*Task.__annotations__, *Task.__abstractmethods__}
 HELD_OUT = ReferenceTask.__abstractmethods__ - Task.__abstractmethods__
 """What the family `reference` is offered beside it."""
 
-SMALL = {"batch_size": 4, "steps": 2, "discriminator_steps": 1, "lr_discriminator": 2e-3}
+SMALL = {"batch_size": 4, "steps": 2, "sampling_steps": 2, "discriminator_steps": 1, "lr_discriminator": 2e-3}
 """Settings that make a method cheap and everything move within three steps, for those methods that have them.
 
 While all logits lie within the hinge loss's margins, the gradient of the discriminator's last bias is −1 + 1 = 0: ten

@@ -198,13 +198,14 @@ def test_another_seed_another_fit(fitted: Callable[..., Any], name: str) -> None
 @EVERY_METHOD
 @BOTH_RESOLUTIONS
 def test_sampler_comes_back(fitted: Callable[..., Any], tmp_path: Path, name: str, resolution: int) -> None:
-    """Saved and loaded, a sampler draws the same images, pixel for pixel."""
+    """Saved and loaded, a sampler draws the same images, pixel for pixel; at 32 px more than it draws at once."""
     sampler = fitted(name, resolution).sampler
     save_sampler(sampler, tmp_path / "sampler.safetensors")
     loaded = load_sampler(tmp_path / "sampler.safetensors")
     assert type(loaded) is type(sampler)
     assert same_state(loaded, sampler)
-    assert torch.equal(loaded.sample(130, rng()), sampler.sample(130, rng()))
+    n = 130 if resolution == 32 else 9
+    assert torch.equal(loaded.sample(n, rng()), sampler.sample(n, rng()))
 
 
 @EVERY_METHOD
