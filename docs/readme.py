@@ -136,6 +136,7 @@ PAGES = {
     "README.md": parts,
     "docs/metrics.md": metrics_part,
     "docs/methods.md": methods_part,
+    "docs/results.md": results_parts,
 }
 """File -> what makes its generated parts."""
 
