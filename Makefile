@@ -23,11 +23,12 @@ demo: $(INSTALLED) ## Run the quick suite on the CPU into runs/quick, and write 
 	if [ $$code -ne 0 ] && [ $$code -ne 3 ]; then exit $$code; fi; \
 	$(BIN)/graftbench report runs/quick && exit $$code
 
+# Two at a time, files whole: many tests wait for processes that they start, and a file's tests share what is costly.
 test: $(INSTALLED) ## Run the tests, without those marked slow.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: $(INSTALLED) ## Run all tests.
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m ''
 
 lint: $(INSTALLED) ## Check rules, format and types.
 	$(BIN)/ruff check .

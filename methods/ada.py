@@ -6,7 +6,7 @@ falls. Below about 0.8 the generator can still tell what the images look like wi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from graftbench.adversarial import AdversarialConfig, fit_adversarial, new_networks
 from graftbench.contracts import Family, Method, Reference
@@ -72,6 +72,7 @@ class Ada(Method):
         "in shares of the budget, not by 1 in 500,000 images, or it would stay near 0 in a small budget, and ends at "
         "0.8; bilinear warps without supersampling; no horizontal flips of the training images"
     )
+    resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 
@@ -105,6 +106,15 @@ class _Controller:
             self._adjust(sum(sign.item() for sign in self._signs) / len(self._signs))
             self._signs.clear()
         return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The probability, and what it follows."""
+        return {"p": self._augment.p, "highest": self.highest, "share": self._share, "signs": list(self._signs)}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from there."""
+        self._augment.p, self.highest, self._share = state["p"], state["highest"], state["share"]
+        self._signs = state["signs"]
 
     def _adjust(self, sureness: float) -> None:
         share = self._budget.share()

@@ -5,6 +5,7 @@ One decoder serves every pair of a source and a target image.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -19,6 +20,8 @@ from graftbench.training import Batches, adam, descend, prepare, train, trained
 from graftbench.translation import Backbone, TranslationConfig, TranslationSampler, check_weights
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
     from graftbench.training import TrainingLog
@@ -77,6 +80,7 @@ class Adain(Method):
         "that does not fall, for a budget of a few hundred steps; an averaged decoder"
     )
     needs_source_images = True
+    resumable = True
     moves = ("decoder.*",)
     Config = Config
 
@@ -94,6 +98,7 @@ class Adain(Method):
         network = seeded(lambda: Stylizer(config.spec()), task.generator)
         prepare(task, encoder=network.encoder, decoder=network.decoder)
         optimizer = adam(trained(network.decoder), lr=config.lr, beta1=0.9, beta2=0.999)
+        task.keep(adam=optimizer)
         dtype, maps = resolve(config.precision, task.device), Backbone(network.encoder, task, config.precision)
         sources, targets = (Batches(x, task.generator) for x in (task.source_images, task.images))
 
@@ -110,8 +115,12 @@ class Adain(Method):
             log.add(content=content, style=style)
             return True
 
-        network.decoder = train(task, budget, config, step, network.decoder)
-        return TranslationSampler(network, task.source_images, styles=task.images)
+        def sampler(decoder: nn.Sequential) -> TranslationSampler:
+            whole = deepcopy(network)
+            whole.decoder = decoder
+            return TranslationSampler(whole, task.source_images, styles=task.images)
+
+        return train(task, budget, config, step, network.decoder, sampler=sampler)
 
 
 def style_distance(found: list[Tensor], styles: list[Tensor]) -> Tensor:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
+    from graftbench.nn.generator import Generator
     from graftbench.nn.modulation import RankOneModulation
     from graftbench.training import Step, TrainingLog
 
@@ -82,6 +83,7 @@ class AdaptationAware(Method):
         "batch norms and the layer to RGB are fine-tuned"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    resumable = True
     moves = ("generator.*", "discriminator.*", "probed_*.parametrizations.weight.0.[uv]", "probed_discriminator.head.*")
     Config = Config
 
@@ -111,11 +113,13 @@ class AdaptationAware(Method):
             adapted.hold(probed.importance(task, config), config.important)
             return Adversary(task, config, adapted.generator, adapted.discriminator)
 
-        step = staged(budget, [(config.probing, probing), (1.0, adaptation)])
-        average = train(task, budget, config, step, adapted.generator)
-        plain, _ = source_networks(task.source_model, task.resolution)
-        plain.load_state_dict(merged(average))
-        return GeneratorSampler(plain.to(task.device))
+        def sampler(average: Generator) -> GeneratorSampler:
+            plain, _ = source_networks(task.source_model, task.resolution)
+            plain.load_state_dict(merged(average))
+            return GeneratorSampler(plain.to(task.device))
+
+        step = staged(task, budget, [(config.probing, probing), (1.0, adaptation)])
+        return train(task, budget, config, step, adapted.generator, sampler=sampler)
 
 
 class _Modulated:

@@ -97,6 +97,7 @@ class Bsa(Method):
         "so trades variety for likeness"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    resumable = True
     moves = ("generator.stem_norm.*", "generator.blocks.*.norm.*", "latents.weight")
     Config = Config
 
@@ -112,7 +113,7 @@ class Bsa(Method):
         prepare(task, generator=generator, latents=latents, source_discriminator=judge)
         generator.eval()  # statistics of a batch of reconstructions would be none of those that samples are made with
         step = _step(task, budget, self.config, generator=generator, latents=latents, judge=judge)
-        return GeneratorSampler(train(task, budget, self.config, step, generator))
+        return train(task, budget, self.config, step, generator, sampler=GeneratorSampler)
 
 
 def _step(
@@ -121,6 +122,7 @@ def _step(
     """A step on γ, β and the latents of the images drawn."""
     optimizer = adam(trained(generator), lr=config.lr, beta1=0.9, beta2=0.999)
     optimizer.add_param_group({"params": trained(latents), "lr": config.lr_latents})
+    task.keep(adam=optimizer)
     rates = [group["lr"] for group in optimizer.param_groups]
     start = {name: parameter.detach().clone() for name, parameter in _statistics(generator).items()}
     dtype = resolve(config.precision, task.device)

@@ -85,6 +85,7 @@ class Cdc(Method):
         "statistics"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 
@@ -114,7 +115,7 @@ class Cdc(Method):
             conditions=anchors.conditions,
             generator_terms=[_Consistency(task, config, generator, source)] if config.consistency else [],
         )
-        return GeneratorSampler(train(task, budget, config, step, generator))
+        return train(task, budget, config, step, generator, sampler=GeneratorSampler)
 
 
 # --------------------------------------------------------------------------------------------- relaxed realism

@@ -5,7 +5,7 @@ Nothing is pretrained: what is transferred is the source images themselves, whic
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -86,6 +86,7 @@ class Cyclegan(Method):
         "batches of 32 instead of 1; an averaged translator; the rate falls over a share of the budget"
     )
     needs_source_images = True
+    resumable = True
     moves = ("there.*", "back.*", "judge_target.*", "judge_source.*")
     Config = Config
 
@@ -98,7 +99,14 @@ class Cyclegan(Method):
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train all four; the sampler translates source images with the averaged translator."""
         cycle = Cycle(task, budget, self.config)
-        return TranslationSampler(train(task, budget, self.config, cycle, cycle.there), task.source_images)
+        return train(
+            task,
+            budget,
+            self.config,
+            cycle,
+            cycle.there,
+            sampler=lambda there: TranslationSampler(there, task.source_images),
+        )
 
 
 class Cycle:
@@ -122,6 +130,12 @@ class Cycle:
         self._adam_t, self._adam_j = (
             adam(trained(*networks), lr=config.lr, beta1=0.5, beta2=0.999)
             for networks in ((self.there, self.back), (self.judge_target, self.judge_source))
+        )
+        task.keep(
+            adam_translators=self._adam_t,
+            adam_judges=self._adam_j,
+            pool_target=self._pool_target,
+            pool_source=self._pool_source,
         )
 
     def __call__(self, size: int, log: TrainingLog) -> bool:
@@ -182,6 +196,14 @@ class Pool:
     def __init__(self, size: int, generator: torch.Generator) -> None:
         self._size, self._generator = size, generator
         self._images: list[Tensor] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The images."""
+        return {"images": list(self._images)}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from there."""
+        self._images = state["images"]
 
     def exchange(self, images: Tensor) -> Tensor:
         """As many images of the same shape, some of them from the past."""

@@ -41,6 +41,7 @@ class Dcgan(Method):
         "resize-convolutions instead of transposed ones, spectral norm instead of batch norm in the discriminator, "
         "an averaged generator: the networks that all methods here share"
     )
+    resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 

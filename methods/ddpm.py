@@ -35,6 +35,7 @@ class Ddpm(Method):
         "small images too early; the layers predict the velocity, from which the noise follows (arXiv 2202.00512; the "
         "loss is still the noise's), because otherwise the samples of a few hundred steps are noise"
     )
+    resumable = True
     moves = ("unet.*",)
     Config = DiffusionConfig
 

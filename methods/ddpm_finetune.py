@@ -35,6 +35,7 @@ class DdpmFinetune(Method):
         "hundred steps"
     )
     source_model: ClassVar[SourceNeed] = "diffusion"
+    resumable = True
     moves = ("unet.*",)
     Config = DiffusionConfig
 

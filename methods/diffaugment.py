@@ -40,6 +40,7 @@ class DiffAugmented(Method):
     )
     trains = "generator and discriminator, from fresh weights; the discriminator sees every image augmented"
     differs = "the shared small networks instead of StyleGAN2 or BigGAN, and no horizontal flips of the training images"
+    resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 

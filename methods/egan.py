@@ -9,7 +9,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -162,6 +162,7 @@ class Evolution:
         self._batches, self._chance = Batches(task.images, task.generator), task.generator
         self._device, self._dtype = task.device, resolve(config.precision, task.device)
         self._children, self._steps = config.population * len(config.mutations), 0
+        task.keep(evolution=self)
 
     def __call__(self, size: int, log: TrainingLog) -> bool:
         """A discriminator step, and a generation when it is due; whether the champion moved."""
@@ -173,6 +174,21 @@ class Evolution:
             log.look(self.parents[0].images)
         log.add(**losses)
         return moved
+
+    def state_dict(self) -> dict[str, Any]:
+        """The parents with their Adams, and the count of steps. Where a parent came from no later step asks."""
+        states = [(dict(parent.generator.state_dict()), parent.adam.state_dict()) for parent in self.parents]
+        return {"parents": states, "steps": self._steps}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from there."""
+        self._steps = state["steps"]
+        for index, (parent, (weights, moments)) in enumerate(zip(self.parents, state["parents"], strict=True)):
+            # The first parent at the start is the champion itself; later ones are networks of their own.
+            generator, optimizer = deepcopy((parent.generator, parent.adam))
+            generator.load_state_dict(weights)
+            optimizer.load_state_dict(moments)
+            self.parents[index] = Individual(generator, optimizer)
 
     def generation(self, size: int) -> dict[str, Tensor]:
         """Every parent has a child by every mutation, and the fittest of them are the next parents.
@@ -261,6 +277,7 @@ class Egan(Method):
         "a small batch compares fairly when chance is the same, and the budget counts real images; three discriminator "
         "steps to a generation spend the budget, so generators take a third of the steps of other methods"
     )
+    resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 
@@ -272,4 +289,4 @@ class Egan(Method):
         others = [seeded(lambda: Generator(generator.spec), task.generator) for _ in range(config.population - 1)]
         parents = [generator, *(place(other, task.device) for other in others)]
         step = Evolution(task, config, parents, discriminator)
-        return GeneratorSampler(train(task, budget, config, step, generator))
+        return train(task, budget, config, step, generator, sampler=GeneratorSampler)

@@ -7,7 +7,7 @@ minds the weight. What carried the source domain's variety stays; what did not m
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -72,6 +72,7 @@ class Ewc(Method):
         "mean nothing here"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 
@@ -115,6 +116,14 @@ class _Spring:
             self._stiffness = per_size(generator_fisher(self._source, self._judge, z), self._anchors)
         weights = dict(self._generator.named_parameters())
         return {"elastic": self._config.strength * elastic_penalty(weights, self._anchors, self._stiffness)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The information, once it was measured."""
+        return {"moved": self._moved, "stiffness": self._stiffness}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from there."""
+        self._moved, self._stiffness = state["moved"], state["stiffness"]
 
 
 def generator_fisher(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> dict[str, Tensor]:

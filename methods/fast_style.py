@@ -90,6 +90,7 @@ class FastStyle(Method):
         "alike, instance norm (Ulyanov et al. 2016, arXiv 1607.08022), an averaged translator"
     )
     needs_source_images = True
+    resumable = True
     moves = ("translator.*",)
     Config = Config
 
@@ -108,6 +109,7 @@ class FastStyle(Method):
         backbone = Backbone(Lite0Blocks(lite0_file(), enlarge=config.enlarge), task, config.precision)
         prepare(task, translator=translator, backbone=backbone.network)
         optimizer = adam(trained(translator), lr=config.lr, beta1=0.9, beta2=0.999)
+        task.keep(adam=optimizer)
         dtype = resolve(config.precision, task.device)
         sources, targets = (Batches(x, task.generator) for x in (task.source_images, task.images))
 
@@ -129,7 +131,9 @@ class FastStyle(Method):
             log.add(**losses)
             return True
 
-        return TranslationSampler(train(task, budget, config, step, translator), task.source_images)
+        return train(
+            task, budget, config, step, translator, sampler=lambda net: TranslationSampler(net, task.source_images)
+        )
 
 
 def mean_grams(features: list[Tensor], layers: tuple[int, ...]) -> dict[int, Tensor]:

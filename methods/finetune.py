@@ -42,6 +42,7 @@ class Finetune(Method):
     trains = "generator and discriminator, from the source model"
     differs = "the shared small networks with spectral norm and a non-saturating loss instead of WGAN-GP on a ResNet"
     source_model: ClassVar[SourceNeed] = "gan"
+    resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 

@@ -43,6 +43,7 @@ class FinetuneDiffAugmented(Method):
         "no horizontal flips: the methods here differ in what they do, not in their networks"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 

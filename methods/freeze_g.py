@@ -51,6 +51,7 @@ class FreezeG(Method):
         "learning and no image layer at every resolution: the last one is trained"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    resumable = True
     moves = ("generator.blocks.[1-9].*", "generator.to_rgb.*", "discriminator.*")
     Config = Config
 

@@ -48,6 +48,7 @@ class FreezeD(Method):
     frozen = "the discriminator's lower blocks (3 of 6), their spectral norm's state included"
     differs = "the shared small networks instead of StyleGAN; the last checkpoint counts, not the one with the best FID"
     source_model: ClassVar[SourceNeed] = "gan"
+    resumable = True
     moves = ("generator.*", "discriminator.blocks.[3-9].*", "discriminator.head.*")
     Config = Config
 

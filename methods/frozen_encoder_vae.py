@@ -86,6 +86,7 @@ class FrozenEncoderVae(Method):
         "a small classifier's maps and a Gaussian head instead of DINOv2's tokens, and a KL term instead of a diffusion"
         " model on the latents, so that images can be drawn at a small budget; no adversarial or perceptual term"
     )
+    resumable = True
     moves = ("encoder.head.*", "decoder.*")
     Config = Config
 

@@ -92,6 +92,7 @@ class Joint(Method):
     )
     source_model: ClassVar[SourceNeed] = "gan"
     needs_source_images = True
+    resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 
@@ -104,4 +105,6 @@ class Joint(Method):
         both = Mixture(task, self.config.source_share)
         differences = {"real": both.images, "conditions": both.domains}
         step = Adversary(task, self.config, generator, discriminator, **differences)
-        return GeneratorSampler(train(task, budget, self.config, step, generator).folded(TARGET))
+        return train(
+            task, budget, self.config, step, generator, sampler=lambda net: GeneratorSampler(net.folded(TARGET))
+        )

@@ -6,7 +6,7 @@ regulariser costs what the logits are apart.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from graftbench.adversarial import AdversarialConfig, fit_adversarial, new_networks
 from graftbench.contracts import Family, Method, Reference
@@ -63,6 +63,7 @@ class LeCam(Method):
         "holds, where the published code's is one-sided (`one_sided`); it acts from the first step on, where the "
         "published BigGAN code waits 1,000 steps: more than a small budget has"
     )
+    resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 
@@ -92,6 +93,14 @@ class _Regularizer:
         if self._config.one_sided:
             above, below = above.relu(), below.relu()
         return {"lecam": self._config.weight * (above.square().mean() + below.square().mean())}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The anchors."""
+        return {"real": self._real, "fake": self._fake}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from there."""
+        self._real, self._fake = state["real"], state["fake"]
 
     def _average(self, anchor: Tensor | None, logits: Tensor) -> Tensor:
         mean = logits.detach().mean()

@@ -73,6 +73,7 @@ class Lora(Method):
         "trained in full: the paper has none"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    resumable = True
     moves = ("generator.*.parametrizations.weight.0.*", "discriminator.*")
     Config = Config
 
@@ -80,10 +81,7 @@ class Lora(Method):
         """Train the updates on the target images, then merge them."""
         generator, discriminator = source_networks(task.source_model, task.resolution)
         self._adapt(generator, task)
-        sampler = fit_adversarial(task, budget, self.config, generator, discriminator)
-        with torch.device("meta"):  # its initialisation would draw from torch's global generator
-            plain = Generator(generator.spec)
-        return GeneratorSampler(merge(sampler.network, plain))
+        return fit_adversarial(task, budget, self.config, generator, discriminator, sampler=merged_sampler)
 
     def _adapt(self, generator: Generator, task: Task) -> None:
         """Freeze the generator and add the updates."""
@@ -94,3 +92,10 @@ class Lora(Method):
         for part in generator.modules():
             if config.norms and isinstance(part, nn.BatchNorm2d):
                 part.requires_grad_()
+
+
+def merged_sampler(generator: Generator) -> GeneratorSampler:
+    """A sampler of the plain generator that the updates make of it."""
+    with torch.device("meta"):  # its initialisation would draw from torch's global generator
+        plain = Generator(generator.spec)
+    return GeneratorSampler(merge(generator, plain))

@@ -96,6 +96,7 @@ class MineGan(Method):
         "generators do not normalise their latents; the generator's batch-norm statistics rest while it is mined"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    resumable = True
     moves = ("miner.*", "generator.*", "discriminator.*")
     Config = Config
 
@@ -116,4 +117,4 @@ class MineGan(Method):
             return step
 
         stages = [(self.config.mining_share, lambda: step), (1.0, thawed)]
-        return MinedSampler(train(task, budget, self.config, staged(budget, stages), network))
+        return train(task, budget, self.config, staged(task, budget, stages), network, sampler=MinedSampler)

@@ -69,6 +69,7 @@ class Projected(Method):
         "loop in one batch, whose statistics would mix them; cutouts of half the side, as in DiffAugment's paper, "
         "instead of a fifth"
     )
+    resumable = True
     moves = ("generator.*", "discriminator.heads.*")
     Config = Config
 

@@ -43,6 +43,7 @@ class Sngan(Method):
         "the shared small networks; one discriminator step per generator step instead of five, because a budget counts "
         "the images that the discriminator is shown; Adam's second beta is 0.99 as in all methods here, not 0.9"
     )
+    resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 

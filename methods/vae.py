@@ -31,6 +31,7 @@ class Vae(Method):
     )
     trains = "encoder and decoder, from fresh weights"
     differs = "σ of the likelihood is the batch's maximum-likelihood value (Rybkin et al. 2021, arXiv 2006.13202)"
+    resumable = True
     moves = ("encoder.*", "decoder.*")
     Config = VaeConfig
 

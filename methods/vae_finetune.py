@@ -34,6 +34,7 @@ class VaeFinetune(Method):
         "drawn; σ as in `vae` (Rybkin et al. 2021, arXiv 2006.13202)"
     )
     source_model: ClassVar[SourceNeed] = "vae"
+    resumable = True
     moves = ("encoder.*", "decoder.*")
     Config = VaeConfig
 

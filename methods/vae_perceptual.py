@@ -64,6 +64,7 @@ class VaePerceptual(Method):
         "EfficientNet-Lite0 instead of VGG-19, which is not shipped; each map's σ is learnt as in `vae` instead of a "
         "weight of 0.5, for which no value fits every backbone"
     )
+    resumable = True
     moves = ("encoder.*", "decoder.*")
     Config = Config
 

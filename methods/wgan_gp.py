@@ -63,6 +63,7 @@ class WganGp(Method):
         "counts as real images seen, so the generator takes a fifth of the steps that it takes in the other methods: "
         "budgets count the images that a method is shown"
     )
+    resumable = True
     moves = ("generator.*", "discriminator.blocks.*", "discriminator.head.weight")
     Config = Config
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +49,48 @@ def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("inception") / "random.pth"
     torch.save(network.state_dict(), path)
     return path
+
+
+@pytest.fixture
+def left_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Lists the command lines of the live processes that this test has started, by a mark in their environment."""
+    from graftbench.executors import processes
+
+    mark = f"GRAFTBENCH_TEST_MARK={uuid.uuid4().hex}"
+    monkeypatch.setenv(*mark.split("="))
+
+    def find() -> list[str]:
+        found = []
+        for process in processes.table().values():
+            folder = Path(f"/proc/{process.pid}")
+            try:
+                marked = mark.encode() in (folder / "environ").read_bytes()
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if marked and not process.dead and process.pid != os.getpid():
+                found.append(line)
+        return found
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def warm_executor() -> Iterator[None]:
+    """Runs of a module's tests share one process that has imported torch: each would wait seconds for its own."""
+    from graftbench import driver
+    from graftbench.executors.local import LocalExecutor
+
+    class Warm(LocalExecutor):
+        def close(self) -> None:
+            if self.running:  # the run was broken off: what it started must end
+                super().close()
+
+        def end(self) -> None:
+            super().close()
+
+    warm = Warm(jobs=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "LocalExecutor", lambda **_: warm)
+        yield
+    warm.end()

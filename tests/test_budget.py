@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.record import ComputeBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 IDS = [f"emoji-{number:04d}" for number in range(200)]
 
@@ -186,6 +187,49 @@ def test_pauses_do_not_count() -> None:
     assert meter.grant(8) == 8
     clock.now += 1.0
     assert meter.grant(8) == 0
+
+
+def test_the_clock_stands_still_in_a_pause() -> None:
+    """A snapshot that is taken in the third second is of the third second, however long it takes; others look away."""
+    clock, away = _Clock(), []
+
+    @contextmanager
+    def aside() -> Iterator[None]:
+        away.append("away")
+        yield
+        away.append("back")
+
+    meter = Meter(ComputeBudget(seconds=10.0), clock=clock, aside=aside)
+    meter.grant(4)
+    clock.now += 3
+    with meter.paused():
+        clock.now += 100
+        with meter.paused():
+            assert (meter.seconds(), meter.share()) == (3.0, 0.3)
+        assert away == ["away"]
+    assert away == ["away", "back"]
+    clock.now += 1
+    assert meter.seconds() == 4.0
+
+
+def test_a_meter_goes_on_in_another_process() -> None:
+    """Images, arithmetic and seconds are those that were; the batch that was granted and not shown is granted again."""
+    clock = _Clock()
+    meter = Meter(ComputeBudget(seconds=10.0), clock=clock)
+    meter.grant(4)
+    meter.spend(4)
+    meter.flops_per_image = 7.0
+    clock.now += 3
+    with meter.paused():
+        clock.now += 50
+        state = meter.state_dict()
+    later = Meter(ComputeBudget(seconds=10.0), clock=clock)
+    later.load_state_dict(state)
+    assert (later.images_seen, later.flops_per_image, later.seconds()) == (4, 7.0, 3.0)
+    clock.now += 6
+    assert later.grant(4) == 4
+    clock.now += 1
+    assert later.grant(4) == 0
 
 
 def test_queued_device_work_is_paid_for() -> None:

@@ -86,9 +86,12 @@ def test_usage_errors_end_with_two(arguments: list[str], sentence: str, tmp_path
 def test_plan_lists_the_cells(shared_cache: Path) -> None:
     """36 cells of the quick suite, each with an id and a state."""
     assert shared_cache.is_dir()
-    rows = json.loads(graftbench("plan", "quick", "--json").stdout)
-    assert len(rows) == len({row["id"] for row in rows}) == 36
+    plan = json.loads(graftbench("plan", "quick", "--json").stdout)
+    rows = plan["cells"]
+    assert len(rows) == len({row["id"] for row in rows}) == plan["totals"]["cells"] == 36
     assert {row["state"] for row in rows} == {"new"}
+    shards = [json.loads(graftbench("plan", "quick", "--json", "--shard", f"{k}/2").stdout)["cells"] for k in (1, 2)]
+    assert {row["id"] for row in rows} == {row["id"] for part in shards for row in part}
 
 
 def test_doctor_says_what_it_found() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.resources import (
+    Cost,
     CpuTicks,
     FitMonitor,
     Measurement,
@@ -269,6 +270,79 @@ def test_high_water_mark_is_in_kib(tmp_path: Path) -> None:
         pass
     assert (tmp_path / "clear_refs").read_text() == "5"  # proc(5): resets the peak resident set size
     assert monitor.measurement.peak_memory_mib == pytest.approx(313.242, abs=1e-3)
+
+
+# ------------------------------------------------------------------------------------------- aside, and gone on with
+
+
+def test_time_aside_does_not_count(tmp_path: Path) -> None:
+    """Of 10 s four were aside; within them the state says what the three before cost."""
+    clock = _clock(0.0, 3.0, 7.0, 10.0)
+    with FitMonitor(clock=clock, powercap=tmp_path) as monitor, monitor.aside():
+        assert monitor.state_dict()["seconds"] == 3.0
+    assert monitor.measurement.fit_seconds == 6.0
+
+
+@ON_LINUX
+def test_memory_aside_does_not_count(tmp_path: Path) -> None:
+    """256 MiB that live only aside are not in the peak; the 64 MiB that were there before it still are."""
+    with FitMonitor(powercap=tmp_path) as small:
+        pass
+    with FitMonitor(powercap=tmp_path) as monitor:
+        with mmap.mmap(-1, 64 * MIB) as held:
+            touch(held)
+        with monitor.aside(), mmap.mmap(-1, 256 * MIB) as held:
+            touch(held)
+    peak, before = monitor.measurement.peak_memory_mib, small.measurement.peak_memory_mib
+    assert peak is not None
+    assert before is not None
+    assert 60 < peak - before < 100  # as without anything aside
+
+
+def test_energy_aside_does_not_count(tmp_path: Path) -> None:
+    """1 J before, 5 J aside and 2 J after it are 3 J."""
+    energy = _zone(tmp_path, "intel-rapl:0", "package-0", 0)
+    with FitMonitor(powercap=tmp_path) as monitor:
+        energy.write_text("1000000")
+        with monitor.aside():
+            energy.write_text("6000000")
+            assert monitor.state_dict()["joules"] == pytest.approx(1.0)
+        energy.write_text("8000000")
+    assert monitor.measurement.energy_joules == pytest.approx(3.0)
+
+
+def test_energy_that_cannot_be_read_aside_is_no_measurement(tmp_path: Path) -> None:
+    """What was used aside is then not known, and so nothing is."""
+    energy = _zone(tmp_path, "intel-rapl:0", "package-0", 0)
+    with FitMonitor(powercap=tmp_path) as monitor:
+        with monitor.aside():
+            energy.write_text("no number")
+        energy.write_text("8000000")
+    assert monitor.measurement.energy_joules is None
+
+
+def test_a_fit_in_two_processes_costs_both_parts(tmp_path: Path) -> None:
+    """5 s and 4 J there, 2 s and 1 J here, the higher of both marks; what this process did before does not count."""
+    (tmp_path / "status").write_text("VmHWM:\t  307200 kB\n")
+    energy = _zone(tmp_path, "intel-rapl:0", "package-0", 0)
+    clock = _clock(0.0, 100.0, 102.0)
+    before = Cost(5.0, 400.0, "VmHWM", 4.0, "rapl")
+    with FitMonitor(clock=clock, process=tmp_path, powercap=tmp_path) as monitor:
+        energy.write_text("9000000")
+        monitor.load_state_dict(vars(before))
+        energy.write_text("10000000")
+    measurement = monitor.measurement
+    assert (measurement.fit_seconds, measurement.peak_memory_mib) == (7.0, 400.0)
+    assert measurement.energy_joules == pytest.approx(5.0)
+    assert measurement.energy_source == "rapl"
+
+
+def test_what_one_part_does_not_know_both_do_not() -> None:
+    """Energy or a mark that was not measured in one process is not known of the fit; nothing before changes nothing."""
+    later = Cost(2.0, 300.0, "VmHWM", 1.0, "rapl")
+    assert Cost().and_then(later) == later
+    assert Cost(5.0).and_then(later) == Cost(7.0)
+    assert Cost(5.0, 200.0, "ru_maxrss", 4.0, "nvml").and_then(later) == Cost(7.0, 300.0, "ru_maxrss")
 
 
 # ------------------------------------------------------------------------------------------------------ energy: RAPL

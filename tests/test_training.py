@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from graftbench import imageset, registry
 from graftbench.adversarial import AdversarialConfig, fit_adversarial, new_networks, source_networks
 from graftbench.budget import Meter
-from graftbench.contracts import Diverged, FitLog, SourceModel, Task
+from graftbench.contracts import Diverged, FitLog, Sampler, SourceModel, Task
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
 from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
@@ -378,7 +378,7 @@ def test_stages_follow_the_share_of_the_budget(small: Tensor) -> None:
 
         return make
 
-    step = staged(budget, [(0.25, stage("first")), (0.6, stage("second")), (1.0, stage("third"))])
+    step = staged(SmallTask(small), budget, [(0.25, stage("first")), (0.6, stage("second")), (1.0, stage("third"))])
     log = TrainingLog(SmallTask(small), budget)
     for size in budget.batches(10):
         assert step(size, log)
@@ -389,12 +389,36 @@ def test_stages_follow_the_share_of_the_budget(small: Tensor) -> None:
 def test_a_stage_may_be_empty(small: Tensor) -> None:
     """A stage that ends before it begins is passed over."""
     budget = meter(4)
-    step = staged(budget, [(0.0, lambda: pytest.fail("begun")), (1.0, lambda: lambda _size, _log: True)])
+    step = staged(
+        SmallTask(small), budget, [(0.0, lambda: pytest.fail("begun")), (1.0, lambda: lambda _size, _log: True)]
+    )
     for size in budget.batches(4):
         step(size, TrainingLog(SmallTask(small), budget))
 
 
 # ------------------------------------------------------------------------------------------------------- the loop
+
+
+class Held(Sampler):
+    """Holds a network and draws nothing."""
+
+    kind = "held"
+
+    def __init__(self, network: torch.nn.Linear) -> None:
+        self.network = network
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Not asked for."""
+        raise AssertionError((n, generator))
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Likewise."""
+        raise AssertionError
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Held:
+        """Likewise."""
+        raise AssertionError((tensors, metadata))
 
 
 def test_the_average_follows_only_the_steps_that_moved(small: Tensor) -> None:
@@ -411,7 +435,7 @@ def test_the_average_follows_only_the_steps_that_moved(small: Tensor) -> None:
             network.weight += float(moves)
         return moves
 
-    averaged = train(task, budget, TrainingConfig(batch_size=4), step, network)
+    averaged = train(task, budget, TrainingConfig(batch_size=4), step, network, sampler=Held).network
     assert float(averaged.weight.detach()) == pytest.approx(1.8, rel=1e-6)
     assert not averaged.training
     assert budget.images_seen == 16

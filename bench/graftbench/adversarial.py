@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from graftbench.budget import Meter
-    from graftbench.contracts import SourceModel, Task
+    from graftbench.contracts import SourceModel, Stateful, Task
     from graftbench.training import TrainingLog
 
 
@@ -160,6 +160,9 @@ GeneratorTerm = Callable[[GeneratorPass], "dict[str, Tensor]"]
 class Adversary:
     """A generator, a discriminator and their optimisers. Calling it takes one step (`graftbench.training.Step`).
 
+    The task keeps it, and with it whichever of the arguments has a state (`graftbench.contracts.Stateful`). A term that
+    remembers something from step to step must have one, or what goes on from a checkpoint is another fit.
+
     One image of the budget is one real image shown to the discriminator. What wants no gradient when it is made stays
     as it is.
 
@@ -203,6 +206,28 @@ class Adversary:
         betas = {"beta1": config.beta1, "beta2": config.beta2}
         self.adam_g = adam(trained(generator), lr=config.lr_generator, **betas)
         self.adam_d = adam(trained(discriminator), lr=config.lr_discriminator, **betas)
+        task.keep(adversary=self)
+
+    def _memories(self) -> dict[str, Stateful]:
+        """Those of the differences that have a state."""
+        named = {"augment": self.augment, "real": self.real, "latents": self.latents, "conditions": self.conditions}
+        for name, terms in (("discriminator", self._terms_d), ("generator", self._terms_g)):
+            named |= {f"{name} term {index}": term for index, term in enumerate(terms)}
+        return {name: cast("Stateful", part) for name, part in named.items() if hasattr(part, "state_dict")}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The count of steps, both optimisers, and what the differences remember."""
+        memories = {name: part.state_dict() for name, part in self._memories().items()}
+        optimizers = {"adam_g": self.adam_g.state_dict(), "adam_d": self.adam_d.state_dict()}
+        return {"steps": self._steps, **optimizers, "memories": memories}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from there; the networks are kept by `training.prepare`."""
+        self._steps = state["steps"]
+        self.adam_g.load_state_dict(state["adam_g"])
+        self.adam_d.load_state_dict(state["adam_d"])
+        for name, part in self._memories().items():
+            part.load_state_dict(state["memories"][name])
 
     def __call__(self, size: int, log: TrainingLog) -> bool:
         """A discriminator step, and a generator step when it is due; whether the generator moved."""
@@ -280,6 +305,7 @@ def fit_adversarial(
     discriminator: nn.Module,
     *,
     others: Mapping[str, nn.Module] | None = None,
+    sampler: Callable[[Generator], GeneratorSampler] = GeneratorSampler,
     **differences: Any,  # noqa: ANN401 - the keyword arguments of Adversary
 ) -> GeneratorSampler:
     """Alternate discriminator and generator steps on the task's images until the budget is spent.
@@ -293,6 +319,7 @@ def fit_adversarial(
         generator: Trained in place where it requires gradients.
         discriminator: Likewise.
         others: Name -> other networks that take part (a frozen source generator).
+        sampler: Makes a sampler of the averaged generator.
         **differences: As in `Adversary`.
 
     Returns:
@@ -303,7 +330,7 @@ def fit_adversarial(
     """
     prepare(task, generator=generator, discriminator=discriminator, **(others or {}))
     step = Adversary(task, config, generator, discriminator, **differences)
-    return GeneratorSampler(train(task, budget, config, step, generator))
+    return train(task, budget, config, step, generator, sampler=sampler)
 
 
 # --------------------------------------------------------------------------------------------------- source models

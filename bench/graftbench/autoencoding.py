@@ -145,6 +145,7 @@ def fit_vae(
     """
     prepare(task, encoder=encoder, decoder=decoder, **(others or {}))
     optimizer = adam(trained(encoder, decoder), lr=config.lr, beta1=0.9, beta2=0.999)
+    task.keep(adam=optimizer)
     dtype, batches = resolve(config.precision, task.device), Batches(task.images, task.generator)
     several = len(task.images) > 1  # reconstructions of one image are one image: no collapse
 
@@ -161,7 +162,7 @@ def fit_vae(
         log.add(reconstruction=loss, kl=kl)
         return True
 
-    return GeneratorSampler(train(task, budget, config, step, decoder))
+    return train(task, budget, config, step, decoder, sampler=GeneratorSampler)
 
 
 def new_autoencoder(task: Task, config: VaeConfig) -> tuple[Encoder, Generator]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError
 
@@ -34,7 +34,8 @@ class Meter:
     """Decides when a fit ends. Not the method.
 
     A method that trains in batches loops over `batches`; one that does not calls `spend` itself. The clock is
-    injected so that a test can hold it still.
+    injected so that a test can hold it still. `aside` is entered for as long as the meter is paused: whoever measures
+    the fit can look away.
 
     Attributes:
         images_seen: Training images shown so far.
@@ -47,15 +48,17 @@ class Meter:
         *,
         clock: Callable[[], float] = time.perf_counter,
         synchronize: Callable[[], None] = lambda: None,
+        aside: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.budget = budget
         self.images_seen = 0
         self.flops_per_image: float | None = None
         self._clock = clock
         self._synchronize = synchronize
+        self._aside = aside
         self._started: float | None = None
         self._paused_seconds = 0.0
-        self._pauses = 0
+        self._paused_at: float | None = None
 
     @property
     def limit_images(self) -> int | None:
@@ -68,12 +71,31 @@ class Meter:
 
     @property
     def paused_seconds(self) -> float:
-        """Seconds spent in pauses since the first image was asked for."""
+        """Seconds spent in pauses since the first image was asked for; one that lasts still is not in it."""
         return self._paused_seconds
 
     def seconds(self) -> float:
-        """Seconds since the first image was asked for, pauses not counted."""
-        return 0.0 if self._started is None else self._clock() - self._started - self._paused_seconds
+        """Seconds since the first image was asked for, pauses not counted: within one they stand still."""
+        if self._started is None:
+            return 0.0
+        now = self._clock() if self._paused_at is None else max(self._paused_at, self._started)
+        return now - self._started - self._paused_seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was spent so far."""
+        return {
+            "images_seen": self.images_seen,
+            "flops_per_image": self.flops_per_image,
+            "seconds": self.seconds(),
+            "paused_seconds": self._paused_seconds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from there; the clock runs from now on, and a batch that was not finished is granted again."""
+        self.images_seen = state["images_seen"]
+        self.flops_per_image = state["flops_per_image"]
+        self._paused_seconds = state["paused_seconds"]
+        self._started = self._clock() - state["seconds"] - self._paused_seconds
 
     def share(self) -> float:
         """Spent share of the budget, 0 to 1."""
@@ -132,13 +154,16 @@ class Meter:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Time spent inside (evaluation snapshots) does not count. Pauses may be nested."""
-        self._synchronize()
-        start = self._clock()
-        self._pauses += 1
-        try:
+        if self._paused_at is not None:
             yield
+            return
+        self._synchronize()
+        self._paused_at = self._clock()
+        try:
+            with self._aside():
+                yield
         finally:
             self._synchronize()
-            self._pauses -= 1
-            if self._pauses == 0 and self._started is not None:
-                self._paused_seconds += self._clock() - max(start, self._started)
+            if self._started is not None:
+                self._paused_seconds += self._clock() - max(self._paused_at, self._started)
+            self._paused_at = None

@@ -1,4 +1,4 @@
-"""One cell from spec to record. `python -m graftbench.cell SPEC.json` runs one by hand.
+"""One cell from spec to record.
 
 Whatever happens inside becomes a record with a status; only a process that is killed leaves none, and then the driver
 writes it.
@@ -6,72 +6,90 @@ writes it.
 
 from __future__ import annotations
 
+import errno
 import sys
+import time
 import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import torch
 from PIL import Image
 
 from graftbench import imageset, registry, source
 from graftbench.budget import Meter, nested_subset
+from graftbench.checkpoint import FILE as CHECKPOINT
+from graftbench.checkpoint import Checkpoints, GeneratorState, Unusable
+from graftbench.code import code_of
 from graftbench.contracts import Diverged, FitLog, ReferenceTask, Sampler, SourceModel
 from graftbench.environment import describe
 from graftbench.errors import GraftbenchError
-from graftbench.record import NO_SOURCE, CellSpec, CurvePoint, Record, Resources, Score, Status
-from graftbench.resources import FitMonitor, resources
+from graftbench.job import PROGRESS, write_whole
+from graftbench.record import NO_SOURCE, CurvePoint, Record, Resources, Score, Snapshot, Status
+from graftbench.resources import FitMonitor, resources, synchronizer
 from graftbench.samplers import save_sampler
 from graftbench.scoring import Scored, score_sampler
+from graftbench.snapshots import Snapshots, protocol_of
 from graftbench.suite import config_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from graftbench.contracts import Method, Stateful
+    from graftbench.job import CellJob
+    from graftbench.record import Protocol
+    from graftbench.resources import Measurement
 
 SHEET_COLUMNS, SHEET_ROWS = 8, 4
 """Tiles of the contact sheet that each cell leaves."""
 
 LOG_TAIL_CHARACTERS = 4000
 
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell's process is told, beside the cell itself: where things are. None of it changes the result.
-
-    Attributes:
-        cell: The cell.
-        folder: The cell's folder; the process writes nowhere else.
-        artifacts: The same folder, relative to the run folder.
-        cache: Cache folder.
-        source_model_file: File of the source model; empty where the cell needs none.
-        plugins: Paths given by `--plugin`.
-        device: `cpu`, `cuda` or `cuda:N`.
-    """
-
-    cell: CellSpec
-    folder: str
-    artifacts: str
-    cache: str
-    source_model_file: str = ""
-    plugins: list[str] = []
-    device: str = "cpu"
+PROGRESS_SECONDS = 2.0
+"""A fit says at most this often how far it is."""
 
 
 @dataclass
 class CellTask(ReferenceTask):
-    """The task of one cell. Held-out images are there for the family `reference` alone (see `task_for`)."""
+    """The task of one cell. Held-out images are there for the family `reference` alone."""
 
     resolution: int
     device: torch.device
     generator: torch.Generator
     target: imageset.ImageSet
     chosen: Sequence[int]
-    job: Job
+    job: CellJob
     log: FitLog = field(default_factory=FitLog)
+    checkpoints: Checkpoints | None = None
+    snapshots: Snapshots | None = None
+    progress: ProgressFile | None = None
+
+    def keep(self, **parts: Stateful) -> None:
+        """For checkpoints."""
+        if self.checkpoints is not None:
+            self.checkpoints.keep(**parts)
+
+    def resume(self, budget: Meter) -> None:
+        """From the checkpoint in the job's folder; budget and generator are among what it loads."""
+        del budget
+        if self.checkpoints is not None:
+            self.checkpoints.restore()
+
+    def snapshot(self, budget: Meter, sampler: Callable[[], Sampler]) -> None:
+        """Score what there is where the job says so, and say how far the fit is."""
+        taken = self.snapshots is not None and self.snapshots.take(budget, sampler)
+        if self.progress is not None:
+            self.progress.tell(budget, kid=self.snapshots.kid if self.snapshots else None, at_once=taken)
+
+    def checkpoint(self, budget: Meter) -> None:
+        """Write one where it is due."""
+        if self.checkpoints is not None and budget.images_seen and self.checkpoints.due():
+            with budget.paused():
+                self.checkpoints.write()
 
     @cached_property
     def images(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
@@ -83,9 +101,7 @@ class CellTask(ReferenceTask):
         """The source domain's training split: uint8 M×3×H×W on the device."""
         if self.job.cell.task.source == NO_SOURCE:
             raise GraftbenchError(f"Task {self.job.cell.task} has no source domain, and so no source images.")
-        domain = registry.make_domain(self.job.cell.task.source, [Path(p) for p in self.job.plugins])
-        images = imageset.load(domain, self.job.cell.task.source, self.resolution, Path(self.job.cache))
-        return self._tensor(images.images("train"))
+        return self._tensor(_images(self.job, self.job.cell.task.source).images("train"))
 
     @cached_property
     def source_model(self) -> SourceModel:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
@@ -107,46 +123,102 @@ class CellTask(ReferenceTask):
         return torch.from_numpy(np.array(pixels)).to(self.device)
 
 
-def run_cell(job: Job) -> Record:
-    """Fit, sample, score, measure. Every ending but the process's death is a record."""
+class ProgressFile:
+    """Says how far a cell is, in a file of its folder that is replaced as a whole.
+
+    Args:
+        path: The file.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._clock = path, clock
+        self._next = clock()
+
+    def tell(self, budget: Meter, *, kid: float | None, phase: str = "fit", at_once: bool = False) -> None:
+        """Write share, images seen and per second, and the last KID, unless that was done a moment ago."""
+        now = self._clock()
+        if now < self._next and not at_once:
+            return
+        self._next = now + PROGRESS_SECONDS
+        seconds = budget.seconds()
+        rate = budget.images_seen / seconds if seconds > 0 else 0.0
+        said = {"share": budget.share(), "images_seen": budget.images_seen, "images_per_second": rate}
+        write_whole(self._path, said | {"kid": kid, "phase": phase})
+
+
+def run_cell(job: CellJob) -> Record:
+    """Fit, sample, score, measure. Every ending but the process's death is a record.
+
+    Raises:
+        OSError: The disk is full: that is not this cell's result, and the run stops.
+    """
     try:
+        _check_code(job)
         return _run(job)
+    except _CodeChanged as error:
+        return _failed(job, Status.SKIPPED, str(error))
     except Diverged as error:
         return _failed(job, Status.DIVERGED, str(error))
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return _failed(job, Status.OOM, str(error).splitlines()[0] if str(error) else "out of memory")
-    except Exception as error:  # noqa: BLE001 - failure is a row
+    except Exception as error:  # failure is a row
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise
+        if is_out_of_memory(error):
+            return _failed(job, Status.OOM, str(error).splitlines()[0] if str(error) else "out of memory")
         return _failed(job, Status.ERROR, f"{type(error).__name__}: {error}")
 
 
-def _run(job: Job) -> Record:
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory of the host or of the device ran out.
+
+    Torch has a type for CUDA's; what its CPU allocator and cuBLAS raise can only be told by their words.
+    """
+    words = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory", "_ALLOC_FAILED")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
+
+
+class _CodeChanged(Exception):  # noqa: N818 - not an error of the cell
+    """The files of the method are not those that the run was planned with."""
+
+
+def _check_code(job: CellJob) -> None:
+    """Refuse to record under an id what another code computes: files may be edited while a run lasts."""
+    found = code_of(registry.methods([Path(path) for path in job.plugins])[job.cell.method])
+    if found != job.cell.code:
+        raise _CodeChanged(
+            f"the code of method '{job.cell.method}' was edited while the run lasted; run again to plan it anew"
+        )
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What a fit left."""
+
+    sampler: Sampler
+    task: CellTask
+    meter: Meter
+    measurement: Measurement
+    snapshots: Snapshots
+    resumed: int
+
+
+def _run(job: CellJob) -> Record:
     cell = job.cell
-    plugins = [Path(path) for path in job.plugins]
-    cls = registry.methods(plugins)[cell.method]
+    cls = registry.methods([Path(path) for path in job.plugins])[cell.method]
     method = cls(config_of(cls.Config, cell.parameters, f"[parameters.{cell.method}]"))
-    target = imageset.load(
-        registry.make_domain(cell.task.target, plugins), cell.task.target, cell.task.resolution, Path(job.cache)
-    )
-    task = _task(job, target)
-    device = task.device
-    meter = Meter(cell.compute_budget, synchronize=lambda: _synchronize(device))
-    # Touched before the clock runs: what is on the disk is the suite's business, not the method's.
-    _ = task.images, cls.source_model and task.source_model, cls.needs_source_images and task.source_images
-    with FitMonitor(job.device) as monitor:
-        sampler = method.fit(task, meter)
-    sampler.to(device)
-    sampling = torch.Generator().manual_seed(cell.seed)
-    scored = score_sampler(
-        sampler,
-        target,
-        cell.protocol,
-        sampling,
-        cache=Path(job.cache),
-        train=task.chosen,
-        device=job.device,
-        seed=cell.seed,
-    )
-    notes = [*task.log.notes, *monitor.measurement.notes]
+    target = _images(job, cell.task.target)
+    fitted = _fit_anew_if_need_be(job, method, target)
+    task, meter, sampler = fitted.task, fitted.meter, fitted.sampler.to(fitted.task.device)
+    ProgressFile(Path(job.folder) / PROGRESS).tell(meter, kid=fitted.snapshots.kid, phase="score", at_once=True)
+    scored = _score(job, sampler, target, cell.protocol, train=task.chosen)
+    notes = [*task.log.notes, *fitted.measurement.notes]
+    if fitted.resumed:
+        notes.append(f"The fit went on {_times(fitted.resumed)} from a checkpoint, in another process.")
     leaks = bool(method.leaks) and method.leaks == cell.protocol.extractor
     if leaks:
         notes.append(f"{cell.method} looks at {method.leaks} itself: its scores under that extractor flatter it.")
@@ -155,23 +227,88 @@ def _run(job: Job) -> Record:
         Status.OK,
         scores=scored.scores,
         curve=[CurvePoint(images_seen=n, seconds=s, losses=dict(losses)) for n, s, losses in task.log.curve],
+        snapshots=fitted.snapshots.taken,
         leaks=leaks,
         notes=notes,
         resources=resources(
-            monitor.measurement,
+            fitted.measurement,
             images_seen=meter.images_seen,
-            paused_seconds=meter.paused_seconds,
             sampled_images=len(scored.images),
             sampling_seconds=scored.sampling_seconds,
             parameters_total=task.log.parameters_total,
             parameters_trained=task.log.parameters_trained,
             flops_per_image=meter.flops_per_image,
         ),
-        artifacts=_save(job, sampler, scored),
+        artifacts=_save(job, sampler, scored, fitted.snapshots),
     )
 
 
-def _task(job: Job, target: imageset.ImageSet) -> CellTask:
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
+
+
+def _fit_anew_if_need_be(job: CellJob, method: Method, target: imageset.ImageSet) -> _Fitted:
+    """Fit; where a checkpoint turns out not to fit when half of it is loaded, again and without it."""
+    try:
+        return _fit(job, method, target)
+    except Unusable as error:
+        _say(f"The checkpoint does not go with the fit, which starts anew: {error}.")
+        (Path(job.folder) / CHECKPOINT).unlink()
+        return _fit(job, method, target)
+
+
+def _fit(job: CellJob, method: Method, target: imageset.ImageSet) -> _Fitted:
+    cell, cls, task = job.cell, type(method), _task(job, target)
+    monitor = FitMonitor(job.device)
+    meter = Meter(cell.compute_budget, synchronize=synchronizer(job.device), aside=monitor.aside)
+    on_the_way = protocol_of(cell.protocol)
+    snapshots = Snapshots(job.snapshots, lambda sampler: _score(job, sampler.to(task.device), target, on_the_way))
+    checkpoints = Checkpoints(
+        Path(job.folder) / CHECKPOINT,
+        identity=_identity(job),
+        seconds=job.checkpoint_seconds,
+        device=task.device,
+        own={
+            "generator": GeneratorState(task.generator),
+            "log": task.log,
+            "snapshots": snapshots,
+            "meter": meter,
+            "monitor": monitor,  # last: what was done to get here does not count
+        },
+        say=_say,
+    )
+    task.snapshots, task.progress = snapshots, ProgressFile(Path(job.folder) / PROGRESS)
+    task.checkpoints = checkpoints if cls.resumable else None
+    # Touched before the clock runs: what is on the disk is the suite's business, not the method's.
+    _ = task.images, cls.source_model and task.source_model, cls.needs_source_images and task.source_images
+    with monitor:
+        sampler = method.fit(task, meter)
+    return _Fitted(sampler, task, meter, monitor.measurement, snapshots, checkpoints.resumed)
+
+
+def _identity(job: CellJob) -> dict[str, str]:
+    """What a checkpoint must be of to be gone on from. The cell's id is made of its code too."""
+    return {"cell": job.cell.id, "device": job.device.partition(":")[0], "torch": torch.__version__}
+
+
+def _score(
+    job: CellJob, sampler: Sampler, target: imageset.ImageSet, protocol: Protocol, train: Sequence[int] = ()
+) -> Scored:
+    """Every time with the same chances: samples of snapshots and of the end come from the same latents."""
+    sampling = torch.Generator().manual_seed(job.cell.seed)
+    cache, seed = Path(job.cache), job.cell.seed
+    return score_sampler(sampler, target, protocol, sampling, cache=cache, train=train, device=job.device, seed=seed)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)  # noqa: T201 - the cell's log
+
+
+def _images(job: CellJob, name: str) -> imageset.ImageSet:
+    return imageset.reopen(Path(job.images[name]), job.cell.manifests[name])
+
+
+def _task(job: CellJob, target: imageset.ImageSet) -> CellTask:
     """The task; the draw of images and all randomness of the fit follow from the cell's seed."""
     cell = job.cell
     pool = target.positions("train")
@@ -186,19 +323,28 @@ def _task(job: Job, target: imageset.ImageSet) -> CellTask:
     )
 
 
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _save(job: CellJob, sampler: Sampler, scored: Scored, snapshots: Snapshots) -> dict[str, str]:
+    """Write what `keep` says; the artifacts' kinds and paths."""
+    folder, kinds = Path(job.folder), ["log"]
+    if job.keep != "nothing":
+        _sheet(scored.images).save(folder / ARTIFACTS["samples"], optimize=True)
+        kinds.append("samples")
+        if (strip := snapshots.strip()) is not None:
+            strip.save(folder / ARTIFACTS["progress"], optimize=True)
+            kinds.append("progress")
+    if job.keep == "sampler":
+        save_sampler(sampler, folder / ARTIFACTS["sampler"])
+        kinds.append("sampler")
+    return {kind: _artifact(job, kind) for kind in kinds}
 
 
-def _save(job: Job, sampler: Sampler, scored: Scored) -> dict[str, str]:
-    folder = Path(job.folder)
-    save_sampler(sampler, folder / "sampler.safetensors")
-    _sheet(scored.images).save(folder / "samples.png", optimize=True)
-    return {name: f"{job.artifacts}/{file}" for name, file in _ARTIFACTS.items()}
+ARTIFACTS = {"sampler": "sampler.safetensors", "samples": "samples.png", "progress": "progress.png", "log": "log.txt"}
+"""Kind -> name of the file."""
 
 
-_ARTIFACTS = {"sampler": "sampler.safetensors", "samples": "samples.png", "log": "log.txt"}
+def _artifact(job: CellJob, kind: str) -> str:
+    """Its path relative to the run folder, where the driver puts what a cell left."""
+    return f"cells/{job.cell.id}/{ARTIFACTS[kind]}"
 
 
 def _sheet(images: torch.Tensor) -> Image.Image:
@@ -211,14 +357,14 @@ def _sheet(images: torch.Tensor) -> Image.Image:
     return Image.fromarray(rows.reshape(SHEET_ROWS * side, SHEET_COLUMNS * side, 3).numpy())
 
 
-def _failed(job: Job, status: Status, reason: str) -> Record:
+def _failed(job: CellJob, status: Status, reason: str) -> Record:
     tail = traceback.format_exc()[-LOG_TAIL_CHARACTERS:]
     print(tail, file=sys.stderr)  # noqa: T201 - the cell's log
-    return _record(job, status, reason=reason, log_tail=tail, artifacts={"log": f"{job.artifacts}/log.txt"})
+    return _record(job, status, reason=reason, log_tail=tail, artifacts={"log": _artifact(job, "log")})
 
 
 def _record(
-    job: Job,
+    job: CellJob,
     status: Status,
     *,
     reason: str = "",
@@ -226,6 +372,7 @@ def _record(
     scores: list[Score] | None = None,
     resources: Resources | None = None,
     curve: list[CurvePoint] | None = None,
+    snapshots: list[Snapshot] | None = None,
     leaks: bool = False,
     notes: list[str] | None = None,
     artifacts: dict[str, str] | None = None,
@@ -240,6 +387,7 @@ def _record(
         scores=scores or [],
         resources=resources,
         curve=curve or [],
+        snapshots=snapshots or [],
         leaks=leaks,
         notes=notes or [],
         environment=_environment(job),
@@ -248,7 +396,7 @@ def _record(
     )
 
 
-def _environment(job: Job) -> dict[str, Any]:
+def _environment(job: CellJob) -> dict[str, Any]:
     """Where the record was made, and whose images it is about."""
     task, plugins = job.cell.task, [Path(path) for path in job.plugins]
     domains = {}
@@ -259,25 +407,3 @@ def _environment(job: Job) -> dict[str, Any]:
             continue  # the record says so already
         domains[imageset.public_name(domain, name)] = {"license": domain.license, "attribution": domain.attribution}
     return describe(job.device) | {"domains": domains}
-
-
-def run_job_file(path: Path) -> None:
-    """Run the job in a file and leave its record beside it, whole or not at all."""
-    job = msgspec.json.decode(path.read_bytes(), type=Job)
-    torch.set_num_threads(1)  # a second thread is a trap where other processes run; cells run side by side instead
-    torch.manual_seed(job.cell.seed)  # for what takes no generator; a method's own randomness is task.generator
-    record = run_cell(job)
-    part = path.with_name("result.part")
-    part.write_bytes(msgspec.json.encode(record))
-    part.replace(path.with_name("result.json"))
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run a job file and print its record."""
-    (file,) = arguments
-    run_job_file(Path(file))
-    print(cast("str", Path(file).with_name("result.json").read_text()))  # noqa: T201 - a command
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -9,9 +9,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import graftbench
+from graftbench.registry import file_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from graftbench.contracts import Method
+
+
+def code_of(method: type[Method]) -> str:
+    """The hash of all code that determines a cell's result: the method's, how it is run and how it is scored."""
+    return hash_of(files_of(method))
+
+
+def files_of(method: type[Method]) -> dict[str, str]:
+    """The files that `code_of` counts: name -> SHA-256 of the contents, sorted by name.
+
+    Names are the same on every machine: `graftbench/training.py`, `graftbench/methods/dcgan.py` for files of the
+    package, in a checkout too; for those of a plugin, the path from its outermost package or its folder.
+    """
+    home = Path(graftbench.__file__).parent
+    own = file_of(method)
+    contents = reached([own, home / "scoring.py", home / "cell.py"])
+    named: dict[str, str] = {}
+    for name, digest in sorted((_name(file, own), _sha256(data)) for file, data in contents.items()):
+        free = name
+        while free in named:  # links to files of one name in several places
+            free += "'"
+        named[free] = digest
+    return named
+
+
+def hash_of(files: Mapping[str, str]) -> str:
+    """The hash of a set of files, from what `files_of` says of them."""
+    return _joined(files.values())
 
 
 def code_hash(files: Iterable[Path]) -> str:
@@ -20,37 +51,66 @@ def code_hash(files: Iterable[Path]) -> str:
     Contents alone count, neither paths nor the order of the files. Imports under `if TYPE_CHECKING` do not count: they
     do not run.
     """
-    reached: set[Path] = set()
+    return _joined(_sha256(data) for data in reached(files).values())
+
+
+def _joined(digests: Iterable[str]) -> str:
+    return hashlib.sha256(b"".join(sorted(map(bytes.fromhex, digests)))).hexdigest()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def reached(files: Iterable[Path]) -> dict[Path, bytes]:
+    """The files and all local modules that they import, directly or through another, with their contents."""
+    reached: dict[Path, bytes] = {}
     waiting = [file.resolve() for file in files]
     while waiting:
         file = waiting.pop()
         if file not in reached:
-            reached.add(file)
-            waiting.extend(_imports(file, _normalised(file)))
-    digests = sorted(hashlib.sha256(_normalised(file)).digest() for file in reached)
-    return hashlib.sha256(b"".join(digests)).hexdigest()
+            reached[file] = _normalised(file)
+            waiting.extend(_imports(file, reached[file]))
+    return reached
 
 
 def _normalised(file: Path) -> bytes:
     return file.read_bytes().replace(b"\r\n", b"\n")
 
 
+def _name(file: Path, own: Path) -> str:
+    """A file's name without what is private to a machine; of a file that lies elsewhere (a link), the last part."""
+    for root in graftbench.__path__:
+        if file.is_relative_to(folder := Path(root).resolve()):
+            return f"graftbench/{file.relative_to(folder).as_posix()}"
+    folder = own.parent
+    while (folder / "__init__.py").exists():
+        folder = folder.parent
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
+
+
 @cache
 def _imports(file: Path, contents: bytes) -> tuple[Path, ...]:
     """What a file imports; remembered by its contents, so that an edit in a running session is seen."""
     tree = ast.parse(contents, str(file))
-    return tuple(path for node in _running_imports(tree) for path in _resolve(node, file))
+    return tuple(path for node in _running_imports(tree.body) for path in _resolve(node, file))
 
 
-def _running_imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for branch in node.orelse:
-                yield from _running_imports(branch)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
+def _running_imports(statements: Iterable[ast.AST]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Import statements at any depth. Expressions are not looked through: they hold none."""
+    for node in statements:
+        if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
+        elif isinstance(node, ast.If) and _is_type_checking(node.test):
+            yield from _running_imports(node.orelse)
         else:
-            yield from _running_imports(node)
+            for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+                yield from _running_imports(getattr(node, block, ()))
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    """`TYPE_CHECKING` or `typing.TYPE_CHECKING`."""
+    return "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", ""))
 
 
 def _resolve(node: ast.Import | ast.ImportFrom, file: Path) -> Iterator[Path]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -134,6 +134,22 @@ class Sampler(ABC):
         """The sampler that `state` described."""
 
 
+class Stateful(Protocol):
+    """What changes while a fit lasts and can say what it is: a network, an optimiser, a method's own memory.
+
+    A state is made of dicts, lists, tuples, tensors, numbers, strings, booleans and None. Keys of dicts are strings or
+    whole numbers.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that has changed since the object was made."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> object:
+        """Become what `state_dict` described. The object was made as that one was made."""
+        ...
+
+
 @dataclass
 class FitLog:
     """What a fit tells beside its sampler; the shared loop fills most of it.
@@ -151,6 +167,15 @@ class FitLog:
     notes: list[str] = field(default_factory=list)
     _networks: dict[str, nn.Module] = field(default_factory=dict)
     _moved: set[str] = field(default_factory=set)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Curve and notes; parameters are counted again when the networks are made again."""
+        return {"curve": [list(point) for point in self.curve], "notes": list(self.notes)}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Replace curve and notes."""
+        self.curve = [(seen, seconds, losses) for seen, seconds, losses in state["curve"]]
+        self.notes = list(state["notes"])
 
     def watch(self, **networks: nn.Module) -> None:
         """Count the parameters of the networks that take part, by name; called again when others join or thaw.
@@ -188,6 +213,12 @@ class Task(ABC):
 
     Validation and reference images are not in it.
 
+    The last four methods make a fit watchable and let it go on after its process was killed. The shared loop
+    (`graftbench.training.train`) calls them. A method with a loop of its own may leave them out, and has then no
+    snapshots and starts anew; or it calls, in this order, `keep` for all that changes, `resume` before its first step,
+    and `snapshot` and `checkpoint` at the top of each step, before it draws or changes anything. `budget` is what
+    `fit` was given: a step counts when it is over, so one that was not finished is taken again.
+
     Attributes:
         resolution: Side of the images in pixels.
         device: Where to compute.
@@ -214,6 +245,32 @@ class Task(ABC):
     @abstractmethod
     def source_model(self) -> SourceModel:
         """The pretrained model that the method's `source_model` asks for."""
+
+    def keep(self, **parts: Stateful) -> None:
+        """Name what changes in the fit beside `generator`, `log` and budget, so that checkpoints hold it.
+
+        What follows from the task's seed and does not change after the first step need not be kept. A name that is
+        given again stands for the newer object alone. Here nothing is kept.
+        """
+        del parts
+
+    def resume(self, budget: Meter) -> None:
+        """Bring all that was kept, the budget and `generator` to where a checkpoint left them, if there is one."""
+        del budget
+
+    def snapshot(self, budget: Meter, sampler: Callable[[], Sampler]) -> None:
+        """Sample and score what there is, if a snapshot is due; the time does not count.
+
+        Args:
+            budget: Says what is due.
+            sampler: Makes the sampler that the fit would return if it ended now. What is trained must not change by
+                it; an average may be shared.
+        """
+        del budget, sampler
+
+    def checkpoint(self, budget: Meter) -> None:
+        """Write a checkpoint, if one is due; the time does not count."""
+        del budget
 
 
 class ReferenceTask(Task):
@@ -248,6 +305,10 @@ class Method(ABC):
     source_model: ClassVar[SourceNeed] = ""
     needs_source_images: ClassVar[bool] = False
     """Whether the fit looks at images of the source domain."""
+    resumable: ClassVar[bool] = False
+    """Whether a fit may go on from a checkpoint, and then leaves what it would have left undisturbed, to the bit on a
+    CPU; the contract test looks. Everything that changes must be kept (`Task.keep`). An interrupted fit that does not
+    promise it starts anew: a memory that nobody kept would be a wrong result without a warning."""
     Config: ClassVar[type[msgspec.Struct]] = msgspec.defstruct(
         "NoParameters", [], frozen=True, forbid_unknown_fields=True
     )

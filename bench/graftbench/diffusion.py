@@ -106,6 +106,7 @@ def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: UNet
     """
     prepare(task, unet=unet)
     optimizer = adam(trained(unet), lr=config.lr, beta1=0.9, beta2=0.999)
+    task.keep(adam=optimizer)
     dtype, batches = resolve(config.precision, task.device), Batches(task.images, task.generator)
 
     def step(size: int, log: TrainingLog) -> bool:
@@ -120,7 +121,7 @@ def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: UNet
         return True
 
     # no log.look: a step generates nothing that could have collapsed
-    return sampler_of(train(task, budget, config, step, unet), config)
+    return train(task, budget, config, step, unet, sampler=lambda average: sampler_of(average, config))
 
 
 def new_unet(task: Task, config: DiffusionConfig) -> UNet:

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import functools
-import shutil
 from collections import Counter
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import tomli_w
 
-from graftbench import record as records_file
-from graftbench import source
 from graftbench.cache import cache_folder
-from graftbench.device import resolve_device
-from graftbench.environment import describe
-from graftbench.errors import GraftbenchError
-from graftbench.executors.local import Ended, LocalExecutor
-from graftbench.plan import Plan, make_plan
-from graftbench.progress import ConsoleProgress, Progress, Silent
-from graftbench.record import Record, Status
-from graftbench.suite import Suite, load_suite, override, parse_suite
+from graftbench.device import resolve_devices
+from graftbench.disk import check_space
+from graftbench.environment import checkout, describe, git_state
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.estimate import Estimates
+from graftbench.executors.local import LocalExecutor
+from graftbench.heads import heads, newest
+from graftbench.job import CellJob
+from graftbench.plan import make_plan, note_code
+from graftbench.plan import shard as shard_of
+from graftbench.prerequisites import Prerequisites, entry_of
+from graftbench.progress import Progress, Silent
+from graftbench.record import NO_SOURCE, Record, Status
+from graftbench.runfolder import RunFolder
+from graftbench.scheduler import Scheduler, Stop, Waiting
+from graftbench.suite import Suite, load_suite, override
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from graftbench.executors import Executor
+    from graftbench.heads import Head
+    from graftbench.plan import Plan
     from graftbench.record import CellSpec
 
-LOG_TAIL_CHARACTERS = 4000
+KEEP = ("sampler", "samples", "nothing")
+"""What cells leave beside their record: sampler and sample sheets, the sheets alone, or neither."""
+
+RUN_AGAIN = frozenset({Status.SKIPPED, Status.LOST})
+"""A cell that ended so was not what failed: the next run tries it again without being asked."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +51,23 @@ class Summary:
 
     Attributes:
         folder: The run folder.
-        total: Cells of the suite.
-        ran: Cells that ran now.
-        statuses: Status -> number of cells of the suite that ended so, over all runs.
+        total: Cells of the suite, or of the shard.
+        ran: Cells that were recorded now.
+        statuses: Status -> number of those cells that ended so, over all runs.
+        stopped: The user ended the run before all cells had run.
     """
 
     folder: Path
     total: int
     ran: int
     statuses: dict[str, int]
+    stopped: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 if every cell is `ok`, else 3."""
+        """0 if every cell is `ok`, 130 where the user stopped the run, else 3."""
+        if self.stopped:
+            return 130
         return 0 if self.statuses.get(Status.OK, 0) == self.total else 3
 
 
@@ -63,9 +77,13 @@ def run(
     *,
     jobs: int = 1,
     device: str = "auto",
+    threads: int | None = None,
     methods: Sequence[str] | None = None,
     plugins: Sequence[str | Path] = (),
     retry: Sequence[str] = (),
+    shard: tuple[int, int] = (1, 1),
+    keep: str = "sampler",
+    executor: Callable[[], Executor] | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Run every cell of a suite that has no record in `out` yet.
@@ -74,277 +92,226 @@ def run(
         suite: Name of a packaged suite, path of a TOML file, or a `Suite`.
         out: Run folder; made if it is not there, continued if it holds a run of the same suite.
         jobs: Cells side by side.
-        device: `auto` (CUDA where it is there), `cpu`, `cuda` or `cuda:N`.
+        device: `auto` (every GPU, else the CPU), `cpu`, `cuda` (every GPU) or names with commas (`cuda:0,cuda:2`).
+        threads: CPU threads of all cells together, divided among the jobs, at least one each. By default one each:
+            sums in another order are other numbers, and where other processes run a second thread is a trap.
         methods: Instead of the suite's.
         plugins: Files or folders with more methods and domains.
-        retry: Statuses (`error`, `timeout`, …) whose cells are run again.
+        retry: Statuses (`error`, `timeout`, …) whose cells are run again; `ok` too. `skipped` and `lost` always are.
+        shard: (k, n): the k-th of n parts of the suite, counted from 1; parts run on machines that share nothing.
+        keep: What cells leave beside their record: `sampler` (and sample sheets), `samples` (the sheets), `nothing`.
+        executor: Makes what runs the cells (`graftbench.executors.ray`, `.slurm`), called when the folder is claimed;
+            processes on this machine by default. `device` is then one of the machines where the cells run.
         progress: Told what happens; silent by default.
 
     Returns:
         How many cells ran and how the suite's cells ended.
 
     Raises:
-        GraftbenchError: Bad suite, unusable data, or a folder that cannot be used. Nothing was run.
+        GraftbenchError: Bad suite, unusable data, or a folder that cannot be used: nothing was run. Or the disk is
+            full: what was recorded stays.
+        KeyboardInterrupt: Stopped at once.
     """
     told = progress or Silent()
-    wanted = suite if isinstance(suite, Suite) else load_suite(suite)
-    wanted = override(wanted, methods=methods)
-    paths = [Path(plugin).resolve() for plugin in plugins]
-    statuses = _statuses(retry)
-    folder = Path(out)
-    with _claimed(folder, wanted.name):
-        cache = cache_folder()
+    wanted = override(suite if isinstance(suite, Suite) else load_suite(suite), methods=methods)
+    again = _statuses(retry) | RUN_AGAIN
+    _check_choices(jobs=jobs, threads=threads, keep=keep)
+    folder = RunFolder(out)
+    with folder.claimed(wanted.name):
+        cache, paths = cache_folder(), [Path(plugin).resolve() for plugin in plugins]
         plan = make_plan(wanted, cache, plugins=paths, say=told.say)
         for note in plan.notes:
             told.say(note)
-        _check_same_protocol(folder, plan.suite)
-        records, warnings = records_file.read(folder / "records.jsonl")
-        for warning in warnings:
-            told.say(warning)
-        done = records_file.latest(records)
-        missing = [c for c in plan.cells if c.id not in done or done[c.id].status in statuses]
-        _write_suite(folder, plan.suite)
+        folder.check_protocol(plan.suite)
+        state = _State.of(folder, shard_of(plan.cells, *shard), told)
+        folder.write_suite(plan.suite)
+        note_code(folder.path, plan)
+        missing = state.missing(again)
+        stop = Stop(lambda: told.stopping(first=True))
         if missing:
-            chosen = resolve_device(device)
-            _reference_features(plan, missing, cache, chosen)
-            files = _source_models(plan, missing, cache, chosen, told)
-            told.begin(len(plan.cells), len(plan.cells) - len(missing))
-            if isinstance(told, ConsoleProgress):
-                told.plan(Counter(cell.method for cell in missing))
-            runner = _Runner(
-                folder,
+            devices = resolve_devices(device) if executor is None else ["cpu" if device == "auto" else device]
+            check_space(folder.path, missing, state.heads, keep)
+            setting = _Setting(
                 cache=cache,
-                source_files=files,
-                plugins=[str(p) for p in paths],
-                device=chosen,
-                progress=told,
-                done=done,
+                plugins=[str(path) for path in paths],
+                device=devices[0],
+                threads=max(1, (threads or 0) // jobs),
+                keep=keep,
             )
-            runner.run(missing, jobs=jobs, seconds=plan.suite.limits.cell_seconds)
-        ended = Counter(str(done[c.id].status) for c in plan.cells if c.id in done)
-        return Summary(folder, len(plan.cells), len(missing), dict(ended))
+            make = executor or (lambda: LocalExecutor(jobs=jobs, devices=devices))
+            with stop.listening(), contextlib.closing(make()) as runner:
+                _run_cells(state, missing, plan, runner=runner, setting=setting, told=told, stop=stop)
+            state.look_for_damage(told)
+        return state.summary(stopped=stop.wanted)
 
 
-def _statuses(names: Sequence[str]) -> set[Status]:
-    from graftbench.errors import unknown  # noqa: PLC0415
+@dataclass(frozen=True)
+class _Setting:
+    """What all jobs of a run share."""
 
+    cache: Path
+    plugins: list[str]
+    device: str
+    threads: int
+    keep: str
+
+
+@dataclass
+class _State:
+    """What is recorded of the cells of a run.
+
+    Attributes:
+        folder: The run folder.
+        cells: The cells of the suite, or of the shard.
+        heads: The newest record of every cell that the folder knows, as it was found.
+        ended: Cell id -> status.
+        unfinished: Cell id -> job folder with a checkpoint to go on from.
+        taken: Cells that ended while nobody was there to record them, and were recorded now.
+        kept: Records of the cells that ran now.
+    """
+
+    folder: RunFolder
+    cells: Sequence[CellSpec]
+    heads: list[Head]
+    ended: dict[str, Status]
+    unfinished: dict[str, Path]
+    taken: set[str] = field(default_factory=set)
+    kept: list[Record] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, folder: RunFolder, cells: Sequence[CellSpec], told: Progress) -> _State:
+        """Read the records; take over the results that a driver before did not get to record."""
+        found = newest(heads(folder.records, told.say))
+        results, unfinished = folder.settle({head.id: head.finished_at for head in found.values()})
+        state = cls(folder, cells, list(found.values()), {h.id: h.status for h in found.values()}, unfinished)
+        for record, left in results:
+            folder.keep(record, left)
+            state.ended[record.id] = record.status
+            state.taken.add(record.id)
+        return state
+
+    def keep(self, record: Record, left: Path) -> None:
+        """Record a cell that ran.
+
+        A machine to which the code was sent has no checkout to name: its cells ran this one's code, by its hash.
+        """
+        if record.environment and record.environment.get("commit") is None:
+            record = msgspec.structs.replace(record, environment=record.environment | self._here())
+        self.kept.append(self.folder.keep(record, left))
+        self.ended[record.id] = record.status
+
+    def _here(self) -> dict[str, Any]:
+        commit, dirty = git_state(checkout())
+        return {"commit": commit, "dirty": dirty}
+
+    def missing(self, again: Collection[Status]) -> list[CellSpec]:
+        """Cells without a record, or with one of a status that is run again."""
+        return [
+            cell
+            for cell in self.cells
+            if (status := self.ended.get(cell.id)) is None or (status in again and cell.id not in self.taken)
+        ]
+
+    def look_for_damage(self, told: Progress) -> None:
+        """Say which files of the cells that ran now were changed by somebody else."""
+        for path in (path for record in self.kept for path in self.folder.damaged(record)):
+            told.say(f"{path} is not what its cell left: another process wrote to it. The record is not affected.")
+
+    def statuses(self, without: Sequence[CellSpec] = ()) -> dict[str, int]:
+        """Status -> number of the cells that ended so, some left out."""
+        others = {cell.id for cell in without}
+        return dict(Counter(str(self.ended[c.id]) for c in self.cells if c.id in self.ended and c.id not in others))
+
+    def summary(self, *, stopped: bool) -> Summary:
+        """How the cells ended."""
+        return Summary(self.folder.path, len(self.cells), len(self.kept), self.statuses(), stopped)
+
+
+def _run_cells(
+    state: _State,
+    missing: Sequence[CellSpec],
+    plan: Plan,
+    *,
+    runner: Executor,
+    setting: _Setting,
+    told: Progress,
+    stop: Stop,
+) -> None:
+    """Make what the missing cells need, then run them."""
+    limits, estimates = plan.suite.limits, Estimates.of(state.heads)
+    told.begin(len(state.cells), len(state.cells) - len(missing), state.statuses(without=missing))
+    told.plan(missing, estimates.seconds)
+    needs = Prerequisites(
+        state.folder,
+        runner,
+        cache=setting.cache,
+        limits=limits,
+        progress=told,
+        stop=stop,
+        unfinished=state.unfinished,
+        checkpoint_seconds=plan.suite.checkpoint_seconds,
+    )
+    needs.references(plan, missing)
+    files, failed = needs.source_models(plan, missing)
+    for cell in missing:
+        if cell.source_model in failed:
+            record = _skipped(cell, failed[cell.source_model], setting)
+            state.keep(record, state.folder.work(cell.id))
+            told.ended(record, 0.0)
+    able = [cell for cell in missing if cell.source_model not in failed]
+    Scheduler(
+        executor=runner,
+        work=state.folder.work,
+        job=lambda cell, folder: _job(cell, folder, plan, files, setting),
+        keep=state.keep,
+        limits=limits,
+        progress=told,
+        stop=stop,
+        environment=functools.partial(describe, setting.device),
+        expected_mib=estimates.memory_mib,
+    ).run([Waiting(cell, folder=state.unfinished.get(cell.id)) for cell in able])
+
+
+def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setting: _Setting) -> CellJob:
+    names = {cell.task.source, cell.task.target} - {NO_SOURCE}
+    file = files.get(cell.source_model)
+    return CellJob(
+        cell=cell,
+        folder=str(folder),
+        cache=str(setting.cache.resolve()),
+        images={name: entry_of(plan.images[name, cell.task.resolution]) for name in sorted(names)},
+        source_model_file=str(file.resolve()) if file else "",
+        plugins=setting.plugins,
+        device=setting.device,
+        threads=setting.threads,
+        keep=setting.keep,
+        snapshots=plan.suite.snapshots,
+        checkpoint_seconds=plan.suite.checkpoint_seconds,
+    )
+
+
+def _skipped(cell: CellSpec, reason: str, setting: _Setting) -> Record:
+    """The row of a cell whose source model could not be trained."""
+    return Record(
+        id=cell.id,
+        cell=cell,
+        status=Status.SKIPPED,
+        reason=f"its source model {cell.source_model} could not be trained: {reason}",
+        environment=describe(setting.device),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _statuses(names: Iterable[str]) -> set[Status]:
     for name in names:
         if name not in list(Status):
             raise unknown("status", name, list(Status), where="in --retry")
     return {Status(name) for name in names}
 
 
-@contextmanager
-def _claimed(folder: Path, name: str) -> Iterator[None]:
-    """Hold the run folder for one driver.
-
-    Raises:
-        GraftbenchError: It cannot be written, holds something else, or another driver works in it.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise GraftbenchError(f"The output '{folder}' is a file; a run needs a folder.")
-    foreign = folder.is_dir() and any(folder.iterdir()) and not (folder / "suite.toml").exists()
-    if foreign and not (folder / ".lock").exists():
-        raise GraftbenchError(f"The output folder '{folder}' is not empty and holds no run; choose another.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise GraftbenchError(f"The output folder '{folder}' cannot be written: {error.strerror}.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise GraftbenchError(f"Another run is working in '{folder}'; wait for it or choose another.") from error
-        if (folder / "suite.toml").exists():
-            there = read_suite(folder)
-            if there.name != name:
-                raise GraftbenchError(
-                    f"'{folder}' holds a run of suite '{there.name}', not '{name}'. Choose another --out."
-                )
-        yield
-
-
-def read_suite(folder: Path) -> Suite:
-    """The suite as resolved of a run folder."""
-    path = folder / "suite.toml"
-    return parse_suite(path.read_text("utf-8"), str(path))
-
-
-def _check_same_protocol(folder: Path, suite: Suite) -> None:
-    if not (folder / "suite.toml").exists():
-        return
-    here = msgspec.structs.replace(suite.protocol, weights="")
-    there = msgspec.structs.replace(read_suite(folder).protocol, weights="")
-    for name in here.__struct_fields__:
-        old, new = getattr(there, name), getattr(here, name)
-        if old != new:
-            raise GraftbenchError(
-                f"'{folder}' holds a run under another protocol ({name}: {old!r} there, {new!r} now); "
-                "numbers of two protocols do not compare. Choose another --out."
-            )
-
-
-def _write_suite(folder: Path, suite: Suite) -> None:
-    part = folder / "suite.toml.part"
-    plain = msgspec.to_builtins(suite)
-    part.write_text(tomli_w.dumps(_without_none(plain)), "utf-8")
-    part.replace(folder / "suite.toml")
-
-
-def _without_none(value: object) -> dict:
-    """TOML has no null; what is left out takes its default."""
-    assert isinstance(value, dict)
-    return {k: _without_none(v) if isinstance(v, dict) else v for k, v in value.items() if v is not None}
-
-
-def _reference_features(plan: Plan, missing: Sequence[CellSpec], cache: Path, device: str) -> None:
-    """Extract the references and score the floors once, before the cells that need them.
-
-    Missing or wrong weights end the run here.
-
-    Not on CUDA: this process must leave the device to its cells, and the first of them does it as fast.
-    """
-    from graftbench.scoring import RealFeatures, extractor_of  # noqa: PLC0415 - torch comes with it
-
-    if device != "cpu":
-        return
-    extractor = functools.cache(lambda: extractor_of(plan.suite.protocol, device))
-    for target in dict.fromkeys((cell.task.target, cell.task.resolution) for cell in missing):
-        RealFeatures(extractor, plan.targets[target], plan.suite.protocol, cache).floors()
-
-
-def _source_models(plan: Plan, missing: Sequence[CellSpec], cache: Path, device: str, told: Progress) -> dict[str, str]:
-    """Recipe id -> file, trained before the cells that need it."""
-    needed = dict.fromkeys(cell.source_model for cell in missing if cell.source_model)
-    files = {}
-    for recipe_id in needed:
-        recipe, images = plan.recipes[recipe_id]
-        file = source.obtain(recipe, images, cache, device=device, say=told.say)
-        source.verify(file, recipe)
-        files[recipe_id] = str(file)
-    return files
-
-
-class _Runner:
-    """Starts cells, collects their records and appends them. Only this process writes records.jsonl."""
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        cache: Path,
-        source_files: dict[str, str],
-        plugins: list[str],
-        device: str,
-        progress: Progress,
-        done: dict[str, Record],
-    ) -> None:
-        self._folder = folder
-        self._cache = cache
-        self._source_files = source_files
-        self._plugins = plugins
-        self._device = device
-        self._progress = progress
-        self._done = done
-
-    def run(self, cells: Sequence[CellSpec], *, jobs: int, seconds: float) -> None:
-        """Run the cells, `jobs` side by side; a stop at any moment loses at most those in flight."""
-        waiting = [cell for cell in reversed(cells) if not self._adopt(cell)]
-        by_id = {cell.id: cell for cell in cells}
-        executor = LocalExecutor(seconds=seconds)
-        try:
-            while waiting or executor.running:
-                while waiting and executor.running < jobs:
-                    self._start(executor, waiting.pop())
-                for ended in executor.wait(0.2):
-                    self._collect(by_id[ended.key], ended, seconds)
-        finally:
-            executor.close()
-
-    def _adopt(self, cell: CellSpec) -> bool:
-        """Take the result of a cell that ended when no driver was there to record it (killed, or the disk was full)."""
-        result = self._folder / "cells" / cell.id / "result.json"
-        if cell.id in self._done or not result.exists():
-            return False
-        try:
-            record = msgspec.json.decode(result.read_bytes(), type=Record)
-        except msgspec.MsgspecError:
-            return False
-        self._keep(record)
-        self._progress.ended(record, 0.0)
-        return True
-
-    def _keep(self, record: Record) -> None:
-        """Append a record, then clear away what the cell's process left for the driver.
-
-        Raises:
-            GraftbenchError: The record cannot be written; the cell's own result.json stays and is taken next time.
-        """
-        path = self._folder / "records.jsonl"
-        try:
-            records_file.append(path, record)
-        except OSError as error:
-            raise GraftbenchError(
-                f"'{path}' cannot be written ({error.strerror}). Nothing recorded is lost; make room and run the same "
-                "command again."
-            ) from error
-        for name in ("result.json", "result.part", "job.json"):
-            (self._folder / "cells" / record.id / name).unlink(missing_ok=True)
-        self._done[record.id] = record
-
-    def _start(self, executor: LocalExecutor, cell: CellSpec) -> None:
-        from graftbench.cell import Job  # noqa: PLC0415 - torch comes with it
-
-        artifacts = f"cells/{cell.id}"
-        folder = self._folder / artifacts
-        if folder.exists():
-            shutil.rmtree(folder)  # what a killed run left, or a failure that is tried again
-        folder.mkdir(parents=True)
-        job = Job(
-            cell=cell,
-            folder=str(folder.resolve()),
-            artifacts=artifacts,
-            cache=str(self._cache.resolve()),
-            source_model_file=self._source_files.get(cell.source_model, ""),
-            plugins=self._plugins,
-            device=self._device,
-        )
-        path = folder.resolve() / "job.json"
-        path.write_bytes(msgspec.json.encode(job))
-        executor.start(cell.id, path, folder.resolve() / "log.txt")
-        self._progress.started(cell)
-
-    def _collect(self, cell: CellSpec, ended: Ended, limit_seconds: float) -> None:
-        folder = self._folder / "cells" / cell.id
-        result = folder / "result.json"
-        if result.exists():
-            record = msgspec.json.decode(result.read_bytes(), type=Record)
-        else:
-            record = self._dead(cell, ended, limit_seconds)
-        self._keep(record)
-        self._progress.ended(record, ended.seconds)
-
-    def _dead(self, cell: CellSpec, ended: Ended, limit_seconds: float) -> Record:
-        """The row of a cell whose process left no record."""
-        if ended.timed_out:
-            status, reason = Status.TIMEOUT, f"killed after the limit of {limit_seconds:g} s (cell_seconds)"
-        elif ended.exit_code is None:
-            status, reason = Status.LOST, "the process that started the cell died"
-        elif ended.exit_code < 0:
-            status, reason = Status.KILLED, f"the cell's process was ended by signal {-ended.exit_code}"
-        else:
-            status, reason = Status.ERROR, f"the cell's process ended with code {ended.exit_code} and left no record"
-        log = self._folder / "cells" / cell.id / "log.txt"
-        text = log.read_bytes()[-LOG_TAIL_CHARACTERS:].decode("utf-8", "replace") if log.exists() else ""
-        return Record(
-            id=cell.id,
-            cell=cell,
-            status=status,
-            reason=reason,
-            exit_code=ended.exit_code,
-            log_tail=text,
-            environment=describe(self._device),
-            artifacts={"log": f"cells/{cell.id}/log.txt"},
-            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+def _check_choices(*, jobs: int, threads: int | None, keep: str) -> None:
+    if keep not in KEEP:
+        raise unknown("choice", keep, KEEP, where="of what to keep")
+    for name, value in (("jobs", jobs), ("threads", threads)):
+        if value is not None and value < 1:
+            raise GraftbenchError(f"{name} must be at least 1; found {value}.")

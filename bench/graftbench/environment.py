@@ -91,7 +91,7 @@ def describe(device: str | torch.device = "cpu") -> dict[str, Any]:
     Raises:
         GraftbenchError: The device is of another kind, or there is no such CUDA device.
     """
-    commit, dirty = git_state(_checkout())
+    commit, dirty = git_state(checkout())
     return {
         "graftbench": graftbench.__version__,
         "commit": commit,
@@ -159,7 +159,8 @@ def _git(checkout: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _checkout() -> Path | None:
+def checkout() -> Path | None:
+    """The root of the checkout that this package runs from; None where it was installed without one."""
     root = Path(graftbench.__file__).resolve().parents[2]
     return root if (root / ".git").exists() and (root / "pyproject.toml").is_file() else None
 

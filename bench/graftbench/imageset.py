@@ -49,6 +49,7 @@ class ImageSet:
         manifest: SHA-256 over name, resolution, ids, groups, splits and pixels; equal on every machine for equal
             images.
         excluded: Id -> why the image could not be used.
+        entry: The folder in the cache that they are read from.
     """
 
     domain: str
@@ -59,6 +60,7 @@ class ImageSet:
     pixels: NDArray[np.uint8]
     manifest: str
     excluded: Mapping[str, str] = field(default_factory=dict)
+    entry: Path | None = None
 
     def positions(self, split: str) -> NDArray[np.int64]:
         """Where a split's images stand: int64, ascending; empty if the split has none.
@@ -122,6 +124,25 @@ def load(domain: Domain, name: str, resolution: int, cache: Path | None = None) 
             "set GRAFTBENCH_CACHE to a folder on a sound disk."
         )
     return found
+
+
+def reopen(entry: Path, manifest: str) -> ImageSet:
+    """The images of a cache entry that is known to be there, whatever has become of what they were made from.
+
+    Raises:
+        GraftbenchError: It is not there any more, is damaged, or holds other images.
+    """
+    try:
+        found = json.loads((entry / "manifest.json").read_text("ascii"))
+        images = _read(entry, found["domain"], found["resolution"])
+    except (OSError, ValueError, KeyError, TypeError):
+        images = None
+    if images is None or images.manifest != manifest:
+        raise GraftbenchError(
+            f"The prepared images at {entry} are gone, damaged or others than when the run was planned; "
+            "run the same command again."
+        )
+    return images
 
 
 def public_name(domain: Domain, name: str) -> str:
@@ -235,6 +256,7 @@ def _read(entry: Path, name: str, resolution: int) -> ImageSet | None:
         pixels=pixels,
         manifest=found["manifest"],
         excluded=excluded,
+        entry=entry,
     )
 
 

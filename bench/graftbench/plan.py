@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-import graftbench
 from graftbench import imageset, registry, source
-from graftbench.code import code_hash
+from graftbench.cache import atomic_file
+from graftbench.code import files_of, hash_of
 from graftbench.errors import GraftbenchError
 from graftbench.protocol import resolve_protocol
 from graftbench.record import NO_SOURCE, CellSpec, TaskSpec
@@ -19,11 +19,16 @@ from graftbench.suite import SourceModelSpec, config_of, parse_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from graftbench.contracts import Method
     from graftbench.imageset import ImageSet
     from graftbench.source import Recipe
     from graftbench.suite import Suite
+
+
+CODE = "code.json"
+"""In a run folder: code hash -> file -> SHA-256 of its contents, of every plan that was run there."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Plan:
         targets: Name and resolution -> images of each task's target domain.
         recipes: Recipe id -> the source model's recipe and the images it is trained on.
         notes: Sentences on the data (excluded images).
+        images: Name and resolution -> images of every domain that a task names.
+        code: Code hash -> the files behind it, as `code.files_of` gives them.
     """
 
     suite: Suite
@@ -43,6 +50,13 @@ class Plan:
     targets: dict[tuple[str, int], ImageSet]
     recipes: dict[str, tuple[Recipe, ImageSet]]
     notes: list[str]
+    images: dict[tuple[str, int], ImageSet] = field(default_factory=dict)
+    code: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The cells' ids in their order, each hashed once."""
+        return [cell.id for cell in self.cells]
 
 
 def make_plan(
@@ -58,49 +72,140 @@ def make_plan(
     protocol = resolve_protocol(suite.protocol)
     tasks = [parse_task(text) for text in suite.tasks]
     images = _images(tasks, cache, plugins, say)
-    recipes: dict[str, tuple[Recipe, ImageSet]] = {}
-    cells: list[CellSpec] = []
     configs = {m.name: _config(m, suite) for m in methods}
-    codes = {m.name: code_hash([registry.file_of(m), *_scoring_files()]) for m in methods}
+    files = {m.name: files_of(m) for m in methods}
+    codes = {name: hash_of(known) for name, known in files.items()}
     for task, method in product(tasks, methods):
         _check_method(method, configs[method.name], task)
-    for task, budget, seed, method in product(tasks, suite.data_budgets, suite.seeds, methods):
-        origin, target = images.get((task.source, task.resolution)), images[task.target, task.resolution]
-        pool = len(target.positions("train"))
+    for task in tasks:
+        _check_budgets(suite.data_budgets, task, images[task.target, task.resolution])
+    recipes = _recipes(suite, tasks, methods, images)
+    models = {key: recipe.id for key, (recipe, _) in recipes.items()}
+    manifests = {task: _manifests(task, images) for task in tasks}
+    cells = [
+        CellSpec(
+            method=method.name,
+            family=method.family,
+            parameters=configs[method.name],
+            task=task,
+            data_budget=budget,
+            compute_budget=suite.compute_budget,
+            seed=seed,
+            protocol=protocol,
+            source_model=models.get((method.source_model, task.source, task.resolution), ""),
+            manifests=manifests[task],
+            code=codes[method.name],
+        )
+        for task, budget, seed, method in product(tasks, suite.data_budgets, suite.seeds, methods)
+    ]
+    return Plan(
+        suite=msgspec.structs.replace(suite, protocol=protocol, cells=len(cells)),
+        cells=_longest_first(cells),
+        targets={(task.target, task.resolution): images[task.target, task.resolution] for task in tasks},
+        recipes={recipe.id: (recipe, origin) for recipe, origin in recipes.values()},
+        notes=_notes(images),
+        images=images,
+        code={codes[name]: known for name, known in files.items()},
+    )
+
+
+def shard(cells: Sequence[CellSpec], k: int, n: int) -> list[CellSpec]:
+    """The k-th of n parts of a plan's cells, counted from 1, in the plan's order.
+
+    Like cells (of one method at one resolution) are put side by side, long ones first, and dealt out in turn: shards
+    differ by at most one cell of each kind, whatever n is. Dealt out in the order in which they run, a suite of eight
+    methods on four machines would give each machine the cells of two methods alone. What is dealt follows from the
+    suite, so that machines that never speak to each other agree.
+    """
+    alike = sorted(range(len(cells)), key=lambda i: (*_length(cells[i]), cells[i].method))
+    return [cells[i] for i in sorted(alike[k - 1 :: n])]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """`3/8` -> (3, 8): the third of eight.
+
+    Raises:
+        GraftbenchError: Another form, or a number out of range.
+    """
+    k, slash, n = text.strip().partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise GraftbenchError(f"A shard is written K/N with K from 1 to N (3/8: the third of eight); found '{text}'.")
+    return int(k), int(n)
+
+
+def known_code(folder: Path) -> dict[str, dict[str, str]]:
+    """Code hash -> file -> SHA-256, as `note_code` left it in a run folder; empty where nothing readable is there."""
+    try:
+        return msgspec.json.decode((folder / CODE).read_bytes(), type=dict[str, dict[str, str]])
+    except (OSError, msgspec.MsgspecError, ValueError):
+        return {}
+
+
+def note_code(folder: Path, plan: Plan) -> None:
+    """Add the files behind a plan's code hashes to the run folder, so that a later plan can name what was edited.
+
+    Called by the one driver that holds the folder. The file is replaced whole; a file that cannot be read is put
+    aside as `code.json.damaged`, not overwritten.
+
+    Raises:
+        GraftbenchError: The folder cannot be written.
+    """
+    path, known = folder / CODE, known_code(folder)
+    if known and plan.code.keys() <= known.keys():
+        return
+    try:
+        if not known and path.exists():
+            path.replace(path.with_name(f"{CODE}.damaged"))
+        with atomic_file(path) as part:
+            part.write_bytes(msgspec.json.encode(known | plan.code, order="sorted"))
+    except (OSError, GraftbenchError) as error:
+        cause = error.__cause__ or error  # the sentence of `atomic_file` is about the cache
+        raise GraftbenchError(f"'{path}' cannot be written ({cause}).") from error
+
+
+def _check_budgets(budgets: Sequence[int], task: TaskSpec, target: ImageSet) -> None:
+    """Refuse a data budget that the target's training split does not have.
+
+    Raises:
+        GraftbenchError: The budget and the size of the split.
+    """
+    pool = len(target.positions("train"))
+    for budget in budgets:
         if budget > pool:
             raise GraftbenchError(
                 f"A data budget of {budget} images was asked for; the training split of {task.target}@{task.resolution}"
                 f" has {pool} (of {len(target.ids)} images; the rest is for validation and reference)."
             )
-        model = ""
-        if method.source_model and origin:
+
+
+def _recipes(
+    suite: Suite,
+    tasks: Sequence[TaskSpec],
+    methods: Sequence[type[Method]],
+    images: dict[tuple[str, int], ImageSet],
+) -> dict[tuple[str, str, int], tuple[Recipe, ImageSet]]:
+    """Kind, source domain, resolution -> the source model that methods of this kind start from."""
+    found = {}
+    for task, method in product(tasks, methods):
+        key = method.source_model, task.source, task.resolution
+        origin = images.get((task.source, task.resolution))
+        if method.source_model and origin and key not in found:
             spec = suite.source_models.get(method.source_model, SourceModelSpec())
-            recipe = source.recipe_for(spec, method.source_model, origin)
-            recipes[recipe.id] = recipe, origin
-            model = recipe.id
-        cells.append(
-            CellSpec(
-                method=method.name,
-                family=method.family,
-                parameters=configs[method.name],
-                task=task,
-                data_budget=budget,
-                compute_budget=suite.compute_budget,
-                seed=seed,
-                protocol=protocol,
-                source_model=model,
-                manifests={name: s.manifest for name, s in ((task.source, origin), (task.target, target)) if s},
-                code=codes[method.name],
-            )
-        )
-    resolved = msgspec.structs.replace(suite, protocol=protocol, cells=len(cells))
-    notes = [
+            found[key] = source.recipe_for(spec, method.source_model, origin), origin
+    return found
+
+
+def _manifests(task: TaskSpec, images: dict[tuple[str, int], ImageSet]) -> dict[str, str]:
+    found = ((name, images.get((name, task.resolution))) for name in (task.source, task.target))
+    return {name: domain.manifest for name, domain in found if domain}
+
+
+def _notes(images: dict[tuple[str, int], ImageSet]) -> list[str]:
+    return [
         f"{name}@{resolution}: {len(s.excluded)} images could not be used ({', '.join(list(s.excluded)[:3])}, …)"
         for (name, resolution), s in images.items()
         if s.excluded
     ]
-    targets = {(task.target, task.resolution): images[task.target, task.resolution] for task in tasks}
-    return Plan(resolved, _longest_first(cells), targets, recipes, notes)
 
 
 def _images(
@@ -141,12 +246,11 @@ def _config(method: type[Method], suite: Suite) -> dict[str, object]:
     return msgspec.to_builtins(config)
 
 
-def _scoring_files() -> list[Path]:
-    """The files that determine every cell's result beside its method's: how it is run and how it is scored."""
-    home = Path(graftbench.__file__).parent
-    return [home / "scoring.py", home / "cell.py"]
-
-
 def _longest_first(cells: list[CellSpec]) -> list[CellSpec]:
-    """Reference rows last: they are short and fill the gaps at the end."""
-    return sorted(cells, key=lambda cell: cell.family == "reference")
+    """Large images first; reference rows last: they are short and fill the gaps at the end."""
+    return sorted(cells, key=_length)
+
+
+def _length(cell: CellSpec) -> tuple[bool, int]:
+    """Sorts cells by how long they may last, the longest first, as far as the suite alone can tell."""
+    return cell.family == "reference", -cell.task.resolution

@@ -153,8 +153,8 @@ class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """
         fields = msgspec.to_builtins(self)
         del fields["protocol"]["weights"]
-        fields["task"] |= {side: _without_path(fields["task"][side]) for side in ("source", "target")}
-        fields["manifests"] = sorted([_without_path(name), sha256] for name, sha256 in self.manifests.items())
+        fields["task"] |= {side: without_path(fields["task"][side]) for side in ("source", "target")}
+        fields["manifests"] = sorted([without_path(name), sha256] for name, sha256 in self.manifests.items())
         return content_hash(fields)[:16]
 
     def __str__(self) -> str:
@@ -248,6 +248,22 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
     losses: dict[str, float | None]
 
 
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The averaged generator on the way, sampled and scored; the time that it took counts nowhere.
+
+    Attributes:
+        share: Share of the compute budget that was asked for, between 0 and 1.
+        images_seen: Training images shown when it was taken: the first step that began at or above the share.
+        seconds: Seconds of fitting until then.
+        scores: The protocol's metrics, but those that look at training images; as many images as at the end.
+    """
+
+    share: float
+    images_seen: int
+    seconds: float
+    scores: list[Score]
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What a cell left: one line of records.jsonl.
 
@@ -262,12 +278,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         scores: The metrics.
         resources: The cost; None where the cell ended before it was known.
         curve: The training log.
+        snapshots: The learning curve, in the order of shares; a share that only the last step passed has none.
         leaks: The method looks at the very network that the protocol scores with: its scores flatter it, it is marked,
             and it does not compete for the best.
         notes: Plain sentences that a reader of the numbers should know (leaks, sampling with replacement, …).
         environment: Where it was made (`graftbench.environment.describe()`).
-        artifacts: Kind (`samples`, `sampler`, `log`) -> path relative to the run folder.
+        artifacts: Kind (`samples`, `sampler`, `log`, `progress`) -> path relative to the run folder.
         finished_at: UTC, ISO 8601.
+        wall_seconds: From the start of the cell's process to its end, by the executor's clock; None where nobody knows.
+        attempts: How often the cell was started for this record (a lost machine is not the cell's fault).
     """
 
     id: str
@@ -279,11 +298,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     scores: list[Score] = []
     resources: Resources | None = None
     curve: list[CurvePoint] = []
+    snapshots: list[Snapshot] = []
     leaks: bool = False
     notes: list[str] = []
     environment: dict[str, Any] = {}
     artifacts: dict[str, str] = {}
+    artifact_hashes: dict[str, str] = {}
     finished_at: str = ""
+    wall_seconds: float | None = None
+    attempts: int = 1
     format: int = FORMAT
 
     def score(self, name: str) -> Score | None:
@@ -291,7 +314,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return next((score for score in self.scores if score.name == name), None)
 
 
-def _without_path(domain: str) -> str:
+def without_path(domain: str) -> str:
     """`folder:/data/cats` -> `folder:cats`."""
     base, colon, argument = domain.partition(":")
     return base + colon + argument.replace("\\", "/").rstrip("/").rpartition("/")[2]

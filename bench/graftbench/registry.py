@@ -11,7 +11,8 @@ import importlib.util
 import pkgutil
 import sys
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -126,8 +127,14 @@ def _packaged(folder: str) -> Iterator[tuple[str, Any]]:
 
 
 def _installed(folder: str) -> Iterator[tuple[str, Any]]:
-    for point in entry_points(group=f"graftbench.{folder}"):
+    for point in _entry_points(f"graftbench.{folder}"):
         yield f"entry point {point.name}", point.load
+
+
+@cache
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    """Looked up once a process: every installed package is asked, and what is installed does not change meanwhile."""
+    return tuple(entry_points(group=group))
 
 
 def _files(plugins: Sequence[Path]) -> Iterator[tuple[str, Any]]:

@@ -9,16 +9,22 @@ What each number covers:
   processes included. No counter gives a process's share, and none is guessed. No counter means None, never 0.
 - *CPU time of others* is a share of all CPUs that `/proc/stat` lists: the machine's, whatever affinity or cgroup
   quota this process has. Inside a container the kernel still lists the host's.
+
+What happens inside `FitMonitor.aside` (snapshots, checkpoints) is in neither time, memory nor energy: the mark of
+memory is read before and reset after it. Not excluded is what stays resident on a CPU when it is over: modules that it
+imported, the libraries' own caches, and what the C library keeps of freed memory in spite of `malloc_trim`. Nor is the
+counters' grain (NVML's moves every 20 to 100 ms). The CPU time of others covers such spans too.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -26,7 +32,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.record import Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -50,14 +56,15 @@ class Measurement:
 
     Attributes:
         device: `cpu`, or the name of the CUDA device.
-        fit_seconds: Wall time.
+        fit_seconds: Wall time, without what was aside.
         peak_memory_mib: Highest mark during the fit; None where the system tells none.
         memory_kind: `device` or `resident`; empty without a mark.
         memory_source: `torch` (allocator), `VmHWM` (reset at the start) or `ru_maxrss` (since the process started).
         energy_joules: None where no counter can be read, or where it did not move.
         energy_source: `nvml` or `rapl`; empty without a value.
         other_cpu_share: Share of the machine's CPU time that others used, 0 to 1; None where it cannot be told
-            (no `/proc/stat`, or a fit shorter than `MIN_TICKS_PER_CORE` ticks).
+            (no `/proc/stat`, or a fit shorter than `MIN_TICKS_PER_CORE` ticks). Of a fit that went on in another
+            process, the last one's.
     """
 
     device: str
@@ -91,8 +98,8 @@ class FitMonitor:
     ...     sampler = method.fit(task, budget)  # doctest: +SKIP
     >>> monitor.measurement.fit_seconds  # doctest: +SKIP
 
-    The block is measured also when it raises. Time that is not the fit's (evaluation snapshots) is taken off by
-    `resources(paused_seconds=...)`.
+    The block is measured also when it raises. What is not the fit's (evaluation snapshots) happens inside `aside`.
+    A fit that goes on in another process takes what the first one cost with it (`state_dict`, `load_state_dict`).
 
     Args:
         device: `cpu`, `cuda` or `cuda:INDEX`, as torch counts the devices it sees.
@@ -125,6 +132,7 @@ class FitMonitor:
         self._own_cpu_seconds = own_cpu_seconds or process_cpu_seconds
         self._synchronize = synchronizer(device)
         self._measurement: Measurement | None = None
+        self._before = Cost()
 
     @property
     def measurement(self) -> Measurement:
@@ -139,14 +147,51 @@ class FitMonitor:
 
     def __enter__(self) -> Self:
         self._measurement = None
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
         self._memory = _DeviceMemory(self._device) if self._cuda else _ResidentMemory(self._process)
         counter = NvmlCounter.open(self._device) if self._cuda else RaplCounter.open(self._powercap)
         self._synchronize()
         self._energy = _EnergySpan(counter)
         self._ticks = read_cpu_ticks(self._stat)
         self._own_cpu_start = self._own_cpu_seconds()
+        self._aside_at: float | None = None
+        self._aside_seconds = 0.0
         self._started = self._clock()
-        return self
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What happens inside is not the fit's; only within the measured block."""
+        self._synchronize()
+        self._aside_at = self._clock()
+        self._memory.look()
+        self._energy.pause()
+        try:
+            yield
+        finally:
+            self._synchronize()
+            self._energy.go_on()
+            self._memory.reset()
+            self._aside_seconds += self._clock() - self._aside_at
+            self._aside_at = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the fit has cost so far, the processes before this one included."""
+        now = self._clock() if self._aside_at is None else self._aside_at
+        joules, energy_source = self._energy.so_far()
+        mib, memory_source = self._memory.peak_mib()
+        cost = self._before.and_then(
+            Cost(now - self._started - self._aside_seconds, mib, memory_source, joules, energy_source)
+        )
+        return asdict(cost)
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Begin again inside the block, and count from what another process left: what this one did does not count."""
+        self._energy.end()
+        self._before = Cost(**state)
+        self._begin()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -157,20 +202,55 @@ class FitMonitor:
             if error is None:  # an asynchronous CUDA error is the block's own; a second one would hide the first
                 self._energy.end()
                 raise
-        seconds = self._clock() - self._started
+        seconds = self._clock() - self._started - self._aside_seconds
         joules, energy_source = self._energy.end()
         own_seconds = self._own_cpu_seconds() - self._own_cpu_start
         share = other_cpu_share(self._ticks, read_cpu_ticks(self._stat), own_seconds)
         mib, memory_source = self._memory.peak_mib()
+        cost = self._before.and_then(Cost(seconds, mib, memory_source, joules, energy_source))
         self._measurement = Measurement(
             device=self._memory.device,
-            fit_seconds=seconds,
-            peak_memory_mib=mib,
-            memory_kind="" if mib is None else self._memory.kind,
-            memory_source=memory_source,
-            energy_joules=joules,
-            energy_source=energy_source,
+            fit_seconds=cost.seconds,
+            peak_memory_mib=cost.peak_memory_mib,
+            memory_kind="" if cost.peak_memory_mib is None else self._memory.kind,
+            memory_source=cost.memory_source,
+            energy_joules=cost.joules,
+            energy_source=cost.energy_source,
             other_cpu_share=share,
+        )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a part of a fit cost, in one process.
+
+    Attributes:
+        seconds: Wall time, without what was aside.
+        peak_memory_mib: As in Measurement.
+        memory_source: Likewise; empty where nothing was measured yet.
+        joules: As in Measurement.
+        energy_source: Likewise.
+    """
+
+    seconds: float = 0.0
+    peak_memory_mib: float | None = None
+    memory_source: str = ""
+    joules: float | None = None
+    energy_source: str = ""
+
+    def and_then(self, later: Cost) -> Cost:
+        """Both parts together. What was not measured in one of them is not known of both."""
+        if self == Cost():
+            return later
+        known = self.joules is not None and later.joules is not None and self.energy_source == later.energy_source
+        peaks = [part.peak_memory_mib for part in (self, later) if part.peak_memory_mib is not None]
+        sources = {self.memory_source, later.memory_source}
+        return Cost(
+            self.seconds + later.seconds,
+            max(peaks) if len(peaks) == 2 else None,
+            "" if len(peaks) < 2 else "ru_maxrss" if "ru_maxrss" in sources else later.memory_source,
+            (self.joules or 0) + (later.joules or 0) if known else None,
+            later.energy_source if known else "",
         )
 
 
@@ -190,7 +270,7 @@ def resources(
     Args:
         measurement: Of the fit.
         images_seen: Training images shown, as metered.
-        paused_seconds: Wall seconds inside the fit that were not the fit's (snapshots); taken off fit_seconds.
+        paused_seconds: Wall seconds inside the fit that were not the fit's and not aside; taken off fit_seconds.
         sampled_images: Images drawn for the evaluation.
         sampling_seconds: Wall seconds that drawing them took; None if not measured.
         parameters_total: Numbers in all networks that take part.
@@ -248,7 +328,7 @@ def synchronizer(device: str | torch.device) -> Callable[[], None]:
 
 
 class _DeviceMemory:
-    """Peak of torch's allocator on a CUDA device, reset on construction."""
+    """Peak of torch's allocator on a CUDA device, reset on construction. `look` keeps the mark over a `reset`."""
 
     kind = "device"
 
@@ -258,30 +338,64 @@ class _DeviceMemory:
         self._device = device
         self._cuda = torch.cuda
         self.device = torch.cuda.get_device_name(device)
-        torch.cuda.reset_peak_memory_stats(device)
+        self._mib, self._aside = 0.0, False
+        self.reset()
 
-    def peak_mib(self) -> tuple[float | None, str]:
-        return self._cuda.max_memory_allocated(self._device) / 2**20, "torch"
+    def look(self) -> None:
+        self._mib, _ = self.peak_mib()
+        self._aside = True
+
+    def reset(self) -> None:
+        self._cuda.reset_peak_memory_stats(self._device)
+        self._aside = False
+
+    def peak_mib(self) -> tuple[float, str]:
+        now = 0.0 if self._aside else self._cuda.max_memory_allocated(self._device) / 2**20
+        return max(self._mib, now), "torch"
 
 
 class _ResidentMemory:
-    """Peak resident set of this process, reset on construction where the kernel allows it (proc(5), clear_refs)."""
+    """Peak resident set of this process, reset on construction where the kernel allows it (proc(5), clear_refs).
+
+    `look` keeps the mark over a `reset`. Where the kernel allows none, the mark is the process's, all that is aside
+    included.
+    """
 
     kind = "resident"
     device = "cpu"
 
     def __init__(self, process: Path) -> None:
-        self._status = process / "status"
-        self._is_reset = False
+        self._status, self._clear_refs = process / "status", process / "clear_refs"
+        self._mib, self._aside = 0.0, False
+        self._is_reset = self._clear()
+
+    def look(self) -> None:
+        mib, source = self.peak_mib()
+        self._mib, self._aside = (mib or 0.0) if source == "VmHWM" else 0.0, True
+
+    def reset(self) -> None:
+        _trim_heap()
+        self._is_reset, self._aside = self._is_reset and self._clear(), False
+
+    def _clear(self) -> bool:
         with suppress(OSError):
-            (process / "clear_refs").write_text("5")
-            self._is_reset = True
+            self._clear_refs.write_text("5")
+            return True
+        return False
 
     def peak_mib(self) -> tuple[float | None, str]:
+        if self._aside and self._is_reset:
+            return self._mib, "VmHWM"
         kib = _status_kib(self._status, "VmHWM") if self._is_reset else None
         if kib is not None:
-            return kib / 1024, "VmHWM"
+            return max(self._mib, kib / 1024), "VmHWM"
         return _lifetime_peak_mib()
+
+
+def _trim_heap() -> None:
+    """Give freed memory back to the system: the C library keeps what it may use again (malloc_trim(3), glibc alone)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _status_kib(status: Path, key: str) -> int | None:
@@ -493,11 +607,12 @@ def _mig_enabled(nvml: Any, handle: object) -> bool:  # noqa: ANN401 - nvidia-ml
 
 
 class _EnergySpan:
-    """Energy between construction and `end`; reads in between where the counter turns over."""
+    """Energy between construction and `end`, without the pauses; reads in between where the counter turns over."""
 
     def __init__(self, counter: EnergyCounter | None) -> None:
         self._counter = counter
         self._start = counter.joules() if counter else None
+        self._paused_at: float | None = None
         self._ended = threading.Event()
         self._reader: threading.Thread | None = None
         if counter and counter.period_seconds is not None:
@@ -508,15 +623,34 @@ class _EnergySpan:
         while not self._ended.wait(period_seconds):
             counter.joules()
 
-    def end(self) -> tuple[float | None, str]:
+    def pause(self) -> None:
+        """What is used from now on does not count."""
+        self._paused_at = self._counter.joules() if self._counter else None
+
+    def go_on(self) -> None:
+        """It counts again. A reading that failed makes the whole span unknown."""
+        end = self._counter.joules() if self._counter else None
+        if self._start is None or self._paused_at is None or end is None:
+            self._start = None
+        else:
+            self._start += end - self._paused_at
+        self._paused_at = None
+
+    def so_far(self) -> tuple[float | None, str]:
         """(joules, source); (None, "") without a counter, or if it did not move or went backwards (driver reset)."""
         if self._counter is None:
             return None, ""
-        end = self._counter.joules()
+        now = self._counter.joules() if self._paused_at is None else self._paused_at
+        if self._start is None or now is None or now <= self._start:
+            return None, ""
+        return now - self._start, self._counter.source
+
+    def end(self) -> tuple[float | None, str]:
+        """The same, and the counter is given back."""
+        found = self.so_far()
         self._ended.set()
         if self._reader is not None:
             self._reader.join()
-        self._counter.close()
-        if self._start is None or end is None or end <= self._start:
-            return None, ""
-        return end - self._start, self._counter.source
+        if self._counter is not None:
+            self._counter.close()
+        return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from graftbench.contracts import Sampler
@@ -195,10 +197,25 @@ def _kinds(base: type[Sampler] = Sampler) -> Iterator[type[Sampler]]:
 
 
 def save_sampler(sampler: Sampler, path: Path) -> None:
-    """Write a sampler as safetensors."""
+    """Write a sampler as safetensors; see `write_tensors`."""
     tensors, metadata = sampler.state()
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, path, metadata | {"sampler": sampler.kind})
+    write_tensors(contiguous, path, metadata | {"sampler": sampler.kind})
+
+
+def write_tensors(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write tensors (contiguous, on the CPU) and text as safetensors.
+
+    Raises:
+        OSError: The disk is full. Safetensors says so in words alone, and a run has to tell it from other failures.
+    """
+    try:
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:
+        for number in (errno.ENOSPC, errno.EDQUOT):
+            if f"os error {number})" in str(error):
+                raise OSError(number, os.strerror(number), str(path)) from error
+        raise
 
 
 def load_sampler(path: Path) -> Sampler:

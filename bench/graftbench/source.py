@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from graftbench.budget import Meter
-    from graftbench.contracts import Domain, Sampler
+    from graftbench.checkpoint import Checkpoints
+    from graftbench.contracts import Domain, Sampler, Stateful
     from graftbench.imageset import ImageSet
     from graftbench.record import Protocol
     from graftbench.suite import SourceModelSpec
@@ -124,9 +125,9 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
 
 def find(recipe: Recipe, cache: Path) -> Path | None:
     """The model's file in the cache or in the package, or None."""
-    cached = _cached(recipe, cache)
-    if cached.is_file():
-        return cached
+    own = cached(recipe, cache)
+    if own.is_file():
+        return own
     for provenance in files("graftbench.source_models").iterdir():
         if provenance.name.endswith(".json") and json.loads(provenance.read_text("utf-8"))["id"] == recipe.id:
             shipped = Path(str(provenance)).with_suffix(".safetensors")
@@ -150,7 +151,7 @@ def obtain(
     found = find(recipe, cache)
     if found is not None:
         return found
-    target = _cached(recipe, cache)
+    target = cached(recipe, cache)
     with locked(target.with_suffix(".lock")):
         if not target.is_file():
             say(f"training source model {recipe.id} ({recipe.kimg:g} kimg on {device}); this is done once")
@@ -159,7 +160,8 @@ def obtain(
     return target
 
 
-def _cached(recipe: Recipe, cache: Path) -> Path:
+def cached(recipe: Recipe, cache: Path) -> Path:
+    """Where a model's file is, or will be, in the cache."""
     return cache / "source_models" / f"{recipe.id}.safetensors"
 
 
@@ -186,6 +188,24 @@ class _SourceTask(Task):
     generator: torch.Generator
     pixels: torch.Tensor
     log: FitLog = field(default_factory=FitLog)
+    checkpoints: Checkpoints | None = None
+
+    def keep(self, **parts: Stateful) -> None:
+        """For checkpoints."""
+        if self.checkpoints is not None:
+            self.checkpoints.keep(**parts)
+
+    def resume(self, budget: Meter) -> None:
+        """From the checkpoint beside the target, if there is one."""
+        del budget
+        if self.checkpoints is not None:
+            self.checkpoints.restore()
+
+    def checkpoint(self, budget: Meter) -> None:
+        """Write one where it is due."""
+        if self.checkpoints is not None and budget.images_seen and self.checkpoints.due():
+            with budget.paused():
+                self.checkpoints.write()
 
     @property
     def images(self) -> torch.Tensor:
@@ -203,23 +223,46 @@ class _SourceTask(Task):
         raise GraftbenchError("A source model's training starts from nothing.")
 
 
-def train(recipe: Recipe, images: ImageSet, target: Path, *, device: str = "cpu") -> FitLog:
-    """Train a recipe and write its networks and their architectures to `target` (safetensors)."""
+def train(
+    recipe: Recipe,
+    images: ImageSet,
+    target: Path,
+    *,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 60,
+) -> FitLog:
+    """Train a recipe and write its networks and their architectures to `target` (safetensors).
+
+    Args:
+        recipe: Which model.
+        images: The source domain.
+        target: Where the model goes.
+        device: Where to train.
+        checkpoint: File of a checkpoint that is written this often, and gone on from if it is there; None for none.
+        checkpoint_seconds: How often.
+    """
     import torch  # noqa: PLC0415
-    from safetensors.torch import save_file  # noqa: PLC0415
 
     from graftbench.budget import Meter  # noqa: PLC0415
+    from graftbench.checkpoint import Unusable  # noqa: PLC0415
+    from graftbench.samplers import write_tensors  # noqa: PLC0415
+
+    def fit() -> tuple[_SourceTask, dict[str, nn.Module]]:
+        task = _task(recipe, images, device)
+        meter = Meter(ComputeBudget(kimg=recipe.kimg))
+        if checkpoint is not None:
+            task.checkpoints = _checkpoints(recipe, task, meter, checkpoint, checkpoint_seconds)
+        return task, kind.train(task, meter, msgspec.convert(recipe.parameters, kind.config))
 
     torch.set_num_threads(1)
     kind = kind_of(recipe.kind)
-    task = _SourceTask(
-        resolution=recipe.resolution,
-        device=torch.device(device),
-        generator=torch.Generator().manual_seed(recipe.seed),
-        pixels=torch.from_numpy(images.images("train").copy()).to(device),
-    )
-    config = msgspec.convert(recipe.parameters, kind.config)
-    networks = kind.train(task, Meter(ComputeBudget(kimg=recipe.kimg)), config)
+    try:
+        task, networks = fit()
+    except Unusable:
+        assert checkpoint is not None
+        checkpoint.unlink()
+        task, networks = fit()
     tensors = {
         f"{prefix}.{name}": tensor.detach().cpu().contiguous()
         for prefix, network in networks.items()
@@ -228,8 +271,33 @@ def train(recipe: Recipe, images: ImageSet, target: Path, *, device: str = "cpu"
     metadata = {"id": recipe.id, "recipe": msgspec.json.encode(recipe, order="sorted").decode()}
     metadata |= {name: msgspec.json.encode(network.spec).decode() for name, network in networks.items()}
     with atomic_file(target) as part:
-        save_file(tensors, part, metadata)
+        write_tensors(tensors, part, metadata)
     return task.log
+
+
+def _task(recipe: Recipe, images: ImageSet, device: str) -> _SourceTask:
+    import torch  # noqa: PLC0415
+
+    return _SourceTask(
+        resolution=recipe.resolution,
+        device=torch.device(device),
+        generator=torch.Generator().manual_seed(recipe.seed),
+        pixels=torch.from_numpy(images.images("train").copy()).to(device),
+    )
+
+
+def _checkpoints(recipe: Recipe, task: _SourceTask, meter: Meter, file: Path, seconds: float) -> Checkpoints:
+    import torch  # noqa: PLC0415
+
+    from graftbench.checkpoint import Checkpoints, GeneratorState  # noqa: PLC0415
+
+    return Checkpoints(
+        file,
+        identity={"source_model": recipe.id, "device": task.device.type, "torch": torch.__version__},
+        seconds=seconds,
+        device=task.device,
+        own={"generator": GeneratorState(task.generator), "log": task.log, "meter": meter},
+    )
 
 
 def verify(path: Path, recipe: Recipe) -> Sampler:

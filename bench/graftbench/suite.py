@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -35,10 +36,21 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What a cell may not exceed, whatever its method does.
 
     Attributes:
-        cell_seconds: Wall time after which a cell's whole process group is killed.
+        cell_seconds: Wall time after which a cell's whole process group is killed: status `timeout`.
+        memory_mib: Resident memory of a cell's process group above which it is killed: status `oom`. None: no limit.
+        source_seconds: Wall time after which the training of a source model is killed; the cells that need it are then
+            `skipped`. None: no limit.
     """
 
     cell_seconds: float = 1800
+    memory_mib: float | None = None
+    source_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive and finite; found {value}")
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -56,6 +68,10 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         source_models: Kind (`gan`, `vae`, `diffusion`) -> how source models of that kind are made.
         parameters: Method name -> parameters that differ from the method's defaults.
         limits: Hard limits per cell.
+        snapshots: Shares of the compute budget, between 0 and 1, at which each generator is scored on the way: the
+            learning curve. None of it counts against the budget or changes the result.
+        checkpoint_seconds: A fit that lasts longer is checkpointed this often, and a killed cell goes on from there.
+            0: never.
         cells: Filled in by `run`: number of cells, so that a report can say how many are missing.
     """
 
@@ -70,6 +86,8 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     source_models: dict[str, SourceModelSpec] = {}
     parameters: dict[str, dict[str, Any]] = {}
     limits: Limits = Limits()
+    snapshots: list[float] = []
+    checkpoint_seconds: float = 60
     cells: int = 0
 
 
@@ -150,6 +168,12 @@ def _check_values(suite: Suite, where: str) -> None:
         raise GraftbenchError(f"{where}: n_generated must be at least 2; found {suite.protocol.n_generated}.")
     if suite.protocol.reference not in ("reference", "validation"):
         raise unknown("split", suite.protocol.reference, ("reference", "validation"), where=f"in {where}")
+    if suite.snapshots != sorted(set(suite.snapshots)) or not all(0 < share < 1 for share in suite.snapshots):
+        raise GraftbenchError(
+            f"{where}: snapshots are shares of the budget above 0 and below 1, ascending; found {suite.snapshots}."
+        )
+    if not 0 <= suite.checkpoint_seconds < math.inf:
+        raise GraftbenchError(f"{where}: checkpoint_seconds must be at least 0; found {suite.checkpoint_seconds}.")
     kinds = [kind for kind in get_args(SourceNeed) if kind]
     _check_names("method", suite.parameters, suite.methods, f"in [parameters] of {where}")
     _check_names("kind of source model", suite.source_models, kinds, f"in [source_models] of {where}")

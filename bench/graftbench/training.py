@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import torch
 
-from graftbench.contracts import Diverged
+from graftbench.contracts import Diverged, Sampler
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import place, train_unfrozen
 from graftbench.nn.ema import Ema
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from graftbench.contracts import SourceModel, Task
 
 Net = TypeVar("Net", bound="nn.Module")
+Made = TypeVar("Made", bound=Sampler)
 
 LOG_POINTS = 50
 """Points of a training log."""
@@ -62,8 +63,14 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             raise ValueError(f"ema_decay must be in [0, 1); found {self.ema_decay}")
 
 
-def train(task: Task, budget: Meter, config: TrainingConfig, step: Step, network: Net) -> Net:
+def train(
+    task: Task, budget: Meter, config: TrainingConfig, step: Step, network: Net, *, sampler: Callable[[Net], Made]
+) -> Made:
     """Take steps until the budget is spent.
+
+    Between steps the task may take snapshots and write checkpoints. The loop keeps its own average and log; networks
+    are kept by `prepare`, stages by `staged`, and what else a step changes must be kept where it is made
+    (`Task.keep`): optimisers, and a method's own memory.
 
     Args:
         task: Whose log is written.
@@ -71,9 +78,11 @@ def train(task: Task, budget: Meter, config: TrainingConfig, step: Step, network
         config: Batch size and decay of the average.
         step: Takes a step on so many images, tells the log its losses, and says whether `network` moved.
         network: What is averaged over the steps that moved it.
+        sampler: Makes a sampler of the averaged copy, which is in eval mode; called for every snapshot too, so it
+            leaves what is trained as it is.
 
     Returns:
-        The averaged copy, in eval mode.
+        The sampler.
 
     Raises:
         Diverged: A loss is not finite or has exploded, or the output collapsed.
@@ -81,45 +90,78 @@ def train(task: Task, budget: Meter, config: TrainingConfig, step: Step, network
     note_small_budget(task, config.batch_size)
     ema = Ema(network, decay=config.ema_decay)
     log = TrainingLog(task, budget)
+    task.keep(average=ema, losses=log)
+    task.resume(budget)
     for size in budget.batches(config.batch_size):
+        task.snapshot(budget, lambda: sampler(ema.model))
+        task.checkpoint(budget)
         if step(size, log):
             ema.update(network)
     log.write()
-    return ema.model
+    return sampler(ema.model)
 
 
-def staged(budget: Meter, stages: Sequence[tuple[float, Callable[[], Step]]]) -> Step:
+def staged(task: Task, budget: Meter, stages: Sequence[tuple[float, Callable[[], Step]]]) -> Staged:
     """A step that changes with the share of the budget that is spent.
 
     Args:
+        task: Keeps the stage.
         budget: Whose share decides.
         stages: (share at which the stage ends, maker of its step), in order. A maker is called when its stage begins,
-            so it may freeze, copy or measure what the stage before has left. The last stage lasts to the end.
+            so it may freeze, copy or measure what the stage before has left. The last stage lasts to the end. A fit
+            that goes on from a checkpoint calls the makers again up to the stage it was in, before any state is
+            loaded: what a maker measures must lie in what is kept, so that the loaded state replaces it.
     """
-    waiting = list(stages)
-    end, make = waiting.pop(0)
-    current: Step | None = None
-
-    def step(size: int, log: TrainingLog) -> bool:
-        nonlocal end, make, current
-        while waiting and budget.share() >= end:
-            (end, make), current = waiting.pop(0), None
-        if current is None:
-            current = make()
-        return current(size, log)
-
+    step = Staged(budget, stages)
+    task.keep(stages=step)
     return step
+
+
+class Staged:
+    """What `staged` returns."""
+
+    def __init__(self, budget: Meter, stages: Sequence[tuple[float, Callable[[], Step]]]) -> None:
+        self._budget, self._stages = budget, list(stages)
+        self._made: list[int] = []
+        self._stage = 0
+        self._current: Step | None = None
+
+    def __call__(self, size: int, log: TrainingLog) -> bool:
+        """A step of the stage that the budget is in."""
+        while self._stage < len(self._stages) - 1 and self._budget.share() >= self._stages[self._stage][0]:
+            self._stage, self._current = self._stage + 1, None
+        return (self._current or self._make())(size, log)
+
+    def _make(self) -> Step:
+        self._made.append(self._stage)
+        self._current = self._stages[self._stage][1]()
+        return self._current
+
+    def rebuild(self, state: dict[str, Any]) -> None:
+        """Call the makers again that had been called."""
+        for self._stage in state["made"]:
+            self._make()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The stages that were begun; empty ones were not."""
+        return {"made": list(self._made)}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Nothing is left to do after `rebuild`."""
+        assert state["made"] == self._made
 
 
 def prepare(task: Task, **networks: nn.Module) -> None:
     """Bring networks to the task's device, their unfrozen parts into training mode, and their names into the log.
 
-    Whatever takes part is named, frozen backbones too: the record counts parameters, and what moved is tested by name.
+    Whatever takes part is named, frozen backbones too: the record counts parameters, what moved is tested by name, and
+    checkpoints keep it.
     """
     for network in networks.values():
         place(network, task.device)
         train_unfrozen(network)
     task.log.watch(**networks)
+    task.keep(**{f"network.{name}": network for name, network in networks.items()})
 
 
 def adam(weights: Iterable[nn.Parameter], *, lr: float, beta1: float, beta2: float) -> torch.optim.Adam:
@@ -205,6 +247,24 @@ class TrainingLog:
         self._step = 0
         self._look_due = True
         self._collapsed_at: int | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was added since the last point, and what is remembered of divergence and collapse."""
+        losses = {
+            name: {"steps": [step for step, _ in entries], "values": torch.stack([loss for _, loss in entries])}
+            for name, entries in self._losses.items()
+        }
+        names = ("first", "points_due", "step", "look_due", "collapsed_at")
+        return {"losses": losses} | {name: getattr(self, f"_{name}") for name in names}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from there; the points that were written are in the task's log."""
+        for name, value in state.items():
+            setattr(self, f"_{name}", value)
+        self._losses = {
+            name: list(zip(entries["steps"], entries["values"].unbind(), strict=True))
+            for name, entries in state["losses"].items()
+        }
 
     def add(self, **losses: Tensor) -> None:
         """Add one step's losses (0-dimensional tensors).

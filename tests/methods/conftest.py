@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from graftbench.imageset import ImageSet
 
 CONTRACT = {*Task.__annotations__, *Task.__abstractmethods__}
-"""What every task offers."""
+"""What every task offers, beside HOOKS."""
+
+HOOKS = ("keep", "resume", "snapshot", "checkpoint")
+"""What the loop calls for snapshots and checkpoints; here nothing comes of it."""
 
 HELD_OUT = ReferenceTask.__abstractmethods__ - Task.__abstractmethods__
 """What the family `reference` is offered beside it."""
@@ -115,6 +118,7 @@ class World:
             "log": SnapshotLog(),
             "images": self.pixels(self.target, n),
         }
+        offer |= dict.fromkeys(HOOKS, lambda *_, **__: None)
         if cls.needs_source_images:
             offer["source_images"] = self.pixels(self.source, 40)
         if cls.source_model:
@@ -125,11 +129,15 @@ class World:
 
     def fit(self, name: str, *, seed: int = 0, n: int = 12, images: int = 10, **parameters: Any) -> Fit:
         """Fit a registered method within a budget of so many images, with cheap settings."""
+        method = self.method(name, **parameters)
+        task, meter = self.task(type(method), seed=seed, n=n), Meter(ComputeBudget(kimg=images / 1000))
+        return Fit(method, task, meter, method.fit(task, meter))
+
+    def method(self, name: str, **parameters: Any) -> Method:
+        """A registered method with cheap settings."""
         cls = registry.methods()[name]
         small = {key: value for key, value in SMALL.items() if key in cls.Config.__struct_fields__}
-        method = cls(config_of(cls.Config, small | parameters, name))
-        task, meter = self.task(cls, seed=seed, n=n), Meter(ComputeBudget(kimg=images / 1000))
-        return Fit(method, task, meter, method.fit(task, meter))
+        return cls(config_of(cls.Config, small | parameters, name))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+from contextlib import suppress
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,7 +15,10 @@ import pytest
 import torch
 
 from graftbench import registry
+from graftbench.budget import Meter
+from graftbench.checkpoint import Checkpoints, GeneratorState
 from graftbench.contracts import Family, FitLog, Method, Sampler, SourceNeed
+from graftbench.record import ComputeBudget
 from graftbench.samplers import load_sampler, save_sampler
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from torch import nn
+
+    from graftbench.contracts import Stateful, Task
 
 METHODS = registry.methods().classes
 TRAINED = {name: cls for name, cls in METHODS.items() if cls.family != "reference"}
@@ -228,6 +234,104 @@ def test_a_method_that_looks_further_is_caught(world: Callable[..., Any]) -> Non
         hasattr(scratch, "held_out")
     with pytest.raises(AssertionError, match="asked its task for 'source_model'"):
         _ = scratch.source_model
+
+
+# --------------------------------------------------------------------------------------- interrupted and gone on
+
+
+class Killed(Exception):  # noqa: N818 - it stands for the end of a process
+    """A fit was interrupted."""
+
+
+def fit_on(
+    world: Any, name: str, path: Path, *, kill_at: int | None = None, images: int = 10, **parameters: Any
+) -> tuple[Sampler | None, Task, Meter]:
+    """A fit that takes a snapshot and writes a checkpoint before every step but the first, and may be killed after it.
+
+    Args:
+        world: Where the task is from.
+        name: The method.
+        path: Its checkpoint, from which it goes on if there is one.
+        kill_at: Images seen, from which on it is killed.
+        images: Budget.
+        **parameters: Settings of the method.
+    """
+    method = world.method(name, **parameters)
+    task, meter = world.task(type(method)), Meter(ComputeBudget(kimg=images / 1000))
+    own: dict[str, Stateful] = {"generator": GeneratorState(task.generator), "log": task.log, "meter": meter}
+    checkpoints = Checkpoints(path, identity={"method": name}, seconds=1, own=own)
+
+    def checkpoint(budget: Meter) -> None:
+        if budget.images_seen:
+            with budget.paused():
+                checkpoints.write()
+        if kill_at is not None and budget.images_seen >= kill_at:
+            raise Killed
+
+    def snapshot(budget: Meter, sampler: Callable[[], Sampler]) -> None:
+        if budget.images_seen:
+            assert sampler().sample(2, rng(7)).shape == (2, 3, 32, 32)
+
+    def resume(_: Meter) -> None:
+        assert checkpoints.restore() == (kill_at is None)
+
+    vars(task).update(keep=checkpoints.keep, resume=resume, snapshot=snapshot, checkpoint=checkpoint)
+    with suppress(Killed):
+        return method.fit(task, meter), task, meter
+    return None, task, meter
+
+
+@EVERY_TRAINED_METHOD
+def test_a_killed_fit_goes_on(world: Callable[..., Any], fitted: Callable[..., Any], tmp_path: Path, name: str) -> None:
+    """Killed after two of three steps and gone on with elsewhere, a fit leaves what it leaves undisturbed, to the bit.
+
+    Snapshots on the way change nothing either: the undisturbed fit has none. A method that cannot go on says so.
+    """
+    path = tmp_path / "checkpoint.safetensors"
+    unfinished, _, _ = fit_on(world(32), name, path, kill_at=5)
+    assert path.exists() == METHODS[name].resumable
+    if not METHODS[name].resumable:
+        return
+    assert unfinished is None
+    sampler, task, meter = fit_on(world(32), name, path)
+    whole = fitted(name)
+    assert sampler is not None
+    assert same_state(sampler, whole.sampler)
+    assert (meter.images_seen, meter.flops_per_image) == (10, whole.meter.flops_per_image)
+    points = [[(seen, losses) for seen, _, losses in log.curve] for log in (task.log, whole.task.log)]
+    assert points[0] == points[1]
+    assert task.log.notes == whole.task.log.notes
+    counts = [(log.parameters_total, log.parameters_trained) for log in (task.log, whole.task.log)]
+    assert counts[0] == counts[1]
+
+
+REMEMBERED = {
+    "a probability that adapts": ("ada", {"interval": 2, "target": -1.0}, 13),
+    "a probability whose signs are half collected": ("ada", {"interval": 2, "target": -1.0}, 9),
+    "a generator's turn": ("wgan-gp", {"discriminator_steps": 3}, 13),
+    "full pools": ("cyclegan", {"pool": 3}, 9),
+    "a rate that falls": ("bsa", {}, 13),
+    "parents before the first generation": ("egan", {"discriminator_steps": 2, "population": 2}, 1),
+    "a population": ("egan", {"discriminator_steps": 2, "population": 2, "crossover": True}, 13),
+    "the first stage": ("minegan", {"mining_share": 0.7}, 9),
+    "a second stage": ("minegan", {"mining_share": 0.2}, 13),
+    "probing": ("adam", {"probing": 0.7, "fisher_samples": 2}, 9),
+    "information before it is measured": ("ewc", {"fisher_samples": 2}, 1),
+}
+"""What three steps of four images do not reach: method, settings, images seen when it is killed."""
+
+
+@pytest.mark.parametrize("case", REMEMBERED)
+def test_what_a_method_remembers_goes_on(world: Callable[..., Any], tmp_path: Path, case: str) -> None:
+    """Six steps, killed at a moment when the method's own memory matters: the rest is what it would have been."""
+    name, parameters, kill_at = REMEMBERED[case]
+    path = tmp_path / "checkpoint.safetensors"
+    assert fit_on(world(32), name, path, kill_at=kill_at, images=24, **parameters)[0] is None
+    sampler, task, _ = fit_on(world(32), name, path, images=24, **parameters)
+    whole = world(32).fit(name, images=24, **parameters)
+    assert sampler is not None
+    assert same_state(sampler, whole.sampler)
+    assert task.log.notes == whole.task.log.notes
 
 
 # ----------------------------------------------------------------------------------------------- frozen and moved

@@ -9,8 +9,9 @@ import torch
 
 from graftbench import registry
 from graftbench.budget import Meter, nested_subset
-from graftbench.cell import CellTask, Job
+from graftbench.cell import CellTask
 from graftbench.errors import GraftbenchError
+from graftbench.job import CellJob
 from graftbench.record import CellSpec, ComputeBudget, Protocol, TaskSpec
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def cell_task(world: Any, *, family: str, n: int) -> CellTask:
         generator=rng(),
         target=world.target,
         chosen=chosen,
-        job=Job(cell=cell, folder="", artifacts="", cache=""),
+        job=CellJob(cell=cell, folder="", cache=""),
     )
 
 

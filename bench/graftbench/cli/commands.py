@@ -17,6 +17,8 @@ COMMANDS = {
             "graftbench run quick --out runs/quick",
             "graftbench run my-suite.toml --out runs/mine --jobs 4 --plugin my_method.py",
             "graftbench run quick --out runs/quick --retry error --retry timeout",
+            "graftbench run quick --out runs/part3 --shard 3/8",
+            "graftbench run quick --out runs/quick --executor ray --address auto --gpus-per-cell 0.25",
         ),
     ),
     "report": Command(
@@ -35,10 +37,26 @@ COMMANDS = {
         ),
     ),
     "plan": Command(
-        "List the cells of a suite, and which of them a run folder has already.",
+        "List the cells of a suite: done, new, changed and why; what they will take.",
         (
             "graftbench plan quick",
             "graftbench plan quick --out runs/quick --json",
+            "graftbench plan quick --from runs/yesterday --jobs 8 --shard 3/8",
+        ),
+    ),
+    "merge": Command(
+        "Join run folders of one suite that come from shards or from several machines.",
+        (
+            "graftbench merge runs/a runs/b --out runs/all",
+            "graftbench merge shards/1 shards/2 shards/3 --out runs/all --link",
+        ),
+    ),
+    "clean": Command(
+        "Remove samplers, sheets and leftovers from a run folder, or prepared data from the cache.",
+        (
+            "graftbench clean runs/quick",
+            "graftbench clean runs/quick --keep samples --superseded --work --dry-run",
+            "graftbench clean --cache",
         ),
     ),
     "evaluate": Command(

@@ -2,55 +2,234 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter, validators
 
 from graftbench.cli.run import Plugins
+from graftbench.explain import UNKNOWN_FILES
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from graftbench.explain import Row
+    from graftbench.outlook import Outlook, SourceModel
+
+ROWS = 60
+"""Above so many cells the table has a row for each method and reason."""
+
+WHY = 110
+"""Characters of a reason that the table shows; --json has all of it."""
+
+PIPE_COLUMNS = 160
+"""Width of what is not printed on a terminal."""
+
+COLOURS = {"done": "green", "new": "", "changed": "yellow", "failed": "red"}
 
 
 def plan(
     suite: str,
     *,
     out: Path | None = None,
-    plugin: Plugins = [],  # noqa: B006 - never changed
+    others: Annotated[list[Path], Parameter(name="--from", negative=())] = [],  # noqa: B006 - never changed
+    jobs: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    shard: str = "1/1",
+    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    plugin: Plugins = [],  # noqa: B006
     json: bool = False,
 ) -> int:
-    """List the cells of a suite, and which of them a run folder has already.
+    """List the cells of a suite: what is done, what would run and why, and how long it may take.
 
     Args:
         suite: A packaged suite or a TOML file.
-        out: Run folder to compare with.
+        out: Run folder to compare with; it need not exist.
+        others: Run folder, or file of records, to estimate from as well; may be given several times.
+        jobs: Cells side by side, for the estimate; by default as many as `graftbench run` takes.
+        shard: Only the k-th of n parts of the suite (3/8).
+        every: Print every cell, however many there are.
         plugin: File or folder with more methods and domains.
-        json: Print a list of objects.
+        json: Print an object: cells, totals, source models, notes.
     """
     import msgspec
     from rich.console import Console
-    from rich.table import Table
 
     from graftbench.cache import cache_folder
-    from graftbench.plan import make_plan
-    from graftbench.record import latest, read
+    from graftbench.cli.run import default_jobs
+    from graftbench.device import resolve_devices
+    from graftbench.driver import RUN_AGAIN
+    from graftbench.outlook import look_ahead
+    from graftbench.plan import make_plan, parse_shard
     from graftbench.suite import load_suite
 
-    planned = make_plan(load_suite(suite), cache_folder(), plugins=plugin)
-    done = latest(read(out / "records.jsonl")[0]) if out else {}
-    states = {cell.id: str(done[cell.id].status) if cell.id in done else "new" for cell in planned.cells}
+    part, cache = parse_shard(shard), cache_folder()
+    outlook = look_ahead(
+        make_plan(load_suite(suite), cache, plugins=plugin),
+        cache,
+        out=out,
+        others=others,
+        part=part,
+        jobs=jobs or default_jobs(resolve_devices("auto")),
+        again=RUN_AGAIN,
+    )
     if json:
-        rows = [msgspec.to_builtins(cell) | {"id": cell.id, "state": states[cell.id]} for cell in planned.cells]
-        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        print(msgspec.json.format(msgspec.json.encode(outlook.as_json())).decode())
         return 0
-    table = Table("cell", "method", "task", "images", "compute", "seed", "state")
-    for cell in planned.cells:
-        table.add_row(
-            cell.id,
-            cell.method,
-            str(cell.task),
-            str(cell.data_budget),
-            str(cell.compute_budget),
-            str(cell.seed),
-            states[cell.id],
-        )
-    Console().print(table)
-    new = sum(state == "new" for state in states.values())
-    models = ", ".join(planned.recipes) or "none"
-    print(f"{len(planned.cells)} cells, {new} new. Source models: {models}.")
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_COLUMNS)
+    console.print(cells_table(outlook) if every or len(outlook.rows) <= ROWS else summary_table(outlook))
+    for sentence in sentences(outlook):
+        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     return 0
+
+
+def cells_table(outlook: Outlook) -> Table:
+    """One row a cell. Columns that say the same everywhere are left out."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    columns = {
+        "cell": [row.id for row in outlook.rows],
+        "method": [row.cell.method for row in outlook.rows],
+        "task": [str(row.cell.task) for row in outlook.rows],
+        "images": [str(row.cell.data_budget) for row in outlook.rows],
+        "seed": [str(row.cell.seed) for row in outlook.rows],
+        "state": [_coloured(row) for row in outlook.rows],
+        "expected": [duration(outlook.estimates.seconds(row.cell)) for row in outlook.rows],
+        "why": [escape(_cut(row.why)) for row in outlook.rows],
+    }
+    shown = {
+        name: values
+        for name, values in columns.items()
+        if name in _NAMES or len(set(values)) > 1 or (name in ("why", "expected") and set(values) - {"", "?"})
+    }
+    table = Table()
+    for name in shown:
+        _add_column(table, name)
+    for values in zip(*shown.values(), strict=True):
+        table.add_row(*values)
+    return table
+
+
+_NAMES = ("cell", "method", "state")
+"""Columns whose words are to be typed or searched for: they are shown whole."""
+
+_NUMBERS = ("images", "seed", "cells", "each", "together", "expected")
+
+
+def _add_column(table: Table, name: str) -> None:
+    justify = "right" if name in _NUMBERS else "left"
+    table.add_column(name, no_wrap=name in _NAMES, justify=justify, overflow="ellipsis" if name in _NAMES else "fold")
+
+
+def summary_table(outlook: Outlook) -> Table:
+    """One row for each method, state and reason."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in sorted(outlook.rows, key=lambda row: row.cell.method):
+        groups.setdefault((row.cell.method, str(row.state), row.group), []).append(row)
+    table = Table()
+    for name in ("method", "state", "cells", "each", "together", "why"):
+        _add_column(table, name)
+    for (method, _state, why), rows in groups.items():
+        each = [s for row in rows if (s := outlook.estimates.seconds(row.cell)) is not None]
+        mean = sum(each) / len(each) if each else None
+        together = sum(each) if each and rows[0].runs else None
+        times = duration(mean), duration(together) if rows[0].runs else ""
+        table.add_row(method, _coloured(rows[0]), str(len(rows)), *times, escape(_cut(why)))
+    return table
+
+
+def sentences(outlook: Outlook) -> list[str]:
+    """What the table does not say, one line each."""
+    lines = [_counts(outlook), *_expected(outlook)]
+    lines += [_model(model) for model in outlook.models]
+    for remark, count in outlook.explained.other_software.items():
+        lines.append(f"{_cells(count)} done, but {remark}; --retry ok runs done cells again.")
+    if any("protocol" in row.kinds for row in outlook.rows):
+        lines.append("The folder holds another protocol, which graftbench run refuses: choose another --out.")
+    if unknown := sum(UNKNOWN_FILES in row.why for row in outlook.rows):
+        lines.append(f"For {_cells(unknown)} the folder has no note of the old code (code.json), so no file is named.")
+    if others := outlook.explained.others:
+        lines.append("1 record of another cell stays." if others == 1 else f"{others} records of other cells stay.")
+    return [*lines, *outlook.notes]
+
+
+def _counts(outlook: Outlook) -> str:
+    states = Counter(str(row.state) for row in outlook.rows)
+    found = ", ".join(f"{states[state]} {state}" for state in COLOURS if states[state])
+    k, n = outlook.shard
+    part = f" in shard {k}/{n}" if n > 1 else ""
+    return f"{_cells(len(outlook.rows))}{part}: {found or 'none'}. {len(outlook.to_run)} to run."
+
+
+def _expected(outlook: Outlook) -> list[str]:
+    """Time, memory and disk of what runs, and what that rests on."""
+    count = len(outlook.to_run)
+    if not count:
+        return []
+    unknown = count - len(outlook.known_seconds)
+    if outlook.wall_seconds is None:
+        lines = ["How long they take is not known: there are no records of cells that ended well (--from RUN)."]
+    else:
+        left_out = f", without {_cells(unknown)} of unknown length" if unknown else ""
+        peak = outlook.peak_memory_mib
+        memory = f", up to {peak:,.0f} MiB each" if peak is not None else ""
+        lines = [f"Expected: {duration(outlook.wall_seconds)} with --jobs {outlook.jobs}{left_out}{memory}."]
+        lines.append(_basis(outlook))
+    size = f"About {outlook.disk_needed_bytes / 1e6:,.0f} MB on the disk"
+    guessed = f", a guess for {_cells(outlook.disk_guessed)}" if outlook.disk_guessed else ""
+    free = f"; {outlook.disk_free_bytes / 1e6:,.0f} MB are free" if outlook.disk_free_bytes is not None else ""
+    return [*lines, f"{size}{guessed}{free}."]
+
+
+def _basis(outlook: Outlook) -> str:
+    times = [outlook.estimates.time(row.cell) for row in outlook.to_run]
+    bases = Counter(time.basis for time in times if time.basis)
+    found = "; ".join(f"{_cells(count)} by {basis}" for basis, count in bases.most_common())
+    fit_only = sum(time.fit_only for time in times)
+    fits = (
+        f" For {_cells(fit_only)} only the fit is known: start, sampling and scoring come on top." if fit_only else ""
+    )
+    records = "1 record" if outlook.estimates.records == 1 else f"{outlook.estimates.records} records"
+    return f"That rests on {records} made on {outlook.estimates.device}: {found}.{fits}"
+
+
+def _model(model: SourceModel) -> str:
+    needed = f"needed by {_cells(model.cells)} to run" if model.cells else "needed by no cell to run"
+    if model.place == "missing":
+        there = f"must be trained first ({model.kimg:g} kimg)" if model.cells else "is not there"
+    else:
+        there = {"cached": "is in the cache", "shipped": "comes with the package"}[model.place]
+    return f"Source model {model.id} {there}; {needed}."
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
+
+
+def _coloured(row: Row) -> str:
+    colour = COLOURS[str(row.state)]
+    return f"[{colour}]{row.state}[/]" if colour else str(row.state)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= WHY else f"{text[: WHY - 1].rstrip()}…"
+
+
+def duration(seconds: float | None) -> str:
+    """`0.4 s`, `41 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`; `?` for what is not known."""
+    if seconds is None:
+        return "?"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for unit, size, small, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit} {rest} {small}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"

@@ -11,10 +11,10 @@ from cyclopts import Parameter, validators
 Plugins = Annotated[list[Path], Parameter(name="--plugin", negative=())]
 
 
-def default_jobs(device: str) -> int:
-    """One cell per usable core; one on a GPU."""
-    if device.startswith("cuda"):
-        return 1
+def default_jobs(devices: list[str]) -> int:
+    """One cell per usable core; one per GPU."""
+    if devices != ["cpu"]:
+        return len(devices)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -23,49 +23,88 @@ def run(
     *,
     out: Path,
     jobs: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    threads: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     device: str = "auto",
     methods: Annotated[str | None, Parameter()] = None,
     plugin: Plugins = [],  # noqa: B006 - never changed
     retry: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
+    shard: str = "1/1",
+    keep: str = "sampler",
+    executor: str = "local",
+    address: str | None = None,
+    gpus_per_cell: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0,
+    cpus_per_cell: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 1,
+    slurm: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
 ) -> int:
     """Run a suite: every cell that has no record in the folder yet.
+
+    Ctrl-C once lets the running cells end, twice stops at once; the same command goes on where it stopped.
 
     Args:
         suite: A packaged suite (graftbench ls suites) or a TOML file.
         out: Run folder.
-        jobs: Cells side by side, one thread each; the number of cores by default, 1 on a GPU.
-        device: auto, cpu, cuda or cuda:N.
+        jobs: Cells side by side; by default the number of cores, or of GPUs.
+        threads: CPU threads of all cells together, divided among the jobs; one per cell by default.
+        device: auto, cpu, cuda (every GPU) or names with commas (cuda:0,cuda:2).
         methods: Comma-separated names instead of the suite's methods, or "all".
         plugin: File or folder with more methods and domains; may be given several times.
-        retry: Run cells of this status again (error, oom, timeout, diverged, killed, lost).
+        retry: Run cells of this status again (error, oom, timeout, diverged, killed, ok).
+        shard: Only the k-th of n parts of the suite (3/8), for machines that share nothing; see graftbench merge.
+        keep: What cells leave beside their record: sampler (and sample sheets), samples (the sheets) or nothing.
+        executor: Where cells run: local, ray or slurm (extras of those names).
+        address: Ray: host:port of a cluster's head, or "auto"; without it a cluster of this machine is started.
+        gpus_per_cell: Ray: GPUs of a cell; fractions share one.
+        cpus_per_cell: Ray: CPU cores of a cell.
+        slurm: Slurm: an option of sbatch as key=value (partition=gpu); may be given several times.
     """
     from rich.console import Console
 
-    from graftbench.device import resolve_device
+    from graftbench.cli.executors import Options, maker
+    from graftbench.device import resolve_devices
     from graftbench.driver import run as run_suite
+    from graftbench.plan import parse_shard
     from graftbench.progress import ConsoleProgress
     from graftbench.registry import methods as registered
 
     names = None
     if methods is not None:
         names = list(registered(plugin).classes) if methods == "all" else [m.strip() for m in methods.split(",")]
-    chosen = resolve_device(device)
-    side_by_side = jobs or default_jobs(chosen)
+    part = parse_shard(shard)
+    options = Options(
+        jobs=jobs,
+        address=address,
+        gpus_per_cell=gpus_per_cell,
+        cpus_per_cell=cpus_per_cell,
+        slurm=slurm,
+        device=None if device == "auto" else device,
+    )
+    make = maker(executor, out, options)
+    if make is None:
+        device = ",".join(devices := resolve_devices(device))
+        jobs = jobs or default_jobs(devices)
+    side_by_side = jobs or 1
     progress = ConsoleProgress(Console(), jobs=side_by_side)
     with progress.live():
         summary = run_suite(
             suite,
             out,
             jobs=side_by_side,
-            device=chosen,
+            threads=threads,
+            device=device,
             methods=names,
             plugins=plugin,
             retry=retry,
+            shard=part,
+            keep=keep,
+            executor=make,
             progress=progress,
         )
+    if summary.stopped:
+        raise KeyboardInterrupt
     ended = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
+    what = "suite" if part == (1, 1) else f"shard {shard}"
     if summary.ran:
-        print(f"{summary.folder}: {summary.ran} cells ran; {summary.total} in the suite: {ended}.")
+        print(f"{summary.folder}: {summary.ran} cells ran; {summary.total} in the {what}: {ended}.")
     else:
-        print(f"{summary.folder}: nothing to do, all {summary.total} cells have a record: {ended}.")
+        print(f"{summary.folder}: nothing to do, all {summary.total} cells of the {what} have a record: {ended}.")
     return summary.exit_code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 
@@ -28,6 +28,15 @@ class Ema(Generic[Net]):
         self.decay = decay
         self.ramp = ramp
         self.steps = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averages, the buffers, and how many steps are in them."""
+        return {"model": dict(self.model.state_dict()), "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from there."""
+        self.model.load_state_dict(state["model"])
+        self.steps = state["steps"]
 
     @torch.no_grad()
     def update(self, model: Net) -> None:

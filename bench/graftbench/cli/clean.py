@@ -1,0 +1,79 @@
+"""`graftbench clean`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from graftbench.errors import GraftbenchError
+
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+def clean(
+    run: Path | None = None,
+    /,
+    *,
+    keep: Literal["sampler", "samples", "nothing"] | None = None,
+    superseded: Flag = False,
+    work: Flag = False,
+    cache: Flag = False,
+    source_models: Flag = False,
+    dry_run: Flag = False,
+) -> int:
+    """Remove artifacts and leftovers from a run folder, or prepared data from the cache. Records stay as they are.
+
+    Without --keep, --superseded and --work, a run folder is looked through and nothing is removed. Do not clear the
+    cache while a suite runs: its cells read their images from there.
+
+    Args:
+        run: Run folder.
+        keep: Artifacts that stay: sampler (all), samples (sample sheets and logs) or nothing (logs alone).
+        superseded: Remove cells that later ones have replaced, and folders without a record.
+        work: Remove what killed runs left, unrecorded results and checkpoints included.
+        cache: Clear the cache instead: prepared images, features, moments, floors.
+        source_models: With --cache: trained source models, too.
+        dry_run: Remove nothing, list what would be removed.
+    """
+    from graftbench.cache import cache_folder
+    from graftbench.clean import clean_cache, clean_run
+    from graftbench.disk import megabytes
+
+    _check(run, cache=cache, source_models=source_models, other=bool(keep or superseded or work))
+    survey = False
+    if run is None:
+        place = cache_folder()
+        found = clean_cache(place, source_models=source_models, dry_run=dry_run)
+    else:
+        place, survey = run, not (keep or superseded or work)
+        found = clean_run(
+            run,
+            keep="nothing" if survey else keep or "sampler",
+            superseded=survey or superseded,
+            work=survey or work,
+            dry_run=survey or dry_run,
+        )
+    if dry_run:
+        for item in found.items:
+            print(f"{item.path}  {megabytes(item.size)}")
+    for kind, (count, size) in found.kinds().items():
+        print(f"{kind}: {count}, {megabytes(size)}")
+    for path in found.in_use:
+        print(f"in use, left alone: {path}")
+    what = "would be removed" if dry_run else "could be removed" if survey else "removed"
+    print(f"{place}: {megabytes(found.size)} {what}.")
+    if survey and found.items:
+        print("Say what: --keep samples, --keep nothing, --superseded, --work.")
+    return 0
+
+
+def _check(run: Path | None, *, cache: bool, source_models: bool, other: bool) -> None:
+    """Refuse what does not go together."""
+    if (run is None) is not cache:
+        raise GraftbenchError("Name a run folder, or give --cache; one of the two.")
+    if source_models and not cache:
+        raise GraftbenchError("--source-models goes with --cache.")
+    if other and cache:
+        raise GraftbenchError("--keep, --superseded and --work are about a run folder; they do not go with --cache.")

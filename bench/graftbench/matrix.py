@@ -1,0 +1,121 @@
+"""The matrix of a suite without its data and code: which cells it has, and of which suite several runs are parts."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from graftbench.errors import GraftbenchError
+from graftbench.record import ComputeBudget
+from graftbench.suite import Suite, parse_task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graftbench.record import CellSpec
+
+_MATRIX = ("tasks", "methods", "data_budgets", "seeds")
+_UNITED = ("parameters", "source_models")
+_HARMLESS = ("limits", "snapshots", "checkpoint_seconds")
+
+Place = tuple[str, str, int, int, ComputeBudget]
+"""Where in a suite's matrix a cell belongs: method, task, data budget, seed; and the suite's compute budget."""
+
+
+def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, list[str]]:
+    """The suite of which all these are parts, and notes on what differed without harm.
+
+    Runs of one suite may differ in tasks, methods, data budgets and seeds (each machine had its own): the union counts.
+    Suites of different names must agree in all the rest.
+
+    Args:
+        suites: As resolved.
+        names: What to call each in errors.
+
+    Raises:
+        GraftbenchError: They differ in the protocol or in something else that a cell's result depends on.
+    """
+    first, notes = suites[0], []
+    for suite, name in zip(suites[1:], names[1:], strict=True):
+        _check_fields(first.protocol, suite.protocol, names[0], name, except_for=("weights",))
+        strict = ("compute_budget",) if suite.name == first.name else ("compute_budget", *_MATRIX, *_UNITED)
+        for key in strict:
+            _check_equal(key, getattr(first, key), getattr(suite, key), f"the suite of '{names[0]}'", f"'{name}'")
+        if suite.name != first.name:
+            notes.append(f"'{name}' is a run of suite '{suite.name}', which is '{first.name}' under another name.")
+    united: dict[str, Any] = {key: _union(key, [getattr(suite, key) for suite in suites]) for key in _MATRIX}
+    united |= {key: _united(key, suites, names) for key in _UNITED}
+    notes += [
+        f"The runs differ in `{key}`, which no score depends on; that of '{names[0]}' is kept."
+        for key in _HARMLESS
+        if any(getattr(suite, key) != getattr(first, key) for suite in suites)
+    ]
+    united["cells"] = math.prod(len(united[key]) for key in _MATRIX)
+    return msgspec.structs.replace(first, **united), notes
+
+
+def _check_fields(here: Any, there: Any, one: str, other: str, *, except_for: Sequence[str]) -> None:  # noqa: ANN401 - structs
+    for key in here.__struct_fields__:
+        if key not in except_for:
+            _check_equal(key, getattr(here, key), getattr(there, key), f"the protocol of '{one}'", f"'{other}'")
+
+
+def _check_equal(key: str, here: object, there: object, where: str, other: str) -> None:
+    if here != there:
+        raise GraftbenchError(
+            f"The runs do not belong together: `{key}` is {_shown(here)} in {where}, {_shown(there)} in {other}. "
+            "Runs of one suite under one protocol can be merged."
+        )
+
+
+def _shown(value: object) -> str:
+    return str(value) if isinstance(value, msgspec.Struct) else repr(value)
+
+
+def _union(key: str, lists: Sequence[Sequence[Any]]) -> list[Any]:
+    """All values, each once; the order of the longest list, then of the others as they come.
+
+    Tasks are one that differ in where a machine keeps its domains.
+    """
+    found: dict[Any, Any] = {}
+    for values in sorted(lists, key=len, reverse=True):
+        for value in values:
+            found.setdefault(_public(str(parse_task(value))) if key == "tasks" else value, value)
+    return list(found.values())
+
+
+def _united(key: str, suites: Sequence[Suite], names: Sequence[str]) -> dict[str, Any]:
+    """One table of all. Where two suites have the same entry, it is the same."""
+    found: dict[str, tuple[Any, str]] = {}
+    for suite, name in zip(suites, names, strict=True):
+        entries = getattr(suite, key)
+        wanted = suite.methods if key == "parameters" else entries
+        for entry in wanted:
+            value = entries.get(entry, {})
+            there, where = found.setdefault(entry, (value, name))
+            _check_equal(f"{key}.{entry}", there, value, f"the suite of '{where}'", f"'{name}'")
+    return {entry: value for entry, (value, _) in sorted(found.items()) if value != {}}
+
+
+def place_of(cell: CellSpec) -> Place:
+    """Where a cell belongs. Cells of other code, data or parameters have the same place."""
+    return cell.method, _public(str(cell.task)), cell.data_budget, cell.seed, cell.compute_budget
+
+
+def places(suite: Suite) -> set[Place]:
+    """The cells of a suite's matrix."""
+    tasks = [_public(str(parse_task(task))) for task in suite.tasks]
+    return set(product(suite.methods, tasks, suite.data_budgets, suite.seeds, [suite.compute_budget]))
+
+
+def _public(task: str) -> str:
+    """The task without the folders in which a machine keeps its domains: `folder:/data/cats` -> `folder:cats`."""
+    names, _, side = task.rpartition("@")
+    parts = []
+    for name in names.split("->"):
+        base, colon, argument = name.partition(":")
+        parts.append(base + colon + argument.replace("\\", "/").rstrip("/").rpartition("/")[2])
+    return f"{'->'.join(parts)}@{side}"

@@ -1,0 +1,84 @@
+"""`graftbench merge` as a user meets it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from graftbench.cli import main
+from graftbench.matrix import places
+from graftbench.record import Record, Status, read
+from graftbench.runfolder import RunFolder
+from graftbench.suite import load_suite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
+"""The command line is called as the console script calls it, with `sys.argv`; cyclopts takes that for a mistake."""
+
+QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in this process: exit code, output, errors."""
+
+    def command(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["graftbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return command
+
+
+def make(folder: Path, records: Sequence[Record]) -> Path:
+    """A run folder of the quick suite."""
+    made, quick = RunFolder(folder), load_suite("quick")
+    with made.claimed("quick"):
+        made.write_suite(msgspec.structs.replace(quick, protocol=records[0].cell.protocol, cells=len(places(quick))))
+        made.records.write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
+    return folder
+
+
+def test_shards_are_merged_and_what_is_missing_is_counted(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """Exit code 0; cells there and missing, endings, duplicates that agree and that differ."""
+    records, _ = read(QUICK)
+    total = len(records)
+    again = msgspec.structs.replace(records[0], finished_at="2027-01-01T00:00:00+00:00")
+    failed = msgspec.structs.replace(records[1], status=Status.KILLED, scores=[], finished_at="2027-01-01T00:00:00Z")
+    a, b = make(tmp_path / "a", records[: total // 2]), make(tmp_path / "b", [again, failed, *records[total // 2 : -2]])
+    code, out, err = run("merge", a, b, "--out", tmp_path / "all", "--link")
+    assert (code, err) == (0, "")
+    assert "2 cells were run more than once: 1 agree to the digit, 1 differ." in out
+    assert f"  {records[1].cell}: ok, killed" in out
+    assert f"{tmp_path / 'all'}: {total - 2} of {total} cells; 2 missing. Records: {total - 2} ok." in out
+    assert len(read(tmp_path / "all" / "records.jsonl")[0]) == total
+
+
+def test_what_does_not_belong_together_ends_with_two(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """One sentence, no traceback: another protocol, a missing folder, no output, no runs."""
+    records, _ = read(QUICK)
+    a, b = make(tmp_path / "a", records[:1]), make(tmp_path / "b", records[1:2])
+    suite = RunFolder(b).suite()
+    RunFolder(b).write_suite(
+        msgspec.structs.replace(suite, protocol=msgspec.structs.replace(suite.protocol, n_generated=50))
+    )
+    code, _, err = run("merge", a, b, "--out", tmp_path / "all")
+    assert code == 2
+    assert "`n_generated` is 600" in err
+    assert "50" in err
+    code, _, err = run("merge", a, tmp_path / "none", "--out", tmp_path / "all")
+    assert code == 2
+    assert "is no run folder" in err
+    assert run("merge", a)[0] == 2
+    assert run("merge", "--out", tmp_path / "all")[0] == 2
+    assert not (tmp_path / "all").exists()

@@ -1,0 +1,162 @@
+"""What `graftbench plan` prints, for few cells and for many."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from graftbench.cli.plan import ROWS, cells_table, duration, sentences, summary_table
+from graftbench.estimate import Estimates
+from graftbench.explain import explain
+from graftbench.heads import Cost, Head, Software
+from graftbench.outlook import Outlook, SourceModel
+from graftbench.record import CellSpec, ComputeBudget, Protocol, Status, TaskSpec
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HERE = Software(graftbench="0.1.0", packages={"torch": "2.11.0"})
+METHODS = ("dcgan", "finetune", "vae", "memorizer")
+
+
+def cell(method: str, seed: int, code: str = "new") -> CellSpec:
+    """A cell."""
+    return CellSpec(
+        method=method,
+        family="scratch",
+        parameters={"names": "[bold]a[/bold]"},
+        task=TaskSpec("twemoji", "openmoji", 32),
+        data_budget=25,
+        compute_budget=ComputeBudget(kimg=8),
+        seed=seed,
+        protocol=Protocol(),
+        code=code,
+    )
+
+
+def head(spec: CellSpec, status: Status = Status.OK, reason: str = "", torch: str = "2.11.0") -> Head:
+    """A record: 40 s of fit in 50 s."""
+    return Head(
+        id=spec.id,
+        cell=spec,
+        status=status,
+        reason=reason,
+        resources=Cost(device="cpu", fit_seconds=40, peak_memory_mib=500),
+        environment=Software(graftbench="0.1.0", packages={"torch": torch}),
+        wall_seconds=50,
+    )
+
+
+def outlook(seeds: int, *, recorded: bool = True, shard: tuple[int, int] = (1, 1)) -> Outlook:
+    """Dcgan is done (one with other software), finetune changed, vae failed in words of its own, memorizer is new."""
+    cells = [cell(method, seed) for seed in range(seeds) for method in METHODS]
+    records = [head(cell("dcgan", 0), torch="2.10.0"), head(cell("dcgan", 10_000))]
+    records += [head(cell("dcgan", seed)) for seed in range(1, seeds)]
+    records += [head(cell("finetune", seed, "old")) for seed in range(seeds)]
+    records += [head(cell("vae", seed), Status.DIVERGED, f"loss 1e9 at image {seed} [red]") for seed in range(seeds)]
+    code = {"old": {"graftbench/training.py": "1"}, "new": {"graftbench/training.py": "2"}}
+    found = records if recorded else []
+    return Outlook(
+        explained=explain(cells, [c.id for c in cells], found, here=HERE, code=code),
+        estimates=Estimates.of(found),
+        jobs=2,
+        models=[SourceModel("gan-a", "missing", 512, 3), SourceModel("vae-b", "shipped", 32, 0)],
+        disk_needed_bytes=12_300_000,
+        disk_guessed=2,
+        disk_free_bytes=10**9,
+        shard=shard,
+        notes=["openmoji@32: 3 images could not be used (a, b, c, …)"],
+    )
+
+
+def printed(table: Table, width: int = 120) -> str:
+    """What a terminal of that width shows."""
+    screen = io.StringIO()
+    Console(width=width, file=screen).print(table)
+    return screen.getvalue()
+
+
+def test_few_cells_have_a_row_each() -> None:
+    """30 cells: id, state, reason; the task and the number of images, the same everywhere, are left out."""
+    found = outlook(7)
+    text = printed(cells_table(found))
+    assert all(row.id in text for row in found.rows)
+    assert "code (graftbench/training.py)" in text
+    assert "diverged: loss 1e9 at image 3 [red]" in text
+    assert "twemoji" not in text
+    assert "images" not in text.splitlines()[1]
+    assert len(text.splitlines()) < 2 * len(found.rows)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_many_cells_have_a_row_for_each_method_and_reason(width: int) -> None:
+    """1,000 cells come to five rows, whatever each failure said, and to a screen of lines on any terminal."""
+    found = outlook(250)
+    assert len(found.rows) == 1000 > ROWS
+    text = printed(summary_table(found), width)
+    assert len(text.splitlines()) <= 24
+    rows = [line.split("│") for line in text.splitlines() if line.startswith("│") and line.split("│")[1].strip()]
+    cells = [(row[1].strip(), row[2].strip(), row[3].strip()) for row in rows]
+    assert sorted(cells) == [
+        ("dcgan", "done", "1"),
+        ("dcgan", "done", "249"),
+        ("finetune", "changed", "250"),
+        ("memorizer", "new", "250"),
+        ("vae", "failed", "250"),
+    ]
+    assert "--retry" in text
+
+
+def test_what_runs_takes_its_time_together() -> None:
+    """250 changed cells of 50 s each are 3 h 28 min; done cells have nothing ahead."""
+    text = printed(summary_table(outlook(250)))
+    finetune = next(line for line in text.splitlines() if "finetune" in line)
+    assert "50 s" in finetune
+    assert "3 h 28 min" in finetune
+    assert " min" not in next(line for line in text.splitlines() if "249" in line)
+
+
+def test_sentences_say_what_the_table_does_not() -> None:
+    """Counts, time and what it rests on, disk, source models, software, strangers, notes."""
+    assert sentences(outlook(2)) == [
+        "8 cells: 2 done, 2 new, 2 changed, 2 failed. 4 to run.",
+        "Expected: 1 min 40 s with --jobs 2, up to 500 MiB each.",
+        "That rests on 5 records made on cpu: 2 cells by same method and budget; 2 cells by all methods.",
+        "About 12 MB on the disk, a guess for 2 cells; 1,000 MB are free.",
+        "Source model gan-a must be trained first (512 kimg); needed by 3 cells to run.",
+        "Source model vae-b comes with the package; needed by no cell to run.",
+        "1 cell done, but made with torch 2.10.0 (2.11.0 here); --retry ok runs done cells again.",
+        "3 records of other cells stay.",
+        "openmoji@32: 3 images could not be used (a, b, c, …)",
+    ]
+
+
+def test_without_records_no_time_is_made_up() -> None:
+    """It says so, and which option helps; a shard says which it is."""
+    lines = sentences(outlook(2, recorded=False, shard=(3, 8)))
+    assert lines[0] == "8 cells in shard 3/8: 8 new. 8 to run."
+    assert "not known" in lines[1]
+    assert "--from" in lines[1]
+    assert "?" in printed(summary_table(outlook(2, recorded=False)))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "?"),
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (41.4, "41 s"),
+        (59.6, "1 min"),
+        (200, "3 min 20 s"),
+        (3600, "1 h"),
+        (18_720, "5 h 12 min"),
+        (97_200, "1 d 3 h"),
+    ],
+)
+def test_durations_are_rounded_for_readers(seconds: float | None, text: str) -> None:
+    """Two units at most."""
+    assert duration(seconds) == text

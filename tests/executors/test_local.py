@@ -1,0 +1,322 @@
+"""Jobs as processes of this machine: limits hold, nothing stays behind, one death takes nobody along."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from graftbench.executors.local import LocalExecutor
+from graftbench.executors.placement import MARGIN, RESERVE_MIB, Placement
+from graftbench.job import LOG, RESULT, Cause, CellJob, Ended
+from graftbench.plan import Plan, make_plan
+from graftbench.prerequisites import entry_of
+from graftbench.record import Record, Status
+from graftbench.suite import parse_suite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PLUGIN = '''
+import os, signal, subprocess, sys, time
+from graftbench.contracts import Method, Reference
+from graftbench.samplers import ImageBankSampler
+
+class Base(Method):
+    family = "scratch"
+    title = "Planted"
+    reference = Reference(authors="A", title="T", venue="V", year=2026)
+    trains = "nothing"
+
+class Fine(Base):
+    name = "fine"
+    def fit(self, task, budget):
+        return ImageBankSampler(task.images.flip(3))
+
+class Daemons(Base):
+    """Starts a process that leaves the session and outlives its parent, a child, and waits."""
+    name = "daemons"
+    def fit(self, task, budget):
+        subprocess.Popen(["setsid", "--fork", "sleep", "7301"])
+        subprocess.Popen(["sleep", "7302"], start_new_session=True)
+        os.system("sleep 7303 & sleep 7304")
+
+class Leaves(Base):
+    """Ends well and leaves processes behind."""
+    name = "leaves"
+    def fit(self, task, budget):
+        subprocess.Popen(["setsid", "--fork", "sleep", "7305"])
+        subprocess.Popen(["sleep", "7306"])
+        time.sleep(1)
+        return ImageBankSampler(task.images)
+
+class Bomb(Base):
+    """Forks until there are 200 of it."""
+    name = "bomb"
+    def fit(self, task, budget):
+        for _ in range(200):
+            if os.fork() == 0:
+                time.sleep(7307)
+        time.sleep(7307)
+
+class Hoards(Base):
+    name = "hoards"
+    def fit(self, task, budget):
+        held = []
+        while True:
+            held.append(bytearray(os.urandom(1 << 20)) * 64)
+
+class Talks(Base):
+    name = "talks"
+    def fit(self, task, budget):
+        line = "x" * 99
+        for number in range(1_000_000):
+            print(line)
+        print("the last line", flush=True)
+        raise ValueError("said enough")
+
+class Patricide(Base):
+    """Kills the process that started it."""
+    name = "patricide"
+    def fit(self, task, budget):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+'''
+
+TOML = """
+name = "tiny"
+tasks = ["twemoji->openmoji@32"]
+methods = ["fine", "daemons", "leaves", "bomb", "hoards", "talks", "patricide"]
+data_budgets = [25]
+compute_budget = { kimg = 0.064 }
+seeds = [0]
+[protocol]
+n_generated = 40
+metrics = ["kid"]
+"""
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> tuple[Plan, Path, Path]:
+    """A plan of planted methods, its plugin file and the cache."""
+    plugin = tmp_path_factory.mktemp("plugin") / "planted.py"
+    plugin.write_text(PLUGIN)
+    return make_plan(parse_suite(TOML, "tiny"), shared_cache, plugins=[plugin]), plugin, shared_cache
+
+
+@pytest.fixture(scope="module")
+def shared_executor() -> Iterator[LocalExecutor]:
+    """Two jobs side by side on the CPU; torch is imported once for many tests."""
+    made = LocalExecutor(jobs=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def executor() -> Iterator[LocalExecutor]:
+    """One for a test that ends it, or counts its processes."""
+    made = LocalExecutor(jobs=2)
+    yield made
+    made.close()
+
+
+Leftovers = Callable[[], list[str]]
+
+
+class Starter:
+    """Starts a method's cell by name and waits for ends."""
+
+    def __init__(self, plan: tuple[Plan, Path, Path], executor: LocalExecutor, folder: Path) -> None:
+        self._plan, self._plugin, self._cache = plan
+        self._executor = executor
+        self._folder = folder
+
+    def start(self, method: str, *, seconds: float | None = 60, memory_mib: float | None = None) -> Path:
+        """Start it; its folder."""
+        (cell,) = (cell for cell in self._plan.cells if cell.method == method)
+        folder = self._folder / f"{method}-{time.monotonic_ns()}"
+        folder.mkdir(parents=True)
+        names = {cell.task.source, cell.task.target}
+        job = CellJob(
+            cell=cell,
+            folder=str(folder),
+            cache=str(self._cache),
+            images={name: entry_of(self._plan.images[name, 32]) for name in names},
+            plugins=[str(self._plugin)],
+        )
+        self._executor.start(method, job, folder, seconds=seconds, memory_mib=memory_mib)
+        return folder
+
+    def ends(self, count: int) -> dict[str, Ended]:
+        """The next `count` ends by key."""
+        found: dict[str, Ended] = {}
+        deadline = time.monotonic() + 100
+        while len(found) < count:
+            assert time.monotonic() < deadline, f"only {list(found)} ended"
+            found |= {ended.key: ended for ended in self._executor.wait(0.2)}
+        return found
+
+
+@pytest.fixture
+def starter(plan: tuple[Plan, Path, Path], shared_executor: LocalExecutor, tmp_path: Path) -> Starter:
+    """Starts planted cells."""
+    return Starter(plan, shared_executor, tmp_path)
+
+
+@pytest.fixture
+def own_starter(plan: tuple[Plan, Path, Path], executor: LocalExecutor, tmp_path: Path) -> Starter:
+    """Likewise with an executor of the test's own."""
+    return Starter(plan, executor, tmp_path)
+
+
+def gone(left_over: Leftovers, patience: float = 10) -> bool:
+    """Whether nothing is left over, after a little patience."""
+    deadline = time.monotonic() + patience
+    while left_over() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not left_over()
+
+
+def read(folder: Path) -> Record:
+    """The record that a cell left."""
+    return msgspec.json.decode((folder / RESULT).read_bytes(), type=Record)
+
+
+def test_a_job_runs_and_a_second_one_starts_at_once(starter: Starter) -> None:
+    """A cell leaves its record; with torch imported, a cell from start to end takes less than the import alone."""
+    folder = starter.start("fine")
+    ended = starter.ends(1)["fine"]
+    assert (ended.exit_code, ended.cause) == (0, Cause.ENDED)
+    assert read(folder).status == Status.OK
+    starter.start("fine")
+    assert starter.ends(1)["fine"].seconds < 3
+
+
+def test_time_is_up_for_the_whole_family(left_over: Leftovers, own_starter: Starter, executor: LocalExecutor) -> None:
+    """At the limit every process that the job started ends: children, another session, a daemon; others go on."""
+    own_starter.start("daemons", seconds=3)
+    fine = own_starter.start("fine")
+    ended = own_starter.ends(2)
+    assert ended["daemons"].cause == Cause.TIME
+    assert "limit of 3 s" in ended["daemons"].detail
+    assert 3 <= ended["daemons"].seconds < 8
+    assert ended["fine"].exit_code == 0
+    assert read(fine).status == Status.OK
+    executor.close()
+    assert gone(left_over)
+
+
+def test_what_a_job_leaves_behind_ends_with_it(left_over: Leftovers, own_starter: Starter) -> None:
+    """A job that ends well takes the processes with it that it forgot, also a daemon, before the executor is closed."""
+    own_starter.start("leaves")
+    assert own_starter.ends(1)["leaves"].exit_code == 0
+    assert gone(lambda: [line for line in left_over() if "sleep" in line], patience=2)
+
+
+def test_a_fork_bomb_is_cleared_away(left_over: Leftovers, own_starter: Starter, executor: LocalExecutor) -> None:
+    """Two hundred forks end with their cell."""
+    own_starter.start("bomb", seconds=2)
+    assert own_starter.ends(1)["bomb"].cause == Cause.TIME
+    assert len(left_over()) == 1  # the process that starts jobs
+    executor.close()
+    assert not left_over()
+
+
+def test_memory_over_the_limit_ends_a_job(starter: Starter) -> None:
+    """A job that takes memory without end is killed at its limit, and the sentence names both numbers."""
+    starter.start("hoards", memory_mib=1500)
+    ended = starter.ends(1)["hoards"]
+    assert ended.cause == Cause.MEMORY
+    assert "the limit is 1500 MiB" in ended.detail
+
+
+def test_a_talkative_job_does_not_fill_the_disk(starter: Starter) -> None:
+    """A hundred megabytes of output: the log's end is kept, the record is there."""
+    folder = starter.start("talks")
+    assert starter.ends(1)["talks"].exit_code == 0
+    log = (folder / LOG).read_bytes()
+    assert len(log) <= 8 << 20
+    assert b"bytes were cut off" in log[:100]
+    assert b"the last line" in log
+    assert read(folder).reason == "ValueError: said enough"
+
+
+def test_the_death_of_the_starting_process_loses_its_jobs_and_nothing_else(starter: Starter) -> None:
+    """What ran is lost, and said to be lost; the next job gets a new starting process."""
+    starter.start("patricide")
+    ended = starter.ends(1)["patricide"]
+    assert (ended.exit_code, ended.cause) == (None, Cause.LOST)
+    folder = starter.start("fine")
+    assert starter.ends(1)["fine"].exit_code == 0
+    assert read(folder).status == Status.OK
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from graftbench.executors.local import LocalExecutor
+from graftbench.job import decode
+executor = LocalExecutor(jobs=1)
+job = decode(Path(sys.argv[1]).read_bytes())
+executor.start("daemons", job, Path(job.folder), seconds=None, memory_mib=None)
+while True:
+    executor.wait(0.2)
+    print(executor._running["daemons"].pid, flush=True)
+"""
+
+
+def test_the_death_of_the_driver_ends_everything(
+    left_over: Leftovers, own_starter: Starter, executor: LocalExecutor
+) -> None:
+    """SIGKILL of the driver: no process stays, whatever session it is in."""
+    folder = own_starter.start("daemons", seconds=1)
+    own_starter.ends(1)
+    executor.close()
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(folder / "job.json")], stdout=subprocess.PIPE, text=True
+    )
+    assert driver.stdout is not None
+    deadline = time.monotonic() + 60
+    while len(left_over()) < 7:  # the driver, the starting process, its fork, and four sleepers
+        assert time.monotonic() < deadline
+        assert driver.poll() is None
+        time.sleep(0.1)
+    time.sleep(0.6)  # seen by the one who has to end them
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    driver.stdout.close()
+    assert gone(left_over)
+
+
+def test_devices_are_taken_by_turns() -> None:
+    """Each new job goes to the device with the fewest; a device for itself where its memory is not known."""
+    placement = Placement(["cuda:0", "cuda:1"], free_mib=lambda _: 10_000.0)
+    assert placement.choose([], None) == "cuda:0"
+    assert placement.choose(["cuda:0"], None) == "cuda:1"
+    assert placement.choose(["cuda:0", "cuda:1"], None) is None
+    assert placement.choose(["cuda:0", "cuda:1"], 1000) == "cuda:0"
+    assert placement.choose(["cuda:0", "cuda:1", "cuda:0"], 1000) == "cuda:1"
+
+
+def test_a_second_job_on_a_gpu_needs_room() -> None:
+    """Room is the expected memory with a margin, and the context's; a GPU that does not answer takes one job."""
+    free: dict[str, float | None] = {"cuda:0": MARGIN * 1000 + RESERVE_MIB}
+    placement = Placement(["cuda:0"], free_mib=free.__getitem__)
+    assert placement.choose(["cuda:0"], 1000) == "cuda:0"
+    assert placement.choose(["cuda:0"], 1001) is None
+    free["cuda:0"] = None
+    assert placement.choose(["cuda:0"], 1) is None
+    assert placement.choose([], 1_000_000) == "cuda:0"
+
+
+def test_the_cpu_has_room_for_every_job() -> None:
+    """How many run side by side on the CPU is the user's choice."""
+    assert Placement(["cpu"]).choose(["cpu"] * 9, None) == "cpu"
