@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,7 @@ from graftbench.driver import run
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.catalogue import resolve
 from graftbench.progress import Silent
+from graftbench.record import Status
 from graftbench.suite import Suite, parse_suite
 
 pytestmark = pytest.mark.usefixtures("shared_cache", "warm_executor")
@@ -366,3 +369,60 @@ def test_the_python_interface_gives_a_data_frame(tmp_path: Path) -> None:
     assert {"fit_seconds", "peak_memory_mib"} <= set(frame)
     assert set(frame["method"]) == {"memorizer", "gaussian"}
     assert set(frame["status"]) == {"ok"}
+
+
+def test_shards_make_up_the_suite(tmp_path: Path) -> None:
+    """Two halves on machines that share nothing, merged: the whole suite; running it again does nothing."""
+    from graftbench.merge import merge
+
+    suite = tiny(seeds=[0, 1])
+    halves = [tmp_path / "one", tmp_path / "two"]
+    assert [run(suite, half, shard=(k, 2)).ran for k, half in enumerate(halves, start=1)] == [2, 2]
+    merge(halves, tmp_path / "all")
+    assert len({record.id for record in read(tmp_path / "all")}) == 4
+    assert run(suite, tmp_path / "all").ran == 0
+    with pytest.raises(GraftbenchError, match="no shard 3 of 2"):
+        run(suite, tmp_path / "three", shard=(3, 2))
+
+
+@pytest.mark.parametrize(("keep", "files"), [("samples", {"log.txt", "samples.png"}), ("nothing", {"log.txt"})])
+def test_what_is_kept(tmp_path: Path, keep: str, files: set[str]) -> None:
+    """`samples` leaves no sampler, `nothing` no picture either; the scores are there in any case."""
+    run(tiny(methods=["memorizer"]), tmp_path, keep=keep)
+    (record,) = read(tmp_path)
+    assert record.status == Status.OK
+    assert {file.name for file in (tmp_path / "cells" / record.id).iterdir()} == files
+    assert {Path(path).name for path in record.artifacts.values()} == files
+    with pytest.raises(GraftbenchError, match="Did you mean 'samples'"):
+        run(tiny(), tmp_path, keep="sample")
+
+
+def test_a_disk_without_room_is_found_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names what is needed and what is free; no cell ran."""
+    from graftbench import disk
+
+    monkeypatch.setattr(disk, "free_bytes", lambda _: 1_000_000)
+    with pytest.raises(GraftbenchError, match="MB"):
+        run(tiny(), tmp_path)
+    assert not (tmp_path / "records.jsonl").exists()
+
+
+def test_two_runs_train_a_source_model_once(tmp_path: Path) -> None:
+    """Two drivers that need the same source model at the same moment: one trains it, the other waits and uses it."""
+    suite = tmp_path / "suite.toml"
+    suite.write_text(
+        TOML.replace('["memorizer", "gaussian"]', '["source"]') + "[source_models.gan]\nkimg = 0.5\nseed = 99\n"
+    )
+    drivers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "graftbench", "run", str(suite), "--out", str(tmp_path / name), "--jobs", "1"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("one", "two")
+    ]
+    said = [driver.communicate(timeout=120)[0] for driver in drivers]
+    assert [driver.returncode for driver in drivers] == [0, 0]
+    assert sum("training source model" in output for output in said) == 1
+    (one,), (two,) = read(tmp_path / "one"), read(tmp_path / "two")
+    assert one.scores == two.scores

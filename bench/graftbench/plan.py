@@ -116,7 +116,12 @@ def shard(cells: Sequence[CellSpec], k: int, n: int) -> list[CellSpec]:
     differ by at most one cell of each kind, whatever n is. Dealt out in the order in which they run, a suite of eight
     methods on four machines would give each machine the cells of two methods alone. What is dealt follows from the
     suite, so that machines that never speak to each other agree.
+
+    Raises:
+        GraftbenchError: There is no such part.
     """
+    if not 1 <= k <= n:
+        raise GraftbenchError(f"There is no shard {k} of {n}; the first is 1, the last {n}.")
     alike = sorted(range(len(cells)), key=lambda i: (*_length(cells[i]), cells[i].method))
     return [cells[i] for i in sorted(alike[k - 1 :: n])]
 

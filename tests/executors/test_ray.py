@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ import msgspec
 import pytest
 
 import graftbench
+from graftbench import record as records_file
+from graftbench.driver import run
 from graftbench.errors import GraftbenchError
 from graftbench.executors.processes import table
 from graftbench.executors.ray import RayExecutor, slots_of
@@ -104,6 +107,8 @@ seed = 0
 parameters = { loss = "non-saturating", augment = "color,translation" }
 """
 
+SMALL: dict[str, Any] = {"object_store_memory": 80 << 20, "include_dashboard": False}
+
 SLEEP = b"sleep\x00740"
 
 
@@ -135,17 +140,28 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self.home = home
+        with self._environment():
+            self.cluster = Cluster(initialize_head=True, head_node_args=SMALL | {"num_cpus": 0})
+        self.workers: list[Any] = []
+        for _ in range(2):
+            self.add()
+
+    def add(self) -> None:
+        """Add a node."""
+        with self._environment():
+            self.workers.append(self.cluster.add_node(num_cpus=1, **SMALL))
+
+    @contextlib.contextmanager
+    def _environment(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             for name in ("TMPDIR", "RAY_TMPDIR"):
-                patch.setenv(name, str(home))
+                patch.setenv(name, str(self.home))
             patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-            patch.setenv("GRAFTBENCH_CACHE", str(home / "nowhere"))
+            patch.setenv("GRAFTBENCH_CACHE", str(self.home / "nowhere"))
             patch.delenv("RAY_ADDRESS", raising=False)
             patch.delenv("PYTHONPATH", raising=False)
-            patch.chdir(home)
-            small: dict[str, Any] = {"object_store_memory": 80 << 20, "include_dashboard": False}
-            self.cluster = Cluster(initialize_head=True, head_node_args=small | {"num_cpus": 0})
-            self.workers = [self.cluster.add_node(num_cpus=1, **small) for _ in range(2)]
+            patch.chdir(self.home)
+            yield
 
     def kill_node_of(self, pid: int) -> None:
         """Kill the node's own process that started what started a process."""
@@ -336,6 +352,29 @@ def test_close_ends_what_runs_and_leaves_a_given_cluster_alone(starter: Starter,
     again = RayExecutor(nodes.cluster.address)
     assert again.room()
     again.close()
+
+
+def test_a_run_goes_on_when_a_node_dies(nodes: Nodes, planted: tuple[Plan, Path], tmp_path: Path) -> None:
+    """A suite on the cluster, a node killed in the middle: all cells arrive, the lost one at its second try."""
+    _, plugin = planted
+    again = plugin.parent / "again"
+    again.unlink(missing_ok=True)
+    nodes.add()
+
+    def kill() -> None:
+        _until(lambda: bool(nodes.sleeping()), "the start of the cell that waits", 60)
+        again.touch()
+        nodes.kill_node_of(nodes.sleeping()[0])
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    suite = parse_suite(TOML.replace(', "where", "daemons"', ""), "planted.toml")
+    summary = run(suite, tmp_path / "run", plugins=[plugin], executor=lambda: RayExecutor(nodes.cluster.address))
+    killer.join()
+    assert summary.statuses == {"ok": 3}
+    records, _ = records_file.read(tmp_path / "run" / "records.jsonl")
+    assert {record.cell.method: record.attempts for record in records}["once"] == 2
+    assert all((tmp_path / "run" / record.artifacts["sampler"]).is_file() for record in records)
 
 
 def test_no_cluster_is_said_at_once() -> None:
