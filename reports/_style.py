@@ -5,15 +5,21 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.transforms import Bbox
 
 INK, MUTED, GRID = "#1b1f24", "#5c6570", "#d5d9de"
 DARK_INK, DARK_MUTED, DARK_GRID = "#e6e8eb", "#a3abb5", "#3a4048"
@@ -26,6 +32,8 @@ DARK_PALETTE = ("#77b39e", "#de297b", "#d080e2", "#c1c6f8", "#6d65fe", "#f67d51"
 """The same on dark paper, of like hue, under the same rules."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 DASHES = ("-", "--", "-.", ":")
+_LAPS = {8: 1, 24: 4, 64: 8, 256: 32}
+"""Methods at most -> laps of the palette that they share."""
 
 _VARIABLES = dict(
     zip(
@@ -37,7 +45,6 @@ _VARIABLES = dict(
 
 _RC: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],  # matplotlib ships it, so it is everywhere the same
-    "font.size": 9.0,
     "text.parse_math": False,  # a method may be called `a_b$`
     "text.color": INK,
     "axes.edgecolor": MUTED,
@@ -45,7 +52,6 @@ _RC: dict[str, Any] = {
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 10.0,
     "axes.titlelocation": "left",
     "axes.grid": True,
     "axes.grid.axis": "y",
@@ -72,7 +78,7 @@ class Look:
         index: Position in the palette.
         color: Colour on white paper, hexadecimal.
         marker: matplotlib marker; tells methods apart without colour.
-        dashes: matplotlib line style; beyond eight methods colours come again with other dashes.
+        dashes: matplotlib line style; beyond eight methods colours come again with other markers and dashes.
     """
 
     index: int
@@ -82,38 +88,44 @@ class Look:
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """Label -> look. A method asks for the colour that its name hashes to and takes the next free one.
+    """Label -> look. A method's name hashes to a colour and a lap; where that is taken it gets the next free one.
 
-    So a method keeps its colour in every figure of a run, and mostly from run to run.
+    Up to eight methods differ in colour, up to 64 in colour and marker, up to 256 in these and dashes. A lap is a look
+    of each colour. There are more than are needed, so that hashes seldom meet: a method that comes or goes moves only
+    those that had to make room, unless the number of laps changes with it.
     """
-    taken: dict[int, str] = {}
     names = sorted(set(labels))
+    laps = next((laps for most, laps in _LAPS.items() if len(names) <= most), -(-len(names) // len(PALETTE)))
+    taken: dict[tuple[int, int], str] = {}
     for name in names:
-        start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % len(PALETTE)
-        lap = len(taken) // len(PALETTE) * len(PALETTE)
-        slot = next(s for i in range(len(PALETTE)) if (s := lap + (start + i) % len(PALETTE)) not in taken)
-        taken[slot] = name
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+        color, lap = number % len(PALETTE), number // len(PALETTE)
+        wishes = (((color + i) % len(PALETTE), (lap + j) % laps) for i in range(len(PALETTE)) for j in range(laps))
+        taken[next(slot for slot in wishes if slot not in taken)] = name
     by_name = {name: slot for slot, name in taken.items()}
-    return {name: _look(by_name[name]) for name in names}
+    return {name: _look(*by_name[name]) for name in names}
 
 
-def _look(slot: int) -> Look:
-    index, lap = slot % len(PALETTE), slot // len(PALETTE)
-    return Look(index, PALETTE[index], MARKERS[index], DASHES[lap % len(DASHES)])
+def _look(index: int, lap: int) -> Look:
+    # Three is prime to eight, so eight laps have eight markers; a marker that comes again has other dashes.
+    marker = MARKERS[(index + 3 * lap) % len(MARKERS)]
+    return Look(index, PALETTE[index], marker, DASHES[(lap + lap // len(MARKERS)) % len(DASHES)])
 
 
 @contextmanager
-def style(*, text_as_paths: bool = True) -> Iterator[None]:
+def style(*, text_as_paths: bool = True, size: float = 9.0) -> Iterator[None]:
     """Draw and save inside this: matplotlib's own defaults, then ours, whatever the user's matplotlibrc says.
 
     Args:
         text_as_paths: SVG text as outlines, the same on every machine; False keeps it as text, for a page.
+        size: Of the text, in points; titles have one more.
     """
     import matplotlib as mpl  # noqa: PLC0415 - a run without figures need not wait for it
 
     with mpl.rc_context():
         mpl.rcdefaults()
         settings: dict[Any, Any] = _RC | {"svg.fonttype": "path" if text_as_paths else "none"}
+        settings |= {"font.size": size, "axes.titlesize": size + 1}
         mpl.rcParams.update(settings)
         yield
 
@@ -154,3 +166,218 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> str:
     width, height = (72 * side for side in figure.get_size_inches())
     head = f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width:g} {height:g}">'
     return re.sub(r"<svg\b[^>]*>", lambda _: head, svg, count=1).strip()
+
+
+# ------------------------------------------------------------------------------------------- figures for a paper
+
+WIDTHS = {"1col": 3.4, "2col": 7.0}
+"""Ending of the file's name -> inches: one column and both columns of a two-column page."""
+PRINT_SIZE = 7.0
+"""Points of the text in a figure that is printed at its own size."""
+_WIDE = 5.0
+"""Inches from which two panels stand side by side."""
+_LETTER = 0.6
+"""Mean width of a letter of DejaVu Sans, as a share of its size; names are rarely wider."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure that can be drawn at any width, or the reason why there is none.
+
+    Attributes:
+        stem: Name of its files without width and suffix.
+        caption: What it shows; why it is not drawn where `draw` is None.
+        notes: What is left out of it, and why: a sentence each.
+        draw: Inches -> figure of that width; called inside `style`. None where there is nothing to draw.
+    """
+
+    stem: str
+    caption: str
+    notes: tuple[str, ...] = ()
+    draw: Callable[[float], Figure] | None = None
+
+
+def paper_panels(
+    width: float,
+    count: int,
+    title: str,
+    entries: Mapping[str, Look],
+    *,
+    lines: bool = False,
+    hollow: Container[str] = (),
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels under one title with one legend below; room for all of the legend's lines.
+
+    Args:
+        width: Inches; the height follows.
+        count: Panels, side by side where the width has room for two.
+        title: Broken into lines.
+        entries: Name in the legend -> look.
+        lines: Whether the panels have lines: then the legend has them, too.
+        hollow: Names whose markers are not filled.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    across = min(count, 2) if width > _WIDE else 1
+    down = -(-count // across)
+    heading = title_lines(title, width)
+    handle = 2.8 if lines else 1.0
+    columns = _legend_columns(width, entries, handle)
+    legend_lines = -(-len(entries) // columns)
+    # A line is 1.2 of the letters' size, in the legend 1.5; 72 points are an inch.
+    text = (1.2 * (PRINT_SIZE + 1) * len(heading) + 1.55 * PRINT_SIZE * legend_lines) / 72
+    figure = Figure(figsize=(width, 2.3 * down + text + 0.25), layout="constrained")
+    figure.suptitle("\n".join(heading), fontsize=PRINT_SIZE + 1, x=0.01, ha="left", color=INK)
+    panels = [figure.add_subplot(down, across, i + 1) for i in range(count)]
+    for axes in panels:
+        axes.set_title("")
+    if entries:
+        figure.legend(
+            handles=[_handle(look, line=lines, filled=name not in hollow) for name, look in entries.items()],
+            labels=list(entries),
+            loc="outside lower center",
+            ncols=columns,
+            frameon=False,
+            handlelength=handle,
+            columnspacing=1.2,
+            borderaxespad=0.2,
+        )
+    return figure, panels
+
+
+def _legend_columns(width: float, entries: Mapping[str, Look], handle: float) -> int:
+    widest = max(map(len, entries), default=1)
+    # In the letters' size: the name, its handle, 0.8 between the two, 1.2 to the next column.
+    entry = PRINT_SIZE * (_LETTER * widest + handle + 0.8 + 1.2)
+    return max(1, min(len(entries), int(72 * (width - 0.1) / entry)))
+
+
+def _handle(look: Look, *, line: bool, filled: bool) -> Line2D:
+    from matplotlib.lines import Line2D  # noqa: PLC0415
+
+    dashes, face, edge = look.dashes if line else "", look.color if filled else "none", 0.0 if filled else 0.8
+    return Line2D([], [], color=look.color, ls=dashes, marker=look.marker, mfc=face, mew=edge, ms=4.0, lw=1.1)
+
+
+def title_lines(title: str, width: float) -> list[str]:
+    """The title in lines that a figure of so many inches has room for."""
+    return textwrap.wrap(title, max(20, int(72 * width / (_LETTER * (PRINT_SIZE + 1))))) or [""]
+
+
+def number_axis(axis: Axis, values: Sequence[float], *, log_from: float = 6.0) -> bool:
+    """Scale, limits and ticks of one axis; logarithmic where all is positive and spans a factor of `log_from`.
+
+    Returns:
+        Whether it is logarithmic.
+    """
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # noqa: PLC0415
+
+    axes, is_x = axis.axes, axis is axis.axes.xaxis
+    low, high = min(values), max(values)
+    logarithmic = low > 0 and high / low > log_from
+    if logarithmic:
+        margin = (high / low) ** 0.09
+        ends = (low / margin, high * margin)
+        (axes.set_xscale if is_x else axes.set_yscale)("log")
+        # Three ticks a decade need a short span, or their labels would meet.
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 200 else (1.0,)))
+    else:
+        margin = 0.09 * (high - low) or 0.1 * abs(high) or 1.0
+        ends = (low - margin, high + margin)
+        axis.set_major_locator(MaxNLocator(4 if is_x else 5))
+    (axes.set_xlim if is_x else axes.set_ylim)(*ends)
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: tick(value))
+    return logarithmic
+
+
+def tick(value: float) -> str:
+    """A short number for an axis: `0.05`, `250`, `8k`, `1.5M`, a true minus sign."""
+    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= unit:
+            return f"{value / unit:.3g}{letter}".replace("-", "\N{MINUS SIGN}")
+    text = f"{value:.3g}"
+    return ("0" if text in {"-0", "0"} else text).replace("-", "\N{MINUS SIGN}")
+
+
+def label_points(
+    axes: Axes,
+    labels: Sequence[tuple[float, float, str, str]],
+    points: Sequence[tuple[float, float]],
+    line: Sequence[tuple[float, float]] = (),
+) -> None:
+    """Names beside points, each where it meets no other name and least else; the layout is fixed by this.
+
+    Args:
+        axes: Drawn, with its limits.
+        labels: (x, y, name, colour), in data coordinates.
+        points: All points that are drawn, in data coordinates.
+        line: Corners of a line that names should not cross, in data coordinates.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    scale = figure.dpi / 72
+    frame = axes.get_window_extent()
+    dots = [(float(x), float(y)) for x, y in axes.transData.transform(points)] if points else []
+    corners = [(float(x), float(y)) for x, y in axes.transData.transform(line)] if line else []
+    dots += [dot for start, end in pairwise(corners) for dot in _between(start, end)]
+    boxes: list[tuple[float, float, float, float]] = []
+    for x, y, name, color in sorted(labels, key=lambda label: (label[1], label[0], label[2])):
+        at_x, at_y = axes.transData.transform((x, y))
+        at = (float(at_x), float(at_y))
+        text = axes.text(x, y, name, fontsize=PRINT_SIZE - 1)
+        size = text.get_window_extent()
+        text.remove()
+        choice = min(_places(at, size.width, size.height, scale), key=lambda place: _cost(place[1], boxes, dots, frame))
+        (dx, dy), box = choice
+        boxes.append(box)
+        far = max(abs(dx), abs(dy)) > _NEAR + 1
+        axes.annotate(
+            name,
+            (x, y),
+            ((box[0] - at[0]) / scale, (box[1] - at[1]) / scale),
+            textcoords="offset points",
+            ha="left",
+            va="bottom",
+            fontsize=PRINT_SIZE - 1,
+            color=color,
+            arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.5, "shrinkA": 0, "shrinkB": 2} if far else None,
+            annotation_clip=False,
+            zorder=6,
+        )
+
+
+def _between(start: tuple[float, float], end: tuple[float, float]) -> Iterator[tuple[float, float]]:
+    """Pixels of a straight line, about four apart."""
+    count = max(1, int(max(abs(end[0] - start[0]), abs(end[1] - start[1])) / 4))
+    for i in range(count + 1):
+        yield start[0] + (end[0] - start[0]) * i / count, start[1] + (end[1] - start[1]) * i / count
+
+
+_NEAR = 5.0
+"""Points between a name and what it names."""
+_Box = tuple[float, float, float, float]
+"""Left, bottom, right, top, in pixels."""
+
+
+def _places(
+    at: tuple[float, float], width: float, height: float, scale: float
+) -> Iterator[tuple[tuple[float, float], _Box]]:
+    """Where a name may stand: right, left, above, below and askew of its point, near first. (offset, box)."""
+    for reach in (_NEAR, 2.4 * _NEAR, 4.4 * _NEAR, 7 * _NEAR):
+        for side_x, side_y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
+            dx, dy = side_x * reach, side_y * reach
+            left = at[0] + dx * scale - width * (1 - side_x) / 2
+            bottom = at[1] + dy * scale - height * (1 - side_y) / 2
+            yield (dx, dy), (left, bottom, left + width, bottom + height)
+
+
+def _cost(box: _Box, boxes: Sequence[_Box], dots: Iterable[Sequence[float]], frame: Bbox) -> tuple[int, int]:
+    """(names that it meets or ends of the panel that it leaves, points that it covers)."""
+    left, bottom, right, top = box
+    met = sum(left < x1 and x0 < right and bottom < y1 and y0 < top for x0, y0, x1, y1 in boxes)
+    beyond = (left < frame.x0) + (right > frame.x1) + (bottom < frame.y0) + (top > frame.y1)
+    covered = sum(left - 3 < x < right + 3 and bottom - 3 < y < top + 3 for x, y in dots)
+    return met + beyond, covered

@@ -36,6 +36,7 @@ class Csv(Report):
 
     name = "csv"
     title = "One row a cell, one row a score, full precision"
+    formats = (".csv",)
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write results.csv and scores.csv."""

@@ -1,4 +1,4 @@
-"""quality and cost as .svg, .png and .pdf, and samples.png."""
+"""quality and cost as .svg, .png and .pdf, and samples.png; and figures in the widths of a paper's columns."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING
 from graftbench.contracts import Report, Run
 
 from ._cost import cost_figure
+from ._curves import curve_plots
 from ._groups import groups, titles
+from ._heatmap import heatmap_plots
+from ._memorization import memorization_plots
+from ._pareto import pareto_plots
+from ._progress import progress_plots
 from ._quality import group_looks, quality_figure
 from ._samples import grid_image, strips
-from ._style import save, style
+from ._style import PRINT_SIZE, WIDTHS, save, style
+from ._text import markdown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from ._style import Plot
 
 
 class Figures(Report):
@@ -25,6 +34,7 @@ class Figures(Report):
 
     name = "figures"
     title = "Figures (SVG, PNG, PDF)"
+    formats = (".svg", ".png", ".pdf")
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write quality.*, cost.* and samples.png."""
@@ -36,3 +46,54 @@ class Figures(Report):
         samples = out / "samples.png"
         grid_image([(names[group.key], strips(group, run.folder)) for group in found]).save(samples)
         return [*paths, samples]
+
+
+class PaperFigures(Report):
+    """Learning curves, Pareto fronts, memorisation, transfer and progress, one and two columns wide.
+
+    Each is STEM-1col (3.4 in) and STEM-2col (7 in) as .svg, .png and .pdf in the folder `paper`, text at 7 points when
+    printed at its own size. paper/figures.md has their captions, and says what is left out and why.
+    """
+
+    name = "paper"
+    title = "Figures for a paper, one and two columns wide"
+    formats = (".svg", ".png", ".pdf", ".md")
+
+    def write(self, run: Run, out: Path) -> list[Path]:
+        """Write paper/*-1col.*, paper/*-2col.* and paper/figures.md."""
+        found = groups(run)
+        palette = group_looks(found)
+        plots = [
+            *curve_plots(found, palette),
+            *pareto_plots(found, palette),
+            *memorization_plots(found, palette),
+            *heatmap_plots(found),
+            *progress_plots(found, run.folder),
+        ]
+        folder = out / "paper"
+        folder.mkdir(exist_ok=True)
+        captions = folder / "figures.md"
+        captions.write_text(captions_of(plots), "utf-8", newline="\n")
+        return [captions, *(path for plot in plots for path in _save(plot, folder))]
+
+
+def _save(plot: Plot, folder: Path) -> list[Path]:
+    if plot.draw is None:
+        return []
+    paths = []
+    for ending, width in WIDTHS.items():
+        with style(size=PRINT_SIZE):
+            paths += save(plot.draw(width), folder / f"{plot.stem}-{ending}")
+    return paths
+
+
+def captions_of(plots: Sequence[Plot]) -> str:
+    """Markdown: a section a figure with its caption and what is left out; at the end what is not drawn at all."""
+    sections = ["# Figures", f"Each is there one and two columns wide ({', '.join(WIDTHS)}), as .svg, .png and .pdf."]
+    for plot in plots:
+        if plot.draw is not None:
+            sections += [f"## {plot.stem}", markdown(plot.caption), *(markdown(note) for note in plot.notes)]
+    absent = [f"- {plot.stem}: {markdown(plot.caption)}." for plot in plots if plot.draw is None]
+    if absent:
+        sections += ["## Not drawn", "\n".join(absent)]
+    return "\n\n".join(sections) + "\n"

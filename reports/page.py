@@ -19,6 +19,7 @@ class Page(Report):
 
     name = "page"
     title = "Page (HTML)"
+    formats = (".html",)
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write index.html."""

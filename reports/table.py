@@ -25,6 +25,7 @@ class Table(Report):
 
     name = "table"
     title = "Comparison table (Markdown)"
+    formats = (".md",)
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write table.md."""

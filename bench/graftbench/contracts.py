@@ -366,6 +366,8 @@ class Report(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    formats: ClassVar[tuple[str, ...]] = ()
+    """Endings of the files that it writes (".svg"); with it, `graftbench report --format` need not run it in vain."""
 
     @abstractmethod
     def write(self, run: Run, out: Path) -> list[Path]:

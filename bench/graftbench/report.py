@@ -1,32 +1,118 @@
-"""Runs every report over a run's records."""
+"""Runs reports over the records of one run or of several."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graftbench.errors import GraftbenchError
+import msgspec
+
+from graftbench.contracts import Run
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.frame import read_run
+from graftbench.selection import select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from graftbench.contracts import Report, Run
+    from graftbench.contracts import Report
+    from graftbench.record import Record
     from graftbench.registry import Found
 
+FORMATS = {"html": ".html", "md": ".md", "csv": ".csv", "tex": ".tex", "pdf": ".pdf", "svg": ".svg", "png": ".png"}
+"""Format -> ending of its files."""
 
-def write_reports(run: Run, folder: Path, reports: Found[Report]) -> list[Path]:
-    """Write each report's files into the folder.
+
+def read_runs(paths: Sequence[Path], selection: str = "") -> Run:
+    """One run of one or several folders (or records.jsonl), with the cells that a selection leaves.
+
+    Of several records of a cell the newest counts (by `finished_at`; of equal ones that of the later path). Artifacts
+    stay where they are.
 
     Raises:
-        GraftbenchError: There is no record, or the folder cannot be written.
+        GraftbenchError: There is no run at a path, or the selection is wrong or leaves nothing.
+    """
+    runs = [read_run(path) for path in paths]
+    if len(runs) == 1:
+        run = runs[0]
+    else:
+        folder = Path(os.path.commonpath([run.folder.resolve() for run in runs]))
+        newest: dict[str, Record] = {}
+        for run in runs:
+            for record in run.records:
+                if record.id not in newest or newest[record.id].finished_at <= record.finished_at:
+                    newest[record.id] = _moved(record, run.folder.resolve(), folder)
+        names = list(dict.fromkeys(run.name for run in runs))
+        expected = sum(run.expected for run in runs) if len(names) == len(runs) else max(run.expected for run in runs)
+        run = Run(name=" + ".join(names), records=list(newest.values()), folder=folder, expected=expected)
+    if not selection:
+        return run
+    return Run(name=run.name, records=select(run.records, selection), folder=run.folder, expected=0)
+
+
+def _moved(record: Record, old: Path, new: Path) -> Record:
+    """The record with artifact paths from another folder."""
+    paths = {kind: Path(os.path.relpath(old / path, new)).as_posix() for kind, path in record.artifacts.items()}
+    return msgspec.structs.replace(record, artifacts=paths)
+
+
+def write_reports(
+    run: Run,
+    folder: Path,
+    reports: Found[Report],
+    *,
+    formats: Collection[str] = (),
+    figure: str = "",
+) -> list[Path]:
+    """Write each report's files into the folder.
+
+    Args:
+        run: What is reported.
+        folder: Made if it is not there.
+        reports: Which reports.
+        formats: Keys of FORMATS; files of other endings are left out. Empty: every file.
+        figure: Only pictures whose file name starts so. Empty: every file.
+
+    Raises:
+        GraftbenchError: There is no record, an unknown format or figure (naming the nearest), or the folder cannot be
+            written.
     """
     if not run.records:
         raise GraftbenchError(f"{run.folder} holds no records yet; run its suite first.")
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown("format", name, FORMATS)
+    endings = {FORMATS[name] for name in formats}
+    if figure:
+        endings = (endings or set(FORMATS.values())) & {".pdf", ".svg", ".png"}
+    chosen = [cls() for cls in reports.classes.values() if not (endings and cls.formats) or endings & set(cls.formats)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [path for report in reports.classes.values() for path in report().write(run, folder)]
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
+            made = [path.relative_to(temporary) for report in chosen for path in report.write(run, Path(temporary))]
+            return [_take(Path(temporary) / path, folder / path) for path in _wanted(made, endings, figure)]
     except OSError as error:
         raise GraftbenchError(f"The report folder '{folder}' cannot be written: {error}.") from error
+
+
+def _wanted(made: Iterable[Path], endings: Collection[str], figure: str) -> list[Path]:
+    found = [path for path in made if not endings or path.suffix in endings]
+    if not figure:
+        return found
+    kept = [path for path in found if path.stem.startswith(figure)]
+    if not kept:
+        raise unknown("figure", figure, sorted({path.stem for path in found}))
+    return kept
+
+
+def _take(file: Path, target: Path) -> Path:
+    """Move a file to its place, whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(file, target)
+    return target
 
 
 def terminal_table(run: Run, reports: Found[Report]) -> Iterator[Any]:

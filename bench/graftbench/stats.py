@@ -160,20 +160,23 @@ EXACT = 14
 
 @dataclass(frozen=True)
 class SignFlip:
-    """A one-sided sign-flip permutation test of paired differences.
+    """A sign-flip permutation test of paired differences, in either direction and two-sided.
 
     Attributes:
         n: Number of pairs, at least 1.
         mean: Mean difference.
         p: Share of the patterns of signs whose mean is at least the observed one: small if differences are above zero.
         p_opposite: Share whose mean is at most the observed one: small if differences are below zero.
-        least: The smallest p that so many pairs can give: 2⁻ⁿ, or 1/16,385 where patterns are drawn.
+        p_two_sided: Share whose mean is at least as far from zero as the observed one, on either side.
+        least: The smallest one-sided p that so many pairs can give: 2⁻ⁿ, or 1/16,385 where patterns are drawn; the
+            least two-sided one is 2¹⁻ⁿ.
     """
 
     n: int
     mean: float
     p: float
     p_opposite: float
+    p_two_sided: float
     least: float
 
 
@@ -213,6 +216,7 @@ def sign_flip_test(differences: Sequence[float], *, seed: int = 0) -> SignFlip:
         mean=mean(numbers),
         p=float((sums >= sums[0] - tie).mean()),
         p_opposite=float((sums <= sums[0] + tie).mean()),
+        p_two_sided=float((np.abs(sums) >= abs(sums[0]) - tie).mean()),
         least=1.0 / len(sums),
     )
 

@@ -19,7 +19,7 @@ from graftbench.frame import read_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-REPORTS = {"csv": "Csv", "table": "Table", "figures": "Figures", "page": "Page"}
+REPORTS = {"csv": "Csv", "table": "Table", "figures": "Figures", "page": "Page", "latex": "Latex"}
 WRITE = """
 import hashlib, sys
 from importlib import import_module
@@ -65,7 +65,7 @@ def test_the_same_records_give_the_same_bytes_anywhere_and_never_import_torch(
         for path in report(name).write(quick_run, tmp_path / "here")
     ]
     assert here == elsewhere
-    assert len(here) == 11
+    assert len(here) == 12
     assert torch == "False"
 
 

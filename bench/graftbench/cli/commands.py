@@ -25,7 +25,9 @@ COMMANDS = {
         "Write tables, figures and the page of a run.",
         (
             "graftbench report runs/quick",
-            "graftbench report runs/quick --out paper/results",
+            "graftbench report runs/quick --out paper/results --format tex,pdf",
+            'graftbench report runs/near runs/far --select "method=dcgan,finetune budget<=100"',
+            "graftbench report runs/quick --figure quality --format pdf",
         ),
     ),
     "claims": Command(
@@ -34,6 +36,20 @@ COMMANDS = {
             "graftbench claims runs/quick",
             "graftbench claims runs/near runs/far --level 0.01",
             "graftbench claims runs/quick --markdown",
+        ),
+    ),
+    "show": Command(
+        "Show one cell of a run: status, scores, cost, log, and the command that makes it again.",
+        (
+            "graftbench show runs/quick a9e314f3",
+            "graftbench show runs/quick a9e314f328739f70 --json",
+        ),
+    ),
+    "cite": Command(
+        "Print BibTeX for what a run used: methods, domains, metrics, extractor, graftbench.",
+        (
+            "graftbench cite runs/quick > used.bib",
+            "graftbench cite runs/near runs/far --plugin my_method.py",
         ),
     ),
     "plan": Command(

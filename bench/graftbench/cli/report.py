@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from graftbench.cli.run import Plugins
 
 
 def report(
-    run: Path,
+    runs: list[Path],
     *,
     out: Path | None = None,
+    formats: Annotated[str, Parameter(name="--format")] = "",
+    figure: str = "",
+    select: str = "",
     plugin: Plugins = [],  # noqa: B006 - never changed
 ) -> int:
-    """Write tables, figures and the page of a run.
+    """Write tables, figures and the page of a run, or of several together.
 
     Args:
-        run: A run folder, or a records.jsonl.
-        out: Where to write; RUN/report by default.
+        runs: Run folders, or records.jsonl files.
+        out: Where to write; RUN/report by default, of the first run.
+        formats: Comma-separated: html, md, csv, tex, pdf, svg, png. All by default.
+        figure: Only pictures whose name starts so (quality, cost, samples, curves, …).
+        select: Only some cells: "task=twemoji->openmoji@32 budget<=100 method=dcgan,finetune".
         plugin: File or folder with more reports.
     """
     from rich.console import Console
 
-    from graftbench.frame import read_run
     from graftbench.registry import reports
-    from graftbench.report import terminal_table, write_reports
+    from graftbench.report import read_runs, terminal_table, write_reports
 
-    records = read_run(run)
-    folder = out or (run if run.is_dir() else run.parent) / "report"
-    written = write_reports(records, folder, reports(plugin))
-    console = Console()
-    for table in terminal_table(records, reports(plugin)):
-        console.print(table)
+    run, found = read_runs(runs, select), reports(plugin)
+    folder = out or (runs[0] if runs[0].is_dir() else runs[0].parent) / "report"
+    names = [name.strip() for name in formats.split(",") if name.strip()]
+    written = write_reports(run, folder, found, formats=names, figure=figure)
+    if not figure:
+        console = Console()
+        for table in terminal_table(run, found):
+            console.print(table)
     for path in written:
         print(path)
     return 0

@@ -1,0 +1,32 @@
+"""`graftbench cite`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from graftbench.cli.run import Plugins
+
+
+def cite(
+    run: Path,
+    /,
+    *more: Path,
+    plugin: Plugins = [],  # noqa: B006 - never changed
+) -> int:
+    """Print BibTeX for what a run used: methods, domains, metrics, extractor, graftbench.
+
+    Args:
+        run: A run folder, or a records.jsonl.
+        more: More of them; what is used in several is printed once.
+        plugin: File or folder with the methods and domains that the run had from one.
+    """
+    from graftbench.bibliography import bibliography, bibtex
+    from graftbench.claims import read_runs
+    from graftbench.registry import domains, methods
+
+    entries, missing = bibliography(read_runs([run, *more]), methods(plugin).classes, domains(plugin).classes)
+    print(bibtex(entries), end="")
+    for sentence in missing:
+        print(f"graftbench: {sentence}", file=sys.stderr)
+    return 0

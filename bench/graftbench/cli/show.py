@@ -1,0 +1,189 @@
+"""`graftbench show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.table import Table
+
+    from graftbench.cell_view import CellView
+    from graftbench.record import Resources, Score
+
+PIPE_COLUMNS = 120
+"""Width of what is not printed on a terminal."""
+
+
+def show(
+    run: Path,
+    cell: str,
+    /,
+    *,
+    json: bool = False,
+) -> int:
+    """Show one cell of a run: what it was, how it ended, what it scored and cost, how to make it again.
+
+    Args:
+        run: A run folder, or a records.jsonl.
+        cell: The cell's id, or so many of its first digits that no other begins with them.
+        json: Print an object: the record, its artifacts, the end of its log, the suite and command that make it again.
+    """
+    import msgspec
+    from rich.console import Console
+
+    from graftbench.cell_view import view_cell
+    from graftbench.frame import read_run
+
+    view = view_cell(read_run(run), cell)
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(view.as_json())).decode())
+        return 0
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_COLUMNS)
+    _print(console.print, view)
+    return 0
+
+
+def _print(emit: Callable[[object], None], view: CellView) -> None:
+    from rich.text import Text
+
+    emit(Text(str(view.record.cell), style="bold"))
+    emit(facts_table(_identity(view)))
+    if view.record.scores:
+        emit(scores_table(view.record.scores))
+    sections = {
+        "Cost": _cost(view.record.resources),
+        "Notes": [("", note) for note in view.record.notes],
+        "Artifacts": [(a.kind, a.path if a.there else f"{a.path} (no longer there)") for a in view.artifacts],
+        "Environment": list(_flat(view.record.environment)),
+    }
+    for title, rows in sections.items():
+        if rows:
+            emit(Text(f"\n{title}", style="bold"))
+            emit(facts_table(rows))
+    emit(Text("\nTo make it again", style="bold"))
+    for caveat in view.caveats:
+        emit(Text(caveat, style="dim"))
+    print(view.command)  # not wrapped: it is to be pasted
+    if view.log:
+        emit(Text("\nThe end of its log", style="bold"))
+        print(_printable(view.log))
+
+
+def facts_table(rows: list[tuple[str, str]]) -> Table:
+    """Names to the left, what they are to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(Text(f"  {name}" if name else "  -"), Text(_printable(value)))
+    return table
+
+
+def _identity(view: CellView) -> list[tuple[str, str]]:
+    record, cell = view.record, view.record.cell
+    protocol = cell.protocol
+    size = "own size" if protocol.size is None else f"{protocol.size} px"
+    rows = [
+        ("id", record.id),
+        ("status", f"{record.status}: {record.reason}" if record.reason else str(record.status)),
+        ("exit code", "" if record.exit_code is None else str(record.exit_code)),
+        ("method", f"{cell.method} ({cell.family})"),
+        ("parameters", ", ".join(f"{name}={value}" for name, value in cell.parameters.items())),
+        ("task", str(cell.task)),
+        ("data budget", f"{cell.data_budget:,} images"),
+        ("compute budget", str(cell.compute_budget)),
+        ("seed", str(cell.seed)),
+        ("source model", cell.source_model),
+        ("protocol", f"{protocol.extractor}, {size}, {protocol.resize}, split {protocol.reference}"),
+        ("code", cell.code[:16]),
+        *((f"images {name}", sha256[:16]) for name, sha256 in cell.manifests.items()),
+        ("finished", record.finished_at),
+        ("attempts", str(record.attempts) if record.attempts > 1 else ""),
+        ("competes", "no: it looks at the network that scores it" if record.leaks else ""),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def scores_table(scores: list[Score]) -> Table:
+    """One row a score, in the scale in which reports print it."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=True)
+    table.add_column("score", no_wrap=True)
+    for heading in ("value", "95 % interval", "floor"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("images", no_wrap=True)
+    table.add_column("interval by; note", overflow="fold")
+    for score in scores:
+        table.add_row(*map(Text, _score(score)))
+    return table
+
+
+def _score(score: Score) -> tuple[str, ...]:
+    from graftbench.metrics.catalogue import METRICS
+
+    known = METRICS.get(score.name)
+    scale = known.scale if known else 1.0
+    interval = "" if score.interval is None else " to ".join(_number(end * scale) for end in score.interval)
+    counts = (score.n_generated, score.n_reference, score.n_train)
+    images = ", ".join(
+        f"{count:,} {what}" for count, what in zip(counts, ("gen", "ref", "train"), strict=True) if count
+    )
+    told = (score.method, f"undefined: {score.undefined}" if score.undefined else "", score.note)
+    return (
+        known.heading if known else score.name,
+        "undefined" if score.value is None else _number(score.value * scale),
+        interval,
+        "" if score.floor is None else _number(score.floor * scale),
+        images,
+        _printable("; ".join(filter(None, told))),
+    )
+
+
+def _number(value: float) -> str:
+    """Four significant digits, or all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _cost(resources: Resources | None) -> list[tuple[str, str]]:
+    """What was measured, in the record's own words; what was not is left out."""
+    if resources is None:
+        return []
+    import msgspec
+
+    fields = msgspec.structs.asdict(resources)
+    return [(name, _value(value)) for name, value in fields.items() if value not in (None, "")]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested names with dots between them: `packages.torch`."""
+    rows = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            rows.append((f"{prefix}{name}", _value(value)))
+    return rows
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _printable(text: str) -> str:
+    """Without control characters: a log must not steer the terminal."""
+    return "".join(c for c in text if c.isprintable() or c in "\n\t")

@@ -1,0 +1,211 @@
+"""table.tex: what stands in it, who is marked, and that LaTeX takes it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from graftbench.contracts import Run
+from graftbench.errors import GraftbenchError
+from graftbench.frame import read_run
+from graftbench.metrics.catalogue import METRICS
+from graftbench.record import Protocol, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from graftbench.record import Record
+
+    Make = Callable[..., Record]
+    MakeRun = Callable[..., Run]
+
+WEIRD = "a_b%c&d#e$f{g}h~i^j\\k"
+PDFLATEX = shutil.which("pdflatex")
+DOCUMENT = r"""\documentclass{article}
+\usepackage{booktabs}
+\begin{document}
+\input{table.tex}
+\end{document}
+"""
+
+
+def text_of(run: Run, out: Path) -> str:
+    """The report's text."""
+    (path,) = import_module("graftbench.reports.latex").Latex().write(run, out)
+    assert path.name == "table.tex"
+    return path.read_text("ascii")
+
+
+def rows_of(text: str, method: str) -> list[list[str]]:
+    """Cells of the rows whose first cell starts so."""
+    rows = [re.split(r"(?<!\\) & ", line.removesuffix(r" \\")) for line in text.splitlines() if " & " in line]
+    return [row for row in rows if row[0].startswith(method)]
+
+
+def kids(make: Make, values: dict[str, list[float]]) -> list[Record]:
+    """Records at 25 images, a KID a seed."""
+    return [make(method, 25, seed, kid=kid) for method, found in values.items() for seed, kid in enumerate(found)]
+
+
+def column(records: list[Record], a_run: MakeRun, out: Path) -> dict[str, str]:
+    """Method -> its KID as printed."""
+    text = text_of(a_run(records), out)
+    return {record.cell.method: rows_of(text, record.cell.method)[0][3] for record in records}
+
+
+def test_best_second_and_what_is_level_with_the_best(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Three seeds, t(2) = 4.303: a steady difference is significant, a scattered one of the same mean is not.
+
+    KID×10³ is 10 for freezed. finetune: differences 1, 2, 9: mean 4, sd 4.36, half width 10.8: level. vae: 20, 21, 22:
+    mean 21, sd 1, half width 2.5: significantly worse.
+    """
+    values = {"freezed": [0.010] * 3, "finetune": [0.011, 0.012, 0.019], "vae": [0.030, 0.031, 0.032]}
+    assert column(kids(record, values), a_run, tmp_path) == {
+        "freezed": r"\textbf{10.0} $\pm$ 0.0",
+        "finetune": r"\underline{14.0} $\pm$ 4.4\rlap{$^{\dagger}$}",
+        "vae": r"31.0 $\pm$ 1.0",
+    }
+    caption = text_of(a_run(kids(record, values)), tmp_path).partition(r"\label")[0]
+    assert r"$\dagger$: not significantly worse than the best (the 95 \% Student-t interval" in caption
+    assert "paired over seeds" in caption
+
+
+def test_higher_is_better_turns_the_test_round(record: Make, a_run: MakeRun) -> None:
+    """The lowest Inception Score, steadily, is significantly worse; a scattered one is level."""
+    report, metric = import_module("graftbench.reports.latex"), METRICS["inception_score"]
+    values = {"freezed": [6.0, 6.1, 6.2], "finetune": [5.9, 6.0, 5.0], "vae": [3.0, 3.1, 3.2]}
+    records = [
+        msgspec.structs.replace(made, scores=[msgspec.structs.replace(score, value=value)])
+        for method, found in values.items()
+        for seed, value in enumerate(found)
+        for made in [record(method, 25, seed)]
+        for score in made.scores
+        if score.name == metric.name
+    ]
+    rows = import_module("graftbench.reports._groups").groups(a_run(records))[0].methods
+    found = dict(zip((row.label for row in rows), report.standings(rows, metric), strict=True))
+    assert found == {
+        "freezed": report.Standing(),
+        "finetune": report.Standing(second=True, level=True),  # differences 0.1, 0.1, 1.2: 0.47 ± 1.58
+        "vae": report.Standing(),  # differences 3, 3, 3
+    }
+
+
+def test_one_seed_tests_nothing(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """A double dagger, and a sentence that says why; no dagger that would look like a result."""
+    found = column(kids(record, {"freezed": [0.01], "vae": [0.03]}), a_run, tmp_path)
+    assert found == {"freezed": r"\textbf{10.0}", "vae": r"\underline{30.0}\rlap{$^{\ddagger}$}"}
+    text = text_of(a_run(kids(record, {"freezed": [0.01], "vae": [0.03]})), tmp_path)
+    assert "fewer than two seeds in common" in text
+    assert r"$\dagger$" not in text
+
+
+def test_two_that_share_the_best_leave_no_second(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Both are bold; the third is third."""
+    found = column(kids(record, {"freezed": [0.01], "finetune": [0.01], "vae": [0.03]}), a_run, tmp_path)
+    assert found["freezed"] == found["finetune"] == r"\textbf{10.0}"
+    assert r"\underline" not in found["vae"]
+
+
+def test_what_looks_at_the_scoring_network_is_not_marked(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """It has the lowest KID, and neither it nor its lead counts."""
+    records = [record("projected", 25, 0, kid=0.001, leaks=True, notes=["It looks."])]
+    records += kids(record, {"freezed": [0.01], "vae": [0.03]})
+    text = text_of(a_run(records), tmp_path)
+    (row,) = rows_of(text, "projected")
+    assert row[0] == "projected$^{1}$"
+    assert row[3] == "1.0"
+    assert "$^{1}$ It looks." in text
+    assert rows_of(text, "freezed")[0][3] == r"\textbf{10.0}"
+
+
+def test_failed_and_missing_cells_are_named(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """A row without a good cell says so in place of its numbers; the others count what is not there."""
+    records = [record("finetune", 25, seed) for seed in (0, 1, 2)]
+    records += [record("freezed", 25, 0), record("freezed", 25, 1, status=Status.OOM)]
+    records += [record("dcgan", 25, seed, status=Status.DIVERGED) for seed in (0, 1, 2)]
+    text = text_of(a_run(records, expected=9), tmp_path)
+    assert rows_of(text, "dcgan") == [["dcgan", "25", r"\multicolumn{4}{c}{\emph{3 diverged}}", "0/3"]]
+    assert rows_of(text, "freezed")[0][-1] == "1/3 (1 oom, 1 missing)"
+    assert "8 of 9 cells have a record" in text
+
+
+def test_undefined_scores_say_why(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """No NaN is printed; the reason is a footnote."""
+    text = text_of(a_run([record("finetune", kid=None), record("vae")]), tmp_path)
+    assert rows_of(text, "finetune")[0][3] == r"undefined\rlap{$^{1}$}"
+    assert r"$^{1}$ KID$\times$10$^{3}$ undefined: fewer than two images" in text
+
+
+def test_the_quick_run(quick_run: Run, tmp_path: Path) -> None:
+    """Heads with arrows and units, a row for each method and budget, reference rows apart with the floor first."""
+    text = text_of(quick_run, tmp_path)
+    assert r"Method & Images & FID $\downarrow$ & KID$\times$10$^{3}$ $\downarrow$ & IS $\uparrow$ & Fit (s)" in text
+    above, _, below = text.partition("Reference rows")
+    assert [row[1] for row in rows_of(above, "finetune")] == ["25", "400"]
+    assert not rows_of(above, "oracle")
+    assert rows_of(below, "")[0][0] == "floor"
+    assert len(rows_of(below, "")) == 1 + 4 * 2
+    caption = above.partition(r"\label")[0]
+    for words in ("30 kimg per fit", "2 seeds (0, 1)", "Protocol lite0@96", "600 generated images against 620"):
+        assert words in caption
+
+
+def test_a_protocol_a_table(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Two protocols make two tables under two labels."""
+    text = text_of(a_run([record("finetune"), record("finetune", protocol=Protocol(n_generated=5000))]), tmp_path)
+    assert len(set(re.findall(r"\\label{(.*?)}", text))) == text.count(r"\begin{table}") == 2
+    assert "scored under 2 protocols" in text
+
+
+def test_it_is_a_pure_function_and_imports_no_torch(quick_folder: Path, tmp_path: Path) -> None:
+    """Another process with another hash seed writes the same bytes, and has no torch afterwards; no path is in them."""
+    code = (
+        "import sys; from pathlib import Path; from graftbench.frame import read_run\n"
+        "from graftbench.reports.latex import Latex\n"
+        "Latex().write(read_run(sys.argv[1]), Path(sys.argv[2])); print('torch' in sys.modules)"
+    )
+    (tmp_path / "there").mkdir()
+    command = [sys.executable, "-c", code, str(quick_folder), str(tmp_path / "there")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"})
+    assert done.stdout == "False\n"
+    text = text_of(read_run(quick_folder), tmp_path)
+    assert (tmp_path / "there" / "table.tex").read_text() == text
+    assert str(quick_folder) not in text
+    assert "/home/" not in text
+
+
+def test_a_run_without_records_is_refused(tmp_path: Path) -> None:
+    """An empty table would look like a result."""
+    with pytest.raises(GraftbenchError, match="no records"):
+        text_of(Run(name="quick", records=[], folder=tmp_path), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(PDFLATEX is None, reason="pdflatex is not installed (Debian: texlive-latex-recommended)")
+def test_latex_takes_it(quick_run: Run, record: Make, tmp_path: Path) -> None:
+    """A plain document compiles; the quick run fits its text width; every special character in names is printed."""
+    assert PDFLATEX is not None
+    compiled = {}
+    weird = record(WEIRD, 25, 0, parameters={"p_q": 1}, notes=["Ünïcode — 中 “quoted” 100 %"])
+    runs = {"quick": quick_run, "weird": Run(name=WEIRD, records=[weird, record("vae")], folder=tmp_path)}
+    for name, run in runs.items():
+        (tmp_path / name).mkdir()
+        text_of(run, tmp_path / name)
+        (tmp_path / name / "paper.tex").write_text(DOCUMENT)
+        command = [PDFLATEX, "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+        done = subprocess.run(command, cwd=tmp_path / name, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stdout[-2000:]
+        compiled[name] = done.stdout
+    assert "Overfull" not in compiled["quick"]
+    assert r"a\_b\%c\&d\#e\$f\{g\}h\textasciitilde{}i\textasciicircum{}j\textbackslash{}k" in (
+        (tmp_path / "weird" / "table.tex").read_text()
+    )

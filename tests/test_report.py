@@ -1,0 +1,118 @@
+"""Reports of several runs, of some formats, of some cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from graftbench import record as records_file
+from graftbench.contracts import Report, Run
+from graftbench.errors import GraftbenchError
+from graftbench.registry import Found
+from graftbench.report import read_runs, write_reports
+
+QUICK = Path(__file__).parents[1] / "docs" / "quick" / "records.jsonl"
+
+
+@pytest.fixture
+def halves(tmp_path: Path) -> list[Path]:
+    """The quick suite's records as two runs, one a seed, each with a sample sheet."""
+    records, _ = records_file.read(QUICK)
+    folders = []
+    for seed in (0, 1):
+        folder = tmp_path / f"seed{seed}"
+        folder.mkdir()
+        for record in records:
+            if record.cell.seed == seed:
+                records_file.append(folder / "records.jsonl", record)
+        folders.append(folder)
+    return folders
+
+
+def test_several_runs_are_one_report(halves: list[Path], tmp_path: Path) -> None:
+    """The table of both halves is that of the whole, and artifacts are found where they are."""
+    whole, both = read_runs([QUICK]), read_runs(halves)
+    assert {record.id for record in both.records} == {record.id for record in whole.records}
+    first = next(record for record in both.records if record.cell.seed == 1)
+    assert first.artifacts["samples"] == f"seed1/cells/{first.id}/samples.png"
+    assert both.folder == tmp_path
+    assert both.name == "seed0 + seed1"
+
+
+def test_of_two_records_of_a_cell_the_newest_counts(halves: list[Path], tmp_path: Path) -> None:
+    """Whatever the order of the runs."""
+    records, _ = records_file.read(halves[0] / "records.jsonl")
+    newer = msgspec.structs.replace(records[0], notes=["newer"], finished_at="2999-01-01T00:00:00+00:00")
+    (tmp_path / "again").mkdir()
+    records_file.append(tmp_path / "again" / "records.jsonl", newer)
+    for order in ([tmp_path / "again", halves[0]], [halves[0], tmp_path / "again"]):
+        found = {record.id: record for record in read_runs(order).records}
+        assert found[newer.id].notes == ["newer"]
+        assert len(found) == len(records)
+
+
+class Pictures(Report):
+    """Writes two pictures in two formats."""
+
+    name = "pictures"
+    title = "Pictures"
+    formats = (".svg", ".pdf")
+
+    def write(self, run: Run, out: Path) -> list[Path]:
+        """Write them."""
+        paths = [out / f"{stem}{ending}" for stem in ("quality", "cost") for ending in self.formats]
+        for path in paths:
+            path.write_text(run.name)
+        return paths
+
+
+class Text(Report):
+    """Writes a text, in a folder of its own."""
+
+    name = "text"
+    title = "Text"
+    formats = (".md",)
+
+    def write(self, run: Run, out: Path) -> list[Path]:
+        """Write it."""
+        (out / "texts").mkdir()
+        path = out / "texts" / "table.md"
+        path.write_text(run.name)
+        return [path]
+
+
+FOUND: Found[Report] = Found("report", {"pictures": Pictures, "text": Text})
+
+
+@pytest.mark.parametrize(
+    ("formats", "figure", "names"),
+    [
+        ([], "", ["cost.pdf", "cost.svg", "quality.pdf", "quality.svg", "texts/table.md"]),
+        (["md", "svg"], "", ["cost.svg", "quality.svg", "texts/table.md"]),
+        ([], "quality", ["quality.pdf", "quality.svg"]),
+        (["pdf"], "qual", ["quality.pdf"]),
+    ],
+)
+def test_formats_and_figures(tmp_path: Path, formats: list[str], figure: str, names: list[str]) -> None:
+    """Only what was asked for is there afterwards."""
+    written = write_reports(read_runs([QUICK]), tmp_path, FOUND, formats=formats, figure=figure)
+    there = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert there == names == sorted(path.relative_to(tmp_path).as_posix() for path in written)
+
+
+def test_unknown_formats_and_figures_are_named(tmp_path: Path) -> None:
+    """With the nearest, and nothing is written."""
+    with pytest.raises(GraftbenchError, match=r"Unknown figure 'qualty'\. Did you mean 'quality'"):
+        write_reports(read_runs([QUICK]), tmp_path, FOUND, figure="qualty")
+    with pytest.raises(GraftbenchError, match=r"Unknown format 'svgz'\. Did you mean 'svg'"):
+        write_reports(read_runs([QUICK]), tmp_path, FOUND, formats=["svgz"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_selection_is_reported_alone() -> None:
+    """Its cells, and no word on how many the suite has."""
+    run = read_runs([QUICK], "budget<=25 method=dcgan")
+    assert len(run.records) == 2
+    assert run.expected == 0
