@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,8 +22,17 @@ def graftbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def _children_seconds() -> float:
+    """Processor time of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_is_fast_and_imports_no_torch() -> None:
-    """The help answers in under 0.3 s: neither torch nor pandas nor matplotlib is imported."""
+    """The help takes under 0.3 s of the processor: neither torch nor pandas nor matplotlib is imported.
+
+    Processor time, for other tests run beside this one; alone it is what one waits.
+    """
     code = (
         "import sys\n"
         "from graftbench.cli import make_app\n"
@@ -34,9 +43,9 @@ def test_help_is_fast_and_imports_no_torch() -> None:
     assert done.stdout.endswith("[]\n")
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = _children_seconds()
         assert graftbench("--help").returncode == 0
-        seconds.append(time.perf_counter() - start)
+        seconds.append(_children_seconds() - start)
     assert min(seconds) < 0.3
 
 
