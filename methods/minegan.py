@@ -12,7 +12,7 @@ import msgspec
 import torch
 
 from graftbench.adversarial import AdversarialConfig, Adversary, source_networks
-from graftbench.contracts import Family, Method, Reference, Sampler, SourceNeed
+from graftbench.contracts import Family, LatentSampler, Method, Reference, Sampler, SourceNeed
 from graftbench.nn.build import freeze, place, train_unfrozen
 from graftbench.nn.generator import Generator, GeneratorSpec
 from graftbench.nn.mapping import MappedGenerator, Miner
@@ -41,7 +41,7 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
             raise ValueError(f"mining_share must be in [0, 1]; found {self.mining_share}")
 
 
-class MinedSampler(Sampler):
+class MinedSampler(LatentSampler):
     """z ~ N(0, I) through miner and generator, in eval mode and float32, weights channels last."""
 
     kind: ClassVar[str] = "mined-generator"
@@ -55,11 +55,19 @@ class MinedSampler(Sampler):
         self._device, self.network = device, self.network.to(device)
         return self
 
-    @torch.inference_mode()
     def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw n images: uint8 n×3×H×W on the CPU, in batches of a fixed size from noise that is drawn on the CPU."""
-        z = torch.randn(n, self.network.spec.latent, generator=generator)
-        return torch.cat([to_uint8(self.network(part.to(self._device))).cpu() for part in z.split(BATCH)])
+        return self.decode(torch.randn(n, *self.latent_shape, generator=generator))
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Dimensions of z."""
+        return (self.network.spec.latent,)
+
+    @torch.inference_mode()
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """The images of n latents, before the miner: uint8 n×3×H×W on the CPU."""
+        return torch.cat([to_uint8(self.network(part.to(self._device))).cpu() for part in latents.split(BATCH)])
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         """Both networks' tensors and the generator's architecture."""

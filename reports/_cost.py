@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graftbench.stats import mean
 
-from ._groups import titles
+from ._groups import devices, titles
 from ._metrics import finite, quantity
-from ._style import INK, MUTED, Look
+from ._style import INK, MUTED, PRINT_SIZE, Look, Plot, title_lines
 from ._text import listing, one_line, short
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def measured(group: Group) -> list[Cost]:
 
 def unmeasured_note(group: Group) -> str:
     """A sentence on what has no counter here; empty if all is measured."""
-    missing = [cost.heading.rpartition(",")[0] or cost.heading for cost in COSTS if not _bars(group, cost)]
+    missing = [_bare(cost) for cost in COSTS if not _bars(group, cost)]
     return f"Not measured here (no counter): {listing(missing)}." if missing else ""
 
 
@@ -72,6 +73,80 @@ def cost_figure(found: Sequence[Group], palette: dict[str, Look]) -> Figure:
     return figure
 
 
+PAPER = ("fit_seconds", "peak_memory_mib", "energy_joules")
+"""Costs that are drawn for papers."""
+_LINE = 0.145
+"""Inches a bar in a figure for a paper."""
+
+
+def cost_plots(found: Sequence[Group], palette: dict[str, Look]) -> list[Plot]:
+    """One plot a group in which anything was measured."""
+    plots = [plot for group in found if (plot := _plot(group, palette, found)) is not None]
+    return plots or [Plot("cost", "no cell that ended well has resources")]
+
+
+def _plot(group: Group, palette: dict[str, Look], found: Sequence[Group]) -> Plot | None:
+    there = [cost for cost in COSTS if cost.name in PAPER]
+    costs = [cost for cost in there if _bars(group, cost)]
+    if not costs:
+        return None
+    title = one_line(titles(found)[group.key])
+    labels = _labels(group)
+    notes = _cost_notes(group, [cost for cost in there if cost not in costs])
+
+    def draw(width: float) -> Figure:
+        return _draw_paper(group, costs, labels, palette, title=title, width=width)
+
+    caption = (
+        f"{title}: what the fits cost. Bar (or marker, on a logarithmic axis): mean over the cells of a method that "
+        "ended well, all data budgets and seeds; strokes: each cell. "
+        f"Device: {one_line(listing(devices(group.records)))}."
+    )
+    return Plot("cost" if len(found) == 1 else f"cost-{group.key}", caption, tuple(notes), draw)
+
+
+def _cost_notes(group: Group, missing: Sequence[Cost]) -> list[str]:
+    notes = []
+    if missing:
+        notes.append(f"Not measured here (no counter): {listing([_bare(cost) for cost in missing])}.")
+    if len(kinds := memory_kinds(group.methods)) > 1:
+        notes.append(f"Peak memory of kinds that do not compare: {listing(kinds)}.")
+    if len(where := devices(group.records)) > 1:
+        notes.append(f"Costs of different devices do not compare: {listing([one_line(name) for name in where])}.")
+    measured = [(row.label, record.resources) for row in group.methods for record in row.ok]
+    shared = sorted({label for label, found in measured if found is not None and found.timing_shared})
+    if shared:
+        notes.append(f"Seconds are upper bounds, because other processes used the machine: {listing(shared)}.")
+    return notes
+
+
+def _bare(cost: Cost) -> str:
+    """The heading without its unit."""
+    return cost.heading.rpartition(",")[0] or cost.heading
+
+
+def _draw_paper(
+    group: Group, costs: Sequence[Cost], labels: Sequence[str], palette: dict[str, Look], *, title: str, width: float
+) -> Figure:
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    lines = title_lines(title, width)
+    # Inches: 0.6 of the letters' size each.
+    left = 0.12 + 0.6 * PRINT_SIZE / 72 * max(len(short(label)) for label in labels)
+    gap = 0.16
+    across = (width - left - 0.05 - gap * (len(costs) - 1)) / len(costs)
+    deepest = max(len(_heading_lines(cost, f"{_kind(group, cost)} (log)", across)) for cost in costs)
+    top, bottom = 0.1 + 0.16 * len(lines) + 0.13 * deepest + 0.06, 0.25
+    height = top + _LINE * (len(labels) + 0.4) + bottom
+    figure = Figure(figsize=(width, height))
+    figure.text(0.05 / width, 1 - 0.07 / height, "\n".join(lines), va="top", fontsize=PRINT_SIZE + 1, color=INK)
+    for i, cost in enumerate(costs):
+        box = ((left + i * (across + gap)) / width, bottom / height, across / width, 1 - (top + bottom) / height)
+        axes = figure.add_axes(box)
+        draw_cost(axes, group, cost, palette, names=i == 0, labels=labels, small=across)
+    return figure
+
+
 def cost_panel(group: Group, cost: Cost, palette: dict[str, Look]) -> Figure:
     """One group and cost on its own, for a page. Call it inside `style`."""
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -86,19 +161,41 @@ def cost_height(group: Group) -> float:
     return 0.75 + 0.3 * max(3, len(_labels(group)))
 
 
-def draw_cost(axes: Axes, group: Group, cost: Cost, palette: dict[str, Look], *, names: bool) -> None:
+def draw_cost(
+    axes: Axes,
+    group: Group,
+    cost: Cost,
+    palette: dict[str, Look],
+    *,
+    names: bool,
+    labels: Sequence[str] = (),
+    small: float = 0.0,
+) -> None:
     """Horizontal bars: mean over all cells of a method that ended well (all data budgets and seeds), each cell a point.
 
     Bars start at zero and are linear, unless the largest is over 30 times the smallest: then only the points and the
     means are drawn, on a logarithmic axis, because a bar has no foot there.
+
+    Args:
+        axes: Where.
+        group: Whose cells.
+        cost: What.
+        palette: Label -> look.
+        names: Whether the methods are named at the left.
+        labels: Which methods; all where empty.
+        small: Width of the panel in inches where it is one of a paper; 0 for a page.
     """
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # noqa: PLC0415
 
-    labels = _labels(group)
-    bars = _bars(group, cost)
+    labels = labels or _labels(group)
+    bars = {label: cells for label, cells in _bars(group, cost).items() if label in labels}
     values = [value for cells in bars.values() for value in cells if value > 0]
     logarithmic = bool(values) and max(values) / min(values) > _LOG_FROM
-    axes.set_title(f"{cost.heading}{_kind(group, cost)}{' (log)' if logarithmic else ''}")
+    kind = f"{_kind(group, cost)}{' (log)' if logarithmic else ''}"
+    if small:
+        axes.set_title("\n".join(_heading_lines(cost, kind, small)), fontsize=PRINT_SIZE)
+    else:
+        axes.set_title(f"{cost.heading}{kind}")
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
     axes.set_ylim(len(labels) - 0.4, -0.6)
@@ -107,28 +204,44 @@ def draw_cost(axes: Axes, group: Group, cost: Cost, palette: dict[str, Look], *,
     if logarithmic:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
+        if small:
+            axes.set_xlim(min(values) / 1.6, max(values) * (max(values) / min(values)) ** (_room(small) - 1))
     else:
-        axes.set_xlim(0, 1.28 * max(values, default=1.0))
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_xlim(0, _room(small) * max(values, default=1.0))
+        axes.xaxis.set_major_locator(MaxNLocator(4 if not small or small > _NARROW else 2))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: quantity(value))
     for place, label in enumerate(labels):
-        _draw_bar(axes, place, bars.get(label, []), palette[label], logarithmic=logarithmic)
+        _draw_bar(axes, place, bars.get(label, []), palette[label], logarithmic=logarithmic, small=bool(small))
 
 
-def _draw_bar(axes: Axes, place: int, cells: list[float], look: Look, *, logarithmic: bool) -> None:
+def _heading_lines(cost: Cost, kind: str, inches: float) -> list[str]:
+    """The heading of a panel in lines that it has room for."""
+    return textwrap.wrap(f"{cost.heading}{kind}", max(8, int(72 * inches / (0.62 * PRINT_SIZE))))
+
+
+_NARROW = 1.5
+"""Inches of a panel below which it has room for two ticks alone."""
+
+
+def _room(small: float) -> float:
+    """Where the axis ends, as a multiple of the largest value: the means stand beyond, six letters of 6 points wide."""
+    return 1.28 if not small else 1 / (1 - min(0.6, 30 / (72 * small)))
+
+
+def _draw_bar(axes: Axes, place: int, cells: list[float], look: Look, *, logarithmic: bool, small: bool) -> None:
+    size, marker, away = (6, 4.0, 3) if small else (8, 7.0, 6)
     if not cells:
-        axes.text(0.01, place, "no cell", transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=MUTED)
+        axes.text(0.01, place, "no cell", transform=axes.get_yaxis_transform(), va="center", fontsize=size, color=MUTED)
         return
     center = mean(cells)
     if logarithmic:
-        axes.plot([center], [place], look.marker, color=look.color, ms=7, mew=0)
+        axes.plot([center], [place], look.marker, color=look.color, ms=marker, mew=0)
     else:
         axes.barh([place], [center], height=0.56, color=look.color, alpha=0.85, lw=0)
-    axes.plot(cells, [place] * len(cells), "|", color=INK, ms=7, mew=0.9)
-    axes.annotate(
-        quantity(center), (max(cells), place), (6, 0), textcoords="offset points", va="center", fontsize=8, color=INK
-    )
+    axes.plot(cells, [place] * len(cells), "|", color=INK, ms=marker, mew=0.9 if not small else 0.6)
+    at = (max(cells), place)
+    axes.annotate(quantity(center), at, (away, 0), textcoords="offset points", va="center", fontsize=size, color=INK)
 
 
 def _labels(group: Group) -> list[str]:

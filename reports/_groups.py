@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from graftbench.errors import GraftbenchError
-from graftbench.record import ComputeBudget, Protocol, Record, Status, TaskSpec, content_hash
+from graftbench.record import ComputeBudget, Protocol, Record, Score, Status, TaskSpec, content_hash
 from graftbench.stats import Summary, summarize
 
 from ._metrics import KID, finite
+from ._text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,6 +35,8 @@ MARKS = {
 @dataclass(frozen=True)
 class Row:
     """All seeds of one method (with one set of parameters) at one data budget.
+
+    What is made of the records is kept: tables, figures and the page all ask for the same summaries.
 
     Attributes:
         label: The method's name, with what tells it from its variants if there are any.
@@ -55,45 +59,60 @@ class Row:
         """Whether it is a reference row, which never competes."""
         return self.family == REFERENCE_FAMILY
 
-    @property
+    @cached_property
     def ok(self) -> tuple[Record, ...]:
         """The cells that ended well."""
         return tuple(record for record in self.records if record.status == Status.OK)
 
-    @property
+    @cached_property
     def leaks(self) -> bool:
         """Whether the method looks at the network that scores it: such a row is shown but does not compete."""
         return any(record.leaks for record in self.records)
 
     def by_seed(self, metric: Metric) -> dict[int, float]:
         """Seed -> score in the metric's printed scale, where it is defined."""
-        found: dict[int, float] = {}
-        for record in self.ok:
-            score = record.score(metric.name)
-            value = None if score is None else finite(score.value)
-            if value is not None:
-                found[record.cell.seed] = value * metric.scale
-        return found
+        found = ((seed, finite(score.value)) for seed, score in self._scores.get(metric.name, ()))
+        return {seed: value * metric.scale for seed, value in found if value is not None}
 
     def summary(self, metric: Metric) -> Summary | None:
         """Over seeds, in the metric's printed scale; None where no seed has a value."""
-        values = self.by_seed(metric)
-        return summarize(list(values.values())) if values else None
+        key = metric.name, metric.scale
+        if key not in self._summaries:
+            values = self.by_seed(metric)
+            self._summaries[key] = summarize(list(values.values())) if values else None
+        return self._summaries[key]
 
     def cost(self, name: str) -> Summary | None:
         """A field of the resources over the cells that ended well; None where none has it."""
-        measured = [finite(getattr(record.resources, name)) for record in self.ok if record.resources is not None]
-        values = [float(value) for value in measured if value is not None]
-        return summarize(values) if values else None
+        if name not in self._costs:
+            measured = [finite(getattr(record.resources, name)) for record in self.ok if record.resources is not None]
+            values = [float(value) for value in measured if value is not None]
+            self._costs[name] = summarize(values) if values else None
+        return self._costs[name]
 
     def undefined(self, metric: Metric) -> list[str]:
         """Why the score has no value, once for each reason."""
-        reasons: list[str] = []
+        absent = [score for _, score in self._scores.get(metric.name, ()) if finite(score.value) is None]
+        return list(dict.fromkeys(score.undefined or "no reason was recorded" for score in absent))
+
+    @cached_property
+    def _scores(self) -> dict[str, list[tuple[int, Score]]]:
+        """Name -> (seed, score) of each cell that ended well; of two scores of one name in a cell the first."""
+        found: defaultdict[str, list[tuple[int, Score]]] = defaultdict(list)
         for record in self.ok:
-            score = record.score(metric.name)
-            if score is not None and finite(score.value) is None:
-                reasons.append(score.undefined or "no reason was recorded")
-        return list(dict.fromkeys(reasons))
+            for name, score in {score.name: score for score in reversed(record.scores)}.items():
+                found[name].append((record.cell.seed, score))
+        return found
+
+    @cached_property
+    def _summaries(self) -> dict[tuple[str, float], Summary | None]:
+        """What `summary` has made."""
+        return {}
+
+    @cached_property
+    def _costs(self) -> dict[str, Summary | None]:
+        """What `cost` has made."""
+        return {}
 
     @property
     def outcome(self) -> str:
@@ -124,17 +143,33 @@ class Group:
     key: str
     rows: tuple[Row, ...]
 
-    @property
+    @cached_property
     def records(self) -> tuple[Record, ...]:
         """All its cells."""
         return tuple(record for row in self.rows for record in row.records)
 
-    @property
+    @cached_property
+    def scores(self) -> dict[str, list[Score]]:
+        """Name -> that score of every cell that has it."""
+        found: defaultdict[str, list[Score]] = defaultdict(list)
+        for record in self.records:
+            for score in record.scores:
+                found[score.name].append(score)
+        return dict(found)
+
+    @cached_property
+    def floors(self) -> dict[str, tuple[float, float]]:
+        """Name -> lowest and highest floor of that score, as recorded; none for a score without one."""
+        found = {name: {finite(score.floor) for score in scores} for name, scores in self.scores.items()}
+        values = {name: [value for value in floors if value is not None] for name, floors in found.items()}
+        return {name: (min(floors), max(floors)) for name, floors in values.items() if floors}
+
+    @cached_property
     def methods(self) -> tuple[Row, ...]:
         """Rows that compete."""
         return tuple(row for row in self.rows if not row.is_reference)
 
-    @property
+    @cached_property
     def references(self) -> tuple[Row, ...]:
         """Rows that mark floors and ceilings."""
         return tuple(row for row in self.rows if row.is_reference)
@@ -152,17 +187,18 @@ class Group:
     @property
     def n_generated(self) -> set[int]:
         """Numbers of generated images that its scores stand on."""
-        return {score.n_generated for record in self.records for score in record.scores}
+        return {score.n_generated for scores in self.scores.values() for score in scores}
 
     @property
     def n_reference(self) -> set[int]:
         """Numbers of reference images that its scores stand on; scores that need none are left out."""
-        return {score.n_reference for record in self.records for score in record.scores if score.n_reference}
+        return {score.n_reference for scores in self.scores.values() for score in scores if score.n_reference}
 
     @property
     def task_title(self) -> str:
         """`twemoji → openmoji at 32×32`."""
-        return f"{self.task.source} → {self.task.target} at {self.task.resolution}×{self.task.resolution}"
+        names = one_line(f"{self.task.source} → {self.task.target}")
+        return f"{names} at {self.task.resolution}×{self.task.resolution}"
 
     @property
     def title(self) -> str:
@@ -188,14 +224,18 @@ def _variant_key(record: Record) -> str:
     return content_hash([cell.method, cell.family, cell.parameters, cell.source_model, cell.manifests, cell.code])
 
 
-def _difference(records: Sequence[Record], others: Sequence[Record]) -> str:
-    """The parameters in which the variants of a method differ, else what else they differ in."""
-    ours, all_of_them = records[0].cell.parameters, [record.cell.parameters for record in others]
+def _differing(variants: Sequence[Record]) -> list[str]:
+    """Names of the parameters in which the variants of a method differ, given one record of each."""
+    all_of_them = [record.cell.parameters for record in variants]
     names = sorted({name for parameters in all_of_them for name in parameters})
-    differing = [name for name in names if len({content_hash(parameters.get(name)) for parameters in all_of_them}) > 1]
-    if differing:
-        return ", ".join(f"{name}={msgspec.json.encode(ours.get(name)).decode()}" for name in differing)
-    return f"variant {_variant_key(records[0])[:8]}"
+    return [name for name in names if len({content_hash(parameters.get(name)) for parameters in all_of_them}) > 1]
+
+
+def _difference(record: Record, key: str, differing: Sequence[str]) -> str:
+    """What tells a variant from the others: its values of the differing parameters, else its key."""
+    ours = record.cell.parameters
+    values = [f"{name}={msgspec.json.encode(ours.get(name)).decode()}" for name in differing]
+    return ", ".join(values) or f"variant {key[:8]}"
 
 
 def _labels(variants: dict[str, list[Record]]) -> dict[str, str]:
@@ -204,9 +244,10 @@ def _labels(variants: dict[str, list[Record]]) -> dict[str, str]:
         by_method[records[0].cell.method].append(key)
     labels: dict[str, str] = {}
     for method, keys in by_method.items():
-        everyone = [record for key in keys for record in variants[key]]
+        differing = _differing([variants[key][0] for key in keys])
         for key in keys:
-            labels[key] = method if len(keys) == 1 else f"{method} ({_difference(variants[key], everyone)})"
+            difference = "" if len(keys) == 1 else f" ({_difference(variants[key][0], key, differing)})"
+            labels[key] = one_line(method + difference) or "(no name)"
     clashes = Counter(labels.values())
     return {key: label if clashes[label] == 1 else f"{label} {key[:8]}" for key, label in labels.items()}
 
@@ -240,8 +281,8 @@ def _rows_of_variant(label: str, records: Sequence[Record], wanted: set[tuple[in
     return [
         Row(
             label=label,
-            method=cell.method,
-            family=cell.family,
+            method=one_line(cell.method),
+            family=one_line(cell.family),
             data_budget=budget,
             records=tuple(
                 sorted((r for r in records if r.cell.data_budget == budget), key=lambda r: (r.cell.seed, r.id))
@@ -255,11 +296,20 @@ def _rows_of_variant(label: str, records: Sequence[Record], wanted: set[tuple[in
 def groups(run: Run) -> list[Group]:
     """The run's records as comparable groups, by task, compute budget and protocol.
 
-    Seeds that others have and a method has not are counted as missing, unless the run is known to be complete.
+    Seeds that others have and a method has not are counted as missing, unless the run is known to be complete. The
+    groups are kept with the run, as a cached property would be: every report begins here.
 
     Raises:
         GraftbenchError: The run has no records.
     """
+    records = tuple(run.records)
+    kept = vars(run).get("_groups")
+    if kept is None or kept[0] != records:
+        kept = vars(run)["_groups"] = (records, _groups(run))
+    return list(kept[1])
+
+
+def _groups(run: Run) -> list[Group]:
     if not run.records:
         raise GraftbenchError(f"The run '{run.name}' has no records; a report needs at least one finished cell.")
     complete = 0 < run.expected <= len(run.records)

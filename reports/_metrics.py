@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 DASH = "—"
 MINUS = "−"
 
+_LARGE = 1e12
+"""Size from which a number of a column is no longer written out."""
+
 FID, KID, IS = (METRICS[name] for name in ("fid", "kid", "inception_score"))
 
 
@@ -32,10 +35,10 @@ def decimals(values: Sequence[float]) -> int:
 
 
 def number(value: float | None, places: int) -> str:
-    """A fixed number of decimals, thousands set apart, a true minus sign; a dash for None."""
+    """A fixed number of decimals, thousands set apart, a true minus sign; a dash for None; from 10¹² on as 1.23e+45."""
     if value is None:
         return DASH
-    text = f"{value:,.{places}f}"
+    text = f"{value:,.{places}f}" if abs(value) < _LARGE else f"{value:.2e}".replace("-", MINUS)
     if not text.strip("-0.,"):  # no minus zero
         text = text.lstrip("-")
     return text.replace("-", MINUS)
@@ -53,6 +56,8 @@ def quantity(value: float | None) -> str:
     """Three significant digits with a prefix: `1.23 M`, `45.6 k`, `789`, `0.0123`; a dash for None."""
     if value is None:
         return DASH
+    if abs(value) >= 1e3 * _LARGE:
+        return number(value, 0)
     for unit, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= unit and (unit > 1e3 or abs(value) >= 1e4):  # 1,234 reads better than 1.23 k
             return number(value / unit, _three_digits(value / unit)) + prefix

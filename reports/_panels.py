@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,7 +91,7 @@ _NOT_KNOWN = "Not in the catalogue of metrics, so printed as recorded, without a
 
 def panels(group: Group) -> tuple[Panel, ...]:
     """The headline, then every panel of which the group has a score, then scores that stand in none."""
-    found = {score.name for record in group.records for score in record.scores}
+    found = set(group.scores)
     null_coverage = _null_coverage(group)
     readings = READINGS | {"coverage": null_coverage}
     hidden = {"null_coverage"} if null_coverage else set()
@@ -126,10 +125,9 @@ def _null_coverage(group: Group) -> str:
 
     Empty where there is no coverage to stand beside, or where cells differ or have none: then it stays a column.
     """
-    if not any(record.score("coverage") for record in group.records):
+    if "coverage" not in group.scores:
         return ""
-    scores = [score for record in group.records if (score := record.score("null_coverage")) is not None]
-    values = [finite(score.value) for score in scores]
+    values = [finite(score.value) for score in group.scores.get("null_coverage", ())]
     printed = {number(value, 3) for value in values if value is not None}
     if len(printed) != 1 or None in values:
         return ""
@@ -141,10 +139,5 @@ def _null_coverage(group: Group) -> str:
 
 def floors(group: Group) -> dict[str, tuple[float, float]]:
     """Score -> lowest and highest floor, as printed, of the group's cells: what as many real held-out images score."""
-    found: defaultdict[str, list[float]] = defaultdict(list)
-    for record in group.records:
-        for score in record.scores:
-            value = finite(score.floor)
-            if value is not None:
-                found[score.name].append(value * (METRICS[score.name].scale if score.name in METRICS else 1.0))
-    return {name: (min(values), max(values)) for name, values in found.items()}
+    scales = {name: METRICS[name].scale if name in METRICS else 1.0 for name in group.floors}
+    return {name: (low * scales[name], high * scales[name]) for name, (low, high) in group.floors.items()}

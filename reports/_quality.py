@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ._drawn import drawable, drawn, left_out
 from ._groups import titles
 from ._metrics import FID, KID, MINUS
-from ._style import INK, MUTED, Look, looks
+from ._style import INK, MUTED, Look, looks, plain_look
 from ._text import one_line, plural, short
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _GAP = 0.052
 """Smallest distance of two labels, as a share of the axis."""
 _SEED_SHIFT = 1.07
 """Factor by which the points of the seeds stand to the right of their mean."""
+_MOST_NOTES = 20
+"""Rows without a value that are named one by one."""
 
 
 def quality_figure(found: Sequence[Group]) -> Figure:
@@ -36,12 +39,14 @@ def quality_figure(found: Sequence[Group]) -> Figure:
 
     height = panel_height(found)
     figure = Figure(figsize=(9.6, (height + 0.45) * len(found)), layout="constrained")
-    names = titles(found)
+    names, palette = titles(found), group_looks(found)
     parts = figure.subfigures(len(found), 1, squeeze=False)[:, 0]
     for group, part in zip(found, parts, strict=True):
-        part.suptitle(one_line(names[group.key]), fontsize=10, x=0.01, ha="left", color=INK)
+        less = left_out(group)
+        heading = one_line(names[group.key]) + (f"\nNot drawn: {less}." if less else "")
+        part.suptitle(heading, fontsize=10, x=0.01, ha="left", color=INK)
         for axes, metric in zip(part.subplots(1, len(PANELS)), PANELS, strict=True):
-            draw_quality(axes, group, metric, group_looks(found))
+            draw_quality(axes, group, metric, palette)
     return figure
 
 
@@ -55,30 +60,34 @@ def quality_panel(group: Group, metric: Metric, palette: dict[str, Look]) -> Fig
 
 
 def group_looks(found: Sequence[Group]) -> dict[str, Look]:
-    """Looks of all competing methods of a run."""
-    return looks(row.label for group in found for row in group.methods)
+    """Looks of all competing methods of a run; those that no figure draws (see `drawn`) share looks with others."""
+    shown = looks(row.label for group in drawable(found) for row in group.methods)
+    everyone = {row.label for group in found for row in group.methods}
+    return shown | {label: plain_look(label) for label in sorted(everyone - shown.keys())}
 
 
 def panel_height(found: Sequence[Group]) -> float:
     """Inches that leave every label its line."""
-    labels = max(len({row.label for row in group.rows}) for group in found)
+    labels = max(len({row.label for row in group.rows}) for group in drawable(found))
     return max(3.2, 0.9 + 0.19 * labels)
 
 
 def not_drawn(group: Group, metric: Metric) -> list[str]:
-    """A sentence for each row without a value: what is missing from the figure, and why."""
-    sentences = []
-    for row in group.rows:
-        if row.summary(metric) is None:
-            reason = "undefined" if row.undefined(metric) else "not measured" if row.ok else row.outcome
-            sentences.append(f"{row.label} with {plural(row.data_budget, 'image')}: {reason}")
-    return sentences
+    """What is missing from the figure, and why: a sentence for each row without a value, one for all beyond twenty."""
+    absent = [row for row in group.rows if row.summary(metric) is None]
+    sentences = [less] if (less := left_out(group)) else []
+    for row in absent[:_MOST_NOTES]:
+        reason = "undefined" if row.undefined(metric) else "not measured" if row.ok else row.outcome
+        sentences.append(f"{row.label} with {plural(row.data_budget, 'image')}: {reason}")
+    more = len(absent) - _MOST_NOTES
+    return sentences + ([f"{more:,} more without a value, named in the table"] if more > 0 else [])
 
 
 def draw_quality(axes: Axes, group: Group, metric: Metric, palette: dict[str, Look]) -> None:
     """One panel: methods in colour, reference rows in grey; the axis spans the methods, references beyond are named."""
-    methods = _curves(group.methods, metric)
-    references = _curves(group.references, metric)
+    shown = drawn(group)
+    methods = _curves(shown.methods, metric)
+    references = _curves(shown.references, metric)
     axes.set_title(metric.heading)
     axes.set_xlabel("target training images")
     _budget_axis(axes, group.budgets)
@@ -164,7 +173,7 @@ def _is_near(value: float, low: float, high: float, *, logarithmic: bool) -> boo
 
 
 def _short(value: float) -> str:
-    text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
     return ("0" if text in {"-0", "0"} else text).replace("-", MINUS)
 
 
@@ -172,10 +181,9 @@ def _short(value: float) -> str:
 
 
 def _draw_method(axes: Axes, label: str, curve: _Curve, look: Look) -> _Label:
-    for budget, _, values in curve:
-        # Beside the mean's marker, which would cover them.
-        beside = [budget * _SEED_SHIFT] * len(values)
-        axes.plot(beside, values, look.marker, color=look.color, ms=2.8, alpha=0.8, mew=0, zorder=3)
+    # Beside the mean's marker, which would cover them.
+    seeds = [(budget * _SEED_SHIFT, value) for budget, _, values in curve for value in values]
+    axes.plot(*zip(*seeds, strict=True), look.marker, color=look.color, ms=2.8, alpha=0.8, mew=0, zorder=3)
     budgets = [budget for budget, _, _ in curve]
     axes.plot(budgets, _means(curve), look.dashes, color=look.color, marker=look.marker, ms=6, lw=1.8, mew=0, zorder=4)
     last = curve[-1][1]
@@ -208,10 +216,10 @@ def _label_lines(axes: Axes, labels: list[_Label]) -> None:
     labels = sorted(labels)
     heights = spread([height for _, _, height, _, _ in labels], _GAP)
     for (_, text, height, color, marker), place in zip(labels, heights, strict=True):
+        # A pointer, then after a gap the marker.
+        x, y = [1.0, 1.035, math.nan, 1.045], [height, place, math.nan, place]
         pointer = {"color": color, "lw": 0.8, "clip_on": False, "transform": axes.transAxes}
-        axes.plot([1.0, 1.035], [height, place], **pointer)
-        if marker:
-            axes.plot([1.045], [place], marker, ms=4.5, mew=0, **pointer)
+        axes.plot(x, y, marker=marker, markevery=[3], ms=4.5, mew=0, **pointer)
         axes.text(
             1.07 if marker else 1.045,
             place,

@@ -82,40 +82,61 @@ def _strip(row: Row, folder: Path, title: str = "") -> Strip:
 
 def _first_tiles(record: Record, folder: Path) -> tuple[Image | None, str]:
     """The first row of the contact sheet, or why there is none."""
+    sheet, why = sheet_of(record, folder, "samples")
+    if sheet is None:
+        return None, f"no samples: {why}"
+    side = record.cell.task.resolution
+    return sheet.crop((0, 0, COLUMNS * side, side)), ""
+
+
+def sheet_of(record: Record, folder: Path, kind: str) -> tuple[Image | None, str]:
+    """A sheet that a cell left, or why it cannot be shown.
+
+    Args:
+        record: The cell's.
+        folder: The run folder; nothing outside it is read.
+        kind: Of the artifact: `samples`, `neighbors` or `interpolation`.
+
+    Returns:
+        RGB, 8 tiles wide and a whole number of tiles high, with the file's own text in `info`; and an empty reason.
+    """
     if record.status != Status.OK:
-        return None, f"no samples: the cell ended as {record.status}"
-    name = record.artifacts.get("samples")
+        return None, f"the cell ended as {record.status}"
+    name = record.artifacts.get(kind)
     if not name:
-        return None, "no samples: the record names no sheet"
+        return None, "the record names no sheet"
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
-        return None, "no samples: the record names a file outside the run folder"
+        return None, "the record names a file outside the run folder"
     if not path.is_file():
-        return None, "no samples: the sheet is missing"
-    return _crop(path, record.cell.task.resolution)
+        return None, "the sheet is missing"
+    return _read(path, record.cell.task.resolution)
 
 
-def _crop(path: Path, side: int) -> tuple[Image | None, str]:
+def _read(path: Path, side: int) -> tuple[Image | None, str]:
     from PIL import Image as images  # noqa: N813, PLC0415 - the module; its class has the same name
 
     try:
         with images.open(path) as sheet:
             if sheet.width != COLUMNS * side or sheet.height < side or sheet.height % side:
-                return None, f"no samples: the sheet is {sheet.width}×{sheet.height} px, not 8 tiles of {side} wide"
-            return sheet.convert("RGB").crop((0, 0, COLUMNS * side, side)), ""
-    except (OSError, ValueError, images.DecompressionBombError):
-        return None, "no samples: the sheet cannot be read"
+                return None, f"the sheet is {sheet.width}×{sheet.height} px, not 8 tiles of {side} wide"
+            return sheet.convert("RGB"), ""
+    except (OSError, ValueError, SyntaxError, images.DecompressionBombError):  # a SyntaxError: a broken PNG chunk
+        return None, "the sheet cannot be read"
 
 
 def spaced_png(image: Image) -> bytes:
-    """The strip as PNG, transparent seams between its tiles so that it sits on light and dark paper."""
+    """Rows of eight tiles as PNG, transparent seams between the tiles so that it sits on light and dark paper."""
     from PIL import Image as images  # noqa: N813, PLC0415
 
-    side = image.height
-    seam = max(1, side // 16)
-    wide = images.new("RGBA", (COLUMNS * side + (COLUMNS - 1) * seam, side), (0, 0, 0, 0))
-    for i in range(COLUMNS):
-        wide.paste(image.crop((i * side, 0, (i + 1) * side, side)), (i * (side + seam), 0))
+    side = image.width // COLUMNS
+    seam, rows = max(1, side // 16), image.height // side
+    size = (COLUMNS * side + (COLUMNS - 1) * seam, rows * side + (rows - 1) * seam)
+    wide = images.new("RGBA", size, (0, 0, 0, 0))
+    for i in range(rows):
+        for j in range(COLUMNS):
+            tile = image.crop((j * side, i * side, (j + 1) * side, (i + 1) * side))
+            wide.paste(tile, (j * (side + seam), i * (side + seam)))
     buffer = io.BytesIO()
     wide.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()

@@ -1,11 +1,12 @@
-"""The table of scores, before it is Markdown, HTML or text: captions, rows, who is best, footnotes."""
+"""The table of scores, before it is Markdown, HTML or text: captions, rows, who is best, what marks say, footnotes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from graftbench.stats import paired_difference
+from graftbench.comparison.best import Standing, Standings, standings
 
 from ._groups import MARKS, devices, titles
 from ._metrics import DASH, KID, decimals, mean_sd, number
@@ -13,7 +14,7 @@ from ._panels import Panel, floors, panels
 from ._text import listing, one_line, plural, shorten_paths, span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graftbench.metrics.catalogue import Metric
     from graftbench.stats import Summary
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 FLOOR = "floor"
 FLOOR_MARK = "what as many real held-out images score"
+LEVEL = 0.05
+"""Of the tests against the best: of one score at one data budget together."""
+MOST_CASES = 3
+"""Most sentences about seeds that are too few in one table."""
+LEVEL_MARK, UNTESTED_MARK = "†", "‡"
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,23 @@ class Cell:
         text: As printed.
         best: Whether it is the best of its data budget among methods.
         notes: Numbers of its footnotes.
+        second: Whether it comes next after a single best.
+        level: Whether it is not significantly worse than the best; False for the best itself, and where nothing could
+            be told.
+        untested: Whether it alone has too few seeds in common with the best to be told apart.
     """
 
     text: str
     best: bool = False
     notes: tuple[int, ...] = ()
+    second: bool = False
+    level: bool = False
+    untested: bool = False
+
+    @property
+    def mark(self) -> str:
+        """`†` for level with the best, `‡` for untested, else empty."""
+        return LEVEL_MARK if self.level else UNTESTED_MARK if self.untested else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +97,18 @@ class PanelTable:
         panel: What its columns are.
         methods: Rows that compete.
         references: Rows that stand apart; the floor first, where one of the scores has one.
+        marking: Sentences that say what `†` and `‡` mean here, and where seeds are too few for either.
     """
 
     panel: Panel
     methods: tuple[Line, ...]
     references: tuple[Line, ...]
+    marking: tuple[str, ...] = ()
+
+    @property
+    def has_second(self) -> bool:
+        """Whether a row comes second anywhere, so that its mark is to be explained."""
+        return any(cell.second for line in self.methods for cell in line.scores)
 
 
 @dataclass(frozen=True)
@@ -147,23 +172,25 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
     places = places_of(group, panel)
     # Reference rows fit in no time: their milliseconds must not set the decimals of the methods.
     fit_places = _places([row.cost("fit_seconds") for row in group.methods or group.rows])
-    best = {metric: _best(group.methods, metric) if panel.ranked else [] for metric in panel.metrics}
+    found = {metric: column(group.methods, metric) for metric in panel.metrics if panel.ranked and metric.better}
 
-    def line(row: Row) -> Line:
+    def line(row: Row, place: int | None = None) -> Line:
+        where = {} if place is None else {metric: standing.each[place] for metric, standing in found.items()}
         return Line(
             label=row.label,
             family=row.family,
             data_budget=row.data_budget,
             notes=tuple(dict.fromkeys(footnotes.number(note) for record in row.records for note in record.notes)),
-            scores=tuple(_score(row, m, places[m], footnotes, best=row in best[m]) for m in panel.metrics),
+            scores=tuple(_score(row, m, places[m], footnotes, where.get(m, Standing())) for m in panel.metrics),
             fit_seconds=_fit_seconds(row, fit_places, footnotes) if panel.is_headline else Cell(DASH),
             outcome=row.outcome,
             complete=bool(row.ok) and not row.missing,
             marks=MARKS.get(row.method, "reference row") if row.is_reference else "",
         )
 
-    methods = tuple(map(line, group.methods))
-    return PanelTable(panel, methods, (*_floor(group, panel, places), *map(line, group.references)))
+    methods = tuple(line(row, place) for place, row in enumerate(group.methods))
+    references = (*_floor(group, panel, places), *map(line, group.references))
+    return PanelTable(panel, methods, references, marking(found))
 
 
 def places_of(group: Group, panel: Panel) -> dict[Metric, int]:
@@ -195,22 +222,74 @@ def _floor(group: Group, panel: Panel, places: dict[Metric, int]) -> list[Line]:
     return [Line(label=FLOOR, scores=tuple(map(Cell, texts)), marks=FLOOR_MARK)]
 
 
-def _best(rows: Sequence[Row], metric: Metric) -> list[Row]:
-    """The leading rows of each data budget, ties included; none where there is nothing to compare.
+@dataclass(frozen=True)
+class Column:
+    """Where the rows of a table stand by one metric, each among those of its data budget.
 
-    A row that looks at the scoring network does not compete.
+    Attributes:
+        each: One a row.
+        budgets: Data budget -> how its rows stand together.
     """
-    leaders: list[Row] = []
-    for budget in {row.data_budget for row in rows}:
-        fair = [row for row in rows if row.data_budget == budget and not row.leaks]
-        means = [(row, s.mean) for row in fair if (s := row.summary(metric)) is not None]
-        if metric.better and len(means) > 1:
-            top = max(metric.better * mean for _, mean in means)
-            leaders += [row for row, mean in means if metric.better * mean == top]
-    return leaders
+
+    each: tuple[Standing, ...]
+    budgets: dict[int, Standings]
 
 
-def _score(row: Row, metric: Metric, places: int, footnotes: _Footnotes, *, best: bool) -> Cell:
+def column(rows: Sequence[Row], metric: Metric) -> Column:
+    """Standings by a metric that has a direction. A row that looks at the scoring network does not compete."""
+    each = [Standing()] * len(rows)
+    budgets: dict[int, Standings] = {}
+    for budget in sorted({row.data_budget for row in rows}):
+        places = [i for i, row in enumerate(rows) if row.data_budget == budget and not row.leaks]
+        scores = [rows[i].by_seed(metric) for i in places]
+        budgets[budget] = found = standings(scores, lower_is_better=metric.better < 0, level=LEVEL)
+        for i, standing in zip(places, found.each, strict=True):
+            # Where nothing could be told, one sentence says so, and no row is marked.
+            each[i] = standing if found.tested else replace(standing, untested=False)
+    return Column(tuple(each), budgets)
+
+
+def marking(found: Mapping[Metric, Column]) -> tuple[str, ...]:
+    """What the marks say that there are, then where seeds are too few."""
+    there = [standing for column in found.values() for standing in column.each]
+    sentences: list[str] = []
+    if any(standing.level for standing in there):
+        sentences.append(
+            f"{LEVEL_MARK}: not significantly worse than the best (one-sided sign-flip test of the differences, paired "
+            f"over seeds, with Holm's correction over the methods at that number of images; level {LEVEL:g})."
+        )
+    if any(standing.untested for standing in there):
+        sentences.append(f"{UNTESTED_MARK}: too few seeds in common with the best to be told apart from it.")
+    return (*sentences, *_too_few(found))
+
+
+def _too_few(found: Mapping[Metric, Column]) -> list[str]:
+    """A sentence for each case in which nothing can be told: how many seeds and methods; where, if not everywhere."""
+    cases: defaultdict[tuple[int, int, int | None], list[tuple[int, str]]] = defaultdict(list)
+    for metric, standing in found.items():
+        for budget, there in standing.budgets.items():
+            if there.others and not there.tested:
+                cases[there.pairs, there.contenders, there.needed].append((budget, metric.label))
+    asked = sum(there.others > 0 for standing in found.values() for there in standing.budgets.values())
+    sentences = [_few(*case, "" if len(where) == asked else _places_told(where)) for case, where in cases.items()]
+    if len(sentences) > MOST_CASES:
+        rest = f"Seeds are too few in {plural(len(sentences) - MOST_CASES, 'more case')} of this table, left unmarked."
+        return [*sentences[:MOST_CASES], rest]
+    return sentences
+
+
+def _few(seeds: int, methods: int, needed: int | None, where: str) -> str:
+    more = "no number of seeds could" if needed is None else f"{needed} or more could"
+    told = f"{plural(seeds, 'seed')} in common" if seeds == 0 else plural(seeds, "seed")
+    return f"{told} cannot tell {methods:,} methods apart at level {LEVEL:g}; {more}{where}."
+
+
+def _places_told(where: Sequence[tuple[int, str]]) -> str:
+    images = listing([f"{budget:,}" for budget in sorted({budget for budget, _ in where})])
+    return f" ({listing(list(dict.fromkeys(label for _, label in where)))} at {images} images)"
+
+
+def _score(row: Row, metric: Metric, places: int, footnotes: _Footnotes, standing: Standing) -> Cell:
     summary = row.summary(metric)
     notes = tuple(footnotes.number(f"undefined: {reason}", metric.label) for reason in row.undefined(metric))
     if summary is None:
@@ -221,7 +300,7 @@ def _score(row: Row, metric: Metric, places: int, footnotes: _Footnotes, *, best
     text = mean_sd(summary, places)
     if summary.n != len(row.ok):
         text += f" (n={summary.n})"
-    return Cell(text, best, notes)
+    return Cell(text, standing.best, notes, standing.second, standing.level, standing.untested)
 
 
 def _fit_seconds(row: Row, places: int, footnotes: _Footnotes) -> Cell:
@@ -270,7 +349,7 @@ class Lead:
         score: Its KID×10³, mean ± sd.
         contested: Whether another method has a KID there.
         verdict: Who comes second, and whether the difference is settled.
-        settled: Whether the 95 % interval of the seed-paired difference to the second leaves out 0.
+        settled: Whether the second is significantly worse (`told_apart`).
     """
 
     data_budget: int
@@ -297,7 +376,7 @@ def _lead(group: Group, budget: int) -> Lead:
     if len(ranked) == 1:
         return Lead(budget, first.label, mean_sd(summary, places), "no other method has a KID here")
     second, runner_up = ranked[1]
-    verdict, settled = _verdict(first, second)
+    verdict, settled = _verdict(rows, first, second)
     relation = "level with" if runner_up.mean == summary.mean else "ahead of"
     ahead = f"{relation} {second.label} ({mean_sd(runner_up, places)}); {verdict}{_out_of_competition(rows)}"
     return Lead(budget, first.label, mean_sd(summary, places), ahead, contested=True, settled=settled)
@@ -314,14 +393,30 @@ def _out_of_competition(rows: Sequence[Row]) -> str:
     return f"; out of competition, {listing(leaking)} {looks} at the scoring network"
 
 
-def _verdict(first: Row, second: Row) -> tuple[str, bool]:
-    """Whether the 95 % interval of the seed-paired difference leaves out 0, in words and as a fact."""
-    difference = paired_difference(second.by_seed(KID), first.by_seed(KID))
-    if difference is None:
-        return "no seed is common to both, so the order is not settled", False
-    if difference.interval is None:
-        return "one seed settles nothing", False
-    seeds = plural(difference.n, "seed")
-    if difference.interval.contains(0.0):
-        return f"{seeds} do not settle the order (the 95 % interval of the paired difference contains 0)", False
-    return f"the 95 % interval of the paired difference over {seeds} leaves out 0", True
+def _verdict(rows: Sequence[Row], first: Row, second: Row) -> tuple[str, bool]:
+    """Whether the second is significantly worse than the first, in words and as a fact."""
+    there = column(rows, KID)
+    seeds = plural(len(first.by_seed(KID).keys() & second.by_seed(KID).keys()), "seed")
+    untold = untold_by(there, first.data_budget)
+    if untold:
+        return untold.removesuffix("."), False
+    if there.each[list(rows).index(second)].untested:
+        return f"{seeds} in common cannot tell the two apart at level {LEVEL:g}", False
+    if told_apart(rows, there, second):
+        return f"{seeds} settle it (paired sign-flip test, Holm's correction, level {LEVEL:g})", True
+    return f"{seeds} do not settle the order (paired sign-flip test, Holm's correction, level {LEVEL:g})", False
+
+
+def untold_by(there: Column, data_budget: int) -> str:
+    """That seeds are too few to tell any two rows apart at a data budget, and how many could; empty where some can."""
+    found = there.budgets.get(data_budget)
+    if found is None or found.tested or not found.others:
+        return ""
+    return _few(found.pairs, found.contenders, found.needed, "")
+
+
+def told_apart(rows: Sequence[Row], there: Column, row: Row) -> bool:
+    """Whether a row is significantly worse than the best of its data budget: tested, and found worse."""
+    standing = there.each[list(rows).index(row)]
+    tested = there.budgets[row.data_budget].tested
+    return tested and not (standing.best or standing.level or standing.untested)

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import textwrap
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from graftbench.plotting import (
+    DARK_GRID,
+    DARK_INK,
+    DARK_MUTED,
+    DARK_PALETTE,
+    DARK_PAPER,
+    GRID,
+    INK,
+    LIGHT_PAPER,
+    MUTED,
+    PALETTE,
+    Look,
+    looks,
+    plain_look,
+    style,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -21,19 +36,23 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.transforms import Bbox
 
-INK, MUTED, GRID = "#1b1f24", "#5c6570", "#d5d9de"
-DARK_INK, DARK_MUTED, DARK_GRID = "#e6e8eb", "#a3abb5", "#3a4048"
-LIGHT_PAPER, DARK_PAPER = "#ffffff", "#15181c"
-
-PALETTE = ("#2e7579", "#800953", "#a245d9", "#2632ab", "#8b85b4", "#a74639", "#2ca470", "#b5820c")
-"""Colours of methods on white. Contrast with the paper at least 3:1; every two at least 15 apart in OKLab (×100) for
-normal sight, and at least 9 for full protanopia, deuteranopia and tritanopia (Machado et al. 2009). A test says so."""
-DARK_PALETTE = ("#77b39e", "#de297b", "#d080e2", "#c1c6f8", "#6d65fe", "#f67d51", "#00ef9f", "#f3c530")
-"""The same on dark paper, of like hue, under the same rules."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
-DASHES = ("-", "--", "-.", ":")
-_LAPS = {8: 1, 24: 4, 64: 8, 256: 32}
-"""Methods at most -> laps of the palette that they share."""
+# The rest of the look is public; figures find all of it here.
+__all__ = [
+    "DARK_GRID",
+    "DARK_INK",
+    "DARK_MUTED",
+    "DARK_PALETTE",
+    "DARK_PAPER",
+    "GRID",
+    "INK",
+    "LIGHT_PAPER",
+    "MUTED",
+    "PALETTE",
+    "Look",
+    "looks",
+    "plain_look",
+    "style",
+]
 
 _VARIABLES = dict(
     zip(
@@ -43,91 +62,13 @@ _VARIABLES = dict(
     )
 )
 
-_RC: dict[str, Any] = {
-    "font.family": ["DejaVu Sans"],  # matplotlib ships it, so it is everywhere the same
-    "text.parse_math": False,  # a method may be called `a_b$`
-    "text.color": INK,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "axes.unicode_minus": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "svg.hashsalt": "graftbench",  # element ids are hashes with this salt instead of random numbers
-    "pdf.fonttype": 42,  # TrueType, embedded: what publishers ask for
-    "pdf.compression": 6,
-    "savefig.dpi": 160.0,
-}
 
-
-@dataclass(frozen=True)
-class Look:
-    """How one method is drawn, in every figure of a run.
-
-    Attributes:
-        index: Position in the palette.
-        color: Colour on white paper, hexadecimal.
-        marker: matplotlib marker; tells methods apart without colour.
-        dashes: matplotlib line style; beyond eight methods colours come again with other markers and dashes.
-    """
-
-    index: int
-    color: str
-    marker: str
-    dashes: str
-
-
-def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """Label -> look. A method's name hashes to a colour and a lap; where that is taken it gets the next free one.
-
-    Up to eight methods differ in colour, up to 64 in colour and marker, up to 256 in these and dashes. A lap is a look
-    of each colour. There are more than are needed, so that hashes seldom meet: a method that comes or goes moves only
-    those that had to make room, unless the number of laps changes with it.
-    """
-    names = sorted(set(labels))
-    laps = next((laps for most, laps in _LAPS.items() if len(names) <= most), -(-len(names) // len(PALETTE)))
-    taken: dict[tuple[int, int], str] = {}
-    for name in names:
-        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
-        color, lap = number % len(PALETTE), number // len(PALETTE)
-        wishes = (((color + i) % len(PALETTE), (lap + j) % laps) for i in range(len(PALETTE)) for j in range(laps))
-        taken[next(slot for slot in wishes if slot not in taken)] = name
-    by_name = {name: slot for slot, name in taken.items()}
-    return {name: _look(*by_name[name]) for name in names}
-
-
-def _look(index: int, lap: int) -> Look:
-    # Three is prime to eight, so eight laps have eight markers; a marker that comes again has other dashes.
-    marker = MARKERS[(index + 3 * lap) % len(MARKERS)]
-    return Look(index, PALETTE[index], marker, DASHES[(lap + lap // len(MARKERS)) % len(DASHES)])
-
-
-@contextmanager
-def style(*, text_as_paths: bool = True, size: float = 9.0) -> Iterator[None]:
-    """Draw and save inside this: matplotlib's own defaults, then ours, whatever the user's matplotlibrc says.
-
-    Args:
-        text_as_paths: SVG text as outlines, the same on every machine; False keeps it as text, for a page.
-        size: Of the text, in points; titles have one more.
-    """
-    import matplotlib as mpl  # noqa: PLC0415 - a run without figures need not wait for it
-
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        settings: dict[Any, Any] = _RC | {"svg.fonttype": "path" if text_as_paths else "none"}
-        settings |= {"font.size": size, "axes.titlesize": size + 1}
-        mpl.rcParams.update(settings)
-        yield
+def _lay_out(figure: Figure) -> None:
+    """Place its parts once: matplotlib would do it again for every file, drawing all twice to no effect."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine(None)  # not "none": that leaves an engine for which savefig draws twice
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
@@ -137,6 +78,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
         "png": {"Software": None},
         "pdf": dict.fromkeys(("Creator", "Producer", "CreationDate")),
     }
+    _lay_out(figure)
     paths = []
     for suffix, fields in metadata.items():
         path = stem.with_suffix(f".{suffix}")
@@ -157,6 +99,7 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> str:
 
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    _lay_out(figure)
     figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -294,7 +237,7 @@ def number_axis(axis: Axis, values: Sequence[float], *, log_from: float = 6.0) -
 def tick(value: float) -> str:
     """A short number for an axis: `0.05`, `250`, `8k`, `1.5M`, a true minus sign."""
     for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= unit:
+        if unit <= abs(value) < 1e15:
             return f"{value / unit:.3g}{letter}".replace("-", "\N{MINUS SIGN}")
     text = f"{value:.3g}"
     return ("0" if text in {"-0", "0"} else text).replace("-", "\N{MINUS SIGN}")
@@ -316,8 +259,7 @@ def label_points(
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    _lay_out(figure)
     scale = figure.dpi / 72
     frame = axes.get_window_extent()
     dots = [(float(x), float(y)) for x, y in axes.transData.transform(points)] if points else []

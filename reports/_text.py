@@ -7,12 +7,13 @@ import re
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
 _POSIX_PATH = re.compile(r"(?<![\w.:/>])/(?:[^\s/\"'<>:,;()]+/)+([^\s/\"'<>:,;()]+)")
 _WINDOWS_PATH = re.compile(r"(?<!\w)[A-Za-z]:\\(?:[^\s\\\"'<>:,;()]+\\)*([^\s\\\"'<>:,;()]+)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\x1b\[[0-9;]*m")
+_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Terminal colours, control characters, and those that turn the direction of writing round."""
 
 
 def one_line(text: str) -> str:
     """Whitespace folded to single spaces, control characters left out."""
-    return " ".join(_CONTROL.sub("", text).split())
+    return " ".join((text if text.isprintable() else _CONTROL.sub("", text)).split())
 
 
 def short(text: str, width: int = 24) -> str:
@@ -29,6 +30,8 @@ def markdown(text: str) -> str:
 
 def shorten_paths(text: str) -> str:
     """Absolute paths cut to `…/name`: a report is mailed around, and where a home folder lies helps nobody."""
+    if "/" not in text and "\\" not in text and text.isprintable():
+        return text
     clean = _CONTROL.sub("", text)
     return _WINDOWS_PATH.sub(r"…/\1", _POSIX_PATH.sub(r"…/\1", clean))
 

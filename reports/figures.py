@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING
 
 from graftbench.contracts import Report, Run
 
-from ._cost import cost_figure
+from ._cost import cost_figure, cost_plots
+from ._critical_difference import rank_plots
 from ._curves import curve_plots
-from ._groups import groups, titles
+from ._drawn import drawable, left_out
+from ._groups import groups, mixed_protocols, titles
 from ._heatmap import heatmap_plots
+from ._interpolation import interpolation_plots
 from ._memorization import memorization_plots
+from ._neighbors import neighbor_plots
 from ._pareto import pareto_plots
 from ._progress import progress_plots
 from ._quality import group_looks, quality_figure
+from ._sample_grid import grid_plots
 from ._samples import grid_image, strips
 from ._style import PRINT_SIZE, WIDTHS, save, style
 from ._text import markdown
@@ -38,18 +43,19 @@ class Figures(Report):
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write quality.*, cost.* and samples.png."""
-        found = groups(run)
+        whole = groups(run)
+        found = drawable(whole)
         with style():
-            paths = save(quality_figure(found), out / "quality")
+            paths = save(quality_figure(whole), out / "quality")
             paths += save(cost_figure(found, group_looks(found)), out / "cost")
-        names = titles(found)
+        names = titles(whole)
         samples = out / "samples.png"
         grid_image([(names[group.key], strips(group, run.folder)) for group in found]).save(samples)
         return [*paths, samples]
 
 
 class PaperFigures(Report):
-    """Learning curves, Pareto fronts, memorisation, transfer and progress, one and two columns wide.
+    """Ranks, curves, costs, Pareto fronts, memorisation, transfer and pictures, one and two columns wide.
 
     Each is STEM-1col (3.4 in) and STEM-2col (7 in) as .svg, .png and .pdf in the folder `paper`, text at 7 points when
     printed at its own size. paper/figures.md has their captions, and says what is left out and why.
@@ -61,19 +67,32 @@ class PaperFigures(Report):
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write paper/*-1col.*, paper/*-2col.* and paper/figures.md."""
-        found = groups(run)
+        whole = groups(run)
+        found = drawable(whole)
         palette = group_looks(found)
         plots = [
+            *rank_plots(found, palette),
             *curve_plots(found, palette),
+            *cost_plots(found, palette),
             *pareto_plots(found, palette),
             *memorization_plots(found, palette),
             *heatmap_plots(found),
+            *grid_plots(found, run.folder),
             *progress_plots(found, run.folder),
+            *neighbor_plots(found, run.folder),
+            *interpolation_plots(found, run.folder),
         ]
         folder = out / "paper"
         folder.mkdir(exist_ok=True)
         captions = folder / "figures.md"
-        captions.write_text(captions_of(plots), "utf-8", newline="\n")
+        names = titles(whole)
+        beyond = [
+            f"{names[group.key]}: not drawn, and not ranked, are {less}."
+            for group in whole
+            if (less := left_out(group))
+        ]
+        notes = [note for note in (mixed_protocols(whole), *beyond) if note]
+        captions.write_text(captions_of(plots, notes), "utf-8", newline="\n")
         return [captions, *(path for plot in plots for path in _save(plot, folder))]
 
 
@@ -87,9 +106,15 @@ def _save(plot: Plot, folder: Path) -> list[Path]:
     return paths
 
 
-def captions_of(plots: Sequence[Plot]) -> str:
-    """Markdown: a section a figure with its caption and what is left out; at the end what is not drawn at all."""
+def captions_of(plots: Sequence[Plot], notes: Sequence[str] = ()) -> str:
+    """Markdown: a section a figure with its caption and what is left out; at the end what is not drawn at all.
+
+    Args:
+        plots: Drawn or not.
+        notes: On all of them; they come first.
+    """
     sections = ["# Figures", f"Each is there one and two columns wide ({', '.join(WIDTHS)}), as .svg, .png and .pdf."]
+    sections += map(markdown, notes)
     for plot in plots:
         if plot.draw is not None:
             sections += [f"## {plot.stem}", markdown(plot.caption), *(markdown(note) for note in plot.notes)]

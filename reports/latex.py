@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from graftbench.bibliography import latex
 from graftbench.contracts import Report, Run
 from graftbench.record import Status
-from graftbench.stats import paired_difference
 
 from ._groups import completeness, groups, mixed_protocols
-from ._scores import Cell, Line, ScoreTable, score_tables
+from ._scores import LEVEL_MARK, UNTESTED_MARK, Cell, Line, ScoreTable, score_tables
+from ._tasks import TaskTable, task_tables
 from ._text import one_line, shorten_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from graftbench.metrics.catalogue import Metric
-
     from ._groups import Row
 
-LEVEL = 0.95
-LEVEL_MARK, UNTESTED_MARK = r"\dagger", r"\ddagger"
-_LEVEL_SENTENCE = (
-    "not significantly worse than the best (the 95 % Student-t interval of the difference, paired over seeds, does not "
-    "lie on the worse side of 0; no correction for the number of methods)"
-)
-_UNTESTED_SENTENCE = "not tested against the best: fewer than two seeds in common"
+MARKS = {LEVEL_MARK: r"$\dagger$", UNTESTED_MARK: r"$\ddagger$"}
+"""The marks of `_scores` in LaTeX."""
+NARROW = 3
+"""Most tasks in a table of the usual type size."""
 
 
 class Latex(Report):
     """FID, KID, IS, fit seconds and seeds for LaTeX with booktabs; one row per method and data budget.
 
-    Best mean bold, second underlined; a dagger stands at what is not significantly worse than the best, by the same
-    interval by which table.md says whether a lead is settled. Failed cells are named in their row. The other scores are
-    in table.md.
+    Best mean bold, second underlined; a dagger stands at what is not significantly worse than the best, as in table.md.
+    Failed cells are named in their row. With several tasks follow tables of methods by tasks. The other scores are in
+    table.md.
     """
 
     name = "latex"
@@ -56,95 +51,46 @@ def to_latex(run: Run) -> str:
     sentences = [f"{run.name}: {completeness(run)}", mixed_protocols(found)]
     comments = [f"% {_text(sentence)}" for sentence in sentences if sentence]
     head = "\n".join([*comments, r"% In the preamble: \usepackage{booktabs}"])
-    return "\n\n".join([head, *(_environment(table) for table in score_tables(found))]) + "\n"
+    tables = score_tables(found)
+    over_tasks = [_tasks(table) for table in task_tables(tables)]
+    return "\n\n".join([head, *map(_environment, tables), *over_tasks]) + "\n"
 
 
 def _environment(table: ScoreTable) -> str:
-    standings = _standings(table)
+    return _float(_caption(table), table.group.key, [_tabular(table), *_below(table)])
+
+
+def _float(caption: str, key: str, body: Sequence[str]) -> str:
     parts = [
         r"\begin{table}[tbp]",
         r"\centering",
         r"\setlength{\belowcaptionskip}{4pt}",
-        rf"\caption{{{_caption(table, standings)}}}",
-        rf"\label{{tab:graftbench-{table.group.key}}}",
+        rf"\caption{{{caption}}}",
+        rf"\label{{tab:graftbench-{key}}}",
         r"\footnotesize",
         r"\setlength{\tabcolsep}{4pt}",
-        _tabular(table, standings),
-        *_below(table),
+        *body,
         r"\end{table}",
     ]
     return "\n".join(parts)
 
 
-# ------------------------------------------------------------------------------------------------------ significance
-
-
-class Standing(NamedTuple):
-    """Where a row stands in one column among the methods with as many training images.
-
-    Attributes:
-        second: Whether its mean comes next after a single best.
-        level: Whether it is not significantly worse than the best, and not the best itself.
-        tested: Whether it could be told; `level` is False where not.
-    """
-
-    second: bool = False
-    level: bool = False
-    tested: bool = True
-
-    @property
-    def mark(self) -> str:
-        """In math mode; empty for the best, and for what is significantly worse or does not compete."""
-        return UNTESTED_MARK if not self.tested else LEVEL_MARK if self.level else ""
-
-
-Standings = list[tuple[Standing, ...]]
-"""For each method's row, in the order of the table: its standing in each column."""
-
-
-def _standings(table: ScoreTable) -> Standings:
-    columns = [standings(table.group.methods, metric) for metric in table.headline.panel.metrics]
-    return list(zip(*columns, strict=True))
-
-
-def standings(rows: Sequence[Row], metric: Metric) -> list[Standing]:
-    """How each row stands in a column; nothing to say where a metric has no direction or a budget one contender."""
-    found = [Standing()] * len(rows)
-    for budget in {row.data_budget for row in rows}:
-        fair = [i for i, row in enumerate(rows) if row.data_budget == budget and not row.leaks]
-        means = {i: metric.better * s.mean for i in fair if (s := rows[i].summary(metric)) is not None}
-        if not metric.better or len(means) < 2:
-            continue
-        values = sorted(means.values(), reverse=True)
-        best = next(i for i in fair if means.get(i) == values[0])
-        for i, value in means.items():
-            if value < values[0]:
-                worse = _worse(rows[i], rows[best], metric)
-                second = value == values[1]  # two that share the best leave no second
-                found[i] = Standing(second, level=worse is False, tested=worse is not None)
-    return found
-
-
-def _worse(row: Row, best: Row, metric: Metric) -> bool | None:
-    """Whether a row is significantly worse than the best; None where fewer than two seeds are common to both."""
-    difference = paired_difference(row.by_seed(metric), best.by_seed(metric), LEVEL)
-    if difference is None or difference.interval is None:
-        return None
-    return difference.interval.high < 0 if metric.better > 0 else difference.interval.low > 0
-
-
 # ----------------------------------------------------------------------------------------------------------- caption
 
 
-def _caption(table: ScoreTable, found: Standings) -> str:
+def _caption(table: ScoreTable) -> str:
     """The conditions in full, then what the marks say."""
-    sentences = [_text(table.caption), "Fit: mean seconds of a fit."]
+    sentences = [table.caption, "Fit: mean seconds of a fit."]
     if table.headline.methods:
-        sentences.append("Bold: best mean at that number of training images; underlined: second.")
-    marks = {standing.mark for row in found for standing in row}
-    told = {LEVEL_MARK: _LEVEL_SENTENCE, UNTESTED_MARK: _UNTESTED_SENTENCE}
-    sentences += [f"${mark}$: {_text(sentence)}." for mark, sentence in told.items() if mark in marks]
-    return " ".join(sentences)
+        second = "; underlined: second" if table.headline.has_second else ""
+        sentences.append(f"Bold: best mean at that number of training images{second}.")
+    return " ".join(_marked(sentence) for sentence in (*sentences, *table.headline.marking))
+
+
+def _marked(sentence: str) -> str:
+    """A sentence whose first character may be a mark, which no text font need have."""
+    mark = MARKS.get(sentence[:1], "")
+    return mark + _text(sentence[1:] if mark else sentence)
 
 
 def _below(table: ScoreTable) -> list[str]:
@@ -168,26 +114,41 @@ def _notes(table: ScoreTable) -> list[int]:
 # ----------------------------------------------------------------------------------------------------------- tabular
 
 
-def _tabular(table: ScoreTable, found: Standings) -> str:
+def _tabular(table: ScoreTable) -> str:
     heads = ["Method", "Images", *table.headline.panel.headings, "Fit (s)", "Seeds"]
-    rows = _method_rows(table, found)
+    rows = _method_rows(table)
     references = _reference_rows(table)
     if references:
         rows += [r"\midrule"] if rows else []
         rows += [rf"\multicolumn{{{len(heads)}}}{{@{{}}l}}{{\emph{{Reference rows, which do not compete}}}} \\"]
-    body = [r"\toprule", _row([_text(head) for head in heads]), r"\midrule", *rows, *references, r"\bottomrule"]
+    return _grid(heads, [*rows, *references])
+
+
+def _grid(heads: Sequence[str], rows: Sequence[str]) -> str:
+    body = [r"\toprule", _row([_text(head) for head in heads]), r"\midrule", *rows, r"\bottomrule"]
     columns = f"@{{}}l{'r' * (len(heads) - 1)}@{{}}"
     return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"])
 
 
-def _method_rows(table: ScoreTable, found: Standings) -> list[str]:
+def _tasks(table: TaskTable) -> str:
+    """Methods by tasks, for one score and data budget."""
+    rows = [
+        _row([_text(line.label), *map(_cell, (*line.scores, line.rank)), _text(line.tasks)]) for line in table.lines
+    ]
+    caption = f"{table.caption} Bold: best; underlined: second."
+    key = f"tasks-{table.key}-{table.metric.name.replace('_', '-')}-{table.data_budget}"
+    narrow = [r"\scriptsize", r"\setlength{\tabcolsep}{3pt}"] if len(table.heads) > NARROW else []
+    return _float(_text(caption), key, [*narrow, _grid(["Method", *table.heads, "Rank", "Tasks"], rows)])
+
+
+def _method_rows(table: ScoreTable) -> list[str]:
     lines: list[str] = []
     previous = None
-    for row, line, standing in zip(table.group.methods, table.headline.methods, found, strict=True):
+    for row, line in zip(table.group.methods, table.headline.methods, strict=True):
         if previous not in (None, row.data_budget):
             lines.append(r"\addlinespace")
         previous = row.data_budget
-        lines.append(_line(line, row, standing))
+        lines.append(_line(line, row))
     return lines
 
 
@@ -195,33 +156,31 @@ def _reference_rows(table: ScoreTable) -> list[str]:
     """The floor has no cells behind it, and stands first."""
     lines, rows = table.headline.references, table.group.references
     floor = len(lines) - len(rows)
-    return [_line(line, None, ()) for line in lines[:floor]] + [
-        _line(line, row, ()) for line, row in zip(lines[floor:], rows, strict=True)
+    return [_line(line, None) for line in lines[:floor]] + [
+        _line(line, row) for line, row in zip(lines[floor:], rows, strict=True)
     ]
 
 
-def _line(line: Line, row: Row | None, standing: Sequence[Standing]) -> str:
+def _line(line: Line, row: Row | None) -> str:
     """A row; where no cell ended well, what became of them stands in place of the numbers."""
     name = _text(line.label) + _superscript(line.notes)
     if row is not None and not row.ok:
         span = rf"\multicolumn{{{len(line.scores) + 1}}}{{c}}{{\emph{{{_text(_failed(row))}}}}}"
         return _row([name, line.images, span, f"0/{_total(row)}"])
-    marks = standing or [Standing()] * len(line.scores)
-    cells = [_cell(cell, mark) for cell, mark in zip(line.scores, marks, strict=True)]
     seeds = _text(line.outcome) if row is None else _seeds(row)
     fit = Cell(line.fit_seconds.text.partition(" ± ")[0], notes=line.fit_seconds.notes)  # as on the terminal, for room
-    return _row([name, _text(line.images), *cells, _cell(fit, Standing()), seeds])
+    return _row([name, _text(line.images), *map(_cell, line.scores), _cell(fit), seeds])
 
 
 def _row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _cell(cell: Cell, standing: Standing) -> str:
+def _cell(cell: Cell) -> str:
     r"""Mean in bold or underlined, marks in no width of their own, so that the digits stay under each other."""
     mean, sign, spread = cell.text.partition(" ± ")
-    style = r"\textbf{%s}" if cell.best else r"\underline{%s}" if standing.second else "%s"
-    marks = ",".join([*([standing.mark] if standing.mark else []), *map(str, cell.notes)])
+    style = r"\textbf{%s}" if cell.best else r"\underline{%s}" if cell.second else "%s"
+    marks = ",".join([*([MARKS[cell.mark].strip("$")] if cell.mark else []), *map(str, cell.notes)])
     text = style % _text(mean) + (f" $\\pm$ {_text(spread)}" if sign else "")
     return text + (rf"\rlap{{$^{{{marks}}}$}}" if marks else "")
 

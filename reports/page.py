@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 
 from graftbench.contracts import Report, Run
 
 from ._groups import completeness, groups, mixed_protocols
-from ._page import command, domains, environment, failures, sections, when
+from ._page import sections
+from ._page_cells import cells_json, chosen_cells, held_note
+from ._page_facts import command, domains, environment, failures, when
+from ._page_keys import choices
+from ._page_sources import citations, claim_tables, code_lines, known_methods
 from ._quality import group_looks
 from ._style import DARK_PALETTE, PALETTE
 
-_TEMPLATE = Path(__file__).with_name("page.html.jinja")
+_HERE = Path(__file__).parent
+_WRITING = ".writing-"
+"""Begins the name of the folder from which `graftbench report` moves whole files into the folder above it."""
 
 
 class Page(Report):
-    """One page that opens from disk, mails and prints: no scripts, no network, light and dark, figures inline."""
+    """One page that opens from disk, mails and prints: no network, light and dark, readable without its script."""
 
     name = "page"
     title = "Page (HTML)"
@@ -24,29 +32,54 @@ class Page(Report):
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write index.html."""
         path = out / "index.html"
-        path.write_text(render(run), encoding="utf-8", newline="")
+        place = out.parent if out.name.startswith(_WRITING) else out
+        path.write_text(render(run, place), encoding="utf-8", newline="")
         return [path]
 
 
-def render(run: Run) -> str:
-    """The page as text; everything that came from the records is escaped."""
+def render(run: Run, place: Path | None = None) -> str:
+    """The page as text; everything that came from the records is escaped.
+
+    Args:
+        run: What is shown.
+        place: Folder in which the page will lie: within the run folder it links logs and sample sheets, elsewhere or
+            unknown it names them. It does nothing else.
+    """
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - other reports do not need it
 
     found = groups(run)
     ordered = [record for group in found for record in group.records]
+    cells = chosen_cells(found)
+    shown = sections(found, run.folder, {record.id: i for i, record in enumerate(cells)})
+    methods = known_methods()
+    bibtex, uncited = citations(ordered, methods)
+    script = _text("page.js")
     jinja = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = jinja.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    return jinja.from_string(_text("page.html.jinja")).render(
         name=run.name,
         completeness=completeness(run),
         when=when(ordered),
         mixed=mixed_protocols(found),
-        sections=sections(found, run.folder),
+        sections=shown,
+        choices=choices(found, [m for s in shown for panel in s.panels for m in panel.table.panel.metrics]),
         colors={label: look.index for label, look in group_looks(found).items()},
         palettes=(PALETTE, DARK_PALETTE),
+        css=_text("page.css"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        cells=cells_json(cells, ordered, run, place),
+        held_note=held_note(len(cells), len(ordered)),
+        claims=claim_tables(ordered),
         failures=failures(found),
         environment=environment(ordered),
         domains=domains(ordered),
+        code=code_lines(ordered, methods),
+        bibtex=bibtex,
+        uncited=uncited,
         command=command(run),
         version=str(ordered[0].environment.get("graftbench", "")),
     )
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text("utf-8")

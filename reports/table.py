@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from graftbench.contracts import Report, Run
 
 from ._groups import completeness, groups, mixed_protocols
+from ._metrics import KID
 from ._scores import FLOOR, FLOOR_MARK, Cell, Line, PanelTable, ScoreTable, leads, score_tables
+from ._tasks import TaskTable, task_tables
 from ._text import listing, markdown, one_line, plural
 
 if TYPE_CHECKING:
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 class Table(Report):
     """One row per method and data budget: FID, KID, IS over seeds, fit seconds; then a table for each kind of score.
 
-    The terminal shows the first of these tables.
+    The best mean at each data budget is bold, the second in italics (on a terminal underlined), and † stands at what is
+    not significantly worse than the best. With several tasks a table of methods by tasks follows, one a data budget,
+    with average ranks. The terminal shows the first of these tables, and KID over tasks.
     """
 
     name = "table"
@@ -44,8 +48,12 @@ def to_markdown(run: Run) -> str:
     blocks = [f"# {markdown(run.name)}", markdown(completeness(run))]
     if mixed := mixed_protocols(found):
         blocks.append(f"**{markdown(mixed)}**")
-    for table in score_tables(found):
+    tables = score_tables(found)
+    for table in tables:
         blocks += _markdown_table(table)
+    over_tasks = task_tables(tables)
+    if over_tasks:
+        blocks += ["## Over tasks", *(block for table in over_tasks for block in _markdown_tasks(table))]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -55,7 +63,7 @@ def _markdown_table(table: ScoreTable) -> list[str]:
     if table.headline.methods:
         header = ["Method", "Images", *heads, "Fit, s", "Seeds"]
         blocks += [_grid(header, 1, [_markdown_line(line) for line in table.headline.methods])]
-        blocks += ["Bold: best mean among the methods at that number of training images.", _markdown_leads(table)]
+        blocks += [_markdown_marks(table.headline), _markdown_leads(table)]
     if table.headline.references:
         header = ["Reference row", "Images", *heads, "Fit, s", "Seeds", "Marks"]
         lines = [[*_markdown_line(line), markdown(line.marks)] for line in table.headline.references]
@@ -73,7 +81,27 @@ def _markdown_panel(table: PanelTable) -> list[str]:
     lines = [_markdown_scores(line, markdown(line.label)) for line in table.methods]
     lines += [_markdown_scores(line, f"*{markdown(line.label)}*") for line in table.references]
     reading = " ".join([table.panel.reading, "Reference rows in italics." if table.references else ""]).strip()
-    return [f"### {markdown(table.panel.title)}", *([markdown(reading)] if reading else []), _grid(header, 1, lines)]
+    marks = [markdown(" ".join(table.marking))] if table.marking else []
+    return [
+        f"### {markdown(table.panel.title)}",
+        *([markdown(reading)] if reading else []),
+        _grid(header, 1, lines),
+        *marks,
+    ]
+
+
+def _markdown_marks(table: PanelTable) -> str:
+    second = ", in italics the second" if table.has_second else ""
+    sentence = f"Bold: best mean among the methods at that number of training images{second}."
+    return markdown(" ".join([sentence, *table.marking]))
+
+
+def _markdown_tasks(table: TaskTable) -> list[str]:
+    header = ["Method", *table.heads, "Average rank", "Tasks"]
+    lines = [
+        [markdown(line.label), *map(_markdown_cell, (*line.scores, line.rank)), line.tasks] for line in table.lines
+    ]
+    return [f"### {markdown(table.title)}", markdown(table.caption), _grid(header, 1, lines)]
 
 
 def _markdown_leads(table: ScoreTable) -> str:
@@ -95,11 +123,13 @@ def _markdown_scores(line: Line, name: str) -> list[str]:
 
 def _markdown_cell(cell: Cell) -> str:
     text = markdown(cell.text)
-    return (f"**{text}**" if cell.best else text) + _superscript(cell.notes)
+    styled = f"**{text}**" if cell.best else f"*{text}*" if cell.second else text
+    return styled + _superscript(cell.notes, cell.mark)
 
 
-def _superscript(notes: tuple[int, ...]) -> str:
-    return f"<sup>{','.join(map(str, notes))}</sup>" if notes else ""
+def _superscript(notes: tuple[int, ...], mark: str = "") -> str:
+    marks = [*filter(None, [mark]), *map(str, notes)]
+    return f"<sup>{','.join(marks)}</sup>" if marks else ""
 
 
 def _grid(header: list[str], words: int, lines: list[list[str]], *, words_last: bool = False) -> str:
@@ -125,8 +155,37 @@ def to_terminal(run: Run) -> list[Text | RichTable]:
         parts.append(terminal_table(table))
         used = _notes_of(table.headline)
         parts += [Text(f"[{i}] {text}", style="dim") for i, text in enumerate(table.footnotes, start=1) if i in used]
+        parts += [Text(text, style="dim") for text in _terminal_marks(table.headline)]
+    parts += [part for table in task_tables(tables) if table.metric is KID for part in _terminal_tasks(table)]
     parts += [Text(line, style="dim") for line in _more(tables)]
     return parts
+
+
+def _terminal_marks(table: PanelTable) -> list[str]:
+    second = ["Bold: best; underlined: second, at that number of images."] if table.has_second else []
+    return [" ".join([*second, *table.marking])] if second or table.marking else []
+
+
+def _terminal_tasks(table: TaskTable) -> list[Text | RichTable]:
+    """Title, `rich.table.Table`, caption; a title of the table itself would break at the table's width."""
+    from rich import box  # noqa: PLC0415 - other reports do not need rich
+    from rich.table import Table as RichTable  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    view = RichTable(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
+    view.add_column("Method", overflow="fold")
+    for head in (*table.heads, "Rank", "Tasks"):
+        view.add_column(Text(one_line(head)), justify="right", overflow="fold")
+    for line in table.lines:
+        view.add_row(Text(one_line(line.label)), *map(_terminal_cell, (*line.scores, line.rank)), Text(line.tasks))
+    return [Text(one_line(table.title), style="italic"), view, Text(table.caption, style="dim")]
+
+
+def _terminal_cell(cell: Cell) -> Text:
+    from rich.text import Text  # noqa: PLC0415 - other reports do not need rich
+
+    style = "bold" if cell.best else "underline" if cell.second else ""
+    return Text.assemble((one_line(cell.text), style), cell.mark, "".join(f" [{note}]" for note in cell.notes))
 
 
 def _notes_of(table: PanelTable) -> set[int]:
@@ -178,17 +237,14 @@ def terminal_table(table: ScoreTable) -> RichTable:
 def _terminal_line(line: Line) -> list[Text]:
     from rich.text import Text  # noqa: PLC0415
 
-    def with_notes(text: str, notes: tuple[int, ...], style: str = "") -> Text:
-        return Text(one_line(text) + "".join(f" [{note}]" for note in notes), style=style)
-
-    numbers = [with_notes(cell.text, cell.notes, "bold" if cell.best else "") for cell in line.scores]
+    name = Text(one_line(line.label) + "".join(f" [{note}]" for note in line.notes))
     fit = Text(
         line.fit_seconds.text.split(" ± ")[0].replace("≤ ", "≤")
     )  # 80 columns: the spread and the footnote are in table.md
     return [
-        with_notes(line.label, line.notes),
+        name,
         Text(line.images),
-        *numbers,
+        *map(_terminal_cell, line.scores),
         fit,
         Text(line.outcome),
     ]

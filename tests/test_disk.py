@@ -68,8 +68,8 @@ def test_failures_and_folders_that_are_gone_tell_nothing(tmp_path: Path, cell: C
 
 
 def test_the_guess_grows_with_resolution_and_images(cell: CellSpec) -> None:
-    """A network and two sheets of 32 uncompressed tiles; a bank of images where the family keeps one."""
-    sheets = 2 * 32 * 3 * 32 * 32
+    """A network and four sheets of 32 uncompressed tiles; a bank of images where the family keeps one."""
+    sheets = 4 * 32 * 3 * 32 * 32
     assert guessed_bytes(cell, "sampler") == RECORD_BYTES + sheets + NETWORK_BYTES
     assert guessed_bytes(cell, "samples") == RECORD_BYTES + sheets
     assert guessed_bytes(cell, "nothing") == RECORD_BYTES

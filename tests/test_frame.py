@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import subprocess
@@ -172,3 +173,23 @@ def test_importing_it_costs_neither_pandas_nor_torch() -> None:
     code = "import sys, graftbench.frame, graftbench.stats; print({'pandas', 'torch', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_it_can_be_asked_questions(folder: Path) -> None:
+    """Pandas' query, by task, budget and status."""
+    table = load(folder)
+    assert len(table.query("task == 'twemoji->openmoji@32' and data_budget <= 100")) == 2
+    assert list(table.query("status == 'ok' and kid < 0.1")["seed"]) == [0]
+
+
+def test_reading_leaves_the_garbage_collector_as_it_was(folder: Path, tmp_path: Path) -> None:
+    """Also where there is nothing to read, and where it was off."""
+    for on in (True, False):
+        (gc.enable if on else gc.disable)()
+        try:
+            load(folder)
+            with pytest.raises(GraftbenchError):
+                load(tmp_path / "nowhere")
+            assert gc.isenabled() == on
+        finally:
+            gc.enable()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
@@ -10,10 +14,12 @@ import pytest
 from graftbench import record as records_file
 from graftbench.contracts import Report, Run
 from graftbench.errors import GraftbenchError
+from graftbench.plotting import looks
 from graftbench.registry import Found
 from graftbench.report import read_runs, write_reports
 
-QUICK = Path(__file__).parents[1] / "docs" / "quick" / "records.jsonl"
+DOCS = Path(__file__).parents[1] / "docs"
+QUICK, RESULTS = (DOCS / name / "records.jsonl" for name in ("quick", "results"))
 
 
 @pytest.fixture
@@ -111,8 +117,49 @@ def test_unknown_formats_and_figures_are_named(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+class Captioned(Report):
+    """Writes a picture and its caption."""
+
+    name = "captioned"
+    title = "Captioned"
+    formats = (".svg", ".md")
+
+    def write(self, run: Run, out: Path) -> list[Path]:
+        """Write them."""
+        paths = [out / "figure.svg", out / "figure.md"]
+        for path in paths:
+            path.write_text(run.name)
+        return paths
+
+
+def test_captions_alone_are_no_reason_to_draw(tmp_path: Path) -> None:
+    """Asked for Markdown, a report that draws is not run; asked for everything it is, captions and all."""
+    found: Found[Report] = Found("report", {"captioned": Captioned, "text": Text})
+    names = [path.name for path in write_reports(read_runs([QUICK]), tmp_path / "md", found, formats=["md"])]
+    assert names == ["table.md"]
+    assert len(write_reports(read_runs([QUICK]), tmp_path / "all", found)) == 3
+
+
 def test_a_selection_is_reported_alone() -> None:
     """Its cells, and no word on how many the suite has."""
     run = read_runs([QUICK], "budget<=25 method=dcgan")
     assert len(run.records) == 2
     assert run.expected == 0
+
+
+def test_the_example_of_a_figure_for_a_paper(tmp_path: Path) -> None:
+    """It runs as it stands on the published records, and its figure is one column wide with a line a method."""
+    out = tmp_path / "quality.svg"
+    command = [sys.executable, str(DOCS / "examples" / "paper_figure.py"), str(RESULTS)]
+    subprocess.run([*command, str(out)], check=True)
+    root = ET.parse(out).getroot()  # noqa: S314 - our own file
+    assert root.get("width") == f"{3.4 * 72:g}pt"
+    look = looks({record.cell.method for record in read_runs([RESULTS], "family!=reference").records})
+    svg = out.read_text("utf-8")
+    for method in ("dcgan", "freezed"):
+        assert svg.count(f"stroke: {look[method].color}") >= 2, method  # its line, and that in the legend
+
+
+def test_looks_are_those_of_the_reports() -> None:
+    """Of the same names the same colours."""
+    assert import_module("graftbench.reports._style").looks is looks

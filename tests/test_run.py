@@ -76,7 +76,8 @@ def test_a_run_scores_real_images_and_a_second_one_does_nothing(tmp_path: Path) 
         assert "two images for each of 25" in scores["intra_cluster_distance"].undefined
         assert record.resources is not None
         assert record.resources.fit_seconds >= 0
-        assert {"samples", "sampler", "log"} == set(record.artifacts)
+        pictures = {"samples", "neighbors"} | ({"interpolation"} if record.cell.method == "gaussian" else set())
+        assert {"sampler", "log", *pictures} == set(record.artifacts)
         assert all((tmp_path / "run" / path).is_file() for path in record.artifacts.values())
         assert "torch" in str(record.environment)
     kid = {r.cell.method: score.value for r in records for score in r.scores if score.name == "kid"}
@@ -385,7 +386,9 @@ def test_shards_make_up_the_suite(tmp_path: Path) -> None:
         run(suite, tmp_path / "three", shard=(3, 2))
 
 
-@pytest.mark.parametrize(("keep", "files"), [("samples", {"log.txt", "samples.png"}), ("nothing", {"log.txt"})])
+@pytest.mark.parametrize(
+    ("keep", "files"), [("samples", {"log.txt", "samples.png", "neighbors.png"}), ("nothing", {"log.txt"})]
+)
 def test_what_is_kept(tmp_path: Path, keep: str, files: set[str]) -> None:
     """`samples` leaves no sampler, `nothing` no picture either; the scores are there in any case."""
     run(tiny(methods=["memorizer"]), tmp_path, keep=keep)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graftbench.comparison.methods import compare_methods as compare_methods
     from graftbench.driver import run as run
     from graftbench.evaluation import evaluate as evaluate
     from graftbench.frame import load as load
@@ -23,7 +24,12 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 if (_CHECKOUT / "methods").is_dir() and (_CHECKOUT / "pyproject.toml").is_file():
     __path__.append(str(_CHECKOUT))
 
-_LAZY = {"evaluate": "graftbench.evaluation", "load": "graftbench.frame", "run": "graftbench.driver"}
+_LAZY = {
+    "compare_methods": "graftbench.comparison.methods",
+    "evaluate": "graftbench.evaluation",
+    "load": "graftbench.frame",
+    "run": "graftbench.driver",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from graftbench import imageset, registry, source
 from graftbench.budget import Meter, nested_subset
@@ -33,6 +32,7 @@ from graftbench.record import NO_SOURCE, CurvePoint, Record, Resources, Score, S
 from graftbench.resources import FitMonitor, resources, synchronizer
 from graftbench.samplers import save_sampler
 from graftbench.scoring import Scored, score_sampler
+from graftbench.sheets import interpolated, neighbor_sheet, save_neighbors, tiled
 from graftbench.snapshots import Snapshots, protocol_of
 from graftbench.suite import config_of
 
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from graftbench.job import CellJob
     from graftbench.record import Protocol
     from graftbench.resources import Measurement
-
-SHEET_COLUMNS, SHEET_ROWS = 8, 4
-"""Tiles of the contact sheet that each cell leaves."""
 
 LOG_TAIL_CHARACTERS = 4000
 
@@ -239,7 +236,7 @@ def _run(job: CellJob) -> Record:
             parameters_trained=task.log.parameters_trained,
             flops_per_image=meter.flops_per_image,
         ),
-        artifacts=_save(job, sampler, scored, fitted.snapshots),
+        artifacts=_save(job, sampler, scored, fitted),
     )
 
 
@@ -323,38 +320,57 @@ def _task(job: CellJob, target: imageset.ImageSet) -> CellTask:
     )
 
 
-def _save(job: CellJob, sampler: Sampler, scored: Scored, snapshots: Snapshots) -> dict[str, str]:
+def _save(job: CellJob, sampler: Sampler, scored: Scored, fitted: _Fitted) -> dict[str, str]:
     """Write what `keep` says; the artifacts' kinds and paths."""
-    folder, kinds = Path(job.folder), ["log"]
+    kinds = ["log"]
     if job.keep != "nothing":
-        _sheet(scored.images).save(folder / ARTIFACTS["samples"], optimize=True)
-        kinds.append("samples")
-        if (strip := snapshots.strip()) is not None:
-            strip.save(folder / ARTIFACTS["progress"], optimize=True)
-            kinds.append("progress")
+        kinds += _save_pictures(job, sampler, scored, fitted)
     if job.keep == "sampler":
-        save_sampler(sampler, folder / ARTIFACTS["sampler"])
+        save_sampler(sampler, Path(job.folder) / ARTIFACTS["sampler"])
         kinds.append("sampler")
     return {kind: _artifact(job, kind) for kind in kinds}
 
 
-ARTIFACTS = {"sampler": "sampler.safetensors", "samples": "samples.png", "progress": "progress.png", "log": "log.txt"}
+def _save_pictures(job: CellJob, sampler: Sampler, scored: Scored, fitted: _Fitted) -> list[str]:
+    """Write the pictures that there are; their kinds."""
+    paths = {kind: Path(job.folder) / name for kind, name in ARTIFACTS.items()}
+    tiled(scored.images).save(paths["samples"], optimize=True)
+    kinds = ["samples"]
+    if (strip := fitted.snapshots.strip()) is not None:
+        strip.save(paths["progress"], optimize=True)
+        kinds.append("progress")
+    if (near := scored.neighbors) is not None:
+        save_neighbors(near, neighbor_sheet(near, scored.images, fitted.task.target.pixels), paths["neighbors"])
+        kinds.append("neighbors")
+    if (ways := _interpolated(sampler, job.cell.seed)) is not None:
+        tiled(ways).save(paths["interpolation"])
+        kinds.append("interpolation")
+    return kinds
+
+
+def _interpolated(sampler: Sampler, seed: int) -> torch.Tensor | None:
+    """Ways through the sampler's latent space; where it fails the log says why: a picture is no reason to fail."""
+    try:
+        return interpolated(sampler, seed)
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; scores that are there are not lost for it
+        _say(f"There is no interpolation, for the sampler's decode failed: {type(error).__name__}: {error}")
+        return None
+
+
+ARTIFACTS = {
+    "sampler": "sampler.safetensors",
+    "samples": "samples.png",
+    "progress": "progress.png",
+    "neighbors": "neighbors.png",
+    "interpolation": "interpolation.png",
+    "log": "log.txt",
+}
 """Kind -> name of the file."""
 
 
 def _artifact(job: CellJob, kind: str) -> str:
     """Its path relative to the run folder, where the driver puts what a cell left."""
     return f"cells/{job.cell.id}/{ARTIFACTS[kind]}"
-
-
-def _sheet(images: torch.Tensor) -> Image.Image:
-    """The first 8×4 images as one picture, white where there are fewer."""
-    side = images.shape[-1]
-    tiles = torch.full((SHEET_COLUMNS * SHEET_ROWS, 3, side, side), 255, dtype=torch.uint8)
-    shown = images[: len(tiles)]
-    tiles[: len(shown)] = shown
-    rows = tiles.unflatten(0, (SHEET_ROWS, SHEET_COLUMNS)).permute(0, 3, 1, 4, 2)
-    return Image.fromarray(rows.reshape(SHEET_ROWS * side, SHEET_COLUMNS * side, 3).numpy())
 
 
 def _failed(job: CellJob, status: Status, reason: str) -> Record:

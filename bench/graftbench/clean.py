@@ -28,7 +28,7 @@ Keep = Literal["sampler", "samples", "nothing"]
 _REMOVED: dict[Keep, tuple[str, ...]] = {
     "sampler": (),
     "samples": ("sampler",),
-    "nothing": ("sampler", "samples", "progress"),
+    "nothing": ("sampler", "samples", "progress", "neighbors", "interpolation"),
 }
 """Kinds of artifacts that go. Logs stay: they are small, and the only witness of a failure."""
 

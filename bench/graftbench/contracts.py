@@ -134,6 +134,23 @@ class Sampler(ABC):
         """The sampler that `state` described."""
 
 
+class LatentSampler(Sampler):
+    """A sampler whose image is a function of a latent z ~ N(0, I) and of no other chance.
+
+    Optional: a cell then leaves `interpolation.png`, ways from one latent to another. `sample` draws latents and
+    decodes them.
+    """
+
+    @property
+    @abstractmethod
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of one z."""
+
+    @abstractmethod
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """The images of n latents, float32 n×`latent_shape` on the CPU: uint8 n×3×H×W on the CPU."""
+
+
 class Stateful(Protocol):
     """What changes while a fit lasts and can say what it is: a network, an optimiser, a method's own memory.
 

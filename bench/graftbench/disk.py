@@ -94,11 +94,11 @@ def recorded_bytes(run: Path, records: Iterable[Recorded], keep: str) -> dict[st
 
 
 def guessed_bytes(cell: CellSpec, keep: str) -> int:
-    """What a cell may leave where no cell tells: its record and log, two sheets, and a network or a bank of images."""
+    """What a cell may leave where no cell tells: its record and log, four sheets, and a network or a bank of images."""
     image = 3 * cell.task.resolution**2
     network = NETWORK_BYTES * max(1, cell.task.resolution // 64)
     bank = image * cell.protocol.n_generated if cell.family in _BANKS else 0
-    sheets = 2 * SHEET_TILES * image
+    sheets = 4 * SHEET_TILES * image
     return RECORD_BYTES + {"sampler": sheets + max(network, bank), "samples": sheets, "nothing": 0}[keep]
 
 

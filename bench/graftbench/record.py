@@ -283,7 +283,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             and it does not compete for the best.
         notes: Plain sentences that a reader of the numbers should know (leaks, sampling with replacement, …).
         environment: Where it was made (`graftbench.environment.describe()`).
-        artifacts: Kind (`samples`, `sampler`, `log`, `progress`) -> path relative to the run folder.
+        artifacts: Kind (`samples`, `sampler`, `log`, `progress`, `neighbors`, `interpolation`) -> path relative to the
+            run folder.
         finished_at: UTC, ISO 8601.
         wall_seconds: From the start of the cell's process to its end, by the executor's clock; None where nobody knows.
         attempts: How often the cell was started for this record (a lost machine is not the cell's fault).

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMATS = {"html": ".html", "md": ".md", "csv": ".csv", "tex": ".tex", "pdf": ".pdf", "svg": ".svg", "png": ".png"}
 """Format -> ending of its files."""
+PICTURES = {".pdf", ".svg", ".png"}
 
 
 def read_runs(paths: Sequence[Path], selection: str = "") -> Run:
@@ -73,7 +74,8 @@ def write_reports(
         run: What is reported.
         folder: Made if it is not there.
         reports: Which reports.
-        formats: Keys of FORMATS; files of other endings are left out. Empty: every file.
+        formats: Keys of FORMATS; files of other endings are left out, and the captions (Markdown) of a report that
+            draws are no reason to draw. Empty: every file.
         figure: Only pictures whose file name starts so. Empty: every file.
 
     Raises:
@@ -87,8 +89,8 @@ def write_reports(
             raise unknown("format", name, FORMATS)
     endings = {FORMATS[name] for name in formats}
     if figure:
-        endings = (endings or set(FORMATS.values())) & {".pdf", ".svg", ".png"}
-    chosen = [cls() for cls in reports.classes.values() if not (endings and cls.formats) or endings & set(cls.formats)]
+        endings = (endings or set(FORMATS.values())) & PICTURES
+    chosen = [cls() for cls in reports.classes.values() if _is_asked_for(cls, endings)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
@@ -96,6 +98,14 @@ def write_reports(
             return [_take(Path(temporary) / path, folder / path) for path in _wanted(made, endings, figure)]
     except OSError as error:
         raise GraftbenchError(f"The report folder '{folder}' cannot be written: {error}.") from error
+
+
+def _is_asked_for(report: type[Report], endings: Collection[str]) -> bool:
+    """Whether a report may write a file of these endings; where it draws, captions alone do not count."""
+    formats = set(report.formats)
+    if not endings or not formats:
+        return True
+    return bool((formats - {".md"} if formats & PICTURES else formats) & set(endings))
 
 
 def _wanted(made: Iterable[Path], endings: Collection[str], figure: str) -> list[Path]:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from graftbench.contracts import Sampler
+from graftbench.contracts import LatentSampler, Sampler
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.nn.build import place
 from graftbench.nn.generator import Generator, GeneratorSpec
@@ -34,7 +34,7 @@ def to_float(images: torch.Tensor) -> torch.Tensor:
     return images.float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
 
 
-class GeneratorSampler(Sampler):
+class GeneratorSampler(LatentSampler):
     """z ~ N(0, I) through a generator in eval mode and float32.
 
     Its weights lie channels last: another order in memory changes the last bits of a convolution, so a sampler that
@@ -51,12 +51,20 @@ class GeneratorSampler(Sampler):
         self.network = self.network.to(device)
         return self
 
-    @torch.inference_mode()
     def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw n images: uint8 n×3×H×W on the CPU. The noise is drawn on the CPU, one seed one noise on any device."""
-        z = torch.randn(n, self.network.spec.latent, generator=generator)
+        return self.decode(torch.randn(n, *self.latent_shape, generator=generator))
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Dimensions of z."""
+        return (self.network.spec.latent,)
+
+    @torch.inference_mode()
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """The images of n latents: uint8 n×3×H×W on the CPU."""
         device = self.network.to_rgb.weight.device
-        return torch.cat([to_uint8(self.network(part.to(device))).cpu() for part in z.split(BATCH)])
+        return torch.cat([to_uint8(self.network(part.to(device))).cpu() for part in latents.split(BATCH)])
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         """The generator's state dict and its architecture."""
@@ -121,7 +129,7 @@ def _at_coordinates(coordinates: torch.Tensor, components: torch.Tensor, mean: t
     return to_uint8((coordinates @ components).unflatten(1, mean.shape) + mean)
 
 
-class PcaGaussianSampler(Sampler):
+class PcaGaussianSampler(LatentSampler):
     """x = mean + Σ_k σ_k ε_k v_k with ε ~ N(0, I): a Gaussian on the principal components of the pixels."""
 
     kind: ClassVar[str] = "pca-gaussian"
@@ -133,8 +141,16 @@ class PcaGaussianSampler(Sampler):
 
     def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw n images: uint8 n×3×H×W."""
-        noise = torch.randn(n, len(self.scales), generator=generator)
-        return _at_coordinates(noise * self.scales, self.components, self.mean)
+        return self.decode(torch.randn(n, *self.latent_shape, generator=generator))
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """One ε for each component."""
+        return (len(self.scales),)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """The images of n ε: uint8 n×3×H×W."""
+        return _at_coordinates(latents * self.scales, self.components, self.mean)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         """Mean 3×H×W, components K×(3HW), scales K; pixels in [−1, 1]."""

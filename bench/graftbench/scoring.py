@@ -18,6 +18,7 @@ from graftbench.metrics.features import Features, cached_features
 from graftbench.metrics.spectrum import band_powers
 from graftbench.protocol import key_of
 from graftbench.record import Score, content_hash
+from graftbench.sheets import neighbors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,15 +29,24 @@ if TYPE_CHECKING:
     from graftbench.metrics.estimate import Estimate
     from graftbench.metrics.networks.base import Extractor
     from graftbench.record import Protocol
+    from graftbench.sheets import Neighbors
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores, the images that were scored (uint8 n×3×H×W), and the seconds that sampling them took."""
+    """What scoring left.
+
+    Attributes:
+        scores: One a metric.
+        images: Those that were scored: uint8 n×3×H×W.
+        sampling_seconds: What sampling them took.
+        neighbors: The training images nearest to the first of them; None where none were named.
+    """
 
     scores: list[Score]
     images: torch.Tensor
     sampling_seconds: float
+    neighbors: Neighbors | None = None
 
 
 def score_sampler(
@@ -76,7 +86,8 @@ def score_sampler(
     estimates = evaluate_features(generated, reference, metrics=metrics, train=shown, seed=seed)
     floors = real.floors() | ({} if shown is None else training_floors(reference, shown, metrics))
     scores = [_score(estimate, floors.get(estimate.name), protocol.label) for estimate in estimates]
-    return Scored(scores, images, seconds)
+    near = None if shown is None else neighbors_of(generated.pooled, shown.pooled, sorted(train))
+    return Scored(scores, images, seconds, near)
 
 
 def _score(estimate: Estimate, floor: Estimate | None, protocol_label: str) -> Score:

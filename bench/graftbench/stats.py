@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError
@@ -114,13 +115,20 @@ def student_interval(values: Sequence[float], level: float = 0.95) -> Interval |
     if not 0 < level < 1:
         raise GraftbenchError(f"The level of an interval lies strictly between 0 and 1; found {level}.")
     error = standard_error(values)
-    if error is None:
-        return None
+    return None if error is None else _interval(mean(values), error, len(values), level)
+
+
+def _interval(center: float, error: float, n: int, level: float) -> Interval:
+    half = _student_quantile(n - 1, (1 + level) / 2) * error
+    return Interval(low=center - half, high=center + half, level=level, n=n)
+
+
+@lru_cache(maxsize=1024)  # a report asks for the same few tens of thousands of times
+def _student_quantile(freedom: int, probability: float) -> float:
+    """Quantile of Student's t distribution."""
     from scipy.special import stdtrit  # noqa: PLC0415 - the command line must not pay for scipy
 
-    half = float(stdtrit(len(values) - 1, (1 + level) / 2)) * error
-    center = mean(values)
-    return Interval(low=center - half, high=center + half, level=level, n=len(values))
+    return float(stdtrit(freedom, probability))
 
 
 def summarize(values: Sequence[float], level: float = 0.95) -> Summary:
@@ -129,13 +137,16 @@ def summarize(values: Sequence[float], level: float = 0.95) -> Summary:
     Raises:
         GraftbenchError: No values, one that is not finite, or a level outside 0 to 1.
     """
-    return Summary(
-        n=len(values),
-        mean=mean(values),
-        sd=standard_deviation(values),
-        standard_error=standard_error(values),
-        interval=student_interval(values, level),
-    )
+    if not 0 < level < 1:
+        raise GraftbenchError(f"The level of an interval lies strictly between 0 and 1; found {level}.")
+    numbers = _checked(values)
+    n = len(numbers)
+    center = math.fsum(numbers) / n
+    if n < 2:
+        return Summary(n=n, mean=center, sd=None, standard_error=None, interval=None)
+    sd = math.sqrt(math.fsum((number - center) ** 2 for number in numbers) / (n - 1))
+    error = sd / math.sqrt(n)
+    return Summary(n=n, mean=center, sd=sd, standard_error=error, interval=_interval(center, error, n, level))
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> Summary | None:

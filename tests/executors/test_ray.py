@@ -279,6 +279,8 @@ def test_cells_run_on_nodes_that_have_nothing_of_them(starter: Starter, capfd: p
             LOG,
             "sampler.safetensors",
             "samples.png",
+            "neighbors.png",
+            *(["interpolation.png"] if record.cell.method == "source" else []),
         }
     said = dict(zip(*[iter((folders[0] / LOG).read_text().split())] * 2, strict=False))
     home = f"graftbench-{os.getuid()}/parcels"

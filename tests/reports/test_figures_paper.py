@@ -328,7 +328,7 @@ def test_every_figure_comes_in_three_formats_and_two_widths_and_repeats(
     write(run, run.records[::-1], second)
     names = sorted(path.name for path in (first / "paper").iterdir())
     stems = {re.sub(r"-[12]col\..*", "", name) for name in names} - {"figures.md"}
-    assert {re.sub(r"-.*", "", stem) for stem in stems} == {"curves", "pareto", "transfer", "progress"}
+    assert {re.sub(r"-.*", "", stem) for stem in stems} == {"cost", "curves", "pareto", "transfer", "progress"}
     assert len(names) == 6 * len(stems) + 1
     for name in names:
         data = (first / "paper" / name).read_bytes()

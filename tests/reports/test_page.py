@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import math
 import re
 from html.parser import HTMLParser
@@ -76,6 +79,12 @@ def render(run: Run) -> str:
     return import_module("graftbench.reports.page").render(run)
 
 
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is drawn: figures take most of a page's time."""
+    monkeypatch.setattr(import_module("graftbench.reports._page_figures"), "MOST_DRAWN", -1)
+
+
 @pytest.fixture(scope="module")
 def quick_html(quick_run: Run) -> str:
     """The page of the finished quick run."""
@@ -84,7 +93,7 @@ def quick_html(quick_run: Run) -> str:
 
 def test_the_headline_names_the_leader_at_each_budget_with_its_conditions(quick_html: str) -> None:
     """Task, compute, seeds, protocol, and per budget the method of the lowest KID."""
-    (headline,) = re.findall(r'<p class="headline">(.*?)</p>', quick_html, re.DOTALL)
+    (headline,) = re.findall(r'<p class="headline"[^>]*>(.*?)</p>', quick_html, re.DOTALL)
     assert "twemoji → openmoji at 32×32 (30 kimg per fit, 2 seeds, protocol lite0@96)" in headline
     assert re.search(r"with 25 training images <strong>freezed</strong> leads", headline)
     assert re.search(r"with 400 training images <strong>finetune</strong> leads", headline)
@@ -95,7 +104,8 @@ def test_it_has_every_part(quick_html: str) -> None:
     """Tables with captions, figures with names, samples, failures with their log, environment, licences, command."""
     page = Outline(quick_html)
     assert page.tags.count("h1") == 1
-    assert page.tags.count("table") == page.tags.count("caption") == 8  # 3 of scores, 3 of intervals, samples, cost
+    # 2 rankings, 3 tables of scores, 3 of intervals, samples, cost
+    assert page.tags.count("table") == page.tags.count("caption") == 10
     assert page.tags.count("svg") == 5  # KID, FID, seconds, memory, images/s
     assert quick_html.count('role="img" aria-label="') == 5
     assert page.tags.count("img") == 13
@@ -137,10 +147,12 @@ def test_each_panel_says_how_to_read_it(quick_html: str) -> None:
 def interval_rows(html: str) -> dict[str, list[str]]:
     """Name -> cells of the first table of intervals."""
     table = html.partition("<summary>95 % intervals</summary>")[2].partition("</table>")[0]
-    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)]
-    return {row[0]: row[1:] for row in rows}
+    found = re.findall(r"<tr[^>]*>(.*?)</tr>", table, re.DOTALL)
+    rows = [re.findall(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", row) for row in found]
+    return {re.sub("<[^>]*>", "", row[0]): row[1:] for row in rows}
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_intervals_over_seeds_and_within_a_cell_stand_together(record: Make, a_run: MakeRun) -> None:
     """KIDs of 0.010 and 0.014: 12 ± 12.7·2 (Student, one degree of freedom); the lowest seed's own is 9 to 11."""
     records = [record("finetune", 25, seed, kid=kid, full=True) for seed, kid in ((0, 0.010), (1, 0.014))]
@@ -148,6 +160,7 @@ def test_intervals_over_seeds_and_within_a_cell_stand_together(record: Make, a_r
     assert kid == '−13.4 to 37.4 (n=2)<span class="within">seed 0: 9.0 to 11.0</span>'
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_with_one_seed_the_interval_within_the_cell_stands_alone(record: Make, a_run: MakeRun) -> None:
     """Where there is neither, the cell says that it stands on one value; an undefined score has a dash."""
     records = [record("finetune", kid=0.01, full=True), record("vae", kid=0.02), record("freezed", kid=None)]
@@ -157,6 +170,7 @@ def test_with_one_seed_the_interval_within_the_cell_stands_alone(record: Make, a
     assert found["freezed"][2] == "—"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_record_of_an_interval_without_a_finite_end_shows_none(record: Make, a_run: MakeRun) -> None:
     """No infinity is printed, whatever a record holds."""
     score = Score(
@@ -175,13 +189,25 @@ def test_the_markup_is_whole(quick_html: str) -> None:
     assert set(re.findall(r"url\(#([^)]+)\)", quick_html)) <= set(page.ids)
 
 
-def test_nothing_is_fetched_and_nothing_runs(quick_html: str) -> None:
-    """No script, no address but namespaces, pictures inline, and a policy that forbids the rest."""
+def scripts(html: str) -> list[tuple[str, str]]:
+    """(attributes, text) of each script element."""
+    return re.findall(r"<script\b([^>]*)>(.*?)</script>", html, re.DOTALL)
+
+
+def test_nothing_is_fetched_and_only_our_own_script_runs(quick_html: str) -> None:
+    """Nothing but links to headings, pictures inline, and a policy that lets the page's one script run by its hash."""
     page = Outline(quick_html)
-    assert not {"script", "link", "iframe", "object", "form"} & set(page.tags)
-    addresses = set(re.findall(r"https?://[^\s\"'<)]+", quick_html))
-    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
-    assert "default-src 'none'" in quick_html
+    assert not {"link", "iframe", "object"} & set(page.tags)
+    assert set(re.findall(r'(?:src|href|action)="([^#d"][^"]*)"', quick_html)) == set()
+    (data, _), (code, script) = scripts(quick_html)
+    assert (data, code) == (' type="application/json" id="cells-data"', "")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', quick_html)
+    assert policy.split("; ") == [
+        *("default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"),
+        *(f"script-src 'sha256-{digest}'", "form-action 'none'", "base-uri 'none'"),
+    ]
+    assert not re.search(r"fetch|XMLHttpRequest|innerHTML|eval|import\(|document\.write", script)
     assert all(src.startswith("data:image/png;base64,") for src in re.findall(r'src="([^"]*)"', quick_html))
 
 
@@ -205,7 +231,9 @@ def test_whatever_the_records_say_is_text(record: Make, a_run: MakeRun) -> None:
         record(f"{EVIL}2", protocol=protocol, status=Status.ERROR, reason=EVIL, log_tail=EVIL, environment=environment),
     ]
     html = render(a_run(records))
-    assert "<script" not in html
+    assert len(re.findall("<script", html, re.IGNORECASE)) == 2
+    assert len(scripts(html)) == 2
+    assert json.loads(scripts(html)[0][1])["cells"]
     page = Outline(html)
     assert page.words.count("<script>alert(1)</script>") > 10
 
@@ -226,6 +254,7 @@ def test_absolute_paths_are_cut_to_their_last_part(quick_html: str, quick_run: R
     assert "…/python" in quick_html
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_run_without_failures_says_none(record: Make, a_run: MakeRun) -> None:
     """The section stays, so that its absence is never a doubt."""
     assert "None: every cell that has a record ended well." in render(a_run([record()]))
@@ -240,11 +269,13 @@ def test_a_run_in_which_all_failed_names_no_leader(record: Make, a_run: MakeRun)
     assert "nan" not in words.lower().split()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_lone_method_leads_nobody(record: Make, a_run: MakeRun) -> None:
     """It is the only one with a KID, and the page says that instead."""
     assert "is the only method with a KID" in Outline(render(a_run([record()]))).words
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_cost_table_tells_counters_from_their_absence(record: Make, a_run: MakeRun) -> None:
     """Energy with its counter's name or "no counter"; memory with its kind where two meet; shared timings counted."""
     on_gpu = Resources(
@@ -264,6 +295,7 @@ def test_the_cost_table_tells_counters_from_their_absence(record: Make, a_run: M
         assert expected in words, expected
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_environments_that_differ_are_told_with_their_counts(record: Make, a_run: MakeRun) -> None:
     """Two torch versions in one run are a thing to see."""
     records = [
@@ -272,11 +304,13 @@ def test_environments_that_differ_are_told_with_their_counts(record: Make, a_run
     assert "packages.torch 2.11 (1 cell); 2.14 (2 cells)" in Outline(render(a_run(records))).words
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_licences_that_no_record_names_are_not_made_up(record: Make, a_run: MakeRun) -> None:
     """The page says that the records do not tell."""
     assert "openmoji not in the records" in Outline(render(a_run([record(environment={})]))).words
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_two_protocols_have_two_sections_and_a_warning(record: Make, a_run: MakeRun) -> None:
     """Their numbers never share a table."""
     html = render(a_run([record(), record(protocol=Protocol(size=None, extractor="dinov2"))]))

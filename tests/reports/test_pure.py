@@ -19,7 +19,14 @@ from graftbench.frame import read_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-REPORTS = {"csv": "Csv", "table": "Table", "figures": "Figures", "page": "Page", "latex": "Latex"}
+REPORTS = {
+    "csv": "Csv",
+    "table": "Table",
+    "figures": "Figures",
+    "page": "Page",
+    "latex": "Latex",
+    "comparisons": "Comparisons",
+}
 WRITE = """
 import hashlib, sys
 from importlib import import_module
@@ -65,7 +72,7 @@ def test_the_same_records_give_the_same_bytes_anywhere_and_never_import_torch(
         for path in report(name).write(quick_run, tmp_path / "here")
     ]
     assert here == elsewhere
-    assert len(here) == 12
+    assert len(here) == 14
     assert torch == "False"
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from graftbench.metrics.catalogue import METRICS
-from graftbench.record import Protocol, Score, Status
+from graftbench.record import Protocol, Score, Status, TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +95,48 @@ def test_ties_are_all_bold_and_a_lone_method_is_not(record: Make, a_run: MakeRun
     assert "**" not in text_of(a_run(with_kid(record, {("finetune", 0): 0.01})), tmp_path)
 
 
+def test_the_second_is_in_italics_and_what_is_level_with_the_best_has_a_dagger(
+    record: Make, a_run: MakeRun, tmp_path: Path
+) -> None:
+    """Six seeds: vae is worse on all (p = 2/64 after Holm), finetune on four (p = 13/64, twice that)."""
+    values = {"freezed": [10] * 6, "finetune": [9, 9, 12, 12, 12, 18], "vae": [30, 31, 32, 30, 31, 32]}
+    records = [record(name, 25, seed, kid=kid / 1000) for name, by in values.items() for seed, kid in enumerate(by)]
+    text = text_of(a_run(records), tmp_path)
+    found = {name: lines_of(text, name)[0][3] for name in values}
+    assert found == {"freezed": "**10.0 ± 0.0**", "finetune": "*12.0 ± 3.3*<sup>†</sup>", "vae": "31.0 ± 0.9"}
+    assert "in italics the second. †: not significantly worse than the best (one-sided sign-flip test" in text
+
+
+def test_too_few_seeds_are_told_and_nothing_is_marked(quick_run: Run, tmp_path: Path) -> None:
+    """Two seeds and four or five methods: six or seven seeds could tell them apart; no dagger in any table."""
+    text = text_of(quick_run, tmp_path)
+    assert not set("†‡") & set(text)
+    assert (
+        "2 seeds cannot tell 4 methods apart at level 0.05; 6 or more could (FID, KID×10³ and IS at 25 images)" in text
+    )
+    assert (
+        "2 seeds cannot tell 5 methods apart at level 0.05; 7 or more could (FID, KID×10³ and IS at 400 images)" in text
+    )
+
+
+def test_five_seeds_tell_two_methods_apart(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """There p = 1/32: no dagger at the second, and no sentence about too few seeds; so with a missing sixth seed."""
+    pairs = {("a", s): 0.010 for s in range(6)} | {("b", s): 0.02 for s in range(5)}
+    text = headline(text_of(a_run(with_kid(record, pairs)), tmp_path))
+    assert lines_of(text, "b")[0][3] == "*20.0 ± 0.0*"
+    assert "cannot tell" not in text
+
+
+def test_thousands_of_methods_are_a_table_in_seconds(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Each is a row; no number of seeds could tell so many apart."""
+    records = [record(f"m{i:04d}", 25, 0, kid=0.001 * (i + 1)) for i in range(2000)]
+    start = time.process_time()
+    text = text_of(a_run(records), tmp_path)
+    assert time.process_time() - start < 6
+    assert len(lines_of(text, "m")) == 2000
+    assert "1 seed cannot tell 2,000 methods apart at level 0.05; no number of seeds could." in text
+
+
 def test_failed_cells_are_told_as_what_they_are(quick_run: Run, tmp_path: Path) -> None:
     """A row without a good cell keeps its place and says what became of its seeds."""
     (failed,) = [row for row in lines_of(headline(text_of(quick_run, tmp_path)), "dcgan") if row[1] == "25"]
@@ -150,7 +194,7 @@ def test_variants_of_a_method_are_no_seeds_of_one_another(record: Make, a_run: M
     rows = lines_of(text_of(a_run(records), tmp_path), "freezed")
     assert [(row[0], row[3], row[-1]) for row in rows] == [
         ("freezed (frozen=2)", "**20.0**", "1"),
-        ("freezed (frozen=4)", "40.0", "1"),
+        ("freezed (frozen=4)", "*40.0*", "1"),
     ]
 
 
@@ -190,14 +234,25 @@ def test_names_cannot_break_the_table(name: str, printed: str, record: Make, a_r
 
 
 def test_leads_say_whether_the_seeds_settle_them(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
-    """A steady paired difference of 10 ± 0.1 over three seeds excludes 0; a difference of 1 ± 10 does not."""
-    pairs = {("a", s): 0.010 + 0.001 * s for s in range(3)}
-    steady = pairs | {("b", s): 0.0200 + 0.001 * s + 0.0001 * (s % 2) for s in range(3)}
-    assert "over 3 seeds leaves out 0" in text_of(a_run(with_kid(record, steady)), tmp_path)
-    unsteady = pairs | {("b", s): 0.012 + 0.01 * (s - 1) for s in range(3)}
-    assert "3 seeds do not settle the order" in text_of(a_run(with_kid(record, unsteady)), tmp_path)
-    one = with_kid(record, {("a", 0): 0.01, ("b", 0): 0.02})
-    assert "one seed settles nothing" in text_of(a_run(one), tmp_path)
+    """Five differences of one sign have p = 1/32; of both signs more; three cannot reach the level at all."""
+    pairs = {("a", s): 0.010 + 0.001 * s for s in range(5)}
+    steady = pairs | {("b", s): 0.0200 + 0.001 * s + 0.0001 * (s % 2) for s in range(5)}
+    assert "5 seeds settle it (paired sign-flip test" in text_of(a_run(with_kid(record, steady)), tmp_path)
+    unsteady = pairs | {("b", s): 0.013 + 0.01 * (s - 2) for s in range(5)}
+    assert "5 seeds do not settle the order" in text_of(a_run(with_kid(record, unsteady)), tmp_path)
+    few = with_kid(record, {key: kid for key, kid in steady.items() if key[1] < 3})
+    assert "3 seeds cannot tell 2 methods apart at level 0.05; 5 or more could" in text_of(a_run(few), tmp_path)
+
+
+def test_the_lead_and_the_mark_say_the_same(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """A second that bears † does not settle the order; one without it does."""
+    for gap, marked in ((0.0005, True), (0.05, False)):
+        kids = {("a", s): 0.01 + 0.001 * s for s in range(6)}
+        kids |= {("b", s): 0.01 + gap + 0.001 * (s + (-1) ** s) for s in range(6)}
+        text = text_of(a_run(with_kid(record, kids)), tmp_path)
+        row = next(line for line in text.splitlines() if line.startswith("| b "))
+        assert ("†" in row) == marked
+        assert ("do not settle the order" in text) == marked
 
 
 def test_a_score_that_is_not_known_here_gets_a_plain_column(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
@@ -209,6 +264,82 @@ def test_a_score_that_is_not_known_here_gets_a_plain_column(record: Make, a_run:
     assert "Not in the catalogue of metrics" in other
     assert "**" not in text
     assert lines_of(other, "freezed") == [["freezed", "25", "4.50"]]
+
+
+# ------------------------------------------------------------------------------------------------------ over tasks
+
+
+def on(made: Record, target: str, resolution: int = 32) -> Record:
+    """A record as one of another task."""
+    cell = msgspec.structs.replace(made.cell, task=TaskSpec("twemoji", target, resolution))
+    return msgspec.structs.replace(made, cell=cell, id=cell.id)
+
+
+def tasks_of(text: str) -> str:
+    """The first table over tasks, with its caption."""
+    return text.partition("\n## Over tasks\n")[2].partition("\n### ")[2].partition("\n### ")[0]
+
+
+def test_methods_by_tasks_with_average_ranks(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Method a ranks 1, 1 and 2, b the rest; c has no score on one task and so no rank, and the caption says so."""
+    kids = {"x": (10, 20, 30), "y": (10, 20, None), "z": (40, 20, 30)}
+    records = [
+        on(record(name, 25, 0, kid=kid / 1000), task)
+        for task, by in kids.items()
+        for name, kid in zip("abc", by, strict=True)
+        if kid is not None
+    ]
+    table = tasks_of(text_of(a_run(records), tmp_path))
+    assert table.startswith("KID×10³ over 3 tasks with 25 images, 30 kimg, lite0@96\n")
+    assert lines_of(table, "") == [
+        ["Method", "x", "y", "z", "Average rank", "Tasks"],
+        ["---", "---:", "---:", "---:", "---:", "---:"],
+        ["a", "**10.0**", "**10.0**", "40.0", "**1.33**", "3"],
+        ["b", "*20.0*", "*20.0*", "**20.0**", "1.67", "3"],
+        ["c", "30.0", "—", "*30.0*", "—", "2 of 3"],
+    ]
+    assert "from twemoji at 32×32" in table
+    assert "of the 2 methods with a score in each. Without a rank (no score in every task): c." in table
+
+
+def test_one_task_has_no_table_over_tasks(quick_run: Run, tmp_path: Path) -> None:
+    """Nor do tasks of two protocols, which do not compare."""
+    assert "Over tasks" not in text_of(quick_run, tmp_path)
+
+
+def test_tasks_of_two_protocols_are_not_put_together(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Each protocol has one task here."""
+    records = [on(record("a"), "x"), on(record("a", protocol=Protocol(n_generated=5000)), "y")]
+    assert "Over tasks" not in text_of(a_run(records), tmp_path)
+
+
+def test_what_looks_at_the_scoring_network_has_no_rank(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """It is shown and does not count; tasks of two resolutions are named in full."""
+    records = [
+        on(made, "x", resolution)
+        for resolution in (32, 64)
+        for made in (record("a", kid=0.02), record("b", kid=0.03), record("looks", kid=0.001, leaks=True))
+    ]
+    table = tasks_of(text_of(a_run(records), tmp_path))
+    assert "twemoji → x@64" in table
+    assert lines_of(table, "looks")[0][-2:] == ["—", "2"]
+    assert lines_of(table, "a")[0][-2] == "**1.00**"
+    assert "Without a rank (looks at the scoring network): looks." in table
+
+
+def test_the_terminal_shows_kid_over_tasks(record: Make, a_run: MakeRun) -> None:
+    """After the tables of each task; FID over tasks is in table.md."""
+    records = [on(record(name, kid=kid), task) for task in ("x", "y") for name, kid in (("a", 0.02), ("[b]", 0.03))]
+    console = Console(width=100, force_terminal=False)
+    with console.capture() as capture:
+        for part in import_module("graftbench.reports.table").Table().terminal(a_run(records)):
+            console.print(part)
+    shown = capture.get()
+    assert "KID×10³ over 2 tasks with 25 images" in shown
+    assert "FID over" not in shown
+    assert [line.split() for line in shown.splitlines() if line.startswith(" [b]")][-1] == [
+        *("[b]", "30.0", "30.0", "2.00", "2"),
+    ]
 
 
 # --------------------------------------------------------------------------------------------------------- panels

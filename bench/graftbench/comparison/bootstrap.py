@@ -5,7 +5,8 @@ one seed's value, or all that the seed has (a curve, two methods' values), which
 
 Of few seeds a plain percentile interval is too narrow, for two reasons. Drawing n of n gives a variance that is
 (n - 1)/n of the unbiased one, and the normal quantile is not Student's. `expanded` takes percentiles further out by
-just that (Hesterberg 2014, arXiv 1411.5279), with n and the degrees of freedom from a jackknife.
+just that (Hesterberg 2014, "What teachers should know about the bootstrap", arXiv 1411.5279), with n and the degrees of
+freedom from a jackknife.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from math import inf, isinf
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from graftbench.comparison.aggregate import task_mean
 from graftbench.comparison.bootstrap import Estimated, expanded_tail, jackknife, resample, stratified_interval
@@ -139,7 +138,7 @@ def images_needed(budgets: ArrayLike, curve: ArrayLike, quality: float, *, lower
     values = _curves(budgets, np.atleast_2d(np.asarray(curve, dtype=np.float64)))[0]
     wanted = float(finite(quality, "a quality", 0))
     sign = 1.0 if lower_is_better else -1.0
-    return _answer(_reached(places, sign * values, sign * wanted), places)
+    return _answer(float(_reached(places, sign * values[None], np.array([sign * wanted]))[0]), places)
 
 
 def data_efficiency(
@@ -185,7 +184,7 @@ def data_efficiency(
     def gap(drawn: Strata) -> NDArray[np.float64]:
         """Mean curve and mean quality side by side, then what they say."""
         means = np.concatenate([rows.mean(axis=1) for rows in drawn], axis=1)
-        return np.array([_reached(places, sign * row[:-1], sign * row[-1]) for row in means])
+        return _reached(places, sign * means[:, :-1], sign * means[:, -1])
 
     value = float(gap([rows[None] for rows in strata])[0])
     few = min(len(a), len(b))
@@ -198,16 +197,40 @@ def data_efficiency(
     return Efficiency(_answer(value, places), low, high, level, len(a))
 
 
-def _reached(places: NDArray[np.float64], values: NDArray[np.float64], wanted: float) -> float:
-    """Where a curve, lower being better, first comes down to what is wanted, in log2; ∓inf outside the budgets."""
-    fitted = isotonic_regression(values, increasing=False).x
-    after = int(np.argmax(fitted <= wanted)) if fitted[-1] <= wanted else -1
-    if after < 0:
-        return inf
-    if after == 0:
-        return -inf if fitted[0] < wanted else float(places[0])
-    share = (fitted[after - 1] - wanted) / (fitted[after - 1] - fitted[after])
-    return float(places[after - 1] + share * (places[after] - places[after - 1]))
+def _reached(
+    places: NDArray[np.float64], values: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Where curves, lower being better, first come down to what is wanted, in log2; ∓inf outside the budgets.
+
+    Args:
+        places: log2 of the budgets, shape (b,).
+        values: Shape (R, b).
+        wanted: Shape (R,).
+    """
+    fitted, goal = _falling(values), wanted[:, None]
+    after = np.argmax(fitted <= goal, axis=1)  # 0 too where none is
+    rows, before = np.arange(len(fitted)), np.maximum(after - 1, 0)
+    drop = fitted[rows, before] - fitted[rows, after]
+    share = (fitted[rows, before] - wanted) / np.where(drop > 0, drop, 1.0)
+    found = places[before] + share * (places[after] - places[before])
+    found = np.where(after == 0, np.where(fitted[:, 0] < wanted, -inf, places[0]), found)
+    return np.where(fitted[:, -1] <= wanted, found, inf)
+
+
+def _falling(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Isotonic least squares, not increasing, of each row: at i the least over a ≤ i of the largest mean of a..b ≥ i.
+
+    The max-min formula of Barlow et al. 1972: for a few budgets and thousands of rows it is quicker than pooling.
+    """
+    count = values.shape[1]
+    sums = np.concatenate((np.zeros((len(values), 1)), np.cumsum(values, axis=1)), axis=1)
+    lengths = np.arange(count)[None, :] - np.arange(count)[:, None] + 1
+    means = (sums[:, None, 1:] - sums[:, :-1, None]) / np.where(lengths > 0, lengths, 1)  # (R, a, b)
+    means = np.where(lengths > 0, means, -inf)
+    means[:, range(count), range(count)] = values  # as they are: a quality that a curve just reaches is reached
+    largest = np.maximum.accumulate(means[:, :, ::-1], axis=2)[:, :, ::-1]  # over b ≥ i
+    least = np.minimum.accumulate(largest, axis=1)  # over a ≤ i
+    return np.diagonal(least, axis1=1, axis2=2)
 
 
 def _answer(place: float, places: NDArray[np.float64]) -> Images:

@@ -42,8 +42,9 @@ def probability_of_improvement(
             together, values that are not finite, a level outside 0 to 1.
 
     References:
-        Newcombe 2006, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2",
-        Statistics in Medicine 25; Hanley & McNeil 1982 for the variance.
+        Newcombe 2006, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2:
+        asymptotic methods and evaluation", Statistics in Medicine 25; Hanley & McNeil 1982, Radiology 143, for the
+        variance.
     """
     check_level(level)
     if not x or len(x) != len(y):

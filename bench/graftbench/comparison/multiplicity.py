@@ -31,7 +31,7 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
         GraftbenchError: No p, or one outside 0 to 1.
 
     References:
-        Holm 1979, "A simple sequentially rejective multiple test procedure".
+        Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6.
     """
     values = finite(p, "p-values", 1)
     if values.min() < 0 or values.max() > 1:

@@ -77,7 +77,7 @@ def signed_rank_test(differences: ArrayLike) -> SignedRank:
         GraftbenchError: No differences, one that is not finite, or too many.
 
     References:
-        Wilcoxon 1945, "Individual comparisons by ranking methods".
+        Wilcoxon 1945, "Individual comparisons by ranking methods", Biometrics Bulletin 1.
     """
     values = finite(differences, "paired differences", 1)
     if len(values) > MOST:
@@ -116,8 +116,8 @@ def hodges_lehmann(differences: ArrayLike, level: float = 0.95) -> Shift:
         GraftbenchError: No differences, one that is not finite, too many, or a level outside 0 to 1.
 
     References:
-        Hodges & Lehmann 1963, "Estimates of location based on rank tests"; the interval: Hollander, Wolfe & Chicken,
-        Nonparametric Statistical Methods, section 3.3.
+        Hodges & Lehmann 1963, "Estimates of location based on rank tests", Annals of Mathematical Statistics 34; the
+        interval: Hollander & Wolfe 1999, Nonparametric Statistical Methods, chapter 3.
     """
     check_level(level)
     values = finite(differences, "paired differences", 1)

@@ -1,0 +1,115 @@
+"""Who is best by one score, who comes second, and who is not significantly worse than the best.
+
+The test is one-sided: the mean of the seed-paired differences to the best, by sign flips. Holm's correction is over all
+that are tested against the best. Read together, the best and those not significantly worse are a set that leaves out
+the truly best method in at most about 5 % of cases (docs/statistics.md has the simulation; for a set with a proof see
+Hsu 1996, Multiple Comparisons: Theory and Methods). That a method is in the set does not say that it is as good.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graftbench.comparison.multiplicity import enough, holm
+from graftbench.comparison.sign_flips import sign_flips
+from graftbench.errors import GraftbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one method stands.
+
+    Attributes:
+        best: Whether no mean is better; several may share it.
+        second: Whether its mean comes next after a single best; several may share it.
+        level: Whether it was tested and is not significantly worse than the best; False for the best itself.
+        untested: Whether it has too few seeds in common with the best to be told apart from it.
+    """
+
+    best: bool = False
+    second: bool = False
+    level: bool = False
+    untested: bool = False
+
+
+@dataclass(frozen=True)
+class Standings:
+    """Where all stand.
+
+    Attributes:
+        each: In the order given.
+        contenders: How many have a value at all.
+        others: How many of them do not share the best.
+        pairs: Most seeds that another has in common with the best.
+        needed: How many such seeds it takes before any could be found worse; None where no number is enough.
+        tested: Whether any was tested.
+    """
+
+    each: tuple[Standing, ...]
+    contenders: int = 0
+    others: int = 0
+    pairs: int = 0
+    needed: int | None = None
+    tested: bool = False
+
+
+def standings(scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = True, level: float = 0.05) -> Standings:
+    """How methods stand by one score.
+
+    Args:
+        scores: Seed -> finite value, for each method; empty for one without a value, which then does not count.
+        lower_is_better: As for KID and FID.
+        level: Of all tests together, strictly between 0 and 1.
+
+    Raises:
+        GraftbenchError: A value that is not finite, or a level outside 0 to 1.
+    """
+    means = {i: float(np.mean(list(values.values()))) for i, values in enumerate(scores) if values}
+    if not np.isfinite(list(means.values())).all():
+        raise GraftbenchError("A standing was asked for of values that are not all finite numbers.")
+    if len(means) < 2:
+        return Standings(tuple(Standing() for _ in scores), contenders=len(means))
+    sign = 1.0 if lower_is_better else -1.0
+    ranked = sorted({sign * mean for mean in means.values()})
+    leaders = [i for i, mean in means.items() if sign * mean == ranked[0]]
+    others = [i for i in means if i not in set(leaders)]
+    next_best = ranked[1] if len(leaders) == 1 else None  # two that share the best leave no second
+    gaps = {i: _gaps(scores[i], scores[leaders[0]], sign) for i in others}
+    pairs = max(map(len, gaps.values()), default=0)
+    whole = enough(pairs, level, tests=max(1, len(others)))
+    worse = _worse(gaps, level) if whole.enough else dict.fromkeys(gaps, False)
+    able = {n: enough(n, level, tests=max(1, len(others))).enough for n in set(map(len, gaps.values()))}
+    each = [Standing()] * len(scores)
+    for i in leaders:
+        each[i] = Standing(best=True)
+    for i, found in worse.items():
+        settled = found or able[len(gaps[i])]
+        second = sign * means[i] == next_best
+        each[i] = Standing(second=second, level=settled and not found, untested=not settled)
+    return Standings(tuple(each), len(means), len(others), pairs, whole.needed, tested=bool(others) and whole.enough)
+
+
+def _gaps(values: Mapping[int, float], best: Mapping[int, float], sign: float) -> list[float]:
+    """By how much worse than the best, for each seed that both have."""
+    return [sign * (values[seed] - best[seed]) for seed in sorted(values.keys() & best.keys())]
+
+
+def _worse(gaps: Mapping[int, Sequence[float]], level: float) -> dict[int, bool]:
+    """Which are significantly worse than the best; a method that shares no seed with it is not."""
+    by_length: defaultdict[int, list[int]] = defaultdict(list)
+    for i, found in gaps.items():
+        by_length[len(found)].append(i)
+    p = dict.fromkeys(gaps, 1.0)
+    for length, members in by_length.items():
+        if length:
+            tested = sign_flips(np.array([gaps[i] for i in members]).T)
+            p |= dict(zip(members, tested.p.tolist(), strict=True))
+    adjusted = holm(list(p.values()))
+    return dict(zip(p, (adjusted <= level).tolist(), strict=True))

@@ -1,0 +1,334 @@
+"""Each method against a baseline, paired over seeds: differences, intervals, p-values, verdicts in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from graftbench.comparison.multiplicity import enough, holm
+from graftbench.comparison.sign_flips import sign_flips
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.metrics.catalogue import METRICS
+from graftbench.stats import Interval, student_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+    from graftbench.comparison.signed_rank import Shift
+    from graftbench.record import Record
+
+Verdict = Literal["better", "worse", "not settled", "too few seeds"]
+
+SCRATCH, REFERENCE = "scratch", "reference"
+"""Families: trained without a source model; rows that mark the scale and never compete."""
+LEVEL = 0.05
+
+COLUMNS = (
+    *("task", "data_budget", "compute_budget", "protocol", "metric", "method", "baseline", "pairs"),
+    *("difference", "interval_low", "interval_high", "shift", "shift_low", "shift_high"),
+    *("wins", "ties", "p", "p_holm", "needed", "verdict"),
+)
+"""Columns of `compare_methods`."""
+_REAL = (*COLUMNS[COLUMNS.index("difference") : COLUMNS.index("wins")], "p", "p_holm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """One method against the baseline.
+
+    Attributes:
+        method: Its name.
+        baseline: The other's.
+        pairs: Seeds that both have.
+        difference: Mean of method - baseline over those seeds, in the unit of the values; None without a pair.
+        interval: Student's interval of that mean, of this comparison alone; None for fewer than two pairs.
+        shift: Hodges and Lehmann's, with its exact interval; None where so few pairs have none.
+        wins: Seeds on which the method is better.
+        ties: Seeds on which both are equal.
+        p: Two-sided, by sign flips; None without a pair.
+        p_holm: Adjusted for all comparisons with a pair; None without one.
+        needed: How many pairs it takes before the level can be reached; None where no number is enough.
+        verdict: The answer at the level.
+    """
+
+    method: str
+    baseline: str
+    pairs: int
+    difference: float | None
+    interval: Interval | None
+    shift: Shift | None
+    wins: int
+    ties: int
+    p: float | None
+    p_holm: float | None
+    needed: int | None
+    verdict: Verdict
+
+    @property
+    def words(self) -> str:
+        """`better`, or `too few seeds: 5 of 8`."""
+        if self.verdict != "too few seeds":
+            return self.verdict
+        return f"too few seeds: {self.pairs} of {self.needed}" if self.needed else "too many methods for any seeds"
+
+
+def compare(
+    scores: Mapping[str, Mapping[int, float]],
+    baseline: str,
+    *,
+    lower_is_better: bool = True,
+    level: float = LEVEL,
+) -> list[Compared]:
+    """Each method against the baseline on what was put to the same test: one task, one data budget, one protocol.
+
+    The test is the exact two-sided sign-flip test of the mean difference, for either verdict may come out; Holm's
+    correction is over all methods that share a seed with the baseline. Intervals are not corrected: each is about its
+    own comparison, and presumes normal differences (Student's) or symmetric ones (Hodges and Lehmann's).
+
+    Args:
+        scores: Method -> seed -> finite value; a method without values has no pair.
+        baseline: One of them.
+        lower_is_better: As for KID and FID.
+        level: Of all tests together, strictly between 0 and 1; intervals have 1 - level.
+
+    Returns:
+        One for each other method, in the order given.
+
+    Raises:
+        GraftbenchError: An unknown baseline, a value that is not finite, or a level outside 0 to 1.
+    """
+    if baseline not in scores:
+        raise unknown("baseline", baseline, scores)
+    base = scores[baseline]
+    differences = {
+        name: [values[seed] - base[seed] for seed in sorted(values.keys() & base.keys())]
+        for name, values in scores.items()
+        if name != baseline
+    }
+    p = _two_sided(differences)
+    adjusted = dict(zip(p, holm(list(p.values())).tolist(), strict=True)) if p else {}
+    sign = 1.0 if lower_is_better else -1.0
+    return [
+        _compared(name, baseline, found, sign=sign, level=level, p=p.get(name), p_holm=adjusted.get(name), tests=len(p))
+        for name, found in differences.items()
+    ]
+
+
+def _two_sided(differences: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """P of every method that has a pair."""
+    by_length: defaultdict[int, list[str]] = defaultdict(list)
+    for name, found in differences.items():
+        if found:
+            by_length[len(found)].append(name)
+    p: dict[str, float] = {}
+    for names in by_length.values():
+        tested = sign_flips(np.array([differences[name] for name in names]).T)
+        p |= dict(zip(names, tested.p_two_sided.tolist(), strict=True))
+    return {name: p[name] for name in differences if name in p}
+
+
+def _compared(
+    name: str,
+    baseline: str,
+    found: list[float],
+    *,
+    sign: float,
+    level: float,
+    p: float | None,
+    p_holm: float | None,
+    tests: int,
+) -> Compared:
+    can = enough(len(found), level, sides=2, tests=max(1, tests))
+    return Compared(
+        method=name,
+        baseline=baseline,
+        pairs=len(found),
+        difference=float(np.mean(found)) if found else None,
+        interval=student_interval(found, 1 - level) if found else None,
+        shift=_shift(found, 1 - level),
+        wins=sum(sign * difference < 0 for difference in found),
+        ties=sum(difference == 0 for difference in found),
+        p=p,
+        p_holm=p_holm,
+        needed=can.needed,
+        verdict=_verdict(found, sign, level, p_holm, enough_pairs=can.enough),
+    )
+
+
+def _shift(found: list[float], coverage: float) -> Shift | None:
+    """Hodges and Lehmann's, where so many pairs have an interval of that coverage: 6 pairs for 95 %."""
+    if not found or 1 - 0.5 ** (len(found) - 1) < coverage:
+        return None
+    from graftbench.comparison.signed_rank import hodges_lehmann  # noqa: PLC0415 - scipy.stats takes half a second
+
+    return hodges_lehmann(found, coverage)
+
+
+def _verdict(found: list[float], sign: float, level: float, p_holm: float | None, *, enough_pairs: bool) -> Verdict:
+    if p_holm is not None and p_holm <= level:
+        return "better" if sign * float(np.sum(found)) < 0 else "worse"
+    return "not settled" if enough_pairs else "too few seeds"
+
+
+# ---------------------------------------------------------------------------------------------------------- baseline
+
+
+def default_baseline(
+    families: Mapping[str, str], blocks: Sequence[Mapping[str, float]], *, lower_is_better: bool = True
+) -> str:
+    """What the others are compared with where nobody says: the first method of family `scratch`, else the best.
+
+    The first is that with a score in most blocks, of equals the first by name: it is chosen without a look at how good
+    the scores are, so that the p-values of what is compared with it mean what they say. The best, by the mean of its
+    ranks, is chosen by its scores: that it beats others is then no news.
+
+    Args:
+        families: Method -> family; methods of family `reference` are not chosen.
+        blocks: Method -> score, for each task and data budget.
+        lower_is_better: As for KID and FID.
+
+    Raises:
+        GraftbenchError: No method that is no reference row has a score.
+    """
+    there = {name: [block for block in blocks if name in block] for name, kind in families.items() if kind != REFERENCE}
+    scored = {name: found for name, found in there.items() if found}
+    if not scored:
+        raise GraftbenchError("No method has a score, so there is no baseline; name one, or choose another metric.")
+    scratch = [name for name in scored if families[name] == SCRATCH]
+    if scratch:
+        return min(scratch, key=lambda name: (-len(scored[name]), name))
+    sign = 1.0 if lower_is_better else -1.0
+    ranks: defaultdict[str, list[int]] = defaultdict(list)
+    for block in blocks:
+        order = sorted((sign * value, name) for name, value in block.items() if name in scored)
+        for rank, (_, name) in enumerate(order):
+            ranks[name].append(rank)
+    return min(scored, key=lambda name: (-len(scored[name]), float(np.mean(ranks[name])), name))
+
+
+# ------------------------------------------------------------------------------------------------------------- frame
+
+
+def compare_methods(
+    records: pd.DataFrame | Iterable[Record],
+    *,
+    baseline: str = "",
+    metric: str = "kid",
+    level: float = LEVEL,
+    by: str = "method",
+) -> pd.DataFrame:
+    """Each method against a baseline, for every task, compute budget, protocol and data budget of a run.
+
+    >>> import graftbench
+    >>> from graftbench.comparison.methods import compare_methods
+    >>> compare_methods(graftbench.load("runs/quick"), baseline="dcgan")  # doctest: +SKIP
+
+    Args:
+        records: What `graftbench.load` returns, or the records themselves. Cells that failed or have no finite score
+            are no repetitions. Reference rows are left out unless one is the baseline; of records, so are those of
+            methods that look at the scoring network (a frame does not say which these are).
+        baseline: A method; "" for `default_baseline`, one for all tasks.
+        metric: A column with scores.
+        level: Of the tests of one task and data budget together, strictly between 0 and 1; intervals have 1 - level.
+        by: The column that names a method. Of a method with several sets of parameters make a column of your own.
+
+    Returns:
+        One row a comparison with the columns `COLUMNS`, in the unit of the frame (KID is not ×10³). Differences are
+        method - baseline. Blocks in which the baseline has no score have rows without a pair.
+
+    Raises:
+        GraftbenchError: A column that is missing, an unknown baseline or metric, no scores, a metric without a
+            direction, or two cells of one method, task, data budget and seed.
+    """
+    import pandas as pd  # noqa: PLC0415 - reports compare without it
+
+    better = METRICS[metric].better if metric in METRICS else 0
+    table = _table(records, metric, by)
+    if not better:
+        raise GraftbenchError(f"Which way '{metric}' is better is not known, so no method is better by it.")
+    blocks = _blocks(table, metric, by)
+    families = cast("dict[str, str]", dict(zip(table[by], table["family"], strict=True)))
+    means = [{name: float(np.mean(list(found.values()))) for name, found in block.items()} for block in blocks.values()]
+    chosen = baseline or default_baseline(families, means, lower_is_better=better < 0)
+    if chosen not in families:
+        raise unknown("baseline", chosen, families)
+    rows: list[dict[str, Any]] = []
+    for key, block in blocks.items():
+        scores = {name: block.get(name, {}) for name, kind in families.items() if kind != REFERENCE or name == chosen}
+        shared = dict(zip(_BLOCK, cast("tuple[Any, ...]", key), strict=True)) | {"metric": metric}
+        rows += [shared | _row(found) for found in compare(scores, chosen, lower_is_better=better < 0, level=level)]
+    return pd.DataFrame(rows, columns=pd.Index(COLUMNS)).astype(dict.fromkeys(_REAL, "float64") | {"needed": "Int64"})
+
+
+_BLOCK = ("task", "data_budget", "compute_budget", "protocol")
+
+
+def _table(records: pd.DataFrame | Iterable[Record], metric: str, by: str) -> pd.DataFrame:
+    """The records as a frame, its columns there."""
+    import pandas as pd  # noqa: PLC0415 - reports compare without it
+
+    if isinstance(records, pd.DataFrame):
+        table = records
+    else:
+        from graftbench.frame import frame  # noqa: PLC0415 - it knows pandas
+
+        table = frame([record for record in records if not record.leaks])
+    for name in (by, "family", "seed", metric, *_BLOCK):
+        if name not in table.columns:
+            raise unknown("column", name, map(str, table.columns))
+    return table
+
+
+def _blocks(table: pd.DataFrame, metric: str, by: str) -> dict[Hashable, dict[str, dict[int, float]]]:
+    """Method -> seed -> score, for every block in order."""
+    found: dict[Hashable, dict[str, dict[int, float]]] = {}
+    columns = [table[name].tolist() for name in (by, "seed", metric)]
+    for key, name, seed, value in zip(
+        zip(*(table[part].tolist() for part in _BLOCK), strict=True), *columns, strict=True
+    ):
+        values = found.setdefault(key, {}).setdefault(name, {})
+        if not np.isfinite(value):
+            continue
+        if seed in values:
+            raise GraftbenchError(
+                f"'{name}' has two cells of seed {seed} at {key[1]} images of {key[0]}: select one set of parameters, "
+                "or name a column that tells them apart with by=."
+            )
+        values[int(seed)] = float(value)
+    if not any(values for block in found.values() for values in block.values()):
+        raise GraftbenchError(f"No cell has a finite '{metric}'; there is nothing to compare.")
+    return {key: {name: values for name, values in found[key].items() if values} for key in sorted(found, key=_order)}
+
+
+def _order(key: Hashable) -> tuple[object, ...]:
+    """By task, compute budget and protocol, then by the number of images."""
+    task, images, compute, protocol = cast("tuple[Any, ...]", key)
+    return str(task), str(compute), str(protocol), images
+
+
+def _row(found: Compared) -> dict[str, Any]:
+    """As columns; None where there is no number."""
+    ends = found.interval
+    exact = found.shift.interval if found.shift is not None else None
+    return {
+        "method": found.method,
+        "baseline": found.baseline,
+        "pairs": found.pairs,
+        "difference": found.difference,
+        "interval_low": None if ends is None else ends.low,
+        "interval_high": None if ends is None else ends.high,
+        "shift": None if found.shift is None else found.shift.value,
+        "shift_low": None if exact is None else exact.low,
+        "shift_high": None if exact is None else exact.high,
+        "wins": found.wins,
+        "ties": found.ties,
+        "p": found.p,
+        "p_holm": found.p_holm,
+        "needed": found.needed,
+        "verdict": found.words,
+    }

@@ -1,0 +1,244 @@
+"""comparisons.md and comparisons.csv: questions with their answers, and what could not be answered."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from graftbench.record import Protocol, Status, TaskSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from graftbench.contracts import Run
+    from graftbench.record import Record
+
+    Make = Callable[..., Record]
+    MakeRun = Callable[..., Run]
+
+
+def write(run: Run, out: Path) -> tuple[str, list[dict[str, str]]]:
+    """The text, and the rows of the table."""
+    text, table = import_module("graftbench.reports.comparisons").Comparisons().write(run, out)
+    assert (text.name, table.name) == ("comparisons.md", "comparisons.csv")
+    with table.open(encoding="utf-8", newline="") as file:
+        return text.read_text("utf-8"), list(csv.DictReader(file))
+
+
+def section(text: str, title: str) -> str:
+    """What stands under a heading of the third level."""
+    return text.partition(f"\n### {title}\n")[2].partition("\n## ")[0].partition("\n### ")[0]
+
+
+def lines_of(text: str, method: str) -> list[list[str]]:
+    """Cells of the rows that have a cell of that name."""
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines()]
+    return [row for row in rows if method in row]
+
+
+def kids(make: Make, values: Mapping[str, Sequence[float]], budget: int = 25) -> list[Record]:
+    """Records with a KID×10³ a seed."""
+    return [make(name, budget, seed, kid=kid / 1000) for name, by in values.items() for seed, kid in enumerate(by)]
+
+
+def on(made: Record, target: str) -> Record:
+    """A record as one of another target domain."""
+    cell = msgspec.structs.replace(made.cell, task=TaskSpec("twemoji", target, 32))
+    return msgspec.structs.replace(made, cell=cell, id=cell.id)
+
+
+def test_differences_by_hand(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Seven seeds, two comparisons: seven of seven has p = 2/128, after Holm 4/128; scattered is not settled.
+
+    Differences of freezed: -14 to -20, mean -17, sd 2.160, t(6) = 2.4469: ± 1.998. Shift: median of means of pairs -17.
+    """
+    values = {"dcgan": [30] * 7, "freezed": [16, 15, 14, 13, 12, 11, 10], "vae": [29, 31, 28, 32, 30, 31, 29]}
+    text, rows = write(a_run(kids(record, values)), tmp_path)
+    told = section(text, "KID×10³ against dcgan")
+    assert "- 25 images: freezed is better; vae is not settled." in told
+    (freezed,), (vae,) = lines_of(told, "freezed"), lines_of(told, "vae")
+    assert freezed[2] == "−17.0 (−19.0 to −15.0)"
+    assert freezed[3].startswith("−17.0 (−19.")
+    assert freezed[4:] == ["7 of 7", "0.0156", "0.0312", "better"]
+    assert vae[4:] == ["3 of 7, 1 tie", "1.00", "1.00", "not settled"]
+    (row,) = [r for r in rows if (r["question"], r["metric"], r["method"]) == ("difference", "kid", "freezed")]
+    assert float(row["value"]) == pytest.approx(-0.017)
+    assert float(row["interval_low"]) == pytest.approx(-0.018998, abs=1e-6)
+    assert (float(row["p"]), row["n"], row["answer"]) == (2 / 128, "7", "better")
+
+
+def test_the_quick_run_has_too_few_seeds_and_says_how_many_it_takes(quick_run: Run, tmp_path: Path) -> None:
+    """Two seeds: at 25 images the baseline diverged, at 400 images four comparisons take eight seeds."""
+    text, rows = write(quick_run, tmp_path)
+    told = section(text, "KID×10³ against dcgan")
+    assert "- 25 images: nothing to compare with: dcgan has no score here." in told
+    assert "2 seeds cannot settle any of 4 comparisons, it takes 8" in told
+    assert {row["answer"] for row in rows if row["question"] == "difference"} == {"too few seeds: 2 of 8"}
+    assert "dcgan with 25 images (2 of 2 diverged)" in text
+    assert not lines_of(text, "oracle")
+
+
+def test_the_baseline_is_the_first_by_name_trained_from_scratch_else_the_best(
+    record: Make, a_run: MakeRun, tmp_path: Path
+) -> None:
+    """However bad it is; what looks at the scoring network is none, and is named as out of competition."""
+    values = {"wgan": [20.0] * 2, "dcgan": [90.0] * 2, "finetune": [10.0] * 2}
+    records = [*kids(record, values), *(record("peek", 25, s, kid=0.001, leaks=True) for s in (0, 1))]
+    records = [
+        msgspec.structs.replace(r, cell=msgspec.structs.replace(r.cell, family="scratch")) for r in records[:4]
+    ] + (records[4:])
+    text, _ = write(a_run(records), tmp_path)
+    assert "Baseline: dcgan (of the methods trained from scratch" in text
+    assert "Out of competition, as they look at the scoring network: peek." in text
+    assert not lines_of(text, "peek")
+    text, _ = write(a_run(kids(record, {"finetune": [10], "freezed": [20]})), tmp_path)
+    assert "Baseline: finetune (the best by average rank" in text
+
+
+def test_curves_over_data_budgets(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """The baseline, 40 and 20 at 25 and 100 images, has mean height 30; finetune, 30 and 10, reaches 20 at 50."""
+    records = [
+        *kids(record, {"dcgan": [40] * 3, "finetune": [30] * 3}),
+        *kids(record, {"dcgan": [20] * 3, "finetune": [10] * 3, "vae": [50] * 3}, 100),
+    ]
+    text, rows = write(a_run(records), tmp_path)
+    over = section(text, "Over all numbers of images")
+    assert lines_of(over, "dcgan")[0][1] == "30.0 (30.0 to 30.0)"
+    assert lines_of(over, "finetune")[0][-1] == "3"
+    assert "finetune has the lowest mean height" in over
+    assert "Left out, with fewer than two seeds that have a score everywhere: vae." in over
+    assert lines_of(section(text, "Images for what dcgan reaches"), "finetune")[0][1:] == ["under 25", "50"]
+    found = {(r["data_budget"], r["value"], r["answer"]) for r in rows if r["question"].startswith("images for")}
+    assert {answer for _, _, answer in found} == {"under 25 (under 25 to under 25)", "50 (50 to 50)"}
+
+
+def test_runs_that_beat_the_baseline(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Every run of finetune beats every run of dcgan; of vae half of them do."""
+    values = {"dcgan": [20, 21, 22, 23, 24], "finetune": [1, 2, 3, 4, 5], "vae": [20, 21, 22, 23, 24]}
+    text, _ = write(a_run(kids(record, values)), tmp_path)
+    told = section(text, "Runs that beat one of dcgan")
+    assert lines_of(told, "finetune")[0][1].startswith("100 % (")
+    assert lines_of(told, "vae")[0][1].startswith("50 % (")
+    assert "With 25 images more often than not: finetune." in told
+
+
+def over_tasks(make: Make, tasks: Sequence[str]) -> list[Record]:
+    """Four methods in the same order on every task."""
+    values = {"dcgan": [40, 41], "finetune": [10, 11], "freezed": [20, 21], "vae": [30, 31]}
+    return [on(made, task) for task in tasks for made in kids(make, values)]
+
+
+def test_ranks_over_tasks_come_from_complete_blocks(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Six tasks agree on four methods, which are ranked; a fifth method is missing on one task and left out."""
+    tasks = [f"t{i}" for i in range(6)]
+    records = over_tasks(record, tasks) + [on(record("late", 25, 0, kid=0.001), task) for task in tasks[1:]]
+    text, rows = write(a_run(records), tmp_path)
+    ranks = section(text, "Average ranks by KID×10³")
+    assert [lines_of(ranks, name)[0][1] for name in ("finetune", "freezed", "vae", "dcgan")] == [
+        *("1.00", "2.00", "3.00", "4.00"),
+    ]
+    assert "methods differ (Friedman's test over 6 tasks, p = 0.0001 by permutation)" in ranks
+    # q(0.05, 4, ∞) / √2 = 2.569 (Demšar's table 5), times √(4 · 5 / 36)
+    assert "Nemenyi's difference is 1.91, and finetune and freezed lie within it of the best" in ranks
+    assert "left out, without a score in every task: late" in ranks
+    (row,) = [r for r in rows if (r["question"], r["metric"]) == ("Nemenyi difference", "kid")]
+    assert float(row["value"]) == pytest.approx(2.569 * (20 / 36) ** 0.5, abs=1e-3)
+
+
+def test_two_tasks_that_agree_settle_nothing(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Of two tasks and three methods one in six pairs of orders agrees, so p is about 0.17, not F's 0."""
+    records = [r for r in over_tasks(record, ["x", "y"]) if r.cell.method != "vae"]
+    ranks = section(write(a_run(records), tmp_path)[0], "Average ranks by KID×10³")
+    assert re.search(r"no difference is settled \(Friedman's test over 2 tasks, p = 0\.1[67] by permutation\)", ranks)
+    two = [r for r in records if r.cell.method != "freezed"]
+    assert "2 methods with a score in all 2 tasks; a test takes three" in write(a_run(two), tmp_path)[0]
+
+
+def test_protocols_are_kept_apart(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Said at the top; no ranks over what two protocols scored."""
+    other = Protocol(n_generated=5000)
+    records = [on(record(name), "x") for name in ("dcgan", "vae", "gatys")]
+    records += [on(record(name, protocol=other), "y") for name in ("dcgan", "vae", "gatys")]
+    text, _ = write(a_run(records), tmp_path)
+    assert "scored under 2 protocols" in text
+    assert "Average ranks" not in text
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [("dcgan", 25, 0, {})],
+        [("dcgan", 25, 0, {"status": Status.OOM}), ("vae", 25, 0, {"status": Status.DIVERGED})],
+        [("dcgan", 25, 0, {"kid": None}), ("vae", 25, 0, {"kid": None})],
+        [("oracle", 25, 0, {})],
+        [("dcgan", 25, 0, {}), ("vae", 400, 1, {})],
+        [("dcgan", 25, s, {"status": Status.OOM}) for s in (0, 1)] + [("vae", 25, s, {}) for s in (0, 1)],
+    ],
+    ids=["one method", "all failed", "all undefined", "references alone", "nothing in common", "baseline failed"],
+)
+def test_little_to_compare_is_no_error(
+    records: list[tuple[str, int, int, dict[str, object]]], record: Make, a_run: MakeRun, tmp_path: Path
+) -> None:
+    """A text comes out that says what there is; no number is invented."""
+    run = a_run([record(name, budget, seed, **fields) for name, budget, seed, fields in records])
+    text, rows = write(run, tmp_path)
+    assert "nan" not in text.lower()
+    assert "inf" not in text.lower()
+    assert not [row for row in rows if row["answer"] in {"better", "worse"}]
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a_b%c\\d{e}$", "a|b\nc", "x" * 300])
+def test_any_name_can_be_compared(name: str, record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Printed, not obeyed, and every line of a table has as many cells; the csv reads it back."""
+    values = {"dcgan": [30, 31], name: [10, 11]}
+    text, rows = write(a_run([*kids(record, values), *kids(record, values, 100)]), tmp_path)
+    assert "<script>" not in text
+    for block in text.split("\n\n"):
+        if block.startswith("|"):
+            assert len({len(re.split(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+    assert {row["method"] for row in rows} == {"dcgan", " ".join(name.split())}
+
+
+def test_thousands_of_methods_take_seconds(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """All are compared; improvement and images needed are told of the fifty leading ones, which the text says."""
+    values = {f"m{i:04d}": [1 + i, 2 + i] for i in range(900)}
+    records = [*kids(record, values), *kids(record, values, 100)]
+    start = time.process_time()
+    text, _ = write(a_run(records), tmp_path)
+    assert time.process_time() - start < 8
+    assert len(lines_of(section(text, "KID×10³ against m0000"), "m0899")) == 2
+    assert "Of 899 methods the 49 leading ones by KID are shown." in text
+    assert "no number of seeds could" in text
+
+
+def test_it_never_imports_torch_and_names_no_folder(quick_folder: Path, quick_run: Run, tmp_path: Path) -> None:
+    """Another process with another hash seed writes the same bytes."""
+    code = (
+        "import sys; from pathlib import Path; from graftbench.frame import read_run\n"
+        "from graftbench.reports.comparisons import Comparisons\n"
+        "Comparisons().write(read_run(sys.argv[1]), Path(sys.argv[2])); print('torch' in sys.modules)"
+    )
+    (tmp_path / "there").mkdir()
+    command = [sys.executable, "-c", code, str(quick_folder), str(tmp_path / "there")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"})
+    assert done.stdout == "False\n"
+    write(quick_run, tmp_path)
+    for name in ("comparisons.md", "comparisons.csv"):
+        content = (tmp_path / name).read_text("utf-8")
+        assert (tmp_path / "there" / name).read_text("utf-8") == content
+        assert str(quick_folder) not in content
+
+
+def test_the_same_records_in_another_order_give_the_same_bytes(quick_run: Run, a_run: MakeRun, tmp_path: Path) -> None:
+    """Draws come from a seed of their own."""
+    first = write(a_run(list(quick_run.records)), tmp_path)
+    assert write(a_run(list(reversed(quick_run.records))), tmp_path) == first
