@@ -23,9 +23,16 @@ if TYPE_CHECKING:
 COLUMNS = [
     *("id", "method", "family", "task", "source", "target", "resolution", "data_budget", "compute_budget", "seed"),
     *("status", "reason", "protocol", "fid", "kid", "inception_score", "n_generated", "n_reference", "fit_seconds"),
-    *("images_seen", "training_images_per_second", "sampling_images_per_second", "peak_memory_mib", "memory_kind"),
+    *(
+        "fit_cpu_seconds",
+        "images_seen",
+        "training_images_per_second",
+        "sampling_images_per_second",
+        "peak_memory_mib",
+        "memory_kind",
+    ),
     *("energy_joules", "parameters_total", "parameters_trained", "flops_per_image", "other_cpu_share"),
-    *("timing_shared", "device"),
+    *("timing_shared", "device", "calibration_seconds"),
 ]
 
 

@@ -283,6 +283,14 @@ def test_time_aside_does_not_count(tmp_path: Path) -> None:
     assert monitor.measurement.fit_seconds == 6.0
 
 
+def test_cpu_time_aside_does_not_count(tmp_path: Path) -> None:
+    """Of 9 CPU seconds four were aside, and the state within them says what the two before cost."""
+    own = _clock(1.0, 3.0, 7.0, 10.0)
+    with FitMonitor(own_cpu_seconds=own, powercap=tmp_path) as monitor, monitor.aside():
+        assert monitor.state_dict()["cpu_seconds"] == 2.0
+    assert monitor.measurement.fit_cpu_seconds == 5.0
+
+
 @ON_LINUX
 def test_memory_aside_does_not_count(tmp_path: Path) -> None:
     """256 MiB that live only aside are not in the peak; the 64 MiB that were there before it still are."""
@@ -326,8 +334,9 @@ def test_a_fit_in_two_processes_costs_both_parts(tmp_path: Path) -> None:
     (tmp_path / "status").write_text("VmHWM:\t  307200 kB\n")
     energy = _zone(tmp_path, "intel-rapl:0", "package-0", 0)
     clock = _clock(0.0, 100.0, 102.0)
-    before = Cost(5.0, 400.0, "VmHWM", 4.0, "rapl")
-    with FitMonitor(clock=clock, process=tmp_path, powercap=tmp_path) as monitor:
+    own = _clock(0.0, 50.0, 51.5)
+    before = Cost(5.0, 400.0, "VmHWM", 4.0, "rapl", 4.5)
+    with FitMonitor(clock=clock, process=tmp_path, powercap=tmp_path, own_cpu_seconds=own) as monitor:
         energy.write_text("9000000")
         monitor.load_state_dict(vars(before))
         energy.write_text("10000000")
@@ -335,6 +344,7 @@ def test_a_fit_in_two_processes_costs_both_parts(tmp_path: Path) -> None:
     assert (measurement.fit_seconds, measurement.peak_memory_mib) == (7.0, 400.0)
     assert measurement.energy_joules == pytest.approx(5.0)
     assert measurement.energy_source == "rapl"
+    assert measurement.fit_cpu_seconds == 6.0
 
 
 def test_what_one_part_does_not_know_both_do_not() -> None:
@@ -672,7 +682,9 @@ def test_resources_of_a_measurement() -> None:
         parameters_total=7,
         parameters_trained=3,
         flops_per_image=1e6,
+        calibration_seconds=0.007,
     )
+    assert cost.calibration_seconds == 0.007
     assert (cost.fit_seconds, cost.images_seen) == (10.0, 500)
     assert (cost.training_images_per_second, cost.sampling_images_per_second) == (50.0, 200.0)
     assert (cost.device, cost.peak_memory_mib, cost.memory_kind) == ("cpu", 400.0, "resident")

@@ -21,6 +21,7 @@ import torch
 
 from graftbench import imageset, registry, source
 from graftbench.budget import Meter, nested_subset
+from graftbench.calibration import calibration_seconds
 from graftbench.checkpoint import FILE as CHECKPOINT
 from graftbench.checkpoint import Checkpoints, GeneratorState, Unusable
 from graftbench.code import code_of
@@ -202,6 +203,7 @@ class _Fitted:
     measurement: Measurement
     snapshots: Snapshots
     resumed: int
+    calibration_seconds: float
 
 
 def _run(job: CellJob) -> Record:
@@ -235,6 +237,7 @@ def _run(job: CellJob) -> Record:
             parameters_total=task.log.parameters_total,
             parameters_trained=task.log.parameters_trained,
             flops_per_image=meter.flops_per_image,
+            calibration_seconds=fitted.calibration_seconds,
         ),
         artifacts=_save(job, sampler, scored, fitted),
     )
@@ -278,9 +281,11 @@ def _fit(job: CellJob, method: Method, target: imageset.ImageSet) -> _Fitted:
     task.checkpoints = checkpoints if cls.resumable else None
     # Touched before the clock runs: what is on the disk is the suite's business, not the method's.
     _ = task.images, cls.source_model and task.source_model, cls.needs_source_images and task.source_images
+    before = calibration_seconds(job.device)
     with monitor:
         sampler = method.fit(task, meter)
-    return _Fitted(sampler, task, meter, monitor.measurement, snapshots, checkpoints.resumed)
+    unit = (before + calibration_seconds(job.device)) / 2
+    return _Fitted(sampler, task, meter, monitor.measurement, snapshots, checkpoints.resumed, unit)
 
 
 def _identity(job: CellJob) -> dict[str, str]:

@@ -44,6 +44,7 @@ _SCORES = ("fid", "kid", "inception_score")
 _COUNTS = ("n_generated", "n_reference")
 _RESOURCES = (
     "fit_seconds",
+    "fit_cpu_seconds",
     "images_seen",
     "training_images_per_second",
     "sampling_images_per_second",
@@ -56,16 +57,19 @@ _RESOURCES = (
     "other_cpu_share",
     "timing_shared",
     "device",
+    "calibration_seconds",
 )
 _WHOLE = ("n_generated", "n_reference", "images_seen", "parameters_total", "parameters_trained")
 _REAL = (
     "fit_seconds",
+    "fit_cpu_seconds",
     "training_images_per_second",
     "sampling_images_per_second",
     "peak_memory_mib",
     "energy_joules",
     "flops_per_image",
     "other_cpu_share",
+    "calibration_seconds",
 )
 
 

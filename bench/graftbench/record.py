@@ -209,6 +209,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         device: `cpu` or the CUDA device's name.
         fit_seconds: Wall time of `fit`, the device synchronised at both ends, snapshots not counted.
+        fit_cpu_seconds: CPU time of the fit's process (and of what it started and has ended), snapshots not counted: on
+            a CPU what other processes on the machine change least. None in records from before it was measured.
         images_seen: Training images shown, as metered.
         training_images_per_second: images_seen / fit_seconds.
         sampling_images_per_second: Images sampled per second for the evaluation's n_generated images.
@@ -222,10 +224,13 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
         flops_per_image: Floating-point operations per training image (forward and backward of every network).
         other_cpu_share: Share of the machine's CPU time that other processes used during the fit, 0 to 1.
         timing_shared: True if that share was above 0.1: the timings are then upper bounds.
+        calibration_seconds: What a fixed piece of work took just before and just after the fit (the mean of two
+            medians; `graftbench.calibration`): the unit in which times of two machines, or of two days, compare.
     """
 
     device: str
     fit_seconds: float
+    fit_cpu_seconds: float | None = None
     images_seen: int
     training_images_per_second: float | None = None
     sampling_images_per_second: float | None = None
@@ -238,6 +243,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     flops_per_image: float | None = None
     other_cpu_share: float | None = None
     timing_shared: bool = False
+    calibration_seconds: float | None = None
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):

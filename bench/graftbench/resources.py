@@ -57,6 +57,7 @@ class Measurement:
     Attributes:
         device: `cpu`, or the name of the CUDA device.
         fit_seconds: Wall time, without what was aside.
+        fit_cpu_seconds: CPU time of this process and its finished children meanwhile, without what was aside.
         peak_memory_mib: Highest mark during the fit; None where the system tells none.
         memory_kind: `device` or `resident`; empty without a mark.
         memory_source: `torch` (allocator), `VmHWM` (reset at the start) or `ru_maxrss` (since the process started).
@@ -69,6 +70,7 @@ class Measurement:
 
     device: str
     fit_seconds: float
+    fit_cpu_seconds: float | None = None
     peak_memory_mib: float | None = None
     memory_kind: str = ""
     memory_source: str = ""
@@ -158,14 +160,14 @@ class FitMonitor:
         self._ticks = read_cpu_ticks(self._stat)
         self._own_cpu_start = self._own_cpu_seconds()
         self._aside_at: float | None = None
-        self._aside_seconds = 0.0
+        self._aside_seconds = self._aside_cpu_seconds = self._aside_cpu_at = 0.0
         self._started = self._clock()
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """What happens inside is not the fit's; only within the measured block."""
         self._synchronize()
-        self._aside_at = self._clock()
+        self._aside_at, self._aside_cpu_at = self._clock(), self._own_cpu_seconds()
         self._memory.look()
         self._energy.pause()
         try:
@@ -175,15 +177,25 @@ class FitMonitor:
             self._energy.go_on()
             self._memory.reset()
             self._aside_seconds += self._clock() - self._aside_at
+            self._aside_cpu_seconds += self._own_cpu_seconds() - self._aside_cpu_at
             self._aside_at = None
 
     def state_dict(self) -> dict[str, Any]:
         """What the fit has cost so far, the processes before this one included."""
+        outside = self._aside_at is None
         now = self._clock() if self._aside_at is None else self._aside_at
+        cpu_now = self._own_cpu_seconds() if outside else self._aside_cpu_at
         joules, energy_source = self._energy.so_far()
         mib, memory_source = self._memory.peak_mib()
         cost = self._before.and_then(
-            Cost(now - self._started - self._aside_seconds, mib, memory_source, joules, energy_source)
+            Cost(
+                now - self._started - self._aside_seconds,
+                mib,
+                memory_source,
+                joules,
+                energy_source,
+                cpu_now - self._own_cpu_start - self._aside_cpu_seconds,
+            )
         )
         return asdict(cost)
 
@@ -207,10 +219,12 @@ class FitMonitor:
         own_seconds = self._own_cpu_seconds() - self._own_cpu_start
         share = other_cpu_share(self._ticks, read_cpu_ticks(self._stat), own_seconds)
         mib, memory_source = self._memory.peak_mib()
-        cost = self._before.and_then(Cost(seconds, mib, memory_source, joules, energy_source))
+        cpu_seconds = own_seconds - self._aside_cpu_seconds
+        cost = self._before.and_then(Cost(seconds, mib, memory_source, joules, energy_source, cpu_seconds))
         self._measurement = Measurement(
             device=self._memory.device,
             fit_seconds=cost.seconds,
+            fit_cpu_seconds=cost.cpu_seconds,
             peak_memory_mib=cost.peak_memory_mib,
             memory_kind="" if cost.peak_memory_mib is None else self._memory.kind,
             memory_source=cost.memory_source,
@@ -230,6 +244,7 @@ class Cost:
         memory_source: Likewise; empty where nothing was measured yet.
         joules: As in Measurement.
         energy_source: Likewise.
+        cpu_seconds: CPU time of the process and its finished children, without what was aside.
     """
 
     seconds: float = 0.0
@@ -237,6 +252,7 @@ class Cost:
     memory_source: str = ""
     joules: float | None = None
     energy_source: str = ""
+    cpu_seconds: float = 0.0
 
     def and_then(self, later: Cost) -> Cost:
         """Both parts together. What was not measured in one of them is not known of both."""
@@ -251,6 +267,7 @@ class Cost:
             "" if len(peaks) < 2 else "ru_maxrss" if "ru_maxrss" in sources else later.memory_source,
             (self.joules or 0) + (later.joules or 0) if known else None,
             later.energy_source if known else "",
+            self.cpu_seconds + later.cpu_seconds,
         )
 
 
@@ -264,6 +281,7 @@ def resources(
     parameters_total: int = 0,
     parameters_trained: int = 0,
     flops_per_image: float | None = None,
+    calibration_seconds: float | None = None,
 ) -> Resources:
     """The record of a cell's cost.
 
@@ -276,11 +294,13 @@ def resources(
         parameters_total: Numbers in all networks that take part.
         parameters_trained: Those that the fit moves.
         flops_per_image: Floating-point operations per training image; None if not counted.
+        calibration_seconds: Of the fixed work beside the fit (graftbench.calibration); None if not timed.
     """
     fit_seconds = measurement.fit_seconds - paused_seconds
     return Resources(
         device=measurement.device,
         fit_seconds=fit_seconds,
+        fit_cpu_seconds=measurement.fit_cpu_seconds,
         images_seen=images_seen,
         training_images_per_second=_rate(images_seen, fit_seconds),
         sampling_images_per_second=_rate(sampled_images, sampling_seconds),
@@ -293,6 +313,7 @@ def resources(
         flops_per_image=flops_per_image,
         other_cpu_share=measurement.other_cpu_share,
         timing_shared=measurement.timing_shared,
+        calibration_seconds=calibration_seconds,
     )
 
 

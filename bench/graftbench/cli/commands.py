@@ -52,6 +52,44 @@ COMMANDS = {
             "graftbench cite runs/near runs/far --plugin my_method.py",
         ),
     ),
+    "compare": Command(
+        "Judge a new run against a base: what got worse by more than noise, and the exit code for CI.",
+        (
+            "graftbench compare main runs/quick",
+            "graftbench compare runs/before runs/after --metric kid=15%,fid,peak_memory_mib=2%",
+            "graftbench compare main runs/quick --write md=summary.md --write junit=compare.xml",
+        ),
+    ),
+    "baseline save": Command(
+        "Keep a run's records under a name, to compare later runs with.",
+        (
+            "graftbench baseline save main runs/quick",
+            "graftbench baseline save main runs/quick --replace --baselines ci/baselines",
+        ),
+    ),
+    "baseline ls": Command("List the baselines of a folder.", ("graftbench baseline ls",)),
+    "baseline remove": Command("Delete a baseline.", ("graftbench baseline remove main",)),
+    "interleave": Command(
+        "Run a suite with two versions of graftbench by turns on this machine, for costs that compare.",
+        ("graftbench interleave quick --base ../main/.venv/bin/graftbench --out runs/ab --repeats 4 -- --jobs 1",),
+    ),
+    "track add": Command(
+        "Append what a run came to as one line to a history.",
+        (
+            "graftbench track add runs/today --history history",
+            "graftbench track add runs/old --history history --commit 3f7dde0 --date 2026-01-31",
+        ),
+    ),
+    "track show": Command(
+        "List the series of a history: latest value, steps with their commits, drift.",
+        (
+            "graftbench track show history --changed",
+            "graftbench track show history --measure kid=5%,fit_seconds --method finetune",
+        ),
+    ),
+    "track report": Command(
+        "Write a history as one self-contained page.", ("graftbench track report history --out history.html",)
+    ),
     "plan": Command(
         "List the cells of a suite: done, new, changed and why; what they will take.",
         (
@@ -114,5 +152,9 @@ COMMANDS = {
     ),
 }
 
-GROUPS = {"source": "Source models: what methods transfer from."}
+GROUPS = {
+    "source": "Source models: what methods transfer from.",
+    "baseline": "Baselines: runs that later ones are compared with.",
+    "track": "Results over time: when a series changed, and between which commits.",
+}
 """Commands of two words: the first one and what it is about."""

@@ -1,0 +1,185 @@
+"""`graftbench compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from graftbench.regression.results import Comparison, Row
+
+MOST_CELLS = 20
+"""Of a list of cells on a terminal; the files have all."""
+
+
+def compare(
+    base: str,
+    new: str,
+    /,
+    *,
+    metric: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - never changed
+    level: float = 0.05,
+    by: Literal["method", "task", "budget"] = "method",
+    test: Literal["student", "sign-flip"] = "student",
+    few_seeds: Literal["pass", "gate"] = "pass",
+    costs: Literal["same-machine", "calibrated", "any"] = "same-machine",
+    shared_timings: Annotated[bool, Parameter(negative=())] = False,
+    select: str = "",
+    baselines: Path = Path("baselines"),
+    write: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - never changed
+    all: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002 - the option's name
+) -> int:
+    """Judge a new run against a base: exit code 0 fine, 1 a regression, 2 bad input, 3 newly failing or vanished cells.
+
+    Args:
+        base: A run folder, a folder of repeats, a records.jsonl, or a baseline's name.
+        new: Likewise.
+        metric: What is gated, with thresholds if other than the default: kid=15%,fid,peak_memory_mib=2%. By default
+            KID, FID, times, memory, energy and FLOPs.
+        level: Chance of a false alarm over all rows of quality, and over all of cost.
+        by: What is judged as one: all cells of a method, its cells on a task, or those of a data budget on a task.
+        test: Paired t test, or the exact sign-flip test, which needs more pairs.
+        few_seeds: Where pairs are too few to tell a change from noise: pass and say so, or gate by the threshold alone.
+        costs: On other hardware: do not compare costs, divide times by the calibration kernel's, or compare any.
+        shared_timings: Compare wall times too that were taken while other processes used the machine.
+        select: Only some cells of both: "task=twemoji->openmoji@32 budget<=100 method=dcgan,finetune".
+        baselines: Folder of the named baselines.
+        write: FORMAT=PATH, several times: md, json, junit, action-benchmark, action-benchmark-bigger, bmf.
+        all: Print every row; otherwise costs that did not change are counted, and what is not compared is one line.
+    """
+    from graftbench.regression.formats import render
+    from graftbench.regression.gate import compare_runs
+    from graftbench.regression.measures import parse_measures
+
+    targets = [_target(item) for item in write]
+    found = compare_runs(
+        base,
+        new,
+        folder=baselines,
+        selection=select,
+        measures=parse_measures(metric),
+        level=level,
+        by=by,
+        test=test,
+        few_seeds=few_seeds,
+        costs=costs,
+        shared=shared_timings,
+    )
+    show(found, every=all)
+    for name, path in targets:
+        _write(path, render(found, name))
+    return found.code
+
+
+def _target(item: str) -> tuple[str, Path]:
+    from graftbench.errors import GraftbenchError, unknown
+    from graftbench.regression.formats import FORMATS
+
+    name, equals, path = item.partition("=")
+    if name not in FORMATS:
+        raise unknown("format", name, FORMATS, where=f"in --write {item}")
+    if not equals or not path:
+        raise GraftbenchError(f"--write takes FORMAT=PATH (md=summary.md); found '{item}'.")
+    return name, Path(path)
+
+
+def _write(path: Path, text: str) -> None:
+    from graftbench.errors import GraftbenchError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise GraftbenchError(f"The comparison cannot be written to '{path}': {error}.") from error
+
+
+def show(found: Comparison, *, every: bool = False) -> None:
+    """Print it: what needs looking at first, then the rest, folded or (`every`) row by row."""
+    from rich.console import Console
+
+    from graftbench.cli.show import PIPE_COLUMNS
+    from graftbench.regression.formats._words import method_note, summary
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_COLUMNS)
+    console.print(f"{found.new} against {found.base}", style="bold", highlight=False, markup=False)
+    rows = [row for row in found.rows if every or not _folds(row)]
+    if rows:
+        console.print(rows_table(rows))
+    for sentence in [] if every else folded(found.rows):
+        console.print(sentence, highlight=False, markup=False)
+    failing = [f"{failed.cell}: {failed.status}. {failed.reason}" for failed in found.failing]
+    still = [f"{failed.cell}: {failed.status}" for failed in found.still_failing]
+    for title, cells in (
+        ("Newly failing", failing),
+        ("Vanished", found.vanished),
+        ("New", found.appeared),
+        ("Mended", found.mended),
+        ("Failing on both sides", still),
+    ):
+        _list(console, title, cells)
+    for note in found.notes:
+        console.print(note, style="dim", highlight=False, markup=False)
+    console.print(method_note(found), style="dim", highlight=False, markup=False)
+    console.print(summary(found), style="bold", highlight=False, markup=False)
+
+
+def _list(console: Console, title: str, cells: list[str]) -> None:
+    if cells:
+        console.print(f"{title}:", style="bold", highlight=False)
+        for cell in cells[:MOST_CELLS]:
+            console.print(f"  {cell}", highlight=False, markup=False)
+        if len(cells) > MOST_CELLS:
+            console.print(f"  … and {len(cells) - MOST_CELLS:,} more", highlight=False)
+
+
+def _folds(row: Row) -> bool:
+    return row.verdict == "not compared" or (row.verdict == "unchanged" and row.kind != "quality")
+
+
+def folded(rows: Iterable[Row]) -> list[str]:
+    """A sentence for each reason why rows are not compared, and one that counts unchanged costs."""
+    from graftbench.regression.measures import MEASURES
+
+    reasons: dict[str, list[str]] = {}
+    unchanged = 0
+    for row in filter(_folds, rows):
+        if row.verdict == "unchanged":
+            unchanged += 1
+        else:
+            reasons.setdefault(row.reason, []).append(MEASURES[row.measure].label)
+    told = [f"Not compared ({reason}): {', '.join(dict.fromkeys(labels))}." for reason, labels in reasons.items()]
+    if unchanged:
+        told.append(f"{unchanged} row{'' if unchanged == 1 else 's'} of cost unchanged.")
+    return [*told, "--all prints every row."] if told else []
+
+
+def rows_table(rows: Iterable[Row]) -> Table:
+    """One line a row."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from graftbench.regression.formats._words import change, label, value
+
+    styles = {"regression": "red bold", "improvement": "green", "too few pairs": "yellow", "not compared": "dim"}
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("method", "measure"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("base", "new", "change", "pairs"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict")
+    for row in rows:
+        why = "" if row.reason == "within the threshold" else row.reason
+        verdict = Text(row.verdict, styles.get(row.verdict, "")).append(f": {why}" if why else "", "dim")
+        numbers = (value(row, row.base), value(row, row.new), change(row), str(row.pairs or "—"))
+        table.add_row(Text(row.subject), label(row), *numbers, verdict)
+    return table

@@ -1,0 +1,166 @@
+"""Base against new: what got worse by more than noise and by more than anybody minds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.regression import baselines
+from graftbench.regression.changes import Test
+from graftbench.regression.judging import Judge
+from graftbench.regression.matching import match
+from graftbench.regression.measures import DEFAULT, MEASURES, Measure
+from graftbench.regression.results import Comparison, Failure, Row, Verdict
+from graftbench.regression.sides import read_side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from graftbench.record import Record
+    from graftbench.regression.matching import Pair
+
+__all__ = ["Comparison", "Failure", "Options", "Row", "Verdict", "compare", "compare_runs"]
+
+By = Literal["method", "task", "budget"]
+FewSeeds = Literal["pass", "gate"]
+CostRule = Literal["same-machine", "calibrated", "any"]
+
+_DEFAULT = tuple(MEASURES[name] for name in DEFAULT)
+_ORDER = {"regression": 0, "improvement": 1, "too few pairs": 2, "not compared": 4}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What counts as a regression.
+
+    Attributes:
+        measures: What is gated, each with its threshold. Of the default ones those count that the runs have; what is
+            asked for must be there.
+        level: Of all tests of one kind (quality, cost) together, by Holm's correction.
+        by: What is judged as one: all cells of a method, its cells on one task, or those of one data budget on it.
+        test: `student` (paired t) or `sign-flip` (exact, needs more pairs).
+        few_seeds: Where a change is beyond the threshold, and pairs are too few to tell it from noise: `pass` says so;
+            `gate` judges by the threshold alone.
+        costs: Costs of other hardware: not compared (`same-machine`), divided by the calibration kernel's time
+            (`calibrated`), or compared all the same (`any`).
+        shared: Whether wall times count that were taken while other processes used the machine.
+    """
+
+    measures: tuple[Measure, ...] = _DEFAULT
+    level: float = 0.05
+    by: By = "method"
+    test: Test = "student"
+    few_seeds: FewSeeds = "pass"
+    costs: CostRule = "same-machine"
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level <= 0.5:
+            raise GraftbenchError(f"The level of a gate lies above 0 and is at most 0.5; found {self.level}.")
+        for kind, value, known in (
+            ("unit of judgement", self.by, By),
+            ("test", self.test, Test),
+            ("rule for few seeds", self.few_seeds, FewSeeds),
+            ("rule for costs", self.costs, CostRule),
+        ):
+            if value not in get_args(known):
+                raise unknown(kind, value, get_args(known))
+
+
+def compare_runs(
+    base: str | Path,
+    new: str | Path,
+    *,
+    folder: Path = baselines.FOLDER,
+    selection: str = "",
+    **options: Any,  # noqa: ANN401 - the fields of Options, checked there
+) -> Comparison:
+    """Read two runs and judge the new one.
+
+    Args:
+        base: A run folder, a folder of repeats, a records.jsonl, or a baseline's name.
+        new: Likewise.
+        folder: Where baselines lie.
+        selection: Which cells of both, as in `graftbench.selection`; empty for all.
+        options: Fields of `Options`.
+
+    Raises:
+        GraftbenchError: A side cannot be read, or see `compare`.
+    """
+    sides = [read_side(str(what), folder=folder, selection=selection) for what in (base, new)]
+    return compare(
+        sides[0].repeats,
+        sides[1].repeats,
+        Options(**options),
+        names=(sides[0].name, sides[1].name),
+        notes=[*sides[0].warnings, *sides[1].warnings],
+    )
+
+
+def compare(
+    base: Sequence[Sequence[Record]],
+    new: Sequence[Sequence[Record]],
+    options: Options | None = None,
+    *,
+    names: tuple[str, str] = ("base", "new"),
+    notes: Iterable[str] = (),
+) -> Comparison:
+    """Judge each measure of each method over the cells that both runs have.
+
+    A regression is a change for the worse that is larger than the measure's threshold *and* that noise explains with a
+    chance below the level, corrected by Holm over all rows of quality, and over all rows of cost. What is counted
+    (FLOPs, parameters) has no noise: there the threshold decides alone.
+
+    Args:
+        base: Records of each repeat of the base.
+        new: Likewise of the new run; the i-th repeats of both are taken to have run side by side.
+        options: What counts as a regression.
+        names: What the runs are called.
+        notes: What a reader should know beforehand.
+
+    Raises:
+        GraftbenchError: Nothing to compare, other protocols or other images (see `matching.match`); no cell ended well
+            on both sides and none is newly failing or mended; a measure that was asked for is nowhere measured.
+    """
+    options = options or Options()
+    matched = match(base, new)
+    if not (matched.pairs or matched.failing or matched.mended or matched.vanished):
+        raise GraftbenchError("No cell ended well, in the base or in the new run: there is nothing to compare.")
+    judge = Judge(options, matched.pairs)
+    rows = judge.rows()
+    if matched.pairs:
+        _check_measured(rows, options.measures, len(matched.pairs))
+    return Comparison(
+        base=names[0],
+        new=names[1],
+        rows=sorted(rows, key=lambda row: _ORDER.get(row.verdict, 3)),
+        failing=[_failure(pair) for pair in matched.failing],
+        vanished=[*matched.vanished, *judge.vanished],
+        appeared=list(matched.appeared),
+        mended=[str(pair) for pair in matched.mended],
+        still_failing=[_failure(pair) for pair in matched.still_failing],
+        notes=[*notes, *matched.notes, *judge.notes],
+        level=options.level,
+        test=options.test,
+        pairs=len(matched.pairs),
+    )
+
+
+def _check_measured(found: Sequence[Row], measures: Sequence[Measure], pairs: int) -> None:
+    """Refuse to let pass what nobody has measured."""
+    there = {row.measure for row in found}
+    by_default = tuple(measures) == _DEFAULT  # of those a run has what it has
+    missing = [measure.name for measure in measures if measure.name not in there and not by_default]
+    if missing or not found:
+        cells = "The one pair of cells has" if pairs == 1 else f"The {pairs} pairs of cells have"
+        raise GraftbenchError(
+            f"{cells} no {' and no '.join(missing) or 'measure of the default ones'} on both sides, so nothing says "
+            f"that it did not get worse. Measured: {', '.join(sorted(there)) or 'nothing'}."
+        )
+
+
+def _failure(pair: Pair) -> Failure:
+    failed = next(record for record in pair.new if record.status != "ok")
+    return Failure(cell=str(pair), status=str(failed.status), reason=failed.reason)

@@ -1,0 +1,234 @@
+"""The verdict on each measure of each group of cells."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from graftbench.comparison.multiplicity import holm
+from graftbench.regression import machines
+from graftbench.regression.changes import change_of, least_pairs, pairs_needed
+from graftbench.regression.results import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graftbench.record import Record
+    from graftbench.regression.changes import Change
+    from graftbench.regression.gate import Options
+    from graftbench.regression.matching import Pair
+    from graftbench.regression.measures import Measure
+    from graftbench.regression.results import Verdict
+
+CALIBRATED = ("fit_seconds", "fit_cpu_seconds", "training_images_per_second", "sampling_images_per_second")
+"""What the calibration kernel's time is a unit of."""
+
+_COST_RULES = {
+    "same-machine": "costs are not compared (--costs calibrated divides times by the calibration kernel's).",
+    "calibrated": "times are divided by the calibration kernel's; memory and energy are not compared.",
+    "any": "costs are compared all the same, as was asked.",
+}
+
+_Found = tuple[Row, "Measure", "Change | None"]
+
+
+class Judge:
+    """Judges pairs of cells.
+
+    Attributes:
+        notes: What holds for all rows, in sentences.
+        vanished: Scores that cells have in the base and no longer in the new run, `CELL: KID×10³ (why)`.
+    """
+
+    def __init__(self, options: Options, pairs: Sequence[Pair]) -> None:
+        self._options = options
+        self._pairs = pairs
+        base = [record for pair in pairs for record in pair.base]
+        new = [record for pair in pairs for record in pair.new]
+        self._computed = {score.name for record in new for score in record.scores}
+        self._left_out = 0
+        self.vanished: list[str] = []
+        self.notes: list[str] = []
+        software = machines.differences(base, new, machines.SOFTWARE)
+        if software:
+            self.notes.append(f"Software differs: {'; '.join(software)}.")
+        hardware = machines.differences(base, new, machines.HARDWARE)
+        if hardware:
+            self.notes.append(f"Hardware differs ({'; '.join(hardware)}): {_COST_RULES[options.costs]}")
+        self._other_hardware = bool(hardware)
+
+    def rows(self) -> list[Row]:
+        """One row for each measure of each group of pairs; what neither side has measured is left out."""
+        groups: dict[tuple[str, str, int | None], list[Pair]] = defaultdict(list)
+        for pair in self._pairs:
+            groups[self._group(pair)].append(pair)
+        families: dict[str, list[_Found]] = defaultdict(list)
+        for (method, task, budget), pairs in groups.items():
+            for measure in self._options.measures:
+                change, reason = self._change(pairs, measure)
+                if change is not None or reason:
+                    blank = Row(
+                        method=method,
+                        task=task,
+                        data_budget=budget,
+                        measure=measure.name,
+                        kind=measure.kind,
+                        verdict="not compared",
+                        reason=reason,
+                        threshold=measure.threshold,
+                    )
+                    families[measure.kind].append((blank, measure, change))
+        if self._left_out:
+            self.notes.append(
+                f"{self._left_out} wall times were left out: other processes used the machine (--shared-timings "
+                "compares them too)."
+            )
+        return [
+            row
+            for kind in ("quality", "cost", "work")
+            for row in (_counted(families[kind]) if kind == "work" else self._tested(families[kind]))
+        ]
+
+    def _group(self, pair: Pair) -> tuple[str, str, int | None]:
+        by = self._options.by
+        return pair.method, pair.task if by != "method" else "", pair.data_budget if by == "budget" else None
+
+    # ------------------------------------------------------------------------------------------- what is compared
+
+    def _change(self, pairs: list[Pair], measure: Measure) -> tuple[Change | None, str]:
+        """The change, or why there is none; neither where nobody has measured it."""
+        if measure.kind == "quality":
+            return self._quality(pairs, measure)
+        # a reference row fits nothing: its milliseconds are no cost
+        fitted = [pair for pair in pairs if pair.base[0].cell.family != "reference"]
+        pairs = [pair for pair in fitted if _has(pair.base, measure) and _has(pair.new, measure)]
+        if not pairs:
+            sides = (("new run", (pair.base for pair in fitted)), ("base", (pair.new for pair in fitted)))
+            lacking = [name for name, others in sides if any(_has(records, measure) for records in others)]
+            return None, f"the {lacking[0]} did not measure it" if lacking else ""
+        unit = None
+        if measure.kind == "cost" and self._other_hardware and self._options.costs != "any":
+            if self._options.costs == "same-machine" or measure.name not in CALIBRATED:
+                return None, "other hardware"
+            unit = machines.calibration
+        if measure.timed and not self._options.shared:
+            alone = [pair for pair in pairs if not machines.shared((*pair.base, *pair.new))]
+            self._left_out += len(pairs) - len(alone)
+            if not alone:
+                return None, "other processes used the machine"
+            pairs = alone
+        change = change_of(pairs, measure, test=self._options.test, unit=unit)
+        return change, "" if change is not None else "other hardware, and no calibration was timed on both"
+
+    def _quality(self, pairs: list[Pair], measure: Measure) -> tuple[Change | None, str]:
+        if not any(_has(pair.base, measure) for pair in pairs):
+            new_alone = any(_has(pair.new, measure) for pair in pairs)
+            return None, "the base has no value" if new_alone else ""
+        if measure.name not in self._computed:
+            return None, "the new run did not compute it"
+        for pair in pairs:
+            if _has(pair.base, measure) and not _has(pair.new, measure):
+                self.vanished.append(f"{pair}: {measure.label} ({_why_undefined(pair.new, measure)})")
+        change = change_of(pairs, measure, test=self._options.test)
+        return change, "" if change is not None else "the new run has no value"
+
+    # ---------------------------------------------------------------------------------------------- what is found
+
+    def _tested(self, family: Sequence[_Found]) -> list[Row]:
+        """Rows of one family of tests: p-values corrected together, each direction for itself.
+
+        A row whose pairs are all equal is no test (Tarone 1990): in a deterministic run those are the methods whose
+        code has not changed, and they do not weigh on the one whose code has.
+        """
+        changes = [change for _, _, change in family if change is not None and not change.none]
+        worse = iter(_corrected([change.p_worse for change in changes]))
+        better = iter(_corrected([change.p_better for change in changes]))
+        tests = max(1, sum(change.p_worse is not None for change in changes))
+        rows = []
+        for row, measure, change in family:
+            if change is None:
+                rows.append(row)
+            elif change.none:
+                rows.append(self._verdict(_told(row, change), measure, change, 1.0, tests))
+            else:
+                p = {True: next(worse), False: next(better)}[change.mean > 0]
+                rows.append(self._verdict(_told(row, change), measure, change, p, tests))
+        return rows
+
+    def _verdict(self, row: Row, measure: Measure, change: Change, p: float | None, tests: int) -> Row:
+        options = self._options
+        noise = measure.spread if change.sd is None else change.sd
+        needed = pairs_needed(noise, measure.bound, options.level / tests)
+        if needed is not None:
+            needed = max(needed, least_pairs(options.test, options.level / tests))
+        row = msgspec.structs.replace(row, p=p, needed=needed)
+        if abs(change.mean) <= measure.bound:
+            return _with(row, "unchanged", "within the threshold")
+        if p is not None and p <= options.level:
+            return _with(row, _direction(change.mean), f"p = {p:.2g}")
+        if needed is not None and needed <= change.n:
+            return _with(row, "unchanged", "noise explains it" + ("" if p is None else f" (p = {p:.2g})"))
+        more = _more(row, change, least_pairs(options.test, options.level / tests))
+        if options.few_seeds == "gate":
+            return _with(row, _direction(change.mean), f"by the threshold alone: {more}")
+        return _with(row, "too few pairs", more)
+
+
+def _more(row: Row, change: Change, least: int) -> str:
+    """`has 4 pairs; 38 would find 10 % in 80 % of cases`, or what else is known of how many it takes."""
+    has = f"has {change.n} pair{'' if change.n == 1 else 's'}"
+    share = f"{100 * row.threshold:g} %"
+    if row.needed is None:
+        lacking = "more pairs than can be said" if change.n >= least else f"at least {least} pairs"
+        return f"{has}; it takes {lacking} to find {share}"
+    source = ", by the noise of the published runs" if change.sd is None else ""
+    return f"{has}; {row.needed:,} would find {share} in 80 % of cases{source}"
+
+
+def _has(records: Sequence[Record], measure: Measure) -> bool:
+    return any(measure.of(record) is not None for record in records)
+
+
+def _why_undefined(records: Sequence[Record], measure: Measure) -> str:
+    scores = [score for record in records if (score := record.score(measure.name)) is not None]
+    return next((score.undefined for score in scores if score.undefined), "no value") if scores else "not computed"
+
+
+def _corrected(p: list[float | None]) -> list[float | None]:
+    known = [value for value in p if value is not None]
+    adjusted = iter(holm(known).tolist() if known else [])
+    return [None if value is None else next(adjusted) for value in p]
+
+
+def _told(row: Row, change: Change) -> Row:
+    return msgspec.structs.replace(
+        row,
+        pairs=change.n,
+        base=change.base,
+        new=change.new,
+        change=change.mean,
+        interval=change.interval(),
+    )
+
+
+def _counted(family: Sequence[_Found]) -> list[Row]:
+    """What is counted has no noise: the threshold decides alone."""
+    rows = []
+    for blank, measure, change in family:
+        if change is None:
+            rows.append(blank)
+        elif abs(change.mean) <= measure.bound:
+            rows.append(_with(_told(blank, change), "unchanged", "within the threshold"))
+        else:
+            rows.append(_with(_told(blank, change), _direction(change.mean), "counted"))
+    return rows
+
+
+def _direction(change: float) -> Verdict:
+    return "regression" if change > 0 else "improvement"
+
+
+def _with(row: Row, verdict: Verdict, reason: str) -> Row:
+    return msgspec.structs.replace(row, verdict=verdict, reason=reason)

@@ -1,0 +1,176 @@
+"""What the gate looks at: each measure with its direction and the change that matters in practice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.metrics.catalogue import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from graftbench.record import Record
+
+QUALITY_THRESHOLD = 0.10
+"""Default for scores: about what five seeds of a fine-tuned model tell apart; docs/regressions.md has the figures."""
+THRESHOLDS = {"fid": 0.05}
+"""FID moves less than half as much as KID where both see the same change: 5 % of it are about 10 % of KID."""
+SPREADS = {
+    "kid": 0.27,
+    "fid": 0.10,
+    "inception_score": 0.26,
+    "precision": 0.41,
+    "recall": 0.69,
+    "coverage": 0.60,
+    "vendi_score": 0.19,
+    "fit_seconds": 0.13,
+    "sampling_images_per_second": 0.18,
+    "peak_memory_mib": 0.003,
+}
+"""`Measure.spread`, √2 times a cell's standard deviation of logarithms."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One number of a cell that a gate can watch.
+
+    Attributes:
+        name: A score's name (`kid`) or a field of `graftbench.record.Resources` (`peak_memory_mib`).
+        label: As printed, without the unit.
+        kind: `quality` for scores; `cost` for what depends on the machine; `work` for what is counted and is the same
+            on every machine (FLOPs, parameters).
+        better: -1 if lower is better, +1 if higher is.
+        threshold: What nobody minds; 0.1 is a factor of 1.1, for the worse or for the better.
+        unit: Of the value as printed; empty for none.
+        scale: Factor from the value to what is printed.
+        timed: Whether other processes on the machine can change it.
+        spread: Standard deviation of one pair's relative change between runs that differ in their seeds, as published
+            (docs/results/records.jsonl, root mean square over methods and budgets): for where there is but one pair.
+    """
+
+    name: str
+    label: str
+    kind: Literal["quality", "cost", "work"]
+    better: Literal[-1, 1]
+    threshold: float
+    unit: str = ""
+    scale: float = 1.0
+    timed: bool = False
+    spread: float | None = None
+
+    @property
+    def bound(self) -> float:
+        """The threshold as a change relative to the mean of both sides: values 1 + t apart are t / (1 + t/2) of it."""
+        return self.threshold / (1 + self.threshold / 2)
+
+    @property
+    def heading(self) -> str:
+        """Label, unit and arrow: `peak memory, MiB ↓`."""
+        unit = f", {self.unit}" if self.unit else ""
+        return f"{self.label}{unit} {'↓' if self.better < 0 else '↑'}"
+
+    def of(self, record: Record) -> float | None:
+        """The value in a record; None where it is undefined, was not measured or is no finite number."""
+        if self.kind == "quality":
+            score = record.score(self.name)
+            value = None if score is None else score.value
+        else:
+            value = None if record.resources is None else getattr(record.resources, self.name, None)
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _cost(
+    name: str, label: str, unit: str, threshold: float, *, better: Literal[-1, 1] = -1, timed: bool = False
+) -> Measure:
+    return Measure(
+        name=name,
+        label=label,
+        kind="cost",
+        better=better,
+        threshold=threshold,
+        unit=unit,
+        timed=timed,
+        spread=SPREADS.get(name),
+    )
+
+
+_COSTS = (
+    _cost("fit_seconds", "fit", "s", 0.10, timed=True),
+    _cost("fit_cpu_seconds", "fit, CPU time", "s", 0.10),
+    _cost("training_images_per_second", "training", "images/s", 0.10, better=1, timed=True),
+    _cost("sampling_images_per_second", "sampling", "images/s", 0.15, better=1, timed=True),
+    _cost("peak_memory_mib", "peak memory", "MiB", 0.05),
+    _cost("energy_joules", "energy", "J", 0.10, timed=True),
+)
+_WORK = tuple(
+    Measure(name=name, label=label, kind="work", better=-1, threshold=0.01, unit=unit, scale=scale)
+    for name, label, unit, scale in (
+        ("flops_per_image", "arithmetic per image", "GFLOP", 1e-9),
+        ("parameters_total", "parameters", "", 1.0),
+        ("parameters_trained", "trained parameters", "", 1.0),
+    )
+)
+
+
+def _quality() -> list[Measure]:
+    return [
+        Measure(
+            name=metric.name,
+            label=metric.label,
+            kind="quality",
+            better=-1 if metric.better < 0 else 1,
+            threshold=THRESHOLDS.get(metric.name, QUALITY_THRESHOLD),
+            scale=metric.scale,
+            spread=SPREADS.get(metric.name),
+        )
+        for metric in METRICS.values()
+        if metric.better
+    ]
+
+
+MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*_quality(), *_COSTS, *_WORK)}
+"""Name -> what can be gated: every score with a direction, and the cost."""
+
+DEFAULT = (
+    "kid",
+    "fid",
+    "fit_seconds",
+    "fit_cpu_seconds",
+    "sampling_images_per_second",
+    "peak_memory_mib",
+    "energy_joules",
+    "flops_per_image",
+)
+"""What is gated where nothing else is said."""
+
+
+def parse_measures(texts: Iterable[str]) -> tuple[Measure, ...]:
+    """`kid`, `kid=15%` or `kid=0.15`, several in one text with commas; none at all: the default ones.
+
+    Raises:
+        GraftbenchError: An unknown measure (naming the nearest), a threshold that is no number or not in 0 to 10, or a
+            measure that is named twice.
+    """
+    found: dict[str, Measure] = {}
+    for item in (part.strip() for text in texts for part in text.split(",")):
+        name, equals, threshold = item.partition("=")
+        if name not in MEASURES:
+            raise unknown("measure", name, MEASURES)
+        if name in found:
+            raise GraftbenchError(f"Measure '{name}' is named twice.")
+        measure = MEASURES[name]
+        found[name] = replace(measure, threshold=_threshold(item, threshold)) if equals else measure
+    return tuple(found.values()) or tuple(MEASURES[name] for name in DEFAULT)
+
+
+def _threshold(item: str, text: str) -> float:
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 10:
+        raise GraftbenchError(f"'{item}': a threshold is a share like 10% or 0.1, from 0 to 1000%; found '{text}'.")
+    return value

@@ -1,0 +1,106 @@
+"""What a gate finds: a row for each measure of each group of cells, and the cells that fail or are gone."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Verdict = Literal["regression", "improvement", "unchanged", "too few pairs", "not compared"]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One measure of one method (on one task, at one data budget).
+
+    Attributes:
+        method: Label of the method.
+        task: The task, or empty where all are taken together.
+        data_budget: Training images, or None where all are taken together.
+        measure: Name of the measure.
+        kind: `quality`, `cost` or `work`.
+        verdict: What is found.
+        reason: Why, in a sentence or clause.
+        pairs: Number of pairs.
+        base: Mean of the base, in the measure's own unit.
+        new: Mean of the new run.
+        change: Mean change relative to the mean size of both sides, above zero worse; None where nothing was compared.
+        interval: 95 % interval of it; None of one pair.
+        p: One-sided p of the direction seen, corrected by Holm; None where there is none.
+        threshold: What nobody minds; 0.1 is a factor of 1.1 either way.
+        needed: How many pairs find a change of that size in 80 % of cases, at the noise seen; None where unknown.
+    """
+
+    method: str
+    task: str = ""
+    data_budget: int | None = None
+    measure: str
+    kind: str
+    verdict: Verdict
+    reason: str = ""
+    pairs: int = 0
+    base: float | None = None
+    new: float | None = None
+    change: float | None = None
+    interval: tuple[float, float] | None = None
+    p: float | None = None
+    threshold: float
+    needed: int | None = None
+
+    @property
+    def subject(self) -> str:
+        """`finetune twemoji->openmoji@32 n=25`, as far as it is said."""
+        budget = "" if self.data_budget is None else f"n={self.data_budget}"
+        return " ".join(part for part in (self.method, self.task, budget) if part)
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell that failed: which, with which status, and why."""
+
+    cell: str
+    status: str
+    reason: str
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gate found.
+
+    Attributes:
+        base: Name of the base.
+        new: Name of the new run.
+        rows: Everything that was judged: regressions first, then by method and measure.
+        failing: Cells that ended well in the base and not in the new run.
+        vanished: Cells of the base that the new run has not, and scores of cells that have become undefined.
+        appeared: Cells that only the new run has.
+        mended: Cells that failed in the base and ended well now.
+        still_failing: Cells that fail on both sides.
+        notes: What a reader should know.
+        level: Of all tests of one kind together.
+        test: Which test.
+        pairs: Number of pairs of cells that were compared.
+        format: Version of this object.
+    """
+
+    base: str
+    new: str
+    rows: list[Row]
+    failing: list[Failure]
+    vanished: list[str]
+    appeared: list[str]
+    mended: list[str]
+    still_failing: list[Failure]
+    notes: list[str]
+    level: float
+    test: str
+    pairs: int
+    format: int = 1
+
+    def of(self, verdict: Verdict) -> list[Row]:
+        """The rows with this verdict."""
+        return [row for row in self.rows if row.verdict == verdict]
+
+    @property
+    def code(self) -> int:
+        """Exit code: 1 a regression, 3 newly failing or vanished cells without one, 0 neither."""
+        if self.of("regression"):
+            return 1
+        return 3 if self.failing or self.vanished else 0

@@ -1,0 +1,74 @@
+"""What can be compared: a run folder, a folder of repeats, a records file, or a baseline by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graftbench import record as records_file
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.frame import RECORDS
+from graftbench.regression import baselines
+from graftbench.selection import select
+
+if TYPE_CHECKING:
+    from graftbench.record import Record
+
+
+@dataclass(frozen=True)
+class Side:
+    """The base or the new run.
+
+    Attributes:
+        name: As it was called.
+        repeats: The records of each repeat; of an ordinary run there is one.
+        warnings: Unfinished last lines, in sentences.
+    """
+
+    name: str
+    repeats: tuple[list[Record], ...]
+    warnings: tuple[str, ...] = ()
+
+
+def read_side(what: str, *, folder: Path = baselines.FOLDER, selection: str = "") -> Side:
+    """The records behind a path or a name.
+
+    A path wins over a baseline of the same name. A folder without records of its own whose subfolders have some is one
+    of repeats, taken in the order of their names.
+
+    Args:
+        what: A run folder, a folder of them, a records.jsonl, or a baseline's name.
+        folder: Where baselines lie.
+        selection: Which cells, as in `graftbench.selection`; empty for all.
+
+    Raises:
+        GraftbenchError: There is neither such a path nor such a baseline (naming the nearest), or it cannot be read.
+    """
+    path = Path(what)
+    if path.exists():
+        read = [records_file.read(file) for file in _files(path)]
+        runs = tuple(_chosen(list(records_file.latest(records).values()), selection) for records, _ in read)
+        return Side(what, runs, tuple(warning for _, warnings in read for warning in warnings))
+    names = baselines.names(folder)
+    if what in names:
+        known, records = baselines.load(what, folder)
+        return Side(f"{what} ({known.suite}, {known.finished_at[:10]})", (_chosen(records, selection),))
+    if "/" in what or "\\" in what or what.endswith(".jsonl"):
+        raise GraftbenchError(f"There is nothing at '{what}'; expected a run folder, a records.jsonl or a baseline.")
+    raise unknown("run or baseline", what, names, where=f"(no such path, and no such baseline in '{folder}')")
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if (path / RECORDS).is_file():
+        return [path / RECORDS]
+    repeats = sorted(path.glob(f"*/{RECORDS}"))
+    if not repeats:
+        raise GraftbenchError(f"'{path}' is no run folder: neither it nor a folder in it holds {RECORDS}.")
+    return repeats
+
+
+def _chosen(records: list[Record], selection: str) -> list[Record]:
+    return list(select(records, selection)) if selection and records else records

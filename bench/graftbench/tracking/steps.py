@@ -1,0 +1,289 @@
+"""Where a series of results changes its level, and whether it drifts.
+
+A history is taken for levels that change seldom, a line through time at most, and noise in which single points may lie
+anywhere. Steps are where the penalised cost
+
+    Q = Σᵢ min(((yᵢ - b·i - level(i)) / σ)², K) + β · (number of steps + [b ≠ 0])
+
+is least over all numbers and places of steps, all levels, and the slopes b that are tried.
+
+- *Optimal partitioning* (Jackson et al. 2005, arXiv math/0309285) finds the least cost exactly, by a recursion over the
+  last step; PELT (Killick, Fearnhead & Eckley 2012, arXiv 1101.1438) prunes it. Here the recursion runs over levels, as
+  in functional pruning: F(t, θ) = min(F(t - 1, θ), min F(t - 1, ·) + β) + loss(yₜ - θ), with θ on a grid of σ/5 around
+  the data. It takes O(n · levels), needs nothing of the loss, and is exact but for the grid: a level is at most σ/10
+  off, which costs a point at most 0.01.
+- *The loss is bounded* (Fearnhead & Rigaill 2017, arXiv 1609.07363, who call it the biweight loss): beyond √K σ a point
+  says no more than that it lies elsewhere. Only bounded losses withstand arbitrarily wild points. As K < β, a point
+  alone never pays for a step, in the middle or at an end, whatever its value: a level has at least two points.
+- *The noise* σ is 1.4826/√2 times the median size of the first differences, which steps and single wild points hardly
+  move. Where more than half of them are 0, the data are taken as exact: any change that lasts is a step.
+- *The penalty* β(n) is what noise alone passes in less than 5 % of series; docs/tracking.md has the table. It grows
+  with log n, as in Schwarz's criterion (Yao 1988), and is constant for short series, where σ is poorly known.
+
+asv's step_detect has the same idea, and differs: absolute deviations, a penalty chosen on the data by an information
+criterion with a hand-set factor, and noise that may depend on the point before. Noise that does is not modelled here:
+docs/tracking.md says what it costs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+LEAST = 6
+"""Points of a series below which no step is looked for: two levels of two points, and two to tell the noise by."""
+GRID = 0.2
+"""Distance of the levels that are tried, in σ."""
+REACH = 1.5
+"""How far from a point levels are tried, in σ. The level that fits best lies so near to one of its points."""
+CLIP = 0.9
+"""K / β. Below 1, so that one point makes no step; above 1/2, so that two do."""
+SHORT, SLOPE = 14.0, 3.0
+"""The penalty is the larger of `SHORT` and `SLOPE` · log n."""
+EXACT = 1e-9
+"""Noise of exact data, as a share of the largest value: what rounding of sums does to equal results."""
+ROUNDS = 4
+"""How often the slope is fitted again between steps at most."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of level.
+
+    Attributes:
+        last: Index of the last point of the old level, in the series as given.
+        first: Index of the first point of the new level; more than one further where points are missing.
+        before: The old level, at the step.
+        after: The new level, at the step.
+        sigma: Standard deviation of the noise, in the unit of the values; 0 for exact data.
+    """
+
+    last: int
+    first: int
+    before: float
+    after: float
+    sigma: float
+
+    @property
+    def size(self) -> float:
+        """Relative change, above zero up: 2 (after - before) / (|after| + |before|), as in `graftbench gate`."""
+        return relative(self.before, self.after)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A line through time.
+
+    Attributes:
+        slope: Change from a run to the next.
+        start: The line at the first point.
+        end: The line at the last point, steps not counted.
+    """
+
+    slope: float
+    start: float
+    end: float
+
+    @property
+    def size(self) -> float:
+        """Relative change from the first point to the last, as of a step."""
+        return relative(self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Level:
+    """Neighbouring points without a step between them.
+
+    Attributes:
+        first: Index of the first one, in the series as given.
+        last: Index of the last one.
+        start: Fitted value at the first one.
+        end: Fitted value at the last one; differs from `start` where the series drifts.
+    """
+
+    first: int
+    last: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a series shows.
+
+    Attributes:
+        n: Number of points.
+        sigma: Standard deviation of the noise; 0 for exact data, None of fewer than `LEAST` points.
+        levels: The fit, in time; empty of no points. Of fewer than `LEAST` points one level, their median.
+        steps: Between the levels.
+        drift: None where no line is needed.
+    """
+
+    n: int
+    sigma: float | None
+    levels: tuple[Level, ...] = ()
+    steps: tuple[Step, ...] = ()
+    drift: Drift | None = None
+
+
+def relative(before: float, after: float) -> float:
+    """2 (after - before) / (|after| + |before|), in -2 to 2; 0 if both are 0.
+
+    It is the logarithm of the ratio to second order, changes its sign with the direction, and is defined for values of
+    either sign (an unbiased KID may be negative). A share of the old value, the other convention, has neither.
+    """
+    size = (abs(before) + abs(after)) / 2
+    return (after - before) / size if size else 0.0
+
+
+def find(values: Sequence[float | None]) -> Found:
+    """The levels, steps and drift of a series in the order of time.
+
+    Args:
+        values: One a run; None or a number that is not finite where there is none. Runs are taken as equally far apart.
+
+    Returns:
+        With indices into `values`.
+    """
+    where = [i for i, value in enumerate(values) if value is not None and math.isfinite(value)]
+    y = np.array([values[i] for i in where], dtype=np.float64)
+    if not where:
+        return Found(0, None)
+    if len(y) < LEAST:
+        middle = float(np.median(y))
+        return Found(len(y), None, (Level(where[0], where[-1], middle, middle),))
+    sigma = noise(y)
+    unit = sigma or EXACT * float(np.abs(y).max()) or 1.0
+    fit = _best((y - np.median(y)) / unit, np.array(where, dtype=np.float64), exact=not sigma)
+    return _told(fit, y, where, sigma, unit)
+
+
+def noise(y: Floats) -> float:
+    """Standard deviation of the noise of two points or more, 1.4826/√2 · median |yᵢ₊₁ - yᵢ|: right for normal noise."""
+    differences = np.abs(np.diff(y))
+    differences[differences <= EXACT * np.abs(y).max()] = 0.0
+    return 1.4826 / math.sqrt(2) * float(np.median(differences))
+
+
+def penalty(n: int) -> float:
+    """β: what a step must save, in squared σ, in a series of n points. docs/tracking.md has its calibration."""
+    return max(SHORT, SLOPE * math.log(n))
+
+
+# ------------------------------------------------------------------------------------------------------------ the fit
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Cost, starts of the levels (as positions in y, the first 0) and slope, values in units of σ."""
+
+    cost: float
+    starts: tuple[int, ...]
+    slope: float = 0.0
+
+
+def _best(z: Floats, time: Floats, *, exact: bool) -> _Fit:
+    """The fit of least cost: without a slope, or with one of those tried."""
+    beta = penalty(len(z))
+    best = _partition(z, beta, exact=exact)
+    slope = _theil_sen(z, time)
+    if len(best.starts) == 1 and slope**2 * float(((time - time.mean()) ** 2).sum()) < beta / 2:
+        return best  # a line that saves so little is no drift
+    for _ in range(ROUNDS):
+        flat = z - slope * time
+        found = _partition(flat, beta, exact=exact)
+        found = _Fit(found.cost + beta, found.starts, slope)
+        best = min(best, found, key=lambda fit: fit.cost)
+        change = _slope_within(flat, time, found.starts, CLIP * beta)
+        if abs(change) * float(np.ptp(time)) < GRID / 2:  # below what the grid can tell
+            break
+        slope += change
+    return best
+
+
+def _partition(z: Floats, beta: float, *, exact: bool) -> _Fit:
+    """Least cost and starts of the levels, by the recursion over levels; unit noise."""
+    levels = np.unique(z) if exact else _grid(z)
+    costs = np.zeros(len(levels))  # of the best fit so far that ends on each level
+    starts = np.zeros(len(levels), dtype=np.int64)  # where its last level began
+    best, began = [0.0], [0]  # of the best fit of the first t points: its cost, where its last level began
+    for t, value in enumerate(z):
+        if t:
+            new = best[-1] + beta
+            starts[costs > new] = t
+            np.minimum(costs, new, out=costs)
+        costs += np.minimum((value - levels) ** 2, CLIP * beta)
+        least = int(costs.argmin())
+        best.append(float(costs[least]))
+        began.append(int(starts[least]))
+    found = [began[-1]]
+    while found[-1]:
+        found.append(began[found[-1]])
+    return _Fit(best[-1], tuple(reversed(found)))
+
+
+def _grid(z: Floats) -> Floats:
+    """Levels that are tried: multiples of `GRID` within `REACH` of a point."""
+    reach = round(REACH / GRID)
+    near = np.unique(np.rint(z / GRID))
+    return np.asarray(np.unique(near[:, None] + np.arange(-reach, reach + 1)) * GRID, dtype=np.float64)
+
+
+def _theil_sen(z: Floats, time: Floats) -> float:
+    """Median of the slopes between all pairs (Sen 1968)."""
+    i, j = np.triu_indices(len(z), 1)
+    return float(np.median((z[j] - z[i]) / (time[j] - time[i])))
+
+
+def _slope_within(z: Floats, time: Floats, starts: tuple[int, ...], clip: float) -> float:
+    """Least-squares slope that all levels share, of the points that no level clips."""
+    above = below = 0.0
+    for start, stop in zip(starts, (*starts[1:], len(z)), strict=True):
+        near = (z[start:stop] - np.median(z[start:stop])) ** 2 < clip
+        t = time[start:stop][near]
+        t = t - t.mean() if len(t) else t
+        above += float(t @ z[start:stop][near])
+        below += float(t @ t)
+    return above / below if below else 0.0
+
+
+# ------------------------------------------------------------------------------------------------------------ in words
+
+
+def _told(fit: _Fit, y: Floats, where: list[int], sigma: float, unit: float) -> Found:
+    """The fit in the unit and the indices of the series as given."""
+    time = np.array(where, dtype=np.float64)
+    slope = fit.slope * unit
+    flat = y - slope * time
+    clip = math.sqrt(CLIP * penalty(len(y))) * unit
+    levels = []
+    for start, stop in zip(fit.starts, (*fit.starts[1:], len(y)), strict=True):
+        height = _level(flat[start:stop], clip)
+        levels.append(
+            Level(where[start], where[stop - 1], height + slope * where[start], height + slope * where[stop - 1])
+        )
+    steps = tuple(
+        Step(old.last, new.first, old.end, new.start - slope * (new.first - old.last), sigma)
+        for old, new in pairwise(levels)
+    )
+    drift = None
+    if slope:
+        drift = Drift(slope, levels[0].start, levels[0].start + slope * (where[-1] - where[0]))
+    return Found(len(y), sigma, tuple(levels), steps, drift)
+
+
+def _level(values: Floats, clip: float) -> float:
+    """Mean of the points that the loss does not clip, seen from the median."""
+    near = np.abs(values - np.median(values)) < clip
+    return float(values[near].mean() if near.any() else np.median(values))
