@@ -76,7 +76,7 @@ def test_the_guess_grows_with_resolution_and_images(cell: CellSpec) -> None:
     wide = msgspec.structs.replace(cell, task=TaskSpec("a", "b", 128), family="reference")
     many = msgspec.structs.replace(wide, protocol=msgspec.structs.replace(cell.protocol, n_generated=5000))
     image = 3 * 128 * 128
-    assert guessed_bytes(many, "sampler") == RECORD_BYTES + 64 * image + 5000 * image
+    assert guessed_bytes(many, "sampler") == RECORD_BYTES + 128 * image + 5000 * image
 
 
 def test_the_guess_covers_what_the_quick_suite_left(cell: CellSpec) -> None:

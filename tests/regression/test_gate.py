@@ -198,6 +198,16 @@ def test_reference_rows_have_scores_and_no_cost(make: Any) -> None:
     assert [row.measure for row in judged(base, new).rows] == ["kid"]
 
 
+def test_a_reference_row_of_other_seeds_is_not_judged(make: Any) -> None:
+    """Another draw of real images has a KID near zero that is larger by any factor; of the same seed it is judged."""
+    base = [make.record("oracle", s, family="reference", scores={"kid": 1e-3 + 1e-6 * s}) for s in range(4)]
+    for first_seed, verdict in ((4, "not compared"), (0, "regression")):
+        new = [
+            make.record("oracle", first_seed + s, family="reference", scores={"kid": 3e-3 + 2e-5 * s}) for s in range(4)
+        ]
+        assert [row.verdict for row in judged(base, new).rows] == [verdict]
+
+
 def test_a_cost_that_one_side_has_not_is_told(make: Any) -> None:
     """A counter that the new run lost, and one that the base did not have yet."""
     base = [make.record("a", scores={"kid": 1.0}, cost={"energy_joules": 5.0})]

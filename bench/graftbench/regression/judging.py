@@ -128,6 +128,8 @@ class Judge:
             return None, "the base has no value" if new_alone else ""
         if measure.name not in self._computed:
             return None, "the new run did not compute it"
+        if any(_drawn_again(pair) for pair in pairs):
+            return None, "a reference row of other seeds is another draw of real images"
         for pair in pairs:
             if _has(pair.base, measure) and not _has(pair.new, measure):
                 self.vanished.append(f"{pair}: {measure.label} ({_why_undefined(pair.new, measure)})")
@@ -211,6 +213,16 @@ def _told(row: Row, change: Change) -> Row:
         change=change.mean,
         interval=change.interval(),
     )
+
+
+def _drawn_again(pair: Pair) -> bool:
+    """Whether it is a reference row under another seed.
+
+    It does not learn: with the same seed it changes only if the evaluation does, which is worth knowing. With another
+    seed it changes by the draw alone, and a KID near zero by any factor.
+    """
+    cells = (pair.base[0].cell, pair.new[0].cell)
+    return cells[0].family == "reference" and cells[0].seed != cells[1].seed
 
 
 def _counted(family: Sequence[_Found]) -> list[Row]:
