@@ -7,15 +7,15 @@ INSTALLED := $(VENV)/.installed
 NEW_ENOUGH := import sys; assert sys.version_info >= (3, 11)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench readme clean
+.PHONY: help demo test test-all lint bench bench-all bench-compare readme clean
 
 help: ## This list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "make PYTHON=python3.12 TARGET uses another interpreter (3.11 or newer) for .venv."
 
 # Cells run side by side with one thread each: on a busy machine a second thread waits at OpenMP's barriers for a core,
 # and a step can take a hundred times as long.
-demo test test-all bench: export OMP_NUM_THREADS := 1
+demo test test-all bench bench-all: export OMP_NUM_THREADS := 1
 
 # Exit code 3 says that some cells failed. The report shows them, so it is made all the same, and make fails after it.
 demo: $(INSTALLED) ## Run the quick suite on the CPU into runs/quick, and write its report into runs/quick/report.
@@ -35,11 +35,22 @@ lint: $(INSTALLED) ## Check rules, format and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 
-bench: $(INSTALLED) ## Time the code itself (pytest-benchmark).
-	$(BIN)/python -m pytest tests/benchmarks -m '' --benchmark-columns=median,iqr,rounds
+# Times of two days do not compare; ratios to peers that were timed in the same run do. Each run is stored in .benchmarks.
+BENCH := $(BIN)/python -m pytest tests/benchmarks -m '' --benchmark-columns=median,iqr,rounds \
+	--benchmark-autosave --benchmark-save-data
 
-readme: $(INSTALLED) ## Write the generated parts of README.md and docs/.
+bench: $(INSTALLED) ## Time the code itself beside its peers (pytest-benchmark), and store the times.
+	$(BENCH) -k 'not 2048 and not 5000 and not 10000 and not ten_thousand'
+
+bench-all: $(INSTALLED) ## The same with larger inputs: half an hour or more.
+	$(BENCH)
+
+bench-compare: $(INSTALLED) ## Compare the last two stored runs (or OLD=FILE NEW=FILE) by their ratios to the peers.
+	$(BIN)/python tests/benchmarks/ratios.py $(OLD) $(NEW)
+
+readme: $(INSTALLED) ## Write the generated parts of README.md and docs/, its figures and the pictures of the page.
 	$(BIN)/python docs/readme.py
+	$(BIN)/python docs/screenshots.py
 
 clean: ## Remove .venv, build outputs, the caches of Python and the tools, and runs/quick. Other runs stay.
 	rm -rf $(VENV) build dist bench/graftbench.egg-info

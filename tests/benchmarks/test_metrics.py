@@ -14,8 +14,6 @@ from graftbench.metrics import fid, inception_score, kid, kid_subsets, moments, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_benchmark.fixture import BenchmarkFixture
-
 pytestmark = pytest.mark.slow
 
 SIZES, WIDTHS, CLASSES = (1000, 5000, 10_000), (1280, 2048), 1008
@@ -87,12 +85,11 @@ CALLS: dict[str, dict[str, Callable[[Any], object]]] = {
 """Metric -> who -> the call that is timed, from float32 features to the number. torch-fidelity has two of our four."""
 
 CASES = [
-    (metric, n, width, who)
+    (metric, n, width)
     for width in WIDTHS
     for n in SIZES
-    for metric, calls in CALLS.items()
-    for who in calls
-    if not (who == "prdc" and n > 5000) and not (metric == "fid with interval" and n > 1000)
+    for metric in CALLS
+    if not (metric == "fid with interval" and n > 1000) and not (metric == KNOWN and n == 1000)
 ]
 
 
@@ -105,37 +102,30 @@ def medians() -> dict[Key, float]:
     return {}
 
 
-def timed(benchmark: BenchmarkFixture, key: Key, call: Callable[[], object], rounds: int) -> float:
-    """Median seconds of a call on one thread, under its name in pytest-benchmark's tables."""
-    torch.set_num_threads(1)
-    metric, n, width, who = key
-    benchmark.group, benchmark.name = f"{metric}, N={n}, D={width}", who
-    assert benchmark.pedantic(call, rounds=rounds, warmup_rounds=int(n == 1000)) is not None
-    stats: Any = benchmark.stats  # untyped
-    return float(stats.stats.median)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
+def test_metric(versus: Callable[..., dict[str, float]], medians: dict[Key, float], case: tuple[str, int, int]) -> None:
+    """One metric from features, by us and by the others that have it, by turns."""
+    metric, n, width = case
+    pair = features(0, n, width), features(1, n, width)
+    calls = {
+        who: partial(call, statistics(pair, who) if metric == KNOWN else pair)
+        for who, call in CALLS[metric].items()
+        if not (who == "prdc" and n > 5000)
+    }
+    ours = calls.pop("graftbench")
+    rounds = 1 if n == 10_000 else 0
+    found = versus(f"{metric}, N={n}, D={width}", ours, calls, rounds=rounds)
+    medians |= {(*case, who): seconds for who, seconds in found.items()}
 
 
-@pytest.mark.parametrize("key", CASES, ids=lambda key: "-".join(map(str, key)))
-def test_metric(benchmark: BenchmarkFixture, medians: dict[Key, float], key: Key) -> None:
-    """One metric from features, by one of us."""
-    metric, n, width, who = key
-    pair: Any = features(0, n, width), features(1, n, width)
-    if metric == KNOWN:
-        pair = statistics(pair, who)
-    medians[key] = timed(benchmark, key, partial(CALLS[metric][who], pair), rounds=3 if n < 10_000 else 1)
-
-
-@pytest.mark.parametrize("who", ["graftbench", "torch-fidelity"])
 @pytest.mark.parametrize("n", SIZES)
-def test_inception_score(benchmark: BenchmarkFixture, medians: dict[Key, float], n: int, who: str) -> None:
+def test_inception_score(versus: Callable[..., dict[str, float]], medians: dict[Key, float], n: int) -> None:
     """The Inception Score from logits: ours in float64, theirs in float32."""
     logits = 3.0 * torch.randn(n, CLASSES, generator=torch.Generator().manual_seed(2))
-    calls: dict[str, Callable[[], object]] = {
-        "graftbench": partial(inception_score, logits),
-        "torch-fidelity": partial(metric_isc.isc_features_to_metric, logits, splits=10, shuffle=True, rng_seed=2020),
-    }
-    key = ("inception score", n, CLASSES, who)
-    medians[key] = timed(benchmark, key, calls[who], rounds=5)
+    theirs = partial(metric_isc.isc_features_to_metric, logits, splits=10, shuffle=True, rng_seed=2020)
+    group = f"inception score, N={n}, D={CLASSES}"
+    found = versus(group, partial(inception_score, logits), {"torch-fidelity": theirs})
+    medians |= {("inception score", n, CLASSES, who): seconds for who, seconds in found.items()}
 
 
 def test_ratios(medians: dict[Key, float], capsys: pytest.CaptureFixture[str]) -> None:

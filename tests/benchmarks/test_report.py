@@ -1,0 +1,31 @@
+"""What a report costs: the table of the committed records."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graftbench.registry import reports
+from graftbench.report import read_runs, write_reports
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+pytestmark = pytest.mark.slow
+
+QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
+
+
+def test_table(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """The Markdown table of the quick suite's 36 cells, from reading the records to a file on disk."""
+    found = reports()
+    only = replace(found, classes={"table": found.classes["table"]})
+    benchmark.group, benchmark.name = "report, table of 36 cells", "graftbench"
+    benchmark.extra_info["who"] = "graftbench"
+    written = benchmark.pedantic(
+        lambda: write_reports(read_runs([QUICK]), tmp_path, only, formats=["md"]), rounds=3, warmup_rounds=1
+    )
+    assert written
