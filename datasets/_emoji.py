@@ -6,10 +6,21 @@ model pretrained on one domain has not seen the other domain's reference emoji i
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
+from graftbench.errors import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_Value = TypeVar("_Value")
+
 _SKIN_TONES = range(0x1F3FB, 0x1F3FF + 1)
 _PRIVATE_USE = range(0xE000, 0xF8FF + 1)
 _ZERO_WIDTH_JOINER = 0x200D
 _EMOJI_PRESENTATION = 0xFE0F
+_REGIONAL_INDICATORS = range(0x1F1E6, 0x1F1FF + 1)
+_BLACK_FLAG = 0x1F3F4
 
 _FAMILIES = {
     "clock-faces": "1f550-1f567",
@@ -49,6 +60,33 @@ _EQUAL_FLAGS = ("no sj bv", "fr mf cp", "es ea", "us um", "au hm", "id mc", "ro 
 """Regions that fly the same flag, or the same but for an emblem of a few pixels (ISO 3166 codes, first one names)."""
 
 
+_KINDS = {
+    "faces": "2639-263a 1f479-1f47b 1f47d-1f480 1f4a9 1f600-1f644 1f910-1f917 1f920-1f925 1f927-1f92f 1f970-1f976 "
+    "1f978-1f97a 1f9d0 1fae0-1fae5 1fae8-1faea",
+    "animals": "1f400-1f43f 1f54a 1f577-1f578 1f981-1f98f 1f992-1f99d 1f99f-1f9a9 1f9ab-1f9ae 1fab0-1fab3 1fab6 1fab8 "
+    "1fabc-1fabd 1fabf 1facd-1facf",
+    "food": "2615 1f32d-1f330 1f336 1f33d 1f345-1f373 1f375-1f37c 1f37e-1f37f 1f382 1f942-1f943 1f950-1f961 "
+    "1f963-1f96f 1f980 1f990-1f991 1f99e 1f9aa 1f9c0-1f9cb 1fad0-1fad8 1fada-1fadc",
+    "symbols": "a9 ae 203c 2049 20e3 2122 2139 2194-2199 21a9-21aa 23cf 23e9-23ef 23f8-23fa 24c2 25aa-25ab 25b6 25c0 "
+    "25fb-25fe 2611 2622-2623 2626 262a 262e-262f 2638 2640 2642 2648-2653 267b 267e-267f 2695 269b-269c 26a0 26a7 "
+    "26aa-26ab 26ce 26d4 2705 2714 2716 271d 2721 2733-2734 2747 274c 274e 2753-2755 2757 2795-2797 27a1 27b0 27bf "
+    "2934-2935 2b05-2b07 2b1b-2b1c 2b55 3030 303d 3297 3299 1f170-1f171 1f17e-1f17f 1f18e 1f191-1f19a 1f201-1f202 "
+    "1f21a 1f22f 1f232-1f23a 1f250-1f251 1f3a6 1f3e7 1f4a0 1f4b1-1f4b2 1f4db 1f4f3-1f4f6 1f500-1f506 1f518-1f524 "
+    "1f52f-1f53d 1f549 1f54e 1f6ab 1f6ad-1f6b1 1f6b3 1f6b7-1f6bc 1f6be 1f6c2-1f6c5 1f6d0 1f6dc 1f7e0-1f7eb 1f7f0 "
+    "1faaf",
+    "flags": "1f38c 1f3c1 1f3f3-1f3f4 1f6a9",
+}
+"""Kind -> code points of which one makes an emoji of that kind; flags of regions and keycaps are known by their form.
+
+From the groups and subgroups of Unicode's emoji list (Emoji 17.0): faces are "Smileys & Emotion" down to the monkeys,
+without hearts and marks of emotion; animals are "Animals & Nature" without plants; food is "Food & Drink" without
+dishes and cutlery; symbols and flags are the groups of that name. Objects, activities, places and people are in none.
+"""
+
+KINDS = tuple(_KINDS)
+"""What a domain of emoji takes as argument."""
+
+
 def canonical(sequence: str) -> str:
     """The id of an emoji: its code points in lower-case hexadecimal without leading zeros or U+FE0F.
 
@@ -67,6 +105,19 @@ def is_taken(sequence: str) -> bool:
     return not any(p in _SKIN_TONES or p in _PRIVATE_USE or p == _ZERO_WIDTH_JOINER for p in _points(sequence))
 
 
+def of_kind(files: Mapping[str, _Value], kind: str) -> dict[str, _Value]:
+    """Those of a mapping from ids whose emoji are of one of `KINDS`; all of them where none is asked for.
+
+    Raises:
+        GraftbenchError: There is no such kind.
+    """
+    if not kind:
+        return dict(files)
+    if kind not in KINDS:
+        raise unknown("kind of emoji", kind, KINDS)
+    return {emoji: file for emoji, file in files.items() if _kind(emoji) == kind}
+
+
 def group_of(emoji: str) -> str:
     """The group of an id: a family's name, the flag's first region, else the id itself."""
     return _GROUPS.get(emoji, emoji)
@@ -76,17 +127,32 @@ def _points(sequence: str) -> list[int]:
     return [int(point, 16) for point in sequence.split("-")]
 
 
+def _kind(emoji: str) -> str:
+    """One of `KINDS`, or empty."""
+    first, *others = _points(emoji)
+    if others and (first in _REGIONAL_INDICATORS or first == _BLACK_FLAG):
+        return "flags"
+    return _KIND_OF.get(others[-1] if others else first, "")
+
+
 def _flag(region: str) -> str:
     """The id of a region's flag: one regional indicator symbol for each letter."""
     return "-".join(f"{0x1F1E6 + ord(letter) - ord('a'):x}" for letter in region)
 
 
+def _spread(members: str) -> list[int]:
+    """The code points of a list of single ones and ranges in hexadecimal, both ends included."""
+    points: list[int] = []
+    for member in members.split():
+        first, _, last = member.partition("-")
+        points += range(int(first, 16), int(last or first, 16) + 1)
+    return points
+
+
 def _groups() -> dict[str, str]:
     groups = {}
     for name, members in _FAMILIES.items():
-        for member in members.split():
-            first, _, last = member.partition("-")
-            groups |= {f"{point:x}": name for point in range(int(first, 16), int(last or first, 16) + 1)}
+        groups |= {f"{point:x}": name for point in _spread(members)}
     for regions in _EQUAL_FLAGS:
         first, *_ = names = [_flag(region) for region in regions.split()]
         groups |= dict.fromkeys(names, first)
@@ -94,3 +160,4 @@ def _groups() -> dict[str, str]:
 
 
 _GROUPS = _groups()
+_KIND_OF = {point: kind for kind, members in _KINDS.items() for point in _spread(members)}

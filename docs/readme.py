@@ -27,7 +27,13 @@ def parts() -> dict[str, str]:
     """Name -> generated Markdown of the README."""
     return results(QUICK, "docs/quick/table.md") | {
         "methods": markdown_table(rows_of("methods")),
-        "domains": markdown_table(rows_of("domains")),
+        "domains": markdown_table(
+            [
+                {key: row[key] for key in ("name", "title", "license", "description")}
+                for row in rows_of("domains")
+                if row["source"].startswith("Python package")
+            ]
+        ),
     }
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
+    from graftbench.record import Kind
     from graftbench.training import TrainingLog
 
 
@@ -80,6 +81,7 @@ class Adain(Method):
         "that does not fall, for a budget of a few hundred steps; an averaged decoder"
     )
     needs_source_images = True
+    kinds: ClassVar[tuple[Kind, ...]] = ("generate", "stylize")
     resumable = True
     moves = ("decoder.*",)
     Config = Config

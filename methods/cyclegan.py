@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
+    from graftbench.record import Kind
     from graftbench.training import TrainingLog
 
 
@@ -86,6 +87,7 @@ class Cyclegan(Method):
         "batches of 32 instead of 1; an averaged translator; the rate falls over a share of the budget"
     )
     needs_source_images = True
+    kinds: ClassVar[tuple[Kind, ...]] = ("generate", "stylize")
     resumable = True
     moves = ("there.*", "back.*", "judge_target.*", "judge_source.*")
     Config = Config

@@ -30,6 +30,7 @@ from graftbench.translation import (
 if TYPE_CHECKING:
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
+    from graftbench.record import Kind
     from graftbench.training import TrainingLog
 
 
@@ -90,6 +91,7 @@ class FastStyle(Method):
         "alike, instance norm (Ulyanov et al. 2016, arXiv 1607.08022), an averaged translator"
     )
     needs_source_images = True
+    kinds: ClassVar[tuple[Kind, ...]] = ("generate", "stylize")
     resumable = True
     moves = ("translator.*",)
     Config = Config

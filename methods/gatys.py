@@ -1,7 +1,7 @@
 """Style transfer by optimisation: source images keep their content and take a target image's style.
 
 Nothing is learnt that could be drawn from: the budget pays for optimising the pixels of as many images as it lasts
-for, and the sampler replays them.
+for, and the sampler replays them. On a task of the kind `stylize` the contents come later, and so do the steps.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from graftbench.metrics.extractors import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.nn.precision import Precision  # noqa: TC001 - msgspec reads it at run time
 from graftbench.nn.style import gram
-from graftbench.samplers import ImageBankSampler, to_float, to_uint8
+from graftbench.samplers import BATCH, ImageBankSampler, to_float, to_uint8
 from graftbench.training import Batches, TrainingLog, adam, descend
-from graftbench.translation import Backbone, check_stages, check_weights
+from graftbench.translation import Backbone, ContentSampler, check_stages, check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
+    from graftbench.record import Kind
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -87,6 +88,7 @@ class Gatys(Method):
         "source image"
     )
     needs_source_images = True
+    kinds: ClassVar[tuple[Kind, ...]] = ("generate", "stylize")
     Config = Config
 
     @property
@@ -95,8 +97,17 @@ class Gatys(Method):
         return "lite0"
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
-        """Stylise source images in random order until the budget is spent; keep those that were finished."""
+        """Stylise source images in random order until the budget is spent; keep those that were finished.
+
+        For `stylize` nothing can be done before the contents are there: the sampler optimises them, outside the budget.
+        """
         config: Config = self.config
+        if task.kind == "stylize":
+            task.log.notes.append(
+                f"Each image is optimised when it is asked for, {config.steps} steps outside the compute budget; the "
+                "sampling rate says what that costs."
+            )
+            return GatysSampler(task.source_images, task.images, config).to(task.device)
         backbone = Backbone(Lite0Blocks(lite0_file(), enlarge=config.enlarge), task, config.precision)
         task.log.watch(backbone=backbone.network)
         batches, log = budget.batches(config.batch_size), TrainingLog(task, budget)
@@ -158,11 +169,16 @@ class Canvas:
         for _ in range(self._config.steps):
             if next(batches, 0) < len(self.pixels):
                 return False
-            content, style = self._losses()
-            descend(self._adam, (self._config.content_weight * content + self._config.style_weight * style).sum())
-            self.pixels.data.clamp_(-1, 1)
+            content, style = self.step()
             log.add(content=content.mean(), style=style.mean())
         return True
+
+    def step(self) -> tuple[Tensor, Tensor]:
+        """One step of each image; the losses before it, B each."""
+        content, style = self._losses()
+        descend(self._adam, (self._config.content_weight * content + self._config.style_weight * style).sum())
+        self.pixels.data.clamp_(-1, 1)
+        return content, style
 
     def _losses(self) -> tuple[Tensor, Tensor]:
         """Content and style loss of each image, B."""
@@ -179,3 +195,49 @@ class Canvas:
 def _squares(x: Tensor) -> Tensor:
     """Mean square of each image's numbers: B."""
     return x.square().flatten(1).mean(dim=1)
+
+
+class GatysSampler(ContentSampler):
+    """Optimises every image that it is given towards a style drawn for it; float32.
+
+    Args:
+        contents: Source images, uint8 M×3×R×R; samples are drawn of them.
+        styles: Target images, uint8 N×3×R×R.
+        config: Steps, rate, weights and layers.
+    """
+
+    kind: ClassVar[str] = "gatys"
+
+    def __init__(self, contents: Tensor, styles: Tensor, config: Config) -> None:
+        super().__init__(contents)
+        self.styles, self.config = styles.cpu().clone(), config
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> GatysSampler:
+        """Compute on `device` from now on."""
+        self.device = device
+        return self
+
+    def translate(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """uint8 n×3×R×R -> the same shape, on the CPU."""
+        styles = self.styles[torch.randint(len(self.styles), (len(inputs),), generator=generator)]
+        backbone = Backbone(Lite0Blocks(lite0_file(), enlarge=self.config.enlarge), self, "float32")
+        pairs = zip(inputs.split(BATCH), styles.split(BATCH), strict=True)
+        return torch.cat([self._painted(backbone, *pair) for pair in pairs])
+
+    def _painted(self, backbone: Backbone, contents: Tensor, styles: Tensor) -> Tensor:
+        content, style = (to_float(images.to(self.device)) for images in (contents, styles))
+        canvas = Canvas(backbone, content, style, self.config)
+        for _ in range(self.config.steps):
+            canvas.step()
+        return to_uint8(canvas.pixels.detach()).cpu()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Contents, styles and settings; the backbone is the package's."""
+        tensors = {"contents": self.contents.images, "styles": self.styles}
+        return tensors, {"config": msgspec.json.encode(self.config).decode()}
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, Tensor], metadata: dict[str, str]) -> GatysSampler:
+        """The same."""
+        return cls(tensors["contents"], tensors["styles"], msgspec.json.decode(metadata["config"], type=Config))

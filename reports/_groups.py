@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from graftbench.errors import GraftbenchError
-from graftbench.record import ComputeBudget, Protocol, Record, Score, Status, TaskSpec, content_hash
+from graftbench.record import NO_SOURCE, ComputeBudget, Protocol, Record, Score, Status, TaskSpec, content_hash
 from graftbench.stats import Summary, summarize
 
 from ._metrics import KID, finite
@@ -196,14 +196,22 @@ class Group:
 
     @property
     def task_title(self) -> str:
-        """`twemoji → openmoji at 32×32`."""
-        names = one_line(f"{self.task.source} → {self.task.target}")
+        """`twemoji → openmoji at 32×32`, with the kind before it where it is not plain generation."""
+        names = one_line(named(self.task))
         return f"{names} at {self.task.resolution}×{self.task.resolution}"
 
     @property
     def title(self) -> str:
         """Task, compute budget and protocol."""
         return f"{self.task_title}, {self.compute_budget}, {self.protocol.label}"
+
+
+def named(task: TaskSpec) -> str:
+    """`twemoji → openmoji`, or `colorize: openmoji` where the task has a kind and no source."""
+    transfer = f"{task.source} → {task.target}"
+    if task.kind == "generate":
+        return transfer
+    return f"{task.kind}: {transfer if task.source != NO_SOURCE else task.target}"
 
 
 def _protocol_key(protocol: Protocol) -> dict[str, object]:

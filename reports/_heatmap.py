@@ -91,11 +91,13 @@ def _plot(stem: str, groups: Sequence[Group], budget: int, method: str) -> Plot 
 
 
 def transfer_matrix(groups: Sequence[Group], budget: int, method: str = "") -> tuple[_Matrix, list[str]]:
-    """(source, target) -> best or chosen, and a sentence for each pair that is left out."""
+    """(source, target) -> best or chosen, and a sentence for each pair that is left out. Plain generation alone."""
     matrix: _Matrix = {}
     notes = []
     by_task: dict[tuple[str, str], list[Group]] = defaultdict(list)
     for group in groups:
+        if group.task.kind != "generate":
+            continue
         by_task[group.task.source, group.task.target].append(group)
     for (source, target), same in sorted(by_task.items()):
         rows = [row for row in same[0].methods if row.data_budget == budget]

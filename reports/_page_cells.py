@@ -14,7 +14,7 @@ import msgspec
 
 from graftbench.cell_view import view_cell
 from graftbench.contracts import Run
-from graftbench.metrics.catalogue import METRICS
+from graftbench.metrics.catalogue import EVERY_METRIC
 from graftbench.record import Status
 
 from ._page_facts import flatten
@@ -150,7 +150,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
 
 def _score(score: Score) -> tuple[str, ...]:
     """Name, label, value, interval, floor, images, note; numbers in the printed scale."""
-    known = METRICS.get(score.name)
+    known = EVERY_METRIC.get(score.name)
     scale = known.scale if known else 1.0
     counts = {"generated": score.n_generated, "reference": score.n_reference, "training": score.n_train}
     note = [f"undefined: {score.undefined}" if score.undefined else "", score.note]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graftbench.metrics.catalogue import METRICS, Metric
+from graftbench.metrics.catalogue import EVERY_METRIC, Metric
 
 from ._metrics import FID, IS, KID, finite, number
 from ._text import listing
@@ -52,6 +52,7 @@ class Layout:
 
 HEADLINE = (FID, KID, IS)
 LAYOUT = (
+    Layout("Fidelity to content", ("psnr", "ssim", "feature_distance")),
     Layout(
         "Fidelity and diversity",
         (
@@ -69,6 +70,8 @@ LAYOUT = (
 OTHER = "Other scores"
 
 READINGS = {
+    "psnr": "PSNR, SSIM and feature distance compare each image with the one that its input was made of, or that has "
+    "its id; a blurred compromise can win them and lose KID.",
     "precision": "Precision falls where generated images look unlike the reference.",
     "recall": "Recall falls where a part of the reference is not generated.",
     "density": "Density is about 1 for equal distributions and can exceed it.",
@@ -103,7 +106,7 @@ def panels(group: Group) -> tuple[Panel, ...]:
             below.append(
                 Panel(
                     title=layout.title,
-                    metrics=tuple(METRICS[name] for name in names),
+                    metrics=tuple(EVERY_METRIC[name] for name in names),
                     reading=" ".join(filter(None, sentences)),
                     ranked=layout.ranked,
                 )
@@ -113,8 +116,8 @@ def panels(group: Group) -> tuple[Panel, ...]:
 
 
 def _others(names: set[str]) -> list[Panel]:
-    known = [metric for name, metric in METRICS.items() if name in names]
-    unknown = sorted(names - METRICS.keys())
+    known = [metric for name, metric in EVERY_METRIC.items() if name in names]
+    unknown = sorted(names - EVERY_METRIC.keys())
     made = [Metric(name=name, label=name, title="not in the catalogue of metrics", better=0) for name in unknown]
     reading = _NOT_KNOWN.format(listing(unknown)) if unknown else ""
     return [Panel(title=OTHER, metrics=(*known, *made), reading=reading)] if names else []
@@ -139,5 +142,5 @@ def _null_coverage(group: Group) -> str:
 
 def floors(group: Group) -> dict[str, tuple[float, float]]:
     """Score -> lowest and highest floor, as printed, of the group's cells: what as many real held-out images score."""
-    scales = {name: METRICS[name].scale if name in METRICS else 1.0 for name in group.floors}
+    scales = {name: EVERY_METRIC[name].scale if name in EVERY_METRIC else 1.0 for name in group.floors}
     return {name: (low * scales[name], high * scales[name]) for name, (low, high) in group.floors.items()}

@@ -81,12 +81,16 @@ def _strip(row: Row, folder: Path, title: str = "") -> Strip:
 
 
 def _first_tiles(record: Record, folder: Path) -> tuple[Image | None, str]:
-    """The first row of the contact sheet, or why there is none."""
+    """The first row of generated images of the contact sheet, or why there is none.
+
+    Of a task that gives inputs it is the second: above each answer stands its input (`graftbench.sheets.answers`).
+    """
     sheet, why = sheet_of(record, folder, "samples")
     if sheet is None:
         return None, f"no samples: {why}"
-    side = record.cell.task.resolution
-    return sheet.crop((0, 0, COLUMNS * side, side)), ""
+    task = record.cell.task
+    top = 0 if task.kind == "generate" else task.resolution
+    return sheet.crop((0, top, COLUMNS * task.resolution, top + task.resolution)), ""
 
 
 def sheet_of(record: Record, folder: Path, kind: str) -> tuple[Image | None, str]:

@@ -70,11 +70,12 @@ class TaskTable:
 
 
 def task_sets(found: Iterable[Group]) -> dict[str, list[Group]]:
-    """Groups that differ in the task alone: a key of eight digits -> at least one group."""
+    """Groups of one kind of task that differ in the task alone: a key of eight digits -> at least one group."""
     sets: defaultdict[str, list[Group]] = defaultdict(list)
     for group in found:
         protocol = msgspec.structs.replace(group.protocol, weights="")  # where the file lies does not matter
-        sets[content_hash([protocol, group.compute_budget])[:8]].append(group)
+        kind = [] if group.task.kind == "generate" else [group.task.kind]
+        sets[content_hash([protocol, group.compute_budget, *kind])[:8]].append(group)
     return dict(sets)
 
 

@@ -31,7 +31,7 @@ COLUMNS = [
         "peak_memory_mib",
         "memory_kind",
     ),
-    *("energy_joules", "parameters_total", "parameters_trained", "flops_per_image", "other_cpu_share"),
+    *("energy_joules", "parameters_total", "parameters_trained", "flops_per_image", "flops", "other_cpu_share"),
     *("timing_shared", "device", "calibration_seconds"),
 ]
 

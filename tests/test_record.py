@@ -116,7 +116,7 @@ PROTOCOL_CHANGES: dict[str, Any] = {
     "reference": "validation",
     "metrics": ["fid"],
 }
-TASK_CHANGES: dict[str, Any] = {"source": "openmoji", "target": "twemoji", "resolution": 64}
+TASK_CHANGES: dict[str, Any] = {"source": "openmoji", "target": "twemoji", "resolution": 64, "kind": "stylize"}
 
 
 def test_every_field_is_tried() -> None:

@@ -82,10 +82,10 @@ def test_unknown_names_get_the_nearest() -> None:
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("folder", "needs an argument: folder:PATH"), ("twemoji:x", "Domain 'twemoji' takes no argument")],
+    [("folder", "needs an argument: folder:PATH"), ("photos:x", "Domain 'photos' takes no argument")],
 )
 def test_arguments_of_domains_are_checked(name: str, sentence: str) -> None:
-    """`folder` needs its path; `twemoji` takes none."""
+    """`folder` needs its path; `photos` takes none."""
     with pytest.raises(GraftbenchError, match=sentence):
         registry.make_domain(name)
 

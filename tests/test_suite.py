@@ -38,7 +38,7 @@ def test_the_quick_suite_is_the_promised_matrix() -> None:
     assert suite.data_budgets == [25, 400]
     assert suite.seeds == [0, 1]
     assert len(suite.methods) == 9
-    assert suite.compute_budget.kimg is not None
+    assert [budget.kimg is not None for budget in suite.compute_budgets] == [True]
 
 
 def test_every_packaged_suite_parses() -> None:

@@ -29,11 +29,12 @@ from graftbench.contracts import Diverged, FitLog, ReferenceTask, Sampler, Sourc
 from graftbench.environment import describe
 from graftbench.errors import GraftbenchError
 from graftbench.job import PROGRESS, write_whole
-from graftbench.record import NO_SOURCE, CurvePoint, Record, Resources, Score, Snapshot, Status
+from graftbench.kinds import Exam, exam_of, training_pairs
+from graftbench.record import NO_SOURCE, CurvePoint, Kind, Record, Resources, Score, Snapshot, Status
 from graftbench.resources import FitMonitor, resources, synchronizer
 from graftbench.samplers import save_sampler
 from graftbench.scoring import Scored, score_sampler
-from graftbench.sheets import interpolated, neighbor_sheet, save_neighbors, tiled
+from graftbench.sheets import answers, interpolated, neighbor_sheet, save_neighbors, tiled
 from graftbench.snapshots import Snapshots, protocol_of
 from graftbench.suite import config_of
 
@@ -65,6 +66,7 @@ class CellTask(ReferenceTask):
     checkpoints: Checkpoints | None = None
     snapshots: Snapshots | None = None
     progress: ProgressFile | None = None
+    kind: Kind = "generate"
 
     def keep(self, **parts: Stateful) -> None:
         """For checkpoints."""
@@ -107,6 +109,12 @@ class CellTask(ReferenceTask):
         if not self.job.source_model_file:
             raise GraftbenchError(f"Method '{self.job.cell.method}' declares no source model but asks for one.")
         return source.load(Path(self.job.source_model_file), self.job.cell.source_model)
+
+    @cached_property
+    def pairs(self) -> tuple[torch.Tensor, torch.Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
+        """Inputs and truths of the data budget's images: uint8 K×3×h×w and K×3×H×W on the device."""
+        inputs, truths = training_pairs(self.kind, _source_images(self.job), self.target, self.chosen)
+        return inputs.to(self.device), truths.to(self.device)
 
     @cached_property
     def held_out(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
@@ -214,8 +222,11 @@ def _run(job: CellJob) -> Record:
     fitted = _fit_anew_if_need_be(job, method, target)
     task, meter, sampler = fitted.task, fitted.meter, fitted.sampler.to(fitted.task.device)
     ProgressFile(Path(job.folder) / PROGRESS).tell(meter, kid=fitted.snapshots.kid, phase="score", at_once=True)
-    scored = _score(job, sampler, target, cell.protocol, train=task.chosen)
+    exam = _exam(job, target)
+    scored = _score(job, sampler, target, cell.protocol, train=task.chosen, exam=exam)
     notes = [*task.log.notes, *fitted.measurement.notes]
+    if exam is not None:
+        notes.append(_about(exam, cell.task.kind))
     if fitted.resumed:
         notes.append(f"The fit went on {_times(fitted.resumed)} from a checkpoint, in another process.")
     leaks = bool(method.leaks) and method.leaks == cell.protocol.extractor
@@ -239,7 +250,7 @@ def _run(job: CellJob) -> Record:
             flops_per_image=meter.flops_per_image,
             calibration_seconds=fitted.calibration_seconds,
         ),
-        artifacts=_save(job, sampler, scored, fitted),
+        artifacts=_save(job, sampler, scored, fitted, exam),
     )
 
 
@@ -262,7 +273,10 @@ def _fit(job: CellJob, method: Method, target: imageset.ImageSet) -> _Fitted:
     monitor = FitMonitor(job.device)
     meter = Meter(cell.compute_budget, synchronize=synchronizer(job.device), aside=monitor.aside)
     on_the_way = protocol_of(cell.protocol)
-    snapshots = Snapshots(job.snapshots, lambda sampler: _score(job, sampler.to(task.device), target, on_the_way))
+    exam = _exam(job, target)
+    snapshots = Snapshots(
+        job.snapshots, lambda sampler: _score(job, sampler.to(task.device), target, on_the_way, exam=exam)
+    )
     checkpoints = Checkpoints(
         Path(job.folder) / CHECKPOINT,
         identity=_identity(job),
@@ -281,6 +295,7 @@ def _fit(job: CellJob, method: Method, target: imageset.ImageSet) -> _Fitted:
     task.checkpoints = checkpoints if cls.resumable else None
     # Touched before the clock runs: what is on the disk is the suite's business, not the method's.
     _ = task.images, cls.source_model and task.source_model, cls.needs_source_images and task.source_images
+    _ = cls.needs_pairs and task.pairs
     before = calibration_seconds(job.device)
     with monitor:
         sampler = method.fit(task, meter)
@@ -294,12 +309,43 @@ def _identity(job: CellJob) -> dict[str, str]:
 
 
 def _score(
-    job: CellJob, sampler: Sampler, target: imageset.ImageSet, protocol: Protocol, train: Sequence[int] = ()
+    job: CellJob,
+    sampler: Sampler,
+    target: imageset.ImageSet,
+    protocol: Protocol,
+    *,
+    train: Sequence[int] = (),
+    exam: Exam | None = None,
 ) -> Scored:
     """Every time with the same chances: samples of snapshots and of the end come from the same latents."""
     sampling = torch.Generator().manual_seed(job.cell.seed)
     cache, seed = Path(job.cache), job.cell.seed
-    return score_sampler(sampler, target, protocol, sampling, cache=cache, train=train, device=job.device, seed=seed)
+    return score_sampler(
+        sampler, target, protocol, sampling, cache=cache, train=train, device=job.device, seed=seed, exam=exam
+    )
+
+
+def _exam(job: CellJob, target: imageset.ImageSet) -> Exam | None:
+    """What a task of another kind than `generate` is scored on; the method never sees it before."""
+    task, protocol = job.cell.task, job.cell.protocol
+    if task.kind == "generate":
+        return None
+    return exam_of(task.kind, _source_images(job), target, protocol.reference, protocol.n_generated)
+
+
+def _about(exam: Exam, kind: Kind) -> str:
+    """What a reader of a kind's scores must know."""
+    made = f"Scored on {len(exam.inputs)} inputs of the reference split"
+    if exam.positions is None:
+        return f"{made}; source and target share no ids, so there are no truths to be faithful to."
+    if kind == "stylize":
+        return f"{made}; FID and KID compare with reference images of the same ids."
+    return f"{made}; FID and KID compare with the very images that these were made of, and may fall below the floor."
+
+
+def _source_images(job: CellJob) -> imageset.ImageSet | None:
+    name = job.cell.task.source
+    return None if name == NO_SOURCE else _images(job, name)
 
 
 def _say(sentence: str) -> None:
@@ -322,24 +368,26 @@ def _task(job: CellJob, target: imageset.ImageSet) -> CellTask:
         target=target,
         chosen=[int(pool[i]) for i in subset],
         job=job,
+        kind=cell.task.kind,
     )
 
 
-def _save(job: CellJob, sampler: Sampler, scored: Scored, fitted: _Fitted) -> dict[str, str]:
+def _save(job: CellJob, sampler: Sampler, scored: Scored, fitted: _Fitted, exam: Exam | None) -> dict[str, str]:
     """Write what `keep` says; the artifacts' kinds and paths."""
     kinds = ["log"]
     if job.keep != "nothing":
-        kinds += _save_pictures(job, sampler, scored, fitted)
+        kinds += _save_pictures(job, sampler, scored, fitted, exam)
     if job.keep == "sampler":
         save_sampler(sampler, Path(job.folder) / ARTIFACTS["sampler"])
         kinds.append("sampler")
     return {kind: _artifact(job, kind) for kind in kinds}
 
 
-def _save_pictures(job: CellJob, sampler: Sampler, scored: Scored, fitted: _Fitted) -> list[str]:
+def _save_pictures(job: CellJob, sampler: Sampler, scored: Scored, fitted: _Fitted, exam: Exam | None) -> list[str]:
     """Write the pictures that there are; their kinds."""
     paths = {kind: Path(job.folder) / name for kind, name in ARTIFACTS.items()}
-    tiled(scored.images).save(paths["samples"], optimize=True)
+    sheet = tiled(scored.images) if exam is None else answers(exam.inputs, scored.images, exam.truths)
+    sheet.save(paths["samples"], optimize=True)
     kinds = ["samples"]
     if (strip := fitted.snapshots.strip()) is not None:
         strip.save(paths["progress"], optimize=True)

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
+from graftbench.errors import GraftbenchError
+from graftbench.file_digests import content_digest
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -19,10 +22,11 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+    from PIL.Image import Image
     from torch import nn
 
     from graftbench.budget import Meter
-    from graftbench.record import Record
+    from graftbench.record import Kind, Record
 
 Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "reference"]
 SourceNeed = Literal["", "gan", "vae", "diffusion"]
@@ -70,6 +74,22 @@ class DomainImages:
     excluded: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Item:
+    """One picture of a domain, not yet decoded.
+
+    Attributes:
+        id: Stable, distinct in the domain, printable.
+        group: As in `DomainImages`.
+        open: The picture, upright and decoded in full, in any mode and size; called in threads, several at a time.
+            Raises one of `graftbench.decoding.DAMAGE` where there is none: the picture is then excluded by name.
+    """
+
+    id: str
+    group: str
+    open: Callable[[], Image]
+
+
 class Domain(ABC):
     """A set of images with a licence and a source, at any resolution asked for.
 
@@ -84,7 +104,13 @@ class Domain(ABC):
     attribution: ClassVar[str]
     source: ClassVar[str]
     takes_argument: ClassVar[str] = ""
-    """Placeholder of the argument ("PATH"); empty if the domain takes none."""
+    """Placeholder of the argument ("PATH"), in brackets if it may be left out ("[KIND]"); empty if there is none."""
+    curated_groups: ClassVar[bool] = True
+    """Whether the domain's groups hold all that is nearly the same. Then only images of equal pixels are joined to
+    them; else near-duplicates are looked for (`graftbench.near_duplicates`) and joined before the split."""
+    file_digest: Callable[[Path], bytes] = staticmethod(content_digest)
+    """SHA-256 of a file's contents, for `fingerprint`. While images are loaded it is one that remembers the digests of
+    files that have not changed."""
 
     def __init__(self, argument: str = "") -> None:
         self.argument = argument
@@ -102,6 +128,22 @@ class Domain(ABC):
     @abstractmethod
     def images(self, resolution: int) -> DomainImages:
         """Decode and resize all images to resolution×resolution (antialiased; the docstring states the filter)."""
+
+    def items(self, resolution: int) -> Sequence[Item] | None:
+        """The pictures one by one, for the suite to decode in threads and to resize by the rule of its choice.
+
+        Optional: a domain that draws its images itself, or has few, gives them by `images` alone, and then at
+        `graftbench.resizing.DEFAULT` alone. `images` must give the same pixels as these items by the default rule
+        (`graftbench.preparation.gathered` makes it so).
+
+        Args:
+            resolution: What they will be resized to, for a domain that draws larger than that.
+
+        Raises:
+            GraftbenchError: The images are not there.
+        """
+        del resolution
+        return None
 
 
 # --------------------------------------------------------------------------------------------------------- methods
@@ -149,6 +191,25 @@ class LatentSampler(Sampler):
     @abstractmethod
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """The images of n latents, float32 n×`latent_shape` on the CPU: uint8 n×3×H×W on the CPU."""
+
+
+class TranslatingSampler(Sampler):
+    """A sampler that makes images out of images: what tasks of every kind but `generate` ask for.
+
+    What `sample` draws on such a task are translations of inputs that the fit has seen; scores rest on `translate`.
+    """
+
+    @abstractmethod
+    def translate(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """One image for each input, in their order.
+
+        Args:
+            inputs: uint8 n×3×h×w on the CPU, as the task's kind has them.
+            generator: Of chances, on the CPU; a translator without any leaves it alone.
+
+        Returns:
+            uint8 n×3×H×W on the CPU. What one input becomes does not depend on the others.
+        """
 
 
 class Stateful(Protocol):
@@ -241,12 +302,14 @@ class Task(ABC):
         device: Where to compute.
         generator: Seeded CPU generator; the only source of randomness a method needs.
         log: Where a method leaves its parameter counts, curve and notes.
+        kind: What the task asks for; one of the kinds that the method says it serves.
     """
 
     resolution: int
     device: torch.device
     generator: torch.Generator
     log: FitLog
+    kind: Kind = "generate"
 
     @property
     @abstractmethod
@@ -262,6 +325,17 @@ class Task(ABC):
     @abstractmethod
     def source_model(self) -> SourceModel:
         """The pretrained model that the method's `source_model` asks for."""
+
+    @property
+    def pairs(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and what they should become, row by row: uint8 K×3×h×w and K×3×H×W on `device`.
+
+        The truths are training images of the cell. For `stylize` they are those whose source image is known.
+
+        Raises:
+            GraftbenchError: The task's kind has no pairs, or there is none in this cell.
+        """
+        raise GraftbenchError(f"A task of the kind '{self.kind}' has no pairs of input and truth.")
 
     def keep(self, **parts: Stateful) -> None:
         """Name what changes in the fit beside `generator`, `log` and budget, so that checkpoints hold it.
@@ -322,6 +396,11 @@ class Method(ABC):
     source_model: ClassVar[SourceNeed] = ""
     needs_source_images: ClassVar[bool] = False
     """Whether the fit looks at images of the source domain."""
+    needs_pairs: ClassVar[bool] = False
+    """Whether the fit looks at pairs of input and truth."""
+    kinds: ClassVar[tuple[Kind, ...]] = ("generate",)
+    """The kinds of task that it serves. Its cells on tasks of other kinds are not planned. For a kind other than
+    `generate` the fit returns a `TranslatingSampler`."""
     resumable: ClassVar[bool] = False
     """Whether a fit may go on from a checkpoint, and then leaves what it would have left undisturbed, to the bit on a
     CPU; the contract test looks. Everything that changes must be kept (`Task.keep`). An interrupted fit that does not

@@ -124,7 +124,7 @@ def _place(cell: CellSpec) -> tuple[object, ...]:
     """What a cell is a cell of, whatever its code, data and parameters are; equal on every machine."""
     task = cell.task
     domains = without_path(task.source), without_path(task.target)
-    return cell.method, *domains, task.resolution, cell.data_budget, cell.compute_budget, cell.seed
+    return cell.method, task.kind, *domains, task.resolution, cell.data_budget, cell.compute_budget, cell.seed
 
 
 def _without_record(cell: CellSpec, cell_id: str, there: Head | None, code: Mapping[str, Files]) -> Row:

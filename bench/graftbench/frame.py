@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from graftbench import record as records_file
 from graftbench.contracts import Run
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.catalogue import METRICS
+from graftbench.metrics.catalogue import EVERY_METRIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -54,6 +54,7 @@ _RESOURCES = (
     "parameters_total",
     "parameters_trained",
     "flops_per_image",
+    "flops",
     "other_cpu_share",
     "timing_shared",
     "device",
@@ -68,6 +69,7 @@ _REAL = (
     "peak_memory_mib",
     "energy_joules",
     "flops_per_image",
+    "flops",
     "other_cpu_share",
     "calibration_seconds",
 )
@@ -82,7 +84,7 @@ def columns(records: Iterable[Record]) -> list[str]:
 def score_names(found: Iterable[str]) -> list[str]:
     """FID, KID and IS, there or not; then the others of the catalogue in its order; then unknown ones by name."""
     found = set(found)
-    known = [name for name in METRICS if name in found and name not in _SCORES]
+    known = [name for name in EVERY_METRIC if name in found and name not in _SCORES]
     return [*_SCORES, *known, *sorted(found - {*_SCORES, *known})]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,15 @@ from graftbench.suite import Suite, parse_task
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graftbench.record import CellSpec
+    from graftbench.record import CellSpec, Kind
 
 _MATRIX = ("tasks", "methods", "data_budgets", "seeds")
 _UNITED = ("parameters", "source_models")
+_STRICT = ("compute_budget", "task_budgets")
 _HARMLESS = ("limits", "snapshots", "checkpoint_seconds")
 
 Place = tuple[str, str, int, int, ComputeBudget]
-"""Where in a suite's matrix a cell belongs: method, task, data budget, seed; and the suite's compute budget."""
+"""Where in a suite's matrix a cell belongs: method, task, data budget, seed, compute budget."""
 
 
 def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, list[str]]:
@@ -41,7 +41,7 @@ def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, 
     first, notes = suites[0], []
     for suite, name in zip(suites[1:], names[1:], strict=True):
         _check_fields(first.protocol, suite.protocol, names[0], name, except_for=("weights",))
-        strict = ("compute_budget",) if suite.name == first.name else ("compute_budget", *_MATRIX, *_UNITED)
+        strict = _STRICT if suite.name == first.name else (*_STRICT, *_MATRIX, *_UNITED)
         for key in strict:
             _check_equal(key, getattr(first, key), getattr(suite, key), f"the suite of '{names[0]}'", f"'{name}'")
         if suite.name != first.name:
@@ -53,8 +53,8 @@ def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, 
         for key in _HARMLESS
         if any(getattr(suite, key) != getattr(first, key) for suite in suites)
     ]
-    united["cells"] = math.prod(len(united[key]) for key in _MATRIX)
-    return msgspec.structs.replace(first, **united), notes
+    whole = msgspec.structs.replace(first, **united)
+    return msgspec.structs.replace(whole, cells=len(places(whole))), notes
 
 
 def _check_fields(here: Any, there: Any, one: str, other: str, *, except_for: Sequence[str]) -> None:  # noqa: ANN401 - structs
@@ -107,8 +107,33 @@ def place_of(cell: CellSpec) -> Place:
 
 def places(suite: Suite) -> set[Place]:
     """The cells of a suite's matrix."""
-    tasks = [_public(str(parse_task(task))) for task in suite.tasks]
-    return set(product(suite.methods, tasks, suite.data_budgets, suite.seeds, [suite.compute_budget]))
+    serving = _serving(suite)
+    return {
+        place
+        for task in suite.tasks
+        for place in product(
+            serving[parse_task(task).kind],
+            [_public(str(parse_task(task)))],
+            suite.budgets_of(str(parse_task(task))),
+            suite.seeds,
+            suite.compute_budgets,
+        )
+    }
+
+
+def _serving(suite: Suite) -> dict[Kind, list[str]]:
+    """Kind of task -> the suite's methods that have cells on such tasks.
+
+    Methods are looked up only where there are kinds beside `generate`: a plan leaves out those that serve no task. A
+    plugin's method that is not known here is taken to serve every kind.
+    """
+    kinds: set[Kind] = {parse_task(task).kind for task in suite.tasks}
+    if kinds == {"generate"}:
+        return {"generate": suite.methods}
+    from graftbench import registry  # noqa: PLC0415 - imports every method, and torch with them
+
+    known = registry.methods().classes
+    return {kind: [m for m in suite.methods if m not in known or kind in known[m].kinds] for kind in kinds}
 
 
 def _public(task: str) -> str:

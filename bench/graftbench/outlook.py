@@ -14,6 +14,7 @@ from graftbench.estimate import Estimates, makespan
 from graftbench.explain import State, explain
 from graftbench.heads import Head, Software, heads, newest
 from graftbench.plan import known_code, shard
+from graftbench.record import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from graftbench.explain import Explained, Row
     from graftbench.plan import Plan
-    from graftbench.record import Status
+    from graftbench.record import CellSpec
 
 RECORDS = "records.jsonl"
 KEEP = "sampler"
@@ -46,6 +47,23 @@ class SourceModel:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """What the same cells would take on another device that there are records of.
+
+    Attributes:
+        device: `cpu`, or the CUDA device's name.
+        records: How many records of it were `ok`.
+        wall_seconds: Expected wall time of the cells that run and are known; None if none of them is.
+        unknown: How many of the cells that run nothing is known of.
+    """
+
+    device: str
+    records: int
+    wall_seconds: float | None
+    unknown: int
+
+
+@dataclass(frozen=True)
 class Outlook:
     """What is ahead of a run.
 
@@ -59,6 +77,7 @@ class Outlook:
         disk_free_bytes: What is free where the run folder is; None without a folder.
         shard: Which part of the suite the cells are, (1, 1) for all of it.
         notes: Sentences on the data and on damaged files.
+        elsewhere: The same on each other device that there are records of.
     """
 
     explained: Explained
@@ -70,6 +89,7 @@ class Outlook:
     disk_free_bytes: int | None
     shard: tuple[int, int] = (1, 1)
     notes: list[str] = field(default_factory=list)
+    elsewhere: list[Elsewhere] = field(default_factory=list)
 
     @property
     def rows(self) -> list[Row]:
@@ -143,6 +163,7 @@ class Outlook:
             "expected_peak_memory_mib": self.peak_memory_mib,
             "estimates_rest_on_records": self.estimates.records,
             "estimates_device": self.estimates.device,
+            "elsewhere": [vars(other) for other in self.elsewhere],
             "disk_needed_bytes": self.disk_needed_bytes,
             "disk_guessed_cells": self.disk_guessed,
             "disk_free_bytes": self.disk_free_bytes,
@@ -193,9 +214,11 @@ def look_ahead(
     sizes: dict[str, list[int]] = {}
     for folder, known in folders:
         sizes = disk.recorded_bytes(folder, known, KEEP) | sizes
+    known_heads = [*(head for known in found.values() for head in known), *past]
+    estimates = Estimates.of(known_heads)
     return Outlook(
         explained=explained,
-        estimates=Estimates.of([*(head for known in found.values() for head in known), *past]),
+        estimates=estimates,
         jobs=jobs,
         models=_models(plan, cache, Counter(cell.source_model for cell in running)),
         disk_needed_bytes=disk.needed_bytes(running, sizes, KEEP),
@@ -203,7 +226,20 @@ def look_ahead(
         disk_free_bytes=disk.free_bytes(out) if out else None,
         shard=part,
         notes=notes,
+        elsewhere=_elsewhere(known_heads, running, jobs, estimates.device),
     )
+
+
+def _elsewhere(records: Sequence[Head], running: Sequence[CellSpec], jobs: int, here: str) -> list[Elsewhere]:
+    """What the cells that run would take on each device but one."""
+    devices = {head.resources.device for head in records if head.status == Status.OK and head.resources is not None}
+    found = []
+    for device in sorted(devices - {here}):
+        estimates = Estimates.of(records, device)
+        seconds = [s for cell in running if (s := estimates.seconds(cell)) is not None]
+        wall = makespan(seconds, jobs) if seconds else None
+        found.append(Elsewhere(device, estimates.records, wall, len(running) - len(seconds)))
+    return found
 
 
 def _past(path: Path, say: Callable[[str], None]) -> list[Head]:

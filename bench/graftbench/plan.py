@@ -15,7 +15,7 @@ from graftbench.code import files_of, hash_of
 from graftbench.errors import GraftbenchError
 from graftbench.protocol import resolve_protocol
 from graftbench.record import NO_SOURCE, CellSpec, TaskSpec
-from graftbench.suite import SourceModelSpec, config_of, parse_task
+from graftbench.suite import SourceModelSpec, config_of, override, parse_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,15 +71,17 @@ def make_plan(
     methods = [found[name] for name in suite.methods]
     protocol = resolve_protocol(suite.protocol)
     tasks = [parse_task(text) for text in suite.tasks]
-    images = _images(tasks, cache, plugins, say)
+    images = _images(tasks, cache, plugins, say, resize=suite.resize)
     configs = {m.name: _config(m, suite) for m in methods}
     files = {m.name: files_of(m) for m in methods}
     codes = {name: hash_of(known) for name, known in files.items()}
-    for task, method in product(tasks, methods):
-        _check_method(method, configs[method.name], task)
+    served = {task: _serving(task, methods) for task in tasks}
     for task in tasks:
-        _check_budgets(suite.data_budgets, task, images[task.target, task.resolution])
-    recipes = _recipes(suite, tasks, methods, images)
+        for method in served[task]:
+            _check_method(method, configs[method.name], task)
+    for task in tasks:
+        _check_budgets(suite.budgets_of(str(task)), task, images[task.target, task.resolution])
+    recipes = _recipes(suite, served, images)
     models = {key: recipe.id for key, (recipe, _) in recipes.items()}
     manifests = {task: _manifests(task, images) for task in tasks}
     cells = [
@@ -89,21 +91,25 @@ def make_plan(
             parameters=configs[method.name],
             task=task,
             data_budget=budget,
-            compute_budget=suite.compute_budget,
+            compute_budget=compute,
             seed=seed,
             protocol=protocol,
             source_model=models.get((method.source_model, task.source, task.resolution), ""),
             manifests=manifests[task],
             code=codes[method.name],
         )
-        for task, budget, seed, method in product(tasks, suite.data_budgets, suite.seeds, methods)
+        for task in tasks
+        for budget, compute, seed, method in product(
+            suite.budgets_of(str(task)), suite.compute_budgets, suite.seeds, served[task]
+        )
     ]
+    at_work = [method.name for method in methods if any(method in serving for serving in served.values())]
     return Plan(
-        suite=msgspec.structs.replace(suite, protocol=protocol, cells=len(cells)),
+        suite=msgspec.structs.replace(override(suite, methods=at_work), protocol=protocol, cells=len(cells)),
         cells=_longest_first(cells),
         targets={(task.target, task.resolution): images[task.target, task.resolution] for task in tasks},
         recipes={recipe.id: (recipe, origin) for recipe, origin in recipes.values()},
-        notes=_notes(images),
+        notes=[*_notes(images), *_not_served(served, methods)],
         images=images,
         code={codes[name]: known for name, known in files.items()},
     )
@@ -185,13 +191,12 @@ def _check_budgets(budgets: Sequence[int], task: TaskSpec, target: ImageSet) -> 
 
 def _recipes(
     suite: Suite,
-    tasks: Sequence[TaskSpec],
-    methods: Sequence[type[Method]],
+    served: dict[TaskSpec, list[type[Method]]],
     images: dict[tuple[str, int], ImageSet],
 ) -> dict[tuple[str, str, int], tuple[Recipe, ImageSet]]:
     """Kind, source domain, resolution -> the source model that methods of this kind start from."""
     found = {}
-    for task, method in product(tasks, methods):
+    for task, method in ((task, method) for task, methods in served.items() for method in methods):
         key = method.source_model, task.source, task.resolution
         origin = images.get((task.source, task.resolution))
         if method.source_model and origin and key not in found:
@@ -206,15 +211,49 @@ def _manifests(task: TaskSpec, images: dict[tuple[str, int], ImageSet]) -> dict[
 
 
 def _notes(images: dict[tuple[str, int], ImageSet]) -> list[str]:
-    return [
+    excluded = [
         f"{name}@{resolution}: {len(s.excluded)} images could not be used ({', '.join(list(s.excluded)[:3])}, …)"
         for (name, resolution), s in images.items()
         if s.excluded
     ]
+    return excluded + [_near_duplicates(*key, s.near_duplicates) for key, s in images.items() if s.near_duplicates]
+
+
+def _near_duplicates(name: str, resolution: int, sets: Sequence[Sequence[str]]) -> str:
+    joined, largest = sum(map(len, sets)), max(sets, key=len)
+    return (
+        f"{name}@{resolution}: {joined} images are nearly the same as others and stay on one side of the splits with "
+        f"them ({len(sets)} sets, the largest of {len(largest)}: {', '.join(largest[:2])}, …)"
+    )
+
+
+def _serving(task: TaskSpec, methods: Sequence[type[Method]]) -> list[type[Method]]:
+    """The methods that have cells on a task.
+
+    Raises:
+        GraftbenchError: None has.
+    """
+    serving = [method for method in methods if task.kind in method.kinds]
+    if not serving:
+        raise GraftbenchError(
+            f"No method of the suite serves tasks of the kind '{task.kind}', as {task} is one; "
+            f"`graftbench ls methods --json` says which do."
+        )
+    return serving
+
+
+def _not_served(served: dict[TaskSpec, list[type[Method]]], methods: Sequence[type[Method]]) -> list[str]:
+    """Which methods have no cells on a task, and why."""
+    missing = {task: [m.name for m in methods if m not in serving] for task, serving in served.items()}
+    return [
+        f"{task}: no cells of {', '.join(names)}, which do not serve the kind '{task.kind}'"
+        for task, names in missing.items()
+        if names
+    ]
 
 
 def _images(
-    tasks: Sequence[TaskSpec], cache: Path, plugins: Sequence[Path], say: Callable[[str], None]
+    tasks: Sequence[TaskSpec], cache: Path, plugins: Sequence[Path], say: Callable[[str], None], *, resize: str
 ) -> dict[tuple[str, int], ImageSet]:
     wanted = dict.fromkeys((name, task.resolution) for task in tasks for name in (task.source, task.target))
     images = {}
@@ -222,7 +261,8 @@ def _images(
         if name == NO_SOURCE:
             continue
         say(f"preparing {name}@{resolution}")
-        images[name, resolution] = imageset.load(registry.make_domain(name, plugins), name, resolution, cache)
+        domain = registry.make_domain(name, plugins)
+        images[name, resolution] = imageset.load(domain, name, resolution, cache, resize=resize, say=say)
     return images
 
 

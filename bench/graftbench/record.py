@@ -9,7 +9,7 @@ import hashlib
 import math
 import os
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -39,18 +39,28 @@ NO_SOURCE = "none"
 """What a task names as its source where it has none."""
 
 
-class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+Kind = Literal["generate", "stylize", "colorize", "superres4"]
+"""What a task asks of a method: images of the target domain out of nothing, or out of given ones (`kinds`)."""
+
+
+# What is default is left out of JSON and hashes: tasks of the kind `generate` keep the ids they had before kinds.
+class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A transfer: source domain to target domain at a resolution, written `twemoji->openmoji@32`.
 
-    The source `none` says that there is no source domain: methods that start from nothing run on such a task.
+    The source `none` says that there is no source domain: methods that start from nothing run on such a task. A kind
+    other than `generate` is written before it, and may leave out the source: `colorize:openmoji@32`.
     """
 
     source: str
     target: str
     resolution: int
+    kind: Kind = "generate"
 
     def __str__(self) -> str:
-        return f"{self.source}->{self.target}@{self.resolution}"
+        transfer = f"{self.source}->{self.target}@{self.resolution}"
+        if self.kind == "generate":
+            return transfer
+        return f"{self.kind}:{transfer.removeprefix(f'{NO_SOURCE}->')}"
 
 
 class ComputeBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,6 +232,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
         parameters_total: Numbers in all networks that take part in the fit, frozen ones included.
         parameters_trained: Those that the fit moves.
         flops_per_image: Floating-point operations per training image (forward and backward of every network).
+        flops: Of the whole fit: flops_per_image × images_seen. None too in records from before it was kept.
         other_cpu_share: Share of the machine's CPU time that other processes used during the fit, 0 to 1.
         timing_shared: True if that share was above 0.1: the timings are then upper bounds.
         calibration_seconds: What a fixed piece of work took just before and just after the fit (the mean of two
@@ -241,6 +252,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     parameters_total: int = 0
     parameters_trained: int = 0
     flops_per_image: float | None = None
+    flops: float | None = None
     other_cpu_share: float | None = None
     timing_shared: bool = False
     calibration_seconds: float | None = None

@@ -74,7 +74,7 @@ def make_domain(name: str, plugins: Sequence[Path] = ()) -> Domain:
     """
     base, colon, argument = name.partition(":")
     domain = domains(plugins)[base]
-    if domain.takes_argument and not argument:
+    if domain.takes_argument and not argument and (colon or not domain.takes_argument.startswith("[")):
         raise GraftbenchError(f"Domain '{name}' needs an argument: {base}:{domain.takes_argument}.")
     if colon and not domain.takes_argument:
         raise GraftbenchError(f"Domain '{base}' takes no argument; found '{name}'.")

@@ -311,6 +311,7 @@ def resources(
         parameters_total=parameters_total,
         parameters_trained=parameters_trained,
         flops_per_image=flops_per_image,
+        flops=None if flops_per_image is None else flops_per_image * images_seen,
         other_cpu_share=measurement.other_cpu_share,
         timing_shared=measurement.timing_shared,
         calibration_seconds=calibration_seconds,

@@ -232,4 +232,10 @@ def clear(folder: Path) -> None:
 def _without_none(value: object) -> dict:
     """TOML has no null; what is left out takes its default."""
     assert isinstance(value, dict)
-    return {k: _without_none(v) if isinstance(v, dict) else v for k, v in value.items() if v is not None}
+    return {key: _each_without_none(part) for key, part in value.items() if part is not None}
+
+
+def _each_without_none(value: object) -> object:
+    if isinstance(value, list):
+        return [_each_without_none(part) for part in value]
+    return _without_none(value) if isinstance(value, dict) else value

@@ -11,10 +11,12 @@ import torch
 
 from graftbench.floors import HeldOut, floors_of, training_floors
 from graftbench.imageset import SPLITS
+from graftbench.kinds import translated
 from graftbench.metrics.catalogue import METRICS, resolve
 from graftbench.metrics.evaluate import evaluate_features
 from graftbench.metrics.extractors import make_extractor
 from graftbench.metrics.features import Features, cached_features
+from graftbench.metrics.fidelity import fidelity
 from graftbench.metrics.spectrum import band_powers
 from graftbench.protocol import key_of
 from graftbench.record import Score, content_hash
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from graftbench.contracts import Sampler
     from graftbench.imageset import ImageSet
+    from graftbench.kinds import Exam
     from graftbench.metrics.estimate import Estimate
     from graftbench.metrics.networks.base import Extractor
     from graftbench.record import Protocol
@@ -59,8 +62,9 @@ def score_sampler(
     train: Sequence[int] = (),
     device: str = "cpu",
     seed: int = 0,
+    exam: Exam | None = None,
 ) -> Scored:
-    """Score `protocol.n_generated` samples against the protocol's split of the target domain.
+    """Score `protocol.n_generated` samples, or the translations of an exam, against the protocol's split of the target.
 
     Features of real images, and the floors, are computed once and cached by content.
 
@@ -74,9 +78,13 @@ def score_sampler(
             another domain, which cannot have copied any.
         device: Where the extractor computes.
         seed: Of subsets, directions and splits, where a metric draws any.
+        exam: Inputs to translate, and their truths: the metrics of fidelity are then added. None to draw samples.
     """
     start = time.perf_counter()
-    images = sampler.sample(protocol.n_generated, generator)
+    if exam is None:
+        images = sampler.sample(protocol.n_generated, generator)
+    else:
+        images = translated(sampler, exam, target.resolution, generator)
     seconds = time.perf_counter() - start
     extractor = extractor_of(protocol, device)
     real = RealFeatures(lambda: extractor, target, protocol, cache)
@@ -84,7 +92,12 @@ def score_sampler(
     reference, shown = real.split(protocol.reference), real.at(sorted(train)) if train else None
     generated = Features.of(*extractor.features(images), band_powers(images))
     estimates = evaluate_features(generated, reference, metrics=metrics, train=shown, seed=seed)
-    floors = real.floors() | ({} if shown is None else training_floors(reference, shown, metrics))
+    if exam is not None and exam.positions is not None and exam.truths is not None:
+        true = reference.rows(np.searchsorted(target.positions(protocol.reference), exam.positions))
+        estimates += fidelity(images, exam.truths, generated.pooled, true.pooled)
+    # Fewer inputs than the protocol generates have no floor: it is that of n_generated images.
+    floors = real.floors() if len(images) == protocol.n_generated else {}
+    floors |= {} if shown is None else training_floors(reference, shown, metrics)
     scores = [_score(estimate, floors.get(estimate.name), protocol.label) for estimate in estimates]
     near = None if shown is None else neighbors_of(generated.pooled, shown.pooled, sorted(train))
     return Scored(scores, images, seconds, near)

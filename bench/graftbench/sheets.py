@@ -50,6 +50,24 @@ def tiled(images: torch.Tensor) -> Image.Image:
     return Image.fromarray(rows.reshape(ROWS * side, COLUMNS * side, 3).numpy())
 
 
+def answers(inputs: torch.Tensor, images: torch.Tensor, truths: torch.Tensor | None) -> Image.Image:
+    """Eight inputs in a row, below them what was made of them, below that what they should have become, if known.
+
+    Args:
+        inputs: uint8 n×3×h×w; h divides R, and pixels are repeated to fill a tile.
+        images: uint8 n×3×R×R.
+        truths: Likewise, or None.
+    """
+    side = images.shape[-1]
+    times = side // inputs.shape[-1]
+    shown = [inputs[:COLUMNS].repeat_interleave(times, 2).repeat_interleave(times, 3), images[:COLUMNS]]
+    shown += [] if truths is None else [truths[:COLUMNS]]
+    rows = torch.full((len(shown), COLUMNS, 3, side, side), 255, dtype=torch.uint8)
+    for row, tiles in zip(rows, shown, strict=True):
+        row[: len(tiles)] = tiles
+    return Image.fromarray(rows.permute(0, 3, 1, 4, 2).reshape(len(shown) * side, COLUMNS * side, 3).numpy())
+
+
 # ----------------------------------------------------------------------------------------- nearest training images
 
 

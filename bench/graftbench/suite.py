@@ -12,7 +12,8 @@ import msgspec
 
 from graftbench.contracts import SourceNeed
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.record import NO_SOURCE, ComputeBudget, Protocol, TaskSpec
+from graftbench.record import NO_SOURCE, ComputeBudget, Kind, Protocol, TaskSpec
+from graftbench.resizing import DEFAULT, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,10 +60,12 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     Attributes:
         name: Name of the suite.
         title: What it is for, in a line.
-        tasks: `source->target@resolution`.
+        tasks: `source->target@resolution`, with a kind before it where they are not plain generation
+            (`colorize:openmoji@32`).
         methods: Registered names.
         data_budgets: Numbers of target training images.
-        compute_budget: One of kimg, seconds, gflops.
+        compute_budget: One of kimg, seconds, gflops; or several such budgets, each cell once under each.
+        task_budgets: Task -> its own numbers of target training images, where they are not `data_budgets`.
         seeds: Each seed is another draw of the data budget, another initialisation, another run.
         protocol: How cells are scored.
         source_models: Kind (`gan`, `vae`, `diffusion`) -> how source models of that kind are made.
@@ -72,6 +75,8 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             learning curve. None of it counts against the budget or changes the result.
         checkpoint_seconds: A fit that lasts longer is checkpointed this often, and a killed cell goes on from there.
             0: never.
+        resize: Rule by which pictures become squares of the tasks' resolution, one of `resizing.RULES`. Another rule is
+            another task: its cells have other ids.
         cells: Filled in by `run`: number of cells, so that a report can say how many are missing.
     """
 
@@ -79,16 +84,28 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     tasks: list[str]
     methods: list[str]
     data_budgets: list[int]
-    compute_budget: ComputeBudget
+    compute_budget: ComputeBudget | list[ComputeBudget]
     title: str = ""
     seeds: list[int] = msgspec.field(default_factory=lambda: [0, 1, 2])
+    task_budgets: dict[str, list[int]] = {}
     protocol: Protocol = Protocol()
     source_models: dict[str, SourceModelSpec] = {}
     parameters: dict[str, dict[str, Any]] = {}
     limits: Limits = Limits()
     snapshots: list[float] = []
     checkpoint_seconds: float = 60
+    resize: str = DEFAULT
     cells: int = 0
+
+    @property
+    def compute_budgets(self) -> list[ComputeBudget]:
+        """One or several."""
+        return self.compute_budget if isinstance(self.compute_budget, list) else [self.compute_budget]
+
+    def budgets_of(self, task: str) -> list[int]:
+        """The data budgets of a task, as `str(parse_task(…))` writes it."""
+        own = {str(parse_task(name)): budgets for name, budgets in self.task_budgets.items()}
+        return own.get(task, self.data_budgets)
 
 
 def packaged_suites() -> dict[str, str]:
@@ -141,9 +158,12 @@ def _check_keys(raw: dict[str, Any], struct: type[msgspec.Struct], where: str, p
         if key not in fields:
             raise unknown("key", key, fields, where=f"in {where}" + (f" [{path}]" if path else ""))
         kind = next((t for t in (fields[key], *get_args(fields[key])) if _is_struct(t)), None)
+        inner = f"{path}.{key}".lstrip(".")
+        if kind is not None and isinstance(value, list):
+            for part in value:
+                _check_keys(part if isinstance(part, dict) else {}, kind, where, inner)
         if kind is None or not isinstance(value, dict):
             continue
-        inner = f"{path}.{key}".lstrip(".")
         if get_origin(fields[key]) is dict:
             for name, part in value.items():
                 _check_keys(part if isinstance(part, dict) else {}, kind, where, f"{inner}.{name}")
@@ -162,8 +182,7 @@ def _check_values(suite: Suite, where: str) -> None:
             raise GraftbenchError(f"{where}: the matrix is empty, for `{name}` lists nothing.")
         if len(set(values)) < len(values):
             raise GraftbenchError(f"{where}: `{name}` lists a value twice: {values}.")
-    if min(suite.data_budgets) < 1:
-        raise GraftbenchError(f"{where}: data budgets must be at least 1; found {min(suite.data_budgets)}.")
+    _check_budgets(suite, where)
     if suite.protocol.n_generated < 2:
         raise GraftbenchError(f"{where}: n_generated must be at least 2; found {suite.protocol.n_generated}.")
     if suite.protocol.reference not in ("reference", "validation"):
@@ -174,11 +193,31 @@ def _check_values(suite: Suite, where: str) -> None:
         )
     if not 0 <= suite.checkpoint_seconds < math.inf:
         raise GraftbenchError(f"{where}: checkpoint_seconds must be at least 0; found {suite.checkpoint_seconds}.")
+    if suite.resize not in RULES:
+        raise unknown("resize rule", suite.resize, RULES, where=f"in {where}")
     kinds = [kind for kind in get_args(SourceNeed) if kind]
     _check_names("method", suite.parameters, suite.methods, f"in [parameters] of {where}")
     _check_names("kind of source model", suite.source_models, kinds, f"in [source_models] of {where}")
     for task in suite.tasks:
         parse_task(task)
+
+
+def _check_budgets(suite: Suite, where: str) -> None:
+    _check_names(
+        "task",
+        map(str, map(parse_task, suite.task_budgets)),
+        list(map(str, map(parse_task, suite.tasks))),
+        f"in [task_budgets] of {where}",
+    )
+    for budgets in (suite.data_budgets, *suite.task_budgets.values()):
+        if not budgets or min(budgets) < 1:
+            raise GraftbenchError(f"{where}: data budgets must be at least 1; found {min(budgets, default='none')}.")
+        if len(set(budgets)) < len(budgets):
+            raise GraftbenchError(f"{where}: `task_budgets` lists a value twice: {budgets}.")
+    given = suite.compute_budgets
+    if not given or len(set(given)) < len(given):
+        found = ", ".join(map(str, given)) or "none"
+        raise GraftbenchError(f"{where}: `compute_budget` is one or several different budgets; found {found}.")
 
 
 def _check_names(what: str, found: Iterable[str], known: Iterable[str], where: str) -> None:
@@ -190,10 +229,16 @@ def _check_names(what: str, found: Iterable[str], known: Iterable[str], where: s
 def parse_task(text: str) -> TaskSpec:
     """`twemoji->openmoji@32` -> its parts. The resolution is what follows the last `@`; a source `none` is none.
 
+    A kind may stand before it, and then the source may be left out: `stylize:twemoji->openmoji@32`,
+    `superres4:openmoji@32`.
+
     Raises:
-        GraftbenchError: Another form, or a resolution that is no 4·2^k of at least 8.
+        GraftbenchError: Another form, a resolution that is no 4·2^k of at least 8, or a kind without what it needs.
     """
-    names, at, side = text.rpartition("@")
+    kind, transfer = _kind_of(text)
+    names, at, side = transfer.rpartition("@")
+    if kind != "generate" and "->" not in names:
+        names = f"{NO_SOURCE}->{names}"
     source, arrow, target = names.partition("->")
     if not (at and arrow and source.strip() and target.strip() and side.strip().isdigit()):
         raise GraftbenchError(f"A task is written source->target@resolution (twemoji->openmoji@32); found '{text}'.")
@@ -202,7 +247,18 @@ def parse_task(text: str) -> TaskSpec:
     resolution = int(side)
     if resolution < 8 or resolution & (resolution - 1):
         raise GraftbenchError(f"A resolution is 8, 16, 32, 64, … (4·2^k); found {resolution} in '{text}'.")
-    return TaskSpec(source.strip(), target.strip(), resolution)
+    if kind == "stylize" and source.strip() == NO_SOURCE:
+        raise GraftbenchError(f"stylize needs a source domain (stylize:twemoji->openmoji@32); found '{text}'.")
+    return TaskSpec(source.strip(), target.strip(), resolution, kind)
+
+
+def _kind_of(text: str) -> tuple[Kind, str]:
+    """`colorize:openmoji@32` -> its kind and the rest; `generate` where none is named."""
+    name, _, rest = text.partition(":")
+    for kind in get_args(Kind):
+        if name.strip() == kind:
+            return kind, rest
+    return "generate", text
 
 
 def config_of(struct: type[msgspec.Struct], parameters: dict[str, Any], where: str) -> msgspec.Struct:

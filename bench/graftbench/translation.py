@@ -1,22 +1,23 @@
 """Image-to-image methods: source images are the content, target images the style.
 
-What they share: the sampler that translates source images, the frozen network that they look through, and how far one
-image is from another in its eyes.
+What they share: samplers that translate images, the frozen network that they look through, and how far one image is
+from another in its eyes.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import msgspec
 import torch
 from torch import Tensor, nn
 
-from graftbench.contracts import Sampler
+from graftbench.contracts import TranslatingSampler
 from graftbench.errors import unknown
 from graftbench.nn.build import place
 from graftbench.nn.lite0 import Lite0Blocks
+from graftbench.nn.paired import FrozenUNet, FrozenUNetSpec, UNet, UNetSpec
 from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.style import Stylizer, StylizerSpec
 from graftbench.nn.translator import Translator, TranslatorSpec
@@ -26,7 +27,6 @@ from graftbench.training import TrainingConfig
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graftbench.contracts import Task
     from graftbench.nn.precision import Precision
 
 
@@ -68,16 +68,22 @@ def check_stages(content_layer: int, style_layers: Sequence[int], enlarge: int) 
         raise ValueError(f"enlarge must be at least 1; found {enlarge}")
 
 
+class Placed(Protocol):
+    """Anything that says where to compute: a task, or a sampler."""
+
+    device: torch.device
+
+
 class Backbone:
     """A frozen network of feature maps in a fit's precision: images in [−1, 1] -> float32 maps, finest first.
 
     Args:
         network: EfficientNet-Lite0 or the first stages of it.
-        task: Its device.
+        task: Its device counts.
         precision: As in TrainingConfig.
     """
 
-    def __init__(self, network: Lite0Blocks, task: Task, precision: Precision) -> None:
+    def __init__(self, network: Lite0Blocks, task: Placed, precision: Precision) -> None:
         self.network = place(network, task.device)
         self._dtype, self._device = resolve(precision, task.device), task.device
 
@@ -95,26 +101,45 @@ def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
 NETWORKS: dict[str, tuple[type[msgspec.Struct], type[nn.Module]]] = {
     "translator": (TranslatorSpec, Translator),
     "stylizer": (StylizerSpec, Stylizer),
+    "u-net": (UNetSpec, UNet),
+    "frozen u-net": (FrozenUNetSpec, FrozenUNet),
 }
 """What a TranslationSampler can hold, by the name in its file."""
 
 
-class TranslationSampler(Sampler):
-    """Draws source images and translates them, in eval mode and float32.
+class ContentSampler(TranslatingSampler):
+    """A translator that keeps contents of its own, so that samples can be drawn of it: translations of those.
 
-    Source images are drawn without replacement until they are used up, then from a new shuffle: a translator makes no
+    Args:
+        contents: Images to translate: uint8 M×3×h×w, M ≥ 1.
+    """
+
+    def __init__(self, contents: Tensor) -> None:
+        self.contents = ImageBankSampler(contents)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n images: uint8 n×3×R×R on the CPU. Chances are drawn on the CPU, one seed one draw on any device."""
+        return self.translate(self.contents.sample(n, generator), generator)
+
+
+class TranslationSampler(ContentSampler):
+    """Draws images and translates them by a network, in eval mode and float32.
+
+    Contents are drawn without replacement until they are used up, then from a new shuffle: a translator makes no
     more different images than it has contents, and beyond their number what is drawn repeats (unless styles differ).
 
     Args:
-        network: A Translator, or a Stylizer, which needs styles.
-        contents: Source images, uint8 M×3×R×R, M ≥ 1.
+        network: One of NETWORKS; a Stylizer needs styles.
+        contents: Source images, or inputs of training pairs: uint8 M×3×h×w, M ≥ 1.
         styles: Target images, uint8 N×3×R×R; one is drawn for each sample, with replacement.
     """
 
     kind: ClassVar[str] = "translation"
 
-    def __init__(self, network: Translator | Stylizer, contents: Tensor, styles: Tensor | None = None) -> None:
-        self.contents = ImageBankSampler(contents)
+    def __init__(
+        self, network: Translator | Stylizer | UNet | FrozenUNet, contents: Tensor, styles: Tensor | None = None
+    ) -> None:
+        super().__init__(contents)
         self.styles = None if styles is None else styles.cpu().clone()  # one memory for both could not be saved
         self._device = next(network.parameters()).device
         self.network = place(network.eval(), self._device)
@@ -125,12 +150,12 @@ class TranslationSampler(Sampler):
         return self
 
     @torch.inference_mode()
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n images: uint8 n×3×R×R on the CPU. Chances are drawn on the CPU, one seed one draw on any device."""
-        inputs = [self.contents.sample(n, generator)]
+    def translate(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """uint8 n×3×h×w -> uint8 n×3×R×R, both on the CPU; a style is drawn for each where there are styles."""
+        given = [inputs]
         if self.styles is not None:
-            inputs.append(self.styles[torch.randint(len(self.styles), (n,), generator=generator)])
-        batches = zip(*(images.split(BATCH) for images in inputs), strict=True)
+            given.append(self.styles[torch.randint(len(self.styles), (len(inputs),), generator=generator)])
+        batches = zip(*(images.split(BATCH) for images in given), strict=True)
         return torch.cat([self._translate(*batch) for batch in batches])
 
     def _translate(self, *images: Tensor) -> Tensor:
@@ -156,5 +181,5 @@ class TranslationSampler(Sampler):
         network = kind(msgspec.json.decode(metadata["spec"], type=spec))
         start = "network."
         network.load_state_dict({key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)})
-        assert isinstance(network, Translator | Stylizer)
+        assert isinstance(network, Translator | Stylizer | UNet | FrozenUNet)
         return cls(network, tensors["contents"], tensors.get("styles"))

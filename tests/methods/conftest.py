@@ -12,6 +12,7 @@ import torch
 from graftbench import imageset, registry, source
 from graftbench.budget import Meter
 from graftbench.contracts import FitLog, Method, ReferenceTask, Task
+from graftbench.kinds import training_pairs
 from graftbench.record import ComputeBudget
 from graftbench.suite import SourceModelSpec, config_of
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from graftbench.contracts import Sampler, SourceModel
     from graftbench.imageset import ImageSet
 
-CONTRACT = {*Task.__annotations__, *Task.__abstractmethods__}
+CONTRACT = {*Task.__annotations__, *Task.__abstractmethods__, "pairs"}
 """What every task offers, beside HOOKS."""
 
 HOOKS = ("keep", "resume", "snapshot", "checkpoint")
@@ -117,7 +118,11 @@ class World:
             "generator": torch.Generator().manual_seed(seed),
             "log": SnapshotLog(),
             "images": self.pixels(self.target, n),
+            "kind": cls.kinds[0],
         }
+        if cls.kinds[0] != "generate":
+            chosen = [int(i) for i in self.target.positions("train")[:n]]
+            offer["pairs"] = training_pairs(cls.kinds[0], self.source, self.target, chosen)
         offer |= dict.fromkeys(HOOKS, lambda *_, **__: None)
         if cls.needs_source_images:
             offer["source_images"] = self.pixels(self.source, 40)

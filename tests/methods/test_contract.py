@@ -38,7 +38,7 @@ BOTH_RESOLUTIONS = pytest.mark.parametrize("resolution", [32, 64])
 
 GROUND = {
     *("budget", "contracts", "environment", "errors", "record", "resources", "samplers", "stats"),
-    *("training", "adversarial", "autoencoding", "diffusion", "translation", "metrics", "nn"),
+    *("training", "adversarial", "autoencoding", "diffusion", "translation", "paired", "metrics", "nn"),
 }
 """What a method's file may import of the core: the floors beneath it. None of them leads to a domain's images."""
 

@@ -136,6 +136,27 @@ COMMANDS = {
             "graftbench ls domains --json",
         ),
     ),
+    "tasks": Command(
+        "Measure how far the domains of tasks are apart: KID, FID, feature distance; near, middle or far.",
+        (
+            "graftbench tasks standard",
+            'graftbench tasks "twemoji->openmoji@32" "openmoji->folder:photos@32" --markdown',
+        ),
+    ),
+    "data show": Command(
+        "Show a domain's card: licence, source, counts, splits, duplicates, what was left out, a contact sheet.",
+        (
+            "graftbench data show openmoji",
+            "graftbench data show folder:photos --resolution 64 --sheet photos.png",
+        ),
+    ),
+    "data prepare": Command(
+        "Prepare all that a suite needs: images, extractor, floors, source models. Then it runs without a network.",
+        (
+            "graftbench data prepare standard",
+            "graftbench data prepare my-suite.toml --plugin my_domain.py",
+        ),
+    ),
     "source train": Command(
         "Train a source model on a domain, cache it and export it with its provenance.",
         (
@@ -153,6 +174,7 @@ COMMANDS = {
 }
 
 GROUPS = {
+    "data": "Domains: their cards, and what a suite needs before it can run without a network.",
     "source": "Source models: what methods transfer from.",
     "baseline": "Baselines: runs that later ones are compared with.",
     "track": "Results over time: when a series changed, and between which commits.",

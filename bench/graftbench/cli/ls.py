@@ -67,6 +67,7 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
                 "moves": list(m.moves),
                 "source_model": m.source_model,
                 "needs_source_images": m.needs_source_images,
+                "kinds": list(m.kinds),
                 "looks_at": m().leaks,
                 "reference": msgspec.to_builtins(m.reference),
                 "parameters": msgspec.to_builtins(m.Config()),
@@ -94,13 +95,13 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
 
         return [dataclasses.asdict(describe(name)) for name in extractor_names()], None
     if what == "metrics":
-        from graftbench.metrics.catalogue import METRICS, SETS
+        from graftbench.metrics.catalogue import EVERY_METRIC, SETS
 
-        sets = {m: [name for name, members in SETS.items() if m in members and name != "all"] for m in METRICS}
+        sets = {m: [name for name, members in SETS.items() if m in members and name != "all"] for m in EVERY_METRIC}
         return [
             {"name": m.name, "label": m.heading, "title": m.title, "sets": ", ".join(sets[m.name])}
             | {"needs": ", ".join(m.needs), "paper": m.paper, "better": m.better, "scale": m.scale}
-            for m in METRICS.values()
+            for m in EVERY_METRIC.values()
         ], None
     from graftbench.suite import packaged_suites, parse_suite
 
@@ -113,7 +114,7 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
             "methods": s.methods,
             "data_budgets": s.data_budgets,
             "seeds": s.seeds,
-            "compute_budget": str(s.compute_budget),
+            "compute_budget": ", ".join(map(str, s.compute_budgets)),
         }
         for s in suites
     ], None
@@ -142,7 +143,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     sets = _sets(rows)
-    columns = [column for column in _COLUMNS if rows and column in rows[0] and not (sets and column in _WIDE)]
+    wide = _WIDE if sets else _LONG if rows and "attribution" in rows[0] else ()
+    columns = [column for column in _COLUMNS if rows and column in rows[0] and column not in wide]
     table = Table()
     for column in columns:  # a name is to be typed: it is shown whole
         table.add_column(column, no_wrap=column == "name")
@@ -156,6 +158,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
 _WIDE = ("label", "sets", "paper")
 """Columns of the metrics that a terminal has no room for; --json and --markdown have them."""
+_LONG = ("source", "description")
+"""Likewise of the domains; `graftbench data show` has them too."""
 
 
 def _sets(rows: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -36,6 +36,7 @@ def plan(
     others: Annotated[list[Path], Parameter(name="--from", negative=())] = [],  # noqa: B006 - never changed
     jobs: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     shard: str = "1/1",
+    speed: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
     every: Annotated[bool, Parameter(name="--all", negative=())] = False,
     plugin: Plugins = [],  # noqa: B006
     json: bool = False,
@@ -48,6 +49,7 @@ def plan(
         others: Run folder, or file of records, to estimate from as well; may be given several times.
         jobs: Cells side by side, for the estimate; by default as many as `graftbench run` takes.
         shard: Only the k-th of n parts of the suite (3/8).
+        speed: Tell also what it took on a machine on which cells last 1/speed as long, a factor that you know.
         every: Print every cell, however many there are.
         plugin: File or folder with more methods and domains.
         json: Print an object: cells, totals, source models, notes.
@@ -80,7 +82,7 @@ def plan(
     if not console.is_terminal:
         console = Console(width=PIPE_COLUMNS)
     console.print(cells_table(outlook) if every or len(outlook.rows) <= ROWS else summary_table(outlook))
-    for sentence in sentences(outlook):
+    for sentence in [*sentences(outlook), *on_other_machines(outlook, speed)]:
         console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     return 0
 
@@ -157,6 +159,30 @@ def sentences(outlook: Outlook) -> list[str]:
     if others := outlook.explained.others:
         lines.append("1 record of another cell stays." if others == 1 else f"{others} records of other cells stay.")
     return [*lines, *outlook.notes]
+
+
+def on_other_machines(outlook: Outlook, speed: float | None = None) -> list[str]:
+    """What the same cells take on devices that there are records of, at a given speed, and what nobody has measured.
+
+    Args:
+        outlook: What is ahead.
+        speed: How many times as fast as the estimate's device another machine is, as the user says.
+    """
+    if not outlook.to_run:
+        return []
+    lines = []
+    for other in outlook.elsewhere:
+        left_out = f", without {_cells(other.unknown)} of unknown length" if other.unknown else ""
+        records = "1 record" if other.records == 1 else f"{other.records} records"
+        lines.append(
+            f"On {other.device}: {duration(other.wall_seconds)} with --jobs {outlook.jobs}{left_out}, by {records}."
+        )
+    if speed is not None and outlook.wall_seconds is not None:
+        lines.append(f"At {speed:g} times that speed, as you say: {duration(outlook.wall_seconds / speed)}.")
+    measured = [outlook.estimates.device, *(other.device for other in outlook.elsewhere)]
+    if all(device in ("", "cpu") for device in measured):
+        lines.append("On a GPU: not known, for no record here was made on one; --from takes a run made there.")
+    return lines
 
 
 def _counts(outlook: Outlook) -> str:

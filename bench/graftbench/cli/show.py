@@ -130,9 +130,9 @@ def scores_table(scores: list[Score]) -> Table:
 
 
 def _score(score: Score) -> tuple[str, ...]:
-    from graftbench.metrics.catalogue import METRICS
+    from graftbench.metrics.catalogue import EVERY_METRIC
 
-    known = METRICS.get(score.name)
+    known = EVERY_METRIC.get(score.name)
     scale = known.scale if known else 1.0
     interval = "" if score.interval is None else " to ".join(_number(end * scale) for end in score.interval)
     counts = (score.n_generated, score.n_reference, score.n_train)

@@ -11,7 +11,7 @@ import numpy as np
 from graftbench.comparison.multiplicity import enough, holm
 from graftbench.comparison.sign_flips import sign_flips
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.metrics.catalogue import METRICS
+from graftbench.metrics.catalogue import EVERY_METRIC
 from graftbench.stats import Interval, student_interval
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def compare_methods(
     """
     import pandas as pd  # noqa: PLC0415 - reports compare without it
 
-    better = METRICS[metric].better if metric in METRICS else 0
+    better = EVERY_METRIC[metric].better if metric in EVERY_METRIC else 0
     table = _table(records, metric, by)
     if not better:
         raise GraftbenchError(f"Which way '{metric}' is better is not known, so no method is better by it.")

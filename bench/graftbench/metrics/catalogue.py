@@ -10,7 +10,7 @@ from graftbench.errors import GraftbenchError, unknown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Need = Literal["reference", "logits", "train", "pixels"]
+Need = Literal["reference", "logits", "train", "pixels", "truth"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Metric:
         better: -1 if lower is better, +1 if higher is, 0 if neither is.
         scale: Factor from the value to what is printed.
         needs: What it is computed from beside the generated images' features: reference images, the extractor's logits,
-            training images, the pixels themselves.
+            training images, the pixels themselves, the true image of each.
         paper: arXiv number of its source; empty where there is none.
     """
 
@@ -212,6 +212,37 @@ _ALL = (
 
 METRICS = {metric.name: metric for metric in _ALL}
 """Name -> metric, in the order in which tables show them."""
+
+_FIDELITY = (
+    Metric(
+        name="psnr",
+        label="PSNR",
+        title="peak signal over the error to the true image, in dB; mean over images",
+        better=1,
+        needs=("truth",),
+    ),
+    Metric(
+        name="ssim",
+        label="SSIM",
+        title="structural similarity to the true image, Gaussian window of 11 px; mean over images",
+        better=1,
+        needs=("truth",),
+    ),
+    Metric(
+        name="feature_distance",
+        label="feature distance",
+        title="1 − cosine of the features of an image and of its true image; mean over images",
+        better=-1,
+        needs=("truth",),
+    ),
+)
+
+FIDELITY = {metric.name: metric for metric in _FIDELITY}
+"""Metrics of fidelity to content. No protocol asks for them: they are scored, all of them, where a task's kind gives
+every image a truth, and nowhere else."""
+
+EVERY_METRIC = METRICS | FIDELITY
+"""Whatever a record may hold."""
 
 SETS: dict[str, tuple[str, ...]] = {
     "is": ("inception_score",),

@@ -216,7 +216,8 @@ def _fact(records: Iterable[Record], key: str) -> str:
 
 def _task(cell: CellSpec) -> str:
     task = cell.task
-    return f"{without_path(task.source)}->{without_path(task.target)}@{task.resolution}"
+    source, target = without_path(task.source), without_path(task.target)
+    return str(msgspec.structs.replace(task, source=source, target=target))
 
 
 def _images(cell: CellSpec) -> str:

@@ -1,0 +1,132 @@
+"""`graftbench data show` and `graftbench data prepare`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter, validators
+
+from graftbench.cli.run import Plugins
+
+if TYPE_CHECKING:
+    from graftbench.datacard import Card
+
+NAMED = 10
+"""Images that were left out and are named; --json names all."""
+
+
+def show(
+    name: str,
+    *,
+    resolution: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 32,
+    sheet: Path | None = None,
+    plugin: Plugins = [],  # noqa: B006 - never changed
+    json: bool = False,
+) -> int:
+    """Show a domain's card, and write a contact sheet of it.
+
+    Args:
+        name: The domain (graftbench ls domains), with its argument where it takes one.
+        resolution: Side of the images in pixels.
+        sheet: PNG file for a contact sheet of 16×8 images; none by default.
+        plugin: File or folder with more domains.
+        json: Print an object, with every image that was left out.
+    """
+    import msgspec
+
+    from graftbench import imageset, registry
+    from graftbench.cache import cache_folder
+    from graftbench.datacard import card_of, contact_sheet
+    from graftbench.errors import GraftbenchError
+
+    if sheet is not None and sheet.suffix != ".png":
+        raise GraftbenchError(f"A contact sheet is written as PNG; found --sheet '{sheet}'.")
+    domain = registry.make_domain(name, plugin)
+    images = imageset.load(domain, name, resolution, cache_folder())
+    card = card_of(domain, images)
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(card)).decode())
+    else:
+        print("\n".join(lines_of(card)))
+    if sheet is not None:
+        try:
+            sheet.parent.mkdir(parents=True, exist_ok=True)
+            contact_sheet(images).save(sheet, optimize=True)
+        except OSError as error:
+            raise GraftbenchError(f"The contact sheet '{sheet}' cannot be written ({error.strerror}).") from error
+        print(f"contact sheet: {sheet}", file=sys.stderr if json else sys.stdout)
+    return 0
+
+
+def lines_of(card: Card) -> list[str]:
+    """The card as text, a fact a line."""
+    splits = ", ".join(f"{count:,} {split}" for split, count in card.splits.items())
+    facts = {
+        "domain": f"{card.name} at {card.resolution}×{card.resolution}",
+        "title": card.title,
+        "images": card.description,
+        "licence": card.license,
+        "attribution": card.attribution,
+        "source": card.source,
+        "count": f"{card.images:,}: {splits}",
+        "groups": (
+            f"{card.groups:,}, the largest of {card.largest_group:,}; {card.grouped_images:,} images share their group "
+            f"with another, {card.equal_images:,} have the pixels of another"
+        ),
+        "near-dupl.": _near_duplicates(card),
+        "left out": f"{len(card.excluded):,}",
+        "manifest": card.manifest,
+    }
+    lines = [f"{label:<12} {' '.join(text.split())}" for label, text in facts.items()]
+    left_out = [f"{'':<12} {name}: {reason}" for name, reason in list(card.excluded.items())[:NAMED]]
+    more = len(card.excluded) - len(left_out)
+    if more:
+        left_out.append(f"{'':<12} and {more:,} more (--json names them)")
+    return [*lines[:-1], *left_out, lines[-1]]
+
+
+def _near_duplicates(card: Card) -> str:
+    """How many sets, and the first of them."""
+    sets = card.near_duplicates
+    if not sets:
+        return "none joined by comparison"
+    examples = "; ".join(", ".join(ids[:NAMED]) for ids in sets[:3])
+    return f"{sum(map(len, sets)):,} images in {len(sets):,} sets, joined by comparison ({examples})"
+
+
+def prepare(
+    suite: str,
+    *,
+    device: str = "auto",
+    plugin: Plugins = [],  # noqa: B006 - never changed
+) -> int:
+    """Prepare all that a suite needs: images, extractor weights, reference features and floors, source models.
+
+    What is there already is left as it is. Exit code 2 where something could not be had; it is told what.
+
+    Args:
+        suite: A packaged suite or a TOML file.
+        device: Where source models train: auto, cpu, cuda or cuda:N.
+        plugin: File or folder with more methods and domains.
+    """
+    import time
+
+    from graftbench.cache import cache_folder
+    from graftbench.device import resolve_device
+    from graftbench.offline import prepare as prepare_suite
+    from graftbench.suite import load_suite
+
+    started = time.perf_counter()
+
+    def say(sentence: str) -> None:
+        print(f"{time.perf_counter() - started:7.1f} s  {sentence}", flush=True)
+
+    done = prepare_suite(load_suite(suite), cache_folder(), plugins=plugin, device=resolve_device(device), say=say)
+    print()
+    for sentence in done.there:
+        print(f"ready: {sentence}")
+    for sentence in done.failed:
+        print(f"graftbench: {sentence}", file=sys.stderr)
+    return 2 if done.failed else 0

@@ -1,0 +1,161 @@
+"""`graftbench tasks`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from graftbench.cli.run import Plugins
+from graftbench.record import Protocol
+
+if TYPE_CHECKING:
+    from graftbench.suite import Suite
+    from graftbench.task_distance import Gap, TaskDistance
+
+DEFAULT = Protocol(size=96)
+"""Under which a task is measured that no suite names: that of `quick` and `standard`."""
+
+
+def tasks(
+    *names: str,
+    device: str = "auto",
+    plugin: Plugins = [],  # noqa: B006 - never changed
+    json: bool = False,
+    markdown: bool = False,
+) -> int:
+    """Measure how far the domains of tasks are apart: KID, FID and feature distance; near, middle or far.
+
+    Args:
+        names: Suites, TOML files, or tasks (twemoji->openmoji@32); by default the tasks of `quick` and `standard`.
+        device: Where the extractor computes: auto, cpu, cuda or cuda:N.
+        plugin: File or folder with more domains.
+        json: Print a list of objects.
+        markdown: Print a Markdown table.
+    """
+    import msgspec
+
+    from graftbench.device import resolve_device
+    from graftbench.errors import GraftbenchError
+
+    found, failed = [], []
+    where = resolve_device(device)
+    for task, (protocol, resize) in _wanted(names or ("quick", "standard")).items():
+        try:
+            found.append(_measured(task, protocol, resize, where, plugin))
+        except GraftbenchError as error:
+            failed.append(f"{task}: {error}")
+    rows = [row_of(distance) for distance in found]
+    if json:
+        print(msgspec.json.format(msgspec.json.encode([msgspec.to_builtins(d) | _shares(d) for d in found])).decode())
+    elif markdown:
+        print(markdown_of(rows))
+    elif rows:
+        _print(rows)
+    if rows and not json:
+        print(f"\n{legend(found)}")
+    for sentence in failed:
+        print(f"graftbench: {sentence}", file=sys.stderr)
+    return 2 if failed else 0
+
+
+def _wanted(names: tuple[str, ...]) -> dict[str, tuple[Protocol, str]]:
+    """Task -> protocol and resize rule, each once: what a suite says, or for a task alone the default."""
+    from graftbench.resizing import DEFAULT as RULE
+    from graftbench.suite import load_suite, parse_task
+
+    wanted: dict[str, tuple[Protocol, str]] = {}
+    for name in names:
+        suite: Suite | None = None if "->" in name or "@" in name else load_suite(name)
+        for task in [name] if suite is None else suite.tasks:
+            conditions = (DEFAULT, RULE) if suite is None else (suite.protocol, suite.resize)
+            wanted.setdefault(str(parse_task(task)), conditions)
+    return wanted
+
+
+def _measured(text: str, protocol: Protocol, resize: str, device: str, plugin: Plugins) -> TaskDistance:
+    from graftbench import imageset, registry
+    from graftbench.cache import cache_folder
+    from graftbench.protocol import resolve_protocol
+    from graftbench.record import NO_SOURCE
+    from graftbench.suite import parse_task
+    from graftbench.task_distance import measure
+
+    task, cache = parse_task(text), cache_folder()
+    images = {
+        (name, task.resolution): imageset.load(
+            registry.make_domain(name, plugin), name, task.resolution, cache, resize=resize
+        )
+        for name in {task.source, task.target} - {NO_SOURCE}
+    }
+    return measure(task, images, resolve_protocol(protocol), cache=cache, device=device)
+
+
+def row_of(distance: TaskDistance) -> dict[str, str]:
+    """A task as a row of the table: heading -> text."""
+    return {
+        "task": distance.task,
+        "source images (train)": f"{distance.n_source:,} ({distance.n_source_train:,})" if distance.source else "–",
+        "target images (train/reference)": (
+            f"{distance.n_target:,} ({distance.n_target_train:,}/{distance.n_reference:,})"
+        ),
+        "n": f"{distance.n:,}",
+        "KID×10³": _kid(distance.source),
+        "floor": _kid(distance.floor),
+        "Gaussian": _kid(distance.gaussian),
+        "FID (floor)": f"{_text(distance.source and distance.source.fid, 0)} ({_text(distance.floor.fid, 0)})",
+        "1 − cosine": _text(distance.source and distance.source.cosine, 3),
+        "share": _text(distance.share, 2),
+        "": distance.word,
+    }
+
+
+def legend(found: list[TaskDistance]) -> str:
+    """What the columns are."""
+    from graftbench.task_distance import FAR, NEAR
+
+    protocols = ", ".join(dict.fromkeys(distance.protocol for distance in found))
+    return (
+        f"Source training images against the target's reference images ({protocols}), n images, ± one standard error. "
+        "Floor: the target's own training images. Gaussian: draws from a Gaussian of their pixels. Share: "
+        f"(KID − floor) / (Gaussian − floor); near up to {NEAR:g}, far from {FAR:g}."
+    )
+
+
+def markdown_of(rows: list[dict[str, str]]) -> str:
+    """The table in Markdown."""
+    if not rows:
+        return ""
+    heads = list(rows[0])
+    lines = [f"| {' | '.join(heads)} |", f"|{'|'.join(' --- ' for _ in heads)}|"]
+    lines += [f"| `{row['task']}` | {' | '.join(row[head] for head in heads[1:])} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _shares(distance: TaskDistance) -> dict[str, Any]:
+    return {"share": distance.share, "word": distance.word}
+
+
+def _kid(gap: Gap | None) -> str:
+    """KID×10³ with its standard error."""
+    if gap is None or gap.kid is None:
+        return "–"
+    error = "" if gap.kid_standard_error is None else f" ± {1000 * gap.kid_standard_error:.0f}"
+    return f"{1000 * gap.kid:.0f}{error}"
+
+
+def _text(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _print(rows: list[dict[str, str]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    for head in rows[0]:
+        table.add_column(head, no_wrap=head == "task", justify="left" if head in ("task", "") else "right")
+    for row in rows:
+        table.add_row(*(escape(value) for value in row.values()))
+    console = Console()
+    (console if console.is_terminal else Console(width=200)).print(table)

