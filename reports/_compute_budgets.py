@@ -11,7 +11,7 @@ import msgspec
 from graftbench.record import content_hash
 
 from ._groups import devices, titles
-from ._metrics import KID
+from ._metrics import KID, finite
 from ._tasks import average_ranks, looking
 
 if TYPE_CHECKING:
@@ -171,4 +171,5 @@ def _costs(rows: _Rows, budget: str, label: str) -> tuple[float | None, float | 
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+    """None of no values, and of ones of which a mean would be no finite number."""
+    return finite(sum(values) / len(values)) if values else None

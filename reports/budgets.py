@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from graftbench.contracts import Report, Run
 
 from ._compute_budgets import comparisons
-from ._groups import groups
+from ._groups import groups, mixed_protocols
 from ._metrics import DASH, KID, decimals, mean_sd, number, quantity
 from ._text import listing, markdown, plural
 
@@ -30,11 +30,13 @@ class Budgets(Report):
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write budgets.md, if the run has several compute budgets."""
-        found = comparisons(groups(run))
+        whole = groups(run)
+        found = comparisons(whole)
         if not found:
             return []
         path = out / "budgets.md"
-        blocks = [f"# {markdown(run.name)}: compute budgets", *(block for one in found for block in _section(one))]
+        blocks = [f"# {markdown(run.name)}: compute budgets", *filter(None, [mixed_protocols(whole)])]
+        blocks += [block for one in found for block in _section(one)]
         path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8", newline="")
         return [path]
 

@@ -271,9 +271,11 @@ def test_cells_without_their_source_model_are_skipped_and_tried_again(tmp_path: 
     assert run(affordable, tmp_path / "run").statuses == {"ok": 2}
 
 
-@pytest.mark.usefixtures("warm_executor")
 def test_a_method_edited_while_a_run_lasts_is_not_recorded_under_its_old_id(tmp_path: Path, plugin: Path) -> None:
-    """The first cell edits the plugin: the second is skipped with the reason, the next run plans it anew."""
+    """The first cell edits the plugin: the second is skipped with the reason, the next run plans it anew.
+
+    One after the other: side by side the second might have been checked before the first was fitted.
+    """
     plugin.write_text(
         PLANTED
         + f"""
@@ -286,7 +288,7 @@ class Edits(Planted):
 """
     )
     suite = parse_suite(TOML.replace('["fine"]', '["edits", "fine"]'), "planted")
-    run(suite, tmp_path / "run", plugins=[plugin])
+    run(suite, tmp_path / "run", plugins=[plugin], executor=lambda: LocalExecutor(jobs=1))
     found = rows(tmp_path / "run")
     assert found["edits"].status == Status.OK
     assert found["fine"].status == Status.SKIPPED
