@@ -5,6 +5,7 @@ The rule is `graftbench.resizing.DEFAULT`: Lanczos with antialiasing, for the re
 
 from __future__ import annotations
 
+import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,16 @@ __all__ = ["RECIPE", "package_files", "square"]
 
 RECIPE = RULE
 """What the pixels depend on beside the pictures; when `square` changes, a number for it is put behind the rule."""
+
+
+def rules(*modules: str) -> str:
+    """Twelve digits of a hash over neighbours' source (`_lookalikes`): what makes groups, and so splits, of images.
+
+    Part of the fingerprint of a domain whose groups follow from tables: images prepared under other tables are prepared
+    again.
+    """
+    contents = [Path(__file__).with_name(f"{module}.py").read_bytes() for module in modules]
+    return hashlib.sha256(b"\0".join(contents)).hexdigest()[:12]
 
 
 def package_files(package: str, folder: str, pattern: str, *, extra: str = "") -> list[Path]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from graftbench.contracts import Domain, DomainImages
 
-from ._decode import RECIPE, package_files, square
+from ._decode import RECIPE, package_files, rules, square
 from ._lookalikes import DIGITS, joined
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Digits(Domain):
         Raises:
             GraftbenchError: scikit-learn is not installed.
         """
-        return f"{hashlib.sha256(_file().read_bytes()).hexdigest()}, {_RULE}, {RECIPE}"
+        return f"{hashlib.sha256(_file().read_bytes()).hexdigest()}, groups {rules('_lookalikes')}, {_RULE}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
         """All digits, black on white, Lanczos-resized from 8×8 pixels; the id is the row and the digit, `0007-is-7`.

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont, features
 from graftbench.contracts import Domain, DomainImages
 from graftbench.errors import unknown
 
-from ._decode import RECIPE, package_files, square
+from ._decode import RECIPE, package_files, rules, square
 from ._glyph_groups import group_of
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Glyphs(Domain):
         return (
             f"matplotlib {version('matplotlib')}, {_file(self.argument).name}, "
             f"FreeType {features.version('freetype2')} at {_OVERSAMPLING}×, "
-            f"Unicode {unicodedata.unidata_version}, {_RULE}, {RECIPE}"
+            f"Unicode {unicodedata.unidata_version}, groups {rules('_glyph_groups', '_lookalikes')}, {_RULE}, {RECIPE}"
         )
 
     def images(self, resolution: int) -> DomainImages:

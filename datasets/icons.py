@@ -11,7 +11,7 @@ import numpy as np
 from graftbench.contracts import Domain, DomainImages
 from graftbench.errors import unknown
 
-from ._decode import RECIPE, package_files, square
+from ._decode import RECIPE, package_files, rules, square
 from ._icon_groups import group_of
 from ._svg import drawn
 
@@ -58,7 +58,8 @@ class Icons(Domain):
         files = _files(self.argument)
         return (
             f"mkdocs-material {version('mkdocs-material')}, {self.argument}, {len(files)} files, "
-            f"resvg-py {version('resvg_py')} at {_OVERSAMPLING}×, {_RULE}, {RECIPE}"
+            f"resvg-py {version('resvg_py')} at {_OVERSAMPLING}×, "
+            f"groups {rules('_icon_groups', '_lookalikes')}, {_RULE}, {RECIPE}"
         )
 
     def images(self, resolution: int) -> DomainImages:

@@ -6,6 +6,7 @@ import importlib
 import platform
 import re
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +18,6 @@ from graftbench.errors import GraftbenchError
 from graftbench.registry import make_domain
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from graftbench.imageset import ImageSet
@@ -285,3 +284,17 @@ def test_missing_extra_is_named(name: str, extra: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(_decode, "find_spec", lambda _: None)
     with pytest.raises(GraftbenchError, match=rf"is not installed.*graftbench\[{extra}\]"):
         make_domain(name).fingerprint()
+
+
+@pytest.mark.parametrize("name", ["glyphs:cm-roman", "icons:octicons", "digits"])
+def test_other_groups_are_other_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was prepared under another table of lookalikes has other splits, so the fingerprint is another."""
+    domain = make_domain(name)
+    before = domain.fingerprint()
+    read = Path.read_bytes
+
+    def edited(self: Path) -> bytes:
+        return read(self) + (b"\n# edited\n" if self.name == "_lookalikes.py" else b"")
+
+    monkeypatch.setattr(Path, "read_bytes", edited)
+    assert domain.fingerprint() != before
