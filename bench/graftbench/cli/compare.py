@@ -110,12 +110,12 @@ def show(found: Comparison, *, every: bool = False) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPE_COLUMNS)
-    console.print(f"{found.new} against {found.base}", style="bold", highlight=False, markup=False)
+    console.print(f"{found.new} against {found.base}", style="bold", highlight=False, markup=False, soft_wrap=True)
     rows = [row for row in found.rows if every or not _folds(row)]
     if rows:
         console.print(rows_table(rows))
     for sentence in [] if every else folded(found.rows):
-        console.print(sentence, highlight=False, markup=False)
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     failing = [f"{failed.cell}: {failed.status}. {failed.reason}" for failed in found.failing]
     still = [f"{failed.cell}: {failed.status}" for failed in found.still_failing]
     for title, cells in (
@@ -127,18 +127,18 @@ def show(found: Comparison, *, every: bool = False) -> None:
     ):
         _list(console, title, cells)
     for note in found.notes:
-        console.print(note, style="dim", highlight=False, markup=False)
-    console.print(method_note(found), style="dim", highlight=False, markup=False)
-    console.print(summary(found), style="bold", highlight=False, markup=False)
+        console.print(note, style="dim", highlight=False, markup=False, soft_wrap=True)
+    console.print(method_note(found), style="dim", highlight=False, markup=False, soft_wrap=True)
+    console.print(summary(found), style="bold", highlight=False, markup=False, soft_wrap=True)
 
 
 def _list(console: Console, title: str, cells: list[str]) -> None:
     if cells:
-        console.print(f"{title}:", style="bold", highlight=False)
+        console.print(f"{title}:", style="bold", highlight=False, soft_wrap=True)
         for cell in cells[:MOST_CELLS]:
-            console.print(f"  {cell}", highlight=False, markup=False)
+            console.print(f"  {cell}", highlight=False, markup=False, soft_wrap=True)
         if len(cells) > MOST_CELLS:
-            console.print(f"  … and {len(cells) - MOST_CELLS:,} more", highlight=False)
+            console.print(f"  … and {len(cells) - MOST_CELLS:,} more", highlight=False, soft_wrap=True)
 
 
 def _folds(row: Row) -> bool:
