@@ -9,12 +9,15 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import msgspec
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from graftbench import record as records_file
 from graftbench.contracts import Report, Run
 from graftbench.errors import GraftbenchError
-from graftbench.plotting import looks
+from graftbench.frame import load
+from graftbench.plotting import budget_curves, looks
 from graftbench.registry import Found
 from graftbench.report import read_runs, write_reports
 
@@ -158,6 +161,24 @@ def test_the_example_of_a_figure_for_a_paper(tmp_path: Path) -> None:
     svg = out.read_text("utf-8")
     for method in ("dcgan", "freezed"):
         assert svg.count(f"stroke: {look[method].color}") >= 2, method  # its line, and that in the legend
+
+
+def test_curves_of_one_task_alone() -> None:
+    """Means over seeds in the printed scale, bands of two seeds or more; several tasks are refused, names are checked."""
+    cells = load(RESULTS)
+    axes = Figure().subplots()
+    budget_curves(axes, cells, ["dcgan"])
+    (line,) = axes.get_lines()
+    seeds = cells[(cells["method"] == "dcgan") & (cells["data_budget"] == 100)]["kid"]
+    assert np.asarray(line.get_xydata())[1] == pytest.approx([100, 1000 * seeds.mean()])
+    assert len(axes.collections) == 1
+    assert axes.get_ylabel() == "KID×10³ ↓"
+    with pytest.raises(GraftbenchError, match=r"Unknown method 'dcgn'. Did you mean 'dcgan'\?"):
+        budget_curves(axes, cells, ["dcgn"])
+    with pytest.raises(GraftbenchError, match=r"Unknown metric 'kd'"):
+        budget_curves(axes, cells, metric="kd")
+    with pytest.raises(GraftbenchError, match=r"Curves are of one task; found a->b@32, twemoji->openmoji@32"):
+        budget_curves(axes, cells.assign(task=["a->b@32", *cells["task"][1:]]))
 
 
 def test_looks_are_those_of_the_reports() -> None:

@@ -4,7 +4,7 @@
 >>> looks(["finetune", "dcgan"])["dcgan"].marker
 'v'
 
-`docs/examples/paper_figure.py` draws a figure with both.
+`budget_curves` draws quality against data budget with them: `docs/examples/paper_figure.py` is a paper's figure.
 """
 
 from __future__ import annotations
@@ -15,8 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.metrics.catalogue import METRICS
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 INK, MUTED, GRID = "#1b1f24", "#5c6570", "#d5d9de"
 DARK_INK, DARK_MUTED, DARK_GRID = "#e6e8eb", "#a3abb5", "#3a4048"
@@ -131,3 +137,47 @@ def style(*, text_as_paths: bool = True, size: float = 9.0) -> Iterator[None]:
         settings |= {"font.size": size, "axes.titlesize": size + 1}
         mpl.rcParams.update(settings)
         yield
+
+
+def budget_curves(axes: Axes, cells: pd.DataFrame, methods: Sequence[str] = (), metric: str = "kid") -> None:
+    """Mean over seeds against the number of training images, a line a method, Student's 95 % intervals as bands.
+
+    Cells without a value are left out, and so are bands of one seed. Colours are those of the report of all methods
+    in `cells` but reference rows.
+
+    Args:
+        axes: Drawn into; made inside `style()`.
+        cells: As `graftbench.load` gives them, of one task and one protocol.
+        methods: Which; all but reference rows if empty.
+        metric: A score's name, as in `graftbench ls metrics`.
+
+    Raises:
+        GraftbenchError: Several tasks or protocols, an unknown metric or method (naming the nearest).
+    """
+    from graftbench.stats import mean, student_interval  # noqa: PLC0415 - scipy is for those who draw
+
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
+    for column in ("task", "protocol", "compute_budget"):
+        found = sorted(set(cells[column]))
+        if len(found) != 1:
+            raise GraftbenchError(f"Curves are of one {column}; found {', '.join(found) or 'none'}.")
+    known = looks(cells.loc[cells["family"] != "reference", "method"])
+    for method in methods or known:
+        if method not in known:
+            raise unknown("method", method, known)
+        rows = cells[(cells["method"] == method) & cells[metric].notna()]
+        seeds = {
+            budget: (METRICS[metric].scale * rows.loc[rows["data_budget"] == budget, metric]).tolist()
+            for budget in sorted({int(budget) for budget in rows["data_budget"]})
+        }
+        bands = {budget: band for budget, values in seeds.items() if (band := student_interval(values)) is not None}
+        look = known[method]
+        means = [mean(values) for values in seeds.values()]
+        axes.plot(list(seeds), means, look.dashes, color=look.color, marker=look.marker, ms=4, label=method)
+        low, high = [band.low for band in bands.values()], [band.high for band in bands.values()]
+        axes.fill_between(list(bands), low, high, color=look.color, alpha=0.2, lw=0)
+    budgets = sorted({int(budget) for budget in cells["data_budget"]})
+    axes.set(xscale="log", xlabel="target training images", ylabel=METRICS[metric].heading)
+    axes.set_xticks(budgets, [f"{budget:,}" for budget in budgets])
+    axes.minorticks_off()
