@@ -164,7 +164,7 @@ def test_the_example_of_a_figure_for_a_paper(tmp_path: Path) -> None:
 
 
 def test_curves_of_one_task_alone() -> None:
-    """Means over seeds in the printed scale, bands of two seeds or more; several tasks are refused, names are checked."""
+    """Means over seeds in the printed scale, bands of two seeds or more; several tasks are refused."""
     cells = load(RESULTS)
     axes = Figure().subplots()
     budget_curves(axes, cells, ["dcgan"])
