@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from graftbench.origins import known_cost
 from graftbench.record import content_hash
 
 from ._groups import devices, titles
 from ._metrics import KID, finite
+from ._origins import legend, row_mark
 from ._tasks import average_ranks, looking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from graftbench.record import Record
     from graftbench.stats import Summary
 
     from ._groups import Group, Row
 
+_SPENT = ("images_seen", "fit_seconds", "flops")
 NAMES = {"kimg": "equal images", "seconds": "equal time", "gflops": "equal arithmetic"}
 """Unit of a budget -> what is equal under it."""
 
@@ -34,12 +38,16 @@ class Line:
         ranks: Average rank under each budget; None where it is not ranked.
         scores: Block -> KID×10³ under each budget; None where there is none.
         costs: Thousands of images, seconds and 10⁹ operations of a fit under each budget, means over its cells.
+        declared: Whether at least one of its cells declared it and did not measure it, for each of these.
+        origin_mark: `s` or `c` after the name of what others made.
     """
 
     label: str
     ranks: tuple[float | None, ...]
     scores: dict[str, tuple[Summary | None, ...]]
     costs: tuple[tuple[float | None, float | None, float | None], ...]
+    declared: tuple[tuple[bool, bool, bool], ...]
+    origin_mark: str = ""
 
     @property
     def moved(self) -> float | None:
@@ -60,6 +68,7 @@ class Comparison:
         lines: The methods, by their first rank.
         unranked: Methods without a rank, and why.
         devices: Names of the devices on which the fits ran.
+        letters: What the letters after names and costs mean.
     """
 
     protocol: str
@@ -69,6 +78,7 @@ class Comparison:
     lines: tuple[Line, ...]
     unranked: dict[str, str]
     devices: tuple[str, ...]
+    letters: tuple[str, ...] = ()
 
 
 def comparisons(found: Iterable[Group]) -> list[Comparison]:
@@ -100,6 +110,10 @@ def _comparison(groups: Sequence[Group]) -> Comparison:
             ranks=tuple(ranks[budget].get(label) for budget in ordered),
             scores={block: tuple(_kid(rows, block, budget, label) for budget in ordered) for block in blocks},
             costs=tuple(_costs(rows, budget, label) for budget in ordered),
+            declared=tuple(_declared(rows, budget, label) for budget in ordered),
+            origin_mark=next(
+                (mark for found in rows.values() if label in found and (mark := row_mark(found[label]))), ""
+            ),
         )
         for label in labels
     ]
@@ -112,6 +126,7 @@ def _comparison(groups: Sequence[Group]) -> Comparison:
         lines=tuple(sorted(lines, key=lambda line: (line.ranks[0] is None, line.ranks[0] or 0, line.label))),
         unranked={label: why[label] for label in labels if label not in whole},
         devices=tuple(devices(record for group in groups for record in group.records)),
+        letters=legend((row for found in rows.values() for row in found.values()), _SPENT),
     )
 
 
@@ -156,18 +171,26 @@ def _costs(rows: _Rows, budget: str, label: str) -> tuple[float | None, float | 
     The operations of a record from before they were kept are made from those of an image.
     """
     own = [found[label] for (_, text), found in rows.items() if text == budget and label in found]
-    costs = [record.resources for row in own for record in row.ok if record.resources is not None]
-    flops = [
-        cost.flops if cost.flops is not None else None if cost.flops_per_image is None else cost.flops_per_image * seen
-        for cost in costs
-        for seen in (cost.images_seen,)
-    ]
+    cells = [record for row in own for record in row.ok if record.resources is not None]
+    images, seconds = ([known_cost(record, name) for record in cells] for name in ("images_seen", "fit_seconds"))
+    flops = [_flops(record) for record in cells]
     known = [value for value in flops if value is not None]
     return (
-        _mean([cost.images_seen / 1e3 for cost in costs]),
-        _mean([cost.fit_seconds for cost in costs]),
+        _mean([value / 1e3 for value in images if value is not None]),
+        _mean([value for value in seconds if value is not None]),
         _mean([value / 1e9 for value in known]) if len(known) == len(flops) else None,
     )
+
+
+def _flops(record: Record) -> float | None:
+    whole, each, images = (known_cost(record, name) for name in ("flops", "flops_per_image", "images_seen"))
+    return whole if whole is not None else None if each is None or images is None else each * images
+
+
+def _declared(rows: _Rows, budget: str, label: str) -> tuple[bool, bool, bool]:
+    own = [found[label] for (_, text), found in rows.items() if text == budget and label in found]
+    images, seconds, flops = (any(row.declared(name) for row in own) for name in _SPENT)
+    return images, seconds, flops
 
 
 def _mean(values: Sequence[float]) -> float | None:

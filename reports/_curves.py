@@ -109,7 +109,7 @@ def _reached(record: Record) -> _Reached:
         if (value := _kid(snapshot.scores)) is not None:
             found[snapshot.share] = (float(snapshot.images_seen), snapshot.seconds, value)
     value, cost = _kid(record.scores), record.resources
-    if value is not None and cost is not None:
+    if value is not None and cost is not None and cost.fit_seconds is not None:
         found[1.0] = (float(cost.images_seen), cost.fit_seconds, value)
     return found
 

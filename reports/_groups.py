@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from graftbench.errors import GraftbenchError
+from graftbench.origins import is_declared, known_cost, origin_of
 from graftbench.record import NO_SOURCE, ComputeBudget, Protocol, Record, Score, Status, TaskSpec, content_hash
 from graftbench.stats import Summary, summarize
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from graftbench.contracts import Run
     from graftbench.metrics.catalogue import Metric
+    from graftbench.record import Origin
 
 REFERENCE_FAMILY = "reference"
 MARKS = {
@@ -69,6 +71,14 @@ class Row:
         """Whether the method looks at the network that scores it: such a row is shown but does not compete."""
         return any(record.leaks for record in self.records)
 
+    @cached_property
+    def origin(self) -> Origin:
+        """Who made its generators: the suite (empty), a foreign program, or somebody elsewhere."""
+        for record in self.records:
+            if origin := origin_of(record):
+                return origin
+        return ""
+
     def by_seed(self, metric: Metric) -> dict[int, float]:
         """Seed -> score in the metric's printed scale, where it is defined."""
         found = ((seed, finite(score.value)) for seed, score in self._scores.get(metric.name, ()))
@@ -85,10 +95,14 @@ class Row:
     def cost(self, name: str) -> Summary | None:
         """A field of the resources over the cells that ended well; None where none has it."""
         if name not in self._costs:
-            measured = [finite(getattr(record.resources, name)) for record in self.ok if record.resources is not None]
-            values = [float(value) for value in measured if value is not None]
+            known = [finite(known_cost(record, name)) for record in self.ok]
+            values = [float(value) for value in known if value is not None]
             self._costs[name] = summarize(values) if values else None
         return self._costs[name]
+
+    def declared(self, name: str) -> tuple[Record, ...]:
+        """The cells that ended well whose cost of that name was declared, not measured."""
+        return tuple(record for record in self.ok if is_declared(record, name))
 
     def undefined(self, metric: Metric) -> list[str]:
         """Why the score has no value, once for each reason."""
@@ -229,21 +243,21 @@ def _group_key(record: Record) -> str:
 def _variant_key(record: Record) -> str:
     """What tells two rows of one method apart. Within it seeds are repetitions; across it they are not."""
     cell = record.cell
-    return content_hash([cell.method, cell.family, cell.parameters, cell.source_model, cell.manifests, cell.code])
+    return content_hash([cell.method, cell.family, cell.shown_parameters, cell.source_model, cell.manifests, cell.code])
 
 
 def _differing(variants: Sequence[Record]) -> list[str]:
     """Names of the parameters in which the variants of a method differ, given one record of each."""
-    all_of_them = [record.cell.parameters for record in variants]
+    all_of_them = [record.cell.shown_parameters for record in variants]
     names = sorted({name for parameters in all_of_them for name in parameters})
     return [name for name in names if len({content_hash(parameters.get(name)) for parameters in all_of_them}) > 1]
 
 
 def _difference(record: Record, key: str, differing: Sequence[str]) -> str:
     """What tells a variant from the others: its values of the differing parameters, else its key."""
-    ours = record.cell.parameters
+    ours = record.cell.shown_parameters
     values = [f"{name}={msgspec.json.encode(ours.get(name)).decode()}" for name in differing]
-    return ", ".join(values) or f"variant {key[:8]}"
+    return ", ".join(values) or f"version {key[:8]}"
 
 
 def _labels(variants: dict[str, list[Record]]) -> dict[str, str]:
@@ -365,5 +379,10 @@ def mixed_protocols(found: Sequence[Group]) -> str:
 
 
 def devices(records: Iterable[Record]) -> list[str]:
-    """Names of the devices that the cells ran on."""
-    return sorted({record.resources.device for record in records if record.resources is not None})
+    """Names of the devices that the cells ran on; what was only declared says so."""
+    found = {
+        f"{record.resources.device}{' (declared)' if is_declared(record, 'device') else ''}"
+        for record in records
+        if record.resources is not None and record.resources.device
+    }
+    return sorted(found)

@@ -106,6 +106,8 @@ CELL_CHANGES: dict[str, Any] = {
     "source_model": "",
     "manifests": {"openmoji": "cd" * 32, "twemoji": "ee" * 32},
     "code": "02" * 32,
+    "variant_of": "finetune",
+    "files": {"weights": "03" * 32},
 }
 PROTOCOL_CHANGES: dict[str, Any] = {
     "extractor": "inception",
@@ -117,6 +119,27 @@ PROTOCOL_CHANGES: dict[str, Any] = {
     "metrics": ["fid"],
 }
 TASK_CHANGES: dict[str, Any] = {"source": "openmoji", "target": "twemoji", "resolution": 64, "kind": "stylize"}
+
+
+def test_a_path_counts_by_what_lies_there() -> None:
+    """Of a parameter that is a path the contents are part of the id, the place is not."""
+    here, there = (
+        msgspec.structs.replace(CELL, parameters={"file": path, "latent": 8}, files={"file": "ab" * 32})
+        for path in ("/home/one/g.pt", "/data/two/g.pt")
+    )
+    assert here.id == there.id
+    assert here.shown_parameters == {"file": "sha256:abababababab", "latent": 8}
+    assert msgspec.structs.replace(here, files={"file": "cd" * 32}).id != here.id
+    assert msgspec.structs.replace(here, parameters={"file": "/home/one/g.pt", "latent": 9}).id != here.id
+
+
+def test_of_images_handed_in_twice_the_newest_count() -> None:
+    """Other pixels for the same cell are another id, and replace the first; other seeds do not."""
+    ids = {"samples": "01" * 32}, {"samples": "02" * 32}
+    first, second = (msgspec.structs.replace(CELL, variant_of="samples", files=files) for files in ids)
+    other = msgspec.structs.replace(second, seed=5)
+    records = [Record(id=cell.id, cell=cell, status=Status.OK) for cell in (first, other, second)]
+    assert set(latest(records)) == {second.id, other.id}
 
 
 def test_every_field_is_tried() -> None:

@@ -16,7 +16,7 @@ from graftbench import cell, imageset, registry
 from graftbench.budget import Meter
 from graftbench.code import code_of
 from graftbench.job import CellJob
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Score, Status, TaskSpec
+from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Score, Snapshot, Status, TaskSpec
 from graftbench.samplers import ImageBankSampler
 from graftbench.scoring import Scored
 from graftbench.snapshots import Snapshots, protocol_of
@@ -253,18 +253,24 @@ def test_a_method_without_the_loop_has_none(run: Callable[..., tuple[Record, Pat
 
 
 def test_progress_is_written_at_most_every_two_seconds(tmp_path: Path) -> None:
-    """Asked every half second, it writes at 0, 2 and 4 s; at once when a snapshot is new."""
+    """Asked every half second, it writes at 0, 2 and 4 s; at once when a snapshot is new. The curve's newest points."""
     clock, path, written = Clock(), tmp_path / "progress.json", []
     file, meter = cell.ProgressFile(path, clock), Meter(ComputeBudget(kimg=0.1), clock=clock)
     meter.grant(1)
     for _ in range(10):
-        file.tell(meter, kid=None)
+        file.tell(meter, [], None)
         if path.exists():
             written.append((clock.now, json.loads(path.read_bytes())["images_per_second"]))
             path.unlink()
         clock.now += 0.5
         meter.spend(5)
     assert written == [(0.0, 0.0), (2.0, 10.0), (4.0, 10.0)]
-    file.tell(meter, kid=0.5, at_once=True)
-    expected = {"share": 0.5, "images_seen": 50, "images_per_second": 10.0, "kid": 0.5, "phase": "fit"}
-    assert json.loads(path.read_bytes()) == expected
+    snapshots = Snapshots([], lambda _: pytest.fail("no snapshot is due"))
+    kid = Score(name="kid", value=0.5, n_generated=8, n_reference=9, protocol="lite0@96")
+    snapshots.taken.append(Snapshot(share=0.5, images_seen=40, seconds=4.0, scores=[kid]))
+    curve = [(seen, seen / 10, {"generator": float(seen)}) for seen in range(1, 301)]
+    file.tell(meter, curve, snapshots, at_once=True)
+    found = json.loads(path.read_bytes())
+    assert [point["images_seen"] for point in found.pop("curve")] == list(range(101, 301))
+    assert msgspec.convert(found.pop("snapshots"), list[Snapshot]) == snapshots.taken
+    assert found == {"share": 0.5, "images_seen": 50, "images_per_second": 10.0, "kid": 0.5, "phase": "fit"}

@@ -12,10 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graftbench.budget import Meter as Meter
     from graftbench.comparison.methods import compare_methods as compare_methods
+    from graftbench.contracts import Domain as Domain
+    from graftbench.contracts import DomainImages as DomainImages
+    from graftbench.contracts import Method as Method
+    from graftbench.contracts import Reference as Reference
+    from graftbench.contracts import Report as Report
+    from graftbench.contracts import Run as Run
+    from graftbench.contracts import Sampler as Sampler
+    from graftbench.contracts import Task as Task
     from graftbench.driver import run as run
     from graftbench.evaluation import evaluate as evaluate
     from graftbench.frame import load as load
+    from graftbench.report import write_report as write_report
 
 __version__ = "0.1.0"
 
@@ -25,10 +35,15 @@ if (_CHECKOUT / "methods").is_dir() and (_CHECKOUT / "pyproject.toml").is_file()
     __path__.append(str(_CHECKOUT))
 
 _LAZY = {
+    **dict.fromkeys(
+        ("Domain", "DomainImages", "Method", "Reference", "Report", "Run", "Sampler", "Task"), "graftbench.contracts"
+    ),
+    "Meter": "graftbench.budget",
     "compare_methods": "graftbench.comparison.methods",
     "evaluate": "graftbench.evaluation",
     "load": "graftbench.frame",
     "run": "graftbench.driver",
+    "write_report": "graftbench.report",
 }
 
 

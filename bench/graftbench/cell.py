@@ -7,6 +7,7 @@ writes it.
 from __future__ import annotations
 
 import errno
+import shutil
 import sys
 import time
 import traceback
@@ -20,36 +21,46 @@ import numpy as np
 import torch
 
 from graftbench import imageset, registry, source
-from graftbench.budget import Meter, nested_subset
+from graftbench.budget import Meter
 from graftbench.calibration import calibration_seconds
 from graftbench.checkpoint import FILE as CHECKPOINT
 from graftbench.checkpoint import Checkpoints, GeneratorState, Unusable
-from graftbench.code import code_of
-from graftbench.contracts import Diverged, FitLog, ReferenceTask, Sampler, SourceModel
+from graftbench.code import code_of, files_of_scoring, hash_of
+from graftbench.contracts import Diverged, FitLog, OverBudget, ReferenceTask, Sampler, SourceModel
 from graftbench.environment import describe
 from graftbench.errors import GraftbenchError
-from graftbench.job import PROGRESS, write_whole
+from graftbench.handed_in import handed_in
+from graftbench.job import OUTPUT, PROGRESS, write_whole
 from graftbench.kinds import Exam, exam_of, training_pairs
+from graftbench.leaks import check_leaks
+from graftbench.path_digests import digest_of_path
 from graftbench.record import NO_SOURCE, CurvePoint, Kind, Record, Resources, Score, Snapshot, Status
-from graftbench.resources import FitMonitor, resources, synchronizer
+from graftbench.resources import FitMonitor, declared_resources, resources, synchronizer, with_told
 from graftbench.samplers import save_sampler
 from graftbench.scoring import Scored, score_sampler
 from graftbench.sheets import answers, interpolated, neighbor_sheet, save_neighbors, tiled
+from graftbench.shots import shots
 from graftbench.snapshots import Snapshots, protocol_of
+from graftbench.submission import checked_costs
 from graftbench.suite import config_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from PIL import Image
 
     from graftbench.contracts import Method, Stateful
     from graftbench.job import CellJob
-    from graftbench.record import Protocol
+    from graftbench.record import Origin, Protocol
     from graftbench.resources import Measurement
 
 LOG_TAIL_CHARACTERS = 4000
 
 PROGRESS_SECONDS = 2.0
 """A fit says at most this often how far it is."""
+
+PROGRESS_POINTS = 200
+"""The newest points of its curve that it then shows: four times those of a whole fit in the shared loop."""
 
 
 @dataclass
@@ -67,6 +78,8 @@ class CellTask(ReferenceTask):
     snapshots: Snapshots | None = None
     progress: ProgressFile | None = None
     kind: Kind = "generate"
+    folder: Path = Path()
+    n_generated: int = 0
 
     def keep(self, **parts: Stateful) -> None:
         """For checkpoints."""
@@ -83,7 +96,7 @@ class CellTask(ReferenceTask):
         """Score what there is where the job says so, and say how far the fit is."""
         taken = self.snapshots is not None and self.snapshots.take(budget, sampler)
         if self.progress is not None:
-            self.progress.tell(budget, kid=self.snapshots.kid if self.snapshots else None, at_once=taken)
+            self.progress.tell(budget, self.log.curve, self.snapshots, at_once=taken)
 
     def checkpoint(self, budget: Meter) -> None:
         """Write one where it is due."""
@@ -141,8 +154,16 @@ class ProgressFile:
         self._path, self._clock = path, clock
         self._next = clock()
 
-    def tell(self, budget: Meter, *, kid: float | None, phase: str = "fit", at_once: bool = False) -> None:
-        """Write share, images seen and per second, and the last KID, unless that was done a moment ago."""
+    def tell(
+        self,
+        budget: Meter,
+        curve: Sequence[tuple[int, float, Mapping[str, float]]],
+        snapshots: Snapshots | None,
+        *,
+        phase: str = "fit",
+        at_once: bool = False,
+    ) -> None:
+        """Write share, images seen and per second, the last KID and the curves, unless that was done a moment ago."""
         now = self._clock()
         if now < self._next and not at_once:
             return
@@ -150,7 +171,14 @@ class ProgressFile:
         seconds = budget.seconds()
         rate = budget.images_seen / seconds if seconds > 0 else 0.0
         said = {"share": budget.share(), "images_seen": budget.images_seen, "images_per_second": rate}
-        write_whole(self._path, said | {"kid": kid, "phase": phase})
+        said |= {"kid": snapshots.kid if snapshots else None, "phase": phase}
+        said |= {"curve": _points(curve[-PROGRESS_POINTS:]), "snapshots": snapshots.taken if snapshots else []}
+        write_whole(self._path, said)
+
+
+def _points(curve: Sequence[tuple[int, float, Mapping[str, float]]]) -> list[CurvePoint]:
+    """The training log as a record has it."""
+    return [CurvePoint(images_seen=n, seconds=s, losses=dict(losses)) for n, s, losses in curve]
 
 
 def run_cell(job: CellJob) -> Record:
@@ -161,11 +189,13 @@ def run_cell(job: CellJob) -> Record:
     """
     try:
         _check_code(job)
-        return _run(job)
+        return _run_samples(job) if job.samples is not None else _run(job)
     except _CodeChanged as error:
         return _failed(job, Status.SKIPPED, str(error))
     except Diverged as error:
         return _failed(job, Status.DIVERGED, str(error))
+    except OverBudget as error:
+        return _failed(job, Status.TIMEOUT, str(error))
     except Exception as error:  # failure is a row
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise
@@ -194,11 +224,23 @@ class _CodeChanged(Exception):  # noqa: N818 - not an error of the cell
 
 def _check_code(job: CellJob) -> None:
     """Refuse to record under an id what another code computes: files may be edited while a run lasts."""
-    found = code_of(registry.methods([Path(path) for path in job.plugins])[job.cell.method])
+    found = hash_of(files_of_scoring()) if job.samples is not None else code_of(_method(job))
     if found != job.cell.code:
         raise _CodeChanged(
             f"the code of method '{job.cell.method}' was edited while the run lasted; run again to plan it anew"
         )
+    if job.samples is None:
+        _check_files(job)
+
+
+def _check_files(job: CellJob) -> None:
+    """Likewise for what lies at the paths among the parameters."""
+    for name in _method(job).paths:
+        if digest_of_path(job.cell.parameters.get(name)) != job.cell.files.get(name, ""):
+            raise _CodeChanged(
+                f"what lies at the parameter `{name}` of '{job.cell.method}' was changed while the run lasted, or is "
+                "not on this machine; run again to plan it anew"
+            )
 
 
 @dataclass(frozen=True)
@@ -214,16 +256,43 @@ class _Fitted:
     calibration_seconds: float
 
 
+def _method(job: CellJob) -> type[Method]:
+    """The cell's method; of a variant the method that it is one of, for the cell has all its parameters."""
+    return registry.methods([Path(path) for path in job.plugins])[job.cell.variant_of or job.cell.method]
+
+
+def _run_samples(job: CellJob) -> Record:
+    """Score images that were handed in. No time, memory or energy of theirs is known here but what was declared."""
+    cell, entry = job.cell, job.samples
+    assert entry is not None
+    target = _images(job, cell.task.target)
+    task = _task(job, target)
+    sampler, notes = handed_in(entry.source, cell)
+    notes += check_leaks(sampler.images, target, task.chosen, cell.protocol.reference)
+    scored = _score(job, sampler, target, cell.protocol, train=task.chosen)
+    declared = checked_costs(entry.costs, f"of the samples '{cell.method}'")
+    return _record(
+        job,
+        Status.OK,
+        scores=scored.scores,
+        notes=[*entry.notes, *notes],
+        resources=declared_resources(declared),
+        artifacts=_save(job, _Left(sampler, scored, task)),
+        origin="submitted",
+    )
+
+
 def _run(job: CellJob) -> Record:
-    cell = job.cell
-    cls = registry.methods([Path(path) for path in job.plugins])[cell.method]
+    cell, cls = job.cell, _method(job)
     method = cls(config_of(cls.Config, cell.parameters, f"[parameters.{cell.method}]"))
     target = _images(job, cell.task.target)
     fitted = _fit_anew_if_need_be(job, method, target)
     task, meter, sampler = fitted.task, fitted.meter, fitted.sampler.to(fitted.task.device)
-    ProgressFile(Path(job.folder) / PROGRESS).tell(meter, kid=fitted.snapshots.kid, phase="score", at_once=True)
+    ProgressFile(Path(job.folder) / PROGRESS).tell(meter, task.log.curve, fitted.snapshots, phase="score", at_once=True)
     exam = _exam(job, target)
     scored = _score(job, sampler, target, cell.protocol, train=task.chosen, exam=exam)
+    if cls.origin and exam is None:  # what others wrote may have found the images that no method is shown
+        task.log.notes += check_leaks(scored.images, target, task.chosen, cell.protocol.reference)
     notes = [*task.log.notes, *fitted.measurement.notes]
     if exam is not None:
         notes.append(_about(exam, cell.task.kind))
@@ -236,21 +305,26 @@ def _run(job: CellJob) -> Record:
         job,
         Status.OK,
         scores=scored.scores,
-        curve=[CurvePoint(images_seen=n, seconds=s, losses=dict(losses)) for n, s, losses in task.log.curve],
+        curve=_points(task.log.curve),
         snapshots=fitted.snapshots.taken,
         leaks=leaks,
         notes=notes,
-        resources=resources(
-            fitted.measurement,
-            images_seen=meter.images_seen,
-            sampled_images=len(scored.images),
-            sampling_seconds=scored.sampling_seconds,
-            parameters_total=task.log.parameters_total,
-            parameters_trained=task.log.parameters_trained,
-            flops_per_image=meter.flops_per_image,
-            calibration_seconds=fitted.calibration_seconds,
+        resources=with_told(
+            resources(
+                fitted.measurement,
+                images_seen=meter.images_seen,
+                sampled_images=len(scored.images),
+                sampling_seconds=scored.sampling_seconds,
+                parameters_total=task.log.parameters_total,
+                parameters_trained=task.log.parameters_trained,
+                flops_per_image=meter.flops_per_image,
+                calibration_seconds=fitted.calibration_seconds,
+            ),
+            measured=task.log.measured,
+            declared=checked_costs(task.log.declared, f"that '{cell.method}' declares"),
         ),
-        artifacts=_save(job, sampler, scored, fitted, exam),
+        artifacts=_save(job, _Left(sampler, scored, task, exam, fitted.snapshots.strip())),
+        origin=cls.origin,
     )
 
 
@@ -359,43 +433,57 @@ def _images(job: CellJob, name: str) -> imageset.ImageSet:
 def _task(job: CellJob, target: imageset.ImageSet) -> CellTask:
     """The task; the draw of images and all randomness of the fit follow from the cell's seed."""
     cell = job.cell
-    pool = target.positions("train")
-    subset = nested_subset([target.ids[i] for i in pool], cell.data_budget, cell.seed)
     return CellTask(
         resolution=cell.task.resolution,
         device=torch.device(job.device),
         generator=torch.Generator().manual_seed(cell.seed),
         target=target,
-        chosen=[int(pool[i]) for i in subset],
+        chosen=shots(target, cell.data_budget, cell.seed),
         job=job,
         kind=cell.task.kind,
+        folder=Path(job.folder),
+        n_generated=cell.protocol.n_generated,
     )
 
 
-def _save(job: CellJob, sampler: Sampler, scored: Scored, fitted: _Fitted, exam: Exam | None) -> dict[str, str]:
+@dataclass(frozen=True)
+class _Left:
+    """What a cell's pictures are made of; `strip` shows the snapshots, where there were any."""
+
+    sampler: Sampler
+    scored: Scored
+    task: CellTask
+    exam: Exam | None = None
+    strip: Image.Image | None = None
+
+
+def _save(job: CellJob, left: _Left) -> dict[str, str]:
     """Write what `keep` says; the artifacts' kinds and paths."""
     kinds = ["log"]
     if job.keep != "nothing":
-        kinds += _save_pictures(job, sampler, scored, fitted, exam)
+        kinds += _save_pictures(job, left)
     if job.keep == "sampler":
-        save_sampler(sampler, Path(job.folder) / ARTIFACTS["sampler"])
+        save_sampler(left.sampler, Path(job.folder) / ARTIFACTS["sampler"])
         kinds.append("sampler")
+    else:
+        shutil.rmtree(Path(job.folder) / OUTPUT, ignore_errors=True)
     return {kind: _artifact(job, kind) for kind in kinds}
 
 
-def _save_pictures(job: CellJob, sampler: Sampler, scored: Scored, fitted: _Fitted, exam: Exam | None) -> list[str]:
+def _save_pictures(job: CellJob, left: _Left) -> list[str]:
     """Write the pictures that there are; their kinds."""
     paths = {kind: Path(job.folder) / name for kind, name in ARTIFACTS.items()}
+    scored, exam = left.scored, left.exam
     sheet = tiled(scored.images) if exam is None else answers(exam.inputs, scored.images, exam.truths)
     sheet.save(paths["samples"], optimize=True)
     kinds = ["samples"]
-    if (strip := fitted.snapshots.strip()) is not None:
-        strip.save(paths["progress"], optimize=True)
+    if left.strip is not None:
+        left.strip.save(paths["progress"], optimize=True)
         kinds.append("progress")
     if (near := scored.neighbors) is not None:
-        save_neighbors(near, neighbor_sheet(near, scored.images, fitted.task.target.pixels), paths["neighbors"])
+        save_neighbors(near, neighbor_sheet(near, scored.images, left.task.target.pixels), paths["neighbors"])
         kinds.append("neighbors")
-    if (ways := _interpolated(sampler, job.cell.seed)) is not None:
+    if (ways := _interpolated(left.sampler, job.cell.seed)) is not None:
         tiled(ways).save(paths["interpolation"])
         kinds.append("interpolation")
     return kinds
@@ -445,6 +533,7 @@ def _record(
     leaks: bool = False,
     notes: list[str] | None = None,
     artifacts: dict[str, str] | None = None,
+    origin: Origin = "",
 ) -> Record:
     return Record(
         id=job.cell.id,
@@ -459,6 +548,7 @@ def _record(
         snapshots=snapshots or [],
         leaks=leaks,
         notes=notes or [],
+        origin=origin,
         environment=_environment(job),
         artifacts=artifacts or {},
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import graftbench
 from graftbench.registry import file_of
+from graftbench.shipped import shipped_files, source_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graftbench.contracts import Method
 
@@ -26,13 +27,36 @@ def files_of(method: type[Method]) -> dict[str, str]:
     """The files that `code_of` counts: name -> SHA-256 of the contents, sorted by name.
 
     Names are the same on every machine: `graftbench/training.py`, `graftbench/methods/dcgan.py` for files of the
-    package, in a checkout too; for those of a plugin, the path from its outermost package or its folder.
+    package, in a checkout too; for those of a plugin, the path from its outermost package or its folder. A class
+    without a file (a notebook's) counts by its own text.
     """
-    home = Path(graftbench.__file__).parent
-    own = file_of(method)
-    contents = reached([own, home / "scoring.py", home / "cell.py"])
+    if shipped := shipped_files(method):
+        return shipped
+    own = _file_of(method)
+    if own is None:
+        return dict(sorted((files_of_scoring() | source_digests(method)).items()))
+    return _digests([own, *_SCORING], own)
+
+
+def files_of_scoring() -> dict[str, str]:
+    """The files that determine the scores of images, whoever made them; as `files_of`."""
+    return _digests(_SCORING, _SCORING[0])
+
+
+_SCORING = [Path(graftbench.__file__).parent / name for name in ("scoring.py", "cell.py")]
+
+
+def _file_of(method: type[Method]) -> Path | None:
+    try:
+        return file_of(method)
+    except (KeyError, AttributeError, TypeError):
+        return None
+
+
+def _digests(files: Sequence[Path], own: Path) -> dict[str, str]:
+    """Name -> SHA-256 of all files that these reach; names of files beside `own` begin at its folder."""
     named: dict[str, str] = {}
-    for name, digest in sorted((_name(file, own), _sha256(data)) for file, data in contents.items()):
+    for name, digest in sorted((_name(file, own), _sha256(data)) for file, data in reached(files).items()):
         free = name
         while free in named:  # links to files of one name in several places
             free += "'"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import msgspec
@@ -17,7 +18,6 @@ from graftbench.file_digests import content_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     import torch
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from graftbench.budget import Meter
-    from graftbench.record import Kind, Record
+    from graftbench.record import ComputeBudget, Kind, Origin, Record
 
-Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "reference"]
+Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "submitted", "reference"]
+"""`submitted` is for generators from elsewhere of which nobody said what they are."""
+
 SourceNeed = Literal["", "gan", "vae", "diffusion"]
 
 
@@ -237,12 +239,17 @@ class FitLog:
         parameters_trained: Those that move.
         curve: (images seen, seconds, losses) at intervals.
         notes: Sentences that a reader of the scores should know.
+        measured: Costs (fields of `Resources`) that the method measured better than the suite can: those of a program
+            in another process.
+        declared: Costs that nobody measured here; the record names them.
     """
 
     parameters_total: int = 0
     parameters_trained: int = 0
     curve: list[tuple[int, float, dict[str, float]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    measured: dict[str, float | None] = field(default_factory=dict)
+    declared: dict[str, float | str] = field(default_factory=dict)
     _networks: dict[str, nn.Module] = field(default_factory=dict)
     _moved: set[str] = field(default_factory=set)
 
@@ -303,6 +310,10 @@ class Task(ABC):
         generator: Seeded CPU generator; the only source of randomness a method needs.
         log: Where a method leaves its parameter counts, curve and notes.
         kind: What the task asks for; one of the kinds that the method says it serves.
+        folder: Where the method may write files, the cell's own folder: into `folder / "scratch"`, which is removed
+            at its end, and into `folder / "output"`, which is kept with the cell.
+        n_generated: How many images the sampler will be asked for, for programs that draw them when they train; 0
+            where nobody knows. No reason to be another generator.
     """
 
     resolution: int
@@ -310,6 +321,8 @@ class Task(ABC):
     generator: torch.Generator
     log: FitLog
     kind: Kind = "generate"
+    folder: Path = Path()
+    n_generated: int = 0
 
     @property
     @abstractmethod
@@ -405,12 +418,27 @@ class Method(ABC):
     """Whether a fit may go on from a checkpoint, and then leaves what it would have left undisturbed, to the bit on a
     CPU; the contract test looks. Everything that changes must be kept (`Task.keep`). An interrupted fit that does not
     promise it starts anew: a memory that nobody kept would be a wrong result without a warning."""
+    adapter: ClassVar[bool] = False
+    """Whether it stands for something from elsewhere and needs parameters: it is used as a variant, under a name of
+    its own (`graftbench.variants`)."""
+    origin: ClassVar[Origin] = ""
+    """Who makes the generator, for the record; reports mark what the suite did not train itself."""
+    paths: ClassVar[tuple[str, ...]] = ()
+    """Names of parameters that are paths of files or folders. What lies there is part of a cell's identity, where it
+    lies is not. A value at which nothing lies is passed on as it is: `check` says what it thinks of it."""
+    places: ClassVar[tuple[str, ...]] = ()
+    """Names of parameters that say where something is on this machine (an interpreter): seen from the file that
+    declares them as `paths` are, links not followed, and no part of a cell's identity, neither place nor contents."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Parameters that differ from Config's defaults: those of a variant."""
+    variant_of: ClassVar[str] = ""
+    """The registered method that a variant is one of."""
     Config: ClassVar[type[msgspec.Struct]] = msgspec.defstruct(
         "NoParameters", [], frozen=True, forbid_unknown_fields=True
     )
 
     def __init__(self, config: Any = None) -> None:  # noqa: ANN401 - each method has its own Config
-        self.config: Any = self.Config() if config is None else config
+        self.config: Any = msgspec.convert(dict(self.defaults), self.Config) if config is None else config
 
     @property
     def leaks(self) -> str:
@@ -424,6 +452,13 @@ class Method(ABC):
             GraftbenchError: A parameter or a backbone does not go with images of this side.
         """
 
+    def check_budget(self, budget: ComputeBudget) -> None:  # noqa: B027 - most methods take every budget
+        """Refuse a compute budget that the method cannot keep, when a run is planned.
+
+        Raises:
+            GraftbenchError: It says which it can keep.
+        """
+
     @abstractmethod
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Learn from the task's images until the budget says that it is spent.
@@ -435,6 +470,10 @@ class Method(ABC):
 
 class Diverged(Exception):  # noqa: N818 - it is a status, not an error of the program
     """A training that left the finite numbers; becomes the status `diverged`."""
+
+
+class OverBudget(Exception):  # noqa: N818 - likewise
+    """A fit went on after its budget was spent; becomes the status `timeout`."""
 
 
 # --------------------------------------------------------------------------------------------------------- reports

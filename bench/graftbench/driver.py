@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graftbench.cache import cache_folder
+from graftbench.code import files_of
+from graftbench.contracts import Domain, Method
 from graftbench.device import resolve_devices
 from graftbench.disk import check_space
 from graftbench.environment import checkout, describe, git_state
@@ -28,7 +30,9 @@ from graftbench.progress import Progress, Silent
 from graftbench.record import NO_SOURCE, Record, Status
 from graftbench.runfolder import RunFolder
 from graftbench.scheduler import Scheduler, Stop, Waiting
+from graftbench.shipped import ship
 from graftbench.suite import Suite, load_suite, override
+from graftbench.trackers.following import Chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from graftbench.heads import Head
     from graftbench.plan import Plan
     from graftbench.record import CellSpec
+    from graftbench.registry import Given
+    from graftbench.trackers.contract import Tracker
 
 KEEP = ("sampler", "samples", "nothing")
 """What cells leave beside their record: sampler and sample sheets, the sheets alone, or neither."""
@@ -78,13 +84,14 @@ def run(
     jobs: int = 1,
     device: str = "auto",
     threads: int | None = None,
-    methods: Sequence[str] | None = None,
-    plugins: Sequence[str | Path] = (),
+    methods: Sequence[str | type[Method]] | None = None,
+    plugins: Sequence[str | Given] = (),
     retry: Sequence[str] = (),
     shard: tuple[int, int] = (1, 1),
     keep: str = "sampler",
     executor: Callable[[], Executor] | None = None,
     progress: Progress | None = None,
+    trackers: Sequence[str | Tracker | type[Tracker]] = (),
 ) -> Summary:
     """Run every cell of a suite that has no record in `out` yet.
 
@@ -95,14 +102,17 @@ def run(
         device: `auto` (every GPU, else the CPU), `cpu`, `cuda` (every GPU) or names with commas (`cuda:0,cuda:2`).
         threads: CPU threads of all cells together, divided among the jobs, at least one each. By default one each:
             sums in another order are other numbers, and where other processes run a second thread is a trap.
-        methods: Instead of the suite's.
-        plugins: Files or folders with more methods and domains.
+        methods: Instead of the suite's: names, or classes derived from `Method` that need not lie in a file.
+        plugins: More methods and domains: files, folders, TOML files of variants, or classes.
         retry: Statuses (`error`, `timeout`, …) whose cells are run again; `ok` too. `skipped` and `lost` always are.
         shard: (k, n): the k-th of n parts of the suite, counted from 1; parts run on machines that share nothing.
         keep: What cells leave beside their record: `sampler` (and sample sheets), `samples` (the sheets), `nothing`.
         executor: Makes what runs the cells (`graftbench.executors.ray`, `.slurm`), called when the folder is claimed;
             processes on this machine by default. `device` is then one of the machines where the cells run.
-        progress: Told what happens; silent by default.
+        progress: Told what happens; silent by default. Trackers' troubles are said from other threads.
+        trackers: Where cells are shown while they run: `tensorboard`, `wandb`, `mlflow`, with options behind a colon
+            (`mlflow:uri=http://host:5000`), those of installed packages, or a `Tracker` of one's own. Whatever goes
+            wrong there, records and summary are the same.
 
     Returns:
         How many cells ran and how the suite's cells ended.
@@ -113,13 +123,15 @@ def run(
         KeyboardInterrupt: Stopped at once.
     """
     told = progress or Silent()
-    wanted = override(suite if isinstance(suite, Suite) else load_suite(suite), methods=methods)
+    chosen = Chosen(trackers)
+    names, given = named(methods, plugins)
+    wanted = override(suite if isinstance(suite, Suite) else load_suite(suite), methods=names)
     again = _statuses(retry) | RUN_AGAIN
     _check_choices(jobs=jobs, threads=threads, keep=keep)
     folder = RunFolder(out)
     with folder.claimed(wanted.name):
-        cache, paths = cache_folder(), [Path(plugin).resolve() for plugin in plugins]
-        plan = make_plan(wanted, cache, plugins=paths, say=told.say)
+        cache = cache_folder()
+        plan = make_plan(wanted, cache, plugins=given, say=told.say)
         for note in plan.notes:
             told.say(note)
         folder.check_protocol(plan.suite)
@@ -133,16 +145,47 @@ def run(
             check_space(folder.path, missing, state.heads, keep)
             setting = _Setting(
                 cache=cache,
-                plugins=[str(path) for path in paths],
+                plugins=[str(path) for path in as_files(given, folder.path / SHIPPED)],
                 device=devices[0],
                 threads=max(1, (threads or 0) // jobs),
                 keep=keep,
             )
             make = executor or (lambda: LocalExecutor(jobs=jobs, devices=devices))
-            with stop.listening(), contextlib.closing(make()) as runner:
-                _run_cells(state, missing, plan, runner=runner, setting=setting, told=told, stop=stop)
+            following = chosen.following(told, plan.suite.name, folder.path, state.taken_records)
+            with following as heard, stop.listening(), contextlib.closing(make()) as runner:
+                _run_cells(state, missing, plan, runner=runner, setting=setting, told=heard, stop=stop)
             state.look_for_damage(told)
+        elif state.taken_records:
+            with chosen.following(told, plan.suite.name, folder.path, state.taken_records):
+                pass
         return state.summary(stopped=stop.wanted)
+
+
+SHIPPED = "plugins"
+"""Folder of a run for the classes that were given from Python."""
+
+
+def named(
+    methods: Sequence[str | type[Method]] | None, plugins: Sequence[str | Given]
+) -> tuple[list[str] | None, list[Given]]:
+    """Names of methods, and all plugins: classes among the methods are plugins too, and paths are absolute."""
+    classes = [method for method in methods or () if isinstance(method, type)]
+    given: list[Given] = [p if isinstance(p, type) else Path(p).resolve() for p in (*plugins, *classes)]
+    names = None if methods is None else [m.name if isinstance(m, type) else m for m in methods]
+    return names, list(dict.fromkeys(given))
+
+
+def as_files(plugins: Sequence[Given], folder: Path) -> list[Path]:
+    """Plugins as files that another process can load: classes of methods and domains are written into the folder."""
+    found = []
+    for plugin in plugins:
+        if not isinstance(plugin, type):
+            found.append(plugin)
+        elif issubclass(plugin, Method):
+            found.append(ship(plugin, files_of(plugin), folder.resolve()))
+        elif issubclass(plugin, Domain):  # jobs get prepared images, and ask the class for its licence
+            found.append(ship(plugin, {}, folder.resolve()))
+    return found
 
 
 @dataclass(frozen=True)
@@ -167,6 +210,7 @@ class _State:
         ended: Cell id -> status.
         unfinished: Cell id -> job folder with a checkpoint to go on from.
         taken: Cells that ended while nobody was there to record them, and were recorded now.
+        taken_records: Their records.
         kept: Records of the cells that ran now.
     """
 
@@ -176,6 +220,7 @@ class _State:
     ended: dict[str, Status]
     unfinished: dict[str, Path]
     taken: set[str] = field(default_factory=set)
+    taken_records: list[Record] = field(default_factory=list)
     kept: list[Record] = field(default_factory=list)
 
     @classmethod
@@ -185,7 +230,7 @@ class _State:
         results, unfinished = folder.settle({head.id: head.finished_at for head in found.values()})
         state = cls(folder, cells, list(found.values()), {h.id: h.status for h in found.values()}, unfinished)
         for record, left in results:
-            folder.keep(record, left)
+            state.taken_records.append(folder.keep(record, left))
             state.ended[record.id] = record.status
             state.taken.add(record.id)
         return state
@@ -282,6 +327,7 @@ def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setti
         images={name: entry_of(plan.images[name, cell.task.resolution]) for name in sorted(names)},
         source_model_file=str(file.resolve()) if file else "",
         plugins=setting.plugins,
+        samples=plan.samples.get(cell.id),
         device=setting.device,
         threads=setting.threads,
         keep=setting.keep,

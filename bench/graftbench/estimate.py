@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Protocol
 
+from graftbench.record import SAMPLES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -21,7 +23,7 @@ class _Cost(Protocol):
     @property
     def device(self) -> str: ...
     @property
-    def fit_seconds(self) -> float: ...
+    def fit_seconds(self) -> float | None: ...
     @property
     def peak_memory_mib(self) -> float | None: ...
 
@@ -96,10 +98,14 @@ class Estimates:
         """From records or their heads.
 
         Args:
-            records: Those of failed cells and of other devices are left out.
+            records: Those of failed cells, of images that were handed in and of other devices are left out.
             device: As in `Resources.device`; None for the one with the most `ok` records, the later one of two equal.
         """
-        ok = [record for record in records if record.status == "ok" and record.resources is not None]
+        ok = [
+            record
+            for record in records
+            if record.status == "ok" and record.resources is not None and record.cell.variant_of != SAMPLES
+        ]
         if device is None:
             devices = Counter(_device(record) for record in reversed(ok))
             device = devices.most_common(1)[0][0] if devices else ""
@@ -184,7 +190,7 @@ def _seconds(records: Sequence[Recorded], budget: ComputeBudget) -> Estimate:
 def _scaled(record: Recorded, budget: ComputeBudget) -> float:
     """A record's seconds, had its fit had that budget."""
     assert record.resources is not None
-    fit = record.resources.fit_seconds
+    fit = record.resources.fit_seconds or 0.0
     wall = fit if record.wall_seconds is None else record.wall_seconds
     return wall + fit * (_ratio(budget, record.cell.compute_budget) - 1)
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from graftbench.metrics.covariance import Moments
     from graftbench.metrics.estimate import Estimate
     from graftbench.metrics.networks.base import Extractor
+    from graftbench.registry import Given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,7 @@ class _Reader:
         protocol: Protocol,
         *,
         cache: Path | None,
-        plugins: Sequence[Path],
+        plugins: Sequence[Given],
         device: str,
         batch_size: int | None,
         progress: Callable[[str, int, int], None],
@@ -186,7 +187,7 @@ def evaluate(
     floors: bool = True,
     seed: int = 0,
     cache: Path | None = None,
-    plugins: Sequence[Path] = (),
+    plugins: Sequence[Given] = (),
     progress: Callable[[str, int, int], None] = lambda _name, _done, _count: None,
 ) -> Evaluation:
     """Score generated images against reference images.
@@ -197,7 +198,7 @@ def evaluate(
     kept in memory, and of the reference mean and covariance alone in the cache.
 
     Args:
-        generated: A folder, an .npz or .npy file, `domain:NAME@RESOLUTION/SPLIT`, or a uint8 array or tensor N×3×H×W.
+        generated: A folder, a .zip, .npz or .npy file, `domain:NAME@RESOLUTION/SPLIT`, or a uint8 array or tensor N×3×H×W.
         reference: The same, or a statistics file of `graftbench stats`.
         metrics: Names or sets of the catalogue (`graftbench ls metrics`). The metrics of memorisation are added where
             `train` is given and `metrics` is left as it is.
@@ -264,7 +265,7 @@ def statistics_of(
     device: str = "auto",
     batch_size: int | None = None,
     cache: Path | None = None,
-    plugins: Sequence[Path] = (),
+    plugins: Sequence[Given] = (),
     progress: Callable[[str, int, int], None] = lambda _name, _done, _count: None,
 ) -> Statistics:
     """Reference statistics of images, to be saved and used in place of the images.

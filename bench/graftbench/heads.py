@@ -41,7 +41,7 @@ class Cost(msgspec.Struct, frozen=True, gc=False):
     """The part of a record's `resources` that estimates rest on; see `record.Resources`."""
 
     device: str
-    fit_seconds: float
+    fit_seconds: float | None
     peak_memory_mib: float | None = None
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graftbench.image_batches import Images
+    from graftbench.registry import Given
 
 PREFIX = "domain:"
 SPEC_FORM = "domain:NAME@RESOLUTION or domain:NAME@RESOLUTION/SPLIT (domain:openmoji@32/reference)"
@@ -51,7 +52,7 @@ def _parse(text: str) -> _Spec:
     return _Spec(found["name"], int(found["side"]), splits)
 
 
-def open_domain(text: str, cache: Path | None, plugins: Sequence[Path]) -> Images:
+def open_domain(text: str, cache: Path | None, plugins: Sequence[Given]) -> Images:
     """The images of the splits that a spec names.
 
     Args:
@@ -69,7 +70,7 @@ def open_domain(text: str, cache: Path | None, plugins: Sequence[Path]) -> Image
     return images
 
 
-def other_splits(text: str, cache: Path | None, plugins: Sequence[Path]) -> Images | None:
+def other_splits(text: str, cache: Path | None, plugins: Sequence[Given]) -> Images | None:
     """The images of the splits that a spec does not name; None if it names none, or if the others have no images.
 
     Args:
@@ -85,7 +86,7 @@ def other_splits(text: str, cache: Path | None, plugins: Sequence[Path]) -> Imag
     return _images(spec._replace(splits=others), cache, plugins) if spec.splits and others else None
 
 
-def _images(spec: _Spec, cache: Path | None, plugins: Sequence[Path]) -> Images | None:
+def _images(spec: _Spec, cache: Path | None, plugins: Sequence[Given]) -> Images | None:
     """The images of a domain's splits in the domain's order; None if these splits are empty."""
     domain = load(make_domain(spec.name, plugins), spec.name, spec.resolution, cache)
     splits = [split for split in SPLITS if split in spec.splits]

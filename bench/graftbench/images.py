@@ -1,4 +1,4 @@
-"""Images to be scored: a folder, an .npz or .npy file, a domain's split, or a tensor in memory; read in batches.
+"""Images to be scored: a folder, a zip, .npz or .npy file, a domain's split, or a tensor in memory; read in batches.
 
 >>> import numpy as np
 >>> images = open_images(np.zeros((5, 3, 8, 8), np.uint8))
@@ -22,7 +22,7 @@ from graftbench.image_arrays import ArrayImages, layout_of, sliced
 from graftbench.image_batches import Images
 from graftbench.image_domains import PREFIX, SPEC_FORM, open_domain, other_splits
 from graftbench.image_files import is_special, printable
-from graftbench.image_folders import open_folder
+from graftbench.image_folders import open_folder, open_zip_file
 from graftbench.metrics.arrays import to_numpy
 
 if TYPE_CHECKING:
@@ -31,14 +31,18 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from graftbench.registry import Given
+
 __all__ = ["Images", "OnDamage", "Source", "held_out_of", "open_images"]
 
 OnDamage = Literal["error", "skip"]
+_EXPECTED = "a folder of images, or a .zip, .npz or .npy file"
+
 Source: TypeAlias = "str | Path | NDArray[Any] | torch.Tensor"
 
 
 def open_images(
-    source: Source, *, cache: Path | None = None, plugins: Sequence[Path] = (), on_damage: OnDamage = "error"
+    source: Source, *, cache: Path | None = None, plugins: Sequence[Given] = (), on_damage: OnDamage = "error"
 ) -> Images:
     """The images of a source.
 
@@ -47,6 +51,8 @@ def open_images(
 
             - a folder: all PNG, JPEG, WebP, BMP, GIF and TIFF files in it and in its folders, by relative path.
               As in the domain `folder`, hidden files and folders and linked folders are not entered;
+            - a .zip file of such files in any layout, that of StyleGAN's and EDM's dataset_tool among them, read where
+              it lies; what `graftbench.archives` calls dangerous is refused;
             - an .npz file with uint8 images N×H×W×3 or N×3×H×W under the name `arr_0` or `images` or as its only
               array, or an .npy file with such an array. Nothing is unpickled, and no file is held in memory (but an
               .npz array in Fortran order, of which no image lies in one piece);
@@ -70,7 +76,7 @@ def open_images(
     return _open_memory(source)
 
 
-def held_out_of(source: Source, *, cache: Path | None = None, plugins: Sequence[Path] = ()) -> Images | None:
+def held_out_of(source: Source, *, cache: Path | None = None, plugins: Sequence[Given] = ()) -> Images | None:
     """The images of all other splits of a domain, for `domain:NAME@RESOLUTION/SPLIT`: real images to compare with.
 
     None if the source is no domain, if no split is named, and if the other splits have no images.
@@ -97,15 +103,14 @@ def _open_memory(source: object) -> Images:
         raise GraftbenchError(f"{what} cannot be made of {type(source).__name__} ({error}).") from error
     if array.dtype == object:
         raise GraftbenchError(
-            f"Images are a folder, an .npz or .npy file, {SPEC_FORM}, or a uint8 array N×3×H×W; "
-            f"found {type(source).__name__}."
+            f"Images are {_EXPECTED}, {SPEC_FORM}, or a uint8 array N×3×H×W; found {type(source).__name__}."
         )
     span = f" ({array.min():.4g} to {array.max():.4g})" if array.dtype.kind in "fiu" and array.size else ""
     return ArrayImages("memory", layout_of(array.shape, array.dtype, what, span), sliced(array))
 
 
 def _open_path(text: str | bytes, on_damage: OnDamage) -> Images:
-    """A folder or an array file."""
+    """A folder, a zip file or an array file."""
     text = os.fsdecode(text)
     try:
         path = Path(text).expanduser()
@@ -117,9 +122,12 @@ def _open_path(text: str | bytes, on_damage: OnDamage) -> Images:
     name = printable(path.resolve().name) or "root"
     if path.is_dir():
         return open_folder(path, name, skip_damaged=on_damage == "skip")
-    if path.suffix.lower() not in ARRAY_SUFFIXES or is_special(path):
-        what = "one image" if path.suffix.lower() in SUFFIXES else "a file of another kind"
-        raise GraftbenchError(f"'{printable(text)}' is {what}; expected a folder of images, an .npz or an .npy file.")
+    kind = path.suffix.lower()
+    if kind not in (".zip", *ARRAY_SUFFIXES) or is_special(path):
+        what = "one image" if kind in SUFFIXES else "a file of another kind"
+        raise GraftbenchError(f"'{printable(text)}' is {what}; expected {_EXPECTED}.")
+    if kind == ".zip":
+        return open_zip_file(path, name, skip_damaged=on_damage == "skip")
     return open_array_file(path, name)
 
 
@@ -134,6 +142,4 @@ def _missing(text: str, error: Exception) -> GraftbenchError:
         hint = f" Did you mean '{printable(str(path.with_name(near[0])))}'?" if near else ""
     except (OSError, ValueError, RuntimeError):
         pass  # no such folder either
-    return GraftbenchError(
-        f"The images '{printable(text)}' do not exist.{hint} Expected a folder, an .npz or .npy file, or {SPEC_FORM}."
-    )
+    return GraftbenchError(f"The images '{printable(text)}' do not exist.{hint} Expected {_EXPECTED}, or {SPEC_FORM}.")

@@ -14,6 +14,7 @@ import msgspec
 
 from graftbench.record import CellSpec, Protocol  # noqa: TC001 - msgspec reads it at run time
 from graftbench.source import Recipe  # noqa: TC001 - likewise
+from graftbench.submission import Submission  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,12 @@ RESULT = "result.json"
 
 LOG = "log.txt"
 PROGRESS = "progress.json"
+SCRATCH = "scratch"
+"""Folder of a job for files that nobody needs when it has ended."""
+
+OUTPUT = "output"
+"""Folder of a cell for what a foreign program has written: its models, its own records. It stays where samplers do."""
+
 MODEL = "model.safetensors"
 """What the training of a source model leaves."""
 
@@ -52,7 +59,8 @@ class CellJob(_Job, frozen=True, kw_only=True, tag="cell", omit_defaults=True):
         cell: The cell.
         images: Domain name as in `cell.task` -> folder of its prepared images in the cache, absolute.
         source_model_file: File of the source model; empty where the cell needs none.
-        plugins: Paths given by `--plugin`.
+        plugins: Paths given by `--plugin`, and of the classes that were given from Python.
+        samples: Images that were handed in, in place of a fit; None for a fit.
         keep: Which artifacts are written: `sampler` (and the sheet), `samples` (the sheet alone) or `nothing`.
         snapshots: Shares of the compute budget, ascending, at which the generator is scored on the way.
         checkpoint_seconds: A fit is checkpointed when so many seconds have passed since it was last; 0 for never.
@@ -62,6 +70,7 @@ class CellJob(_Job, frozen=True, kw_only=True, tag="cell", omit_defaults=True):
     images: dict[str, str] = {}
     source_model_file: str = ""
     plugins: list[str] = []
+    samples: Submission | None = None
     keep: str = "sampler"
     snapshots: list[float] = []
     checkpoint_seconds: float = 0

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graftbench.record import CellSpec, Kind
+    from graftbench.submission import Submission
 
 _MATRIX = ("tasks", "methods", "data_budgets", "seeds")
-_UNITED = ("parameters", "source_models")
+_UNITED = ("parameters", "source_models", "variants")
 _STRICT = ("compute_budget", "task_budgets")
 _HARMLESS = ("limits", "snapshots", "checkpoint_seconds")
 
@@ -48,6 +49,7 @@ def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, 
             notes.append(f"'{name}' is a run of suite '{suite.name}', which is '{first.name}' under another name.")
     united: dict[str, Any] = {key: _union(key, [getattr(suite, key) for suite in suites]) for key in _MATRIX}
     united |= {key: _united(key, suites, names) for key in _UNITED}
+    united["samples"] = list({entry.place: entry for suite in suites for entry in suite.samples}.values())
     notes += [
         f"The runs differ in `{key}`, which no score depends on; that of '{names[0]}' is kept."
         for key in _HARMLESS
@@ -92,6 +94,8 @@ def _united(key: str, suites: Sequence[Suite], names: Sequence[str]) -> dict[str
     found: dict[str, tuple[Any, str]] = {}
     for suite, name in zip(suites, names, strict=True):
         entries = getattr(suite, key)
+        if key == "variants":  # where a machine keeps their files does not matter
+            entries = {name: msgspec.structs.replace(variant, folder="") for name, variant in entries.items()}
         wanted = suite.methods if key == "parameters" else entries
         for entry in wanted:
             value = entries.get(entry, {})
@@ -106,9 +110,9 @@ def place_of(cell: CellSpec) -> Place:
 
 
 def places(suite: Suite) -> set[Place]:
-    """The cells of a suite's matrix."""
+    """The cells of a suite's matrix, and of the samples that were handed in beside it."""
     serving = _serving(suite)
-    return {
+    return {_place_of_samples(entry, suite) for entry in suite.samples} | {
         place
         for task in suite.tasks
         for place in product(
@@ -119,6 +123,11 @@ def places(suite: Suite) -> set[Place]:
             suite.compute_budgets,
         )
     }
+
+
+def _place_of_samples(entry: Submission, suite: Suite) -> Place:
+    task = _public(str(parse_task(entry.task)))
+    return entry.method, task, entry.data_budget, entry.seed, entry.compute_budget or suite.compute_budgets[0]
 
 
 def _serving(suite: Suite) -> dict[Kind, list[str]]:
@@ -132,7 +141,7 @@ def _serving(suite: Suite) -> dict[Kind, list[str]]:
         return {"generate": suite.methods}
     from graftbench import registry  # noqa: PLC0415 - imports every method, and torch with them
 
-    known = registry.methods().classes
+    known = registry.methods(variants=suite.variants).classes
     return {kind: [m for m in suite.methods if m not in known or kind in known[m].kinds] for kind in kinds}
 
 

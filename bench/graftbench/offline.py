@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graftbench.plan import Plan
+    from graftbench.registry import Given
     from graftbench.suite import Suite
 
 
@@ -40,7 +41,7 @@ def prepare(
     suite: Suite,
     cache: Path,
     *,
-    plugins: Sequence[Path] = (),
+    plugins: Sequence[Given] = (),
     device: str = "cpu",
     say: Callable[[str], None] = lambda _: None,
 ) -> Prepared:
@@ -72,7 +73,7 @@ def prepare(
     return done
 
 
-def _domains(suite: Suite, cache: Path, plugins: Sequence[Path], done: Prepared, say: Callable[[str], None]) -> None:
+def _domains(suite: Suite, cache: Path, plugins: Sequence[Given], done: Prepared, say: Callable[[str], None]) -> None:
     tasks = [parse_task(text) for text in suite.tasks]
     for name, side in dict.fromkeys((name, task.resolution) for task in tasks for name in (task.source, task.target)):
         if name == NO_SOURCE:

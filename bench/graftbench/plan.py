@@ -11,11 +11,14 @@ import msgspec
 
 from graftbench import imageset, registry, source
 from graftbench.cache import atomic_file
-from graftbench.code import files_of, hash_of
-from graftbench.errors import GraftbenchError
+from graftbench.code import files_of, files_of_scoring, hash_of
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.handed_in import looked_over
+from graftbench.path_digests import digest_of_path
 from graftbench.protocol import resolve_protocol
-from graftbench.record import NO_SOURCE, CellSpec, TaskSpec
+from graftbench.record import NO_SOURCE, SAMPLES, CellSpec, TaskSpec
 from graftbench.suite import SourceModelSpec, config_of, override, parse_task
+from graftbench.variants import seen_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
 
     from graftbench.contracts import Method
     from graftbench.imageset import ImageSet
+    from graftbench.record import ComputeBudget, Protocol
+    from graftbench.registry import Found, Given
     from graftbench.source import Recipe
+    from graftbench.submission import Submission
     from graftbench.suite import Suite
 
 
@@ -43,6 +49,7 @@ class Plan:
         notes: Sentences on the data (excluded images).
         images: Name and resolution -> images of every domain that a task names.
         code: Code hash -> the files behind it, as `code.files_of` gives them.
+        samples: Cell id -> the images that were handed in for it.
     """
 
     suite: Suite
@@ -52,6 +59,7 @@ class Plan:
     notes: list[str]
     images: dict[tuple[str, int], ImageSet] = field(default_factory=dict)
     code: dict[str, dict[str, str]] = field(default_factory=dict)
+    samples: dict[str, Submission] = field(default_factory=dict)
 
     @cached_property
     def ids(self) -> list[str]:
@@ -60,25 +68,26 @@ class Plan:
 
 
 def make_plan(
-    suite: Suite, cache: Path, *, plugins: Sequence[Path] = (), say: Callable[[str], None] = lambda _: None
+    suite: Suite, cache: Path, *, plugins: Sequence[Given] = (), say: Callable[[str], None] = lambda _: None
 ) -> Plan:
     """Resolve a suite. Everything that can be wrong with it is found here, before any training.
 
     Raises:
         GraftbenchError: Unknown method, domain or extractor, unusable data, a budget larger than the training split.
     """
-    found = registry.methods(plugins)
-    methods = [found[name] for name in suite.methods]
+    found = registry.methods(plugins, suite.variants)
+    methods = [_usable(found, name) for name in suite.methods]
     protocol = resolve_protocol(suite.protocol)
     tasks = [parse_task(text) for text in suite.tasks]
     images = _images(tasks, cache, plugins, say, resize=suite.resize)
     configs = {m.name: _config(m, suite) for m in methods}
+    paths = {m.name: _path_digests(m, configs[m.name]) for m in methods}
     files = {m.name: files_of(m) for m in methods}
     codes = {name: hash_of(known) for name, known in files.items()}
     served = {task: _serving(task, methods) for task in tasks}
     for task in tasks:
         for method in served[task]:
-            _check_method(method, configs[method.name], task)
+            _check_method(method, configs[method.name], task, suite.compute_budgets)
     for task in tasks:
         _check_budgets(suite.budgets_of(str(task)), task, images[task.target, task.resolution])
     recipes = _recipes(suite, served, images)
@@ -97,6 +106,8 @@ def make_plan(
             source_model=models.get((method.source_model, task.source, task.resolution), ""),
             manifests=manifests[task],
             code=codes[method.name],
+            variant_of=method.variant_of,
+            files=paths[method.name],
         )
         for task in tasks
         for budget, compute, seed, method in product(
@@ -104,15 +115,122 @@ def make_plan(
         )
     ]
     at_work = [method.name for method in methods if any(method in serving for serving in served.values())]
+    scoring = files_of_scoring()
+    samples = _handed_in(suite, found, protocol, images, hash_of(scoring))
+    cells += [cell for cell, _ in samples]
+    resolved = override(suite, methods=[*at_work, *dict.fromkeys(entry.method for entry in suite.samples)])
     return Plan(
-        suite=msgspec.structs.replace(override(suite, methods=at_work), protocol=protocol, cells=len(cells)),
+        suite=msgspec.structs.replace(resolved, protocol=protocol, cells=len(cells)),
         cells=_longest_first(cells),
         targets={(task.target, task.resolution): images[task.target, task.resolution] for task in tasks},
         recipes={recipe.id: (recipe, origin) for recipe, origin in recipes.values()},
-        notes=[*_notes(images), *_not_served(served, methods)],
+        notes=[*_notes(images), *_not_served(served, methods), *_alone(suite)],
         images=images,
-        code={codes[name]: known for name, known in files.items()},
+        code={codes[name]: known for name, known in files.items()} | ({hash_of(scoring): scoring} if samples else {}),
+        samples={cell.id: entry for cell, entry in samples},
     )
+
+
+def _usable(found: Found[Method], name: str) -> type[Method]:
+    """A method by name; an adapter is none without its parameters.
+
+    Raises:
+        GraftbenchError: It is unknown, or an adapter under its own name.
+    """
+    method = found[name]
+    if method.adapter:
+        raise GraftbenchError(
+            f"'{name}' is an adapter and needs parameters: give it a name of its own, "
+            f'[variants.MY-NAME] with method = "{name}" and its parameters, and list that name.'
+        )
+    return method
+
+
+def _path_digests(method: type[Method], config: dict[str, object]) -> dict[str, str]:
+    """Parameter -> SHA-256 of what lies at the path that it names, where something does; empty for a mere place."""
+    found = {name: digest_of_path(config[name]) for name in method.paths}
+    return {name: digest for name, digest in found.items() if digest} | {
+        name: "" for name in method.places if config[name]
+    }
+
+
+def _handed_in(
+    suite: Suite,
+    found: Found[Method],
+    protocol: Protocol,
+    domains: dict[tuple[str, int], ImageSet],
+    code: str,
+) -> list[tuple[CellSpec, Submission]]:
+    """A cell for each of the suite's samples.
+
+    Raises:
+        GraftbenchError: They are of a registered method's name, of a task that is not the suite's, the images of
+            another cell, too few, of another size, or cannot be read.
+    """
+    images = {task: domains[task.target, task.resolution] for task in map(parse_task, suite.tasks)}
+    cells: list[tuple[CellSpec, Submission]] = []
+    seen: dict[tuple[str, str], Submission] = {}
+    for entry in suite.samples:
+        task = parse_task(entry.task)
+        _check_entry(entry, task, found, images)
+        sha256 = looked_over(entry.source, needed=protocol.n_generated, side=task.resolution)
+        twin = seen.setdefault((entry.method, sha256), entry)
+        if twin is not entry:
+            raise GraftbenchError(
+                f"The samples '{entry.path}' and '{twin.path}' of '{entry.method}' are the same images; each cell has "
+                "those of a training of its own."
+            )
+        cell = CellSpec(
+            method=entry.method,
+            family=entry.family,
+            parameters={},
+            task=task,
+            data_budget=entry.data_budget,
+            compute_budget=entry.compute_budget or suite.compute_budgets[0],
+            seed=entry.seed,
+            protocol=protocol,
+            manifests=_manifests(task, domains),
+            code=code,
+            variant_of=SAMPLES,
+            files={SAMPLES: sha256},
+        )
+        cells.append((cell, entry))
+    return cells
+
+
+def _check_entry(entry: Submission, task: TaskSpec, found: Found[Method], images: dict[TaskSpec, ImageSet]) -> None:
+    """Refuse samples that no cell can be made of, before they are read.
+
+    Raises:
+        GraftbenchError: It says what was found.
+    """
+    if entry.method in found.classes:
+        raise GraftbenchError(
+            f"The samples in '{entry.path}' stand under the name '{entry.method}', which is a registered method's: "
+            "whoever reads the table would take them for its own. Choose another name."
+        )
+    if task not in images:
+        raise unknown("task", str(task), map(str, images), where=f"of the samples '{entry.method}'")
+    if task.kind != "generate":
+        raise GraftbenchError(f"Samples can be handed in for tasks of the kind 'generate'; found {task}.")
+    _check_budgets([entry.data_budget], task, images[task])
+
+
+def _alone(suite: Suite) -> list[str]:
+    """Which samples are of a data budget, seed or compute budget that no method of the suite has."""
+    found = []
+    for entry in suite.samples:
+        of_suite = suite.budgets_of(str(parse_task(entry.task)))
+        unlike = [f"{entry.data_budget} training images"] if entry.data_budget not in of_suite else []
+        unlike += [f"the seed {entry.seed}"] if entry.seed not in suite.seeds else []
+        other = entry.compute_budget is not None and entry.compute_budget not in suite.compute_budgets
+        unlike += [str(entry.compute_budget)] if other else []
+        if unlike:
+            found.append(
+                f"{entry.method}: the suite has no cells of {' and '.join(unlike)}, so nothing stands beside these "
+                "samples."
+            )
+    return found
 
 
 def shard(cells: Sequence[CellSpec], k: int, n: int) -> list[CellSpec]:
@@ -231,10 +349,10 @@ def _serving(task: TaskSpec, methods: Sequence[type[Method]]) -> list[type[Metho
     """The methods that have cells on a task.
 
     Raises:
-        GraftbenchError: None has.
+        GraftbenchError: None has, and there are some.
     """
     serving = [method for method in methods if task.kind in method.kinds]
-    if not serving:
+    if methods and not serving:
         raise GraftbenchError(
             f"No method of the suite serves tasks of the kind '{task.kind}', as {task} is one; "
             f"`graftbench ls methods --json` says which do."
@@ -253,7 +371,7 @@ def _not_served(served: dict[TaskSpec, list[type[Method]]], methods: Sequence[ty
 
 
 def _images(
-    tasks: Sequence[TaskSpec], cache: Path, plugins: Sequence[Path], say: Callable[[str], None], *, resize: str
+    tasks: Sequence[TaskSpec], cache: Path, plugins: Sequence[Given], say: Callable[[str], None], *, resize: str
 ) -> dict[tuple[str, int], ImageSet]:
     wanted = dict.fromkeys((name, task.resolution) for task in tasks for name in (task.source, task.target))
     images = {}
@@ -266,11 +384,13 @@ def _images(
     return images
 
 
-def _check_method(method: type[Method], parameters: dict[str, object], task: TaskSpec) -> None:
-    """Refuse a method on a task that lacks what it needs.
+def _check_method(
+    method: type[Method], parameters: dict[str, object], task: TaskSpec, budgets: Sequence[ComputeBudget]
+) -> None:
+    """Refuse a method on a task that lacks what it needs, or under a budget that it cannot keep.
 
     Raises:
-        GraftbenchError: There is no source domain, or a parameter does not go with the resolution.
+        GraftbenchError: There is no source domain, or a parameter does not go with the resolution or the budget.
     """
     needs = [f"a source model ({method.source_model})"] if method.source_model else []
     needs += ["source images"] if method.needs_source_images else []
@@ -280,15 +400,20 @@ def _check_method(method: type[Method], parameters: dict[str, object], task: Tas
             "Name one (source->target@resolution), or leave the method out."
         )
     try:
-        method(msgspec.convert(parameters, method.Config)).check(task.resolution)
+        made = method(msgspec.convert(parameters, method.Config))
+        made.check(task.resolution)
+        for budget in budgets:
+            made.check_budget(budget)
     except GraftbenchError as error:
         raise GraftbenchError(f"Method '{method.name}' cannot run on {task}: {error}") from error
 
 
 def _config(method: type[Method], suite: Suite) -> dict[str, object]:
-    """The method's parameters with its defaults filled in."""
-    config = config_of(method.Config, suite.parameters.get(method.name, {}), f"[parameters.{method.name}]")
-    return msgspec.to_builtins(config)
+    """The method's parameters with its defaults filled in; paths are absolute."""
+    given = suite.parameters.get(method.name, {})
+    given = {name: seen_from("", name, value, method) for name, value in given.items()}
+    where = f"[variants.{method.name}]" if method.variant_of else f"[parameters.{method.name}]"
+    return msgspec.to_builtins(config_of(method.Config, {**method.defaults, **given}, where))
 
 
 def _longest_first(cells: list[CellSpec]) -> list[CellSpec]:

@@ -11,7 +11,7 @@ import msgspec
 
 from graftbench.board import Board, Failure, Line, clock
 from graftbench.job import PROGRESS
-from graftbench.record import Status
+from graftbench.record import CurvePoint, Snapshot, Status
 from graftbench.remaining import Remaining, Running
 
 if TYPE_CHECKING:
@@ -86,6 +86,26 @@ class Report(msgspec.Struct, frozen=True):
     images_per_second: float | None = None
     kid: float | None = None
     phase: str = "fit"
+
+
+class Curves(msgspec.Struct, frozen=True):
+    """What progress.json says beside the report: the newest of the record-to-be's curve, for those who draw it.
+
+    Attributes:
+        curve: The newest points of the training log.
+        snapshots: The snapshots so far.
+    """
+
+    curve: list[CurvePoint] = []
+    snapshots: list[Snapshot] = []
+
+
+def read_curves(folder: Path) -> Curves:
+    """The curves of a running cell; none where it has not said anything, or nothing readable."""
+    try:
+        return msgspec.json.decode((folder / PROGRESS).read_bytes(), type=Curves)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return Curves()
 
 
 def read_report(folder: Path) -> Report | None:

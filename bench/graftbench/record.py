@@ -35,12 +35,19 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
+SAMPLES = "samples"
+"""What a cell is a variant of whose images were handed in."""
+
 NO_SOURCE = "none"
 """What a task names as its source where it has none."""
 
 
 Kind = Literal["generate", "stylize", "colorize", "superres4"]
 """What a task asks of a method: images of the target domain out of nothing, or out of given ones (`kinds`)."""
+
+
+Origin = Literal["", "command", "submitted"]
+"""Who made a cell's generator: the suite (empty), a foreign program under the suite's clock, or somebody elsewhere."""
 
 
 # What is default is left out of JSON and hashes: tasks of the kind `generate` keep the ids they had before kinds.
@@ -140,6 +147,10 @@ class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         source_model: Recipe id of the source model that it starts from; empty where it needs none.
         manifests: Domain name -> hash over the ids, splits and pixels of the domain at this resolution.
         code: SHA-256 over the method's file, the local modules it imports, and the evaluation's.
+        variant_of: The registered method that a variant is one of, `samples` for images that were handed in; empty for
+            a method under its own name.
+        files: Parameter that is a path -> SHA-256 of what lies there, empty for one that is a mere place on a machine;
+            `samples` -> that of the images handed in.
     """
 
     method: str
@@ -153,19 +164,34 @@ class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     source_model: str = ""
     manifests: dict[str, str] = {}
     code: str = ""
+    variant_of: str = ""
+    files: dict[str, str] = {}
 
     @property
     def id(self) -> str:
         """16 hexadecimal digits; equal specs have equal ids on every machine.
 
-        Where files lie does not matter, what they are does: paths of weights are left out and those of domains cut to
-        their last part, for the hashes of both are in the spec.
+        Where files lie does not matter, what they are does: paths of weights and parameters that are paths are left
+        out and those of domains cut to their last part, for the hashes of all are in the spec.
         """
         fields = msgspec.to_builtins(self)
         del fields["protocol"]["weights"]
+        for name in ("variant_of", "files"):  # cells without them keep the ids that they had before there were any
+            if not fields[name]:
+                del fields[name]
+        fields["parameters"] = {name: value for name, value in self.parameters.items() if name not in self.files}
         fields["task"] |= {side: without_path(fields["task"][side]) for side in ("source", "target")}
         fields["manifests"] = sorted([without_path(name), sha256] for name, sha256 in self.manifests.items())
         return content_hash(fields)[:16]
+
+    @property
+    def shown_parameters(self) -> dict[str, Any]:
+        """The parameters with what lies at a path in place of the path: `sha256:` and 12 digits; no places."""
+        return {
+            name: f"sha256:{self.files[name][:12]}" if name in self.files else value
+            for name, value in self.parameters.items()
+            if self.files.get(name) != ""
+        }
 
     def __str__(self) -> str:
         return f"{self.method} {self.task} n={self.data_budget} seed={self.seed}"
@@ -218,7 +244,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         device: `cpu` or the CUDA device's name.
-        fit_seconds: Wall time of `fit`, the device synchronised at both ends, snapshots not counted.
+        fit_seconds: Wall time of `fit`, the device synchronised at both ends, snapshots not counted. None for what was
+            made elsewhere by somebody who did not say.
         fit_cpu_seconds: CPU time of the fit's process (and of what it started and has ended), snapshots not counted: on
             a CPU what other processes on the machine change least. None in records from before it was measured.
         images_seen: Training images shown, as metered.
@@ -235,12 +262,13 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
         flops: Of the whole fit: flops_per_image × images_seen. None too in records from before it was kept.
         other_cpu_share: Share of the machine's CPU time that other processes used during the fit, 0 to 1.
         timing_shared: True if that share was above 0.1: the timings are then upper bounds.
+        declared: Names of the fields above that whoever handed the generator in has declared: not measured here.
         calibration_seconds: What a fixed piece of work took just before and just after the fit (the mean of two
             medians; `graftbench.calibration`): the unit in which times of two machines, or of two days, compare.
     """
 
     device: str
-    fit_seconds: float
+    fit_seconds: float | None
     fit_cpu_seconds: float | None = None
     images_seen: int
     training_images_per_second: float | None = None
@@ -256,6 +284,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     other_cpu_share: float | None = None
     timing_shared: bool = False
     calibration_seconds: float | None = None
+    declared: list[str] = []
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -300,6 +329,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         leaks: The method looks at the very network that the protocol scores with: its scores flatter it, it is marked,
             and it does not compete for the best.
         notes: Plain sentences that a reader of the numbers should know (leaks, sampling with replacement, …).
+        origin: Who made the generator. Of one that is `submitted` only the scores were measured.
         environment: Where it was made (`graftbench.environment.describe()`).
         artifacts: Kind (`samples`, `sampler`, `log`, `progress`, `neighbors`, `interpolation`) -> path relative to the
             run folder.
@@ -320,6 +350,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: list[Snapshot] = []
     leaks: bool = False
     notes: list[str] = []
+    origin: Origin = ""
     environment: dict[str, Any] = {}
     artifacts: dict[str, str] = {}
     artifact_hashes: dict[str, str] = {}
@@ -414,8 +445,15 @@ class _Version(msgspec.Struct):
 
 
 def latest(records: list[Record]) -> dict[str, Record]:
-    """Id -> the newest record of that id, in order of first appearance."""
-    newest: dict[str, Record] = {}
+    """Id -> the newest record of that id, in order of first appearance.
+
+    Of images that were handed in for one cell again and again the newest count, other pixels though they are.
+    """
+    newest: dict[object, Record] = {}
     for record in records:
-        newest[record.id] = record
-    return newest
+        newest[_place(record.cell) if record.cell.variant_of == SAMPLES else record.id] = record
+    return {record.id: record for record in newest.values()}
+
+
+def _place(cell: CellSpec) -> tuple[object, ...]:
+    return cell.method, str(cell.task), cell.data_budget, cell.seed, str(cell.compute_budget)

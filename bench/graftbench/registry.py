@@ -1,6 +1,7 @@
-"""Finds methods, domains and reports: in the package, in installed packages (entry points), in files that a user names.
+"""Finds methods, domains and reports: in the package, in installed packages (entry points), in what a user names.
 
-A plugin that fails to import is listed with its error and breaks nothing else.
+A user names files and folders (`--plugin`), TOML files of variants, and from Python classes too. A plugin that fails to
+import is listed with its error and breaks nothing else.
 """
 
 from __future__ import annotations
@@ -15,16 +16,22 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from graftbench.contracts import Domain, Method, Report
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.shipped import SUFFIX as SHIPPED
+from graftbench.shipped import load_shipped
+from graftbench.variants import Variant, class_of, read_variants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
 Plugin = TypeVar("Plugin", bound="Method | Domain | Report")
+
+Given: TypeAlias = "Path | type[Method | Domain | Report]"
+"""What a user names as a plugin: a file, a folder, a TOML file of variants, or a class."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +58,50 @@ class Found(Generic[Plugin]):
         raise error
 
 
-def methods(plugins: Sequence[Path] = ()) -> Found[Method]:
-    """All methods."""
-    return _find("method", Method, "methods", plugins)
+def methods(plugins: Sequence[Given] = (), variants: Mapping[str, Variant] | None = None) -> Found[Method]:
+    """All methods, variants among them.
+
+    Args:
+        plugins: What the user names.
+        variants: Those of a suite.
+    """
+    found = _find("method", Method, "methods", plugins)
+    for path in _toml(plugins):
+        try:
+            _add_variants(found, read_variants(path), str(path))
+        except GraftbenchError as error:
+            found.broken[str(path)] = str(error)
+    _add_variants(found, variants or {}, "the suite")
+    return Found(found.kind, dict(sorted(found.classes.items())), found.broken)
 
 
-def domains(plugins: Sequence[Path] = ()) -> Found[Domain]:
+def domains(plugins: Sequence[Given] = ()) -> Found[Domain]:
     """All families of domains."""
     return _find("domain", Domain, "datasets", plugins)
 
 
-def reports(plugins: Sequence[Path] = ()) -> Found[Report]:
+def reports(plugins: Sequence[Given] = ()) -> Found[Report]:
     """All reports."""
     return _find("report", Report, "reports", plugins)
 
 
-def make_domain(name: str, plugins: Sequence[Path] = ()) -> Domain:
+def _add_variants(found: Found[Method], variants: Mapping[str, Variant], where: str) -> None:
+    """Enter variants; one whose name is taken or whose method is unknown is listed as broken."""
+    for name, variant in variants.items():
+        place = f"[variants.{name}] of {where}"
+        try:
+            cls = class_of(name, variant, found[variant.method])
+        except GraftbenchError as error:
+            found.broken[place] = str(error)
+            continue
+        there = found.classes.get(name)
+        if there is None or (there.variant_of and there.defaults == cls.defaults):  # named twice: in a file and a suite
+            found.classes[name] = cls
+        else:
+            found.broken[place] = f"the method '{name}' exists already"
+
+
+def make_domain(name: str, plugins: Sequence[Given] = ()) -> Domain:
     """The domain that a suite writes as `name` or `name:ARGUMENT`.
 
     Raises:
@@ -81,7 +116,7 @@ def make_domain(name: str, plugins: Sequence[Path] = ()) -> Domain:
     return domain(argument)
 
 
-def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[Path]) -> Found[Plugin]:
+def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[Given]) -> Found[Plugin]:
     found: Found[Plugin] = Found(kind)
     for where, load in [*_packaged(folder), *_installed(folder), *_files(plugins)]:
         try:
@@ -137,23 +172,42 @@ def _entry_points(group: str) -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=group))
 
 
-def _files(plugins: Sequence[Path]) -> Iterator[tuple[str, Any]]:
-    for path in plugins:
-        for file in plugin_files(path):
-            yield str(file), lambda file=file: load_file(file)
+def _files(plugins: Sequence[Given]) -> Iterator[tuple[str, Any]]:
+    for plugin in plugins:
+        if isinstance(plugin, type):
+            yield f"class {plugin.__qualname__}", lambda plugin=plugin: plugin
+            continue
+        for file in plugin_files(Path(plugin)):
+            yield str(file), lambda file=file: load_shipped(file) if file.suffix == SHIPPED else load_file(file)
 
 
 def plugin_files(path: Path) -> list[Path]:
-    """The Python files that `--plugin PATH` means: a file, or a folder's files that do not begin with `_`.
+    """The code files that `--plugin PATH` means: a file, or a folder's Python files that do not begin with `_`.
+
+    A TOML file of variants has none.
 
     Raises:
-        GraftbenchError: There is no such file or folder.
+        GraftbenchError: There is no such file or folder, or it is none of these.
     """
     if path.is_dir():
         return sorted(file for file in path.glob("*.py") if not file.name.startswith("_"))
-    if not path.is_file():
-        raise GraftbenchError(f"Plugin '{path}' is neither a Python file nor a folder of them.")
-    return [path]
+    if not path.is_file() or path.suffix not in (".py", ".toml", SHIPPED):
+        raise GraftbenchError(
+            f"Plugin '{path}' is neither a Python file nor a folder of them, nor a TOML file of variants."
+        )
+    return [] if path.suffix == ".toml" else [path]
+
+
+def _toml(plugins: Sequence[Given]) -> Iterator[Path]:
+    """The TOML files that are named, and those in folders that are."""
+    for plugin in plugins:
+        if isinstance(plugin, type):
+            continue
+        path = Path(plugin)
+        if path.is_dir():
+            yield from sorted(file for file in path.glob("*.toml") if not file.name.startswith("_"))
+        elif path.suffix == ".toml":
+            yield path
 
 
 def load_file(file: Path) -> ModuleType:

@@ -13,6 +13,7 @@ import msgspec
 from graftbench.contracts import Run
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.frame import read_run
+from graftbench.registry import reports
 from graftbench.selection import select
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from graftbench.contracts import Report
     from graftbench.record import Record
-    from graftbench.registry import Found
+    from graftbench.registry import Found, Given
 
 FORMATS = {"html": ".html", "md": ".md", "csv": ".csv", "tex": ".tex", "pdf": ".pdf", "svg": ".svg", "png": ".png"}
 """Format -> ending of its files."""
@@ -63,7 +64,7 @@ def _moved(record: Record, old: Path, new: Path) -> Record:
 def write_reports(
     run: Run,
     folder: Path,
-    reports: Found[Report],
+    found: Found[Report],
     *,
     formats: Collection[str] = (),
     figure: str = "",
@@ -73,7 +74,7 @@ def write_reports(
     Args:
         run: What is reported.
         folder: Made if it is not there.
-        reports: Which reports.
+        found: Which reports.
         formats: Keys of FORMATS; files of other endings are left out, and the captions (Markdown) of a report that
             draws are no reason to draw. Empty: every file.
         figure: Only pictures whose file name starts so. Empty: every file.
@@ -90,7 +91,7 @@ def write_reports(
     endings = {FORMATS[name] for name in formats}
     if figure:
         endings = (endings or set(FORMATS.values())) & PICTURES
-    chosen = [cls() for cls in reports.classes.values() if _is_asked_for(cls, endings)]
+    chosen = [cls() for cls in found.classes.values() if _is_asked_for(cls, endings)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
@@ -98,6 +99,43 @@ def write_reports(
             return [_take(Path(temporary) / path, folder / path) for path in _wanted(made, endings, figure)]
     except OSError as error:
         raise GraftbenchError(f"The report folder '{folder}' cannot be written: {error}.") from error
+
+
+def write_report(
+    runs: str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    plugins: Sequence[str | Given] = (),
+    select: str = "",
+    formats: Collection[str] = (),
+    figure: str = "",
+) -> list[Path]:
+    """Write every report of one run or of several, as `graftbench report` does.
+
+    Args:
+        runs: Run folders, or records.jsonl files; one or several.
+        out: Where to write; `report` in the first run's folder by default.
+        plugins: More reports: files, folders, or classes.
+        select: Only some cells: `method=dcgan,finetune budget<=100`.
+        formats: Keys of FORMATS; every file by default.
+        figure: Only pictures whose file name starts so.
+
+    Returns:
+        The files.
+
+    Raises:
+        GraftbenchError: No run or record is there, an unknown format or figure, or the folder cannot be written.
+    """
+    paths = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+    given = [plugin if isinstance(plugin, type) else Path(plugin) for plugin in plugins]
+    folder = default_folder(paths) if out is None else Path(out)
+    found = reports(given)
+    return write_reports(read_runs(paths, select), folder, found, formats=formats, figure=figure)
+
+
+def default_folder(runs: Sequence[Path]) -> Path:
+    """Where reports of runs go by themselves."""
+    return (runs[0] if runs[0].is_dir() else runs[0].parent) / "report"
 
 
 def _is_asked_for(report: type[Report], endings: Collection[str]) -> bool:
@@ -125,9 +163,9 @@ def _take(file: Path, target: Path) -> Path:
     return target
 
 
-def terminal_table(run: Run, reports: Found[Report]) -> Iterator[Any]:
+def terminal_table(run: Run, found: Found[Report]) -> Iterator[Any]:
     """What the reports show on a terminal: any report may have a method `terminal(run)` that returns renderables."""
-    for report in reports.classes.values():
+    for report in found.classes.values():
         show = getattr(report(), "terminal", None)
         if show is not None:
             yield from show(run)

@@ -28,11 +28,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import msgspec
+
 from graftbench.errors import GraftbenchError
 from graftbench.record import Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -316,6 +318,30 @@ def resources(
         timing_shared=measurement.timing_shared,
         calibration_seconds=calibration_seconds,
     )
+
+
+def with_told(
+    known: Resources, *, measured: Mapping[str, float | None], declared: Mapping[str, float | int | str]
+) -> Resources:
+    """Costs with those that the method told.
+
+    Args:
+        known: What the suite measured.
+        measured: What the method measured better: it takes the place of the suite's.
+        declared: What nobody measured here. It fills what is not known, and never takes the place of a measurement;
+            what it fills is named in `declared`.
+    """
+    found = msgspec.structs.replace(known, **measured)
+    empty = {name: value for name, value in declared.items() if getattr(found, name) in (None, 0, "")}
+    return msgspec.structs.replace(found, **empty, declared=sorted(empty))
+
+
+def declared_resources(declared: Mapping[str, float | int | str]) -> Resources | None:
+    """The costs of what was made elsewhere: all declared, none measured; None where nothing was declared."""
+    if not declared:
+        return None
+    known = Resources(device="", fit_seconds=None, images_seen=0)
+    return with_told(known, measured={}, declared=declared)
 
 
 def _rate(count: int, seconds: float | None) -> float | None:

@@ -24,7 +24,7 @@ import tomli_w
 
 from graftbench import record as records_file
 from graftbench.errors import GraftbenchError
-from graftbench.job import PROGRESS, RESULT
+from graftbench.job import PROGRESS, RESULT, SCRATCH
 from graftbench.record import Record
 from graftbench.suite import Suite, parse_suite
 
@@ -222,7 +222,8 @@ def sha256(file: Path) -> str:
 
 def clear(folder: Path) -> None:
     """Remove from a job's folder what only its run needed."""
-    for file in [folder / RESULT, folder / JOB, folder / PROGRESS, *folder.glob("checkpoint*"), *folder.glob("*.part")]:
+    done = [folder / name for name in (RESULT, JOB, PROGRESS, SCRATCH)]
+    for file in [*done, *folder.glob("checkpoint*"), *folder.glob("*.part")]:
         if file.is_dir():
             shutil.rmtree(file)
         else:

@@ -14,6 +14,8 @@ from graftbench.contracts import SourceNeed
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.record import NO_SOURCE, ComputeBudget, Kind, Protocol, TaskSpec
 from graftbench.resizing import DEFAULT, RULES
+from graftbench.submission import Submission, check_submissions
+from graftbench.variants import Variant, check_variants, placed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,6 +77,8 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             learning curve. None of it counts against the budget or changes the result.
         checkpoint_seconds: A fit that lasts longer is checkpointed this often, and a killed cell goes on from there.
             0: never.
+        variants: Name -> a method under that name with parameters of its own; `methods` lists the name.
+        samples: Images that were made elsewhere: each a cell of its own, beside those of `methods`.
         resize: Rule by which pictures become squares of the tasks' resolution, one of `resizing.RULES`. Another rule is
             another task: its cells have other ids.
         cells: Filled in by `run`: number of cells, so that a report can say how many are missing.
@@ -92,6 +96,8 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     source_models: dict[str, SourceModelSpec] = {}
     parameters: dict[str, dict[str, Any]] = {}
     limits: Limits = Limits()
+    variants: dict[str, Variant] = {}
+    samples: list[Submission] = []
     snapshots: list[float] = []
     checkpoint_seconds: float = 60
     resize: str = DEFAULT
@@ -133,7 +139,9 @@ def load_suite(name_or_path: str | Path) -> Suite:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise GraftbenchError(f"Suite file '{path}' cannot be read: {error}.") from error
-    return parse_suite(text, str(path))
+    suite = parse_suite(text, str(path))
+    samples = [entry.placed(path) for entry in suite.samples]
+    return msgspec.structs.replace(suite, variants=placed(suite.variants, path), samples=samples)
 
 
 def parse_suite(text: str, where: str) -> Suite:
@@ -178,7 +186,7 @@ def _is_struct(kind: object) -> bool:
 def _check_values(suite: Suite, where: str) -> None:
     for name in ("tasks", "methods", "data_budgets", "seeds"):
         values = getattr(suite, name)
-        if not values:
+        if not values and not (name == "methods" and suite.samples):
             raise GraftbenchError(f"{where}: the matrix is empty, for `{name}` lists nothing.")
         if len(set(values)) < len(values):
             raise GraftbenchError(f"{where}: `{name}` lists a value twice: {values}.")
@@ -196,6 +204,8 @@ def _check_values(suite: Suite, where: str) -> None:
     if suite.resize not in RULES:
         raise unknown("resize rule", suite.resize, RULES, where=f"in {where}")
     kinds = [kind for kind in get_args(SourceNeed) if kind]
+    check_variants(suite.variants, where)
+    check_submissions(suite.samples, where)
     _check_names("method", suite.parameters, suite.methods, f"in [parameters] of {where}")
     _check_names("kind of source model", suite.source_models, kinds, f"in [source_models] of {where}")
     for task in suite.tasks:
@@ -275,9 +285,16 @@ def config_of(struct: type[msgspec.Struct], parameters: dict[str, Any], where: s
 
 
 def override(suite: Suite, *, methods: Iterable[str] | None = None) -> Suite:
-    """The same suite with other methods; parameters of methods that are left out go with them."""
+    """The same suite with other methods; what it says of methods that are left out goes with them."""
     if methods is None:
         return suite
     names = list(methods)
-    kept = {name: values for name, values in suite.parameters.items() if name in names}
-    return msgspec.structs.replace(suite, methods=names, parameters=kept)
+    samples = [entry for entry in suite.samples if entry.method in names]
+    handed_in = {entry.method for entry in samples}
+    return msgspec.structs.replace(
+        suite,
+        methods=[name for name in names if name not in handed_in],
+        parameters={name: values for name, values in suite.parameters.items() if name in names},
+        variants={name: variant for name, variant in suite.variants.items() if name in names},
+        samples=samples,
+    )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from graftbench.cli.run import Plugins
 
 if TYPE_CHECKING:
+    from msgspec import Struct
+
     from graftbench.registry import Found
 
 
@@ -68,9 +70,10 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
                 "source_model": m.source_model,
                 "needs_source_images": m.needs_source_images,
                 "kinds": list(m.kinds),
-                "looks_at": m().leaks,
+                "adapter": m.adapter,
+                "looks_at": "" if m.adapter else m().leaks,
                 "reference": msgspec.to_builtins(m.reference),
-                "parameters": msgspec.to_builtins(m.Config()),
+                "parameters": {**_defaults(m.Config), **m.defaults},
             }
             for m in sorted(methods.classes.values(), key=lambda m: get_args(Family).index(m.family))
         ], methods
@@ -118,6 +121,18 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
         }
         for s in suites
     ], None
+
+
+def _defaults(config: type[Struct]) -> dict[str, Any]:
+    """Parameter -> default; None for one that must be given."""
+    from msgspec import NODEFAULT, structs, to_builtins
+
+    return {
+        field.name: to_builtins(field.default if field.default_factory is NODEFAULT else field.default_factory())
+        if not field.required
+        else None
+        for field in structs.fields(config)
+    }
 
 
 _COLUMNS = (

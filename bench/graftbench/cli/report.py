@@ -32,10 +32,10 @@ def report(
     from rich.console import Console
 
     from graftbench.registry import reports
-    from graftbench.report import read_runs, terminal_table, write_reports
+    from graftbench.report import default_folder, read_runs, terminal_table, write_reports
 
     run, found = read_runs(runs, select), reports(plugin)
-    folder = out or (runs[0] if runs[0].is_dir() else runs[0].parent) / "report"
+    folder = out or default_folder(runs)
     names = [name.strip() for name in formats.split(",") if name.strip()]
     written = write_reports(run, folder, found, formats=names, figure=figure)
     if not figure:

@@ -218,7 +218,7 @@ def _changed_sources(base: Iterable[CellSpec], new: Iterable[CellSpec]) -> list[
 def _variants(cells: Iterable[CellSpec]) -> _Variants:
     found: _Variants = defaultdict(dict)
     for cell in cells:
-        found[cell.method][content_hash(cell.parameters)] = cell.parameters
+        found[cell.method][content_hash(cell.shown_parameters)] = cell.shown_parameters
     return found
 
 
@@ -230,7 +230,7 @@ def _label(cell: CellSpec, variants: tuple[_Variants, _Variants]) -> str:
     every = {**sets[0], **sets[1]}.values()
     telling = [
         f"{name}={value!r}"
-        for name, value in cell.parameters.items()
+        for name, value in cell.shown_parameters.items()
         if any(other.get(name) != value for other in every)
     ]
     return f"{cell.method} ({', '.join(telling)})" if telling else cell.method

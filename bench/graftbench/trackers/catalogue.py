@@ -1,0 +1,82 @@
+"""Finds trackers by what a user writes: `tensorboard`, `wandb:project=grafts,mode=offline`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.trackers.contract import Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GROUP = "graftbench.trackers"
+"""Entry points of packages that bring trackers: NAME = "module:Class"."""
+
+BUILT_IN = {
+    "tensorboard": "graftbench.trackers.tensorboard:TensorBoard",
+    "wandb": "graftbench.trackers.wandb:WeightsAndBiases",
+    "mlflow": "graftbench.trackers.mlflow:MLflow",
+}
+"""Name -> class; each is imported when it is asked for."""
+
+
+def asked_for(written: str) -> Tracker:
+    """The tracker that a user means by `NAME` or `NAME:key=value,key=value`.
+
+    Raises:
+        GraftbenchError: An unknown name or option, a value that does not do, a plugin that cannot be imported.
+    """
+    name, _, options = written.partition(":")
+    cls = _class(name)
+    return cls(_options(cls, _pairs(name, options)))
+
+
+def names() -> list[str]:
+    """Of all trackers that can be asked for, sorted."""
+    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+
+
+def _class(name: str) -> type[Tracker]:
+    """The class of that name, built in or of an installed package."""
+    known = names()
+    if name not in known:
+        raise unknown("tracker", name, known)
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        return getattr(import_module(module), attribute)
+    (point, *_) = entry_points(group=GROUP, name=name)
+    try:
+        cls = point.load()
+    except Exception as error:  # a plugin may raise anything when it is imported
+        raise GraftbenchError(
+            f"Tracker '{name}' ({point.value}) cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if not (isinstance(cls, type) and issubclass(cls, Tracker)):
+        raise GraftbenchError(f"Tracker '{name}' ({point.value}) is no class that derives from {Tracker.__qualname__}.")
+    return cls
+
+
+def _pairs(name: str, text: str) -> dict[str, str]:
+    pairs = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not (equals and key):
+            raise GraftbenchError(f"An option of a tracker is written {name}:key=value,key=value; found '{part}'.")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _options(cls: type[Tracker], pairs: Mapping[str, str]) -> msgspec.Struct:
+    known = cls.Options.__struct_fields__
+    for key in pairs:
+        if key not in known:
+            raise unknown("option", key, known, where=f"of tracker '{cls.name}'")
+    try:
+        return msgspec.convert(dict(pairs), cls.Options, strict=False)
+    except msgspec.ValidationError as error:
+        raise GraftbenchError(f"The options of tracker '{cls.name}' do not do: {error}.") from error

@@ -1,0 +1,157 @@
+"""Lets trackers follow a run: told what the user is told, by the driver, when a record is on the disk."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from graftbench.errors import GraftbenchError
+from graftbench.trackers.apart import Apart
+from graftbench.trackers.contract import Tracker
+from graftbench.trackers.group import group_of
+from graftbench.trackers.sink import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from graftbench.progress import Progress
+    from graftbench.record import CellSpec, Record
+
+END_SECONDS = 60.0
+"""After the last cell all trackers together get so long to take what they have not taken."""
+
+STOPPED_SECONDS = 5.0
+"""Likewise, where the run was broken off."""
+
+
+def find(wanted: Iterable[str | Tracker | type[Tracker]]) -> list[Tracker]:
+    """Trackers as asked for, checked: nothing has to run before it is known that one cannot work.
+
+    Args:
+        wanted: `NAME` or `NAME:key=value,key=value`, which gets a process of its own; in Python also a tracker, or the
+            class of one, which works in a thread of this one.
+
+    Raises:
+        GraftbenchError: An unknown name or option, a package that is missing, the same tracker twice.
+    """
+    found = [_tracker(one) for one in wanted]
+    for name, times in Counter(tracker.name for tracker in found).items():
+        if times > 1:
+            raise GraftbenchError(f"Tracker '{name}' is given {times} times; it shows a run once.")
+    for tracker in found:
+        tracker.check()
+    return found
+
+
+def _tracker(wanted: object) -> Tracker:
+    if isinstance(wanted, Tracker):
+        return wanted
+    if isinstance(wanted, type) and issubclass(wanted, Tracker):
+        return wanted()
+    if not isinstance(wanted, str):
+        raise GraftbenchError(f"A tracker is a name, a Tracker or its class; found {wanted!r}.")
+    return Apart(wanted)
+
+
+class Chosen:
+    """The trackers of a run, found and checked before anything runs; none of them has done anything yet.
+
+    Args:
+        wanted: As in `find`.
+
+    Raises:
+        GraftbenchError: See there.
+    """
+
+    def __init__(self, wanted: Sequence[str | Tracker | type[Tracker]]) -> None:
+        self._trackers = find(wanted)
+        self._written = [
+            asked if isinstance(asked, str) else tracker.name
+            for asked, tracker in zip(wanted, self._trackers, strict=True)
+        ]
+
+    @contextmanager
+    def following(self, told: Progress, suite: str, folder: Path, records: Iterable[Record] = ()) -> Iterator[Progress]:
+        """Let the trackers hear what is said inside.
+
+        Args:
+            told: Who else is told; gets the trackers' own troubles.
+            suite: The suite's name.
+            folder: The run folder.
+            records: Cells that were recorded before the first was started, by this driver.
+
+        Yields:
+            What is to be told in place of `told`.
+        """
+        if not self._trackers:
+            yield told
+            return
+        group = group_of(suite, folder)
+        sinks = [
+            Sink(tracker, group, told.say, shlex.join(["graftbench", "export", str(folder), "--tracker", written]))
+            for tracker, written in zip(self._trackers, self._written, strict=True)
+        ]
+        for record in records:
+            for sink in sinks:
+                sink.ended(record)
+        try:
+            yield Told(told, sinks)
+        except BaseException:
+            _close(sinks, STOPPED_SECONDS)
+            raise
+        _close(sinks, END_SECONDS)
+
+
+def _close(sinks: Sequence[Sink], seconds: float) -> None:
+    """Wait for all of them together; Ctrl-C ends the wait and nothing else: every cell is recorded."""
+    until = time.monotonic() + seconds
+    for sink in sinks:
+        try:
+            sink.close(until - time.monotonic())
+        except KeyboardInterrupt:
+            until = 0.0
+            sink.close(0.0)
+
+
+class Told:
+    """Tells somebody and the trackers. The trackers' part never waits and never raises.
+
+    Args:
+        told: Somebody.
+        sinks: The trackers.
+    """
+
+    def __init__(self, told: Progress, sinks: Sequence[Sink]) -> None:
+        self._told, self._sinks = told, sinks
+
+    def say(self, sentence: str) -> None:
+        """Nothing for trackers."""
+        self._told.say(sentence)
+
+    def begin(self, total: int, done: int, statuses: Mapping[str, int] | None = None) -> None:
+        """Nothing for trackers."""
+        self._told.begin(total, done, statuses)
+
+    def plan(self, waiting: Iterable[CellSpec], expected: Callable[[CellSpec], float | None] | None = None) -> None:
+        """Nothing for trackers."""
+        self._told.plan(waiting, expected)
+
+    def started(self, cell: CellSpec, folder: Path | None) -> None:
+        """A cell was started."""
+        self._told.started(cell, folder)
+        for sink in self._sinks:
+            sink.started(cell, folder)
+
+    def ended(self, record: Record, seconds: float) -> None:
+        """A cell's record is on the disk."""
+        self._told.ended(record, seconds)
+        for sink in self._sinks:
+            sink.ended(record)
+
+    def stopping(self, first: bool) -> None:  # noqa: FBT001 - see Progress
+        """Nothing for trackers."""
+        self._told.stopping(first)
