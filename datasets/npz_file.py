@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from graftbench.archives import the_file
 from graftbench.contracts import Domain, DomainImages, Item
 from graftbench.image_array_files import open_array_file
 from graftbench.preparation import gathered
 
-from ._archives import the_file
 from ._decode import RECIPE
 
 if TYPE_CHECKING:

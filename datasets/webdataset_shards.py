@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from graftbench.archives import bad_name, bad_size, is_picture, refusal
 from graftbench.contracts import Domain, DomainImages, Item
 from graftbench.decoding import reason, upright
 from graftbench.errors import GraftbenchError
 from graftbench.preparation import gathered
 
-from ._archives import bad_name, bad_size, is_picture, refusal
 from ._decode import RECIPE
 from ._places import contents
 

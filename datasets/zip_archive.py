@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
 from functools import partial
 from typing import TYPE_CHECKING
 
+from graftbench.archives import BAD_ZIP, is_picture, member_of, open_zip, the_file
 from graftbench.contracts import Domain, DomainImages, Item
 from graftbench.decoding import reason, upright
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.preparation import gathered
 
-from ._archives import bad_name, bad_size, is_picture, refusal, the_file
 from ._decode import RECIPE
 from ._options import options
 
 if TYPE_CHECKING:
+    import zipfile
     from pathlib import Path
 
     from PIL import Image
 
 _LABELS = "dataset.json"
-
-_BAD_ZIP = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What zipfile raises on damaged files; a compression that this Python lacks is a RuntimeError."""
 
 
 class ZipArchive(Domain):
@@ -52,7 +48,7 @@ class ZipArchive(Domain):
         Raises:
             GraftbenchError: The file is not there, is damaged or is refused.
         """
-        with self._opened() as archive:
+        with open_zip(self._path()) as archive:
             listed = [(m.filename, m.file_size, m.CRC) for m in archive.infolist()]
         _, chosen = options(self.argument, ("label",))
         return f"{hashlib.sha256(json.dumps([sorted(listed), chosen]).encode('ascii')).hexdigest()}, {RECIPE}"
@@ -72,27 +68,13 @@ class ZipArchive(Domain):
             GraftbenchError: The file is not there, is damaged or is refused, or has no such label.
         """
         del resolution
-        archive = self._opened()
+        archive = open_zip(self._path())
         names = sorted(name for name in self._chosen(archive) if is_picture(name))
         return [Item(name, name, partial(_picture, archive, name)) for name in names]
 
     def _path(self) -> Path:
         base, _ = options(self.argument, ("label",))
         return the_file(base, "a zip file of images")
-
-    def _opened(self) -> zipfile.ZipFile:
-        """The archive, all its members looked over.
-
-        Raises:
-            GraftbenchError: It is damaged or refused.
-        """
-        path = self._path()
-        try:
-            archive = zipfile.ZipFile(path)
-        except _BAD_ZIP as error:
-            raise GraftbenchError(f"'{path.name}' cannot be read as a zip file ({reason(error)}).") from error
-        _look_over(archive, path)
-        return archive
 
     def _chosen(self, archive: zipfile.ZipFile) -> list[str]:
         """Names of the members of the label asked for, or of all."""
@@ -108,23 +90,6 @@ class ZipArchive(Domain):
         return found
 
 
-def _look_over(archive: zipfile.ZipFile, path: Path) -> None:
-    refused = refusal(path.name)
-    for member in archive.infolist():
-        # zipfile cuts a name at a zero byte and turns the system's separators: what was written is looked at
-        why = bad_name(member.orig_filename) or bad_size(member.file_size, member.compress_size)
-        if member.flag_bits & 1:
-            why = "is encrypted"
-        if why:
-            raise refused(member.filename, why)
-    packed = sum(member.compress_size for member in archive.infolist())
-    if packed > path.stat().st_size:
-        raise GraftbenchError(
-            f"The archive '{path.name}' is refused: its members overlap ({packed:,} packed bytes in a file of "
-            f"{path.stat().st_size:,}), as in a decompression bomb."
-        )
-
-
 def _labels(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
     """Member -> label as text; several numbers are joined by commas.
 
@@ -134,7 +99,7 @@ def _labels(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
     try:
         listed = json.loads(archive.read(_LABELS))["labels"]
         return {member: _text(label) for member, label in listed}
-    except (KeyError, TypeError, *_BAD_ZIP) as error:
+    except (KeyError, TypeError, *BAD_ZIP) as error:
         raise GraftbenchError(
             f"'{name.rpartition('/')[2]}' has no {_LABELS} with labels ({reason(error)}); leave ?label= out."
         ) from error
@@ -146,8 +111,4 @@ def _text(label: object) -> str:
 
 def _picture(archive: zipfile.ZipFile, name: str) -> Image.Image:
     """One member. Raises one of `graftbench.decoding.DAMAGE`."""
-    try:
-        content = archive.read(name)  # compares the checksum; several threads may read one archive
-    except _BAD_ZIP as error:
-        raise ValueError(f"damaged in the archive: {reason(error)}") from error
-    return upright(content)
+    return upright(member_of(archive, name))

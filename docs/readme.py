@@ -84,6 +84,7 @@ FAMILIES = {
     "frozen": "Frozen backbone",
     "vae": "Variational autoencoders",
     "style": "Style transfer",
+    "submitted": "Made elsewhere",
     "reference": "Reference rows",
 }
 

@@ -10,6 +10,7 @@ from graftbench.comparison.multiplicity import enough
 from . import _comparisons as c
 from ._groups import completeness, groups, mixed_protocols, titles
 from ._metrics import DASH, FID, KID, decimals, finite, number
+from ._origins import made_elsewhere
 from ._tasks import looking, some, task_sets
 from ._text import listing, markdown, one_line, plural
 
@@ -70,7 +71,7 @@ HOW_TO_READ = (
 def _task(group: Group, baseline: Baseline, rows: Rows) -> list[str]:
     """One task: by each metric against the baseline; then by KID runs, areas, images."""
     told = f"Baseline: {baseline.label} ({baseline.reason})."
-    blocks = [markdown(told)]
+    blocks = [markdown(told), *map(markdown, made_elsewhere(c.contenders(group)))]
     by_metric = {metric: c.scores_of(group, metric) for metric in METRICS}
     for metric, scores in by_metric.items():
         blocks += _differences(group, metric, c.blocks(scores, baseline.label, metric), baseline.label, rows)

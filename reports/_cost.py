@@ -7,10 +7,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graftbench.origins import HANDED_IN, known_cost
 from graftbench.stats import mean
 
 from ._groups import devices, titles
 from ._metrics import finite, quantity
+from ._origins import told_costs
 from ._style import INK, MUTED, PRINT_SIZE, Look, Plot, title_lines
 from ._text import listing, one_line, short
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from graftbench.record import Record
 
     from ._groups import Group, Row
 
@@ -49,9 +49,20 @@ def measured(group: Group) -> list[Cost]:
 
 
 def unmeasured_note(group: Group) -> str:
-    """A sentence on what has no counter here; empty if all is measured."""
-    missing = [_bare(cost) for cost in COSTS if not _bars(group, cost)]
-    return f"Not measured here (no counter): {listing(missing)}." if missing else ""
+    """A sentence on what has no counter here, or was not declared; empty if all is known."""
+    return _unknown(group, [cost for cost in COSTS if not _bars(group, cost)])
+
+
+def _unknown(group: Group, missing: Sequence[Cost]) -> str:
+    if not missing:
+        return ""
+    elsewhere = all(row.origin == HANDED_IN for row in group.methods)
+    return f"{'Not declared' if elsewhere else 'Not measured here (no counter)'}: {listing(list(map(_bare, missing)))}."
+
+
+def told_note(group: Group) -> str:
+    """Sentences on the costs of a page's or a run's figures that were declared; empty if all were measured."""
+    return " ".join(told_costs(group.methods, {cost.name: _bare(cost) for cost in COSTS}))
 
 
 def cost_figure(found: Sequence[Group], palette: dict[str, Look]) -> Figure:
@@ -68,7 +79,7 @@ def cost_figure(found: Sequence[Group], palette: dict[str, Look]) -> Figure:
         panels = part.subplots(1, len(costs), squeeze=False)[0]
         for i, (axes, cost) in enumerate(zip(panels, costs, strict=True)):
             draw_cost(axes, group, cost, palette, names=i == 0)
-        if note := unmeasured_note(group):
+        if note := "\n".join(filter(None, [unmeasured_note(group), told_note(group)])):
             part.supxlabel(note, fontsize=8, color=MUTED, x=0.01, ha="left")
     return figure
 
@@ -92,7 +103,7 @@ def _plot(group: Group, palette: dict[str, Look], found: Sequence[Group]) -> Plo
         return None
     title = one_line(titles(found)[group.key])
     labels = _labels(group)
-    notes = _cost_notes(group, [cost for cost in there if cost not in costs])
+    notes = _cost_notes(group, costs, [cost for cost in there if cost not in costs])
 
     def draw(width: float) -> Figure:
         return _draw_paper(group, costs, labels, palette, title=title, width=width)
@@ -105,10 +116,10 @@ def _plot(group: Group, palette: dict[str, Look], found: Sequence[Group]) -> Plo
     return Plot("cost" if len(found) == 1 else f"cost-{group.key}", caption, tuple(notes), draw)
 
 
-def _cost_notes(group: Group, missing: Sequence[Cost]) -> list[str]:
-    notes = []
-    if missing:
-        notes.append(f"Not measured here (no counter): {listing([_bare(cost) for cost in missing])}.")
+def _cost_notes(group: Group, costs: Sequence[Cost], missing: Sequence[Cost]) -> list[str]:
+    notes = list(
+        filter(None, [_unknown(group, missing), *told_costs(group.methods, {cost.name: _bare(cost) for cost in costs})])
+    )
     if len(kinds := memory_kinds(group.methods)) > 1:
         notes.append(f"Peak memory of kinds that do not compare: {listing(kinds)}.")
     if len(where := devices(group.records)) > 1:
@@ -189,7 +200,10 @@ def draw_cost(
 
     labels = labels or _labels(group)
     bars = {label: cells for label, cells in _bars(group, cost).items() if label in labels}
-    values = [value for cells in bars.values() for value in cells if value > 0]
+    told = {row.label for row in group.methods if row.declared(cost.name)}
+    # The axis serves what was measured: hours that somebody declares must not press it flat.
+    scale = [label for label in bars if label not in told] or list(bars)
+    values = [value for label in scale for value in bars[label] if value > 0]
     logarithmic = bool(values) and max(values) / min(values) > _LOG_FROM
     kind = f"{_kind(group, cost)}{' (log)' if logarithmic else ''}"
     if small:
@@ -212,7 +226,13 @@ def draw_cost(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: quantity(value))
     for place, label in enumerate(labels):
-        _draw_bar(axes, place, bars.get(label, []), palette[label], logarithmic=logarithmic, small=bool(small))
+        cells, hollow = bars.get(label, []), label in told
+        if not cells:
+            _say(axes, place, _why_none(group, label), small=bool(small))
+        elif hollow and not _within(cells, values, logarithmic=logarithmic):
+            _say(axes, place, f"{quantity(mean(cells))}, declared", small=bool(small))
+        else:
+            _draw_bar(axes, place, cells, palette[label], logarithmic=logarithmic, small=bool(small), hollow=hollow)
 
 
 def _heading_lines(cost: Cost, kind: str, inches: float) -> list[str]:
@@ -229,14 +249,34 @@ def _room(small: float) -> float:
     return 1.28 if not small else 1 / (1 - min(0.6, 30 / (72 * small)))
 
 
-def _draw_bar(axes: Axes, place: int, cells: list[float], look: Look, *, logarithmic: bool, small: bool) -> None:
+def _within(cells: Sequence[float], values: Sequence[float], *, logarithmic: bool) -> bool:
+    """Whether an axis that spans the values has room for a declared bar."""
+    low, high = min(values, default=0.0) / 1.2 if logarithmic else 0.0, 1.2 * max(values, default=1.0)
+    return all(low <= value <= high for value in cells)
+
+
+def _say(axes: Axes, place: int, words: str, *, small: bool) -> None:
+    """Words in place of a bar."""
+    size = 6 if small else 8
+    axes.text(0.01, place, words, transform=axes.get_yaxis_transform(), va="center", fontsize=size, color=MUTED)
+
+
+def _why_none(group: Group, label: str) -> str:
+    """Why a method has no bar: nobody measured or said what it cost; or it has no cell that ended well."""
+    return "not known" if any(row.ok for row in group.methods if row.label == label) else "no cell"
+
+
+def _draw_bar(
+    axes: Axes, place: int, cells: list[float], look: Look, *, logarithmic: bool, small: bool, hollow: bool
+) -> None:
+    """Bar (or marker), a stroke a cell, and the mean; hollow where a cell's cost is declared."""
     size, marker, away = (6, 4.0, 3) if small else (8, 7.0, 6)
-    if not cells:
-        axes.text(0.01, place, "no cell", transform=axes.get_yaxis_transform(), va="center", fontsize=size, color=MUTED)
-        return
     center = mean(cells)
     if logarithmic:
-        axes.plot([center], [place], look.marker, color=look.color, ms=marker, mew=0)
+        face, edge = ("none", 1.0) if hollow else (look.color, 0)
+        axes.plot([center], [place], look.marker, color=look.color, markerfacecolor=face, ms=marker, mew=edge)
+    elif hollow:
+        axes.barh([place], [center], height=0.56, facecolor="none", edgecolor=look.color, lw=1.0, ls=(0, (3, 2)))
     else:
         axes.barh([place], [center], height=0.56, color=look.color, alpha=0.85, lw=0)
     axes.plot(cells, [place] * len(cells), "|", color=INK, ms=marker, mew=0.9 if not small else 0.6)
@@ -252,17 +292,13 @@ def _bars(group: Group, cost: Cost) -> dict[str, list[float]]:
     bars: dict[str, list[float]] = defaultdict(list)
     for row in group.methods:
         for record in row.ok:
-            if (value := _value(record, cost)) is not None:
+            if (value := finite(known_cost(record, cost.name))) is not None:
                 bars[row.label].append(value)
     return dict(bars)
 
 
-def _value(record: Record, cost: Cost) -> float | None:
-    return None if record.resources is None else finite(getattr(record.resources, cost.name))
-
-
 def memory_kinds(rows: Sequence[Row]) -> list[str]:
-    """`resident`, `device`, or both: where the rows' peak memory was looked at. The two do not compare."""
+    """`resident`, `device`, or both: where the rows' peak memory was measured. The two do not compare."""
     return sorted({r.resources.memory_kind for row in rows for r in row.ok if r.resources is not None} - {""})
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._cost import unmeasured_note
+from ._cost import told_note, unmeasured_note
 from ._groups import titles
-from ._page_cost import CostLine, cost_headings, cost_lines
+from ._origins import legend
+from ._page_cost import CostLine, cost_headings, cost_lines, cost_marks
 from ._page_figures import Figure, data_uri, figures, too_many
 from ._page_keys import Key, row_keys
 from ._page_panels import PanelSection, panel_sections
@@ -40,9 +41,11 @@ class Section:
         not_drawn: Why there are no figures; empty where there are.
         quality: Figures of quality.
         cost_figures: Figures of cost.
-        cost_note: What has no counter.
+        cost_note: What has no counter, and what is drawn hollow.
         cost_headings: Columns of the cost table.
         cost: Its rows.
+        cost_marks: What the letters in it mean.
+        row_marks: What the letters after names mean.
         samples: (strip, data URI of its picture or empty, alternative text).
     """
 
@@ -61,6 +64,8 @@ class Section:
     cost_note: str
     cost_headings: tuple[str, ...]
     cost: tuple[CostLine, ...]
+    cost_marks: tuple[str, ...]
+    row_marks: tuple[str, ...]
     samples: tuple[tuple[Strip, str, str], ...]
 
     def seeds_of(self, line: Line) -> int | None:
@@ -99,9 +104,11 @@ def sections(found: Sequence[Group], folder: Path, held: Mapping[str, int]) -> l
             not_drawn=too_many(group),
             quality=quality[group.key],
             cost_figures=costs[group.key],
-            cost_note=unmeasured_note(group),
+            cost_note=" ".join(filter(None, [unmeasured_note(group), told_note(group)])),
             cost_headings=cost_headings(group),
             cost=cost_lines(group),
+            cost_marks=cost_marks(group),
+            row_marks=legend(group.methods),
             samples=tuple((strip, data_uri(strip), alt_text(strip)) for strip in strips(group, folder)),
         )
         for i, group in enumerate(found, start=1)

@@ -15,7 +15,8 @@ import msgspec
 from graftbench.cell_view import view_cell
 from graftbench.contracts import Run
 from graftbench.metrics.catalogue import EVERY_METRIC
-from graftbench.record import Status
+from graftbench.origins import HANDED_IN, SAYS, costs_of, origin_of
+from graftbench.record import SAMPLES, Status
 
 from ._page_facts import flatten
 from ._page_ranking import ranked_rows
@@ -130,14 +131,18 @@ def _cell(
 
 def _facts(record: Record) -> list[tuple[str, str]]:
     cell = record.cell
-    parameters = [f"{name} = {_plain(value)}" for name, value in cell.parameters.items()]
+    parameters = [f"{name} = {_plain(value)}" for name, value in cell.shown_parameters.items()]
+    origin = origin_of(record)
     rows = [
         ("ended", f"{record.status}: {record.reason}" if record.reason else str(record.status)),
         ("exit code", str(record.exit_code) if record.exit_code else ""),
+        ("variant of", "" if cell.variant_of == SAMPLES else cell.variant_of),
+        ("made by others", SAYS[origin] if origin else ""),
         ("parameters", ", ".join(parameters) or "none"),
         ("compute budget", str(cell.compute_budget)),
         ("source model", cell.source_model),
         ("code", cell.code[:16]),
+        *((f"contents of {name}", sha256[:16]) for name, sha256 in cell.files.items()),
         *((f"images of {name}", sha256[:16]) for name, sha256 in cell.manifests.items()),
         ("finished", record.finished_at),
         ("from start to end, s", "" if record.wall_seconds is None else digits(record.wall_seconds)),
@@ -166,10 +171,15 @@ def _score(score: Score) -> tuple[str, ...]:
 
 
 def _cost(record: Record) -> list[tuple[str, str]]:
+    """Each cost that is known; of a generator that others made with whether it was measured or declared."""
     if record.resources is None:
-        return []
-    fields = msgspec.structs.asdict(record.resources)
-    return [(name, one_line(_plain(value))) for name, value in fields.items() if value not in (None, "")]
+        return (
+            [("costs", "none was declared, and none could be measured here")] if origin_of(record) == HANDED_IN else []
+        )
+    costs = [(name, one_line(_plain(value)), declared) for name, value, declared in costs_of(record)]
+    if not origin_of(record) and not any(declared for _, _, declared in costs):
+        return [(name, text) for name, text, _ in costs]
+    return [(name, f"{text} ({'declared' if declared else 'measured'})") for name, text, declared in costs]
 
 
 def _plain(value: object) -> str:

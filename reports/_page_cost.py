@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graftbench.origins import HANDED_IN, is_known
+
 from ._cost import memory_kinds
 from ._metrics import DASH, decimals, mean_sd, number, quantity
+from ._origins import legend, partly_declared
+from ._text import listing, plural
 
 if TYPE_CHECKING:
     from ._groups import Group, Row
@@ -21,12 +25,14 @@ class CostLine:
         data_budget: Target training images.
         cells: As text, in the order of the section's headings; the outcome alone where no cell ended well.
         values: The numbers behind them, None where there is none.
+        declared: Of which seeds each was declared; empty where it was measured.
     """
 
     label: str
     data_budget: int
     cells: tuple[str, ...]
     values: tuple[float | None, ...] = ()
+    declared: tuple[str, ...] = ()
 
 
 _FIELDS = (
@@ -83,7 +89,22 @@ def _cost_line(row: Row, *, several_kinds: bool) -> CostLine:
     if not row.ok:
         return CostLine(row.label, row.data_budget, (row.outcome,))
     found = [row.cost(name) if name else None for name in _FIELDS]
-    return CostLine(row.label, row.data_budget, cells, tuple(summary and summary.mean for summary in found))
+    values = tuple(summary and summary.mean for summary in found)
+    return CostLine(row.label, row.data_budget, cells, values, tuple(_declared(row, name) for name in _FIELDS))
+
+
+def _declared(row: Row, name: str) -> str:
+    """`declared`, or `declared of 1 of 2 seeds`; empty where it was measured."""
+    count, seeds = len(row.declared(name)), plural(len(row.ok), "seed")
+    return "" if not count else "declared" if count == len(row.ok) else f"declared of {count} of {seeds}"
+
+
+def cost_marks(group: Group) -> tuple[str, ...]:
+    """Sentences that explain the letters in the table of costs; then whose costs are declared of some seeds alone."""
+    names = [name for name in _FIELDS if name]
+    mixed = sorted({row.label for row in group.methods if any(partly_declared(row, name) for name in names)})
+    more = [f"Of some seeds declared and of others measured: {listing(mixed)}."] if mixed else []
+    return (*legend(group.methods, names), *more)
 
 
 def _measure(row: Row, name: str) -> str:
@@ -109,11 +130,13 @@ def _memory(row: Row) -> str:
 def _energy(row: Row) -> str:
     sources = sorted({r.resources.energy_source for r in row.ok if r.resources is not None} - {""})
     text = _measure(row, "energy_joules")
+    if text == DASH and row.origin == HANDED_IN:
+        return DASH
     return "no counter" if text == DASH else " ".join([text, *(f"({source})" for source in sources)])
 
 
 def _shared(row: Row) -> str:
-    flags = [r.resources.timing_shared for r in row.ok if r.resources is not None]
+    flags = [r.resources.timing_shared for r in row.ok if r.resources is not None and is_known(r, "timing_shared")]
     if not flags:
         return DASH
     return f"{sum(flags)} of {len(flags)}" if any(flags) else "no"

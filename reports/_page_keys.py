@@ -10,6 +10,8 @@ from graftbench.metrics.catalogue import EVERY_METRIC, Metric
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graftbench.record import Origin
+
     from ._groups import Group, Row
 
 
@@ -24,6 +26,7 @@ class Key:
         seeds: Number of cells that ended well.
         values: Score, or `fit_seconds` -> mean over seeds as printed, unrounded.
         cells: Places of its cells among those that the page holds, with a space between them.
+        origin: Who made its generators: the suite (empty), a foreign program, or somebody elsewhere.
     """
 
     method: str
@@ -32,6 +35,7 @@ class Key:
     seeds: int
     values: Mapping[str, float]
     cells: str
+    origin: Origin = ""
 
 
 def row_keys(group: Group, held: Mapping[str, int]) -> dict[tuple[str, int], Key]:
@@ -55,6 +59,7 @@ def _key(row: Row, metrics: Sequence[Metric], held: Mapping[str, int]) -> Key:
         seeds=len(row.ok),
         values={name: summary.mean for name, summary in found.items() if summary is not None},
         cells=" ".join(str(held[record.id]) for record in row.records if record.id in held),
+        origin=row.origin,
     )
 
 

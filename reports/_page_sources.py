@@ -19,7 +19,7 @@ import msgspec
 from graftbench.bibliography import OURS, bibliography, bibtex
 from graftbench.claims import Checked, Finding, check_claims
 from graftbench.contracts import Domain, Method, Reference
-from graftbench.record import content_hash
+from graftbench.record import SAMPLES, content_hash
 
 from ._metrics import DASH, MINUS
 from ._text import one_line, shorten_paths
@@ -184,8 +184,8 @@ class CodeLine:
 
 
 def code_lines(records: Sequence[Record], known: dict[str, type[Method]]) -> list[CodeLine]:
-    """One a method of the records, by name. Reference rows of our own have no line."""
-    names = sorted({record.cell.method for record in records})
+    """One a method of the records, by name, a variant's being its method's. Reference rows of our own have no line."""
+    names = sorted({record.cell.variant_of or record.cell.method for record in records} - {SAMPLES})
     lines = []
     for name in names:
         if name not in known:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graftbench.origins import HANDED_IN
+
 from ._cost import memory_kinds
 from ._curves import heading, stem
 from ._groups import devices
@@ -34,7 +36,8 @@ class Spot:
         label: Whose it is.
         cost: Seconds or MiB.
         kid: In its printed scale.
-        competes: False for a method that looks at the network which scores it.
+        competes: False for a method that looks at the network which scores it, and for one whose cost nobody measured
+            here, as it was made elsewhere or the cost declared.
     """
 
     label: str
@@ -57,7 +60,7 @@ def pareto_plots(found: Sequence[Group], palette: dict[str, Look]) -> list[Plot]
 def front(spots: Iterable[Spot]) -> list[Spot]:
     """Spots that no other beats: none is at least as good in KID and in cost and better in one. By cost.
 
-    Methods that look at the network which scores them neither stand on it nor keep others from it.
+    Spots that do not compete neither stand on it nor keep others from it.
     """
     competing = [spot for spot in spots if spot.competes]
     best = [
@@ -84,7 +87,7 @@ def _plot(group: Group, budget: int, found: Sequence[Group], palette: dict[str, 
 
     def draw(width: float) -> Figure:
         names = {short(label): palette[label] for label in shown}
-        hollow = [short(row.label) for row in rows if row.leaks]
+        hollow = {short(spot.label) for spots in panels.values() for spot in spots if not spot.competes}
         figure, all_axes = paper_panels(width, len(panels), title, names, hollow=hollow)
         for axes, (cost, spots) in zip(all_axes, panels.items(), strict=True):
             kind = f" ({listing(kinds)})" if cost == "peak_memory_mib" and kinds else ""
@@ -112,8 +115,13 @@ def _spots(rows: Sequence[Row], cost: str) -> list[Spot]:
     for row in rows:
         kid, spent = row.summary(KID), row.cost(cost)
         if kid is not None and spent is not None:
-            spots.append(Spot(row.label, spent.mean, kid.mean, not row.leaks))
+            spots.append(Spot(row.label, spent.mean, kid.mean, not row.leaks and _measured(row, cost)))
     return spots
+
+
+def _measured(row: Row, cost: str) -> bool:
+    """Whether the cost is the suite's own measurement of the fit; loading what was fitted elsewhere is none."""
+    return row.origin != HANDED_IN and not row.declared(cost)
 
 
 def _notes(rows: Sequence[Row], panels: dict[str, list[Spot]], kinds: Sequence[str]) -> list[str]:
@@ -135,6 +143,10 @@ def _notes(rows: Sequence[Row], panels: dict[str, list[Spot]], kinds: Sequence[s
         notes.append(f"Seconds are upper bounds, because other processes used the machine: {listing(shared)}.")
     if leaking := [row.label for row in rows if row.leaks]:
         notes.append(f"Hollow, and not on the front, because they look at the scoring network: {listing(leaking)}.")
+    drawn = {spot.label for spots in panels.values() for spot in spots}
+    told = [row.label for row in rows if row.label in drawn and not all(_measured(row, cost) for cost in panels)]
+    if told:
+        notes.append(f"Hollow, and not on the front, because nobody measured their cost here: {listing(told)}.")
     return notes
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graftbench.origins import HANDED_IN
 from graftbench.record import Status
 
 from ._groups import MARKS
@@ -76,6 +77,7 @@ def _strip(row: Row, folder: Path, title: str = "") -> Strip:
     detail = f"{plural(row.data_budget, 'image')}, seed {record.cell.seed}"
     if title:
         detail = MARKS.get(row.method, "").partition(":")[0] and f"held out, seed {record.cell.seed}"
+    detail += ", submitted" if row.origin == HANDED_IN else ""
     image, absent = _first_tiles(record, folder)
     return Strip(title or row.label, detail, image, absent, row.data_budget, row.is_reference)
 

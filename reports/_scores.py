@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from graftbench.comparison.best import Standing, Standings, standings
+from graftbench.origins import HANDED_IN
 
 from ._groups import MARKS, devices, titles
 from ._metrics import DASH, KID, decimals, mean_sd, number
+from ._origins import DECLARED_MARK, legend, partly_declared, row_mark
 from ._panels import Panel, floors, panels
 from ._text import listing, one_line, plural, shorten_paths, span
 
@@ -42,6 +44,7 @@ class Cell:
         level: Whether it is not significantly worse than the best; False for the best itself, and where nothing could
             be told.
         untested: Whether it alone has too few seeds in common with the best to be told apart.
+        declared: Whether it is a cost that was declared, of one seed at least, and not measured.
     """
 
     text: str
@@ -50,10 +53,13 @@ class Cell:
     second: bool = False
     level: bool = False
     untested: bool = False
+    declared: bool = False
 
     @property
     def mark(self) -> str:
-        """`†` for level with the best, `‡` for untested, else empty."""
+        """`†` for level with the best, `‡` for untested, `d` for a declared cost, else empty."""
+        if self.declared:
+            return DECLARED_MARK
         return LEVEL_MARK if self.level else UNTESTED_MARK if self.untested else ""
 
 
@@ -71,6 +77,7 @@ class Line:
         complete: Whether all seeds are there and a cell ended well.
         notes: Numbers of the footnotes that belong to the whole row.
         marks: For a reference row: what it marks.
+        origin_mark: `s` or `c` after the label of a row that others made.
     """
 
     label: str
@@ -82,6 +89,7 @@ class Line:
     complete: bool = True
     notes: tuple[int, ...] = ()
     marks: str = ""
+    origin_mark: str = ""
 
     @property
     def images(self) -> str:
@@ -97,7 +105,7 @@ class PanelTable:
         panel: What its columns are.
         methods: Rows that compete.
         references: Rows that stand apart; the floor first, where one of the scores has one.
-        marking: Sentences that say what `†` and `‡` mean here, and where seeds are too few for either.
+        marking: Sentences that say what `†`, `‡` and the letters mean here, and where seeds are too few for the former.
     """
 
     panel: Panel
@@ -170,8 +178,10 @@ def score_tables(found: Sequence[Group]) -> list[ScoreTable]:
 
 def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTable:
     places = places_of(group, panel)
-    # Reference rows fit in no time: their milliseconds must not set the decimals of the methods.
-    fit_places = _places([row.cost("fit_seconds") for row in group.methods or group.rows])
+    # Reference rows fit in no time: their milliseconds must not set the decimals of the methods, nor must the hours
+    # that others declare.
+    fitted = [row for row in group.methods if not row.declared("fit_seconds")]
+    fit_places = _places([row.cost("fit_seconds") for row in fitted or group.methods or group.rows])
     found = {metric: column(group.methods, metric) for metric in panel.metrics if panel.ranked and metric.better}
 
     def line(row: Row, place: int | None = None) -> Line:
@@ -186,11 +196,13 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
             outcome=row.outcome,
             complete=bool(row.ok) and not row.missing,
             marks=MARKS.get(row.method, "reference row") if row.is_reference else "",
+            origin_mark=row_mark(row),
         )
 
     methods = tuple(line(row, place) for place, row in enumerate(group.methods))
     references = (*_floor(group, panel, places), *map(line, group.references))
-    return PanelTable(panel, methods, references, marking(found))
+    letters = legend(group.rows, ("fit_seconds",) if panel.is_headline else ())
+    return PanelTable(panel, methods, references, (*marking(found), *letters))
 
 
 def places_of(group: Group, panel: Panel) -> dict[Metric, int]:
@@ -307,12 +319,17 @@ def _fit_seconds(row: Row, places: int, footnotes: _Footnotes) -> Cell:
     summary = row.cost("fit_seconds")
     if summary is None:
         return Cell(DASH)
-    if not any(record.resources is not None and record.resources.timing_shared for record in row.ok):
-        return Cell(mean_sd(summary, places))
-    note = footnotes.number(
-        "≤: other processes used more than a tenth of the CPU meanwhile; the time is an upper bound."
-    )
-    return Cell(f"≤ {mean_sd(summary, places)}", notes=(note,))
+    declared = row.declared("fit_seconds")
+    text, notes = mean_sd(summary, decimals([summary.mean]) if declared else places), []
+    if summary.n != len(row.ok):
+        text += f" (n={summary.n})"
+    if any(record.resources is not None and record.resources.timing_shared for record in row.ok):
+        text = f"≤ {text}"
+        said = "≤: other processes used more than a tenth of the CPU meanwhile; the time is an upper bound."
+        notes.append(footnotes.number(said))
+    if part := partly_declared(row, "fit_seconds"):
+        notes.append(footnotes.number(f"Declared are the seconds of {part}; the others' were measured."))
+    return Cell(text, notes=tuple(notes), declared=bool(declared))
 
 
 def caption(group: Group) -> str:
@@ -331,6 +348,8 @@ def caption(group: Group) -> str:
     ]
     if any(row.leaks for row in group.methods):
         sentences.append("A method that looks at the scoring network itself is marked and does not compete for bold.")
+    if any(row.origin == HANDED_IN for row in group.methods):
+        sentences.append("What submitted rows spent was not checked.")
     if machines:
         sentences.append(f"Fitted on: {machines}.")
     return " ".join(sentences)
@@ -345,7 +364,7 @@ class Lead:
 
     Attributes:
         data_budget: Target training images.
-        leader: Label of the leading method; empty where no method has a KID.
+        leader: The leading method by its label, which says so where it was submitted; empty where no method has a KID.
         score: Its KID×10³, mean ± sd.
         contested: Whether another method has a KID there.
         verdict: Who comes second, and whether the difference is settled.
@@ -374,12 +393,17 @@ def _lead(group: Group, budget: int) -> Lead:
     places = decimals([summary.mean for _, summary in ranked])
     first, summary = ranked[0]
     if len(ranked) == 1:
-        return Lead(budget, first.label, mean_sd(summary, places), "no other method has a KID here")
+        return Lead(budget, _called(first), mean_sd(summary, places), "no other method has a KID here")
     second, runner_up = ranked[1]
     verdict, settled = _verdict(rows, first, second)
     relation = "level with" if runner_up.mean == summary.mean else "ahead of"
-    ahead = f"{relation} {second.label} ({mean_sd(runner_up, places)}); {verdict}{_out_of_competition(rows)}"
-    return Lead(budget, first.label, mean_sd(summary, places), ahead, contested=True, settled=settled)
+    ahead = f"{relation} {_called(second)} ({mean_sd(runner_up, places)}); {verdict}{_out_of_competition(rows)}"
+    return Lead(budget, _called(first), mean_sd(summary, places), ahead, contested=True, settled=settled)
+
+
+def _called(row: Row) -> str:
+    """The label, and that the row was made elsewhere: a lead is read without the table's marks."""
+    return f"{row.label} (submitted)" if row.origin == HANDED_IN else row.label
 
 
 def _out_of_competition(rows: Sequence[Row]) -> str:

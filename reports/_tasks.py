@@ -11,6 +11,7 @@ import msgspec
 from graftbench.record import content_hash
 
 from ._metrics import DASH, FID, KID, number
+from ._origins import legend, row_mark
 from ._scores import Cell
 from ._text import listing, plural
 
@@ -38,12 +39,14 @@ class TaskLine:
         scores: One cell a task, marked as in the task's own table.
         rank: Average rank over the tasks; a dash where a task has no score of it.
         tasks: How many tasks have a score of it: `3`, or `2 of 3`.
+        origin_mark: As in the table of each task; of several the first.
     """
 
     label: str
     scores: tuple[Cell, ...]
     rank: Cell
     tasks: str
+    origin_mark: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +146,7 @@ def _table(key: str, tables: Sequence[ScoreTable], metric: Metric, budget: int) 
             scores=tuple(cells[label].get(place, Cell(DASH)) for place in used),
             rank=_rank(ranks, label),
             tasks=str(len(used)) if len(scored[label]) == len(used) else f"{len(scored[label])} of {len(used)}",
+            origin_mark=next(filter(None, map(row_mark, rows[label].values())), ""),
         )
         for label in sorted(rows, key=lambda label: (ranks.get(label, float("inf")), label))
     ]
@@ -153,7 +157,12 @@ def _table(key: str, tables: Sequence[ScoreTable], metric: Metric, budget: int) 
         data_budget=budget,
         heads=heads(groups),
         title=f"{metric.label} over {len(used)} tasks with {plural(budget, 'image')}, {conditions}",
-        caption=_caption(groups, metric, budget, len(whole), unranked),
+        caption=" ".join(
+            [
+                _caption(groups, metric, budget, len(whole), unranked),
+                *legend(row for found in rows.values() for row in found.values()),
+            ]
+        ),
         lines=tuple(lines),
     )
 

@@ -9,13 +9,14 @@ from graftbench.contracts import Report, Run
 from ._compute_budgets import comparisons
 from ._groups import groups, mixed_protocols
 from ._metrics import DASH, KID, decimals, mean_sd, number, quantity
+from ._origins import DECLARED_MARK
 from ._text import listing, markdown, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ._compute_budgets import Comparison
+    from ._compute_budgets import Comparison, Line
 
 
 class Budgets(Report):
@@ -53,7 +54,7 @@ def _section(found: Comparison) -> list[str]:
         "Thousands of images / seconds / 10⁹ operations, means over the cells that ended well.",
         _grid(
             ["Method", *heads],
-            [[markdown(line.label), *(" / ".join(map(quantity, cost)) for cost in line.costs)] for line in found.lines],
+            [[_name(line), *(map(_spent, line.costs, line.declared))] for line in found.lines],
         ),
     ]
 
@@ -72,19 +73,32 @@ def _caption(found: Comparison) -> str:
     for kind in kinds:
         names = [markdown(label) for label, why in found.unranked.items() if why == kind]
         sentences.append(f"Without a rank ({kind}): {listing(names)}.")
-    return " ".join(sentences)
+    return " ".join([*sentences, *map(markdown, found.letters)])
+
+
+def _name(line: Line) -> str:
+    return markdown(line.label) + (f"<sup>{line.origin_mark}</sup>" if line.origin_mark else "")
+
+
+def _spent(costs: Sequence[float | None], declared: Sequence[bool]) -> str:
+    """Three numbers, each with its letter where it is declared."""
+    marked = (
+        quantity(cost) + (f"<sup>{DECLARED_MARK}</sup>" if told else "")
+        for cost, told in zip(costs, declared, strict=True)
+    )
+    return " / ".join(marked)
 
 
 def _rank_line(found: Comparison, place: int) -> list[str]:
     line = found.lines[place]
-    return [markdown(line.label), *(number(rank, 2) for rank in line.ranks), number(line.moved, 2)]
+    return [_name(line), *(number(rank, 2) for rank in line.ranks), number(line.moved, 2)]
 
 
 def _scores(found: Comparison, block: str, heads: Sequence[str]) -> list[str]:
     means = [score.mean for line in found.lines for score in line.scores[block] if score is not None]
     places = decimals(means)
     lines = [
-        [markdown(line.label), *(mean_sd(score, places) if score else DASH for score in line.scores[block])]
+        [_name(line), *(mean_sd(score, places) if score else DASH for score in line.scores[block])]
         for line in found.lines
     ]
     caption = f"{KID.heading}, mean ± standard deviation over seeds."

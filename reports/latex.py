@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graftbench.bibliography import latex
@@ -10,6 +11,7 @@ from graftbench.contracts import Report, Run
 from graftbench.record import Status
 
 from ._groups import completeness, groups, mixed_protocols
+from ._origins import DECLARED_MARK, ROW_MARKS
 from ._scores import LEVEL_MARK, UNTESTED_MARK, Cell, Line, ScoreTable, score_tables
 from ._tasks import TaskTable, task_tables
 from ._text import one_line, shorten_paths
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from ._groups import Row
 
 MARKS = {LEVEL_MARK: r"$\dagger$", UNTESTED_MARK: r"$\ddagger$"}
+MARKS |= {letter: rf"$\mathrm{{{letter}}}$" for letter in (DECLARED_MARK, *ROW_MARKS.values())}
 """The marks of `_scores` in LaTeX."""
 NARROW = 3
 """Most tasks in a table of the usual type size."""
@@ -89,7 +92,7 @@ def _caption(table: ScoreTable) -> str:
 
 def _marked(sentence: str) -> str:
     """A sentence whose first character may be a mark, which no text font need have."""
-    mark = MARKS.get(sentence[:1], "")
+    mark = MARKS.get(sentence[:1], "") if sentence[1:2] == ":" else ""
     return mark + _text(sentence[1:] if mark else sentence)
 
 
@@ -133,7 +136,14 @@ def _grid(heads: Sequence[str], rows: Sequence[str]) -> str:
 def _tasks(table: TaskTable) -> str:
     """Methods by tasks, for one score and data budget."""
     rows = [
-        _row([_text(line.label), *map(_cell, (*line.scores, line.rank)), _text(line.tasks)]) for line in table.lines
+        _row(
+            [
+                _text(line.label) + _superscript((), line.origin_mark),
+                *map(_cell, (*line.scores, line.rank)),
+                _text(line.tasks),
+            ]
+        )
+        for line in table.lines
     ]
     caption = f"{table.caption} Bold: best; underlined: second."
     key = f"tasks-{table.key}-{table.metric.name.replace('_', '-')}-{table.data_budget}"
@@ -163,12 +173,12 @@ def _reference_rows(table: ScoreTable) -> list[str]:
 
 def _line(line: Line, row: Row | None) -> str:
     """A row; where no cell ended well, what became of them stands in place of the numbers."""
-    name = _text(line.label) + _superscript(line.notes)
+    name = _text(line.label) + _superscript(line.notes, line.origin_mark)
     if row is not None and not row.ok:
         span = rf"\multicolumn{{{len(line.scores) + 1}}}{{c}}{{\emph{{{_text(_failed(row))}}}}}"
         return _row([name, line.images, span, f"0/{_total(row)}"])
     seeds = _text(line.outcome) if row is None else _seeds(row)
-    fit = Cell(line.fit_seconds.text.partition(" ± ")[0], notes=line.fit_seconds.notes)  # as on the terminal, for room
+    fit = replace(line.fit_seconds, text=line.fit_seconds.text.partition(" ± ")[0])  # as on the terminal, for room
     return _row([name, _text(line.images), *map(_cell, line.scores), _cell(fit), seeds])
 
 
@@ -185,8 +195,9 @@ def _cell(cell: Cell) -> str:
     return text + (rf"\rlap{{$^{{{marks}}}$}}" if marks else "")
 
 
-def _superscript(notes: Sequence[int]) -> str:
-    return f"$^{{{','.join(map(str, notes))}}}$" if notes else ""
+def _superscript(notes: Sequence[int], letter: str = "") -> str:
+    marks = [*([MARKS[letter].strip("$")] if letter else []), *map(str, notes)]
+    return f"$^{{{','.join(marks)}}}$" if marks else ""
 
 
 def _total(row: Row) -> int:

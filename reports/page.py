@@ -7,8 +7,10 @@ import hashlib
 from pathlib import Path
 
 from graftbench.contracts import Report, Run
+from graftbench.origins import SAYS
 
 from ._groups import completeness, groups, mixed_protocols
+from ._origins import DECLARED_MARK, ROW_MARKS
 from ._page import sections
 from ._page_cells import cells_json, chosen_cells, held_note
 from ._page_facts import command, domains, environment, failures, when
@@ -63,6 +65,8 @@ def render(run: Run, place: Path | None = None) -> str:
         sections=shown,
         choices=choices(found, [m for s in shown for panel in s.panels for m in panel.table.panel.metrics]),
         colors={label: look.index for label, look in group_looks(found).items()},
+        origins={origin: (mark, SAYS[origin]) for origin, mark in ROW_MARKS.items()},
+        declared_mark=DECLARED_MARK,
         palettes=(PALETTE, DARK_PALETTE),
         css=_text("page.css"),
         script=script,

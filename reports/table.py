@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graftbench.contracts import Report, Run
@@ -99,7 +100,12 @@ def _markdown_marks(table: PanelTable) -> str:
 def _markdown_tasks(table: TaskTable) -> list[str]:
     header = ["Method", *table.heads, "Average rank", "Tasks"]
     lines = [
-        [markdown(line.label), *map(_markdown_cell, (*line.scores, line.rank)), line.tasks] for line in table.lines
+        [
+            markdown(line.label) + _superscript((), line.origin_mark),
+            *map(_markdown_cell, (*line.scores, line.rank)),
+            line.tasks,
+        ]
+        for line in table.lines
     ]
     return [f"### {markdown(table.title)}", markdown(table.caption), _grid(header, 1, lines)]
 
@@ -118,7 +124,7 @@ def _markdown_line(line: Line) -> list[str]:
 
 
 def _markdown_scores(line: Line, name: str) -> list[str]:
-    return [f"{name}{_superscript(line.notes)}", line.images, *map(_markdown_cell, line.scores)]
+    return [f"{name}{_superscript(line.notes, line.origin_mark)}", line.images, *map(_markdown_cell, line.scores)]
 
 
 def _markdown_cell(cell: Cell) -> str:
@@ -185,7 +191,8 @@ def _terminal_cell(cell: Cell) -> Text:
     from rich.text import Text  # noqa: PLC0415 - other reports do not need rich
 
     style = "bold" if cell.best else "underline" if cell.second else ""
-    return Text.assemble((one_line(cell.text), style), cell.mark, "".join(f" [{note}]" for note in cell.notes))
+    mark = f" [{cell.mark}]" if cell.declared else cell.mark
+    return Text.assemble((one_line(cell.text), style), mark, "".join(f" [{note}]" for note in cell.notes))
 
 
 def _notes_of(table: PanelTable) -> set[int]:
@@ -237,14 +244,9 @@ def terminal_table(table: ScoreTable) -> RichTable:
 def _terminal_line(line: Line) -> list[Text]:
     from rich.text import Text  # noqa: PLC0415
 
-    name = Text(one_line(line.label) + "".join(f" [{note}]" for note in line.notes))
-    fit = Text(
-        line.fit_seconds.text.split(" ± ")[0].replace("≤ ", "≤")
-    )  # 80 columns: the spread and the footnote are in table.md
-    return [
-        name,
-        Text(line.images),
-        *map(_terminal_cell, line.scores),
-        fit,
-        Text(line.outcome),
-    ]
+    mark = (line.origin_mark,) if line.origin_mark else ()
+    name = Text(one_line(line.label) + "".join(f" [{note}]" for note in (*mark, *line.notes)))
+    # 80 columns: the spread, of how many seeds it is and the footnote are in table.md
+    mean = line.fit_seconds.text.split(" ± ")[0].partition(" (")[0].replace("≤ ", "≤")
+    fit = _terminal_cell(replace(line.fit_seconds, text=mean, notes=()))
+    return [name, Text(line.images), *map(_terminal_cell, line.scores), fit, Text(line.outcome)]

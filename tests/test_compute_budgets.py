@@ -44,7 +44,7 @@ def test_each_kind_ends_a_fit_and_all_three_are_recorded(tmp_path: Path) -> None
     for cost in found.values():
         assert cost is not None
         assert cost.images_seen > 0
-        assert cost.fit_seconds > 0
+        assert cost.fit_seconds
         assert cost.flops_per_image is not None
         assert cost.flops == pytest.approx(cost.flops_per_image * cost.images_seen)
     images, seconds, gflops = (found[name] for name in ("0.064 kimg", "0.5 seconds", "2 gflops"))
@@ -52,7 +52,7 @@ def test_each_kind_ends_a_fit_and_all_three_are_recorded(tmp_path: Path) -> None
     assert seconds is not None
     assert gflops is not None
     assert images.images_seen == 64
-    assert seconds.fit_seconds >= 0.5
+    assert (seconds.fit_seconds or 0) >= 0.5
     # In whole images: at most half an image's arithmetic from the budget.
     assert gflops.flops is not None
     assert gflops.flops_per_image is not None

@@ -32,7 +32,7 @@ COLUMNS = [
         "memory_kind",
     ),
     *("energy_joules", "parameters_total", "parameters_trained", "flops_per_image", "flops", "other_cpu_share"),
-    *("timing_shared", "device", "calibration_seconds"),
+    *("timing_shared", "device", "calibration_seconds", "variant_of", "origin", "declared"),
 ]
 
 

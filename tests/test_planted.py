@@ -347,6 +347,7 @@ def test_an_interrupt_finishes_the_running_cells_and_two_stop_at_once(
     assert [record.status for record in done] == ([Status.OK] if interrupts == 1 else [])
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_refused_and_told_by_whom(tmp_path: Path, left_over: Leftovers, plugin: Path) -> None:
     """Two drivers on one folder: the second one stops with a sentence that names the first one's process."""
     plugin.write_text(PLANTED + SLOW.replace("SECONDS", "60"))
@@ -399,6 +400,7 @@ def kill_and_resume(tmp_path: Path, left_over: Leftovers, kills: int, seed: int)
     assert killed >= kills // 2
 
 
+@pytest.mark.slow
 def test_three_kills_of_the_driver_lose_nothing(tmp_path: Path, left_over: Leftovers) -> None:
     """SIGKILL at random moments, then resume: every cell exactly once, nothing torn, equal scores, no process left."""
     kill_and_resume(tmp_path, left_over, kills=3, seed=0)

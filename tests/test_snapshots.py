@@ -16,7 +16,7 @@ from graftbench import cell, imageset, registry
 from graftbench.budget import Meter
 from graftbench.code import code_of
 from graftbench.job import CellJob
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Score, Snapshot, Status, TaskSpec
+from graftbench.record import CellSpec, ComputeBudget, CurvePoint, Protocol, Record, Score, Snapshot, Status, TaskSpec
 from graftbench.samplers import ImageBankSampler
 from graftbench.scoring import Scored
 from graftbench.snapshots import Snapshots, protocol_of
@@ -196,12 +196,14 @@ def test_a_cell_with_snapshots_is_the_cell_without(run: Callable[..., tuple[Reco
         assert all(score.floor == final[score.name].floor for score in shot.scores)
     seconds = [shot.seconds for shot in watched.snapshots]
     assert watched.resources is not None
-    assert 0 < seconds[0] < seconds[1] < seconds[2] < watched.resources.fit_seconds
+    assert 0 < seconds[0] < seconds[1] < seconds[2] < (watched.resources.fit_seconds or 0)
     assert watched.artifacts["progress"] == f"cells/{watched.id}/progress.png"
     with Image.open(folder / "progress.png") as strip:
         assert strip.size == (8 * 32, 3 * 32)
     said = json.loads((folder / "progress.json").read_bytes())
-    assert said.keys() == {"share", "images_seen", "images_per_second", "kid", "phase"}
+    assert said.keys() == {"share", "images_seen", "images_per_second", "kid", "phase", "curve", "snapshots"}
+    assert msgspec.convert(said["curve"], list[CurvePoint]) == watched.curve
+    assert msgspec.convert(said["snapshots"], list[Snapshot]) == watched.snapshots
     assert (said["share"], said["images_seen"], said["phase"]) == (1.0, 32, "score")
     assert said["kid"] == next(score.value for score in watched.snapshots[-1].scores if score.name == "kid")
 
@@ -223,6 +225,8 @@ def test_scoring_does_not_count_as_fitting(
     watched, _ = run("watched", "dcgan", snapshots=[0.5])
     assert plain.resources is not None
     assert watched.resources is not None
+    assert plain.resources.fit_seconds is not None
+    assert watched.resources.fit_seconds is not None
     assert watched.resources.fit_seconds < plain.resources.fit_seconds + 2
     if watched.resources.peak_memory_mib and plain.resources.peak_memory_mib:
         assert watched.resources.peak_memory_mib < plain.resources.peak_memory_mib + 192

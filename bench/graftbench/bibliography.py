@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import graftbench
 from graftbench.contracts import Reference
 from graftbench.metrics.catalogue import METRICS
-from graftbench.record import NO_SOURCE, Status, without_path
+from graftbench.origins import SAYS, origin_of
+from graftbench.record import NO_SOURCE, SAMPLES, Status, without_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -400,11 +401,14 @@ class _Papers:
         self._uses[identity][use] = None
 
     def add_method(self, record: Record, methods: Mapping[str, type[Method]], missing: list[str]) -> None:
-        name = record.cell.method
-        if name not in methods:
-            missing.append(f"The method '{name}' is not known here; give its file with --plugin.")
-        elif methods[name].reference.authors != OURS:
-            self.add(methods[name].reference, f"method {name}")
+        name, base = record.cell.method, record.cell.variant_of
+        known = base or name
+        if origin_of(record):
+            missing.append(f"'{name}' is {SAYS[origin_of(record)]}: cite its makers.")
+        if known != SAMPLES and known not in methods:
+            missing.append(f"The method '{known}' is not known here; give its file with --plugin.")
+        elif known != SAMPLES and methods[known].reference.authors != OURS:
+            self.add(methods[known].reference, f"method {name}" + (f" (a variant of {base})" if base else ""))
         if record.cell.parameters.get("augment"):
             self.add(_DIFFAUGMENT, f"augmentation in {name}")
 

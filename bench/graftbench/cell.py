@@ -517,7 +517,16 @@ def _artifact(job: CellJob, kind: str) -> str:
 def _failed(job: CellJob, status: Status, reason: str) -> Record:
     tail = traceback.format_exc()[-LOG_TAIL_CHARACTERS:]
     print(tail, file=sys.stderr)  # noqa: T201 - the cell's log
-    return _record(job, status, reason=reason, log_tail=tail, artifacts={"log": _artifact(job, "log")})
+    log = {"log": _artifact(job, "log")}
+    return _record(job, status, reason=reason, log_tail=tail, artifacts=log, origin=_origin(job))
+
+
+def _origin(job: CellJob) -> Origin:
+    """Who makes the cell's generator; unknown (empty) where the method cannot even be found."""
+    try:
+        return "submitted" if job.samples is not None else _method(job).origin
+    except GraftbenchError:
+        return ""
 
 
 def _record(

@@ -12,7 +12,7 @@ import msgspec
 import tomli_w
 
 from graftbench.errors import GraftbenchError
-from graftbench.record import Status
+from graftbench.record import SAMPLES, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,10 +130,34 @@ def one_cell_suite(record: Record, folder: Path) -> str:
         "seeds": [cell.seed],
         "compute_budget": msgspec.to_builtins(cell.compute_budget),
         "protocol": msgspec.to_builtins(cell.protocol),
-        "parameters": {cell.method: cell.parameters} if cell.parameters else {},
+        **_method_of(record, folder),
     }
     suite |= {name: value for name, value in _run_suite(folder).items() if name in _FROM_SUITE}
     return tomli_w.dumps(_without_none(suite))
+
+
+def _method_of(record: Record, folder: Path) -> dict[str, Any]:
+    """What the suite says of the method: parameters, a variant, or where the images lie that were handed in."""
+    cell = record.cell
+    if cell.variant_of == SAMPLES:
+        return {"methods": [], "samples": _handed_in(record, folder)}
+    if cell.variant_of:
+        variant = {"method": cell.variant_of, "family": cell.family, "parameters": cell.parameters}
+        return {"variants": {cell.method: variant}}
+    return {"parameters": {cell.method: cell.parameters} if cell.parameters else {}}
+
+
+def _handed_in(record: Record, folder: Path) -> list[dict[str, Any]]:
+    """The run's entry for the cell's images; none where its suite has none."""
+    cell = record.cell
+    spent = _without_none(msgspec.to_builtins(cell.compute_budget))
+    wanted = {"method": cell.method, "task": str(cell.task), "data_budget": cell.data_budget, "seed": cell.seed}
+    wanted["compute_budget"] = spent
+    entries = _run_suite(folder).get("samples")
+    there = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    defaults = {"seed": 0, "compute_budget": spent}
+    found = [entry for entry in there if all((defaults | entry).get(name) == value for name, value in wanted.items())]
+    return found[-1:]
 
 
 def _run_suite(folder: Path) -> dict[str, Any]:
@@ -178,6 +202,11 @@ def _caveats(record: Record, folder: Path) -> list[str]:
         )
     if lost := [name for name, value in record.cell.parameters.items() if value is None]:
         found.append(f"TOML cannot say none: the default of {', '.join(lost)} counts.")
+    if record.cell.variant_of == SAMPLES:
+        missing = "" if _handed_in(record, folder) else f", which the run's {_SUITE} does not name"
+        found.append(f"Scored here, made elsewhere: it needs the images that were handed in{missing}.")
+    elif record.cell.files:
+        found.append(f"Files or folders are needed as they were, at the same paths: {', '.join(record.cell.files)}.")
     if record.cell.protocol.weights:
         found.append("The extractor's weights are a local file, which must lie at the same path.")
     return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from graftbench.errors import GraftbenchError
 from graftbench.heads import heads, newest
-from graftbench.job import RESULT
+from graftbench.job import OUTPUT, RESULT
 from graftbench.matrix import place_of
 from graftbench.runfolder import SUITE, RunFolder
 
@@ -168,7 +168,10 @@ def _superseded(folder: RunFolder, known: dict[str, Head]) -> list[Item]:
 
 
 def _artifacts(folder: RunFolder, known: dict[str, Head], keep: Keep, gone: set[Path]) -> list[Item]:
-    """Files that records name, of the kinds that do not stay; only such that lie in the cell's own folder."""
+    """Files that records name, of the kinds that do not stay; only such that lie in the cell's own folder.
+
+    What a foreign program has written there goes with the sampler.
+    """
     items = []
     for head in known.values():
         home = folder.cell(head.id)
@@ -178,6 +181,8 @@ def _artifacts(folder: RunFolder, known: dict[str, Head], keep: Keep, gone: set[
             path = folder.path / head.artifacts.get(kind, "")
             if path.parent.resolve() == home.resolve() and (path.is_file() or path.is_symlink()):
                 items.append(Item(kind, path, _size(path)))
+        if keep != "sampler" and (home / OUTPUT).is_dir():
+            items.append(Item("output of foreign programs", home / OUTPUT, _size(home / OUTPUT)))
     return items
 
 

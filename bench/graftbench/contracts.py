@@ -240,7 +240,7 @@ class FitLog:
         curve: (images seen, seconds, losses) at intervals.
         notes: Sentences that a reader of the scores should know.
         measured: Costs (fields of `Resources`) that the method measured better than the suite can: those of a program
-            in another process.
+            in another process. None for what the suite measured and what is not the generator's cost at all.
         declared: Costs that nobody measured here; the record names them.
     """
 
@@ -248,7 +248,7 @@ class FitLog:
     parameters_trained: int = 0
     curve: list[tuple[int, float, dict[str, float]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    measured: dict[str, float | None] = field(default_factory=dict)
+    measured: dict[str, float | str | None] = field(default_factory=dict)
     declared: dict[str, float | str] = field(default_factory=dict)
     _networks: dict[str, nn.Module] = field(default_factory=dict)
     _moved: set[str] = field(default_factory=set)

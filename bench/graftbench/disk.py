@@ -26,7 +26,7 @@ RECORD_BYTES = 50_000
 SPARE_BYTES = 100_000_000
 """What must stay free: jobs at work, checkpoints, reports."""
 
-_BANKS = ("style", "reference")
+_BANKS = ("style", "submitted", "reference")
 """Families whose samplers may be banks of images instead of networks."""
 
 _COUNTED = 50

@@ -23,12 +23,13 @@ from graftbench.estimate import Estimates
 from graftbench.executors.local import LocalExecutor
 from graftbench.heads import heads, newest
 from graftbench.job import CellJob
+from graftbench.kept_samples import keep_samples
 from graftbench.plan import make_plan, note_code
 from graftbench.plan import shard as shard_of
 from graftbench.prerequisites import Prerequisites, entry_of
 from graftbench.progress import Progress, Silent
 from graftbench.record import NO_SOURCE, Record, Status
-from graftbench.runfolder import RunFolder
+from graftbench.runfolder import SUITE, RunFolder
 from graftbench.scheduler import Scheduler, Stop, Waiting
 from graftbench.shipped import ship
 from graftbench.suite import Suite, load_suite, override
@@ -92,6 +93,7 @@ def run(
     executor: Callable[[], Executor] | None = None,
     progress: Progress | None = None,
     trackers: Sequence[str | Tracker | type[Tracker]] = (),
+    kept: Callable[[Suite, Suite | None], Suite] = keep_samples,
 ) -> Summary:
     """Run every cell of a suite that has no record in `out` yet.
 
@@ -113,6 +115,8 @@ def run(
         trackers: Where cells are shown while they run: `tensorboard`, `wandb`, `mlflow`, with options behind a colon
             (`mlflow:uri=http://host:5000`), those of installed packages, or a `Tracker` of one's own. Whatever goes
             wrong there, records and summary are the same.
+        kept: The suite that the folder will be of, from the one that is run and the one that it is of so far (None
+            where it is new). By default samples that were added to the folder stay with it.
 
     Returns:
         How many cells ran and how the suite's cells ended.
@@ -136,7 +140,7 @@ def run(
             told.say(note)
         folder.check_protocol(plan.suite)
         state = _State.of(folder, shard_of(plan.cells, *shard), told)
-        folder.write_suite(plan.suite)
+        folder.write_suite(kept(plan.suite, folder.suite() if (folder.path / SUITE).exists() else None))
         note_code(folder.path, plan)
         missing = state.missing(again)
         stop = Stop(lambda: told.stopping(first=True))
@@ -314,6 +318,7 @@ def _run_cells(
         stop=stop,
         environment=functools.partial(describe, setting.device),
         expected_mib=estimates.memory_mib,
+        origins=plan.origins,
     ).run([Waiting(cell, folder=state.unfinished.get(cell.id)) for cell in able])
 
 

@@ -198,7 +198,8 @@ def evaluate(
     kept in memory, and of the reference mean and covariance alone in the cache.
 
     Args:
-        generated: A folder, a .zip, .npz or .npy file, `domain:NAME@RESOLUTION/SPLIT`, or a uint8 array or tensor N×3×H×W.
+        generated: A folder, a .zip, .npz or .npy file, `domain:NAME@RESOLUTION/SPLIT`, or a uint8 array or tensor
+            N×3×H×W.
         reference: The same, or a statistics file of `graftbench stats`.
         metrics: Names or sets of the catalogue (`graftbench ls metrics`). The metrics of memorisation are added where
             `train` is given and `metrics` is left as it is.

@@ -14,6 +14,7 @@ from graftbench import record as records_file
 from graftbench.contracts import Run
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.catalogue import EVERY_METRIC
+from graftbench.origins import is_known, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -60,6 +61,7 @@ _RESOURCES = (
     "device",
     "calibration_seconds",
 )
+_MAKING = ("variant_of", "origin", "declared")
 _WHOLE = ("n_generated", "n_reference", "images_seen", "parameters_total", "parameters_trained")
 _REAL = (
     "fit_seconds",
@@ -76,9 +78,9 @@ _REAL = (
 
 
 def columns(records: Iterable[Record]) -> list[str]:
-    """Names of the columns: identity, one a score (see `score_names`), counts, cost."""
+    """Names of the columns: identity, one a score (see `score_names`), counts, cost, who made the generator."""
     found = {score.name for record in records for score in record.scores}
-    return [*_IDENTITY, *score_names(found), *_COUNTS, *_RESOURCES]
+    return [*_IDENTITY, *score_names(found), *_COUNTS, *_RESOURCES, *_MAKING]
 
 
 def score_names(found: Iterable[str]) -> list[str]:
@@ -111,7 +113,12 @@ def row(record: Record) -> dict[str, Any]:
         values["n_generated"] = max(score.n_generated for score in record.scores)
         values["n_reference"] = max(score.n_reference for score in record.scores)
     if record.resources is not None:
-        values |= {name: getattr(record.resources, name) for name in _RESOURCES}
+        values |= {name: getattr(record.resources, name) for name in _RESOURCES if is_known(record, name)}
+    values |= {
+        "variant_of": cell.variant_of,
+        "origin": origin_of(record),
+        "declared": " ".join(record.resources.declared if record.resources is not None else ()),
+    }
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             values[name] = None
@@ -139,7 +146,9 @@ def load(path: str | Path) -> pd.DataFrame:
     Columns: id, method, family, task, source, target, resolution, data_budget, compute_budget, seed, status, reason,
     protocol; one for each score (fid, kid, inception_score, then the others that a record has, as in
     `graftbench.metrics.catalogue`; KID as it is, not ×10³); n_generated, n_reference (of the scores that need reference
-    images); the cost as in `graftbench.record.Resources`, units in the names. Failed cells are rows too: look at
+    images); the cost as in `graftbench.record.Resources`, units in the names; variant_of (the method that a variant is
+    one of, `samples` for images that were handed in), origin (empty, `command` or `submitted`) and declared (names of
+    the costs that were declared and not measured here, a space between them). Failed cells are rows too: look at
     `status`.
 
     Raises:

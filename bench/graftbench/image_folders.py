@@ -1,4 +1,4 @@
-"""Folders of images to be scored: decoded when they are read, ahead of the reader, in threads.
+"""Folders and zip files of images to be scored: decoded when they are read, ahead of the reader, in threads.
 
 A domain lists what it cannot read and goes on. Here a damaged file is an error, unless the caller asks to skip: a score
 over fewer images than the folder has is another score.
@@ -11,11 +11,13 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
-from graftbench.decoding import DAMAGE, RULE, reason, to_rgb, upright
+from graftbench.archives import is_picture, member_of, open_zip
+from graftbench.decoding import DAMAGE, RULE, SUFFIXES, reason, to_rgb, upright
 from graftbench.errors import GraftbenchError
 from graftbench.image_batches import Images, digest_of
 from graftbench.image_files import image_files, printable
@@ -45,8 +47,36 @@ def open_folder(root: Path, name: str, *, skip_damaged: bool) -> Images:
     Raises:
         GraftbenchError: There are no image files, none that can be decoded, or a folder may not be listed.
     """
-    folder = _Folder(name, image_files(root, unlisted=_unlisted), {})
+    files = {path: file.read_bytes for path, file in image_files(root, unlisted=_unlisted).items()}
+    folder = _Pictures(name, files, {})
     return folder.without_damaged() if skip_damaged else folder
+
+
+def open_zip_file(path: Path, name: str, *, skip_damaged: bool) -> Images:
+    """The pictures in a zip file, by name, in any layout: that of StyleGAN's and EDM's dataset_tool, or a folder's.
+
+    Nothing is unpacked to the disk. Hidden members and those of other kinds (`dataset.json`) are left out.
+
+    Args:
+        path: The file; it stays open as long as the images are kept.
+        name: What to print for it.
+        skip_damaged: As for a folder.
+
+    Raises:
+        GraftbenchError: It is damaged, is refused (`archives`), holds no images, or one name twice.
+    """
+    archive = open_zip(path)
+    members = sorted(member for member in archive.namelist() if is_picture(member))
+    files = {printable(member): partial(member_of, archive, member) for member in members}
+    if not files:
+        raise GraftbenchError(
+            f"The zip file '{name}' holds no images, and {len(archive.namelist())} members of other kinds; expected "
+            f"files that end in {', '.join(SUFFIXES)}."
+        )
+    if len(files) < len(members):
+        raise GraftbenchError(f"The zip file '{name}' holds {len(members)} images of {len(files)} names: one twice.")
+    pictures = _Pictures(name, files, {})
+    return pictures.without_damaged() if skip_damaged else pictures
 
 
 def _unlisted(error: OSError) -> None:
@@ -56,10 +86,10 @@ def _unlisted(error: OSError) -> None:
     ) from error
 
 
-class _Folder(Images):
-    """Image files, decoded when they are read."""
+class _Pictures(Images):
+    """Image files, or members of an archive, decoded when they are read: name -> what reads its bytes."""
 
-    def __init__(self, name: str, files: Mapping[str, Path], skipped: Mapping[str, str]) -> None:
+    def __init__(self, name: str, files: Mapping[str, Callable[[], bytes]], skipped: Mapping[str, str]) -> None:
         super().__init__(name, len(files), skipped)
         self._files = list(files.items())
         self._digests: list[bytes | None] = [None] * len(files)
@@ -92,8 +122,8 @@ class _Folder(Images):
         if batch:
             yield np.stack(batch)
 
-    def without_damaged(self) -> _Folder:
-        """The folder without the files that cannot be decoded, which are in its `skipped`.
+    def without_damaged(self) -> _Pictures:
+        """The same without the files that cannot be decoded, which are in its `skipped`.
 
         Raises:
             GraftbenchError: No file is left.
@@ -106,9 +136,9 @@ class _Folder(Images):
                 f"None of the {self.count} image files in '{self.name}' can be used; the first is {name}: {why}."
             )
         sound = [position for position, why in enumerate(reasons) if not why]
-        folder = _Folder(self.name, dict(self._files[position] for position in sound), skipped)
-        folder._digests = [self._digests[position] for position in sound]
-        return folder
+        sound_ones = _Pictures(self.name, dict(self._files[position] for position in sound), skipped)
+        sound_ones._digests = [self._digests[position] for position in sound]
+        return sound_ones
 
     def _damage(self, position: int) -> str:
         """Why a file cannot be decoded, or the empty string."""
@@ -125,13 +155,13 @@ class _Folder(Images):
 
     def _content(self, position: int) -> bytes:
         """A file's bytes. Their digest is noted, or compared with what was noted before."""
-        name, file = self._files[position]
-        content = file.read_bytes()
+        name, read = self._files[position]
+        content = read()
         digest, before = hashlib.sha256(content).digest(), self._digests[position]
         if before not in (None, digest):
             raise GraftbenchError(
                 f"'{printable(name)}' in '{self.name}' changed while the images were read; "
-                "score a folder when nothing writes to it any more."
+                "score images when nothing writes to them any more."
             )
         self._digests[position] = digest
         return content

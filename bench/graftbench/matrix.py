@@ -112,7 +112,7 @@ def place_of(cell: CellSpec) -> Place:
 def places(suite: Suite) -> set[Place]:
     """The cells of a suite's matrix, and of the samples that were handed in beside it."""
     serving = _serving(suite)
-    return {_place_of_samples(entry, suite) for entry in suite.samples} | {
+    return {place_of_samples(entry, suite) for entry in suite.samples} | {
         place
         for task in suite.tasks
         for place in product(
@@ -125,7 +125,8 @@ def places(suite: Suite) -> set[Place]:
     }
 
 
-def _place_of_samples(entry: Submission, suite: Suite) -> Place:
+def place_of_samples(entry: Submission, suite: Suite) -> Place:
+    """Where samples belong in a suite; where they name no compute budget it is the suite's first."""
     task = _public(str(parse_task(entry.task)))
     return entry.method, task, entry.data_budget, entry.seed, entry.compute_budget or suite.compute_budgets[0]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from graftbench.contracts import Method
     from graftbench.imageset import ImageSet
-    from graftbench.record import ComputeBudget, Protocol
+    from graftbench.record import ComputeBudget, Origin, Protocol
     from graftbench.registry import Found, Given
     from graftbench.source import Recipe
     from graftbench.submission import Submission
@@ -50,6 +50,7 @@ class Plan:
         images: Name and resolution -> images of every domain that a task names.
         code: Code hash -> the files behind it, as `code.files_of` gives them.
         samples: Cell id -> the images that were handed in for it.
+        origins: Method -> who makes its generators, where that is not the suite.
     """
 
     suite: Suite
@@ -60,6 +61,7 @@ class Plan:
     images: dict[tuple[str, int], ImageSet] = field(default_factory=dict)
     code: dict[str, dict[str, str]] = field(default_factory=dict)
     samples: dict[str, Submission] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
 
     @cached_property
     def ids(self) -> list[str]:
@@ -128,7 +130,16 @@ def make_plan(
         images=images,
         code={codes[name]: known for name, known in files.items()} | ({hash_of(scoring): scoring} if samples else {}),
         samples={cell.id: entry for cell, entry in samples},
+        origins=_origins(methods, [entry for _, entry in samples]),
     )
+
+
+def _origins(methods: Sequence[type[Method]], samples: Sequence[Submission]) -> dict[str, Origin]:
+    """Method -> who makes its generators, where that is not the suite."""
+    found: dict[str, Origin] = {method.name: method.origin for method in methods if method.origin}
+    for entry in samples:
+        found[entry.method] = "submitted"
+    return found
 
 
 def _usable(found: Found[Method], name: str) -> type[Method]:

@@ -321,7 +321,7 @@ def resources(
 
 
 def with_told(
-    known: Resources, *, measured: Mapping[str, float | None], declared: Mapping[str, float | int | str]
+    known: Resources, *, measured: Mapping[str, float | str | None], declared: Mapping[str, float | int | str]
 ) -> Resources:
     """Costs with those that the method told.
 

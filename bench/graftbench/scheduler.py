@@ -18,13 +18,13 @@ from graftbench.record import Record, Status
 from graftbench.runfolder import read_result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from graftbench.executors import Executor
     from graftbench.job import Ended
     from graftbench.progress import Progress
-    from graftbench.record import CellSpec
+    from graftbench.record import CellSpec, Origin
     from graftbench.suite import Limits
 
 LOG_TAIL_CHARACTERS = 4000
@@ -105,6 +105,7 @@ class Scheduler:
         stop: Whether the user wants the run to end.
         environment: What a record says about where it was made, for cells that could not say it themselves.
         expected_mib: Cell -> memory that it is expected to hold, None where nobody knows.
+        origins: Method -> who makes its generators, where that is not the suite.
     """
 
     executor: Executor
@@ -116,6 +117,7 @@ class Scheduler:
     stop: Stop
     environment: Callable[[], dict[str, Any]]
     expected_mib: Callable[[CellSpec], float | None] = lambda _: None
+    origins: Mapping[str, Origin] = field(default_factory=dict)
     _started: dict[str, _Started] = field(default_factory=dict)
 
     def run(self, cells: Sequence[Waiting]) -> None:
@@ -199,6 +201,7 @@ class Scheduler:
             reason=ended.detail or reason,
             exit_code=ended.exit_code,
             log_tail=text,
+            origin=self.origins.get(cell.method, ""),
             environment=self.environment(),
             artifacts={"log": f"cells/{cell.id}/{LOG}"},
             finished_at=datetime.now(UTC).isoformat(timespec="seconds"),

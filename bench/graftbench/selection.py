@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.origins import HERE, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,8 +27,9 @@ FIELDS: dict[str, Callable[[Record], Any]] = {
     "status": lambda record: str(record.status),
     "protocol": lambda record: record.cell.protocol.label,
     "compute": lambda record: str(record.cell.compute_budget),
+    "origin": lambda record: origin_of(record) or HERE,
 }
-"""What can be asked for; `budget` is the number of target training images."""
+"""What can be asked for; `budget` is the number of target training images, `origin` is suite, command or submitted."""
 
 NUMBERS = ("resolution", "budget", "seed")
 

@@ -137,7 +137,7 @@ def checked_costs(costs: dict[str, Any], where: str) -> dict[str, float | int | 
             found[name] = str(value)
             continue
         try:
-            number = float(value)
+            number = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError):
             number = math.nan
         if not 0 <= number < math.inf or (kind is int and number != int(number)):

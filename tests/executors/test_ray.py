@@ -21,11 +21,11 @@ import graftbench
 from graftbench import record as records_file
 from graftbench.driver import run
 from graftbench.errors import GraftbenchError
-from graftbench.executors.processes import table
 from graftbench.executors.ray import RayExecutor, slots_of
 from graftbench.job import LOG, PROGRESS, RESULT, Cause, CellJob, Ended
 from graftbench.plan import make_plan
 from graftbench.prerequisites import entry_of
+from graftbench.processes import table
 from graftbench.record import Record, Status
 from graftbench.suite import parse_suite
 
@@ -356,6 +356,7 @@ def test_close_ends_what_runs_and_leaves_a_given_cluster_alone(starter: Starter,
     again.close()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_when_a_node_dies(nodes: Nodes, planted: tuple[Plan, Path], tmp_path: Path) -> None:
     """A suite on the cluster, a node killed in the middle: all cells arrive, the lost one at its second try."""
     _, plugin = planted

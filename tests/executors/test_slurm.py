@@ -16,11 +16,11 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.executors import slurm
-from graftbench.executors.processes import children_of
 from graftbench.executors.slurm import SlurmExecutor, Wanted
 from graftbench.job import LOG, RESULT, Cause, CellJob, Ended, ReferenceJob
 from graftbench.plan import make_plan
 from graftbench.prerequisites import entry_of
+from graftbench.processes import children_of
 from graftbench.record import Protocol, Record, Status
 from graftbench.suite import parse_suite
 
@@ -165,6 +165,7 @@ def _record(folder: Path) -> Record:
     return msgspec.json.decode((folder / RESULT).read_bytes(), type=Record)
 
 
+@pytest.mark.slow
 def test_a_job_over_its_time_ends_and_a_preempted_one_goes_on(starter: Starter, place: Path) -> None:
     """One job of an array ends with all that it started; the other is requeued, in its folder, and reported once.
 

@@ -29,10 +29,10 @@ def make_app() -> App:
         if group not in groups:
             groups[group] = App(name=group, help=GROUPS[group])
             app.command(groups[group])
-        module = group or verb
+        module, function = (group or verb).replace("-", "_"), verb.replace("-", "_")
         examples = "\n".join(f"  {example}" for example in command.examples)
         groups[group].command(
-            f"graftbench.cli.{module}:{verb}",
+            f"graftbench.cli.{module}:{function}",
             name=verb,
             help=command.summary,
             help_epilogue=f"Examples:\n\n{examples}",

@@ -19,6 +19,7 @@ COMMANDS = {
             "graftbench run quick --out runs/quick --retry error --retry timeout",
             "graftbench run quick --out runs/part3 --shard 3/8",
             "graftbench run quick --out runs/quick --executor ray --address auto --gpus-per-cell 0.25",
+            "graftbench run quick --out runs/quick --tracker tensorboard --tracker wandb:project=grafts",
         ),
     ),
     "report": Command(
@@ -90,6 +91,22 @@ COMMANDS = {
     "track report": Command(
         "Write a history as one self-contained page.", ("graftbench track report history --out history.html",)
     ),
+    "export-task": Command(
+        "Write the exact training images of a cell, a manifest and a README, for anyone's code to train on.",
+        (
+            "graftbench export-task 'twemoji->openmoji@32' for-ann --budget 25 --seed 0",
+            "graftbench export-task 'twemoji->openmoji@32' for-ann --budget 25 --seed 0 --format zip --source",
+            "graftbench export-task 'none->folder:photos@64' for-ann --budget 100 --seed 0 --suite mine.toml",
+        ),
+    ),
+    "add samples": Command(
+        "Add images that were made elsewhere to a run: checked, scored under its protocol, marked as submitted.",
+        (
+            "graftbench add samples for-ann/samples --run runs/quick --method anns-gan --cost fit_seconds=5400",
+            "graftbench add samples s.zip --run runs/quick --method anns-gan --budget 25 --seed 0 --compute '8 kimg'",
+            "graftbench add samples 'anns/{budget}-{seed}' --run runs/quick --method anns-gan",
+        ),
+    ),
     "plan": Command(
         "List the cells of a suite: done, new, changed and why; what they will take.",
         (
@@ -103,6 +120,14 @@ COMMANDS = {
         (
             "graftbench merge runs/a runs/b --out runs/all",
             "graftbench merge shards/1 shards/2 shards/3 --out runs/all --link",
+        ),
+    ),
+    "export": Command(
+        "Send a run that is there to a tracker: TensorBoard, Weights & Biases, MLflow.",
+        (
+            "graftbench export runs/quick --tracker tensorboard",
+            'graftbench export runs/quick --tracker wandb:project=grafts,mode=offline --select "method=dcgan,finetune"',
+            "graftbench export runs/quick --tracker mlflow:uri=http://127.0.0.1:5000",
         ),
     ),
     "clean": Command(
@@ -164,6 +189,37 @@ COMMANDS = {
             "graftbench source train folder:photos --resolution 64 --kimg 1000 --out models/",
         ),
     ),
+    "completion": Command(
+        "Print a script that completes commands and options in bash, zsh or fish.",
+        (
+            "graftbench completion bash > ~/.local/share/bash-completion/completions/graftbench",
+            "graftbench completion fish > ~/.config/fish/completions/graftbench.fish",
+            "graftbench completion zsh > ~/.zfunc/_graftbench",
+        ),
+    ),
+    "new method": Command(
+        "Write a method that works, with comments to learn from, and its test.",
+        (
+            "graftbench new method my-method",
+            "graftbench new method my-method --out methods",
+        ),
+    ),
+    "new domain": Command(
+        "Write a domain that works, with comments to learn from, and its test.",
+        ("graftbench new domain my-domain",),
+    ),
+    "new report": Command(
+        "Write a report that works, with comments to learn from, and its test.",
+        ("graftbench new report my-report",),
+    ),
+    "check": Command(
+        "Check plugins against their contract and say in words what is wrong.",
+        (
+            "graftbench check my_method.py",
+            "graftbench check my_variants.toml --seconds 300",
+            "graftbench check my_domain.py --argument photos/cats --json",
+        ),
+    ),
     "doctor": Command(
         "Check what the suite needs of this machine: versions, devices, counters, cache, load.",
         (
@@ -174,6 +230,8 @@ COMMANDS = {
 }
 
 GROUPS = {
+    "new": "New plugins: a file that works, with comments to learn from, and its test.",
+    "add": "What was made elsewhere, added to a run.",
     "data": "Domains: their cards, and what a suite needs before it can run without a network.",
     "source": "Source models: what methods transfer from.",
     "baseline": "Baselines: runs that later ones are compared with.",

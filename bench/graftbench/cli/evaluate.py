@@ -43,7 +43,7 @@ def evaluate(
     """Score generated images against reference images.
 
     Args:
-        generated: A folder of images, an .npz or .npy file, or domain:NAME@RESOLUTION/SPLIT.
+        generated: A folder of images, a .zip, .npz or .npy file, or domain:NAME@RESOLUTION/SPLIT.
         reference: The same, or a statistics file of graftbench stats.
         metrics: Comma-separated names or sets (graftbench ls metrics); "all" for all.
         train: The images that the generator was trained on; adds the metrics of memorisation.

@@ -35,6 +35,7 @@ def run(
     gpus_per_cell: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0,
     cpus_per_cell: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 1,
     slurm: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
+    tracker: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
 ) -> int:
     """Run a suite: every cell that has no record in the folder yet.
 
@@ -56,7 +57,13 @@ def run(
         gpus_per_cell: Ray: GPUs of a cell; fractions share one.
         cpus_per_cell: Ray: CPU cores of a cell.
         slurm: Slurm: an option of sbatch as key=value (partition=gpu); may be given several times.
+        tracker: Show cells while they run in tensorboard, wandb or mlflow (extras of those names), in that of an
+            installed package or of a Python file; options as NAME:key=value,key=value. May be given several times.
     """
+    from graftbench.trackers.following import find
+
+    find(tracker)  # what cannot work is said before seconds go by with importing torch
+
     from rich.console import Console
 
     from graftbench.cli.executors import Options, maker
@@ -98,6 +105,7 @@ def run(
             keep=keep,
             executor=make,
             progress=progress,
+            trackers=tracker,
         )
     if summary.stopped:
         raise KeyboardInterrupt

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from graftbench.cell_view import CellView
-    from graftbench.record import Resources, Score
+    from graftbench.record import Record, Score
 
 PIPE_COLUMNS = 120
 """Width of what is not printed on a terminal."""
@@ -56,7 +56,7 @@ def _print(emit: Callable[[object], None], view: CellView) -> None:
     if view.record.scores:
         emit(scores_table(view.record.scores))
     sections = {
-        "Cost": _cost(view.record.resources),
+        "Cost": _cost(view.record),
         "Notes": [("", note) for note in view.record.notes],
         "Artifacts": [(a.kind, a.path if a.there else f"{a.path} (no longer there)") for a in view.artifacts],
         "Environment": list(_flat(view.record.environment)),
@@ -88,15 +88,20 @@ def facts_table(rows: list[tuple[str, str]]) -> Table:
 
 
 def _identity(view: CellView) -> list[tuple[str, str]]:
+    from graftbench.origins import SAYS, origin_of
+    from graftbench.record import SAMPLES
+
     record, cell = view.record, view.record.cell
-    protocol = cell.protocol
+    protocol, origin = cell.protocol, origin_of(view.record)
     size = "own size" if protocol.size is None else f"{protocol.size} px"
     rows = [
         ("id", record.id),
         ("status", f"{record.status}: {record.reason}" if record.reason else str(record.status)),
         ("exit code", "" if record.exit_code is None else str(record.exit_code)),
         ("method", f"{cell.method} ({cell.family})"),
-        ("parameters", ", ".join(f"{name}={value}" for name, value in cell.parameters.items())),
+        ("variant of", "" if cell.variant_of == SAMPLES else cell.variant_of),
+        ("made by others", SAYS[origin] if origin else ""),
+        ("parameters", ", ".join(f"{name}={value}" for name, value in cell.shown_parameters.items())),
         ("task", str(cell.task)),
         ("data budget", f"{cell.data_budget:,} images"),
         ("compute budget", str(cell.compute_budget)),
@@ -104,6 +109,7 @@ def _identity(view: CellView) -> list[tuple[str, str]]:
         ("source model", cell.source_model),
         ("protocol", f"{protocol.extractor}, {size}, {protocol.resize}, split {protocol.reference}"),
         ("code", cell.code[:16]),
+        *((f"contents of {name}", sha256[:16]) for name, sha256 in cell.files.items() if sha256),
         *((f"images {name}", sha256[:16]) for name, sha256 in cell.manifests.items()),
         ("finished", record.finished_at),
         ("attempts", str(record.attempts) if record.attempts > 1 else ""),
@@ -155,14 +161,19 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _cost(resources: Resources | None) -> list[tuple[str, str]]:
-    """What was measured, in the record's own words; what was not is left out."""
-    if resources is None:
-        return []
-    import msgspec
+def _cost(record: Record) -> list[tuple[str, str]]:
+    """What is known, in the record's own words, of what others made each with whether it was measured or declared."""
+    from graftbench.origins import costs_of, declared_by, origin_of
 
-    fields = msgspec.structs.asdict(resources)
-    return [(name, _value(value)) for name, value in fields.items() if value not in (None, "")]
+    origin = origin_of(record)
+    if origin == "submitted" and record.resources is None:
+        return [("", "None was declared, and none could be measured here.")]
+    rows = [(name, _value(value), declared) for name, value, declared in costs_of(record)]
+    if not origin and not any(declared for _, _, declared in rows):
+        return [(name, text) for name, text, _ in rows]
+    told = [(name, f"{text}  ({'declared' if declared else 'measured'})") for name, text, declared in rows]
+    words = declared_by([record])
+    return [*told, *([("", f"{words[0].upper()}{words[1:]}.")] if any(declared for _, _, declared in rows) else [])]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

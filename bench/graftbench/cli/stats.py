@@ -25,7 +25,7 @@ def stats(
     """Write reference statistics to a file, to score against without the images.
 
     Args:
-        images: A folder of images, an .npz or .npy file, or domain:NAME@RESOLUTION/SPLIT.
+        images: A folder of images, a .zip, .npz or .npy file, or domain:NAME@RESOLUTION/SPLIT.
         out: File NAME.safetensors.
         moments: Keep mean and covariance alone: enough for FID, small for any number of images.
         extractor: Feature extractor (graftbench ls extractors).

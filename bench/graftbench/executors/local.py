@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from graftbench import processes
 from graftbench.errors import GraftbenchError
-from graftbench.executors import processes
 from graftbench.executors.placement import Placement
 from graftbench.executors.zygote import Request
 from graftbench.job import Cause, Ended, Job

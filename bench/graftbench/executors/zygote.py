@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from graftbench.executors import processes
+from graftbench import processes
 from graftbench.job import LOG, Cause
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36

@@ -150,6 +150,7 @@ def _slim(record: Record) -> dict[str, Any]:
     """What comparisons read of a record; what is left out has the record format's defaults when it is read."""
     fields = msgspec.to_builtins(record)
     kept = {key: fields[key] for key in ("id", "cell", "status", "reason", "resources", "finished_at", "format")}
+    kept |= {"origin": record.origin} if record.origin else {}
     known = (score for score in fields["scores"] if score["name"] in MEASURES)
     kept["scores"] = [{key: score[key] for key in _SCORE if score[key] != ""} for score in known]
     kept["environment"] = _picked(record.environment)

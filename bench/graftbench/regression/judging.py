@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from graftbench.comparison.multiplicity import holm
+from graftbench.origins import HANDED_IN, is_declared, origin_of
 from graftbench.regression import machines
 from graftbench.regression.changes import change_of, least_pairs, pairs_needed
 from graftbench.regression.results import Row
@@ -49,6 +50,7 @@ class Judge:
         new = [record for pair in pairs for record in pair.new]
         self._computed = {score.name for record in new for score in record.scores}
         self._left_out = 0
+        self._declared: set[str] = set()
         self.vanished: list[str] = []
         self.notes: list[str] = []
         software = machines.differences(base, new, machines.SOFTWARE)
@@ -85,6 +87,11 @@ class Judge:
                 f"{self._left_out} wall times were left out: other processes used the machine (--shared-timings "
                 "compares them too)."
             )
+        if self._declared:
+            self.notes.append(
+                "Costs that were declared and not measured here, or of what was made elsewhere on one side alone, are "
+                f"left out: {'; '.join(sorted(self._declared))}."
+            )
         return [
             row
             for kind in ("quality", "cost", "work")
@@ -103,6 +110,11 @@ class Judge:
             return self._quality(pairs, measure)
         # a reference row fits nothing: its milliseconds are no cost
         fitted = [pair for pair in pairs if pair.base[0].cell.family != "reference"]
+        if told := [pair for pair in fitted if _told_only(pair, measure)]:
+            self._declared |= {f"{pair.method}: {measure.label}" for pair in told}
+            fitted = [pair for pair in fitted if pair not in told]
+            if not fitted:
+                return None, "declared or made elsewhere, not measured"
         pairs = [pair for pair in fitted if _has(pair.base, measure) and _has(pair.new, measure)]
         if not pairs:
             sides = (("new run", (pair.base for pair in fitted)), ("base", (pair.new for pair in fitted)))
@@ -191,6 +203,13 @@ def _more(row: Row, change: Change, least: int) -> str:
 
 def _has(records: Sequence[Record], measure: Measure) -> bool:
     return any(measure.of(record) is not None for record in records)
+
+
+def _told_only(pair: Pair, measure: Measure) -> bool:
+    """Whether nobody measured the cost of a fit on both sides: it is declared, or one side was made elsewhere."""
+    records = (*pair.base, *pair.new)
+    told = any(is_declared(record, measure.name) for record in records)
+    return told or (len({origin_of(record) == HANDED_IN for record in records}) > 1 and _has(records, measure))
 
 
 def _why_undefined(records: Sequence[Record], measure: Measure) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graftbench.errors import GraftbenchError
+from graftbench.origins import HANDED_IN, origin_of
 from graftbench.record import Record, Status, content_hash, without_path
 
 if TYPE_CHECKING:
@@ -101,7 +102,12 @@ def match(base: Sequence[Sequence[Record]], new: Sequence[Sequence[Record]]) -> 
             raise GraftbenchError(f"The {name} has no records: there is nothing to compare.")
     _same_conditions(_cells(base), _cells(new))
     variants = (_variants(_cells(base)), _variants(_cells(new)))
-    notes = [*_changed_parameters(*variants), *_changed_sources(_cells(base), _cells(new))]
+    remade = _remade(base, new)
+    notes = [
+        *remade.values(),
+        *_changed_parameters(*({m: v for m, v in side.items() if m not in remade} for side in variants)),
+        *_changed_sources(*([cell for cell in _cells(side) if cell.method not in remade] for side in (base, new))),
+    ]
     sides = [_side(runs, variants, notes) for runs in (base, new)]
     matched: dict[str, list[Any]] = defaultdict(list)
     for series in dict.fromkeys((*sides[0], *sides[1])):
@@ -213,6 +219,21 @@ def _changed_sources(base: Iterable[CellSpec], new: Iterable[CellSpec]) -> list[
             side[cell.method].add(cell.source_model)
     changed = sorted(method for method in sides[0].keys() & sides[1].keys() if sides[0][method] != sides[1][method])
     return [f"Source models differ, of {', '.join(changed)}."] if changed else []
+
+
+def _remade(base: Iterable[Iterable[Record]], new: Iterable[Iterable[Record]]) -> dict[str, str]:
+    """Method -> a sentence, where it was submitted on one side and fitted on the other."""
+    sides: list[dict[str, set[bool]]] = [defaultdict(set), defaultdict(set)]
+    for side, runs in zip(sides, (base, new), strict=True):
+        for record in (record for run in runs for record in run):
+            side[record.cell.method].add(origin_of(record) == HANDED_IN)
+    notes = {}
+    for method, old in sorted(sides[0].items()):
+        late = sides[1].get(method, old)
+        if late != old:
+            where = "new run" if True in late and old != {True} else "base"
+            notes[method] = f"{method} was made elsewhere in the {where}: scores are compared, costs are not."
+    return notes
 
 
 def _variants(cells: Iterable[CellSpec]) -> _Variants:

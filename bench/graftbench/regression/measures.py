@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.metrics.catalogue import METRICS
+from graftbench.origins import known_cost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,7 +79,7 @@ class Measure:
             score = record.score(self.name)
             value = None if score is None else score.value
         else:
-            value = None if record.resources is None else getattr(record.resources, self.name, None)
+            value = known_cost(record, self.name)
         return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 

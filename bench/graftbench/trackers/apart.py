@@ -16,8 +16,9 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING, Any
 
+from graftbench import processes
 from graftbench.trackers.catalogue import asked_for
-from graftbench.trackers.contract import Tracker
+from graftbench.trackers.contract import Failed, Tracker, words_of
 from graftbench.trackers.group import FOLDER
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 ORPHAN_SECONDS = 10.0
 """So long a tracker whose driver has died may take to send what it has."""
-
-
-class Failed(Exception):  # noqa: N818 - it tells of an error that was somewhere else
-    """The tracker raised something in its process; the words are those of its error."""
 
 
 class Apart(Tracker):
@@ -61,7 +58,7 @@ class Apart(Tracker):
             log = open(os.devnull, "ab")  # noqa: PTH123, SIM115 - closed below
         with theirs, log:
             self._process = subprocess.Popen(  # noqa: S603 - this very program
-                [sys.executable, "-m", "graftbench.trackers.apart", str(theirs.fileno())],
+                [sys.executable, "-m", "graftbench.trackers.apart", str(theirs.fileno()), str(ORPHAN_SECONDS)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -91,17 +88,16 @@ class Apart(Tracker):
         """There; then the process is over."""
         try:
             self._call("close")
-            if self._process is not None:
-                self._pipe.close()
-                self._process.wait()
+            self._pipe.close()
+            if self._process is not None:  # its number stays its own until `abandon` has looked for its children
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         finally:
             self.abandon()
 
     def abandon(self) -> None:
         """End the process and what it started."""
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process is not None and self._process.returncode is None:
+            processes.kill_tree(self._process.pid)
             self._process.wait()
 
     def _call(self, *call: Any) -> None:  # noqa: ANN401 - a method's name and its arguments
@@ -109,6 +105,7 @@ class Apart(Tracker):
             self._pipe.send(call)
             error = self._pipe.recv()
         except (EOFError, OSError) as broken:
+            self.abandon()
             raise Failed("its process has ended") from broken
         if error:
             raise Failed(error)
@@ -117,10 +114,10 @@ class Apart(Tracker):
 # ------------------------------------------------------------------------------------------------- the other process
 
 
-def serve(pipe: Connection) -> None:
+def serve(pipe: Connection, orphan_seconds: float) -> None:
     """Do what the driver says until it is gone."""
     calls: queue.Queue[tuple[Any, ...] | None] = queue.Queue()
-    threading.Thread(target=_listen, args=(pipe, calls), daemon=True).start()
+    threading.Thread(target=_listen, args=(pipe, calls, orphan_seconds), daemon=True).start()
     tracker: Tracker | None = None
     closed = False
     while (call := calls.get()) is not None:
@@ -133,23 +130,31 @@ def serve(pipe: Connection) -> None:
             closed = name == "close"
             error = ""
         except Exception as raised:  # noqa: BLE001 - whatever it is, the driver says it
-            error = f"{type(raised).__name__}: {raised}"
+            error = words_of(raised)
         with suppress(OSError):
             pipe.send(error)
     if tracker is not None and not closed:
         tracker.close()
 
 
-def _listen(pipe: Connection, calls: queue.Queue[tuple[Any, ...] | None]) -> None:
+def _listen(pipe: Connection, calls: queue.Queue[tuple[Any, ...] | None], orphan_seconds: float) -> None:
     """Hear at once that the driver is gone, also while a call lasts: then it must not last for ever."""
     with suppress(EOFError, OSError):
         while True:
             calls.put(pipe.recv())
     calls.put(None)
-    end = threading.Timer(ORPHAN_SECONDS, lambda: os.killpg(0, signal.SIGKILL))
+    end = threading.Timer(orphan_seconds, _end)
     end.daemon = True
     end.start()
 
 
+def _end() -> None:
+    """End this process and all that it has started."""
+    family = processes.Family(os.getpid())
+    family.look(processes.table())
+    family.kill(spare=os.getpid())
+    os.killpg(0, signal.SIGKILL)
+
+
 if __name__ == "__main__":
-    serve(Connection(int(sys.argv[1])))
+    serve(Connection(int(sys.argv[1])), float(sys.argv[2]))

@@ -1,14 +1,16 @@
-"""Finds trackers by what a user writes: `tensorboard`, `wandb:project=grafts,mode=offline`."""
+"""Finds trackers by what a user writes: `tensorboard`, `wandb:project=grafts,mode=offline`, `my_tracker.py`."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.registry import load_file
 from graftbench.trackers.contract import Tracker
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ BUILT_IN = {
 
 
 def asked_for(written: str) -> Tracker:
-    """The tracker that a user means by `NAME` or `NAME:key=value,key=value`.
+    """The tracker that a user means by `NAME` or `NAME:key=value,key=value`; a name may be that of a Python file.
 
     Raises:
         GraftbenchError: An unknown name or option, a value that does not do, a plugin that cannot be imported.
@@ -42,7 +44,9 @@ def names() -> list[str]:
 
 
 def _class(name: str) -> type[Tracker]:
-    """The class of that name, built in or of an installed package."""
+    """The class of that name, built in or of an installed package, or the one that a file defines."""
+    if name.endswith(".py"):
+        return _in_file(Path(name))
     known = names()
     if name not in known:
         raise unknown("tracker", name, known)
@@ -59,6 +63,23 @@ def _class(name: str) -> type[Tracker]:
     if not (isinstance(cls, type) and issubclass(cls, Tracker)):
         raise GraftbenchError(f"Tracker '{name}' ({point.value}) is no class that derives from {Tracker.__qualname__}.")
     return cls
+
+
+def _in_file(file: Path) -> type[Tracker]:
+    if not file.is_file():
+        raise GraftbenchError(f"There is no file '{file}' with a tracker.")
+    try:
+        module = load_file(file)
+    except Exception as error:  # likewise
+        raise GraftbenchError(f"Tracker '{file}' cannot be imported: {type(error).__name__}: {error}") from error
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Tracker) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1 or not isinstance(getattr(found[0], "name", None), str):
+        raise GraftbenchError(f"'{file}' must define one tracker with a name; found {len(found)} of them.")
+    return found[0]
 
 
 def _pairs(name: str, text: str) -> dict[str, str]:

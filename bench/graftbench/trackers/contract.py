@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+
+class Failed(Exception):  # noqa: N818 - it is raised for its words
+    """What a tracker raises where the words alone tell the user what is wrong, not the exception's type."""
+
+
+def words_of(error: BaseException) -> str:
+    """An exception in one line."""
+    plain = isinstance(error, Failed | GraftbenchError)
+    return " ".join((str(error) if plain else f"{type(error).__name__}: {error}").split())
+
+
 Value = str | int | float | bool
 """What a fact about a cell can be; what is not known is left out."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 END_SECONDS = 60.0
 """After the last cell all trackers together get so long to take what they have not taken."""
 
+QUIET_SECONDS = 2.0
+"""A wait of more than that is announced."""
+
 STOPPED_SECONDS = 5.0
 """Likewise, where the run was broken off."""
 
@@ -32,8 +35,8 @@ def find(wanted: Iterable[str | Tracker | type[Tracker]]) -> list[Tracker]:
     """Trackers as asked for, checked: nothing has to run before it is known that one cannot work.
 
     Args:
-        wanted: `NAME` or `NAME:key=value,key=value`, which gets a process of its own; in Python also a tracker, or the
-            class of one, which works in a thread of this one.
+        wanted: `NAME` or `NAME:key=value,key=value` (NAME may be a Python file), which gets a process of its own; in
+            Python also a tracker, or the class of one, which works in a thread of this one.
 
     Raises:
         GraftbenchError: An unknown name or option, a package that is missing, the same tracker twice.
@@ -69,10 +72,7 @@ class Chosen:
 
     def __init__(self, wanted: Sequence[str | Tracker | type[Tracker]]) -> None:
         self._trackers = find(wanted)
-        self._written = [
-            asked if isinstance(asked, str) else tracker.name
-            for asked, tracker in zip(wanted, self._trackers, strict=True)
-        ]
+        self._wanted = list(wanted)
 
     @contextmanager
     def following(self, told: Progress, suite: str, folder: Path, records: Iterable[Record] = ()) -> Iterator[Progress]:
@@ -92,8 +92,8 @@ class Chosen:
             return
         group = group_of(suite, folder)
         sinks = [
-            Sink(tracker, group, told.say, shlex.join(["graftbench", "export", str(folder), "--tracker", written]))
-            for tracker, written in zip(self._trackers, self._written, strict=True)
+            Sink(tracker, group, told.say, _again(folder, asked))
+            for tracker, asked in zip(self._trackers, self._wanted, strict=True)
         ]
         for record in records:
             for sink in sinks:
@@ -101,20 +101,30 @@ class Chosen:
         try:
             yield Told(told, sinks)
         except BaseException:
-            _close(sinks, STOPPED_SECONDS)
+            _close(sinks, told, STOPPED_SECONDS)
             raise
-        _close(sinks, END_SECONDS)
+        _close(sinks, told, END_SECONDS)
 
 
-def _close(sinks: Sequence[Sink], seconds: float) -> None:
+def _again(folder: Path, asked: object) -> str:
+    """What sends the run to a tracker later."""
+    if isinstance(asked, str):
+        return shlex.join(["graftbench", "export", str(folder), "--tracker", asked])
+    return f"graftbench.trackers.replay.send({str(folder)!r}, [...])"
+
+
+def _close(sinks: Sequence[Sink], told: Progress, seconds: float) -> None:
     """Wait for all of them together; Ctrl-C ends the wait and nothing else: every cell is recorded."""
-    until = time.monotonic() + seconds
+    with suppress(KeyboardInterrupt):
+        soon, until = (time.monotonic() + limit for limit in (min(QUIET_SECONDS, seconds), seconds))
+        slow = [sink for sink in sinks if not sink.wait(soon - time.monotonic())]
+        if slow and seconds > QUIET_SECONDS:
+            names = " and ".join(f"'{sink.name}'" for sink in slow)
+            told.say(f"Waiting {seconds:.0f} s at most until {names} has everything; Ctrl-C ends only the wait.")
+        for sink in slow:
+            sink.wait(until - time.monotonic())
     for sink in sinks:
-        try:
-            sink.close(until - time.monotonic())
-        except KeyboardInterrupt:
-            until = 0.0
-            sink.close(0.0)
+        sink.close()
 
 
 class Told:

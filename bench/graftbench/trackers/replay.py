@@ -5,19 +5,49 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError
+from graftbench.frame import read_run
+from graftbench.selection import select as selected
+from graftbench.trackers.contract import words_of
+from graftbench.trackers.following import find
 from graftbench.trackers.group import group_of
 from graftbench.trackers.sink import Feed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from graftbench.record import Record
     from graftbench.trackers.contract import Tracker
 
 
+def send(
+    run: str | Path,
+    trackers: Sequence[str | Tracker | type[Tracker]],
+    *,
+    select: str = "",
+    said: Callable[[Record], object] = lambda _: None,
+) -> dict[str, int]:
+    """Send a run folder to trackers, one after the other.
+
+    Args:
+        run: The run folder.
+        trackers: As in `graftbench.run`.
+        select: Only these cells: `method=dcgan,finetune budget<=100`; empty for all.
+        said: Told of each cell that was sent.
+
+    Returns:
+        Name of the tracker -> how many cells were sent.
+
+    Raises:
+        GraftbenchError: There is no such run, cell or tracker, or a tracker failed.
+    """
+    found, there = find(trackers), read_run(run)
+    records = selected(there.records, select) if select else there.records
+    return {tracker.name: replay(tracker, there.name, there.folder, records, said) for tracker in found}
+
+
 def replay(
-    tracker: Tracker, suite: str, folder: Path, records: Iterable[Record], said: Callable[[Record], None]
+    tracker: Tracker, suite: str, folder: Path, records: Iterable[Record], said: Callable[[Record], object]
 ) -> int:
     """Show every record as a run would have shown it. Cells that the tracker shows already are replaced.
 
@@ -48,8 +78,7 @@ def replay(
         finally:
             tracker.close()
     except Exception as error:  # a tracker may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise GraftbenchError(
-            f"Tracker '{tracker.name}' failed at {where} ({reason}). {sent} cells were sent; nothing else was changed."
+            f"Tracker '{tracker.name}' failed at {where} ({words_of(error)}). {sent} cells were sent."
         ) from error
     return sent

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from graftbench.progress import read_curves
+from graftbench.trackers.contract import words_of
 from graftbench.trackers.entries import began_of, cell_of, points_of, result_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ READ_SECONDS = 2.0
 """A running cell's curve is looked at this often: cells write it no more often."""
 
 FAILURES = 3
-"""A tracker that failed for so many cells in a row is left alone: it is down, and each try may take a minute."""
+"""A tracker that failed so often in a row is left alone: it is down, and each try may take a minute."""
 
 WAKE_SECONDS = 0.2
 """So long the thread sleeps at most where nothing happens."""
@@ -98,25 +99,26 @@ class Feed:
 
 
 class Sink:
-    """Feeds a tracker from a thread of its own. No method waits, but `close`, and none raises.
+    """Feeds a tracker from a thread of its own. No method waits, but `wait`, and none raises.
 
     Args:
         tracker: The tracker; checked.
         group: The run folder.
         say: Tells the user a sentence; called from the thread too.
-        again: The command that sends the run later.
+        again: What sends the run later: a command, or a line of Python.
     """
 
     def __init__(self, tracker: Tracker, group: Group, say: Callable[[str], None], again: str) -> None:
+        self.name = tracker.name
         self._tracker, self._group, self._say, self._again = tracker, group, say, again
         self._feed = Feed(tracker, group)
         self._events: queue.Queue[tuple[str, str, Callable[[], None]]] = queue.Queue(WAITING)
         self._over, self._left = threading.Event(), threading.Event()
+        self._done = threading.Event()  # not Thread.join: before Python 3.13 Ctrl-C in it marks the thread as ended
         self._ended = self._arrived = 0
         self._failures = 0
         self._opened = self._told = False
-        self._thread = threading.Thread(target=self._work, name=f"tracker {tracker.name}", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._work, name=f"tracker {tracker.name}", daemon=True).start()
 
     def started(self, cell: CellSpec, folder: Path | None) -> None:
         """A cell was started, for the first time or again."""
@@ -128,19 +130,22 @@ class Sink:
         self._ended += 1
         self._put(record.id, f"{record.cell}", lambda: self._end(record))
 
-    def close(self, seconds: float) -> None:
-        """Wait at most so many seconds until the tracker has everything; say what it has not."""
+    def wait(self, seconds: float) -> bool:
+        """Whether the tracker has everything and is closed, after so many seconds at most; nothing more comes."""
         self._over.set()
-        self._thread.join(max(0.0, seconds))
+        return self._done.wait(max(0.0, seconds))
+
+    def close(self) -> None:
+        """Leave behind a tracker that is not done, and say what it has not."""
         self._left.set()
         missing = self._ended - self._arrived
         late = ""
-        if self._thread.is_alive():
+        if not self._done.is_set():
             late = " was not done in time after the run and is left behind"
-            self._tracker.abandon()
+            self._abandon()
         if late or missing:
             lacks = f"{missing} of the {self._ended} cells that were recorded now did not arrive" if missing else ""
-            told = f"Tracker '{self._tracker.name}'{late}{': ' if lacks else ''}{lacks}."
+            told = f"Tracker '{self.name}'{late}{': ' if lacks else ''}{lacks}."
             self._tell(told if self._told or not lacks else f"{told} Send them with: {self._again}")
 
     def _put(self, cell: str, what: str, event: Callable[[], None]) -> None:
@@ -161,7 +166,8 @@ class Sink:
                 looked = time.monotonic()
         if self._opened:
             self._do("", "closing", self._tracker.close)
-        self._tracker.abandon()
+        self._abandon()
+        self._done.set()
 
     def _end(self, record: Record) -> None:
         self._feed.end(record)
@@ -185,13 +191,16 @@ class Sink:
             self._feed.open.pop(cell, None)
             self._tell_failure(what if self._opened else "opening", error)
 
+    def _abandon(self) -> None:
+        with suppress(Exception):  # nothing more is wanted of it
+            self._tracker.abandon()
+
     def _tell_failure(self, what: str, error: BaseException) -> None:
         if self._told or self._left.is_set():
             return
         self._told = True
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
         self._tell(
-            f"Tracker '{self._tracker.name}' failed at {what} ({_cut(reason)}). The run goes on and records "
+            f"Tracker '{self.name}' failed at {what} ({_cut(words_of(error))}). The run goes on and records "
             f"everything; send it later with: {self._again}"
         )
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
-from graftbench.errors import GraftbenchError
-from graftbench.trackers.contract import Tracker
+from graftbench.trackers.contract import Failed, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +60,7 @@ class WeightsAndBiases(Tracker):
         self._folder = Path(os.environ.get("WANDB_DIR") or group.folder)
         self._mode = self.options.mode or os.environ.get("WANDB_MODE") or "online"
         if self._mode == "online" and not self._wandb.login(prompt=False, verify=False):
-            raise GraftbenchError("Weights & Biases knows no login here; use `wandb login`, or WANDB_MODE=offline")
+            raise Failed("Weights & Biases knows no login here: use `wandb login`, or WANDB_MODE=offline")
 
     def begin(self, cell: Cell) -> None:
         """A W&B run under an id of this folder and cell: on the server it overwrites the one before."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from graftbench.errors import GraftbenchError
+from graftbench.origins import is_declared
 from graftbench.record import Status, content_hash, without_path
 from graftbench.regression import machines
 from graftbench.regression.measures import MEASURES
@@ -245,7 +246,7 @@ def _values(records: Sequence[Record]) -> dict[str, Value]:
 
 
 def _value(record: Record, measure: Measure) -> float | None:
-    if measure.timed and machines.shared([record]):
+    if (measure.timed and machines.shared([record])) or is_declared(record, measure.name):
         return None
     value = measure.of(record)
     return None if not value and measure.name in {"parameters_total", "parameters_trained"} else value
@@ -258,10 +259,10 @@ def _labels(records: Iterable[Record]) -> dict[str, str]:
         methods[record.cell.method].append(record)
     found = {}
     for method, group in methods.items():
-        sets = [record.cell.parameters for record in group]
+        sets = [record.cell.shown_parameters for record in group]
         names = [name for name in sets[0] if any(other.get(name) != sets[0][name] for other in sets)]
         for record in group:
-            telling = ", ".join(f"{name}={record.cell.parameters.get(name)!r}" for name in names)
+            telling = ", ".join(f"{name}={record.cell.shown_parameters.get(name)!r}" for name in names)
             found[record.id] = f"{method} ({telling})" if telling else method
     return found
 
@@ -275,6 +276,8 @@ def _notes(entry: Entry, good: Sequence[Record]) -> list[str]:
     shared = sum(machines.shared([record]) for record in good)
     if shared:
         notes.append(f"Wall times of {shared} cells are left out: other processes used the machine.")
+    if any(record.resources is not None and record.resources.declared for record in good):
+        notes.append("Costs that were declared and not measured are left out.")
     return notes
 
 

@@ -116,6 +116,15 @@ class Family:
         self.born = first.born if first else 0
         self._members = {pid: self.born}
 
+    @property
+    def members(self) -> list[int]:
+        """The pids that are known, as of the last look; those that have ended and were not collected among them."""
+        return list(self._members)
+
+    def adopt(self, process: Process) -> None:
+        """Count a process, and all that comes from it, as a member: an orphan that nothing else tells to be one."""
+        self._members[process.pid] = process.born
+
     def look(self, processes: dict[int, Process]) -> None:
         """Bring the list of members up to date with the process table."""
         self._members = {

@@ -7,10 +7,12 @@ harm elsewhere, or by a faulty program, and is refused as a whole.
 from __future__ import annotations
 
 import re
+import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from graftbench.decoding import SUFFIXES
+from graftbench.decoding import SUFFIXES, reason
 from graftbench.errors import GraftbenchError
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ LARGEST_RATIO = 200
 
 FREE_BYTES = 2**20
 """So much may be unpacked at any ratio: small flat pictures shrink by more than `LARGEST_RATIO`."""
+
+BAD_ZIP = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What zipfile raises on damaged files; a compression that this Python lacks is a RuntimeError."""
 
 
 def the_file(argument: str, what: str) -> Path:
@@ -68,3 +73,50 @@ def is_picture(name: str) -> bool:
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     return path.suffix.lower() in SUFFIXES and not hidden
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """A zip file, all its members looked over, for whoever closes it.
+
+    Raises:
+        GraftbenchError: It is damaged or refused.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except BAD_ZIP as error:
+        raise GraftbenchError(f"'{path.name}' cannot be read as a zip file ({reason(error)}).") from error
+    try:
+        _look_over(archive, path)
+    except GraftbenchError:
+        archive.close()
+        raise
+    return archive
+
+
+def _look_over(archive: zipfile.ZipFile, path: Path) -> None:
+    refused = refusal(path.name)
+    for member in archive.infolist():
+        # zipfile cuts a name at a zero byte and turns the system's separators: what was written is looked at
+        why = bad_name(member.orig_filename) or bad_size(member.file_size, member.compress_size)
+        if member.flag_bits & 1:
+            why = "is encrypted"
+        if why:
+            raise refused(member.filename, why)
+    packed = sum(member.compress_size for member in archive.infolist())
+    if packed > path.stat().st_size:
+        raise GraftbenchError(
+            f"The archive '{path.name}' is refused: its members overlap ({packed:,} packed bytes in a file of "
+            f"{path.stat().st_size:,}), as in a decompression bomb."
+        )
+
+
+def member_of(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member's bytes, its checksum compared; several threads may read one archive.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    try:
+        return archive.read(name)
+    except BAD_ZIP as error:
+        raise ValueError(f"damaged in the archive: {reason(error)}") from error

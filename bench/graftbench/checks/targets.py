@@ -1,0 +1,186 @@
+"""What is to be checked: files, folders, TOML files of variants, classes of installed packages; the plugins in them."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from dataclasses import dataclass, field
+from inspect import isabstract
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from graftbench import registry
+from graftbench.contracts import Domain, Method, Report
+from graftbench.errors import GraftbenchError, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
+
+    from graftbench.registry import Found, Given
+
+BASES: dict[str, type[Any]] = {"method": Method, "domain": Domain, "report": Report}
+
+
+class Target(NamedTuple):
+    """A plugin to be checked.
+
+    Attributes:
+        kind: "method", "domain" or "report".
+        cls: The class.
+        where: Where it was found, in words.
+        given: The same as `given` takes it; empty for one that is registered anyway.
+    """
+
+    kind: str
+    cls: type[Any]
+    where: str
+    given: str
+
+
+@dataclass
+class Plugins:
+    """What was found.
+
+    Attributes:
+        classes: In the order in which they are checked.
+        unusable: Where -> why nothing there can be checked.
+    """
+
+    classes: list[Target] = field(default_factory=list)
+    unusable: dict[str, str] = field(default_factory=dict)
+
+
+def given(target: str) -> list[Given]:
+    """A target as the registry takes it: a path, or a class written `package.module:Class`; none for an empty text.
+
+    Raises:
+        GraftbenchError: There is no such module or class.
+    """
+    if not target:
+        return []
+    path = Path(target).expanduser()
+    module, colon, name = target.partition(":")
+    if path.exists() or not colon:
+        return [path]
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        raise GraftbenchError(f"'{target}' is no file, and there is no module '{module}' ({error}).") from error
+    cls = getattr(found, name, None)
+    if not (isinstance(cls, type) and issubclass(cls, tuple(BASES.values()))):
+        raise unknown(
+            "plugin class",
+            name,
+            [key for key, value in vars(found).items() if _is_plugin(value) and not isabstract(value)],
+        )
+    return [cls]
+
+
+def plugins_of(target: str) -> Plugins:
+    """The plugins in a target.
+
+    Raises:
+        GraftbenchError: There is no such file, folder or class.
+    """
+    (one,) = given(target)
+    if isinstance(one, type):
+        kind = next(kind for kind, base in BASES.items() if issubclass(one, base))
+        return Plugins([Target(kind, one, target, target)])
+    found, usable = Plugins(), list[Path]()
+    for file in _files(one):
+        if own := _registered(file):
+            found.classes += own
+            continue
+        reason = "" if file.suffix == ".toml" else _import(file)
+        if reason:
+            found.unusable[str(file)] = reason
+        else:
+            usable.append(file)
+    for file in usable:
+        _add(found, file, alone=one == file)
+    if not found.classes and not found.unusable:
+        found.unusable[target] = "there is no plugin in it"
+    return found
+
+
+def _registered(file: Path) -> list[Target]:
+    """The plugins of a file that is one of the package's own."""
+    for kind, (folder, search) in _SEARCHES.items():
+        own = importlib.import_module(f"graftbench.{folder}").__path__
+        if file.resolve().parent in {Path(place).resolve() for place in own}:
+            classes = search([]).classes.values()
+            return [Target(kind, cls, str(file), "") for cls in classes if registry.file_of(cls) == file.resolve()]
+    return []
+
+
+def _files(path: Path) -> list[Path]:
+    """The code files and TOML files that a path stands for."""
+    if path.is_dir():
+        tables = sorted(file for file in path.glob("*.toml") if not file.name.startswith("_"))
+        return [*registry.plugin_files(path), *tables]
+    registry.plugin_files(path)  # refuses what is neither
+    return [path]
+
+
+def _import(file: Path) -> str:
+    """Import a file; why it cannot be, with the place, or nothing."""
+    try:
+        registry.load_file(file)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: a plugin may do anything
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        place = f"line {lines[-1]}: " if lines else ""
+        return f"it cannot be imported: {place}{type(error).__name__}: {error}"
+    return ""
+
+
+_SEARCHES: dict[str, tuple[str, Callable[[Sequence[Given]], Found[Any]]]] = {
+    "method": ("methods", registry.methods),
+    "domain": ("datasets", registry.domains),
+    "report": ("reports", registry.reports),
+}
+"""Kind -> the package's folder of them, and how they are found."""
+
+
+def _add(found: Plugins, file: Path, *, alone: bool) -> None:
+    """The plugins of one file that can be imported."""
+    before, refused = len(found.classes), dict[str, str]()
+    for kind in _kinds_in(file):
+        _, search = _SEARCHES[kind]
+        there, new = search([]), search([file])
+        names = new.classes.keys() - there.classes.keys()
+        found.classes += [Target(kind, new.classes[name], str(file), str(file.resolve())) for name in sorted(names)]
+        refused |= {where: why for where, why in new.broken.items() if where not in there.broken}
+    found.unusable |= refused
+    if alone and len(found.classes) == before and not refused:
+        found.unusable[str(file)] = _why_none(file)
+
+
+def _kinds_in(file: Path) -> list[str]:
+    """The kinds of plugins that a file may have: others are not searched for, and what they import not imported."""
+    if file.suffix != ".py":
+        return ["method"]
+    own = [value for value in vars(registry.load_file(file)).values() if _is_plugin(value)]
+    return [kind for kind, base in BASES.items() if any(issubclass(cls, base) for cls in own)]
+
+
+def _why_none(file: Path) -> str:
+    """Why a file that can be imported has no plugin."""
+    module = registry.load_file(file)
+    abstract = [value for value in vars(module).values() if _is_plugin(value) and _is_unfinished(value, module)]
+    if not abstract:
+        return "it defines no class that derives from graftbench.contracts.Method, Domain or Report"
+    cls = abstract[0]
+    missing = ", ".join(sorted(cls.__abstractmethods__))
+    base = next(base.__name__ for base in BASES.values() if issubclass(cls, base))
+    return f"class {cls.__name__} derives from {base} but does not define {missing}"
+
+
+def _is_plugin(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, tuple(BASES.values()))
+
+
+def _is_unfinished(cls: type[Any], module: ModuleType) -> bool:
+    return cls.__module__ == module.__name__ and isabstract(cls)

@@ -1,0 +1,171 @@
+"""`graftbench add samples`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter, validators
+
+from graftbench.cli.run import Plugins
+
+if TYPE_CHECKING:
+    from graftbench.record import ComputeBudget, Record
+
+SHOWN = ("kid", "fid")
+"""Scores that are printed; the report has all."""
+
+
+def samples(
+    path: str,
+    *,
+    run: Path,
+    method: str,
+    task: str | None = None,
+    budget: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    seed: int | None = None,
+    compute: str | None = None,
+    family: str = "submitted",
+    cost: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - never changed
+    costs: Path | None = None,
+    note: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
+    suite: str | None = None,
+    replace: Annotated[bool, Parameter(negative=())] = False,
+    keep: str = "sampler",
+    device: str = "auto",
+    plugin: Plugins = [],  # noqa: B006
+    json: bool = False,
+) -> int:
+    """Add images that were made elsewhere to a run, and score them.
+
+    Task, budget and seed may be left out where the samples lie in a folder of graftbench export-task, or beside its
+    manifest.json. What is refused leaves the run as it was.
+
+    Args:
+        path: A folder of images, or a .zip, .npz or .npy file; with {budget} and {seed} in it, all that are there.
+        run: Run folder.
+        method: What tables call the generator; not a registered method.
+        task: One of the suite's.
+        budget: Number of target training images that it was trained on.
+        seed: Which draw of them.
+        compute: What its training spent, as the suite counts ("8 kimg"); the suite's first by default.
+        family: scratch, fine-tune, frozen, vae or style; submitted where nobody says.
+        cost: What its training cost, as NAME=VALUE (fit_seconds=5400, device=A100); may be given several times.
+        costs: TOML file with such costs.
+        note: A sentence that stands with the record; may be given several times.
+        suite: Begins the run where there is none: a packaged suite or a TOML file.
+        replace: Take the place of samples that were scored for the same cell.
+        keep: What the cell leaves beside its record: sampler (the images), samples (a sheet) or nothing.
+        device: auto, cpu, cuda or cuda:N, for the scores.
+        plugin: File or folder with more domains.
+        json: Print the records.
+    """
+    import sys
+
+    import msgspec
+    from rich.console import Console
+
+    from graftbench.add_samples import add_samples
+    from graftbench.progress import ConsoleProgress
+
+    progress = ConsoleProgress(Console(stderr=True), jobs=1)
+    with progress.live():
+        added = add_samples(
+            path,
+            run,
+            method=method,
+            task=task,
+            data_budget=budget,
+            seed=seed,
+            compute_budget=None if compute is None else compute_budget(compute),
+            family=family,
+            costs=(read_costs(costs) if costs else {}) | given_costs(cost),
+            notes=note,
+            suite=suite,
+            replace=replace,
+            plugins=plugin,
+            device=device,
+            keep=keep,
+            progress=progress,
+        )
+    if added.summary.stopped:
+        raise KeyboardInterrupt
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(added.records)).decode())
+        return added.summary.exit_code
+    for record in added.records:
+        print("\n".join(lines_of(record)))
+    print(f"{run}: graftbench report {run} has them in its tables.", file=sys.stderr)
+    return added.summary.exit_code
+
+
+def compute_budget(text: str) -> ComputeBudget:
+    """`8 kimg`, `8kimg` or `kimg=8`.
+
+    Raises:
+        GraftbenchError: Another form, or no positive number.
+    """
+    from graftbench.errors import GraftbenchError
+    from graftbench.record import ComputeBudget
+
+    found = re.fullmatch(r"\s*(?P<n>[0-9.eE+-]+)\s*(?P<unit>[a-z]+)\s*|\s*(?P<name>[a-z]+)\s*=\s*(?P<v>\S+)\s*", text)
+    parts = found or {"unit": text, "name": "", "n": "0", "v": ""}
+    try:
+        return ComputeBudget(**{parts["unit"] or parts["name"]: float(parts["n"] or parts["v"])})
+    except (TypeError, ValueError) as error:
+        raise GraftbenchError(
+            f"A compute budget is written '8 kimg', '600 seconds' or '5e6 gflops'; found --compute '{text}'."
+        ) from error
+
+
+def given_costs(pairs: list[str]) -> dict[str, Any]:
+    """`NAME=VALUE` pairs.
+
+    Raises:
+        GraftbenchError: Another form, or a name twice.
+    """
+    from graftbench.errors import GraftbenchError
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (equals and name.strip() and value.strip()):
+            raise GraftbenchError(f"A cost is written NAME=VALUE (fit_seconds=5400); found --cost '{pair}'.")
+        if name.strip() in found:
+            raise GraftbenchError(f"The cost {name.strip()} is given twice.")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def read_costs(path: Path) -> dict[str, Any]:
+    """A TOML file of costs.
+
+    Raises:
+        GraftbenchError: It cannot be read.
+    """
+    import tomllib
+
+    from graftbench.errors import GraftbenchError
+
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise GraftbenchError(f"The costs in '{path}' cannot be read ({error}).") from error
+
+
+def lines_of(record: Record) -> list[str]:
+    """What came of samples, in words."""
+    from graftbench.metrics.catalogue import METRICS
+    from graftbench.record import Status
+
+    if record.status != Status.OK:
+        return [f"{record.cell}: {record.status}. {record.reason}"]
+    scores = [
+        f"{METRICS[name].label} {score.value * METRICS[name].scale:.4g}"
+        for name in SHOWN
+        if (score := record.score(name)) is not None and score.value is not None
+    ]
+    declared = record.resources.declared if record.resources is not None else []
+    costs = f"Declared, not measured here: {', '.join(declared)}." if declared else "No costs were declared."
+    return [f"{record.cell}: {', '.join(scores)}.", costs, *record.notes]

@@ -1,0 +1,91 @@
+"""`graftbench check`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter, validators
+
+if TYPE_CHECKING:
+    from graftbench.checks.rules import Result
+    from graftbench.checks.session import Plugin
+    from graftbench.checks.supervision import Checked
+
+MARKS = {"passed": "ok", "failed": "FAILED", "does not apply": "-", "not made": "?"}
+
+
+def check(
+    *targets: Annotated[str, Parameter(name="TARGET")],
+    seconds: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 120,
+    argument: str = "",
+    json: bool = False,
+) -> int:
+    """Check plugins against their contract and say in words what is wrong.
+
+    Nothing is downloaded; a method is fitted a few times on twelve images, with a budget of ten. Each target is
+    imported in a process of its own: what crashes or hangs there is told like any other fault. Exit code 0: all is
+    well. 1: a check failed. 2: a target is not there, cannot be imported or has no plugin in it.
+
+    Args:
+        targets: Python files, folders of them, TOML files of variants, or package.module:Class.
+        seconds: Limit of one check; a fit that does not end by then is ended.
+        argument: For domains that take one: what a suite writes behind the colon.
+        json: Print an object with all results.
+    """
+    import msgspec
+
+    from graftbench.checks.supervision import Checked, Listener
+    from graftbench.checks.supervision import check as check_target
+    from graftbench.errors import GraftbenchError
+
+    if not targets:
+        raise GraftbenchError("Nothing was named to check: a file, a folder, or package.module:Class.")
+    listener = Listener() if json else Listener(found=_print_plugin, made=_print_result, preparing=_print_preparing)
+    every = Checked()
+    for target in targets:
+        one = check_target(target, argument=argument, seconds=seconds, listener=listener)
+        every.results |= one.results
+        every.unusable |= one.unusable
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(_as_object(every))).decode())
+    else:
+        _print_summaries(every)
+    return 2 if every.unusable else int(every.failed)
+
+
+def _as_object(every: Checked) -> dict[str, object]:
+    plugins = [
+        {"kind": plugin.kind, "name": plugin.name, "where": plugin.where, "results": results}
+        for plugin, results in every.results.items()
+    ]
+    return {"failed": every.failed, "plugins": plugins, "unusable": every.unusable}
+
+
+def _print_preparing(what: str) -> None:
+    print(f"preparing {what}", file=sys.stderr, flush=True)
+
+
+def _print_plugin(plugin: Plugin) -> None:
+    print(f"\n{plugin.kind} {plugin.name} ({plugin.where})", flush=True)
+
+
+def _print_result(_: Plugin, result: Result) -> None:
+    why = f": {result.why}" if result.why else ""
+    print(f"  {MARKS[result.status]:<6}  {result.check}{why}", flush=True)
+    for fault in result.faults:
+        print(f"            found     {fault.found}")
+        print(f"            expected  {fault.expected}")
+        print(f"            mend      {fault.mend}", flush=True)
+    for line in result.trace.rstrip().splitlines():
+        print(f"            | {line}", flush=True)
+
+
+def _print_summaries(every: Checked) -> None:
+    from graftbench.checks.rules import summary
+
+    print()
+    for plugin, results in every.results.items():
+        print(summary(plugin.name, results))
+    for where, why in every.unusable.items():
+        print(f"graftbench: {where}: {why}.", file=sys.stderr)

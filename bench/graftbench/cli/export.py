@@ -1,0 +1,36 @@
+"""`graftbench export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    tracker: Annotated[list[str], Parameter(negative=())],
+    select: str | None = None,
+) -> int:
+    """Send a run that is there to a tracker, as `graftbench run --tracker` would have shown it.
+
+    Cells that the tracker shows already are replaced, so that it can be sent again.
+
+    Args:
+        run: A run folder.
+        tracker: tensorboard, wandb, mlflow, that of an installed package or of a Python file; options as
+            NAME:key=value,key=value. May be given several times.
+        select: Only these cells, as in graftbench report: "method=dcgan,finetune budget<=100".
+    """
+    from rich.console import Console
+
+    from graftbench.trackers.replay import send
+
+    with Console().status("") as status:
+        sent = send(run, tracker, select=select or "", said=lambda record: status.update(str(record.cell)))
+    for name, count in sent.items():
+        print(f"{run}: {count} cells sent to {name}.")
+    return 0

@@ -1,0 +1,67 @@
+"""`graftbench new method`, `graftbench new domain` and `graftbench new report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graftbench.new import Kind
+
+
+def method(name: str, *, out: Path = Path()) -> int:
+    """Write a method that works, with comments to learn from, and its test.
+
+    Args:
+        name: Lower-case letters, digits and hyphens: my-method becomes my_method.py with class MyMethod.
+        out: Folder; made if need be. In a checkout of graftbench, `--out methods` makes it one of the suite's own, with
+            its test in tests/methods.
+    """
+    return _write("method", name, out)
+
+
+def domain(name: str, *, out: Path = Path()) -> int:
+    """Write a domain that works, with comments to learn from, and its test.
+
+    Args:
+        name: Lower-case letters, digits and hyphens: my-domain becomes my_domain.py with class MyDomain.
+        out: Folder; made if need be. In a checkout of graftbench, `--out datasets` makes it one of the suite's own,
+            with its test in tests/datasets.
+    """
+    return _write("domain", name, out)
+
+
+def report(name: str, *, out: Path = Path()) -> int:
+    """Write a report that works, with comments to learn from, and its test.
+
+    Args:
+        name: Lower-case letters, digits and hyphens: my-report becomes my_report.py with class MyReport.
+        out: Folder; made if need be. In a checkout of graftbench, `--out reports` makes it one of the suite's own, with
+            its test in tests/reports.
+    """
+    return _write("report", name, out)
+
+
+USE = {
+    "method": "graftbench run quick --out runs/{name} --methods finetune,{name}",
+    "domain": "graftbench data show {name}",
+    "report": "graftbench report runs/quick",
+}
+"""Kind -> a command that uses the new plugin."""
+
+
+def _write(kind: Kind, name: str, out: Path) -> int:
+    from graftbench.new import write
+
+    plugin, test = map(_shown, write(kind, name, out))
+    given = f" --plugin {plugin}" if plugin.parent == test.parent else ""
+    print(f"{plugin}\n{test}\n")
+    print(f"It works as it is. To look at it:\n  graftbench check {plugin}\n  python -m pytest {test}")
+    print(f"  {USE[kind].format(name=name)}{given}")
+    return 0
+
+
+def _shown(path: Path) -> Path:
+    """A path as seen from here, if it lies below."""
+    whole, here = path.resolve(), Path.cwd()
+    return whole.relative_to(here) if whole.is_relative_to(here) else path

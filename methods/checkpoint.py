@@ -1,0 +1,278 @@
+"""A generator that was trained elsewhere: a TorchScript or `torch.export` file that makes images out of latents.
+
+    [variants.our-gan]
+    method = "checkpoint"
+    [variants.our-gan.parameters]
+    file = "g.pt"
+    latent = [128]
+    range = "-1..1"
+    costs = { fit_seconds = 5400, device = "A100" }
+
+Nothing is trained here: its scores are measured, its costs are those that are declared. Loading a file runs the code in
+it: name files only of people whose programs you would run.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+import msgspec
+import torch
+
+from graftbench.contracts import Diverged, LatentSampler, Method, Reference
+from graftbench.errors import GraftbenchError
+
+from ._checkpoint_file import Kind, kind_of, opened, parameters_of
+from ._costs import check_costs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from graftbench.budget import Meter
+    from graftbench.contracts import Family, Sampler, Task
+    from graftbench.record import Origin
+
+Range: TypeAlias = Literal["-1..1", "0..1", "0..255"]
+
+LIMITS: dict[str, tuple[float, float]] = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
+
+OVERSHOOT = 0.5
+"""Generators without a tanh leave their range a little, and published code clips that. By more than this share of the
+range it is another range that was meant."""
+
+NOT_HERE: dict[str, float | str | None] = {
+    "fit_seconds": None,
+    "fit_cpu_seconds": None,
+    "peak_memory_mib": None,
+    "memory_kind": "",
+    "energy_joules": None,
+    "energy_source": "",
+    "other_cpu_share": None,
+    "timing_shared": False,
+    "calibration_seconds": None,
+}
+"""What the suite measured is the loading of a file, and no cost of the generator's."""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the generator is, and what it takes and gives.
+
+    Attributes:
+        file: TorchScript (`.pt`) or `torch.export` (`.pt2`).
+        latent: Shape of one z ~ N(0, I), without the batch.
+        range: What its images' black and white are; a little beyond is clipped.
+        batch: Latents that it gets at once, always exactly so many: an exported program may take no other number, and
+            the number changes the last bits of a convolution.
+        dtype: Of the latents.
+        costs: What its training cost, as whoever hands it in says: names of `graftbench add samples --cost`.
+    """
+
+    file: str
+    latent: list[int]
+    range: Range = "-1..1"
+    batch: int = 128
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    costs: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if not self.latent or min(self.latent) < 1:
+            raise ValueError(f"latent is the shape of one z, as [128] or [4, 8, 8]; found {self.latent}")
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1; found {self.batch}")
+        check_costs(self.costs)
+
+
+class Checkpoint(Method):
+    """Loads a generator."""
+
+    name = "checkpoint"
+    family: ClassVar[Family] = "submitted"
+    title = "Adapter: a generator as TorchScript or torch.export file"
+    reference = Reference(authors="graftbench", title="Adapter: a generator in a file", venue="", year=2026)
+    trains = "nothing here"
+    adapter = True
+    origin: ClassVar[Origin] = "submitted"
+    paths: ClassVar[tuple[str, ...]] = ("file",)
+    Config = Config
+
+    def check(self, resolution: int) -> None:
+        """Refuse a file that is not there or of another kind, before anything of it is loaded."""
+        del resolution
+        kind_of(Path(self.config.file))
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Load the file and make one batch of images, to see whether they are such.
+
+        Raises:
+            GraftbenchError: They are of another shape, size or range.
+            Diverged: They have numbers that are not finite.
+        """
+        del budget
+        config: Config = self.config
+        file = Path(config.file)
+        sampler = CheckpointSampler(file.read_bytes(), kind_of(file), config).to(task.device)
+        latents = torch.randn(config.batch, *config.latent, generator=task.generator)
+        clipped, least = sampler.looked_at(latents, task.resolution)
+        task.log.measured |= NOT_HERE | ({"device": ""} if "device" in config.costs else {})
+        task.log.parameters_total = parameters_of(sampler.model)
+        task.log.declared |= config.costs
+        task.log.notes.append(
+            "It was trained elsewhere; one generator stands for every data budget and seed of the suite, so that what "
+            "differs between seeds is the draw of images alone."
+        )
+        if clipped > 0:
+            task.log.notes.append(f"{100 * clipped:.2g} % of its numbers were beyond {config.range} and were clipped.")
+        if config.range == "-1..1" and least >= 0:
+            task.log.notes.append('No number of its images was below 0: is their range "0..1"?')
+        return sampler
+
+
+class CheckpointSampler(LatentSampler):
+    """z ~ N(0, I) through a generator in a file; saved with the file's bytes.
+
+    The noise is drawn on the CPU, and always `batch` latents go through at once. A generator that draws noise of its
+    own draws the same for every batch.
+    """
+
+    kind: ClassVar[str] = "checkpoint"
+
+    def __init__(self, data: bytes, kind: Kind, config: Config) -> None:
+        self._data, self._config = data, config
+        self._kind: Kind = kind
+        self._device = torch.device("cpu")
+        self._model: Callable[[torch.Tensor], Any] | None = None
+
+    @property
+    def model(self) -> Callable[[torch.Tensor], Any]:
+        """The generator; loaded when it is first asked for."""
+        if self._model is None:
+            self._model = opened(self._data, self._kind, self._device)
+        return self._model
+
+    def to(self, device: torch.device) -> CheckpointSampler:
+        """Compute on `device` from now on."""
+        if device != self._device:
+            self._device, self._model = device, None
+        return self
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """As configured."""
+        return tuple(self._config.latent)
+
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw n images: uint8 n×3×H×W on the CPU."""
+        return self.decode(torch.randn(n, *self.latent_shape, generator=generator))
+
+    @torch.inference_mode()
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """The images of n latents: uint8 n×3×H×W on the CPU."""
+        return torch.cat([self._bytes(self._raw(part)) for part in latents.split(self._config.batch)])
+
+    @torch.inference_mode()
+    def looked_at(self, latents: torch.Tensor, side: int) -> tuple[float, float]:
+        """Share of the numbers of a batch that lie beyond the range, and the least number.
+
+        Raises:
+            GraftbenchError: Its images are of another size, or of another range.
+            Diverged: They have numbers that are not finite.
+        """
+        images = self._raw(latents)
+        if tuple(images.shape[2:]) != (side, side):
+            height, width = images.shape[2:]
+            raise GraftbenchError(f"The checkpoint makes images of {width}×{height}; the task's are {side}×{side}.")
+        low, high = LIMITS[self._config.range]
+        beyond = (images < low - 1e-3) | (images > high + 1e-3)
+        return float(beyond.float().mean()), float(images.min())
+
+    def _raw(self, latents: torch.Tensor) -> torch.Tensor:
+        """What the generator makes of up to `batch` latents: float32 n×3×H×W on the CPU, looked at."""
+        n, batch = len(latents), self._config.batch
+        padded = torch.cat([latents, latents.new_zeros(batch - n, *latents.shape[1:])])
+        given = padded.to(self._device, getattr(torch, self._config.dtype))
+        with _own_chances(self._device):
+            made = self._called(given)
+        images = _images(made, batch)[:n]
+        _check_numbers(images, self._config.range)
+        return images.expand(-1, 3, -1, -1)
+
+    def _called(self, latents: torch.Tensor) -> object:
+        try:
+            return self.model(latents)
+        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise GraftbenchError(
+                f"The checkpoint does not take {latents.dtype} latents of shape {tuple(latents.shape)} "
+                f"(batch and `latent`): {last}"
+            ) from error
+
+    def _bytes(self, images: torch.Tensor) -> torch.Tensor:
+        """0…255, rounded to nearest, clipped."""
+        low, high = LIMITS[self._config.range]
+        return images.sub(low).mul(255 / (high - low)).round().clamp(0, 255).to(torch.uint8)
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        """The file's bytes, and what to do with them."""
+        held = torch.frombuffer(bytearray(self._data), dtype=torch.uint8)
+        known = msgspec.structs.replace(self._config, file="")
+        return {"file": held}, {"kind": self._kind, "config": msgspec.json.encode(known).decode()}
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> CheckpointSampler:
+        """The same; the file's code runs when it is first drawn from."""
+        config = msgspec.json.decode(metadata["config"], type=Config)
+        kind: Kind = "TorchScript" if metadata["kind"] == "TorchScript" else "torch.export"
+        return cls(tensors["file"].numpy().tobytes(), kind, config)
+
+
+@contextmanager
+def _own_chances(device: torch.device) -> Iterator[None]:
+    """Inside, torch's global generators begin at zero; outside they are left as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        yield
+
+
+def _images(made: object, batch: int) -> torch.Tensor:
+    """What a generator returned as float32 B×C×H×W on the CPU, C 1 or 3.
+
+    Raises:
+        GraftbenchError: It is something else.
+    """
+    if not isinstance(made, torch.Tensor):
+        raise GraftbenchError(
+            f"The checkpoint returns {type(made).__name__}; expected one tensor of images. Export a module that "
+            "returns that alone."
+        )
+    shape = tuple(made.shape)
+    if len(shape) != 4 or shape[0] != batch or shape[1] not in (1, 3):
+        raise GraftbenchError(
+            f"The checkpoint makes {shape} of {batch} latents; expected ({batch}, 3, side, side), or 1 channel."
+        )
+    return made.float().cpu()
+
+
+def _check_numbers(images: torch.Tensor, declared: str) -> None:
+    """Refuse numbers that are none, or of another range.
+
+    Raises:
+        Diverged: There are some that are not finite.
+        GraftbenchError: The smallest and largest that were found.
+    """
+    least, most = (float(value) for value in images.aminmax())
+    if not (math.isfinite(least) and math.isfinite(most)):
+        raise Diverged("the checkpoint makes images with numbers that are not finite")
+    low, high = LIMITS[declared]
+    slack = OVERSHOOT * (high - low)
+    black = declared == "0..255" and most <= LIMITS["0..1"][1] + OVERSHOOT
+    if least < low - slack or most > high + slack or black:
+        near = next((name for name, (a, b) in LIMITS.items() if least >= a - 0.01 and most <= b + 0.01), "")
+        hint = f' Write range = "{near}"?' if near and near != declared else ""
+        raise GraftbenchError(
+            f"The checkpoint's images have numbers from {least:.4g} to {most:.4g}; expected {declared}.{hint}"
+        )

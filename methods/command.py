@@ -1,0 +1,295 @@
+"""Anyone's generator: a training command and a sampling command, run as they are, under the suite's clock.
+
+    [variants.our-gan]
+    method = "command"
+    family = "scratch"
+    [variants.our-gan.parameters]
+    train = "{python} train.py --data {data} --out {out} [--seconds {seconds}] [--kimg {kimg}] --seed {seed}"
+    sample = "{python} sample.py --model {out} --n {n} --seed {seed} --to {samples}"
+    python = "venv/bin/python"
+    code = ["train.py", "sample.py"]
+
+The program gets exactly the images of the cell, and what it leaves is scored like any other generator.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import msgspec
+import torch
+
+from graftbench.contracts import Method, Reference, Sampler
+from graftbench.errors import GraftbenchError
+from graftbench.samplers import ImageBankSampler
+
+from ._command_check import check_program, check_script
+from ._command_end import check_ended, declare, left_behind, limit, note, with_tail, written
+from ._command_output import read_images
+from ._command_place import Place, code_files, copy_code, environment, images_of, run_words, threads
+from ._command_words import BUDGET, PLACEHOLDERS, Words, filled, lacks, names_in, parsed
+
+if TYPE_CHECKING:
+    from graftbench.budget import Meter
+    from graftbench.contracts import Family, Task
+    from graftbench.record import ComputeBudget, Origin
+
+    from ._command_place import Ran
+
+SEEDS = 2**31
+"""Seeds are below: more than a signed 32-bit number is too much for some programs."""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What to run.
+
+    Attributes:
+        train: The training command (`_command_words` says how commands are written).
+        sample: The command that generates images; empty if the training does so itself.
+        python: The interpreter behind `{python}`: that of another environment, or empty for this one. Its place is no
+            part of a cell's identity.
+        code: Files and folders that the commands need: their contents are part of a cell's identity, and they, and
+            nothing else, are in the working directory. A folder alone is the working directory itself; of a list, each
+            lies there under its last name.
+        data: Whether the training images are PNG files in a folder, or a zip file in the layout of StyleGAN and EDM.
+        source: Whether the source domain's training images are written too.
+        env: Variables for the commands' environment; placeholders are filled in.
+    """
+
+    train: Words
+    sample: Words = ""
+    python: str = ""
+    code: str | list[str] = []
+    data: Literal["png", "zip"] = "png"
+    source: bool = False
+    env: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        train, sample = parsed(self.train), parsed(self.sample)
+        if not any(part.words and not part.optional for part in train):
+            raise ValueError("train is empty; give the training command")
+        asked = {name for part in (*train, *sample) for word in part.words for name in names_in(word)}
+        asked |= {name for text in self.env.values() for name in names_in(text)}
+        if "source" in asked and not self.source:
+            raise ValueError("{source} is asked for; write source = true, so that the source domain's images are there")
+        odd = [name for name in self.env if not name or "=" in name or "\0" in name]
+        if odd:
+            raise ValueError(f"env: '{odd[0]}' is no name of a variable")
+
+
+class Command(Method):
+    """Runs two commands of somebody else's."""
+
+    name = "command"
+    family: ClassVar[Family] = "submitted"
+    title = "Adapter: anyone's training and sampling commands"
+    reference = Reference(
+        authors="graftbench", title="Adapter: commands in a process of their own", venue="", year=2026
+    )
+    trains = "what the program trains"
+    adapter = True
+    origin: ClassVar[Origin] = "command"
+    paths: ClassVar[tuple[str, ...]] = ("code",)
+    places: ClassVar[tuple[str, ...]] = ("python",)
+    Config = Config
+
+    def check(self, resolution: int) -> None:
+        """Refuse an interpreter, a program or a file that is not there."""
+        del resolution
+        config: Config = self.config
+        files = code_files(config.code)
+        check_program(config.python or sys.executable, "", files, what="python")
+        for what in ("train", "sample"):
+            words = [word for part in parsed(getattr(config, what)) if not part.optional for word in part.words]
+            if words:
+                check_program(words[0].replace("{python}", self._python()), config.python, files, what=what)
+            if len(words) > 1:
+                check_script(words[1], files, what=what)
+
+    def check_budget(self, budget: ComputeBudget) -> None:
+        """Refuse FLOPs, which nobody can count in another program, and commands that ask for another budget."""
+        if budget.gflops is not None:
+            raise GraftbenchError(
+                f"A budget of {budget} cannot be kept: nobody counts the arithmetic of a program in another process. "
+                "Use seconds or kimg."
+            )
+        values = {**dict.fromkeys(PLACEHOLDERS, ""), **dict.fromkeys(BUDGET), **_budget_values(budget)}
+        for what in ("train", "sample"):
+            lacking = [name for part in parsed(getattr(self.config, what)) for name in lacks(part, values)]
+            if lacking:
+                given = " and ".join(f"{{{name}}}" for name in _budget_values(budget))
+                raise GraftbenchError(
+                    f"`{what}` asks for {{{lacking[0]}}}, but the compute budget is {budget}, which is {given}. Write "
+                    f"what belongs to one kind of budget in brackets, [--option {{{lacking[0]}}}]: it is left out "
+                    "under the others."
+                )
+
+    def fit(self, task: Task, budget: Meter) -> Sampler:
+        """Write the images, run the training, end all that it started, and look at what it left.
+
+        Raises:
+            GraftbenchError: It failed, or left no images that can be used.
+            OverBudget: It ran or trained longer than its budget allows.
+        """
+        self.check_budget(budget.budget)
+        with budget.paused():
+            job = _Job.of(task, self.config, self._python(), budget.budget)
+        budget.grant(1)  # the clock runs from here
+        ran = job.run("train", seconds=limit(budget.budget))
+        with budget.paused(), job.place.kept_if_refused():
+            note(task, ran, budget.budget)
+            check_ended(ran, "training", budget.budget)
+            declare(task, job.place.out, budget)
+            if self.config.sample:
+                task.log.notes.append("The sampling rate includes the start of the sampling program.")
+                return CommandSampler(job)
+            task.log.measured["sampling_images_per_second"] = None
+            task.log.notes.append("The training program drew its images itself: how long that took is in the fit.")
+            return ImageBankSampler(job.images(task.n_generated, ran))
+
+    def _python(self) -> str:
+        return self.config.python or sys.executable
+
+
+class CommandSampler(Sampler):
+    """Runs a sampling command when images are asked for; saved as the images that it drew at first, those scored.
+
+    The command's seed follows from the generator's state. The images then come in an order that the generator draws,
+    as they do when they are replayed. Once it was saved, it replays what was saved, as the loaded sampler does: that
+    has no program any more.
+
+    Args:
+        job: Runs the command; None for one that replays.
+        saved: What it replays: uint8 n×3×H×W; None for one that was not saved yet.
+    """
+
+    kind: ClassVar[str] = "command"
+
+    def __init__(self, job: _Job | None, saved: torch.Tensor | None = None) -> None:
+        self._job, self._saved = job, saved
+        self._banks: dict[tuple[int, int], torch.Tensor] = {}
+
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw n images: uint8 n×3×H×W."""
+        bank = self._drawn(n, generator) if self._saved is None else self._saved
+        return ImageBankSampler(bank).sample(n, generator)
+
+    def _drawn(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        assert self._job is not None
+        chances = torch.Generator().set_state(generator.get_state())
+        key = n, int(torch.randint(SEEDS, (1,), generator=chances))
+        if key not in self._banks:
+            self._banks[key] = self._job.draw(*key)
+        return self._banks[key]
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        """The images drawn at first."""
+        if self._saved is None:
+            if not self._banks:
+                raise GraftbenchError("No images were drawn of the sampling command yet: there are none to save.")
+            self._saved = next(iter(self._banks.values()))
+        return {"images": self._saved}, {}
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> CommandSampler:
+        """A sampler that replays them."""
+        del metadata
+        return cls(None, tensors["images"])
+
+
+class _Job:
+    """A fit's commands, with the folders and values that they get."""
+
+    def __init__(self, task: Task, config: Config, place: Place, values: dict[str, str | None]) -> None:
+        self.place = place
+        self._task, self._config, self._values = task, config, values
+        self._parts = {what: parsed(getattr(config, what)) for what in ("train", "sample")}
+
+    @classmethod
+    def of(cls, task: Task, config: Config, python: str, budget: ComputeBudget) -> _Job:
+        """Make the folders, copy the code, write the images.
+
+        Raises:
+            GraftbenchError: The task has no folder of its own, or no source domain.
+        """
+        if task.folder == Path():
+            raise GraftbenchError("A command needs a folder to work in; this task has none (Task.folder).")
+        place = Place.of(task.folder, config.data)
+        copy_code(config.code, place.work)
+        images_of(task, place, source=config.source)
+        values = _values(task, place, python, source=config.source) | _budget_values(budget)
+        return cls(task, config, place, values)
+
+    def run(self, what: str, seconds: float | None = None, **changed: str) -> Ran:
+        """Run one of the commands, for so many seconds at most."""
+        values = {**dict.fromkeys(BUDGET), **self._values, **changed}
+        variables = environment(values, self._config.env, self._config.python, str(self._task.device))
+        words = filled(self._parts[what], values)
+        return run_words(words, self.place, variables, str(self._task.device), seconds=seconds)
+
+    def draw(self, n: int, seed: int) -> torch.Tensor:
+        """Images of the sampling command: uint8 n×3×H×W."""
+        self.place.fresh_samples()
+        ran = self.run("sample", n=str(n), seed=str(seed))
+        if ran.left_behind:
+            self._task.log.notes.append(left_behind(ran, "sampling"))
+        with self.place.kept_if_refused():
+            check_ended(ran, "sampling", None)
+            return self.images(n, ran)
+
+    def images(self, n: int, ran: Ran) -> torch.Tensor:
+        """What lies in `{samples}`.
+
+        Raises:
+            GraftbenchError: What is wrong with it, and where it is kept.
+        """
+        if n < 1:
+            raise GraftbenchError("The training command draws its images itself, and nobody says how many to draw.")
+        try:
+            images, count = read_images(self.place.samples, n, self._task.resolution)
+        except GraftbenchError as error:
+            raise with_tail(
+                f"The command ended well, but {str(error).rstrip('.')}. {written(self.place.out)}", ran.tail
+            ) from error
+        if count > n:
+            self._task.log.notes.append(f"The program drew {count} images; the first {n} by name were taken.")
+        return images
+
+
+# -------------------------------------------------------------------------------------------------------------- values
+
+
+def _values(task: Task, place: Place, python: str, *, source: bool) -> dict[str, str | None]:
+    """Placeholder -> value, but those of the budget."""
+    return {
+        "data": str(place.data),
+        "source": str(place.source) if source else None,
+        "out": str(place.out),
+        "samples": str(place.samples),
+        "n": str(task.n_generated) if task.n_generated else None,
+        "resolution": str(task.resolution),
+        "images": str(len(task.images)),
+        "seed": str(task.generator.initial_seed() % SEEDS),
+        "device": task.device.type,
+        "threads": str(threads()),
+        "python": python,
+        "code": str(place.work),
+    }
+
+
+def _budget_values(budget: ComputeBudget) -> dict[str, str | None]:
+    """Those of the budget that have a value."""
+    if budget.kimg is not None:
+        return {"kimg": _number(budget.kimg), "images_shown": str(_images(budget.kimg))}
+    return {} if budget.seconds is None else {"seconds": _number(budget.seconds)}
+
+
+def _number(value: float) -> str:
+    return f"{value:.10g}"
+
+
+def _images(kimg: float) -> int:
+    """As `Meter.limit_images` rounds."""
+    return max(1, round(kimg * 1000))
