@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+# How long making an input takes says something about the machine's load, and nothing about the code.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +60,7 @@ def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def left_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """Lists the command lines of the live processes that this test has started, by a mark in their environment."""
-    from graftbench.executors import processes
+    from graftbench import processes
 
     mark = f"GRAFTBENCH_TEST_MARK={uuid.uuid4().hex}"
     monkeypatch.setenv(*mark.split("="))
