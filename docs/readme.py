@@ -114,14 +114,19 @@ def entry(row: dict[str, Any]) -> str:
         "Published code": code + license_note,
         "Trained": row["trains"],
         "Frozen": row["frozen"],
-        "Starts from": " and ".join(needs) or "the target images alone",
+        "Starts from": " and ".join(needs)
+        or ("what its parameters name" if row["adapter"] else "the target images alone"),
         "Differs": row["differs"],
     }
     if row["looks_at"]:
         facts["Looks at"] = f"the network of the extractor `{row['looks_at']}`: its scores under that one are marked"
     if paper["authors"] == "graftbench":
         del facts["Paper"], facts["Published code"]
-    parameters = ", ".join(f"`{name} = {value!r}`" for name, value in row["parameters"].items())
+    required = row["required"]
+    parameters = ", ".join(
+        f"`{name}` (required)" if name in required else f"`{name} = {value!r}`"
+        for name, value in row["parameters"].items()
+    )
     lines = [f"- **{name}:** {text}" for name, text in facts.items()]
     lines += [f"- **Parameters:** {parameters}"] if parameters else []
     return "\n".join([f"### `{row['name']}`: {row['title']}", "", *lines])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from graftbench.contracts import OverBudget
 from graftbench.errors import GraftbenchError
 
+from ._command_account import FILE
 from ._costs import declared_costs
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _told(error: Error, tail: str) -> Error:
 
 def written(out: Path) -> str:
     """What a program has left in `{out}`."""
-    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and path.name != FILE)
     if not files:
         return "It wrote nothing into {out} either."
     return f"What it wrote is kept in the cell's folder `output` ({', '.join(files[:3])}{', …' if files[3:] else ''})."

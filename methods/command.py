@@ -15,7 +15,6 @@ The program gets exactly the images of the cell, and what it leaves is scored li
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
@@ -26,20 +25,15 @@ from graftbench.errors import GraftbenchError
 from graftbench.samplers import ImageBankSampler
 
 from ._command_check import check_program, check_script
-from ._command_end import check_ended, declare, left_behind, limit, note, with_tail, written
-from ._command_output import read_images
-from ._command_place import Place, code_files, copy_code, environment, images_of, run_words, threads
-from ._command_words import BUDGET, PLACEHOLDERS, Words, filled, lacks, names_in, parsed
+from ._command_end import check_ended, declare, limit, note
+from ._command_job import SEEDS, Job, budget_values
+from ._command_place import code_files
+from ._command_words import BUDGET, PLACEHOLDERS, Words, lacks, names_in, parsed
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
     from graftbench.contracts import Family, Task
     from graftbench.record import ComputeBudget, Origin
-
-    from ._command_place import Ran
-
-SEEDS = 2**31
-"""Seeds are below: more than a signed 32-bit number is too much for some programs."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -115,11 +109,11 @@ class Command(Method):
                 f"A budget of {budget} cannot be kept: nobody counts the arithmetic of a program in another process. "
                 "Use seconds or kimg."
             )
-        values = {**dict.fromkeys(PLACEHOLDERS, ""), **dict.fromkeys(BUDGET), **_budget_values(budget)}
+        values = {**dict.fromkeys(PLACEHOLDERS, ""), **dict.fromkeys(BUDGET), **budget_values(budget)}
         for what in ("train", "sample"):
             lacking = [name for part in parsed(getattr(self.config, what)) for name in lacks(part, values)]
             if lacking:
-                given = " and ".join(f"{{{name}}}" for name in _budget_values(budget))
+                given = " and ".join(f"{{{name}}}" for name in budget_values(budget))
                 raise GraftbenchError(
                     f"`{what}` asks for {{{lacking[0]}}}, but the compute budget is {budget}, which is {given}. Write "
                     f"what belongs to one kind of budget in brackets, [--option {{{lacking[0]}}}]: it is left out "
@@ -135,10 +129,15 @@ class Command(Method):
         """
         self.check_budget(budget.budget)
         with budget.paused():
-            job = _Job.of(task, self.config, self._python(), budget.budget)
+            job = Job.of(task, self.config, self._python(), budget.budget)
+            if version := job.about.get("python"):
+                task.log.notes.append(
+                    f"Python {version} of an environment of its own ran it; its packages are in the cell's output."
+                )
         budget.grant(1)  # the clock runs from here
         ran = job.run("train", seconds=limit(budget.budget))
         with budget.paused(), job.place.kept_if_refused():
+            job.account("train")
             note(task, ran, budget.budget)
             check_ended(ran, "training", budget.budget)
             declare(task, job.place.out, budget)
@@ -167,7 +166,7 @@ class CommandSampler(Sampler):
 
     kind: ClassVar[str] = "command"
 
-    def __init__(self, job: _Job | None, saved: torch.Tensor | None = None) -> None:
+    def __init__(self, job: Job | None, saved: torch.Tensor | None = None) -> None:
         self._job, self._saved = job, saved
         self._banks: dict[tuple[int, int], torch.Tensor] = {}
 
@@ -197,99 +196,3 @@ class CommandSampler(Sampler):
         """A sampler that replays them."""
         del metadata
         return cls(None, tensors["images"])
-
-
-class _Job:
-    """A fit's commands, with the folders and values that they get."""
-
-    def __init__(self, task: Task, config: Config, place: Place, values: dict[str, str | None]) -> None:
-        self.place = place
-        self._task, self._config, self._values = task, config, values
-        self._parts = {what: parsed(getattr(config, what)) for what in ("train", "sample")}
-
-    @classmethod
-    def of(cls, task: Task, config: Config, python: str, budget: ComputeBudget) -> _Job:
-        """Make the folders, copy the code, write the images.
-
-        Raises:
-            GraftbenchError: The task has no folder of its own, or no source domain.
-        """
-        if task.folder == Path():
-            raise GraftbenchError("A command needs a folder to work in; this task has none (Task.folder).")
-        place = Place.of(task.folder, config.data)
-        copy_code(config.code, place.work)
-        images_of(task, place, source=config.source)
-        values = _values(task, place, python, source=config.source) | _budget_values(budget)
-        return cls(task, config, place, values)
-
-    def run(self, what: str, seconds: float | None = None, **changed: str) -> Ran:
-        """Run one of the commands, for so many seconds at most."""
-        values = {**dict.fromkeys(BUDGET), **self._values, **changed}
-        variables = environment(values, self._config.env, self._config.python, str(self._task.device))
-        words = filled(self._parts[what], values)
-        return run_words(words, self.place, variables, str(self._task.device), seconds=seconds)
-
-    def draw(self, n: int, seed: int) -> torch.Tensor:
-        """Images of the sampling command: uint8 n×3×H×W."""
-        self.place.fresh_samples()
-        ran = self.run("sample", n=str(n), seed=str(seed))
-        if ran.left_behind:
-            self._task.log.notes.append(left_behind(ran, "sampling"))
-        with self.place.kept_if_refused():
-            check_ended(ran, "sampling", None)
-            return self.images(n, ran)
-
-    def images(self, n: int, ran: Ran) -> torch.Tensor:
-        """What lies in `{samples}`.
-
-        Raises:
-            GraftbenchError: What is wrong with it, and where it is kept.
-        """
-        if n < 1:
-            raise GraftbenchError("The training command draws its images itself, and nobody says how many to draw.")
-        try:
-            images, count = read_images(self.place.samples, n, self._task.resolution)
-        except GraftbenchError as error:
-            raise with_tail(
-                f"The command ended well, but {str(error).rstrip('.')}. {written(self.place.out)}", ran.tail
-            ) from error
-        if count > n:
-            self._task.log.notes.append(f"The program drew {count} images; the first {n} by name were taken.")
-        return images
-
-
-# -------------------------------------------------------------------------------------------------------------- values
-
-
-def _values(task: Task, place: Place, python: str, *, source: bool) -> dict[str, str | None]:
-    """Placeholder -> value, but those of the budget."""
-    return {
-        "data": str(place.data),
-        "source": str(place.source) if source else None,
-        "out": str(place.out),
-        "samples": str(place.samples),
-        "n": str(task.n_generated) if task.n_generated else None,
-        "resolution": str(task.resolution),
-        "images": str(len(task.images)),
-        "seed": str(task.generator.initial_seed() % SEEDS),
-        "device": task.device.type,
-        "threads": str(threads()),
-        "python": python,
-        "code": str(place.work),
-    }
-
-
-def _budget_values(budget: ComputeBudget) -> dict[str, str | None]:
-    """Those of the budget that have a value."""
-    if budget.kimg is not None:
-        return {"kimg": _number(budget.kimg), "images_shown": str(_images(budget.kimg))}
-    return {} if budget.seconds is None else {"seconds": _number(budget.seconds)}
-
-
-def _number(value: float) -> str:
-    return f"{value:.10g}"
-
-
-def _images(kimg: float) -> int:
-    """As `Meter.limit_images` rounds."""
-    return max(1, round(kimg * 1000))

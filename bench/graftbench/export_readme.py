@@ -98,7 +98,8 @@ def _about_source(domain: ExportedDomain, form: str) -> str:
 
 
 def _licence(domain: ExportedDomain) -> str:
-    return f"- `{domain.name}`: {domain.license}. Attribution: {domain.attribution}. Source: {domain.source}."
+    attribution = domain.attribution.rstrip(".")
+    return f"- `{domain.name}`: {domain.license}. Attribution: {attribution}. Source: {domain.source}."
 
 
 def costs_template() -> str:

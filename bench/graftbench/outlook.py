@@ -14,7 +14,7 @@ from graftbench.estimate import Estimates, makespan
 from graftbench.explain import State, explain
 from graftbench.heads import Head, Software, heads, newest
 from graftbench.plan import known_code, shard
-from graftbench.record import Status
+from graftbench.record import SAMPLES, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -232,7 +232,8 @@ def look_ahead(
 
 def _elsewhere(records: Sequence[Head], running: Sequence[CellSpec], jobs: int, here: str) -> list[Elsewhere]:
     """What the cells that run would take on each device but one."""
-    devices = {head.resources.device for head in records if head.status == Status.OK and head.resources is not None}
+    fitted = [head for head in records if head.status == Status.OK and head.cell.variant_of != SAMPLES]
+    devices = {head.resources.device for head in fitted if head.resources is not None}
     found = []
     for device in sorted(devices - {here}):
         estimates = Estimates.of(records, device)

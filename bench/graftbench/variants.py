@@ -2,7 +2,7 @@
 
     [variants.slow-finetune]
     method = "finetune"
-    parameters = { learning_rate = 0.0002 }
+    parameters = { lr_generator = 0.0002 }
 
 They stand in a suite, or in a TOML file that is given like a plugin. Adapters (`command`, `checkpoint`, `diffusers`)
 are used only so.

@@ -28,7 +28,8 @@ def check(
     well. 1: a check failed. 2: a target is not there, cannot be imported or has no plugin in it.
 
     Args:
-        targets: Python files, folders of them, TOML files of variants, or package.module:Class.
+        targets: Python files, folders of them, TOML files of variants, or package.module:Class. The exit code is 1
+            where a check failed, and 2 where a target cannot be imported or has no plugin in it.
         seconds: Limit of one check; a fit that does not end by then is ended.
         argument: For domains that take one: what a suite writes behind the colon.
         json: Print an object with all results.

@@ -74,6 +74,7 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
                 "looks_at": "" if m.adapter else m().leaks,
                 "reference": msgspec.to_builtins(m.reference),
                 "parameters": {**_defaults(m.Config), **m.defaults},
+                "required": [field.name for field in msgspec.structs.fields(m.Config) if field.required],
             }
             for m in sorted(methods.classes.values(), key=lambda m: get_args(Family).index(m.family))
         ], methods

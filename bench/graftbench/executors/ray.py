@@ -40,6 +40,7 @@ from graftbench.code import reached
 from graftbench.errors import GraftbenchError
 from graftbench.executors import shipping
 from graftbench.executors.local import JOB, LocalExecutor
+from graftbench.image_files import image_files
 from graftbench.job import PROGRESS, RESULT, Cause, CellJob, Ended, Job, SourceJob, decode
 from graftbench.metrics.extractors import TORCHSCRIPT, weights_file
 from graftbench.metrics.weight_files import ENDINGS, FOLDER_VARIABLE, file_stem, given_file
@@ -465,7 +466,16 @@ def _needed(job: Job) -> dict[str, tuple[dict[str, Path], str]]:
     if job.source_model_file:
         file = Path(job.source_model_file)
         needed[job.source_model_file] = {file.name: file}, file.name
+    if job.samples is not None:
+        needed[str(job.samples.source)] = _samples(job.samples.source)
     return needed | {plugin: _plugin(Path(plugin)) for plugin in job.plugins}
+
+
+def _samples(source: Path) -> tuple[dict[str, Path], str]:
+    """Images that were handed in: the pictures of a folder, links to pictures too, or the file."""
+    if source.is_dir():
+        return image_files(source), ""
+    return {source.name: source}, source.name
 
 
 def _plugin(path: Path) -> tuple[dict[str, Path], str]:
@@ -521,6 +531,7 @@ def _relocated(job: Job, place: Callable[[str], str], *, folder: Path, cache: Pa
         images={name: place(path) for name, path in job.images.items()},
         source_model_file=place(job.source_model_file) if job.source_model_file else "",
         plugins=[place(path) for path in job.plugins],
+        samples=job.samples and msgspec.structs.replace(job.samples, path=place(str(job.samples.source)), folder=""),
         **here,
     )
 

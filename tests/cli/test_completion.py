@@ -1,0 +1,90 @@
+"""`graftbench completion` in real shells, and `python -m graftbench`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GRAFTBENCH = Path(sys.executable).with_name("graftbench")
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The script of each shell, as the command prints it."""
+    folder = tmp_path_factory.mktemp("completion")
+    found = {}
+    for shell in ("bash", "zsh", "fish"):
+        found[shell] = folder / f"_graftbench_{shell}"
+        found[shell].write_text(run(str(GRAFTBENCH), "completion", shell), "utf-8")
+    return found
+
+
+def run(*words: str, cwd: Path | None = None) -> str:
+    """What a command prints; it must succeed and say nothing else."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def in_bash(script: Path, *words: str) -> list[str]:
+    """What bash offers for the last of the words."""
+    line = " ".join(f"'{word}'" for word in words)
+    asked = f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _graftbench"
+    code = f"source {script}; {asked}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    return run("/bin/bash", "-c", code).split()
+
+
+def test_bash_completes_commands_groups_options_and_choices(scripts: dict[str, Path]) -> None:
+    """A command by its first letters, the second word of a group, an option, and the choices of an argument."""
+    assert in_bash(scripts["bash"], "graftbench", "re") == ["report"]
+    assert in_bash(scripts["bash"], "graftbench", "data", "") == ["show", "prepare"]
+    assert in_bash(scripts["bash"], "graftbench", "run", "--see") == []
+    assert in_bash(scripts["bash"], "graftbench", "run", "--sha") == ["--shard"]
+    assert in_bash(scripts["bash"], "graftbench", "ls", "me") == ["methods", "metrics"]
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_completes_commands_and_options(scripts: dict[str, Path], tmp_path: Path) -> None:
+    """The shell's own `complete -C` offers what begins with the word (files too, so the folder is empty)."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    def offered(line: str) -> list[str]:
+        code = f"source {scripts['fish']}; complete -C '{line}'"
+        return [line.split("\t")[0] for line in run("fish", "--no-config", "-c", code, cwd=empty).splitlines()]
+
+    assert offered("graftbench rep") == ["report"]
+    assert offered("graftbench run --sha") == ["--shard"]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+def test_zsh_takes_the_script_as_the_completion_of_graftbench(scripts: dict[str, Path], tmp_path: Path) -> None:
+    """Found on `fpath` as `_graftbench`, it is what zsh calls for the command, and is valid."""
+    folder = tmp_path / "functions"
+    folder.mkdir()
+    shutil.copy(scripts["zsh"], folder / "_graftbench")
+    start = f"fpath=({folder} $fpath); autoload -U compinit; compinit -D -u"
+    code = f"{start}; echo $_comps[graftbench]; zsh -n {folder}/_graftbench"
+    assert run("zsh", "-f", "-c", code).split() == ["_graftbench"]
+
+
+def test_the_package_is_the_command(tmp_path: Path) -> None:
+    """`python -m graftbench` does what `graftbench` does, in any folder."""
+    words = [sys.executable, "-m", "graftbench", "--version"]
+    module = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert module == run(str(GRAFTBENCH), "--version")
+
+
+def test_the_script_is_made_without_torch() -> None:
+    """Making it loads neither torch nor pandas nor matplotlib: a shell may make it at its start."""
+    code = (
+        "import sys, contextlib, io\nfrom graftbench.cli.completion import completion\n"
+        "with contextlib.redirect_stdout(io.StringIO()): completion('bash')\n"
+        "print([name for name in ('torch', 'pandas', 'matplotlib') if name in sys.modules])"
+    )
+    assert run(sys.executable, "-c", code).strip() == "[]"
