@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 NEW_ENOUGH := import sys; assert sys.version_info >= (3, 11)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench bench-all bench-compare readme clean
+.PHONY: help demo test test-docs test-all docs lint bench bench-all bench-compare readme clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ help: ## This list.
 
 # Cells run side by side with one thread each: on a busy machine a second thread waits at OpenMP's barriers for a core,
 # and a step can take a hundred times as long.
-demo test test-all bench bench-all: export OMP_NUM_THREADS := 1
+demo test test-docs test-all bench bench-all: export OMP_NUM_THREADS := 1
 
 # Exit code 3 says that some cells failed. The report shows them, so it is made all the same, and make fails after it.
 demo: $(INSTALLED) ## Run the quick suite on the CPU into runs/quick, and write its report into runs/quick/report.
@@ -24,8 +24,17 @@ demo: $(INSTALLED) ## Run the quick suite on the CPU into runs/quick, and write 
 	$(BIN)/graftbench report runs/quick && exit $$code
 
 # Two at a time, files whole: many tests wait for processes that they start, and a file's tests share what is costly.
-test: $(INSTALLED) ## Run the tests, without those marked slow.
+test: $(INSTALLED) ## Run the tests, without those marked slow or docs.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# A page's blocks need one another: a page is one test. The site is built once, for the tests of its group.
+test-docs: $(INSTALLED) ## Run every command and code block of the documentation, and check the links of the site.
+	$(BIN)/python -m pytest tests/docs -n 2 --dist loadgroup -m docs
+
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(INSTALLED) ## Build the documentation into build/site; a warning is an error.
+	$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 test-all: $(INSTALLED) ## Run all tests.
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m ''

@@ -107,7 +107,7 @@ def _domain(name: str) -> tuple[Any, str]:
 
 def test_a_fit_gets_these_images(suite: Suite, tmp_path: Path) -> None:
     """What a cell's task holds, asked of the cell's own code, is what was written."""
-    from graftbench.cell import _task  # pyright: ignore[reportPrivateUsage] - the very function
+    from graftbench.cell import _task  # the very function
     from graftbench.job import CellJob
     from graftbench.plan import make_plan
     from graftbench.prerequisites import entry_of

@@ -113,7 +113,8 @@ def test_what_is_written_is_typed(tmp_path: Path) -> None:
     assert "0 errors" in run(Path(sys.executable).with_name("basedpyright"), *files, where=tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["domain", pytest.param("report", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["domain", "report"])
 def test_the_written_test_passes(kind: Kind, tmp_path: Path, shared_cache: Path) -> None:
     """Under pytest, in a folder that knows nothing of the suite but that it is installed; warnings are errors."""
     _, test = write(kind, f"my-{kind}", tmp_path)

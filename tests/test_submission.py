@@ -14,7 +14,7 @@ from PIL import Image
 
 from graftbench import imageset, registry
 from graftbench import record as records_file
-from graftbench.add_samples import add_samples
+from graftbench.adding import add_samples
 from graftbench.driver import run
 from graftbench.errors import GraftbenchError
 from graftbench.export import export_task

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graftbench.adding import add_samples as add_samples
     from graftbench.budget import Meter as Meter
     from graftbench.comparison.methods import compare_methods as compare_methods
     from graftbench.contracts import Domain as Domain
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from graftbench.contracts import Task as Task
     from graftbench.driver import run as run
     from graftbench.evaluation import evaluate as evaluate
+    from graftbench.export import export_task as export_task
     from graftbench.frame import load as load
     from graftbench.report import write_report as write_report
+    from graftbench.trackers.contract import Tracker as Tracker
 
 __version__ = "0.1.0"
 
@@ -39,8 +42,11 @@ _LAZY = {
         ("Domain", "DomainImages", "Method", "Reference", "Report", "Run", "Sampler", "Task"), "graftbench.contracts"
     ),
     "Meter": "graftbench.budget",
+    "Tracker": "graftbench.trackers.contract",
+    "add_samples": "graftbench.adding",
     "compare_methods": "graftbench.comparison.methods",
     "evaluate": "graftbench.evaluation",
+    "export_task": "graftbench.export",
     "load": "graftbench.frame",
     "run": "graftbench.driver",
     "write_report": "graftbench.report",

@@ -14,22 +14,26 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import graftbench
-from graftbench import registry, subprocesses
+from graftbench import cell, registry, subprocesses
 from graftbench.budget import Meter
 from graftbench.cache import cache_folder
 from graftbench.clean import clean_run
+from graftbench.code import code_of
 from graftbench.contracts import FitLog, OverBudget, SourceModel, Task
 from graftbench.device_memory import HeldOnDevice
 from graftbench.errors import GraftbenchError
 from graftbench.frame import read_run
+from graftbench.job import CellJob
+from graftbench.plan import _path_digests as path_digests_of
 from graftbench.plan import make_plan
-from graftbench.record import ComputeBudget
+from graftbench.record import CellSpec, ComputeBudget, Protocol, Status, TaskSpec
 from graftbench.samplers import load_sampler, save_sampler
 from graftbench.suite import config_of, load_suite
 
@@ -187,6 +191,61 @@ def test_a_budget_that_the_command_cannot_be_told(tmp_path: Path) -> None:
     with pytest.raises(GraftbenchError, match="nobody counts"):
         method.check_budget(ComputeBudget(gflops=1))
     made(tmp_path, train="{python} it.py [{seconds}] [{kimg}]").check_budget(ComputeBudget(kimg=8))
+
+
+# ------------------------------------------------------------------------------------------------------- its identity
+
+
+def cell_of(variant: Any) -> CellSpec:
+    """A cell of a variant, as a plan makes it."""
+    parameters = msgspec.to_builtins(variant().config)
+    return CellSpec(
+        method=variant.name,
+        family=variant.family,
+        parameters=parameters,
+        task=TaskSpec("twemoji", "openmoji", 32),
+        data_budget=25,
+        compute_budget=ComputeBudget(kimg=1),
+        seed=0,
+        protocol=Protocol(),
+        code=code_of(variant),
+        variant_of=variant.variant_of,
+        files=path_digests_of(variant, parameters),
+    )
+
+
+def variant_in(folder: Path, python: str, code: str = "pass") -> Any:
+    """The variant of a TOML file, with `it.py` and an environment's interpreter (a link) beside it."""
+    (folder / "bin").mkdir(parents=True, exist_ok=True)
+    (folder / "it.py").write_text(code)
+    (folder / python).unlink(missing_ok=True)
+    (folder / python).symlink_to(sys.executable)
+    text = (
+        f'[variants.x]\nmethod = "command"\n[variants.x.parameters]\ntrain = "{{python}} it.py"\npython = "{python}"\n'
+    )
+    (folder / "v.toml").write_text(text + 'code = ["it.py"]\n')
+    return registry.methods([folder / "v.toml"])["x"]
+
+
+def test_places_are_no_part_of_a_cell_and_contents_are(tmp_path: Path) -> None:
+    """Another folder or another interpreter is the same cell, another script is not; links stay what they are."""
+    one, other = variant_in(tmp_path / "one", "bin/python"), variant_in(tmp_path / "other", "bin/python3.11")
+    assert one.defaults["python"] == str(tmp_path / "one" / "bin" / "python")
+    assert cell_of(one).id == cell_of(other).id
+    assert set(cell_of(one).shown_parameters) == {"train", "sample", "code", "data", "source", "env"}
+    assert cell_of(variant_in(tmp_path / "other", "bin/python", "1")).id != cell_of(one).id
+
+
+def test_code_that_was_edited_while_a_run_lasts_is_not_run(tmp_path: Path) -> None:
+    """The cell is skipped: what would be recorded under its id is another program's."""
+    variant = variant_in(tmp_path, "bin/python")
+    spec = cell_of(variant)
+    job = CellJob(cell=spec, folder=str(tmp_path), cache=str(tmp_path), plugins=[str(tmp_path / "v.toml")])
+    cell._check_code(job)
+    (tmp_path / "it.py").write_text("print(1)")
+    record = cell.run_cell(job)
+    assert record.status == Status.SKIPPED
+    assert "what lies at the parameter `code` of 'x' was changed" in record.reason
 
 
 # ------------------------------------------------------------------------------------------------- what it is given

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from graftbench.errors import GraftbenchError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -111,13 +113,16 @@ def outcome(check: Check[Subject], subject: Subject) -> Result:
     except Broken as broken:
         faults, trace = [broken.fault], ""
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, and the other checks go on
-        faults, trace = [raised(error, check.rule)], traceback.format_exc()[-_TRACE_CHARACTERS:]
+        faults = [raised(error, check.rule)]
+        trace = "" if isinstance(error, GraftbenchError) else traceback.format_exc()[-_TRACE_CHARACTERS:]
     status: Status = "failed" if faults else "passed"
     return Result(check=check.name, rule=check.rule, status=status, faults=faults, trace=trace)
 
 
 def raised(error: BaseException, rule: str) -> Fault:
-    """An exception as a fault, with the place that raised it."""
+    """An exception as a fault, with the place that raised it; one that is a sentence for users stands for itself."""
+    if isinstance(error, GraftbenchError):
+        return Fault(str(error).rstrip("."), _lowered(rule), "do what the sentence says")
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not re.search(r"[/\\]graftbench[/\\]checks[/\\]", frame.filename)]
     place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""

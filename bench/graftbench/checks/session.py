@@ -171,12 +171,13 @@ class Session:
     def _make(self, key: Key, check: Check[Any], subject: Any) -> None:  # noqa: ANN401 - each kind has its own
         self._tell(Message(begins=(key.kind, key.name, check.name)))
         statuses = self._statuses[key]
-        wanting = [name for name in check.needs if statuses.get(name) in ("failed", "not made")]
-        if wanting:
-            why = f"it needs '{wanting[0]}', which failed"
-            result = Result(check=check.name, rule=check.rule, status="not made", why=why)
-        elif why := check.exempt(subject.cls):
+        wanting = [(name, statuses.get(name)) for name in check.needs if statuses.get(name) in ("failed", "not made")]
+        if why := check.exempt(subject.cls):
             result = Result(check=check.name, rule=check.rule, status="does not apply", why=why)
+        elif wanting:
+            name, status = wanting[0]
+            why = f"it needs '{name}', which {'failed' if status == 'failed' else 'was not made'}"
+            result = Result(check=check.name, rule=check.rule, status="not made", why=why)
         else:
             result = outcome(check, subject)
         statuses[check.name] = result.status

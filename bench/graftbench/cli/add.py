@@ -66,7 +66,7 @@ def samples(
     import msgspec
     from rich.console import Console
 
-    from graftbench.add_samples import add_samples
+    from graftbench.adding import add_samples
     from graftbench.progress import ConsoleProgress
 
     progress = ConsoleProgress(Console(stderr=True), jobs=1)

@@ -1,0 +1,130 @@
+"""The fenced blocks of a Markdown page, with what the comments before them say.
+
+A comment right before a block tells how it is tested; a reader of the page does not see it:
+
+    <!-- not run: REASON -->   the block is not run; commands of graftbench in it are still parsed
+    <!-- exit: 2 -->           the last command of the block ends with this code
+
+A comment anywhere on the page names what its folder holds before the first block (`page_fixtures.PROVIDED`):
+
+    <!-- needs: runs/quick, runs/main -->
+
+and another one what its environment holds:
+
+    <!-- with: GITHUB_STEP_SUMMARY=summary.md -->
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*)(?P<rest>.*)$")
+_TITLE = re.compile(r'title="([^"]+)"')
+_NEEDS = re.compile(r"<!-- needs: (.*?) -->")
+_WITH = re.compile(r"<!-- with: (\w+)=(.*?) -->")
+_COMMENT = re.compile(r"<!-- (not run|exit): (.*?) -->")
+
+
+class Block(NamedTuple):
+    """A fenced block.
+
+    Attributes:
+        line: Number of its opening line in the page.
+        language: The word after the fence.
+        text: What stands between the fences, without their indentation; ends with a newline.
+        title: Name of the file that it is, or empty.
+        reason: Why it is not run, or empty.
+        code: Exit code of its last command.
+    """
+
+    line: int
+    language: str
+    text: str
+    title: str = ""
+    reason: str = ""
+    code: int = 0
+
+
+class Command(NamedTuple):
+    """A line after `$ `, and the output that stands below it.
+
+    Attributes:
+        line: Number of the line in the page.
+        text: The command, with its continued lines.
+        output: The lines below it; None where there are none.
+    """
+
+    line: int
+    text: str
+    output: str | None
+
+
+def blocks(page: str) -> Iterator[Block]:
+    """The fenced blocks of a page's text, in order.
+
+    Raises:
+        ValueError: A block is not closed.
+    """
+    lines = page.splitlines()
+    marks: dict[str, str] = {}
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        if found := _FENCE.match(line):
+            end = _end(lines, number, found["indent"])
+            body = [text.removeprefix(found["indent"]) for text in lines[number + 1 : end]]
+            title = _TITLE.search(found["rest"])
+            yield Block(
+                number + 1,
+                found["language"],
+                "".join(f"{text}\n" for text in body),
+                title[1] if title else "",
+                marks.get("not run", ""),
+                int(marks.get("exit", 0)),
+            )
+            marks, number = {}, end
+        elif comment := _COMMENT.search(line):
+            marks[comment[1]] = comment[2]
+        elif line.strip():
+            marks = {}
+        number += 1
+
+
+def needs(page: str) -> list[str]:
+    """Names of what the page's folder holds before its first block."""
+    return [name.strip() for found in _NEEDS.findall(page) for name in found.split(",")]
+
+
+def variables(page: str) -> dict[str, str]:
+    """What the environment of the page's commands holds beside the usual."""
+    return dict(_WITH.findall(page))
+
+
+def commands(block: Block) -> list[Command]:
+    """The commands of a `console` block: lines after `$ `, continued where they end with a backslash.
+
+    Raises:
+        ValueError: It begins with something else.
+    """
+    found: list[Command] = []
+    for offset, line in enumerate(block.text.splitlines(), start=1):
+        if line.startswith("$ "):
+            found.append(Command(block.line + offset, line[2:], None))
+        elif not found:
+            raise ValueError(f"line {block.line + offset}: a console block begins with a line after '$ '")
+        elif found[-1].output is None and found[-1].text.endswith("\\"):
+            found[-1] = found[-1]._replace(text=f"{found[-1].text}\n{line}")
+        else:
+            found[-1] = found[-1]._replace(output=f"{found[-1].output or ''}{line}\n")
+    return found
+
+
+def _end(lines: list[str], start: int, indent: str) -> int:
+    for number in range(start + 1, len(lines)):
+        if lines[number].rstrip() == f"{indent}```":
+            return number
+    raise ValueError(f"line {start + 1}: the block is not closed")

@@ -1,0 +1,195 @@
+"""What a page's folder may hold before its first block, made from the committed records or by real cells.
+
+`<!-- needs: runs/quick -->` on a page asks for the entry `runs/quick`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graftbench.regression.baselines import save
+from graftbench.suite import packaged_suites
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DOCS = Path(__file__).parents[1]
+QUICK = DOCS / "quick" / "records.jsonl"
+
+
+def quick_run(folder: Path) -> None:
+    """The committed run of the quick suite, as `graftbench run quick` leaves it, without samplers and pictures."""
+    _write_run(folder, [json.loads(line) for line in QUICK.read_text("utf-8").splitlines()])
+
+
+def results_run(folder: Path) -> None:
+    """The committed run behind docs/results.md."""
+    folder.mkdir(parents=True)
+    for name in ("records.jsonl", "suite.toml"):
+        shutil.copy(DOCS / "results" / name, folder / name)
+
+
+def worse_run(folder: Path) -> None:
+    """The quick run, edited: what docs/regressions.md says of it."""
+    records = [json.loads(line) for line in QUICK.read_text("utf-8").splitlines()]
+    wobble = iter(
+        ({"fid": 1.1, "kid": 0.8}, {"fid": 1.25, "kid": 0.7}, {"fid": 1.35, "kid": 1.05}, {"fid": 1.2, "kid": 0.9})
+    )
+    for record in records:
+        cell = record["cell"]
+        factors = {"finetune": {"kid": 1.63, "fid": 1.295}}.get(cell["method"], {})
+        factors = next(wobble) if cell["method"] == "vae" else factors
+        for score in record["scores"]:
+            if score["value"] is not None:
+                score["value"] *= factors.get(score["name"], 1.0)
+        if cell["method"] == "freezed":
+            record["resources"]["peak_memory_mib"] *= 1.12
+        if (cell["method"], cell["data_budget"], cell["seed"]) == ("gaussian", 400, 1):
+            reason = "memory ran out: 8,000 MiB is the limit"
+            record |= {"status": "oom", "reason": reason, "scores": [], "resources": None}
+    _write_run(folder, records)
+
+
+def older_run(folder: Path) -> None:
+    """The quick run as if an earlier commit had made it."""
+    records = [json.loads(line) for line in QUICK.read_text("utf-8").splitlines()]
+    for record in records:
+        record["environment"]["commit"] = "0123456789abcdef0123456789abcdef01234567"
+    _write_run(folder, records)
+
+
+def _write_run(folder: Path, records: list[dict[str, Any]]) -> None:
+    folder.mkdir(parents=True)
+    (folder / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+    cells = f"cells = {len({record['id'] for record in records})}\n"
+    (folder / "suite.toml").write_text(cells + packaged_suites()["quick"], "utf-8")
+
+
+def baseline(folder: Path) -> None:
+    """The quick run as the baseline of that name."""
+    with tempfile.TemporaryDirectory() as temporary:
+        quick_run(Path(temporary, "run"))
+        save(folder.name, Path(temporary, "run"), folder.parent)
+
+
+def repository(folder: Path) -> None:
+    """A git repository with one commit in the page's folder."""
+    root = folder.parent
+    first = ["commit", "--quiet", "--allow-empty", "--message", "Begin"]
+    for words in (["init", "--quiet"], ["config", "user.name", "R"], ["config", "user.email", "r@localhost"], first):
+        subprocess.run(["git", "-C", str(root), *words], check=True)  # noqa: S603, S607 - git, with our own words
+
+
+def samples(folder: Path) -> None:
+    """600 samples of `finetune`, 25 images, seed 0 of the quick suite; its training images beside, in `shots`."""
+    import msgspec
+    import torch
+    from PIL import Image
+
+    from graftbench.budget import nested_subset
+    from graftbench.driver import run
+    from graftbench.imageset import load
+    from graftbench.registry import make_domain
+    from graftbench.samplers import load_sampler
+    from graftbench.suite import load_suite, override
+
+    suite = override(load_suite("quick"), methods=["finetune"])
+    suite = msgspec.structs.replace(suite, data_budgets=[25], seeds=[0])
+    with tempfile.TemporaryDirectory() as temporary:
+        run(suite, temporary, device="cpu")
+        (file,) = Path(temporary).glob("cells/*/sampler.safetensors")
+        images = load_sampler(file).sample(600, torch.Generator().manual_seed(0))
+    target = load(make_domain("openmoji"), "openmoji", 32)
+    pool = target.positions("train")
+    chosen = [int(pool[i]) for i in nested_subset([target.ids[i] for i in pool], 25, 0)]
+    shots = torch.tensor(target.pixels[chosen])
+    for name, pictures_of in ((folder, images), (folder.with_name("shots"), shots)):
+        name.mkdir()
+        for number, pixels in enumerate(pictures_of):
+            Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(name / f"{number:03d}.png")
+
+
+def documents(folder: Path) -> None:
+    """The checkout's docs/, for pages that name its files."""
+    folder.symlink_to(DOCS)
+
+
+def pictures(folder: Path) -> None:
+    """Some sixty pictures of different sizes, as somebody's drawings: patches of scikit-image's photographs."""
+    import numpy as np
+    from PIL import Image
+    from skimage import data
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    sources = [data.astronaut(), data.coffee(), data.chelsea()]
+    for number in range(60):
+        pixels = sources[number % 3]
+        side = int(rng.integers(48, 120))
+        y, x = (int(rng.integers(0, extent - side)) for extent in pixels.shape[:2])
+        Image.fromarray(pixels[y : y + side, x : x + side]).save(folder / f"drawing-{number:02d}.png")
+
+
+def method_file(path: Path) -> None:
+    """A method of somebody's own, the shortest."""
+    path.write_text(
+        """from graftbench import Method, Reference
+from graftbench.samplers import ImageBankSampler
+
+
+class Mine(Method):
+    name = "mine"
+    family = "scratch"
+    title = "Mine"
+    reference = Reference(authors="me", title="A method of my own", venue="", year=2026)
+    trains = "nothing"
+
+    def fit(self, task, budget):
+        budget.spend(len(task.images))
+        return ImageBankSampler(task.images // 2 + 64)
+""",
+        "utf-8",
+    )
+
+
+def suite_file(path: Path) -> None:
+    """A suite for it, of four short cells."""
+    path.write_text(
+        """name = "my-suite"
+tasks = ["twemoji->openmoji@32"]
+methods = ["mine", "memorizer"]
+data_budgets = [25]
+compute_budget = { kimg = 0.2 }
+seeds = [0, 1]
+
+[protocol]
+n_generated = 64
+""",
+        "utf-8",
+    )
+
+
+PROVIDED: dict[str, Callable[[Path], None]] = {
+    "runs/quick": quick_run,
+    "runs/main": quick_run,
+    "runs/results": results_run,
+    "runs/half": worse_run,
+    "runs/before": quick_run,
+    "runs/after": worse_run,
+    "runs/today": quick_run,
+    "runs/old": older_run,
+    "my_method.py": method_file,
+    "my-suite.toml": suite_file,
+    "baselines/main": baseline,
+    ".git": repository,
+    "docs": documents,
+    "drawings": pictures,
+    "samples": samples,
+    "real": pictures,
+}
+"""Path in the page's folder -> what makes it."""

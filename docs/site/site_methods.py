@@ -1,0 +1,149 @@
+"""One page a method: its idea, where it comes from, what moves, its parameters, what was measured."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from site_structs import Field, fields, one_line, toml
+
+from graftbench.bibliography import bibtex, entry_of
+from graftbench.cli.ls import rows_of
+from graftbench.frame import read_run
+from graftbench.registry import methods
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graftbench.contracts import Method
+    from graftbench.record import Record
+
+DOCS = Path(__file__).parents[1]
+MEASURED = {"results": "8 kimg, the suite of [the results](../results.md)", "quick": "8 kimg, the suite `quick`"}
+"""Folder of docs/ with records -> what they are of."""
+
+
+def pages() -> dict[str, str]:
+    """Path in the site -> Markdown."""
+    found = methods().classes
+    return {f"methods/{row['name']}.md": page(row, found[row["name"]]) for row in rows_of("methods")}
+
+
+def overview() -> str:
+    """The table that stands in methods.md instead of all entries."""
+    rows = rows_of("methods")
+    lines = ["| method | family | title | trains |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| [`{row['name']}`](methods/{row['name']}.md) | {row['family']} | {row['title']} | {row['trains']} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def page(row: dict[str, Any], method: type[Method]) -> str:
+    """One method's page."""
+    parts = [
+        f"# `{row['name']}`: {row['title']}",
+        _idea(method),
+        _facts(row),
+        "## Parameters",
+        _parameters(method, row),
+    ]
+    if measured := _measured(row["name"]):
+        parts += ["## Measured", measured]
+    if row["reference"]["authors"] != "graftbench":
+        parts += ["## To cite", f"```bibtex\n{bibtex([entry_of(method.reference)]).strip()}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _idea(method: type[Method]) -> str:
+    """The docstring of the method's module, which gives the idea."""
+    return (sys.modules[method.__module__].__doc__ or method.__doc__ or "").strip()
+
+
+def _facts(row: dict[str, Any]) -> str:
+    paper = row["reference"]
+    needs = [f"a source model of kind `{row['source_model']}`"] if row["source_model"] else []
+    needs += ["source images"] if row["needs_source_images"] else []
+    facts = {
+        "Family": row["family"],
+        "Kinds of task": ", ".join(f"`{kind}`" for kind in row["kinds"]),
+        "Trained": row["trains"],
+        "Frozen": row["frozen"],
+        "Starts from": " and ".join(needs) or "the target images alone",
+        "Differs": row["differs"],
+    }
+    if row["looks_at"]:
+        facts["Looks at"] = f"the network of the extractor `{row['looks_at']}`: its scores under that one are marked"
+    if paper["authors"] != "graftbench":
+        cited = f"{paper['authors']}: *{paper['title']}*, {paper['venue']} {paper['year']}"
+        facts["Paper"] = cited + (
+            f", [arXiv {paper['arxiv']}](https://arxiv.org/abs/{paper['arxiv']})" if paper["arxiv"] else ""
+        )
+        code = f"[{paper['code'].split('//')[-1]}]({paper['code']})" if paper["code"] else "none known"
+        facts["Published code"] = code + (f" (licence: {paper['code_license']})" if paper["code_license"] else "")
+    if row.get("adapter"):
+        facts["Used as"] = "a variant with parameters of its own (`[variants.NAME]`)"
+    return "\n".join(["| | |", "| --- | --- |", *(f"| **{name}** | {_cell(text)} |" for name, text in facts.items())])
+
+
+def _parameters(method: type[Method], row: dict[str, Any]) -> str:
+    known = fields(method.Config)
+    if not known:
+        return "None."
+    changed = {name: value for name, value in row["parameters"].items() if value is not None}
+    rows = [Field(f.name, f.type, toml(changed[f.name]) if f.name in changed else f.default, f.meaning) for f in known]
+    lines = ["| parameter | default | meaning |", "| --- | --- | --- |"]
+    for field in rows:
+        default = "required" if field.default is None else f"`{field.default}`" if field.default else "none"
+        lines.append(f"| `{field.name}` | {default} | {_cell(field.meaning)} |")
+    return "\n".join([f"In a suite: `[parameters.{row['name']}]`.", "", *lines])
+
+
+def _measured(name: str) -> str:
+    parts = []
+    for folder, what in MEASURED.items():
+        run = read_run(DOCS / folder / "records.jsonl")
+        cells = defaultdict(list)
+        for record in run.records:
+            if record.cell.method == name and record.status == "ok":
+                cells[record.cell.data_budget].append(record)
+        if cells:
+            parts.append(f"{_conditions(run.records[0])}: {what}.\n\n{_rows(cells)}")
+    return "\n\n".join(parts)
+
+
+def _conditions(record: Record) -> str:
+    return f"`{record.cell.task}`, protocol {record.cell.protocol.extractor}@{record.cell.protocol.size}"
+
+
+def _rows(cells: dict[int, list[Record]]) -> str:
+    names = ("fid", "kid", "precision", "recall", "train_distance_ratio")
+    lines = ["| images | FID ↓ | KID×10³ ↓ | precision ↑ | recall ↑ | train distance | seeds |", "| ---: " * 7 + "|"]
+    for budget, records in sorted(cells.items()):
+        shown = [_spread([_value(r, name) * (1000 if name == "kid" else 1) for r in records]) for name in names]
+        lines.append(f"| {budget} | {' | '.join(shown)} | {len(records)} |")
+    return "\n".join(lines)
+
+
+def _value(record: Record, name: str) -> float:
+    score = record.score(name)
+    return math.nan if score is None or score.value is None else score.value
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation over seeds."""
+    if any(map(math.isnan, values)):
+        return "—"
+    mean = statistics.fmean(values)
+    digits = 0 if abs(mean) >= 20 else 2
+    spread = f" ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 else ""
+    return f"{mean:,.{digits}f}{spread}"
+
+
+def _cell(text: str) -> str:
+    return one_line(text).replace("|", "&#124;")
