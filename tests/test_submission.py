@@ -343,7 +343,7 @@ BAD: dict[str, tuple[Callable[[Path, ImageSet], object], dict[str, Any], str]] =
     "task": (_sound, {"task": "none->folder:dogs@32"}, "Unknown task .* of the suite 'mine'"),
     "budget": (_sound, {"data_budget": 5000}, "A data budget of 5000 images was asked for"),
     "no budget": (_sound, {"data_budget": None}, "--budget is missing, and no manifest.json"),
-    "name": (_sound, {"method": "dcgan"}, "stand under the name 'dcgan', which is a registered"),
+    "name": (_sound, {"method": "dcgan"}, "'dcgan' is a method's name"),
     "family": (_sound, {"family": "gan"}, "Unknown family 'gan'"),
     "reference row": (_sound, {"family": "reference"}, "Unknown family 'reference'"),
     "cost": (_sound, {"costs": {"fit_second": 1}}, "Unknown cost .* Did you mean 'fit_seconds'"),

@@ -274,8 +274,14 @@ def _check_free(entry: Submission, base: Suite, there: Sequence[Record], *, repl
     """Refuse a cell that has been scored; one that failed may be mended.
 
     Raises:
-        GraftbenchError: It has.
+        GraftbenchError: It has, or the name is that of a method.
     """
+    fitted = {record.cell.method for record in there if not _is_samples(record)}
+    if entry.method in fitted | set(base.methods) | registry.methods(variants=base.variants).classes.keys():
+        raise GraftbenchError(
+            f"'{entry.method}' is a method's name: whoever reads the table would take the samples for its own. "
+            "Choose another name."
+        )
     place = place_of_samples(entry, base)
     scored = [record for record in there if place_of(record.cell) == place and record.status == Status.OK]
     if scored and not replace:
