@@ -94,3 +94,12 @@ def test_a_missing_plugin_file_is_named(tmp_path: Path) -> None:
     """`--plugin` with a wrong path is an error, not an empty list."""
     with pytest.raises(GraftbenchError, match="neither a Python file nor a folder"):
         registry.methods([tmp_path / "none.py"])
+
+
+def test_a_script_that_ends_itself_breaks_nothing_else(tmp_path: Path) -> None:
+    """A folder may hold ordinary scripts, which call sys.exit when they are imported: they are listed as broken."""
+    (tmp_path / "script.py").write_text("import sys\nsys.exit('usage: script.py DATA')\n")
+    (tmp_path / "mirror.py").write_text(PLUGIN)
+    found = registry.methods([tmp_path])
+    assert "mirror" in found.classes
+    assert list(found.broken.values()) == ["SystemExit: usage: script.py DATA"]

@@ -121,7 +121,7 @@ def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[Given]) 
     for where, load in [*_packaged(folder), *_installed(folder), *_files(plugins)]:
         try:
             module = load()
-        except Exception as error:  # noqa: BLE001 - whatever a plugin raises must not break the others
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a file raises must not break the others
             found.broken[where] = f"{type(error).__name__}: {error}"
             continue
         for cls in _plugin_classes(module, base):

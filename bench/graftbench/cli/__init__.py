@@ -42,7 +42,10 @@ def make_app() -> App:
 
 
 def main() -> None:
-    """Run a command. Exit codes: 0 fine, 1 a regression or a failed check, 2 usage or bad input, 3 some cells failed, 130 interrupted."""
+    """Run a command.
+
+    Exit codes: 0 fine, 1 a regression or a failed check, 2 usage or bad input, 3 some cells failed, 130 interrupted.
+    """
     from graftbench.errors import GraftbenchError
 
     try:
