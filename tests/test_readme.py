@@ -55,8 +55,9 @@ def test_the_committed_records_are_the_quick_suite() -> None:
 
 def test_the_suite_in_the_readme_is_valid() -> None:
     """The example of a suite file parses."""
-    (toml,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    assert parse_suite(toml, "README").data_budgets == [10, 100]
+    suite, variants = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert parse_suite(suite, "README").data_budgets == [10, 100]
+    assert parse_suite(suite + variants, "README").variants["narrow-gan"].method == "dcgan"
 
 
 def test_the_commands_in_the_readme_exist() -> None:
