@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-# One thread, as cells have it: a sum over two may round otherwise from call to call. Torch reads it when it is imported.
+# One thread, as cells have it: a sum over two may round otherwise from call to call. Torch reads it when imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How long making an input takes says something about the machine's load, and nothing about the code.
