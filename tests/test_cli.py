@@ -58,7 +58,7 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"graftbench {command}" in done.stdout
 
 
-@pytest.mark.parametrize("what", ["methods", "domains", "suites", "reports", "extractors"])
+@pytest.mark.parametrize("what", ["methods", "domains", "suites", "reports", "extractors", "trackers"])
 def test_lists_are_readable_by_machines(what: str) -> None:
     """`ls … --json` is a list of objects with a name; the table names the same things."""
     rows = json.loads(graftbench("ls", what, "--json").stdout)

@@ -154,7 +154,7 @@ COMMANDS = {
         ),
     ),
     "ls": Command(
-        "List methods, domains, suites, reports, extractors or metrics.",
+        "List methods, domains, suites, reports, extractors, metrics or trackers.",
         (
             "graftbench ls methods",
             "graftbench ls metrics",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def ls(
-    what: Literal["methods", "domains", "suites", "reports", "extractors", "metrics"],
+    what: Literal["methods", "domains", "suites", "reports", "extractors", "metrics", "trackers"],
     *,
     plugin: Plugins = [],  # noqa: B006 - never changed
     json: bool = False,
@@ -23,7 +23,7 @@ def ls(
     """List what there is.
 
     Args:
-        what: methods, domains, suites, reports, extractors or metrics.
+        what: methods, domains, suites, reports, extractors, metrics or trackers.
         plugin: File or folder with more methods, domains and reports.
         json: Print a list of objects, each with a name.
         markdown: Print a Markdown table; the README's tables are made by it.
@@ -49,8 +49,6 @@ def rows_of(what: str) -> list[dict[str, Any]]:
 
 
 def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | None]:
-    import dataclasses
-
     import msgspec
 
     from graftbench import registry
@@ -94,22 +92,38 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
     if what == "reports":
         reports = registry.reports(plugin)
         return [{"name": r.name, "title": r.title} for r in reports.classes.values()], reports
-    if what == "extractors":
-        from graftbench.metrics.extractors import describe, extractor_names
+    makers = {"extractors": _extractors, "metrics": _metrics, "suites": _suites, "trackers": _trackers}
+    return makers[what](), None
 
-        return [dataclasses.asdict(describe(name)) for name in extractor_names()], None
-    if what == "metrics":
-        from graftbench.metrics.catalogue import EVERY_METRIC, SETS
 
-        sets = {m: [name for name, members in SETS.items() if m in members and name != "all"] for m in EVERY_METRIC}
-        return [
-            {"name": m.name, "label": m.heading, "title": m.title, "sets": ", ".join(sets[m.name])}
-            | {"needs": ", ".join(m.needs), "paper": m.paper, "better": m.better, "scale": m.scale}
-            for m in EVERY_METRIC.values()
-        ], None
+def _extractors() -> list[dict[str, Any]]:
+    import dataclasses
+
+    from graftbench.metrics.extractors import describe, extractor_names
+
+    return [dataclasses.asdict(describe(name)) for name in extractor_names()]
+
+
+def _metrics() -> list[dict[str, Any]]:
+    from graftbench.metrics.catalogue import EVERY_METRIC, SETS
+
+    sets = {m: [name for name, members in SETS.items() if m in members and name != "all"] for m in EVERY_METRIC}
+    return [
+        {"name": m.name, "label": m.heading, "title": m.title, "sets": ", ".join(sets[m.name])}
+        | {"needs": ", ".join(m.needs), "paper": m.paper, "better": m.better, "scale": m.scale}
+        for m in EVERY_METRIC.values()
+    ]
+
+
+def _trackers() -> list[dict[str, Any]]:
+    from graftbench.trackers.catalogue import described
+
+    return [dict(row) for row in described()]
+
+
+def _suites() -> list[dict[str, Any]]:
     from graftbench.suite import packaged_suites, parse_suite
 
-    suites = [parse_suite(text, name) for name, text in packaged_suites().items()]
     return [
         {
             "name": s.name,
@@ -120,8 +134,8 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
             "seeds": s.seeds,
             "compute_budget": ", ".join(map(str, s.compute_budgets)),
         }
-        for s in suites
-    ], None
+        for s in (parse_suite(text, name) for name, text in packaged_suites().items())
+    ]
 
 
 def _defaults(config: type[Struct]) -> dict[str, Any]:
@@ -144,6 +158,8 @@ _COLUMNS = (
     "sets",
     "needs",
     "paper",
+    "options",
+    "missing",
     "license",
     "source",
     "description",

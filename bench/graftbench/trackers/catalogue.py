@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,21 @@ def asked_for(written: str) -> Tracker:
 def names() -> list[str]:
     """Of all trackers that can be asked for, sorted."""
     return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+
+
+def described() -> list[dict[str, str]]:
+    """Name, title, options and missing packages of every tracker; of one that cannot be loaded, the title is why."""
+    rows = []
+    for name in names():
+        try:
+            cls = _class(name)
+        except GraftbenchError as error:
+            rows.append({"name": name, "title": str(error), "options": "", "missing": ""})
+            continue
+        options = ", ".join(field.name for field in msgspec.structs.fields(cls.Options))
+        missing = ", ".join(module for module in cls.needs if find_spec(module) is None)
+        rows.append({"name": name, "title": cls.title, "options": options, "missing": missing})
+    return rows
 
 
 def _class(name: str) -> type[Tracker]:
