@@ -68,6 +68,14 @@ def test_lists_are_readable_by_machines(what: str) -> None:
     assert all(row["name"].split("-")[0][:8] in table for row in rows)
 
 
+def test_a_reader_that_goes_away_is_no_fault() -> None:
+    """`graftbench ls methods --json | head -1`: no traceback."""
+    line = f"set -o pipefail; '{sys.executable}' -m graftbench ls methods --json | head -c 20"
+    done = subprocess.run(["/bin/bash", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == 141
+    assert not done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,9 @@ from graftbench.cli.commands import COMMANDS, GROUPS
 
 if TYPE_CHECKING:
     from cyclopts import App
+
+BROKEN_PIPE = 141
+"""Exit code where nobody reads the output any more: what a shell shows for a program that SIGPIPE ended."""
 
 
 def make_app() -> App:
@@ -56,4 +60,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("graftbench: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # whoever read the output has enough of it (`| head`); Python's own flush at exit has none
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
     sys.exit(code if isinstance(code, int) else 0)
