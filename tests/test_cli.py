@@ -69,8 +69,8 @@ def test_lists_are_readable_by_machines(what: str) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_fault() -> None:
-    """`graftbench ls methods --json | head -1`: no traceback."""
-    line = f"set -o pipefail; '{sys.executable}' -m graftbench ls methods --json | head -c 20"
+    """`graftbench ls methods --json | true`: no traceback."""
+    line = f"set -o pipefail; '{sys.executable}' -m graftbench ls methods --json | true"
     done = subprocess.run(["/bin/bash", "-c", line], capture_output=True, text=True, check=False)
     assert done.returncode == 141
     assert not done.stderr
