@@ -289,6 +289,7 @@ def test_a_killed_cell_goes_on(job: Callable[..., CellJob], monkeypatch: pytest.
     assert record.notes == [*undisturbed.notes, note]
 
 
+@pytest.mark.slow
 def test_a_torn_checkpoint_costs_only_time(
     job: Callable[..., CellJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

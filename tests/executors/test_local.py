@@ -221,6 +221,7 @@ def test_what_a_job_leaves_behind_ends_with_it(left_over: Leftovers, own_starter
     assert gone(lambda: [line for line in left_over() if "sleep" in line], patience=2)
 
 
+@pytest.mark.slow
 def test_a_fork_bomb_is_cleared_away(left_over: Leftovers, own_starter: Starter, executor: LocalExecutor) -> None:
     """Two hundred forks end with their cell."""
     own_starter.start("bomb", seconds=2)
@@ -238,6 +239,7 @@ def test_memory_over_the_limit_ends_a_job(starter: Starter) -> None:
     assert "the limit is 1500 MiB" in ended.detail
 
 
+@pytest.mark.slow
 def test_a_talkative_job_does_not_fill_the_disk(starter: Starter) -> None:
     """A hundred megabytes of output: the log's end is kept, the record is there."""
     folder = starter.start("talks")

@@ -325,6 +325,7 @@ def test_the_driver_ends_what_its_node_does_not(
     _until(lambda: not nodes.sleeping(), "the end of the cell's processes", 10)
 
 
+@pytest.mark.slow
 def test_a_node_that_dies_loses_its_cell_which_then_runs_elsewhere(
     starter: Starter, nodes: Nodes, capfd: pytest.CaptureFixture[str]
 ) -> None:

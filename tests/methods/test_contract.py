@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 DIVERGING = ("dcgan", "vae", "ddpm", "cyclegan")
 """One of each loop: of the others `divergence` is looked at where there is time."""
 
+AT_BOTH_SIZES = (*DIVERGING, "adam", "gatys", "lora", "pix2pix", "projected", "gaussian", "source")
+"""One of each kind of network or sampler: the others are fitted at a second size where there is time."""
+
 
 def late(name: str, check: Check[Subject]) -> bool:
     """Whether a check waits for `make test-all`."""
-    return check.name == "divergence" and name not in DIVERGING
+    second = check.name.endswith("at a second size") and name not in AT_BOTH_SIZES
+    return second or (check.name == "divergence" and name not in DIVERGING)
 
 
 METHODS = registry.methods().classes

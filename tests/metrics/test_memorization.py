@@ -445,7 +445,10 @@ def near_copies(seed: int, noise: float) -> tuple[np.ndarray, np.ndarray, np.nda
     return copies, rng.standard_normal((50, 32)) * spectrum, fixed
 
 
-@pytest.mark.parametrize("noise", [0.1, 0.3, 1.0])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("noise", [pytest.param(0.1, marks=SLOW), pytest.param(0.3, marks=SLOW), 1.0])
 def test_mifid_interval_covers(noise: float) -> None:
     """With the penalty (mean cosine distances of 0.006 and 0.05) and without, 95 % intervals hold the mean of MiFID.
 
