@@ -1,6 +1,6 @@
 """What image domains share: how a picture becomes a square of uint8 RGB, and the files that packages bring.
 
-The rule is `graftbench.resizing.DEFAULT`: Lanczos with antialiasing, for the reasons that are given there.
+The rule is `graftbench.images.resizing.DEFAULT`: Lanczos with antialiasing, for the reasons that are given there.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
-from graftbench.decoding import RULE
 from graftbench.errors import GraftbenchError
-from graftbench.resizing import square
+from graftbench.images.decoding import RULE
+from graftbench.images.resizing import square
 
 __all__ = ["RECIPE", "package_files", "square"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from graftbench.contracts import Item
-from graftbench.decoding import upright
 from graftbench.errors import GraftbenchError
+from graftbench.images.decoding import upright
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ def _check_whole(environment: Any, file: Path) -> None:  # noqa: ANN401 - lmdb h
 
 
 def _picture(environment: Any, key: bytes) -> Image.Image:  # noqa: ANN401 - as above
-    """One value. Raises one of `graftbench.decoding.DAMAGE`."""
+    """One value. Raises one of `graftbench.images.decoding.DAMAGE`."""
     with environment.begin() as values:  # each thread reads in a transaction of its own
         return upright(bytes(values.get(key)))
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graftbench.contracts import DomainImages
-from graftbench.decoding import upright
+from graftbench.images.decoding import upright
 
 from ._decode import RECIPE, package_files, square
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.errors import unknown
-from graftbench.image_files import image_files
-from graftbench.preparation import gathered
+from graftbench.images.decoding import image_files
+from graftbench.images.preparation import gathered
 
 from ._counts import warn_of_count
 from ._places import FOLDER_VARIABLE, absent, data_folder

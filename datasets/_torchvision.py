@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from graftbench.cache import locked
 from graftbench.contracts import Domain, DomainImages, Item, Reference
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.preparation import gathered
+from graftbench.images.preparation import gathered
 
 from ._counts import warn_of_count
 from ._decode import RECIPE
@@ -174,7 +174,7 @@ def named(targets: Sequence[int], classes: Sequence[str]) -> list[tuple[str, ...
 
 
 def _picture(data: Any, position: int) -> Image.Image:  # noqa: ANN401 - torchvision's sets are indexed, and share no type
-    """One picture, decoded in full. Raises one of `graftbench.decoding.DAMAGE`."""
+    """One picture, decoded in full. Raises one of `graftbench.images.decoding.DAMAGE`."""
     picture = data[position][0]
     picture.load()  # CelebA's are not yet read
     return picture

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graftbench.contracts import Domain, DomainImages, Item
-from graftbench.decoding import upright
 from graftbench.errors import GraftbenchError
-from graftbench.image_files import image_files, printable
-from graftbench.preparation import gathered
+from graftbench.images.decoding import image_files, printable, upright
+from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
 
@@ -24,8 +23,9 @@ class Folder(Domain):
     """The images in a folder and its folders, by relative path.
 
     Hidden files and folders (names that begin with a dot) and linked folders are not entered. Each image is a group of
-    its own, joined with those that are nearly the same (`graftbench.near_duplicates`): the same picture in another
-    size, format or compression, moved or cropped by a little. Other crops and frames of one scene are not found.
+    its own, joined with those that are nearly the same (`graftbench.images.near_duplicates`): the same picture in
+    another size, format or compression, moved or cropped by a little. Other crops and frames of one scene are not
+    found.
     """
 
     name = "folder"
@@ -77,5 +77,5 @@ class Folder(Domain):
 
 
 def _open(file: Path) -> Image.Image:
-    """The picture in a file. Raises one of `graftbench.decoding.DAMAGE`."""
+    """The picture in a file. Raises one of `graftbench.images.decoding.DAMAGE`."""
     return upright(file.read_bytes())

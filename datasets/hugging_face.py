@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from graftbench.cache import atomic_folder, cache_folder, locked
 from graftbench.contracts import Domain, DomainImages, Item
-from graftbench.decoding import reason, upright
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.preparation import gathered
+from graftbench.images.decoding import reason, upright
+from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
 from ._options import options
@@ -195,7 +195,10 @@ def _undecoded(rows: Any, column: str, argument: str) -> Any:  # noqa: ANN401 - 
 
 
 def _picture(rows: Any, position: int) -> Image.Image:  # noqa: ANN401 - as above
-    """A row's picture, from the bytes in it or the file that it names. Raises one of `graftbench.decoding.DAMAGE`."""
+    """Decode a row's picture, from its bytes or the file that it names.
+
+    Raises one of `graftbench.images.decoding.DAMAGE`.
+    """
     file = rows[position]["file"]
     if file is None:
         raise ValueError("the row has no image")

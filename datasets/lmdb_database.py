@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graftbench.contracts import Domain, DomainImages, Item
-from graftbench.preparation import gathered
+from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
 from ._lmdb import database_file, database_items

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from graftbench.contracts import Domain, DomainImages, Item, Reference
 from graftbench.errors import unknown
-from graftbench.preparation import gathered
+from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
 from ._lmdb import database_file, database_items

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from graftbench.archives import the_file
 from graftbench.contracts import Domain, DomainImages, Item
-from graftbench.image_array_files import open_array_file
-from graftbench.preparation import gathered
+from graftbench.images.archives import the_file
+from graftbench.images.arrays import open_array_file
+from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graftbench.image_batches import Images, Pixels
+    from graftbench.images.base import Images, Pixels
 
 _AT_ONCE = 256
 """Images unpacked at a time."""

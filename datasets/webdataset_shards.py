@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from graftbench.archives import bad_name, bad_size, is_picture, refusal
 from graftbench.contracts import Domain, DomainImages, Item
-from graftbench.decoding import reason, upright
 from graftbench.errors import GraftbenchError
-from graftbench.preparation import gathered
+from graftbench.images.archives import bad_name, bad_size, is_picture, refusal
+from graftbench.images.decoding import reason, upright
+from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
 from ._places import contents
@@ -159,7 +159,7 @@ def _check_end(shard: Path, offset: int) -> None:
 
 
 def _picture(shard: Path, member: _Member) -> Image.Image:
-    """One member. Raises one of `graftbench.decoding.DAMAGE`."""
+    """One member. Raises one of `graftbench.images.decoding.DAMAGE`."""
     with shard.open("rb") as stream:
         stream.seek(member.offset)
         return upright(stream.read(member.size))

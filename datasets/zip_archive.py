@@ -7,11 +7,11 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
-from graftbench.archives import BAD_ZIP, is_picture, member_of, open_zip, the_file
 from graftbench.contracts import Domain, DomainImages, Item
-from graftbench.decoding import reason, upright
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.preparation import gathered
+from graftbench.images.archives import BAD_ZIP, is_picture, member_of, open_zip, the_file
+from graftbench.images.decoding import reason, upright
+from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
 from ._options import options
@@ -110,5 +110,5 @@ def _text(label: object) -> str:
 
 
 def _picture(archive: zipfile.ZipFile, name: str) -> Image.Image:
-    """One member. Raises one of `graftbench.decoding.DAMAGE`."""
+    """One member. Raises one of `graftbench.images.decoding.DAMAGE`."""
     return upright(member_of(archive, name))

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from graftbench.imageset import SPLITS, load
-from graftbench.registry import make_domain
-from graftbench.sheets import COLUMNS, ROWS, tiled
+from graftbench.execution.sheets import tiled
+from graftbench.images.prepared import SPLITS, load
+from graftbench.plugins.registry import make_domain
+from graftbench.scoring.neighbors import COLUMNS, ROWS
 
 if TYPE_CHECKING:
-    from graftbench.imageset import ImageSet
+    from graftbench.images.prepared import ImageSet
 
 DOCS = Path(__file__).parent
 RESOLUTION = 48

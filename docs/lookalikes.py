@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graftbench.registry import make_domain
+from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from graftbench.claims import check_claims
 from graftbench.cli.claims import markdown_table as claims_table
 from graftbench.cli.ls import markdown_table, rows_of
-from graftbench.frame import read_run
-from graftbench.registry import reports
+from graftbench.comparison.claims import check_claims
+from graftbench.plugins.registry import reports
+from graftbench.records.run import read_run
 
 ROOT = Path(__file__).parents[1]
 QUICK = ROOT / "docs" / "quick"

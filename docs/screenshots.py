@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from graftbench.errors import GraftbenchError
-from graftbench.frame import read_run
-from graftbench.registry import reports
+from graftbench.plugins.registry import reports
+from graftbench.records.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from io import FileIO
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -191,7 +191,7 @@ def run_with_samples(folder: Path) -> Path:
     run = read_run(folder)
     rows = _shown(run.records)
     with Image.open(RESULTS / "samples.png") as grid:
-        tile, gap, left, top = 64, 3, 190, 40  # as reports/_samples.py lays the picture out
+        tile, gap, left, top = 64, 3, 190, 40  # as reports/_figures/samples.py lays the picture out
         for i, record in enumerate(rows):
             side = record.cell.task.resolution
             sheet = Image.new("RGB", (8 * side, side))

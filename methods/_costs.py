@@ -7,7 +7,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError
-from graftbench.submission import checked_costs
+from graftbench.records.costs import checked_costs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import torch
 
 from graftbench.contracts import Sampler
 from graftbench.nn.build import freeze, place
-from graftbench.samplers import to_uint8
+from graftbench.training.samplers import to_uint8
 
 from ._diffusers_pipeline import make, package
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from graftbench.adversarial import AdversarialConfig, fit_adversarial, new_networks
 from graftbench.contracts import Family, Method, Reference
 from graftbench.nn.ada import AdaptiveAugment
+from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from graftbench.adversarial import DiscriminatorPass
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
+    from graftbench.training.adversarial import DiscriminatorPass
 
 
 class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 import torch.nn.functional as F
 
-from graftbench.adversarial import AdversarialConfig, Adversary, gaussian_latents, source_networks
 from graftbench.contracts import Family, Method, Reference, SourceNeed
 from graftbench.nn.build import freeze
 from graftbench.nn.fisher import diagonal_fisher, with_parameters
 from graftbench.nn.modulation import merged, modulate
-from graftbench.samplers import GeneratorSampler
 from graftbench.training import prepare, staged, train
+from graftbench.training.adversarial import AdversarialConfig, Adversary, gaussian_latents, source_networks
+from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.contracts import Family, Method, Reference
 from graftbench.nn.paired import enlarged
-from graftbench.samplers import to_float, to_uint8
-from graftbench.translation import ContentSampler
+from graftbench.training.samplers import to_float, to_uint8
+from graftbench.training.translation import ContentSampler
 
 if TYPE_CHECKING:
     import torch
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
-    from graftbench.record import Kind
+    from graftbench.records.cell_spec import Kind
 
 
 class BicubicSampler(ContentSampler):

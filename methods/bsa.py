@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graftbench.adversarial import source_networks
 from graftbench.contracts import Family, Method, Reference, SourceNeed
 from graftbench.nn.build import freeze
 from graftbench.nn.precision import autocast, resolve
-from graftbench.samplers import GeneratorSampler, to_float
 from graftbench.training import TrainingConfig, adam, descend, prepare, train, trained
+from graftbench.training.adversarial import source_networks
+from graftbench.training.samplers import GeneratorSampler, to_float
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,20 +14,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graftbench.adversarial import AdversarialConfig, Adversary, gaussian_latents, source_networks
 from graftbench.contracts import Family, Method, Reference, SourceNeed
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze, seeded, train_unfrozen
 from graftbench.nn.discriminator import DiscriminatorSpec
 from graftbench.nn.patch import TwoLevelDiscriminator
-from graftbench.samplers import GeneratorSampler
 from graftbench.training import prepare, train
+from graftbench.training.adversarial import AdversarialConfig, Adversary, gaussian_latents, source_networks
+from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
-    from graftbench.adversarial import GeneratorPass
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
     from graftbench.nn.generator import Generator
+    from graftbench.training.adversarial import GeneratorPass
 
 
 class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):

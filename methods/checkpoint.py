@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from graftbench.budget import Meter
     from graftbench.contracts import Family, Sampler, Task
-    from graftbench.record import Origin
+    from graftbench.records.cell_spec import Origin
 
 Range: TypeAlias = Literal["-1..1", "0..1", "0..255"]
 

@@ -15,62 +15,24 @@ The program gets exactly the images of the cell, and what it leaves is scored li
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
 import torch
 
 from graftbench.contracts import Method, Reference, Sampler
 from graftbench.errors import GraftbenchError
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 
-from ._command_check import check_program, check_script
-from ._command_end import check_ended, declare, limit, note
-from ._command_job import SEEDS, Job, budget_values
-from ._command_place import code_files
-from ._command_words import BUDGET, PLACEHOLDERS, Words, lacks, names_in, parsed
+from ._command.config import Config
+from ._command.ending import check_ended, declare, limit, note
+from ._command.job import SEEDS, Job, budget_values
+from ._command.template import BUDGET, PLACEHOLDERS, lacks, parsed
+from ._command.workspace import check_program, check_script, code_files
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
     from graftbench.contracts import Family, Task
-    from graftbench.record import ComputeBudget, Origin
-
-
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to run.
-
-    Attributes:
-        train: The training command (`_command_words` says how commands are written).
-        sample: The command that generates images; empty if the training does so itself.
-        python: The interpreter behind `{python}`: that of another environment, or empty for this one. Its place is no
-            part of a cell's identity.
-        code: Files and folders that the commands need: their contents are part of a cell's identity, and they, and
-            nothing else, are in the working directory. A folder alone is the working directory itself; of a list, each
-            lies there under its last name.
-        data: Whether the training images are PNG files in a folder, or a zip file in the layout of StyleGAN and EDM.
-        source: Whether the source domain's training images are written too.
-        env: Variables for the commands' environment; placeholders are filled in.
-    """
-
-    train: Words
-    sample: Words = ""
-    python: str = ""
-    code: str | list[str] = []
-    data: Literal["png", "zip"] = "png"
-    source: bool = False
-    env: dict[str, str] = {}
-
-    def __post_init__(self) -> None:
-        train, sample = parsed(self.train), parsed(self.sample)
-        if not any(part.words and not part.optional for part in train):
-            raise ValueError("train is empty; give the training command")
-        asked = {name for part in (*train, *sample) for word in part.words for name in names_in(word)}
-        asked |= {name for text in self.env.values() for name in names_in(text)}
-        if "source" in asked and not self.source:
-            raise ValueError("{source} is asked for; write source = true, so that the source domain's images are there")
-        odd = [name for name in self.env if not name or "=" in name or "\0" in name]
-        if odd:
-            raise ValueError(f"env: '{odd[0]}' is no name of a variable")
+    from graftbench.records.cell_spec import ComputeBudget, Origin
 
 
 class Command(Method):

@@ -19,14 +19,14 @@ from graftbench.nn.losses import adversarial_loss
 from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.translator import PatchDiscriminator, Translator, TranslatorSpec
 from graftbench.training import Batches, adam, descend, prepare, train, trained
-from graftbench.translation import TranslationConfig, TranslationSampler, check_weights
+from graftbench.training.translation import TranslationConfig, TranslationSampler, check_weights
 
 if TYPE_CHECKING:
     from torch import nn
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
-    from graftbench.record import Kind
+    from graftbench.records.cell_spec import Kind
     from graftbench.training import TrainingLog
 
 

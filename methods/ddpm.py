@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.contracts import Family, Method, Reference
-from graftbench.diffusion import DiffusionConfig, fit_diffusion, new_unet
+from graftbench.training.diffusion import DiffusionConfig, fit_diffusion, new_unet
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.contracts import Family, Method, Reference, SourceNeed
-from graftbench.diffusion import DiffusionConfig, fit_diffusion, source_unet
+from graftbench.training.diffusion import DiffusionConfig, fit_diffusion, source_unet
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

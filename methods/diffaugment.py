@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.adversarial import AdversarialConfig, fit_adversarial, new_networks
 from graftbench.contracts import Family, Method, Reference
+from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

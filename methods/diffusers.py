@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from graftbench.contracts import Family, Method, Reference
-from graftbench.diffusion import diffuse
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import place, seeded, train_unfrozen
 from graftbench.nn.lowrank import add_low_rank
 from graftbench.nn.precision import autocast, resolve
 from graftbench.training import Batches, TrainingConfig, adam, descend, prepare, train, trained
+from graftbench.training.diffusion import diffuse
 
 from ._diffusers_pipeline import find, import_networks, load, make, package
 from ._diffusers_sampler import SCHEDULERS, DiffusersSampler, Sampling, encode, predict, scheduler_of

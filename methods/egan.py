@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from graftbench.adversarial import AdversarialConfig, Adversary, new_networks
 from graftbench.contracts import Family, Method, Reference
 from graftbench.nn.build import place, seeded
 from graftbench.nn.generator import Generator
 from graftbench.nn.losses import AdversarialLoss, adversarial_loss
 from graftbench.nn.precision import autocast, resolve
-from graftbench.samplers import GeneratorSampler
 from graftbench.training import Batches, adam, descend, prepare, train, trained
+from graftbench.training.adversarial import AdversarialConfig, Adversary, new_networks
+from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 import torch.nn.functional as F
 
-from graftbench.adversarial import AdversarialConfig, fit_adversarial, gaussian_latents, source_networks
 from graftbench.contracts import Family, Method, Reference, SourceNeed
 from graftbench.nn.build import freeze
 from graftbench.nn.fisher import diagonal_fisher, with_parameters
+from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, gaussian_latents, source_networks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
 
-    from graftbench.adversarial import GeneratorPass
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
+    from graftbench.training.adversarial import GeneratorPass
 
 
 class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from graftbench.contracts import Family, Method, Reference
-from graftbench.metrics.extractors import lite0_file
+from graftbench.extractors.load import lite0_file
 from graftbench.nn.build import seeded
 from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.style import gram, total_variation
 from graftbench.nn.translator import Translator, TranslatorSpec
 from graftbench.training import Batches, adam, descend, prepare, train, trained
-from graftbench.translation import (
+from graftbench.training.translation import (
     Backbone,
     TranslationConfig,
     TranslationSampler,
@@ -30,7 +30,7 @@ from graftbench.translation import (
 if TYPE_CHECKING:
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
-    from graftbench.record import Kind
+    from graftbench.records.cell_spec import Kind
     from graftbench.training import TrainingLog
 
 

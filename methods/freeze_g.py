@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.adversarial import AdversarialConfig, fit_adversarial, source_networks
 from graftbench.contracts import Family, Method, Reference, SourceNeed
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
 from graftbench.nn.generator import GeneratorSpec
+from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

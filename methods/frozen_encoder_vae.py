@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graftbench.autoencoding import VaeConfig, fit_vae, gaussian_parameters, new_decoder
 from graftbench.contracts import Family, Method, Reference
-from graftbench.metrics.extractors import lite0_file
+from graftbench.extractors.load import lite0_file
 from graftbench.nn.build import seeded
 from graftbench.nn.lite0 import Lite0Blocks
+from graftbench.training.autoencoding import VaeConfig, fit_vae, gaussian_parameters, new_decoder
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

@@ -15,20 +15,20 @@ from torch import Tensor, nn
 
 from graftbench.contracts import Family, Method, Reference
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.extractors import lite0_file
+from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.nn.precision import Precision  # noqa: TC001 - msgspec reads it at run time
 from graftbench.nn.style import gram
-from graftbench.samplers import BATCH, ImageBankSampler, to_float, to_uint8
 from graftbench.training import Batches, TrainingLog, adam, descend
-from graftbench.translation import Backbone, ContentSampler, check_stages, check_weights
+from graftbench.training.samplers import BATCH, ImageBankSampler, to_float, to_uint8
+from graftbench.training.translation import Backbone, ContentSampler, check_stages, check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
-    from graftbench.record import Kind
+    from graftbench.records.cell_spec import Kind
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from graftbench.contracts import Family, Method, Reference
-from graftbench.samplers import PcaGaussianSampler, principal_components
+from graftbench.training.samplers import PcaGaussianSampler, principal_components
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

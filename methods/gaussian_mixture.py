@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from graftbench.contracts import Family, Method, Reference
-from graftbench.samplers import PcaMixtureSampler, principal_components
+from graftbench.training.samplers import PcaMixtureSampler, principal_components
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.contracts import Family, Method, Reference
-from graftbench.translation import ContentSampler
+from graftbench.training.translation import ContentSampler
 
 if TYPE_CHECKING:
     import torch
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
-    from graftbench.record import Kind
+    from graftbench.records.cell_spec import Kind
 
 
 class IdentitySampler(ContentSampler):

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from graftbench.contracts import Family, Method, Reference
-from graftbench.translation import ContentSampler
+from graftbench.training.translation import ContentSampler
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
-    from graftbench.record import Kind
+    from graftbench.records.cell_spec import Kind
 
 LEVELS = 256
 

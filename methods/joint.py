@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from graftbench.adversarial import AdversarialConfig, Adversary, source_networks
 from graftbench.contracts import Family, Method, Reference, SourceNeed
 from graftbench.nn.build import seeded
 from graftbench.nn.conditional import ConditionalGenerator, ProjectionDiscriminator
-from graftbench.samplers import GeneratorSampler
 from graftbench.training import Batches, prepare, train
+from graftbench.training.adversarial import AdversarialConfig, Adversary, source_networks
+from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

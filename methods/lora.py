@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import nn
 
-from graftbench.adversarial import AdversarialConfig, fit_adversarial, source_networks
 from graftbench.contracts import Family, Method, Reference, SourceNeed
 from graftbench.nn.build import seeded
 from graftbench.nn.generator import Generator
 from graftbench.nn.lowrank import add_low_rank, merge
-from graftbench.samplers import GeneratorSampler
+from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
+from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

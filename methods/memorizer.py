@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.contracts import Family, Method, Reference
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 import torch
 
-from graftbench.adversarial import AdversarialConfig, Adversary, source_networks
 from graftbench.contracts import Family, LatentSampler, Method, Reference, Sampler, SourceNeed
 from graftbench.nn.build import freeze, place, train_unfrozen
 from graftbench.nn.generator import Generator, GeneratorSpec
 from graftbench.nn.mapping import MappedGenerator, Miner
-from graftbench.samplers import BATCH, to_uint8
 from graftbench.training import prepare, staged, train, trained
+from graftbench.training.adversarial import AdversarialConfig, Adversary, source_networks
+from graftbench.training.samplers import BATCH, to_uint8
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 from graftbench.contracts import Family, Method, Reference
 from graftbench.nn.build import seeded
 from graftbench.nn.paired import FrozenUNet, FrozenUNetSpec
-from graftbench.paired import PairedConfig, check_judge, fit_pairs
+from graftbench.training.paired import PairedConfig, check_judge, fit_pairs
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
-    from graftbench.record import Kind
+    from graftbench.records.cell_spec import Kind
 
 
 class Pix2pixFrozen(Method):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.adversarial import AdversarialConfig, fit_adversarial, new_networks
 from graftbench.contracts import Family, Method, Reference
 from graftbench.nn.backbone import FeatureMaps, backbone_file, check_backbone, leaking_extractor
 from graftbench.nn.build import seeded
 from graftbench.nn.projected import ProjectedDiscriminator
+from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.adversarial import source_networks
 from graftbench.contracts import Family, Method, Reference, SourceNeed
-from graftbench.samplers import GeneratorSampler
+from graftbench.training.adversarial import source_networks
+from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

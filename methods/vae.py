@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.autoencoding import VaeConfig, fit_vae, new_autoencoder
 from graftbench.contracts import Family, Method, Reference
+from graftbench.training.autoencoding import VaeConfig, fit_vae, new_autoencoder
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

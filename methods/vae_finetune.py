@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.autoencoding import VaeConfig, fit_vae, source_autoencoder
 from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.training.autoencoding import VaeConfig, fit_vae, source_autoencoder
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.autoencoding import VaeConfig, best_sigma_nll, fit_vae, new_autoencoder, optimal_sigma_nll
 from graftbench.contracts import Family, Method, Reference
-from graftbench.metrics.extractors import lite0_file
+from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.nn.perceptual import feature_errors
+from graftbench.training.autoencoding import VaeConfig, best_sigma_nll, fit_vae, new_autoencoder, optimal_sigma_nll
 
 if TYPE_CHECKING:
     from torch import Tensor

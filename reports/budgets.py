@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graftbench.contracts import Report, Run
+from graftbench.contracts import Report
 
-from ._compute_budgets import comparisons
-from ._groups import groups, mixed_protocols
-from ._metrics import DASH, KID, decimals, mean_sd, number, quantity
-from ._origins import DECLARED_MARK
-from ._text import listing, markdown, plural
+from ._tables.compute_budgets import comparisons
+from ._tables.groups import groups, mixed_protocols
+from ._tables.metrics import DASH, KID, decimals, mean_sd, number, quantity
+from ._tables.origins import DECLARED_MARK
+from ._tables.text import listing, markdown, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ._compute_budgets import Comparison, Line
+    from graftbench.records.run import Run
+
+    from ._tables.compute_budgets import Comparison, Line
 
 
 class Budgets(Report):

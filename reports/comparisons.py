@@ -6,10 +6,12 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
-from graftbench.contracts import Report, Run
+from graftbench.contracts import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from graftbench.records.run import Run
 
 
 class Comparisons(Report):
@@ -25,7 +27,7 @@ class Comparisons(Report):
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write comparisons.md and comparisons.csv."""
-        from ._comparisons_text import COLUMNS, make  # noqa: PLC0415 - scipy.stats, which listing reports does not need
+        from ._tables.comparisons_text import COLUMNS, make  # noqa: PLC0415 - scipy.stats, which listing reports does not need
 
         text, rows = make(run)
         table = io.StringIO()

@@ -6,25 +6,26 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
-from graftbench.contracts import Report, Run
-from graftbench.frame import columns, row, score_names
+from graftbench.comparison.table import columns, row, score_names
+from graftbench.contracts import Report
 
-from ._groups import groups
-from ._metrics import finite
-from ._text import one_line, shorten_paths
+from ._tables.groups import groups
+from ._tables.metrics import finite
+from ._tables.text import one_line, shorten_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
 
 SCORE_COLUMNS = (
     *("id", "method", "family", "task", "data_budget", "compute_budget", "seed", "protocol"),
     *("score", "value", "undefined", "standard_error", "interval_low", "interval_high", "interval_method", "floor"),
     *("n_generated", "n_reference", "n_train", "note"),
 )
-"""Columns of scores.csv: the cell, then the fields of `graftbench.record.Score`."""
+"""Columns of scores.csv: the cell, then the fields of `graftbench.records.record.Score`."""
 
 
 class Csv(Report):

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graftbench.contracts import Report, Run
+from graftbench.contracts import Report
 
-from ._cost import cost_figure, cost_plots
-from ._critical_difference import rank_plots
-from ._curves import curve_plots
-from ._drawn import drawable, left_out
-from ._groups import groups, mixed_protocols, titles
-from ._heatmap import heatmap_plots
-from ._interpolation import interpolation_plots
-from ._memorization import memorization_plots
-from ._neighbors import neighbor_plots
-from ._pareto import pareto_plots
-from ._progress import progress_plots
-from ._quality import group_looks, quality_figure
-from ._sample_grid import grid_plots
-from ._samples import grid_image, strips
-from ._style import PRINT_SIZE, WIDTHS, save, style
-from ._text import markdown
+from ._figures.cost import cost_figure, cost_plots
+from ._figures.critical_difference import rank_plots
+from ._figures.curves import curve_plots
+from ._figures.drawn import drawable, left_out
+from ._figures.heatmap import heatmap_plots
+from ._figures.interpolation import interpolation_plots
+from ._figures.memorization import memorization_plots
+from ._figures.neighbors import neighbor_plots
+from ._figures.pareto import pareto_plots
+from ._figures.progress import progress_plots
+from ._figures.quality import group_looks, quality_figure
+from ._figures.sample_grid import grid_plots
+from ._figures.samples import grid_image, strips
+from ._figures.style import PRINT_SIZE, WIDTHS, save, style
+from ._tables.groups import groups, mixed_protocols, titles
+from ._tables.text import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ._style import Plot
+    from graftbench.records.run import Run
+
+    from ._figures.style import Plot
 
 
 class Figures(Report):

@@ -6,21 +6,23 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from graftbench.bibliography import latex
-from graftbench.contracts import Report, Run
-from graftbench.record import Status
+from graftbench.citations import latex
+from graftbench.contracts import Report
+from graftbench.records.record import Status
 
-from ._groups import completeness, groups, mixed_protocols
-from ._origins import DECLARED_MARK, ROW_MARKS
-from ._scores import LEVEL_MARK, UNTESTED_MARK, Cell, Line, ScoreTable, score_tables
-from ._tasks import TaskTable, task_tables
-from ._text import one_line, shorten_paths
+from ._tables.groups import completeness, groups, mixed_protocols
+from ._tables.origins import DECLARED_MARK, ROW_MARKS
+from ._tables.scores import LEVEL_MARK, UNTESTED_MARK, Cell, Line, ScoreTable, score_tables
+from ._tables.tasks import TaskTable, task_tables
+from ._tables.text import one_line, shorten_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ._groups import Row
+    from graftbench.records.run import Run
+
+    from ._tables.groups import Row
 
 MARKS = {LEVEL_MARK: r"$\dagger$", UNTESTED_MARK: r"$\ddagger$"}
 MARKS |= {letter: rf"$\mathrm{{{letter}}}$" for letter in (DECLARED_MARK, *ROW_MARKS.values())}

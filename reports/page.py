@@ -5,19 +5,23 @@ from __future__ import annotations
 import base64
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from graftbench.contracts import Report, Run
-from graftbench.origins import SAYS
+from graftbench.contracts import Report
+from graftbench.records.provenance import SAYS
 
-from ._groups import completeness, groups, mixed_protocols
-from ._origins import DECLARED_MARK, ROW_MARKS
-from ._page import sections
-from ._page_cells import cells_json, chosen_cells, held_note
-from ._page_facts import command, domains, environment, failures, when
-from ._page_keys import choices
-from ._page_sources import citations, claim_tables, code_lines, known_methods
-from ._quality import group_looks
-from ._style import DARK_PALETTE, PALETTE
+from ._figures.quality import group_looks
+from ._figures.style import DARK_PALETTE, PALETTE
+from ._page.cells import cells_json, chosen_cells, held_note
+from ._page.facts import command, domains, environment, failures, when
+from ._page.keys import choices
+from ._page.sources import citations, claim_tables, code_lines, known_methods
+from ._page.view import sections
+from ._tables.groups import completeness, groups, mixed_protocols
+from ._tables.origins import DECLARED_MARK, ROW_MARKS
+
+if TYPE_CHECKING:
+    from graftbench.records.run import Run
 
 _HERE = Path(__file__).parent
 _WRITING = ".writing-"

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from graftbench.contracts import Report, Run
+from graftbench.contracts import Report
 
-from ._groups import completeness, groups, mixed_protocols
-from ._metrics import KID
-from ._scores import FLOOR, FLOOR_MARK, Cell, Line, PanelTable, ScoreTable, leads, score_tables
-from ._tasks import TaskTable, task_tables
-from ._text import listing, markdown, one_line, plural
+from ._tables.groups import completeness, groups, mixed_protocols
+from ._tables.metrics import KID
+from ._tables.scores import FLOOR, FLOOR_MARK, Cell, Line, PanelTable, ScoreTable, leads, score_tables
+from ._tables.tasks import TaskTable, task_tables
+from ._tables.text import listing, markdown, one_line, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.table import Table as RichTable
     from rich.text import Text
+
+    from graftbench.records.run import Run
 
 
 class Table(Report):

@@ -63,7 +63,7 @@ def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def left_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """Lists the command lines of the live processes that this test has started, by a mark in their environment."""
-    from graftbench import processes
+    from graftbench.resources import processes
 
     mark = f"GRAFTBENCH_TEST_MARK={uuid.uuid4().hex}"
     monkeypatch.setenv(*mark.split("="))
@@ -87,8 +87,8 @@ def left_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
 @pytest.fixture(scope="module")
 def warm_executor() -> Iterator[None]:
     """Runs of a module's tests share one process that has imported torch: each would wait seconds for its own."""
-    from graftbench import driver
-    from graftbench.executors.local import LocalExecutor
+    from graftbench.execution import driver
+    from graftbench.execution.executors.local import LocalExecutor
 
     class Warm(LocalExecutor):
         def close(self) -> None:

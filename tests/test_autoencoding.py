@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from graftbench.autoencoding import (
+from graftbench.contracts import SourceModel
+from graftbench.errors import GraftbenchError
+from graftbench.nn.build import seeded
+from graftbench.training.autoencoding import (
     Encoder,
     EncoderSpec,
     best_sigma_nll,
@@ -18,9 +21,6 @@ from graftbench.autoencoding import (
     source_autoencoder,
     source_sampler,
 )
-from graftbench.contracts import SourceModel
-from graftbench.errors import GraftbenchError
-from graftbench.nn.build import seeded
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -12,25 +12,17 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from graftbench import registry
-from graftbench.bibliography import (
-    EXTRACTOR_PAPERS,
-    METRIC_PAPERS,
-    bibliography,
-    bibtex,
-    entry_of,
-    key_of,
-    latex,
-)
-from graftbench.claims import read_runs
+from graftbench.citations import EXTRACTOR_PAPERS, METRIC_PAPERS, bibliography, bibtex, entry_of, key_of, latex
+from graftbench.comparison.claims import read_runs
 from graftbench.contracts import Reference
+from graftbench.extractors.catalogue import FIXED, PATTERNS
 from graftbench.metrics.catalogue import METRICS
-from graftbench.metrics.extractor_info import FIXED, PATTERNS
+from graftbench.plugins import registry
 
 if TYPE_CHECKING:
-    from graftbench.bibliography import Entry
+    from graftbench.citations import Entry
     from graftbench.contracts import Domain, Method
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 RECORDS = Path(__file__).parents[1] / "docs" / "quick" / "records.jsonl"
 BIBTEX, PDFLATEX = shutil.which("bibtex"), shutil.which("pdflatex")

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graftbench.budget import Meter, nested_subset
+from graftbench.budget import Meter
 from graftbench.errors import GraftbenchError
-from graftbench.record import ComputeBudget
+from graftbench.images.subsets import nested_subset
+from graftbench.records.cell_spec import ComputeBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

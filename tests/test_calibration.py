@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from graftbench.calibration import calibration_seconds
+from graftbench.resources.calibration import calibration_seconds
 
 
 def test_it_leaves_the_random_state_and_the_gradient_mode_alone() -> None:

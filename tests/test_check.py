@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graftbench import imageset, registry
 from graftbench.checks import domain, method, report
-from graftbench.checks.rules import Check, Fault, Result, outcome, summary
-from graftbench.checks.supervision import check
+from graftbench.checks.check import Check, Fault, Result, outcome, summary
+from graftbench.checks.fixtures import World
+from graftbench.checks.parent import check
 from graftbench.checks.targets import plugins_of
-from graftbench.checks.world import World
 from graftbench.errors import GraftbenchError
-from graftbench.new import rendered
+from graftbench.images import prepared
+from graftbench.plugins import registry
+from graftbench.plugins.scaffold import rendered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,7 +57,7 @@ def small_world(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("fits")
 
     def at(side: int) -> World:
-        images = imageset.load(registry.make_domain("twemoji"), "twemoji", side, shared_cache)
+        images = prepared.load(registry.make_domain("twemoji"), "twemoji", side, shared_cache)
         return World(images, images, folder)
 
     return at
@@ -92,7 +93,11 @@ SLIPS: dict[str, tuple[str, tuple[str, str], str]] = {
     ),
     "a parameter without default": ("parameters", ("candidates: int = 4", "candidates: int"), "candidates"),
     "a leak of nothing": ("parameters", ("    def fit(", "    leaks = 'eyes'\n\n    def fit("), "leaks = 'eyes'"),
-    "the suite's images": ("imports", ("import torch\n", "import torch\nfrom graftbench import imageset\n"), "line 15"),
+    "the suite's images": (
+        "imports",
+        ("import torch\n", "import torch\nfrom graftbench.images import prepared\n"),
+        "line 15",
+    ),
     "no sampler": ("fit", (FIT, FIT.removeprefix("return ")), "fit returned None"),
     "held-out images": ("fit", (BEGIN, f"task.held_out\n        {BEGIN}"), "'held_out', which it is not offered"),
     "hasattr": ("fit", (BEGIN, f"hasattr(task, 'pairs')\n        {BEGIN}"), "'pairs', which it is not offered"),
@@ -145,7 +150,7 @@ SLIPS: dict[str, tuple[str, tuple[str, str], str]] = {
 
 SAMPLERS = """
 
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 
 
 class Stuck(GeneratorSampler):

@@ -17,16 +17,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from graftbench import cell, imageset, registry
-from graftbench.checkpoint import FILE, Checkpoints, GeneratorState, Unusable, pack, unpack
-from graftbench.code import code_of
-from graftbench.job import CellJob, write_whole
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Status, TaskSpec
+from graftbench.execution import cell
+from graftbench.execution.job import CellJob, write_whole
+from graftbench.images import prepared
+from graftbench.plugins import registry
+from graftbench.plugins.code_hash import code_of
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Record, Status
+from graftbench.training.checkpoints import FILE, Checkpoints, GeneratorState, Unusable, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graftbench.imageset import ImageSet
+    from graftbench.images.prepared import ImageSet
 
 # ------------------------------------------------------------------------------------------------------- the file
 
@@ -207,7 +210,7 @@ def test_a_generator_goes_on() -> None:
 @pytest.fixture(scope="module")
 def target(shared_cache: Path) -> ImageSet:
     """OpenMoji at 32 px."""
-    return imageset.load(registry.make_domain("openmoji"), "openmoji", 32, shared_cache)
+    return prepared.load(registry.make_domain("openmoji"), "openmoji", 32, shared_cache)
 
 
 @pytest.fixture
@@ -327,7 +330,7 @@ def test_a_cells_process_is_killed_for_real(job: Callable[..., CellJob], tmp_pat
     whole, killed = job("whole", **work), job("killed", **work)
     for one in (whole, killed):
         write_whole(Path(one.folder) / "job.json", one)
-    command = [sys.executable, "-m", "graftbench.worker"]
+    command = [sys.executable, "-m", "graftbench.execution.worker"]
     with subprocess.Popen([*command, f"{killed.folder}/job.json"], stderr=subprocess.DEVNULL) as process:
         give_up = time.monotonic() + 60
         while not (tmp_path / "killed" / FILE).exists() and time.monotonic() < give_up:

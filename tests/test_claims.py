@@ -9,9 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from graftbench.claims import CLAIMS, Checked, Finding, check_claims, read_runs
+from graftbench.comparison.claims import CLAIMS, Checked, Finding, check_claims, read_runs
 from graftbench.errors import GraftbenchError
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Score, Status, TaskSpec, append
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Record, Score, Status
+from graftbench.records.store import append
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

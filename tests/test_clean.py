@@ -11,14 +11,15 @@ import msgspec
 import pytest
 
 from graftbench.cache import locked
-from graftbench.clean import clean_cache, clean_run
 from graftbench.errors import GraftbenchError
-from graftbench.frame import read_run
-from graftbench.matrix import places
-from graftbench.record import Record, Status, read
-from graftbench.registry import reports
-from graftbench.runfolder import RunFolder
-from graftbench.suite import load_suite
+from graftbench.execution.clean import clean_cache, clean_run
+from graftbench.execution.run_folder import RunFolder
+from graftbench.plugins.registry import reports
+from graftbench.records.record import Record, Status
+from graftbench.records.run import read_run
+from graftbench.records.store import read
+from graftbench.suites.matrix import places
+from graftbench.suites.suite import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graftbench import registry
-from graftbench.code import code_hash, code_of, files_of, hash_of
+from graftbench.plugins import registry
+from graftbench.plugins.code_hash import code_hash, code_of, files_of, hash_of
 
 if TYPE_CHECKING:
     from pathlib import Path

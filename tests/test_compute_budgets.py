@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from graftbench import record as records_file
-from graftbench.driver import run
 from graftbench.errors import GraftbenchError
-from graftbench.matrix import places
-from graftbench.record import ComputeBudget
-from graftbench.suite import parse_suite
+from graftbench.execution.driver import run
+from graftbench.records import store
+from graftbench.records.cell_spec import ComputeBudget
+from graftbench.suites.matrix import places
+from graftbench.suites.suite import parse_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ precision = "float32"
 def test_each_kind_ends_a_fit_and_all_three_are_recorded(tmp_path: Path) -> None:
     """One suite of three budgets: the one that binds is met, and images, seconds and arithmetic are in every record."""
     assert run(parse_suite(TOML, "budgets.toml"), tmp_path).statuses == {"ok": 3}
-    records, _ = records_file.read(tmp_path / "records.jsonl")
+    records, _ = store.read(tmp_path / "records.jsonl")
     found = {str(record.cell.compute_budget): record.resources for record in records}
     assert len(found) == 3
     for cost in found.values():

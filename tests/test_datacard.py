@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench import imageset
 from graftbench.cli.data import prepare as prepare_command
 from graftbench.cli.data import show
-from graftbench.datacard import COLUMNS, LEAST_SIDE, ROWS, contact_sheet
 from graftbench.errors import GraftbenchError
-from graftbench.imageset import SPLITS
-from graftbench.offline import prepare
-from graftbench.registry import make_domain
-from graftbench.suite import parse_suite
+from graftbench.images import prepared
+from graftbench.images.datacard import COLUMNS, LEAST_SIDE, ROWS, contact_sheet
+from graftbench.images.prepared import SPLITS
+from graftbench.plugins.registry import make_domain
+from graftbench.suites.offline import prepare
+from graftbench.suites.suite import parse_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def test_a_card_counts_what_is_there(folder: Path, capsys: pytest.CaptureFixture
     assert show(name, resolution=SIDE, json=True, sheet=tmp_path / "new" / "sheet.png") == 0
     card = json.loads(capsys.readouterr().out)
     domain = make_domain(name)
-    images = imageset.load(domain, name, SIDE)
+    images = prepared.load(domain, name, SIDE)
     assert card["images"] == len(images.ids) == 142
     assert card["splits"] == {split: len(images.positions(split)) for split in SPLITS}
     assert card["manifest"] == images.manifest
@@ -72,7 +72,7 @@ def test_a_card_counts_what_is_there(folder: Path, capsys: pytest.CaptureFixture
 def test_a_contact_sheet_shows_the_same_images_every_time(folder: Path) -> None:
     """128 of them in the order of their ids, each pixel a square; fewer images give fewer rows."""
     name = f"folder:{folder}"
-    images = imageset.load(make_domain(name), name, SIDE)
+    images = prepared.load(make_domain(name), name, SIDE)
     sheet = np.asarray(contact_sheet(images))
     assert np.array_equal(sheet, np.asarray(contact_sheet(images)))
     factor = LEAST_SIDE // SIDE

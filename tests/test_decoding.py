@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench.decoding import DAMAGE, FORMATS, SUFFIXES, reason, to_rgb, upright
+from graftbench.images.decoding import DAMAGE, FORMATS, SUFFIXES, reason, to_rgb, upright
 
 if TYPE_CHECKING:
     from collections.abc import Callable

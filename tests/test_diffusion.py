@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from graftbench.contracts import SourceModel
-from graftbench.diffusion import (
+from graftbench.errors import GraftbenchError
+from graftbench.nn.build import seeded
+from graftbench.nn.schedule import ScheduleName, ScheduleSpec
+from graftbench.nn.unet import UNet, UNetSpec
+from graftbench.plugins.config import config_of
+from graftbench.training.diffusion import (
     DiffusionConfig,
     DiffusionSampler,
     ddim_step,
@@ -21,17 +26,12 @@ from graftbench.diffusion import (
     source_unet,
     visited,
 )
-from graftbench.errors import GraftbenchError
-from graftbench.nn.build import seeded
-from graftbench.nn.schedule import ScheduleName, ScheduleSpec
-from graftbench.nn.unet import UNet, UNetSpec
-from graftbench.samplers import load_sampler, save_sampler
-from graftbench.suite import config_of
+from graftbench.training.samplers import load_sampler, save_sampler
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graftbench.diffusion import Denoiser
+    from graftbench.training.diffusion import Denoiser
 
 MEAN, DEVIATION = 0.3, 0.1
 """Of the Gaussian that stands for the data where the answer is known: ten deviations lie within [−1, 1], so that the

@@ -10,7 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from graftbench.disk import (
+from graftbench.errors import GraftbenchError
+from graftbench.records.cell_spec import CellSpec, TaskSpec
+from graftbench.records.record import Record, Status
+from graftbench.records.store import read
+from graftbench.suites.disk import (
     NETWORK_BYTES,
     RECORD_BYTES,
     check_space,
@@ -20,8 +24,6 @@ from graftbench.disk import (
     needed_bytes,
     recorded_bytes,
 )
-from graftbench.errors import GraftbenchError
-from graftbench.record import CellSpec, Record, Status, TaskSpec, read
 
 QUICK = Path(__file__).parents[1] / "docs" / "quick" / "records.jsonl"
 

@@ -17,19 +17,18 @@ from typing import Any
 import pytest
 
 import graftbench
-from graftbench import environment
-from graftbench.environment import (
-    Check,
+from graftbench.errors import GraftbenchError
+from graftbench.resources import doctor, environment
+from graftbench.resources.doctor import Check, doctor_checks
+from graftbench.resources.environment import (
     cpu_model,
     cpu_quota,
     describe,
     device_name,
-    doctor_checks,
     git_state,
     memory_gib,
     usable_cores,
 )
-from graftbench.errors import GraftbenchError
 
 GIT = shutil.which("git")
 NEEDS_GIT = pytest.mark.skipif(GIT is None, reason="needs git")
@@ -319,8 +318,8 @@ def test_doctor_looks_at_everything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("version", "ok"), [((3, 10), False), ((3, 11), True), ((3, 13), True), ((4, 0), True)])
 def test_doctor_python(version: tuple[int, int], *, ok: bool) -> None:
     """3.11 is the oldest that serves; 3.9 is older although its text sorts later."""
-    assert environment._check_python(version).ok is ok
-    assert not environment._check_python((3, 9)).ok
+    assert doctor._check_python(version).ok is ok
+    assert not doctor._check_python((3, 9)).ok
 
 
 def test_doctor_a_broken_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,8 +330,8 @@ def test_doctor_a_broken_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
             raise RuntimeError("operator torchvision::nms does not exist\nand a second line")
         return None
 
-    monkeypatch.setattr(environment.importlib, "import_module", import_module)
-    check = environment._check_torch()
+    monkeypatch.setattr(doctor.importlib, "import_module", import_module)
+    check = doctor._check_torch()
     assert not check.ok
     assert "torchvision::nms" in check.found
     assert "second line" not in check.found
@@ -340,7 +339,7 @@ def test_doctor_a_broken_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_doctor_a_missing_package() -> None:
     """The advice says what to install and what it is for."""
-    check = environment._check_package("no-such-distribution", "the images of nothing")
+    check = doctor._check_package("no-such-distribution", "the images of nothing")
     assert not check.ok
     assert check.advice == "pip install no-such-distribution: it brings the images of nothing."
 
@@ -349,7 +348,7 @@ def test_doctor_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     """A path below a file can never be made a folder."""
     blocked = tmp_path / "file"
     blocked.write_text("")
-    check = environment._check_cache(blocked / "cache")
+    check = doctor._check_cache(blocked / "cache")
     assert not check.ok
     assert "cannot be written" in check.found
 
@@ -359,7 +358,7 @@ def test_doctor_free_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for free_gib, ok in ((4, False), (6, True)):
         usage = shutil.disk_usage(tmp_path)._replace(free=free_gib * 2**30)
         monkeypatch.setattr(environment.shutil, "disk_usage", lambda _folder, usage=usage: usage)
-        check = environment._check_cache(tmp_path / "new")
+        check = doctor._check_cache(tmp_path / "new")
         assert check.ok is ok
         assert f"{free_gib}.0 GiB free" in check.found
     assert list(tmp_path.iterdir()) == []
@@ -368,18 +367,18 @@ def test_doctor_free_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_doctor_load() -> None:
     """A tenth of a core's load per core is quiet; more is busy, and the advice says what that means for timings."""
     cores = os.cpu_count() or 1
-    assert environment._check_load(0.1 * cores).ok
-    busy = environment._check_load(0.11 * cores)
+    assert doctor._check_load(0.1 * cores).ok
+    busy = doctor._check_load(0.11 * cores)
     assert not busy.ok
     assert "upper bounds" in busy.advice
 
 
 def test_doctor_rapl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No counter is no fault; one that may not be read has a remedy; a readable one is named."""
-    assert environment._check_rapl(tmp_path).ok
+    assert doctor._check_rapl(tmp_path).ok
     zone = tmp_path / "intel-rapl:0"
     zone.mkdir()
     (zone / "energy_uj").write_text("1\n")
-    assert environment._check_rapl(tmp_path).found == "RAPL"
+    assert doctor._check_rapl(tmp_path).found == "RAPL"
     monkeypatch.setattr(environment.os, "access", lambda _path, _mode: False)
-    assert not environment._check_rapl(tmp_path).ok
+    assert not doctor._check_rapl(tmp_path).ok

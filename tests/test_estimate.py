@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graftbench.estimate import Estimates, makespan
-from graftbench.heads import Cost, Head
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Status, TaskSpec
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.heads import Cost, Head
+from graftbench.records.record import Status
+from graftbench.suites.estimates import Estimates, makespan
 
 KIMG = ComputeBudget(kimg=8)
 
@@ -120,6 +121,7 @@ def test_the_wall_time_of_a_run_has_bounds(seconds: list[float], jobs: int) -> N
 
 def test_no_torch() -> None:
     """The driver and the command line estimate before torch is imported."""
-    code = "import sys, graftbench.estimate, graftbench.heads, graftbench.explain; print('torch' in sys.modules)"
+    imports = "import sys, graftbench.suites.estimates, graftbench.records.heads, graftbench.suites.status"
+    code = f"{imports}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -14,14 +14,13 @@ import pytest
 from PIL import Image
 
 import graftbench
-from graftbench import evaluation
 from graftbench.cache import cache_folder
 from graftbench.errors import GraftbenchError
-from graftbench.evaluation import Evaluation, evaluate, statistics_of
-from graftbench.images import open_images
-from graftbench.imageset import SPLITS
+from graftbench.images.prepared import SPLITS
+from graftbench.images.sources import open_images
 from graftbench.metrics.catalogue import METRICS, SETS
 from graftbench.metrics.evaluate import evaluate_features
+from graftbench.scoring.evaluate import Evaluation, evaluate, statistics_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from graftbench.metrics.networks.base import Extractor
+    from graftbench.extractors.base import Extractor
 
 MADE, REAL, SHOTS, OTHERS = 24, 40, 12, 30
 SMALL: dict[str, Any] = {"size": 32, "device": "cpu"}
@@ -72,7 +71,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def make() -> Callable[..., Extractor]:
     """Loads a network once for all tests."""
-    from graftbench.metrics.extractors import make_extractor
+    from graftbench.extractors.load import make_extractor
 
     return functools.cache(make_extractor)
 
@@ -83,7 +82,7 @@ def light(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make: Callable[..., E
     import torch
 
     torch.set_num_threads(1)
-    monkeypatch.setattr("graftbench.scoring.make_extractor", make)
+    monkeypatch.setattr("graftbench.scoring.score.make_extractor", make)
     monkeypatch.setenv("GRAFTBENCH_CACHE", str(tmp_path / "default-cache"))
 
 
@@ -103,7 +102,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, make: Callable[..., Extractor]) -> lis
         extractor.features = counted
         return extractor
 
-    monkeypatch.setattr("graftbench.scoring.make_extractor", counting)
+    monkeypatch.setattr("graftbench.scoring.score.make_extractor", counting)
     return batches
 
 
@@ -272,7 +271,7 @@ def test_a_network_that_returns_nan_is_an_error(
         extractor.features = lambda images: (torch.full((len(images), 5), torch.nan), torch.zeros(len(images), 0))
         return extractor
 
-    monkeypatch.setattr("graftbench.scoring.make_extractor", broken)
+    monkeypatch.setattr("graftbench.scoring.score.make_extractor", broken)
     for metrics in (["fid"], ["kid"]):
         with pytest.raises(GraftbenchError, match="NaN or infinite entries"):
             evaluate(data.made, data.real, metrics=metrics, cache=tmp_path, **FAST)
@@ -328,7 +327,7 @@ def test_what_is_cached_needs_no_network(data: Data, cache: Path, monkeypatch: p
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the network was loaded")
 
-    monkeypatch.setattr("graftbench.scoring.make_extractor", refuse)
+    monkeypatch.setattr("graftbench.scoring.score.make_extractor", refuse)
     second = statistics_of(data.real, size=32, device="cpu", cache=cache)
     assert second.manifest == first.manifest
     assert second.features is not None
@@ -360,7 +359,7 @@ def test_fid_alone_keeps_no_features(
     def refuse(*_: Any) -> None:
         raise AssertionError("features were gathered")
 
-    monkeypatch.setattr(evaluation._Reader, "features", refuse)
+    monkeypatch.setattr("graftbench.scoring.evaluate._Reader.features", refuse)
     for expected in (MADE + REAL, MADE):
         found = evaluate(data.made, data.real, metrics=["fid"], cache=tmp_path, **FAST)
         assert values(found)["fid"] == pytest.approx(values(whole)["fid"], rel=1e-6)
@@ -446,7 +445,7 @@ def test_folders_have_a_floor_where_held_out_images_are_given(
         calls.append(len(arguments[0]))
         return evaluate_features(*arguments, **keywords)
 
-    monkeypatch.setattr("graftbench.floors.evaluate_features", counted)
+    monkeypatch.setattr("graftbench.scoring.floors.evaluate_features", counted)
     assert evaluate(data.made, data.real, cache=cache, **FAST).floors == {}
     given = evaluate(data.made, data.real, held_out=data.others, train=data.shots, cache=cache, **FAST)
     assert set(given.floors) == {*SETS["default"], "authpct"}
@@ -530,7 +529,7 @@ def test_statistics_of_another_protocol_are_refused(data: Data, cache: Path, tmp
     """Another size, or other weights under the same name: the difference is named, whatever is asked for."""
     from safetensors.torch import load_file, save_file
 
-    from graftbench.metrics.extractors import lite0_file
+    from graftbench.extractors.load import lite0_file
 
     path = tmp_path / "real.safetensors"
     statistics_of(data.real, size=64, device="cpu", cache=cache).save(path)
@@ -560,7 +559,7 @@ def test_statistics_are_no_images(data: Data, cache: Path, tmp_path: Path) -> No
 
 def test_inception_from_a_file(data: Data, tmp_path: Path, random_inception: Path) -> None:
     """Inception with local weights: its own resize rule, its width, its hash in the result; all default metrics."""
-    from graftbench.metrics.weight_files import sha256
+    from graftbench.extractors.weights import sha256
 
     arguments: dict[str, Any] = {"extractor": "inception-v3-compat", "weights": str(random_inception), "device": "cpu"}
     made, real = pixels(data.made)[:4], pixels(data.real)[:6]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from graftbench.explain import State, differences, explain
-from graftbench.heads import Head, Software
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Status, TaskSpec
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.heads import Head, Software
+from graftbench.records.record import Status
+from graftbench.suites.status import State, differences, explain
 
 HERE = Software(graftbench="0.1.0", python="3.11.7", packages={"torch": "2.11.0", "timm": "1.0.20"})
 CODE = {

@@ -15,15 +15,16 @@ import pytest
 import torch
 from PIL import Image
 
-from graftbench import imageset, registry
-from graftbench.budget import nested_subset
 from graftbench.errors import GraftbenchError
-from graftbench.export import export_task
-from graftbench.export_manifest import ExportManifest, public, read_manifest
-from graftbench.image_writers import write_edm_zip, write_png_folder
-from graftbench.images import open_images
-from graftbench.submission import COSTS, UNITS, checked_costs
-from graftbench.suite import Suite, parse_suite, parse_task
+from graftbench.images import prepared
+from graftbench.images.sources import open_images
+from graftbench.images.subsets import nested_subset
+from graftbench.images.writers import write_edm_zip, write_png_folder
+from graftbench.plugins import registry
+from graftbench.records.costs import COSTS, UNITS, checked_costs
+from graftbench.suites.export import export_task
+from graftbench.suites.export_manifest import ExportManifest, public, read_manifest
+from graftbench.suites.suite import Suite, parse_suite, parse_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +75,7 @@ def exported(suite: Suite, out: Path, /, **given: Any) -> ExportManifest:
 def images_of_a_fit(suite: Suite, budget: int, seed: int) -> NDArray[np.uint8]:
     """By the suite's rule, written out: the training split's ids drawn, in the domain's order."""
     task = parse_task(suite.tasks[0])
-    images = imageset.load(registry.make_domain(task.target), task.target, task.resolution)
+    images = prepared.load(registry.make_domain(task.target), task.target, task.resolution)
     pool = images.positions("train")
     drawn = nested_subset([images.ids[i] for i in pool], budget, seed)
     return np.array(images.pixels[sorted(int(pool[i]) for i in drawn)])
@@ -93,10 +94,10 @@ def test_the_images_are_those_of_the_cell(suite: Suite, tmp_path: Path, form: An
     place = tmp_path / "out" / ("images" if form == "png" else "images.zip")
     assert np.array_equal(pixels_of(place), wanted)
     name = f"{'folder' if form == 'png' else 'zip'}:{place}"
-    back = imageset.load(registry.make_domain(name), name, 32)
+    back = prepared.load(registry.make_domain(name), name, 32)
     assert np.array_equal(back.pixels, wanted)
     assert [image.sha256 for image in manifest.target.images] == [hashlib.sha256(image).hexdigest() for image in wanted]
-    dogs = imageset.load(*_domain(parse_task(suite.tasks[0]).source), 32)
+    dogs = prepared.load(*_domain(parse_task(suite.tasks[0]).source), 32)
     source = tmp_path / "out" / ("source" if form == "png" else "source.zip")
     assert np.array_equal(pixels_of(source), dogs.images("train"))
 
@@ -107,19 +108,19 @@ def _domain(name: str) -> tuple[Any, str]:
 
 def test_a_fit_gets_these_images(suite: Suite, tmp_path: Path) -> None:
     """What a cell's task holds, asked of the cell's own code, is what was written."""
-    from graftbench.cell import _task  # the very function
-    from graftbench.job import CellJob
-    from graftbench.plan import make_plan
-    from graftbench.prerequisites import entry_of
+    from graftbench.execution.cell_task import make_task  # the very function
+    from graftbench.execution.job import CellJob
+    from graftbench.execution.prerequisites import entry_of
+    from graftbench.suites.plan import make_plan
 
     small = msgspec.structs.replace(suite, tasks=suite.tasks[:1], seeds=[3])
-    plan = make_plan(small, imageset.cache_folder())
+    plan = make_plan(small, prepared.cache_folder())
     images = {name: entry_of(found) for (name, _), found in plan.images.items()}
     job = CellJob(cell=plan.cells[0], folder=str(tmp_path), cache=str(tmp_path), images=images)
     target = next(found for (name, _), found in plan.images.items() if name.endswith("cats"))
     exported(suite, tmp_path / "out")
     written = torch.from_numpy(pixels_of(tmp_path / "out" / "images"))
-    assert torch.equal(_task(job, target).images, written)
+    assert torch.equal(make_task(job, target).images, written)
 
 
 def test_twice_the_same_bytes(suite: Suite, tmp_path: Path) -> None:

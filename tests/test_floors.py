@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from graftbench import floors as module
-from graftbench.floors import HeldOut, floors_of, has_floor, training_floors
 from graftbench.metrics.catalogue import METRICS
 from graftbench.metrics.covariance import moments
 from graftbench.metrics.evaluate import evaluate_features
 from graftbench.metrics.features import Features
+from graftbench.scoring import floors as module
+from graftbench.scoring.floors import HeldOut, floors_of, has_floor, training_floors
 
 if TYPE_CHECKING:
     from pathlib import Path

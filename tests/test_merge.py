@@ -11,12 +11,14 @@ import msgspec
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.frame import read_run
-from graftbench.matrix import places, united_suite
-from graftbench.merge import Merged, merge
-from graftbench.record import ComputeBudget, Record, Status, latest, read
-from graftbench.runfolder import RunFolder
-from graftbench.suite import Limits, Suite, load_suite
+from graftbench.execution.merge import Merged, merge
+from graftbench.execution.run_folder import RunFolder
+from graftbench.records.cell_spec import ComputeBudget
+from graftbench.records.record import Record, Status
+from graftbench.records.run import read_run
+from graftbench.records.store import latest, read
+from graftbench.suites.matrix import places, united_suite
+from graftbench.suites.suite import Limits, Suite, load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

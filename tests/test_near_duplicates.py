@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from graftbench import near_duplicates
-from graftbench.imageset import join_groups
-from graftbench.near_duplicates import pairs, sketch
-from graftbench.resizing import square
+from graftbench.images import near_duplicates
+from graftbench.images.near_duplicates import pairs, sketch
+from graftbench.images.prepared import join_groups
+from graftbench.images.resizing import square
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from graftbench import new, registry
 from graftbench.errors import GraftbenchError
-from graftbench.new import FOLDERS, Kind, rendered, write
+from graftbench.plugins import registry, scaffold
+from graftbench.plugins.scaffold import FOLDERS, Kind, rendered, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -265,7 +265,7 @@ def test_templates_know_all_their_words() -> None:
         for template in (kind, f"test_{kind}"):
             for house in (False, True):
                 assert "{" + "%" not in rendered(template, "my-own", house=house)
-    folder = Path(new.__file__).parent / "templates"
+    folder = Path(scaffold.__file__).parent / "templates"
     assert {file.name for file in folder.glob("*.jinja")} == {
         f"{name}.py.jinja" for kind in KINDS for name in (kind, f"test_{kind}")
     }

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from graftbench.bibliography import bibliography
-from graftbench.cell_view import view_cell
-from graftbench.contracts import Domain, Method, Reference, Run
-from graftbench.frame import load
-from graftbench.origins import costs_of, declared_by, is_declared, known_cost, origin_of
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resources, Score, Status, TaskSpec, append
-from graftbench.resources import declared_resources
-from graftbench.selection import select
-from graftbench.suite import parse_suite
+from graftbench.citations import bibliography
+from graftbench.comparison.table import load
+from graftbench.contracts import Domain, Method, Reference
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.cell_view import view_cell
+from graftbench.records.provenance import costs_of, declared_by, is_declared, known_cost, origin_of
+from graftbench.records.record import Record, Resources, Score, Status
+from graftbench.records.run import Run
+from graftbench.records.selection import select
+from graftbench.records.store import append
+from graftbench.resources.monitor import declared_resources
+from graftbench.suites.suite import parse_suite
 
 if TYPE_CHECKING:
     from pathlib import Path

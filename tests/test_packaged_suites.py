@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 import pytest
 
-from graftbench import registry
 from graftbench.contracts import Family
-from graftbench.driver import run
-from graftbench.record import ComputeBudget
-from graftbench.suite import SourceModelSpec, config_of, load_suite, packaged_suites, parse_task
+from graftbench.execution.driver import run
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.records.cell_spec import ComputeBudget
+from graftbench.suites.suite import load_suite, packaged_suites, parse_task
+from graftbench.training.source import SourceModelSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

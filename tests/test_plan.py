@@ -12,15 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graftbench import source
 from graftbench.cache import cache_folder
-from graftbench.code import hash_of
 from graftbench.errors import GraftbenchError
-from graftbench.estimate import Estimates
-from graftbench.outlook import Outlook, look_ahead
-from graftbench.plan import Plan, _longest_first, known_code, make_plan, note_code, parse_shard, shard
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resources, Status, TaskSpec, append
-from graftbench.suite import SourceModelSpec, Suite
+from graftbench.plugins.code_hash import hash_of
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Record, Resources, Status
+from graftbench.records.store import append
+from graftbench.suites.estimates import Estimates
+from graftbench.suites.forecast import Outlook, look_ahead
+from graftbench.suites.plan import Plan, _longest_first, known_code, make_plan, note_code, parse_shard, shard
+from graftbench.suites.suite import Suite
+from graftbench.training import source
+from graftbench.training.source import SourceModelSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

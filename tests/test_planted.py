@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from graftbench import record as records_file
-from graftbench.driver import run
 from graftbench.errors import GraftbenchError
-from graftbench.executors.local import LocalExecutor
-from graftbench.progress import Silent
-from graftbench.record import Record, Status
-from graftbench.suite import Limits, SourceModelSpec, parse_suite
+from graftbench.execution.driver import run
+from graftbench.execution.executors.local import LocalExecutor
+from graftbench.execution.progress import Silent
+from graftbench.records import store
+from graftbench.records.record import Record, Status
+from graftbench.suites.suite import Limits, parse_suite
+from graftbench.training.source import SourceModelSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,7 @@ import json, os, signal, subprocess, sys, time
 from pathlib import Path
 import torch
 from graftbench.contracts import Method, Reference
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 from graftbench.training import TrainingConfig, train
 from torch import nn
 
@@ -179,7 +180,7 @@ def plugin(tmp_path: Path) -> Path:
 
 def rows(folder: Path) -> dict[str, Record]:
     """Method -> its newest record."""
-    records, warnings = records_file.read(folder / "records.jsonl")
+    records, warnings = store.read(folder / "records.jsonl")
     assert not warnings
     return {record.cell.method: record for record in records}
 
@@ -343,7 +344,7 @@ def test_an_interrupt_finishes_the_running_cells_and_two_stop_at_once(
     assert "Ctrl-C again" in out
     assert said == "graftbench: interrupted; the same command goes on where this one stopped.\n"
     assert not left_over()
-    done = records_file.read(tmp_path / "run" / "records.jsonl")[0]
+    done = store.read(tmp_path / "run" / "records.jsonl")[0]
     assert [record.status for record in done] == ([Status.OK] if interrupts == 1 else [])
 
 
@@ -388,11 +389,11 @@ def kill_and_resume(tmp_path: Path, left_over: Leftovers, kills: int, seed: int)
         driver.wait()
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    records, warnings = records_file.read(path)
+    records, warnings = store.read(path)
     assert not warnings
     assert len(records) == len({record.id for record in records}) == 10
     run(parse_suite(KILLED, "calm"), tmp_path / "calm", jobs=2)
-    calm, _ = records_file.read(tmp_path / "calm" / "records.jsonl")
+    calm, _ = store.read(tmp_path / "calm" / "records.jsonl")
     assert {r.id: r.scores for r in records} == {r.id: r.scores for r in calm}
     assert all((tmp_path / "run" / file).is_file() for record in records for file in record.artifacts.values())
     assert not list((tmp_path / "run" / "work").iterdir())

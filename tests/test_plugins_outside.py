@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import graftbench
-from graftbench import registry
+from graftbench.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ METHOD = '''
 """Replays the training images upside down."""
 
 import graftbench
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 
 
 class UpsideDown(graftbench.Method):

@@ -17,14 +17,16 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from graftbench import file_digests, imageset, preparation
+from graftbench import digests
 from graftbench.contracts import Domain, DomainImages, Item
+from graftbench.digests import content_digest, remembered
 from graftbench.errors import GraftbenchError
-from graftbench.file_digests import content_digest, remembered
-from graftbench.plan import make_plan
-from graftbench.registry import make_domain
-from graftbench.resizing import RULES, square
-from graftbench.suite import parse_suite
+from graftbench.images import preparation
+from graftbench.images import prepared as imageset
+from graftbench.images.resizing import RULES, square
+from graftbench.plugins.registry import make_domain
+from graftbench.suites.plan import make_plan
+from graftbench.suites.suite import parse_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,7 +203,7 @@ def test_a_lost_note_only_costs_a_check(folder: Path) -> None:
 
 def test_unchanged_files_are_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second command knows the digests; a file of another content, size or time is read."""
-    monkeypatch.setattr(file_digests, "_SETTLED_NS", -1)  # else what a test has just written is read each time
+    monkeypatch.setattr(digests, "_SETTLED_NS", -1)  # else what a test has just written is read each time
     first = _load(folder)
     read: list[str] = []
 
@@ -209,7 +211,7 @@ def test_unchanged_files_are_not_read_again(folder: Path, monkeypatch: pytest.Mo
         read.append(file.name)
         return content_digest(file)
 
-    monkeypatch.setattr(file_digests, "content_digest", noted)
+    monkeypatch.setattr(digests, "content_digest", noted)
     assert _load(folder).manifest == first.manifest
     assert read == []
     name = sorted(_patches())[3]
@@ -268,7 +270,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from graftbench import imageset
+from graftbench.images import prepared
 from graftbench.contracts import Domain, Item
 
 class Many(Domain):

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from graftbench.board import Board, Failure, Line, clock
-from graftbench.progress import ConsoleProgress, read_report
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Score, Status, TaskSpec
-from graftbench.remaining import Remaining, Running
+from graftbench.execution.board import Board, Failure, Line, clock
+from graftbench.execution.progress import ConsoleProgress, read_report
+from graftbench.execution.time_left import Remaining, Running
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Record, Score, Status
 
 if TYPE_CHECKING:
     from pathlib import Path

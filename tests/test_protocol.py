@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from graftbench.errors import GraftbenchError
+from graftbench.extractors.load import weights_sha256
 from graftbench.metrics.catalogue import METRICS
-from graftbench.metrics.extractors import weights_sha256
-from graftbench.protocol import Extraction, differences, key_of, resolve_protocol
-from graftbench.record import Protocol
+from graftbench.records.cell_spec import Protocol
+from graftbench.scoring.protocol import Extraction, differences, key_of, resolve_protocol
 
 if TYPE_CHECKING:
     from pathlib import Path

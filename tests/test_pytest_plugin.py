@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-import graftbench.pytest_plugin
-from graftbench.frame import read_run
-from graftbench.record import Record, Status
+import graftbench.regression.pytest_plugin
+from graftbench.records.record import Record, Status
+from graftbench.records.run import read_run
 from graftbench.regression import baselines, gate, sides
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def session(pytester: pytest.Pytester, *calls: str, options: tuple[str, ...] | N
         lines += [f"def test_{index}(assert_no_regression):", f"    {call}", ""]
     pytester.makepyfile("\n".join(lines))
     given = ("--graftbench-base=base", "--graftbench-new=new") if options is None else options
-    warned = "-Walways::graftbench.pytest_plugin.RegressionWarning"  # in this process warnings are errors
-    return pytester.runpytest("-p", "graftbench.pytest_plugin", "-rs", warned, *given)
+    warned = "-Walways::graftbench.regression.pytest_plugin.RegressionWarning"  # in this process warnings are errors
+    return pytester.runpytest("-p", "graftbench.regression.pytest_plugin", "-rs", warned, *given)
 
 
 # ---------------------------------------------------------------------------------------------------------- settings
@@ -122,7 +122,7 @@ def test_settings_of_the_project(pytester: pytest.Pytester, runs: Callable[..., 
     (folder / "test_it.py").write_text(test)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        result = pytester.runpytest("-p", "graftbench.pytest_plugin", str(folder))
+        result = pytester.runpytest("-p", "graftbench.regression.pytest_plugin", str(folder))
     result.assert_outcomes(passed=1)
 
 
@@ -313,7 +313,7 @@ def test_pytest_starts_without_what_compares(tmp_path: Path) -> None:
     heavy = {"torch", "numpy", "scipy", "pandas", "matplotlib", "msgspec", "rich"}
     code = (
         "import sys, pytest\n"
-        f"code = pytest.main(['-p', 'graftbench.pytest_plugin', '-q', {str(tmp_path)!r}])\n"
+        f"code = pytest.main(['-p', 'graftbench.regression.pytest_plugin', '-q', {str(tmp_path)!r}])\n"
         f"print('imported:', sorted({heavy!r} & set(sys.modules)), 'code:', int(code))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
@@ -322,7 +322,7 @@ def test_pytest_starts_without_what_compares(tmp_path: Path) -> None:
 
 def test_arguments_are_described_and_their_defaults_are_the_gate_s() -> None:
     """What `graftbench compare` does where nothing is said, the fixture does."""
-    call = graftbench.pytest_plugin.AssertNoRegression.__call__
+    call = graftbench.regression.pytest_plugin.AssertNoRegression.__call__
     parameters = inspect.signature(call).parameters
     assert all(f"{name}:" in (call.__doc__ or "") for name in parameters if name != "self")
     defaults = gate.Options()

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 import graftbench
-from graftbench.code import code_of, hash_of
 from graftbench.errors import GraftbenchError
-from graftbench.registry import reports
-from graftbench.samplers import ImageBankSampler
-from graftbench.shipped import load_shipped, ship, source_digests
-from graftbench.suite import Suite, parse_suite
+from graftbench.plugins.code_hash import code_of, hash_of
+from graftbench.plugins.pickled import load_shipped, ship, source_digests
+from graftbench.plugins.registry import reports
+from graftbench.suites.suite import Suite, parse_suite
+from graftbench.training.samplers import ImageBankSampler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +129,7 @@ def test_a_class_is_a_method_a_domain_a_report(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 import graftbench
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 
 TURNS = 1
 

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from graftbench.cli.commands import COMMANDS
-from graftbench.frame import read_run
-from graftbench.suite import load_suite, parse_suite
+from graftbench.records.run import read_run
+from graftbench.suites.suite import load_suite, parse_suite
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -10,22 +10,9 @@ import msgspec
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.record import (
-    FORMAT,
-    CellSpec,
-    ComputeBudget,
-    CurvePoint,
-    Protocol,
-    Record,
-    Resources,
-    Score,
-    Status,
-    TaskSpec,
-    append,
-    content_hash,
-    latest,
-    read,
-)
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec, content_hash
+from graftbench.records.record import FORMAT, CurvePoint, Record, Resources, Score, Status
+from graftbench.records.store import append, latest, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

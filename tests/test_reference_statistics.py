@@ -13,9 +13,9 @@ from graftbench.errors import GraftbenchError
 from graftbench.metrics.covariance import moments
 from graftbench.metrics.evaluate import evaluate_features
 from graftbench.metrics.features import Features
-from graftbench.protocol import Extraction
-from graftbench.record import Protocol
-from graftbench.reference_statistics import FORMAT, Manifest, Statistics, is_statistics, load_statistics
+from graftbench.records.cell_spec import Protocol
+from graftbench.scoring.protocol import Extraction
+from graftbench.scoring.reference_statistics import FORMAT, Manifest, Statistics, is_statistics, load_statistics
 
 if TYPE_CHECKING:
     from pathlib import Path

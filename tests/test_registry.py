@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graftbench import registry
 from graftbench.errors import GraftbenchError
+from graftbench.plugins import registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PLUGIN = '''
 """A method from outside."""
 from graftbench.contracts import Method, Reference
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 
 class Mirror(Method):
     name = "mirror"

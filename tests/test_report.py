@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -13,13 +14,16 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from graftbench import record as records_file
-from graftbench.contracts import Report, Run
+from graftbench.comparison.table import load
+from graftbench.contracts import Report
 from graftbench.errors import GraftbenchError
-from graftbench.frame import load
 from graftbench.plotting import budget_curves, looks
-from graftbench.registry import Found
+from graftbench.plugins.registry import Found
+from graftbench.records import store
 from graftbench.report import read_runs, write_reports
+
+if TYPE_CHECKING:
+    from graftbench.records.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
 QUICK, RESULTS = (DOCS / name / "records.jsonl" for name in ("quick", "results"))
@@ -28,14 +32,14 @@ QUICK, RESULTS = (DOCS / name / "records.jsonl" for name in ("quick", "results")
 @pytest.fixture
 def halves(tmp_path: Path) -> list[Path]:
     """The quick suite's records as two runs, one a seed, each with a sample sheet."""
-    records, _ = records_file.read(QUICK)
+    records, _ = store.read(QUICK)
     folders = []
     for seed in (0, 1):
         folder = tmp_path / f"seed{seed}"
         folder.mkdir()
         for record in records:
             if record.cell.seed == seed:
-                records_file.append(folder / "records.jsonl", record)
+                store.append(folder / "records.jsonl", record)
         folders.append(folder)
     return folders
 
@@ -52,10 +56,10 @@ def test_several_runs_are_one_report(halves: list[Path], tmp_path: Path) -> None
 
 def test_of_two_records_of_a_cell_the_newest_counts(halves: list[Path], tmp_path: Path) -> None:
     """Whatever the order of the runs."""
-    records, _ = records_file.read(halves[0] / "records.jsonl")
+    records, _ = store.read(halves[0] / "records.jsonl")
     newer = msgspec.structs.replace(records[0], notes=["newer"], finished_at="2999-01-01T00:00:00+00:00")
     (tmp_path / "again").mkdir()
-    records_file.append(tmp_path / "again" / "records.jsonl", newer)
+    store.append(tmp_path / "again" / "records.jsonl", newer)
     for order in ([tmp_path / "again", halves[0]], [halves[0], tmp_path / "again"]):
         found = {record.id: record for record in read_runs(order).records}
         assert found[newer.id].notes == ["newer"]
@@ -183,4 +187,4 @@ def test_curves_of_one_task_alone() -> None:
 
 def test_looks_are_those_of_the_reports() -> None:
     """Of the same names the same colours."""
-    assert import_module("graftbench.reports._style").looks is looks
+    assert import_module("graftbench.reports._figures.style").looks is looks

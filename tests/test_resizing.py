@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 
 from graftbench.errors import GraftbenchError
-from graftbench.resizing import DEFAULT, RULES, square
+from graftbench.images.resizing import DEFAULT, RULES, square
 
 ALL = tuple(RULES)
 

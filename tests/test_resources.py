@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.resources import (
+from graftbench.resources.energy import EnergySpan, NvmlCounter, RaplCounter
+from graftbench.resources.monitor import (
     Cost,
     CpuTicks,
     FitMonitor,
     Measurement,
-    NvmlCounter,
-    RaplCounter,
-    _EnergySpan,
     other_cpu_share,
     process_cpu_seconds,
     read_cpu_ticks,
@@ -99,7 +97,9 @@ def test_unknown_device() -> None:
 
 def test_import_leaves_torch_alone() -> None:
     """Reports and `--help` import this module; torch would cost them seconds."""
-    program = "import sys, graftbench.resources, graftbench.environment; sys.exit('torch' in sys.modules)"
+    program = (
+        "import sys, graftbench.resources.monitor, graftbench.resources.environment; sys.exit('torch' in sys.modules)"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", program], check=False, env=environment).returncode == 0
 
@@ -456,7 +456,7 @@ class _Counter:
 def test_counters_that_turn_over_are_read_meanwhile() -> None:
     """A long fit reads such a counter again and again, and stops when it ends."""
     counter = _Counter()
-    span = _EnergySpan(counter)
+    span = EnergySpan(counter)
     assert counter.third.wait(10)  # the reading at the start and two of the thread's
     joules, source = span.end()
     assert joules is not None
@@ -471,7 +471,7 @@ def test_counters_that_turn_over_are_read_meanwhile() -> None:
 def test_a_counter_that_was_reset_is_no_measurement() -> None:
     """A driver that is loaded again begins at 0; a negative energy is none."""
     counter = _Counter(step=-10.0)
-    assert _EnergySpan(counter).end() == (None, "")
+    assert EnergySpan(counter).end() == (None, "")
     assert counter.closed
 
 
@@ -524,7 +524,7 @@ class _Nvml:
 def test_nvml_counts_the_board_with_this_uuid(uuid: str) -> None:
     """Board b of two used 2.5 J (2,500 mJ): it is told by UUID, whatever CUDA_VISIBLE_DEVICES calls it."""
     nvml = _Nvml()
-    span = _EnergySpan(NvmlCounter.open_uuid(uuid, nvml))
+    span = EnergySpan(NvmlCounter.open_uuid(uuid, nvml))
     nvml.millijoules[f"GPU-{uuid}"] += 2_500
     nvml.millijoules["GPU-a" if uuid == "b" else "GPU-b"] += 99_000
     assert span.end() == (2.5, "nvml")
@@ -550,7 +550,7 @@ def test_nvml_without_a_counter_of_ones_own(uuid: str, nvml: _Nvml) -> None:
 def test_nvml_that_fails_later() -> None:
     """A counter that stops answering in the fit makes its energy unknown."""
     nvml = _Nvml()
-    span = _EnergySpan(NvmlCounter.open_uuid("b", nvml))
+    span = EnergySpan(NvmlCounter.open_uuid("b", nvml))
     nvml.energy = False
     assert span.end() == (None, "")
     assert nvml.inside == 0

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 
 import graftbench
-from graftbench import record as records_file
-from graftbench.driver import run
 from graftbench.errors import GraftbenchError
+from graftbench.execution.driver import run
+from graftbench.execution.progress import Silent
 from graftbench.metrics.catalogue import resolve
-from graftbench.progress import Silent
-from graftbench.record import Status
-from graftbench.suite import Suite, parse_suite
+from graftbench.records import store
+from graftbench.records.record import Status
+from graftbench.suites.suite import Suite, parse_suite
 
 pytestmark = pytest.mark.usefixtures("shared_cache", "warm_executor")
 
@@ -50,9 +50,9 @@ class Heard(Silent):
         self.sentences.append(sentence)
 
 
-def read(folder: Path) -> list[records_file.Record]:
+def read(folder: Path) -> list[store.Record]:
     """All lines of a run."""
-    records, warnings = records_file.read(folder / "records.jsonl")
+    records, warnings = store.read(folder / "records.jsonl")
     assert not warnings
     return records
 
@@ -168,11 +168,11 @@ def test_a_full_disk_stops_the_run_with_a_sentence(tmp_path: Path, monkeypatch: 
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(records_file, "append", full)
+        patch.setattr(store, "append", full)
         with pytest.raises(GraftbenchError, match=r"cannot be written \(No space left"):
             run(tiny(methods=["memorizer"]), tmp_path)
     (result,) = tmp_path.glob("work/*/result.json")
-    left = msgspec.json.decode(result.read_bytes(), type=records_file.Record)
+    left = msgspec.json.decode(result.read_bytes(), type=store.Record)
     assert run(tiny(methods=["memorizer"]), tmp_path).exit_code == 0
     (taken,) = read(tmp_path)
     assert msgspec.structs.replace(taken, artifact_hashes={}) == left
@@ -211,12 +211,14 @@ def test_a_source_model_that_does_not_fit_is_found_before_anything_runs(tmp_path
     """A file of another architecture under the right name, and then a damaged one: one sentence, no cell."""
     from safetensors.torch import load_file, save_file
 
-    from graftbench import imageset, registry, source
-    from graftbench.suite import SourceModelSpec
+    from graftbench.images import prepared
+    from graftbench.plugins import registry
+    from graftbench.training import source
+    from graftbench.training.source import SourceModelSpec
 
     spec = SourceModelSpec(kimg=0.064, seed=11)
     suite = tiny(methods=["finetune"], source_models={"gan": spec})
-    images = imageset.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
+    images = prepared.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
     recipe = source.recipe_for(spec, "gan", images)
     file = source.obtain(recipe, images, shared_cache)
     tensors, metadata = load_file(file), source.load(file, recipe.id).metadata
@@ -295,10 +297,11 @@ def test_folders_of_images_are_domains(tmp_path: Path) -> None:
     """`folder:PATH` on both sides, a truncated, a 1×1 and a CMYK picture among the images: the rest is used."""
     from PIL import Image
 
-    from graftbench import imageset, registry
     from graftbench.cache import cache_folder
+    from graftbench.images import prepared
+    from graftbench.plugins import registry
 
-    emoji = imageset.load(registry.make_domain("openmoji"), "openmoji", 32, cache_folder())
+    emoji = prepared.load(registry.make_domain("openmoji"), "openmoji", 32, cache_folder())
     folder = tmp_path / "pictures"
     folder.mkdir()
     for i in range(60):
@@ -319,10 +322,11 @@ def test_inception_scores_from_a_local_file(tmp_path: Path, random_inception: Pa
     """The field's extractor, named in the suite with a local weights file: its own input rule, named in the scores."""
     from PIL import Image
 
-    from graftbench import imageset, registry
     from graftbench.cache import cache_folder
+    from graftbench.images import prepared
+    from graftbench.plugins import registry
 
-    emoji = imageset.load(registry.make_domain("openmoji"), "openmoji", 32, cache_folder())
+    emoji = prepared.load(registry.make_domain("openmoji"), "openmoji", 32, cache_folder())
     (tmp_path / "few").mkdir()
     for i in range(40):
         Image.fromarray(emoji.pixels[i].transpose(1, 2, 0)).save(tmp_path / "few" / f"{i:02}.png")
@@ -347,7 +351,7 @@ def test_inception_scores_from_a_local_file(tmp_path: Path, random_inception: Pa
 
 def test_a_source_model_is_trained_once_and_shared(tmp_path: Path, shared_cache: Path) -> None:
     """Cells that transfer get the same model; it is trained where none is cached, and never again."""
-    from graftbench.suite import SourceModelSpec
+    from graftbench.training.source import SourceModelSpec
 
     suite = tiny(methods=["source", "finetune", "freezed"], source_models={"gan": SourceModelSpec(kimg=0.064, seed=7)})
     heard = Heard()
@@ -374,7 +378,7 @@ def test_the_python_interface_gives_a_data_frame(tmp_path: Path) -> None:
 
 def test_shards_make_up_the_suite(tmp_path: Path) -> None:
     """Two halves on machines that share nothing, merged: the whole suite; running it again does nothing."""
-    from graftbench.merge import merge
+    from graftbench.execution.merge import merge
 
     suite = tiny(seeds=[0, 1])
     halves = [tmp_path / "one", tmp_path / "two"]
@@ -402,7 +406,7 @@ def test_what_is_kept(tmp_path: Path, keep: str, files: set[str]) -> None:
 
 def test_a_disk_without_room_is_found_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names what is needed and what is free; no cell ran."""
-    from graftbench import disk
+    from graftbench.suites import disk
 
     monkeypatch.setattr(disk, "free_bytes", lambda _: 1_000_000)
     with pytest.raises(GraftbenchError, match="MB"):

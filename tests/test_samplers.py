@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from graftbench import imageset, registry
 from graftbench.errors import GraftbenchError
+from graftbench.images import prepared
 from graftbench.nn.build import seeded
 from graftbench.nn.generator import Generator, GeneratorSpec
-from graftbench.samplers import (
+from graftbench.plugins import registry
+from graftbench.training.samplers import (
     BATCH,
     GeneratorSampler,
     ImageBankSampler,
@@ -52,7 +53,7 @@ def vivid_generator() -> Generator:
 @pytest.fixture(scope="module")
 def emoji(shared_cache: Path) -> torch.Tensor:
     """Ten real images, no two alike: uint8 10×3×32×32."""
-    images = imageset.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
+    images = prepared.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
     return torch.from_numpy(images.images("train")[:10])
 
 

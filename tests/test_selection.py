@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graftbench import record as records_file
 from graftbench.errors import GraftbenchError
-from graftbench.selection import parse, select
+from graftbench.records import store
+from graftbench.records.selection import parse, select
 
 if TYPE_CHECKING:
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 QUICK = Path(__file__).parents[1] / "docs" / "quick" / "records.jsonl"
 
@@ -20,7 +20,7 @@ QUICK = Path(__file__).parents[1] / "docs" / "quick" / "records.jsonl"
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
     """The quick suite: nine methods, 25 and 400 images, seeds 0 and 1."""
-    return records_file.read(QUICK)[0]
+    return store.read(QUICK)[0]
 
 
 @pytest.mark.parametrize(

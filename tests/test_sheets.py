@@ -11,22 +11,26 @@ import pytest
 import torch
 from PIL import Image
 
-from graftbench import cell, imageset, registry, sheets
-from graftbench.code import code_of
 from graftbench.contracts import LatentSampler
 from graftbench.errors import GraftbenchError
-from graftbench.job import CellJob
+from graftbench.execution import cell, sheets
+from graftbench.execution.job import CellJob
+from graftbench.images import prepared
 from graftbench.nn.build import seeded
 from graftbench.nn.generator import Generator, GeneratorSpec
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Status, TaskSpec
-from graftbench.samplers import GeneratorSampler, ImageBankSampler, PcaGaussianSampler, principal_components
+from graftbench.plugins import registry
+from graftbench.plugins.code_hash import code_of
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Record, Status
+from graftbench.scoring import neighbors
+from graftbench.training.samplers import GeneratorSampler, ImageBankSampler, PcaGaussianSampler, principal_components
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from graftbench.contracts import Sampler
-    from graftbench.imageset import ImageSet
+    from graftbench.images.prepared import ImageSet
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -37,7 +41,7 @@ def rng(seed: int = 0) -> torch.Generator:
 @pytest.fixture(scope="module")
 def domain(shared_cache: Path) -> ImageSet:
     """A real domain at 32 px."""
-    return imageset.load(registry.make_domain("openmoji"), "openmoji", 32, shared_cache)
+    return prepared.load(registry.make_domain("openmoji"), "openmoji", 32, shared_cache)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +91,7 @@ def line(*values: float) -> np.ndarray:
 
 def test_the_nearest_by_hand() -> None:
     """On a line: from 0 the training images at 1, −2 and 4; positions are those of the domain, distances exact."""
-    found = sheets.neighbors_of(line(0.0), line(4.0, 1.0, 9.0, -2.0), [7, 11, 13, 20])
+    found = neighbors.neighbors_of(line(0.0), line(4.0, 1.0, 9.0, -2.0), [7, 11, 13, 20])
     assert found is not None
     assert found.positions.tolist() == [[11, 20, 7]]
     assert found.distances.tolist() == [[1.0, 2.0, 4.0]]
@@ -97,7 +101,7 @@ def test_the_nearest_are_what_brute_force_says() -> None:
     """For the first 8 of 20 random images among 30: sorted Euclidean distances in float64."""
     chances = np.random.default_rng(0)
     x, t = chances.normal(size=(20, 5)).astype(np.float32), chances.normal(size=(30, 5)).astype(np.float32)
-    found = sheets.neighbors_of(x, t, range(100, 130))
+    found = neighbors.neighbors_of(x, t, range(100, 130))
     assert found is not None
     far = np.linalg.norm(x[:8, None].astype(float) - t[None].astype(float), axis=2)
     assert (found.positions - 100).tolist() == np.argsort(far, axis=1)[:, :3].tolist()
@@ -107,11 +111,11 @@ def test_the_nearest_are_what_brute_force_says() -> None:
 
 def test_fewer_than_three_training_images() -> None:
     """Two give two neighbours, none gives None, and so do no generated images."""
-    found = sheets.neighbors_of(line(0.0, 5.0), line(1.0, 4.0), [3, 9])
+    found = neighbors.neighbors_of(line(0.0, 5.0), line(1.0, 4.0), [3, 9])
     assert found is not None
     assert found.positions.tolist() == [[3, 9], [9, 3]]
-    assert sheets.neighbors_of(line(0.0), np.empty((0, 2), np.float32), []) is None
-    assert sheets.neighbors_of(np.empty((0, 2), np.float32), line(1.0), [1]) is None
+    assert neighbors.neighbors_of(line(0.0), np.empty((0, 2), np.float32), []) is None
+    assert neighbors.neighbors_of(np.empty((0, 2), np.float32), line(1.0), [1]) is None
 
 
 def test_neighbours_stand_below_their_image(domain: ImageSet, emoji: torch.Tensor, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,21 +13,24 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from graftbench import cell, imageset, registry
 from graftbench.budget import Meter
-from graftbench.code import code_of
-from graftbench.job import CellJob
-from graftbench.record import CellSpec, ComputeBudget, CurvePoint, Protocol, Record, Score, Snapshot, Status, TaskSpec
-from graftbench.samplers import ImageBankSampler
-from graftbench.scoring import Scored
-from graftbench.snapshots import Snapshots, protocol_of
+from graftbench.execution import cell
+from graftbench.execution.job import CellJob
+from graftbench.images import prepared
+from graftbench.plugins import registry
+from graftbench.plugins.code_hash import code_of
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import CurvePoint, Record, Score, Snapshot, Status
+from graftbench.scoring.score import Scored
+from graftbench.scoring.snapshots import Snapshots, protocol_of
+from graftbench.training.samplers import ImageBankSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from graftbench.contracts import Sampler
-    from graftbench.imageset import ImageSet
+    from graftbench.images.prepared import ImageSet
 
 PROTOCOL = Protocol(size=32, resize="bicubic-antialias", n_generated=20)
 
@@ -147,7 +151,7 @@ def test_metrics_of_a_snapshot() -> None:
 @pytest.fixture(scope="module")
 def target(shared_cache: Path) -> ImageSet:
     """OpenMoji at 32 px."""
-    return imageset.load(registry.make_domain("openmoji"), "openmoji", 32, shared_cache)
+    return prepared.load(registry.make_domain("openmoji"), "openmoji", 32, shared_cache)
 
 
 @pytest.fixture
@@ -218,7 +222,7 @@ def test_scoring_does_not_count_as_fitting(
     def heavy(*arguments: Any, **others: Any) -> Scored:
         if not others.get("train"):
             torch.ones(256 * 2**20, dtype=torch.uint8)
-            cell.time.sleep(2)
+            time.sleep(2)
         return score(*arguments, **others)
 
     monkeypatch.setattr(cell, "_score", heavy)

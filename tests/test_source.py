@@ -10,24 +10,27 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from graftbench import imageset, registry, source
 from graftbench.errors import GraftbenchError
-from graftbench.suite import SourceModelSpec, load_suite
+from graftbench.images import prepared
+from graftbench.plugins import registry
+from graftbench.suites.suite import load_suite
+from graftbench.training import source
+from graftbench.training.source import SourceModelSpec
 
 
 @pytest.fixture(scope="module")
-def twemoji(shared_cache: Path) -> imageset.ImageSet:
+def twemoji(shared_cache: Path) -> prepared.ImageSet:
     """Twemoji at 32 px."""
-    return imageset.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
+    return prepared.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
 
 
 def shipped() -> list[Path]:
     """Provenance files that come with the package."""
-    folder = Path(str(files("graftbench.source_models")))
+    folder = Path(str(files("graftbench.training.source_models")))
     return sorted(folder.glob("*.json"))
 
 
-def test_the_quick_suite_ships_its_source_model(twemoji: imageset.ImageSet, tmp_path: Path) -> None:
+def test_the_quick_suite_ships_its_source_model(twemoji: prepared.ImageSet, tmp_path: Path) -> None:
     """With an empty cache the model is found in the package: the demo transfers at once."""
     recipe = source.recipe_for(load_suite("quick").source_models["gan"], "gan", twemoji)
     found = source.find(recipe, tmp_path)
@@ -48,7 +51,7 @@ def test_a_shipped_model_has_its_provenance(provenance: Path) -> None:
     assert facts["environment"]
 
 
-def test_without_a_model_it_is_trained_once_and_is_the_same(twemoji: imageset.ImageSet, tmp_path: Path) -> None:
+def test_without_a_model_it_is_trained_once_and_is_the_same(twemoji: prepared.ImageSet, tmp_path: Path) -> None:
     """Nothing shipped, nothing cached: trained, cached, and equal weights from an equal recipe."""
     recipe = source.recipe_for(SourceModelSpec(kimg=0.064, seed=3), "gan", twemoji)
     assert source.find(recipe, tmp_path / "a") is None
@@ -60,7 +63,7 @@ def test_without_a_model_it_is_trained_once_and_is_the_same(twemoji: imageset.Im
     assert all(tensor.equal(models[2].tensors[name]) for name, tensor in models[0].tensors.items())
 
 
-def test_a_recipe_is_its_content(twemoji: imageset.ImageSet) -> None:
+def test_a_recipe_is_its_content(twemoji: prepared.ImageSet) -> None:
     """Seed, kimg and settings change the id; a setting written at its default does not."""
     base = SourceModelSpec(kimg=1, seed=0)
     ids = {
@@ -77,7 +80,7 @@ def test_a_recipe_is_its_content(twemoji: imageset.ImageSet) -> None:
     assert source.recipe_for(same, "gan", twemoji).id == source.recipe_for(base, "gan", twemoji).id
 
 
-def test_wrong_files_are_refused(twemoji: imageset.ImageSet, tmp_path: Path) -> None:
+def test_wrong_files_are_refused(twemoji: prepared.ImageSet, tmp_path: Path) -> None:
     """Another model under the name, a damaged file, a kind that nobody trains, an unknown setting."""
     recipe = source.recipe_for(SourceModelSpec(kimg=0.064, seed=3), "gan", twemoji)
     path = source.obtain(recipe, twemoji, tmp_path)

@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from graftbench.errors import GraftbenchError
-from graftbench.stats import (
+from graftbench.comparison.stats import (
     mean,
     paired_difference,
     pairs_needed,
@@ -18,6 +17,7 @@ from graftbench.stats import (
     student_interval,
     summarize,
 )
+from graftbench.errors import GraftbenchError
 
 
 def test_mean_sd_and_standard_error_of_a_hand_checked_sample() -> None:

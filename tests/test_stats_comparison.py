@@ -17,8 +17,8 @@ from graftbench.comparison.improvement import probability_of_improvement
 from graftbench.comparison.multiplicity import enough, holm
 from graftbench.comparison.ranks import average_ranks, friedman_test, groups, nemenyi_difference, nemenyi_p
 from graftbench.comparison.signed_rank import hodges_lehmann, signed_rank_test
+from graftbench.comparison.stats import sign_flip_test, student_interval
 from graftbench.errors import GraftbenchError
-from graftbench.stats import sign_flip_test, student_interval
 
 
 def rng(seed: int = 0) -> np.random.Generator:

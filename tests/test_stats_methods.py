@@ -16,8 +16,8 @@ from graftbench.comparison.budgets import _falling
 from graftbench.comparison.methods import COLUMNS, compare, compare_methods, default_baseline
 from graftbench.comparison.ranks import friedman_permutation_p, friedman_test
 from graftbench.comparison.sign_flips import sign_flips
+from graftbench.comparison.stats import sign_flip_test
 from graftbench.errors import GraftbenchError
-from graftbench.stats import sign_flip_test
 
 
 def seeds(*values: float) -> dict[int, float]:

@@ -19,7 +19,7 @@ from graftbench.comparison.improvement import probability_of_improvement
 from graftbench.comparison.multiplicity import holm
 from graftbench.comparison.ranks import average_ranks, friedman_test, nemenyi_difference
 from graftbench.comparison.signed_rank import hodges_lehmann, signed_rank_test
-from graftbench.stats import sign_flip_test
+from graftbench.comparison.stats import sign_flip_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable

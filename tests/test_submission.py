@@ -12,22 +12,25 @@ import pytest
 import tomli_w
 from PIL import Image
 
-from graftbench import imageset, registry
-from graftbench import record as records_file
-from graftbench.adding import add_samples
-from graftbench.driver import run
+from graftbench.comparison.table import load
 from graftbench.errors import GraftbenchError
-from graftbench.export import export_task
-from graftbench.frame import load, read_run
-from graftbench.image_writers import write_edm_zip, write_png_folder
-from graftbench.plan import make_plan
-from graftbench.progress import Silent
-from graftbench.record import ComputeBudget, Status
+from graftbench.execution.add_samples import add_samples
+from graftbench.execution.driver import run
+from graftbench.execution.progress import Silent
+from graftbench.execution.run_folder import RunFolder
+from graftbench.images import prepared
+from graftbench.images.writers import write_edm_zip, write_png_folder
+from graftbench.plugins import registry
+from graftbench.records import store
+from graftbench.records.cell_spec import ComputeBudget
+from graftbench.records.record import Status
+from graftbench.records.run import read_run
 from graftbench.report import write_reports
-from graftbench.runfolder import RunFolder
-from graftbench.samplers import ImageBankSampler, load_sampler
-from graftbench.submission import Submission
-from graftbench.suite import Suite, load_suite, parse_suite
+from graftbench.suites.export import export_task
+from graftbench.suites.plan import make_plan
+from graftbench.suites.submissions import Submission
+from graftbench.suites.suite import Suite, load_suite, parse_suite
+from graftbench.training.samplers import ImageBankSampler, load_sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from graftbench.imageset import ImageSet
+    from graftbench.images.prepared import ImageSet
 
 pytestmark = pytest.mark.usefixtures("shared_cache", "warm_executor")
 
@@ -61,7 +64,7 @@ def cats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def target(cats: Path, shared_cache: Path) -> ImageSet:
     """The domain, prepared."""
     del shared_cache
-    return imageset.load(registry.make_domain(f"folder:{cats}"), f"folder:{cats}", 32)
+    return prepared.load(registry.make_domain(f"folder:{cats}"), f"folder:{cats}", 32)
 
 
 @pytest.fixture
@@ -85,10 +88,10 @@ def suite(cats: Path) -> Suite:
 
 
 @pytest.fixture
-def add(suite: Suite, tmp_path: Path) -> Callable[..., records_file.Record]:
+def add(suite: Suite, tmp_path: Path) -> Callable[..., store.Record]:
     """Add samples to the run `run` of the suite; the record of them."""
 
-    def add(path: Path, **given: Any) -> records_file.Record:
+    def add(path: Path, **given: Any) -> store.Record:
         options: dict[str, Any] = {"method": "anns", "data_budget": 5, "seed": 0, "suite": suite}
         added = add_samples(path, tmp_path / "run", **options | given)
         assert added.summary.ran == len(added.records) == 1
@@ -111,9 +114,7 @@ def state(folder: Path) -> dict[str, bytes]:
 # ------------------------------------------------------------------------------------------------------- what is added
 
 
-def test_samples_become_a_record_like_any_other(
-    add: Callable[..., records_file.Record], suite: Suite, tmp_path: Path
-) -> None:
+def test_samples_become_a_record_like_any_other(add: Callable[..., store.Record], suite: Suite, tmp_path: Path) -> None:
     """Scores, floors, pictures and the images themselves; marked as submitted, costs as declared; the suite goes on."""
     samples = png(tmp_path / "samples", blobs(N, 1))
     record = add(
@@ -146,7 +147,7 @@ def test_samples_become_a_record_like_any_other(
 
 
 @pytest.mark.slow
-def test_reports_need_the_records_alone(add: Callable[..., records_file.Record], tmp_path: Path) -> None:
+def test_reports_need_the_records_alone(add: Callable[..., store.Record], tmp_path: Path) -> None:
     """The samples may be moved when they are scored."""
     record = add(png(tmp_path / "samples", blobs(N, 1)))
     shutil.rmtree(tmp_path / "samples")
@@ -174,12 +175,12 @@ def test_a_suite_file_names_samples(suite: Suite, tmp_path: Path) -> None:
         "samples": entries,
     }
     (tmp_path / "mine.toml").write_text(tomli_w.dumps(plain))
-    plan = make_plan(load_suite(tmp_path / "mine.toml"), imageset.cache_folder())
+    plan = make_plan(load_suite(tmp_path / "mine.toml"), prepared.cache_folder())
     assert len(plan.cells) == 2
     assert plan.notes == ["anns: the suite has no cells of the seed 1, so nothing stands beside these samples."]
     summary = run(tmp_path / "mine.toml", tmp_path / "run")
     assert (summary.ran, summary.exit_code) == (2, 0)
-    records = {record.cell.seed: record for record in records_file.read(tmp_path / "run" / "records.jsonl")[0]}
+    records = {record.cell.seed: record for record in store.read(tmp_path / "run" / "records.jsonl")[0]}
     assert records[0].notes == []
     drawn = f"Of the {N + 6} images that were handed in {N} were scored, drawn by the cell's seed."
     assert records[1].notes == [drawn]
@@ -198,12 +199,12 @@ def test_equal_images_in_other_files_are_the_same_cell(suite: Suite, tmp_path: P
     for name in ("a", "b.zip", "c.npz", "d.npy"):
         entry = Submission(method="anns", path=name, task=suite.tasks[0], data_budget=5, folder=str(tmp_path))
         given = msgspec.structs.replace(suite, methods=[], samples=[entry])
-        ids |= set(make_plan(given, imageset.cache_folder()).ids)
+        ids |= set(make_plan(given, prepared.cache_folder()).ids)
     assert len(ids) == 1
 
 
 def test_copies_of_training_images_are_scored_and_shown(
-    add: Callable[..., records_file.Record], suite: Suite, tmp_path: Path
+    add: Callable[..., store.Record], suite: Suite, tmp_path: Path
 ) -> None:
     """No refusal: AuthPct is the memorizer's, 0 %."""
     export_task(suite.tasks[0], tmp_path / "out", budget=5, seed=0, suite=suite)
@@ -232,7 +233,7 @@ def test_a_grid_at_once(suite: Suite, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- manifests of exports
 
 
-def test_the_manifest_says_which_cell(add: Callable[..., records_file.Record], suite: Suite, tmp_path: Path) -> None:
+def test_the_manifest_says_which_cell(add: Callable[..., store.Record], suite: Suite, tmp_path: Path) -> None:
     """Samples in the export's folder need no task, budget or seed; what contradicts the manifest is refused."""
     export_task(suite.tasks[0], tmp_path / "out", budget=9, seed=4, suite=suite)
     samples = png(tmp_path / "out" / "samples", blobs(N, 1))
@@ -246,7 +247,7 @@ def test_the_manifest_says_which_cell(add: Callable[..., records_file.Record], s
 
 
 def test_the_manifest_of_other_images_is_refused(
-    add: Callable[..., records_file.Record], suite: Suite, tmp_path: Path
+    add: Callable[..., store.Record], suite: Suite, tmp_path: Path
 ) -> None:
     """The same task by another resize rule is another task; a manifest.json of another program is none of ours."""
     other = msgspec.structs.replace(suite, resize="clean")
@@ -261,7 +262,7 @@ def test_the_manifest_of_other_images_is_refused(
 # ---------------------------------------------------------------------------------------------------------- once more
 
 
-def test_the_same_cell_again(add: Callable[..., records_file.Record], tmp_path: Path) -> None:
+def test_the_same_cell_again(add: Callable[..., store.Record], tmp_path: Path) -> None:
     """Refused, and nothing is changed; with `replace` the newest counts, and the older record stays in the file."""
     first = add(png(tmp_path / "a", blobs(N, 1)))
     before = state(tmp_path / "run")
@@ -271,9 +272,9 @@ def test_the_same_cell_again(add: Callable[..., records_file.Record], tmp_path: 
     assert state(tmp_path / "run") == before
     second = add(again, replace=True)
     assert first.id != second.id
-    lines, _ = records_file.read(tmp_path / "run" / "records.jsonl")
+    lines, _ = store.read(tmp_path / "run" / "records.jsonl")
     assert [record.id for record in lines] == [first.id, second.id]
-    assert list(records_file.latest(lines)) == [second.id]
+    assert list(store.latest(lines)) == [second.id]
     assert [entry.path for entry in RunFolder(tmp_path / "run").suite().samples] == ["b"]
     third = add(again, replace=True, costs={"images_seen": 1000})
     assert third.id == second.id
@@ -282,7 +283,7 @@ def test_the_same_cell_again(add: Callable[..., records_file.Record], tmp_path: 
     assert read_run(tmp_path / "run").expected == 3
 
 
-def test_images_of_another_cell_are_refused(add: Callable[..., records_file.Record], tmp_path: Path) -> None:
+def test_images_of_another_cell_are_refused(add: Callable[..., store.Record], tmp_path: Path) -> None:
     """The same images for two seeds would make an interval of nothing."""
     samples = png(tmp_path / "a", blobs(N, 1))
     add(samples)
@@ -291,7 +292,7 @@ def test_images_of_another_cell_are_refused(add: Callable[..., records_file.Reco
 
 
 def test_a_leak_in_a_suite_file_is_a_row(
-    add: Callable[..., records_file.Record], target: ImageSet, suite: Suite, tmp_path: Path
+    add: Callable[..., store.Record], target: ImageSet, suite: Suite, tmp_path: Path
 ) -> None:
     """A run scores what it can: the leaked cell has the status error and its reason; samples added later mend it."""
     leaked = blobs(N, 1)
@@ -358,7 +359,7 @@ BAD: dict[str, tuple[Callable[[Path, ImageSet], object], dict[str, Any], str]] =
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_is_refused_changes_nothing(
-    add: Callable[..., records_file.Record], target: ImageSet, tmp_path: Path, case: str
+    add: Callable[..., store.Record], target: ImageSet, tmp_path: Path, case: str
 ) -> None:
     """A sentence that says what was found; suite and records are those of before."""
     make, given, words = BAD[case]
@@ -368,7 +369,7 @@ def test_what_is_refused_changes_nothing(
     assert state(tmp_path / "run") == {}
 
 
-def test_arrays_that_hold_no_images(add: Callable[..., records_file.Record], tmp_path: Path) -> None:
+def test_arrays_that_hold_no_images(add: Callable[..., store.Record], tmp_path: Path) -> None:
     """Floats, pickled objects, statistics: what was found is said, and nothing is unpickled."""
     np.savez(tmp_path / "f.npz", blobs(N, 1).astype(np.float32) / 255)
     with pytest.raises(GraftbenchError, match=r"uint8 of shape N×3×H×W .*found float32 .*shape \(24, 3, 32, 32\)"):
@@ -381,7 +382,7 @@ def test_arrays_that_hold_no_images(add: Callable[..., records_file.Record], tmp
         add(tmp_path / "s.npz")
 
 
-def test_zip_files_that_are_refused(add: Callable[..., records_file.Record], tmp_path: Path) -> None:
+def test_zip_files_that_are_refused(add: Callable[..., store.Record], tmp_path: Path) -> None:
     """Names that lead out, bombs, no images, no zip file at all."""
     with zipfile.ZipFile(tmp_path / "out.zip", "w") as archive:
         archive.writestr("../a.png", b"x")
@@ -402,7 +403,7 @@ def test_zip_files_that_are_refused(add: Callable[..., records_file.Record], tmp
 
 
 @pytest.mark.slow
-def test_links_are_read_but_not_entered(add: Callable[..., records_file.Record], tmp_path: Path) -> None:
+def test_links_are_read_but_not_entered(add: Callable[..., store.Record], tmp_path: Path) -> None:
     """A link to an image counts as that image, a link to a folder does not count, one to nothing is an error."""
     png(tmp_path / "real", blobs(N, 1))
     (tmp_path / "samples").mkdir()
@@ -447,7 +448,7 @@ class Heard(Silent):
 
 
 @pytest.mark.slow
-def test_a_budget_of_ones_own(add: Callable[..., records_file.Record], tmp_path: Path) -> None:
+def test_a_budget_of_ones_own(add: Callable[..., store.Record], tmp_path: Path) -> None:
     """A data budget, a seed and a compute budget that the suite does not have: scored, and said to stand alone."""
     heard = Heard()
     record = add(
@@ -464,20 +465,20 @@ def test_a_budget_of_ones_own(add: Callable[..., records_file.Record], tmp_path:
 
 def test_a_node_is_sent_the_images(suite: Suite, tmp_path: Path) -> None:
     """Where a job runs on a machine that shares nothing, its samples travel with it, linked pictures too."""
-    from graftbench.executors import ray
-    from graftbench.job import CellJob
+    from graftbench.execution.executors import ray, ray_node
+    from graftbench.execution.job import CellJob
 
     real, samples = png(tmp_path / "real", blobs(2, 1)), tmp_path / "samples"
     samples.mkdir()
     (samples / "a.png").symlink_to(real / "00000.png")
     write_edm_zip(blobs(2, 1), tmp_path / "b.zip")
-    cell = make_plan(suite, imageset.cache_folder()).cells[0]
+    cell = make_plan(suite, prepared.cache_folder()).cells[0]
     for path, files, inner in ((samples, {"a.png"}, ""), (tmp_path / "b.zip", {"b.zip"}, "b.zip")):
         entry = Submission(method="anns", path=path.name, folder=str(tmp_path), task=suite.tasks[0], data_budget=5)
         job = CellJob(cell=cell, folder="f", cache="c", images={}, samples=entry)
         sent, name = ray._needed(job)[str(path)]
         assert (set(sent), name) == (files, inner)
-        there = ray._relocated(job, lambda key: f"/node/{len(key)}", folder=tmp_path, cache=tmp_path, device="cpu")
+        there = ray_node._relocated(job, lambda key: f"/node/{len(key)}", folder=tmp_path, cache=tmp_path, device="cpu")
         assert isinstance(there, CellJob)
         assert there.samples is not None
         assert str(there.samples.source) == f"/node/{len(str(path))}"

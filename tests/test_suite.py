@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.record import ComputeBudget, TaskSpec
-from graftbench.suite import config_of, load_suite, override, packaged_suites, parse_suite, parse_task
+from graftbench.plugins.config import config_of
+from graftbench.records.cell_spec import ComputeBudget, TaskSpec
+from graftbench.suites.suite import load_suite, override, packaged_suites, parse_suite, parse_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,8 +133,8 @@ def test_override_drops_parameters_of_methods_that_are_left_out() -> None:
 )
 def test_an_extractor_brings_its_own_input_rule(extractor: str, size: int | None, resize: str) -> None:
     """A suite that names an extractor alone gets its default size and resize rule, and the hash of its weights."""
-    from graftbench.protocol import resolve_protocol
-    from graftbench.record import Protocol
+    from graftbench.records.cell_spec import Protocol
+    from graftbench.scoring.protocol import resolve_protocol
 
     resolved = resolve_protocol(Protocol(extractor=extractor))
     assert (resolved.size, resolved.resize) == (size, resize)

@@ -13,20 +13,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench import imageset, task_distance
 from graftbench.cli.tasks import markdown_of, row_of, tasks
 from graftbench.errors import GraftbenchError
+from graftbench.images import prepared
 from graftbench.metrics.frechet import fid
 from graftbench.metrics.kernel import kid
-from graftbench.protocol import resolve_protocol
-from graftbench.record import Protocol, TaskSpec
-from graftbench.registry import make_domain
-from graftbench.task_distance import FAR, NEAR, Gap, TaskDistance, gap, mean_cosine, measure
+from graftbench.plugins.registry import make_domain
+from graftbench.records.cell_spec import Protocol, TaskSpec
+from graftbench.scoring import task_distance
+from graftbench.scoring.protocol import resolve_protocol
+from graftbench.scoring.task_distance import FAR, NEAR, Gap, TaskDistance, gap, mean_cosine, measure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graftbench.imageset import ImageSet
+    from graftbench.images.prepared import ImageSet
 
 SIDE = 16
 
@@ -95,7 +96,7 @@ def pictures(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> di
             noise = rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
             Image.fromarray(noise).save(root / "noise" / file.name)
     names = [f"folder:{root / name}" for name in ("even", "odd", "noise")]
-    return {(name, SIDE): imageset.load(make_domain(name), name, SIDE, shared_cache) for name in names}
+    return {(name, SIDE): prepared.load(make_domain(name), name, SIDE, shared_cache) for name in names}
 
 
 def test_real_images_stand_in_the_order_that_one_sees(

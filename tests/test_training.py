@@ -10,18 +10,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from graftbench import imageset, registry
-from graftbench.adversarial import AdversarialConfig, fit_adversarial, new_networks, source_networks
 from graftbench.budget import Meter
 from graftbench.contracts import Diverged, FitLog, Sampler, SourceModel, Task
 from graftbench.errors import GraftbenchError
+from graftbench.images import prepared
 from graftbench.nn.build import freeze
 from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
 from graftbench.nn.generator import Generator, GeneratorSpec
-from graftbench.record import ComputeBudget
-from graftbench.samplers import GeneratorSampler, to_float
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.records.cell_spec import ComputeBudget
 from graftbench.training import Batches, TrainingConfig, TrainingLog, adam, descend, prepare, staged, train
+from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks, source_networks
+from graftbench.training.samplers import GeneratorSampler, to_float
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +62,7 @@ class SmallTask(Task):
 @pytest.fixture(scope="module")
 def emoji(shared_cache: Path) -> Tensor:
     """Forty real images: uint8 40×3×32×32."""
-    images = imageset.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
+    images = prepared.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
     return torch.from_numpy(images.images("train")[:40])
 
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from graftbench import imageset, registry
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.extractors import lite0_file
+from graftbench.extractors.load import lite0_file
+from graftbench.images import prepared
 from graftbench.nn.build import seeded
 from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.nn.style import Stylizer, StylizerSpec
 from graftbench.nn.translator import Translator, TranslatorSpec
-from graftbench.samplers import ImageBankSampler, load_sampler, save_sampler, to_float, to_uint8
-from graftbench.translation import (
+from graftbench.plugins import registry
+from graftbench.training.samplers import ImageBankSampler, load_sampler, save_sampler, to_float, to_uint8
+from graftbench.training.translation import (
     Backbone,
     TranslationConfig,
     TranslationSampler,
@@ -37,7 +38,7 @@ def rng(seed: int = 0) -> torch.Generator:
 @pytest.fixture(scope="module")
 def emoji(shared_cache: Path) -> torch.Tensor:
     """Ten real images, no two alike: uint8 10×3×32×32."""
-    images = imageset.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
+    images = prepared.load(registry.make_domain("twemoji"), "twemoji", 32, shared_cache)
     return torch.from_numpy(images.images("train")[:10])
 
 

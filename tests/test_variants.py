@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from graftbench import registry
 from graftbench.cache import cache_folder
+from graftbench.digests import digest_of_path
 from graftbench.errors import GraftbenchError
-from graftbench.path_digests import digest_of_path
-from graftbench.plan import make_plan
-from graftbench.suite import Suite, load_suite, parse_suite
-from graftbench.variants import Variant, read_variants
+from graftbench.plugins import registry
+from graftbench.plugins.variants import Variant, read_variants
+from graftbench.suites.plan import make_plan
+from graftbench.suites.suite import Suite, load_suite, parse_suite
 
 if TYPE_CHECKING:
     from pathlib import Path

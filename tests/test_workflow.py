@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from graftbench.frame import read_run
+from graftbench.records.run import read_run
 from graftbench.regression import baselines
 
 yaml = pytest.importorskip("yaml")

@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graftbench.adding import add_samples as add_samples
     from graftbench.budget import Meter as Meter
     from graftbench.comparison.methods import compare_methods as compare_methods
+    from graftbench.comparison.table import load as load
     from graftbench.contracts import Domain as Domain
     from graftbench.contracts import DomainImages as DomainImages
     from graftbench.contracts import Method as Method
     from graftbench.contracts import Reference as Reference
     from graftbench.contracts import Report as Report
-    from graftbench.contracts import Run as Run
     from graftbench.contracts import Sampler as Sampler
     from graftbench.contracts import Task as Task
-    from graftbench.driver import run as run
-    from graftbench.evaluation import evaluate as evaluate
-    from graftbench.export import export_task as export_task
-    from graftbench.frame import load as load
+    from graftbench.execution.add_samples import add_samples as add_samples
+    from graftbench.execution.driver import run as run
+    from graftbench.execution.trackers.base import Tracker as Tracker
+    from graftbench.records.run import Run as Run
     from graftbench.report import write_report as write_report
-    from graftbench.trackers.contract import Tracker as Tracker
+    from graftbench.scoring.evaluate import evaluate as evaluate
+    from graftbench.suites.export import export_task as export_task
 
 __version__ = "0.1.0"
 
@@ -42,13 +42,13 @@ _LAZY = {
         ("Domain", "DomainImages", "Method", "Reference", "Report", "Run", "Sampler", "Task"), "graftbench.contracts"
     ),
     "Meter": "graftbench.budget",
-    "Tracker": "graftbench.trackers.contract",
-    "add_samples": "graftbench.adding",
+    "Tracker": "graftbench.execution.trackers.base",
+    "add_samples": "graftbench.execution.add_samples",
     "compare_methods": "graftbench.comparison.methods",
-    "evaluate": "graftbench.evaluation",
-    "export_task": "graftbench.export",
-    "load": "graftbench.frame",
-    "run": "graftbench.driver",
+    "evaluate": "graftbench.scoring.evaluate",
+    "export_task": "graftbench.suites.export",
+    "load": "graftbench.comparison.table",
+    "run": "graftbench.execution.driver",
     "write_report": "graftbench.report",
 }
 

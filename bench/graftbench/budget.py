@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -10,24 +9,9 @@ from typing import TYPE_CHECKING, Any
 from graftbench.errors import GraftbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from graftbench.record import ComputeBudget
-
-
-def nested_subset(ids: Sequence[str], n: int, seed: int) -> list[int]:
-    """Positions of the n ids that a data budget of n draws.
-
-    Ids are ranked by the hash of (seed, id), so for one seed the 25 are among the 100, whatever the order of `ids`,
-    and adding an image to the domain changes a subset by one image at most.
-
-    Raises:
-        GraftbenchError: n is below 1 or above the number of ids.
-    """
-    if not 1 <= n <= len(ids):
-        raise GraftbenchError(f"A data budget of {n} images was asked for; the training split has {len(ids)}.")
-    rank = sorted(range(len(ids)), key=lambda i: hashlib.sha256(f"{seed}/{ids[i]}".encode()).digest())
-    return rank[:n]
+    from graftbench.records.cell_spec import ComputeBudget
 
 
 class Meter:

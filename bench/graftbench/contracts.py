@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
+from graftbench.digests import content_digest
 from graftbench.errors import GraftbenchError
-from graftbench.file_digests import content_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from graftbench.budget import Meter
-    from graftbench.record import ComputeBudget, Kind, Origin, Record
+    from graftbench.records.cell_spec import ComputeBudget, Kind, Origin
+    from graftbench.records.run import Run
 
 Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "submitted", "reference"]
 """`submitted` is for generators from elsewhere of which nobody said what they are."""
@@ -84,7 +85,7 @@ class Item:
         id: Stable, distinct in the domain, printable.
         group: As in `DomainImages`.
         open: The picture, upright and decoded in full, in any mode and size; called in threads, several at a time.
-            Raises one of `graftbench.decoding.DAMAGE` where there is none: the picture is then excluded by name.
+            Raises one of `graftbench.images.decoding.DAMAGE` where there is none: the picture is then excluded by name.
     """
 
     id: str
@@ -109,7 +110,7 @@ class Domain(ABC):
     """Placeholder of the argument ("PATH"), in brackets if it may be left out ("[KIND]"); empty if there is none."""
     curated_groups: ClassVar[bool] = True
     """Whether the domain's groups hold all that is nearly the same. Then only images of equal pixels are joined to
-    them; else near-duplicates are looked for (`graftbench.near_duplicates`) and joined before the split."""
+    them; else near-duplicates are looked for (`graftbench.images.near_duplicates`) and joined before the split."""
     file_digest: Callable[[Path], bytes] = staticmethod(content_digest)
     """SHA-256 of a file's contents, for `fingerprint`. While images are loaded it is one that remembers the digests of
     files that have not changed."""
@@ -135,8 +136,8 @@ class Domain(ABC):
         """The pictures one by one, for the suite to decode in threads and to resize by the rule of its choice.
 
         Optional: a domain that draws its images itself, or has few, gives them by `images` alone, and then at
-        `graftbench.resizing.DEFAULT` alone. `images` must give the same pixels as these items by the default rule
-        (`graftbench.preparation.gathered` makes it so).
+        `graftbench.images.resizing.DEFAULT` alone. `images` must give the same pixels as these items by the default
+        rule (`graftbench.images.preparation.gathered` makes it so).
 
         Args:
             resolution: What they will be resized to, for a domain that draws larger than that.
@@ -390,7 +391,7 @@ class Method(ABC):
     """A way to get from a source model and n target images to a generator of the target domain.
 
     The file of a method holds what makes it different; loop, EMA, precision, augmentation, logging and budget are
-    shared (`graftbench.training`). `Config` is a frozen msgspec.Struct: each default has its unit and its source.
+    shared (`graftbench.training.loop`). `Config` is a frozen msgspec.Struct: each default has its unit and its source.
     """
 
     name: ClassVar[str]
@@ -420,7 +421,7 @@ class Method(ABC):
     promise it starts anew: a memory that nobody kept would be a wrong result without a warning."""
     adapter: ClassVar[bool] = False
     """Whether it stands for something from elsewhere and needs parameters: it is used as a variant, under a name of
-    its own (`graftbench.variants`)."""
+    its own (`graftbench.plugins.variants`)."""
     origin: ClassVar[Origin] = ""
     """Who makes the generator, for the record; reports mark what the suite did not train itself."""
     paths: ClassVar[tuple[str, ...]] = ()
@@ -477,23 +478,6 @@ class OverBudget(Exception):  # noqa: N818 - likewise
 
 
 # --------------------------------------------------------------------------------------------------------- reports
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a report reads.
-
-    Attributes:
-        name: Name of the suite.
-        records: The newest record of every cell.
-        folder: The run folder, for the sample sheets that the records name; nothing else in it is read.
-        expected: Number of cells of the suite, 0 if not known: a report says which are still missing.
-    """
-
-    name: str
-    records: Sequence[Record]
-    folder: Path
-    expected: int = 0
 
 
 class Report(ABC):

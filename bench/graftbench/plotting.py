@@ -154,7 +154,7 @@ def budget_curves(axes: Axes, cells: pd.DataFrame, methods: Sequence[str] = (), 
     Raises:
         GraftbenchError: Several tasks or protocols, an unknown metric or method (naming the nearest).
     """
-    from graftbench.stats import mean, student_interval  # noqa: PLC0415 - scipy is for those who draw
+    from graftbench.comparison.stats import mean, student_interval  # noqa: PLC0415 - scipy is for those who draw
 
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.contracts import Run
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.frame import read_run
-from graftbench.registry import reports
-from graftbench.selection import select
+from graftbench.plugins.registry import reports
+from graftbench.records.run import Run, read_run
+from graftbench.records.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from graftbench.contracts import Report
-    from graftbench.record import Record
-    from graftbench.registry import Found, Given
+    from graftbench.plugins.registry import Found, Given
+    from graftbench.records.record import Record
 
 FORMATS = {"html": ".html", "md": ".md", "csv": ".csv", "tex": ".tex", "pdf": ".pdf", "svg": ".svg", "png": ".png"}
 """Format -> ending of its files."""

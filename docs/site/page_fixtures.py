@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftbench.regression.baselines import save
-from graftbench.suite import packaged_suites
+from graftbench.suites.suite import packaged_suites
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,12 +91,12 @@ def samples(folder: Path) -> None:
     import torch
     from PIL import Image
 
-    from graftbench.budget import nested_subset
-    from graftbench.driver import run
-    from graftbench.imageset import load
-    from graftbench.registry import make_domain
-    from graftbench.samplers import load_sampler
-    from graftbench.suite import load_suite, override
+    from graftbench.execution.driver import run
+    from graftbench.images.prepared import load
+    from graftbench.images.subsets import nested_subset
+    from graftbench.plugins.registry import make_domain
+    from graftbench.suites.suite import load_suite, override
+    from graftbench.training.samplers import load_sampler
 
     suite = override(load_suite("quick"), methods=["finetune"])
     suite = msgspec.structs.replace(suite, data_budgets=[25], seeds=[0])
@@ -139,7 +139,7 @@ def method_file(path: Path) -> None:
     """A method of somebody's own, the shortest."""
     path.write_text(
         """from graftbench import Method, Reference
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 
 
 class Mine(Method):

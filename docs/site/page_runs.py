@@ -33,9 +33,9 @@ from page_output import difference
 
 from graftbench.cli import make_app
 from graftbench.errors import GraftbenchError
-from graftbench.registry import make_domain
-from graftbench.registry import methods as registered
-from graftbench.suite import parse_suite, parse_task
+from graftbench.plugins.registry import make_domain
+from graftbench.plugins.registry import methods as registered
+from graftbench.suites.suite import parse_suite, parse_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from site_structs import Field, fields, one_line, toml
 
-from graftbench.bibliography import bibtex, entry_of
+from graftbench.citations import bibtex, entry_of
 from graftbench.cli.ls import rows_of
-from graftbench.frame import read_run
-from graftbench.registry import methods
+from graftbench.plugins.registry import methods
+from graftbench.records.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graftbench.contracts import Method
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 DOCS = Path(__file__).parents[1]
 MEASURED = {"results": "8 kimg, the suite of [the results](../results.md)", "quick": "8 kimg, the suite `quick`"}

@@ -13,21 +13,21 @@ used: `import graftbench` costs milliseconds, and torch and pandas are loaded by
 
 _SECTIONS = {
     "Runs": {
-        "graftbench.driver": ("Summary",),
-        "graftbench.record": ("Record", "Score", "Resources", "CellSpec", "Status"),
+        "graftbench.execution.driver": ("Summary",),
+        "graftbench.records.record": ("Record", "Score", "Resources", "CellSpec", "Status"),
     },
     "What plugins derive from": {
         "graftbench.contracts": ("LatentSampler", "TranslatingSampler", "FitLog", "SourceModel", "Item"),
         "graftbench.errors": ("GraftbenchError", "unknown"),
     },
-    "Training": {"graftbench.training": ("train", "prepare", "adam", "descend", "TrainingConfig")},
+    "Training": {"graftbench.training.loop": ("train", "prepare", "adam", "descend", "TrainingConfig")},
     "Comparisons": {
         "graftbench.regression.gate": ("compare_runs",),
-        "graftbench.tracking.history": ("read",),
+        "graftbench.regression.history.history": ("read",),
         "graftbench.comparison.aggregate": ("aggregate",),
         "graftbench.comparison.best": ("standings",),
         "graftbench.comparison.budgets": ("data_efficiency",),
-        "graftbench.stats": ("sign_flip_test",),
+        "graftbench.comparison.stats": ("sign_flip_test",),
     },
     "Figures": {"graftbench.plotting": ("budget_curves", "style")},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from site_structs import fields, first_paragraph, structs_within, table
 
-from graftbench.suite import Suite, packaged_suites
+from graftbench.suites.suite import Suite, packaged_suites
 
 _BEFORE = """# Suite files
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from graftbench import record as records_file
-from graftbench.driver import run
-from graftbench.executors.local import LocalExecutor
-from graftbench.heads import heads
-from graftbench.job import CellJob
-from graftbench.plan import make_plan
-from graftbench.prerequisites import entry_of
-from graftbench.record import Score
-from graftbench.suite import Suite, parse_suite
+from graftbench.execution.driver import run
+from graftbench.execution.executors.local import LocalExecutor
+from graftbench.execution.job import CellJob
+from graftbench.execution.prerequisites import entry_of
+from graftbench.records import store
+from graftbench.records.heads import heads
+from graftbench.records.record import Score
+from graftbench.suites.plan import make_plan
+from graftbench.suites.suite import Suite, parse_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_cache")]
 
 EMPTY = """
 from graftbench.contracts import Method, Reference
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 
 class Empty(Method):
     name = "empty"
@@ -105,7 +105,7 @@ def test_ten_thousand_records_are_no_burden(benchmark: BenchmarkFixture, tmp_pat
     plugin.write_text(EMPTY)
     whole = suite(10_000)
     run(suite(1), tmp_path / "run", plugins=[plugin])
-    ((first,), _) = records_file.read(tmp_path / "run" / "records.jsonl")
+    ((first,), _) = store.read(tmp_path / "run" / "records.jsonl")
     padding = [msgspec.structs.replace(first.scores[0], name=f"other_{i}", note="x" * 300) for i in range(20)]
     full = msgspec.structs.replace(first, scores=[*first.scores, *padding])
     with (tmp_path / "run" / "records.jsonl").open("wb") as file:

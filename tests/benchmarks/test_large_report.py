@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from graftbench.record import TaskSpec
+from graftbench.records.cell_spec import TaskSpec
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -39,7 +39,7 @@ print(time.process_time(), int(peak) / 1024)
 READ = "from graftbench.report import read_runs; assert len(read_runs([Path(sys.argv[1])]).records) == 10_000"
 LOAD = "import graftbench; assert len(graftbench.load(sys.argv[1]).query('data_budget <= 100')) == 7_500"
 REPORT = """
-from graftbench.registry import reports
+from graftbench.plugins.registry import reports
 from graftbench.report import read_runs, write_reports
 assert write_reports(read_runs([Path(sys.argv[1])]), Path(sys.argv[2]), reports(), formats=sys.argv[3].split(","))
 """

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from graftbench.adversarial import AdversarialConfig, fit_adversarial
 from graftbench.budget import Meter
 from graftbench.contracts import FitLog, Task
-from graftbench.metrics.extractors import make_extractor
+from graftbench.extractors.load import make_extractor
 from graftbench.nn.build import seeded
 from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
 from graftbench.nn.generator import Generator, GeneratorSpec
-from graftbench.record import ComputeBudget
-from graftbench.samplers import GeneratorSampler
+from graftbench.records.cell_spec import ComputeBudget
+from graftbench.training.adversarial import AdversarialConfig, fit_adversarial
+from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,8 +132,8 @@ def plain_lite0() -> Any:
     """EfficientNet-Lite0 as timm makes it, with the same weights."""
     import timm
 
-    from graftbench.metrics.extractors import weights_file
-    from graftbench.metrics.networks.state import load_by_position, read_state
+    from graftbench.extractors.load import weights_file
+    from graftbench.extractors.state_dicts import load_by_position, read_state
 
     network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     file = weights_file("lite0", "")

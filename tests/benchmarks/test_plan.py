@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from graftbench import plan as plan_module
 from graftbench.cache import cache_folder
-from graftbench.heads import heads, newest
-from graftbench.outlook import look_ahead
-from graftbench.plan import Plan, make_plan
-from graftbench.record import ComputeBudget, CurvePoint, Protocol, Record, Resources, Score, Status
-from graftbench.suite import Suite
+from graftbench.records.cell_spec import ComputeBudget, Protocol
+from graftbench.records.heads import heads, newest
+from graftbench.records.record import CurvePoint, Record, Resources, Score, Status
+from graftbench.suites import plan as plan_module
+from graftbench.suites.forecast import look_ahead
+from graftbench.suites.plan import Plan, make_plan
+from graftbench.suites.suite import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from graftbench import imageset
-from graftbench.preparation import cores
-from graftbench.registry import make_domain
+from graftbench.images import prepared
+from graftbench.images.preparation import cores
+from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,9 +58,9 @@ def _plain(folder: Path) -> int:
 def test_prepare_a_folder(versus: Callable[..., dict[str, float]], folder: Path, tmp_path: Path) -> None:
     """Digests, near-duplicates and manifest included, it stays below four times a plain loop (2 on two busy cores)."""
 
-    def ours() -> imageset.ImageSet:
+    def ours() -> prepared.ImageSet:
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
-        return imageset.load(make_domain(f"folder:{folder}"), f"folder:{folder}", SIDE, tmp_path / "cache")
+        return prepared.load(make_domain(f"folder:{folder}"), f"folder:{folder}", SIDE, tmp_path / "cache")
 
     seconds = versus("preparation", ours, {"Pillow loop": lambda: _plain(folder)}, rounds=3)
     print({who: f"{IMAGES / value:.0f} images/s" for who, value in seconds.items()}, f"{cores()} cores")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graftbench.registry import reports
+from graftbench.plugins.registry import reports
 from graftbench.report import read_runs, write_reports
 
 if TYPE_CHECKING:

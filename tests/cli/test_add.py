@@ -16,8 +16,8 @@ from PIL import Image
 from graftbench.cli import main
 from graftbench.cli.add import compute_budget, given_costs, read_costs
 from graftbench.errors import GraftbenchError
-from graftbench.image_writers import write_png_folder
-from graftbench.record import ComputeBudget
+from graftbench.images.writers import write_png_folder
+from graftbench.records.cell_spec import ComputeBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from graftbench.claims import CLAIMS, check_claims, read_runs
 from graftbench.cli import main
 from graftbench.cli.claims import _probability, _signed
+from graftbench.comparison.claims import CLAIMS, check_claims, read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

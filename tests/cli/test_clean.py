@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from graftbench.cli import main
-from graftbench.record import read
-from graftbench.runfolder import RunFolder
-from graftbench.suite import load_suite
+from graftbench.execution.run_folder import RunFolder
+from graftbench.records.store import read
+from graftbench.suites.suite import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable

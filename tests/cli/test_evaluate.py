@@ -16,10 +16,10 @@ from rich.console import Console
 
 from graftbench.cli import main
 from graftbench.cli.evaluate import _below, _number, reading, scores_table
-from graftbench.evaluation import Evaluation, evaluate
 from graftbench.metrics.catalogue import EVERY_METRIC, METRICS, SETS
 from graftbench.metrics.estimate import Estimate
-from graftbench.record import Protocol
+from graftbench.records.cell_spec import Protocol
+from graftbench.scoring.evaluate import Evaluation, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

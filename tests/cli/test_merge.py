@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from graftbench.cli import main
-from graftbench.matrix import places
-from graftbench.record import Record, Status, read
-from graftbench.runfolder import RunFolder
-from graftbench.suite import load_suite
+from graftbench.execution.run_folder import RunFolder
+from graftbench.records.record import Record, Status
+from graftbench.records.store import read
+from graftbench.suites.matrix import places
+from graftbench.suites.suite import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 from graftbench.cli.plan import ROWS, cells_table, duration, sentences, summary_table
-from graftbench.estimate import Estimates
-from graftbench.explain import explain
-from graftbench.heads import Cost, Head, Software
-from graftbench.outlook import Outlook, SourceModel
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Status, TaskSpec
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.heads import Cost, Head, Software
+from graftbench.records.record import Status
+from graftbench.suites.estimates import Estimates
+from graftbench.suites.forecast import Outlook, SourceModel
+from graftbench.suites.status import explain
 
 if TYPE_CHECKING:
     from rich.table import Table

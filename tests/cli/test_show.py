@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from graftbench.cell_view import LOG_LINES, find_cell, view_cell
-from graftbench.contracts import Run
 from graftbench.errors import GraftbenchError
-from graftbench.frame import read_run
-from graftbench.record import Status
-from graftbench.suite import parse_suite, parse_task
+from graftbench.records.cell_view import LOG_LINES, find_cell, view_cell
+from graftbench.records.record import Status
+from graftbench.records.run import Run, read_run
+from graftbench.suites.suite import parse_suite, parse_task
 
 if TYPE_CHECKING:
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 RECORDS = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
 
@@ -108,7 +107,7 @@ def test_the_command_writes_that_suite(run: Run, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_suite_plans_to_that_cell(run: Run, shared_cache: Path) -> None:
     """What `graftbench run` would make of it differs in nothing but what today's code and images are."""
-    from graftbench.plan import make_plan
+    from graftbench.suites.plan import make_plan
 
     for method in ("vae", "gaussian"):  # neither starts from a source model
         record = of(run, method)

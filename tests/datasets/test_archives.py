@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench import imageset
 from graftbench.errors import GraftbenchError
-from graftbench.registry import make_domain
+from graftbench.images import prepared
+from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,12 +186,12 @@ def test_a_changed_archive_is_noticed(archive: Path, tmp_path: Path) -> None:
     moved.parent.mkdir()
     shutil.copy(archive, moved)
     first, second = (
-        imageset.load(make_domain(f"zip:{p}"), f"zip:{p}", 8, tmp_path / "cache") for p in (archive, moved)
+        prepared.load(make_domain(f"zip:{p}"), f"zip:{p}", 8, tmp_path / "cache") for p in (archive, moved)
     )
     assert first.domain == second.domain == "zip:emoji.zip"
     assert first.manifest == second.manifest
     _zip(moved, dict(list(_emoji().items())[1:]))
-    assert imageset.load(make_domain(f"zip:{moved}"), f"zip:{moved}", 8, tmp_path / "cache").manifest != first.manifest
+    assert prepared.load(make_domain(f"zip:{moved}"), f"zip:{moved}", 8, tmp_path / "cache").manifest != first.manifest
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from graftbench import imageset
 from graftbench.errors import GraftbenchError
-from graftbench.registry import make_domain
+from graftbench.images import prepared
+from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from graftbench.imageset import ImageSet
+    from graftbench.images.prepared import ImageSet
 
 _decode = importlib.import_module("graftbench.datasets._decode")
 _patches = importlib.import_module("graftbench.datasets._patches")
@@ -60,7 +60,7 @@ what lies between may come and go with the last bits of a renderer."""
 
 
 def _load(name: str, cache: Path, resolution: int = 32) -> ImageSet:
-    return imageset.load(make_domain(name), name, resolution, cache)
+    return prepared.load(make_domain(name), name, resolution, cache)
 
 
 def _skip_unless_pinned(name: str) -> None:
@@ -212,7 +212,7 @@ def test_every_split_of_pictures_has_images(shared_cache: Path) -> None:
     """Few groups could leave a split empty: each has at least two blocks' worth of patches."""
     for name in PICTURES:
         splits = _load(name, shared_cache).splits
-        assert min(splits.count(side) for side in imageset.SPLITS) >= 50
+        assert min(splits.count(side) for side in prepared.SPLITS) >= 50
 
 
 def test_digits_are_those_of_scikit_learn() -> None:

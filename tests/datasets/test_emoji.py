@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench import imageset
-from graftbench.registry import make_domain
+from graftbench.images import prepared
+from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graftbench.imageset import ImageSet
+    from graftbench.images.prepared import ImageSet
 
 _emoji = importlib.import_module("graftbench.datasets._emoji")
 _decode = importlib.import_module("graftbench.datasets._decode")
@@ -32,13 +32,13 @@ OPENMOJI_32 = "e899423840b39642abd368ddf6e5872e24bae1530cd9cca0a6b52e268721fc58"
 @pytest.fixture(scope="module")
 def twemoji(shared_cache: Path) -> ImageSet:
     """Twemoji at 32 pixels."""
-    return imageset.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
+    return prepared.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
 
 
 @pytest.fixture(scope="module")
 def openmoji(shared_cache: Path) -> ImageSet:
     """OpenMoji at 32 pixels."""
-    return imageset.load(make_domain("openmoji"), "openmoji", 32, shared_cache)
+    return prepared.load(make_domain("openmoji"), "openmoji", 32, shared_cache)
 
 
 def test_manifest_of_twemoji(twemoji: ImageSet) -> None:
@@ -104,7 +104,7 @@ def test_families_hold_emoji_that_exist(openmoji: ImageSet) -> None:
 
 def test_splits_do_not_depend_on_the_resolution(shared_cache: Path, twemoji: ImageSet) -> None:
     """Joining by equal pixels adds nothing to the tables, so 16 pixels give the groups of 32."""
-    small = imageset.load(make_domain("twemoji"), "twemoji", 16, shared_cache)
+    small = prepared.load(make_domain("twemoji"), "twemoji", 16, shared_cache)
     assert small.groups == twemoji.groups
     assert small.splits == twemoji.splits
 
@@ -188,7 +188,7 @@ def test_missing_package_is_a_sentence() -> None:
 @pytest.mark.parametrize("kind", _emoji.KINDS)
 def test_a_kind_keeps_ids_groups_and_splits(kind: str, twemoji: ImageSet, shared_cache: Path) -> None:
     """The emoji of a kind are those of the whole, pixel for pixel, on the same side of the split."""
-    part = imageset.load(make_domain(f"twemoji:{kind}"), f"twemoji:{kind}", 32, shared_cache)
+    part = prepared.load(make_domain(f"twemoji:{kind}"), f"twemoji:{kind}", 32, shared_cache)
     position = {emoji: place for place, emoji in enumerate(twemoji.ids)}
     places = [position[emoji] for emoji in part.ids]
     assert len(places) > 100

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench import imageset
-from graftbench.decoding import to_rgb
 from graftbench.errors import GraftbenchError
-from graftbench.registry import make_domain
+from graftbench.images import prepared
+from graftbench.images.decoding import to_rgb
+from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graftbench.contracts import DomainImages
-    from graftbench.imageset import ImageSet
+    from graftbench.images.prepared import ImageSet
 
 _decode = importlib.import_module("graftbench.datasets._decode")
 
@@ -51,7 +51,7 @@ def test_png_files_of_a_domain_give_that_domain(tmp_path: Path, shared_cache: Pa
     """Twemoji's own files in a folder are the images of the domain twemoji, pixel for pixel."""
     for file in _twemoji_files():
         shutil.copy(file, tmp_path)
-    twemoji = imageset.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
+    twemoji = prepared.load(make_domain("twemoji"), "twemoji", 32, shared_cache)
     images = _images(tmp_path, 32)
     where = [twemoji.ids.index(name.removesuffix(".png")) for name in images.ids]
     assert np.array_equal(images.pixels, twemoji.pixels[where])
@@ -263,7 +263,7 @@ def test_a_name_that_is_no_utf_8(tmp_path: Path) -> None:
 
 def _load(folder: Path, cache: Path) -> ImageSet:
     name = f"folder:{folder}"
-    return imageset.load(make_domain(name), name, 8, cache)
+    return prepared.load(make_domain(name), name, 8, cache)
 
 
 def _fill(folder: Path) -> None:

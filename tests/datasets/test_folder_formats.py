@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench import imageset
 from graftbench.errors import GraftbenchError
-from graftbench.registry import make_domain
+from graftbench.images import prepared
+from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,7 +216,7 @@ def test_a_folder_linked_into_itself_is_read_once(tmp_path: Path, rgba: Image.Im
 
 _FINGERPRINT = """
 import sys
-from graftbench.registry import make_domain
+from graftbench.plugins.registry import make_domain
 domain = make_domain("folder:" + sys.argv[1])
 domain.fingerprint()
 print(*domain.images(8).ids)
@@ -245,5 +245,5 @@ def test_a_damaged_file_under_a_name_that_is_no_utf_8_is_excluded(tmp_path: Path
         domain.images(8)
     rgba.save(tmp_path / "old" / "good.png")
     for _ in range(2):
-        images = imageset.load(domain, f"folder:{tmp_path}/old", 8, tmp_path / "cache")
+        images = prepared.load(domain, f"folder:{tmp_path}/old", 8, tmp_path / "cache")
         assert dict(images.excluded) == {r"caf\xe9.png": "the file is empty"}

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from graftbench.errors import GraftbenchError
-from graftbench.registry import make_domain
+from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from graftbench import imageset
 from graftbench.errors import GraftbenchError
-from graftbench.registry import domains, make_domain
+from graftbench.images import prepared
+from graftbench.plugins.registry import domains, make_domain
 
 _decode = importlib.import_module("graftbench.datasets._decode")
 _recipe = importlib.import_module("graftbench.datasets._recipe")
@@ -89,7 +89,7 @@ def test_without_its_folder_it_is_said_where_to_get_it(name: str, data: Path) ->
 def test_a_complete_set_loads_without_a_word(data: Path, tmp_path: Path) -> None:
     """A hundred images under the published folder's name, into the cache and back."""
     _fill(data / "100-shot-obama", 100)
-    found = imageset.load(make_domain("obama"), "obama", 8, tmp_path / "cache")
+    found = prepared.load(make_domain("obama"), "obama", 8, tmp_path / "cache")
     assert found.domain == "obama"
     assert len(found.ids) == 100
 

@@ -20,10 +20,10 @@ import torchvision.datasets as published
 from PIL import Image
 from scipy.io import savemat
 
-from graftbench import imageset
-from graftbench.decoding import to_rgb
 from graftbench.errors import GraftbenchError
-from graftbench.registry import make_domain
+from graftbench.images import prepared
+from graftbench.images.decoding import to_rgb
+from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -325,7 +325,7 @@ def test_no_person_of_celeba_is_on_two_sides(data: Path, tmp_path: Path, monkeyp
     """Three pictures of each person share a group, and so a split."""
     _celeba(data, monkeypatch)
     with pytest.warns(UserWarning, match="authors state"):
-        found = imageset.load(make_domain("celeba"), "celeba", 8, tmp_path / "cache")
+        found = prepared.load(make_domain("celeba"), "celeba", 8, tmp_path / "cache")
     assert len(set(found.groups)) == 8
     assert all(len({found.splits[i + k] for k in range(3)}) == 1 for i in range(0, 24, 3))
 
@@ -374,9 +374,9 @@ def test_a_damaged_picture_is_excluded_by_name(data: Path, monkeypatch: pytest.M
 def test_changed_files_are_noticed(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other pixels in the same place: another fingerprint and another manifest."""
     WRITERS["mnist"](data, monkeypatch)
-    first = imageset.load(make_domain("mnist:1"), "mnist:1", 8, tmp_path / "cache").manifest
+    first = prepared.load(make_domain("mnist:1"), "mnist:1", 8, tmp_path / "cache").manifest
     _save(data / "MNIST/raw/train-images-idx3-ubyte", _idx(255 - _emoji(28)[:COUNT, ..., 1]))
-    assert imageset.load(make_domain("mnist:1"), "mnist:1", 8, tmp_path / "cache").manifest != first
+    assert prepared.load(make_domain("mnist:1"), "mnist:1", 8, tmp_path / "cache").manifest != first
 
 
 def test_the_download_is_torchvisions_and_only_when_asked(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

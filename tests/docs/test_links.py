@@ -54,7 +54,7 @@ def test_every_link_of_a_page_leads_somewhere(page: Path, generated: frozenset[s
 @pytest.fixture(scope="session")
 def generated() -> frozenset[str]:
     """Pages that the site has and the repository has not."""
-    from graftbench.registry import domains, methods
+    from graftbench.plugins.registry import domains, methods
 
     found = {f"methods/{name}.md" for name in methods().classes} | {f"domains/{name}.md" for name in domains().classes}
     references = {f"reference/{name}.md" for name in ("cli", "toml", "python")}

@@ -16,8 +16,8 @@ from site_structs import Field, fields, meanings_of, structs_within, table, toml
 import graftbench
 from graftbench.cli import make_app
 from graftbench.cli.commands import COMMANDS
-from graftbench.registry import domains, methods
-from graftbench.suite import Suite
+from graftbench.plugins.registry import domains, methods
+from graftbench.suites.suite import Suite
 
 
 class Inner(msgspec.Struct):

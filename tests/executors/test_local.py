@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from graftbench.executors.local import LocalExecutor
-from graftbench.executors.placement import MARGIN, RESERVE_MIB, Placement
-from graftbench.job import LOG, RESULT, Cause, CellJob, Ended
-from graftbench.plan import Plan, make_plan
-from graftbench.prerequisites import entry_of
-from graftbench.record import Record, Status
-from graftbench.suite import parse_suite
+from graftbench.execution.executors.local import LocalExecutor
+from graftbench.execution.executors.placement import MARGIN, RESERVE_MIB, Placement
+from graftbench.execution.job import LOG, RESULT, Cause, CellJob, Ended
+from graftbench.execution.prerequisites import entry_of
+from graftbench.records.record import Record, Status
+from graftbench.suites.plan import Plan, make_plan
+from graftbench.suites.suite import parse_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PLUGIN = '''
 import os, signal, subprocess, sys, time
 from graftbench.contracts import Method, Reference
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 
 class Base(Method):
     family = "scratch"
@@ -264,8 +264,8 @@ def test_the_death_of_the_starting_process_loses_its_jobs_and_nothing_else(start
 DRIVER = """
 import sys, time
 from pathlib import Path
-from graftbench.executors.local import LocalExecutor
-from graftbench.job import decode
+from graftbench.execution.executors.local import LocalExecutor
+from graftbench.execution.job import decode
 executor = LocalExecutor(jobs=1)
 job = decode(Path(sys.argv[1]).read_bytes())
 executor.start("daemons", job, Path(job.folder), seconds=None, memory_mib=None)

@@ -18,21 +18,21 @@ import msgspec
 import pytest
 
 import graftbench
-from graftbench import record as records_file
-from graftbench.driver import run
 from graftbench.errors import GraftbenchError
-from graftbench.executors.ray import RayExecutor, slots_of
-from graftbench.job import LOG, PROGRESS, RESULT, Cause, CellJob, Ended
-from graftbench.plan import make_plan
-from graftbench.prerequisites import entry_of
-from graftbench.processes import table
-from graftbench.record import Record, Status
-from graftbench.suite import parse_suite
+from graftbench.execution.driver import run
+from graftbench.execution.executors.ray import RayExecutor, slots_of
+from graftbench.execution.job import LOG, PROGRESS, RESULT, Cause, CellJob, Ended
+from graftbench.execution.prerequisites import entry_of
+from graftbench.records import store
+from graftbench.records.record import Record, Status
+from graftbench.resources.processes import table
+from graftbench.suites.plan import make_plan
+from graftbench.suites.suite import parse_suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from graftbench.plan import Plan
+    from graftbench.suites.plan import Plan
 
 ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 
@@ -46,7 +46,7 @@ import importlib.util, os, subprocess, sys, time
 from pathlib import Path
 import graftbench
 from graftbench.contracts import Method, Reference
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 
 sys.path.insert(0, str(Path(__file__).parent))
 import flipping
@@ -185,7 +185,7 @@ def nodes() -> Iterator[Nodes]:
     made = Nodes(home)
     yield made
     made.cluster.shutdown()
-    _until(lambda: not _alive(home, SLEEP, b"graftbench.executors", b"ray::"), "the end of all processes", 15)
+    _until(lambda: not _alive(home, SLEEP, b"graftbench.execution.executors", b"ray::"), "the end of all processes", 15)
     shutil.rmtree(home, ignore_errors=True)
 
 
@@ -313,7 +313,7 @@ def test_the_driver_ends_what_its_node_does_not(
     starter: Starter, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node that does not keep the limit (here it is told none): the driver cancels the task, and all of it ends."""
-    from graftbench.executors import ray as module
+    from graftbench.execution.executors import ray as module
 
     monkeypatch.setattr(module, "BACKSTOP_SECONDS", 0.5)
     starter.start("daemons", seconds=None)
@@ -376,7 +376,7 @@ def test_a_run_goes_on_when_a_node_dies(nodes: Nodes, planted: tuple[Plan, Path]
     summary = run(suite, tmp_path / "run", plugins=[plugin], executor=lambda: RayExecutor(nodes.cluster.address))
     killer.join()
     assert summary.statuses == {"ok": 3}
-    records, _ = records_file.read(tmp_path / "run" / "records.jsonl")
+    records, _ = store.read(tmp_path / "run" / "records.jsonl")
     assert {record.cell.method: record.attempts for record in records}["once"] == 2
     assert all((tmp_path / "run" / record.artifacts["sampler"]).is_file() for record in records)
 
@@ -399,7 +399,7 @@ def test_no_cluster_is_said_at_once() -> None:
 
 def test_a_listener_that_is_no_cluster_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Something that takes connections and says nothing: an error when the time for an answer is up."""
-    from graftbench.executors import ray as module
+    from graftbench.execution.executors import ray as module
 
     monkeypatch.setattr(module, "CONNECT_SECONDS", 2.0)
     with socket.socket() as mute:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graftbench.executors import shipping
+from graftbench.execution.executors import shipping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,7 +185,7 @@ def test_the_package_that_was_sent_is_preferred(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PYTHONSAFEPATH", "")
     shipping.prefer(tmp_path / "sent")
     assert sys.path[0] == str(tmp_path / "sent")
-    assert "graftbench.executors" not in sys.modules
+    assert "graftbench.execution.executors" not in sys.modules
     command = [sys.executable, "-m", "graftbench.say"]
     said = subprocess.run(command, cwd=tmp_path / "here", capture_output=True, text=True, check=True)
     assert said.stdout == "sent\n"

@@ -15,19 +15,20 @@ import msgspec
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.executors import slurm
-from graftbench.executors.slurm import SlurmExecutor, Wanted
-from graftbench.job import LOG, RESULT, Cause, CellJob, Ended, ReferenceJob
-from graftbench.plan import make_plan
-from graftbench.prerequisites import entry_of
-from graftbench.processes import children_of
-from graftbench.record import Protocol, Record, Status
-from graftbench.suite import parse_suite
+from graftbench.execution.executors import slurm
+from graftbench.execution.executors.slurm import SlurmExecutor, Wanted
+from graftbench.execution.job import LOG, RESULT, Cause, CellJob, Ended, ReferenceJob
+from graftbench.execution.prerequisites import entry_of
+from graftbench.records.cell_spec import Protocol
+from graftbench.records.record import Record, Status
+from graftbench.resources.processes import children_of
+from graftbench.suites.plan import make_plan
+from graftbench.suites.suite import parse_suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from graftbench.plan import Plan
+    from graftbench.suites.plan import Plan
 
 submitit = pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
 
@@ -35,7 +36,7 @@ PLUGIN = '''
 import subprocess, sys, time
 from pathlib import Path
 from graftbench.contracts import Method, Reference
-from graftbench.samplers import ImageBankSampler
+from graftbench.training.samplers import ImageBankSampler
 
 class Base(Method):
     family = "scratch"
@@ -158,7 +159,7 @@ def starter(planted: tuple[Plan, Path], shared_cache: Path, place: Path, tmp_pat
     made.executor.close()
     made.executor.close()
     assert not _sleeping(place)
-    _until(lambda: not _alive(place, b"submitit", b"graftbench.executors"), "the end of all processes", 10)
+    _until(lambda: not _alive(place, b"submitit", b"graftbench.execution.executors"), "the end of all processes", 10)
 
 
 def _record(folder: Path) -> Record:

@@ -18,16 +18,17 @@ import pytest
 from page_blocks import blocks
 from PIL import Image
 
-from graftbench import imageset, registry
-from graftbench.frame import read_run
-from graftbench.record import Status
-from graftbench.samplers import load_sampler
-from graftbench.shots import shots
+from graftbench.images import prepared
+from graftbench.images.subsets import shots
+from graftbench.plugins import registry
+from graftbench.records.record import Status
+from graftbench.records.run import read_run
+from graftbench.training.samplers import load_sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 pytestmark = pytest.mark.slow
 
@@ -120,7 +121,7 @@ def test_a_script_with_clashing_versions_takes_both_doors(folder: Path, call: Ca
 def test_the_images_that_it_was_trained_on(folder: Path, call: Callable[..., str], shared_cache: Path) -> None:
     """The mean of the exported images is that of the cell's: no other image was in it."""
     call("graftbench", "export-task", TASK, "handed-out", "--budget", "25", "--seed", "0", "--suite", "mine.toml")
-    domain = imageset.load(registry.make_domain("openmoji"), "openmoji", 32, shared_cache)
+    domain = prepared.load(registry.make_domain("openmoji"), "openmoji", 32, shared_cache)
     cell = np.asarray(domain.pixels[np.asarray(shots(domain, 25, 0))])
     files = sorted((folder / "handed-out" / "images").glob("*.png"))
     assert np.array_equal(np.stack([np.asarray(Image.open(file)).transpose(2, 0, 1) for file in files]), cell)

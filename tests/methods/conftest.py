@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graftbench import registry
+from graftbench.checks.fixtures import worlds
 from graftbench.checks.method import Subject
-from graftbench.checks.world import worlds
+from graftbench.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.checks.world import Fit, World
+    from graftbench.checks.fixtures import Fit, World
 
 
 @pytest.fixture(scope="session")

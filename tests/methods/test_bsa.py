@@ -9,11 +9,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from graftbench import registry
-from graftbench.adversarial import source_networks
 from graftbench.errors import GraftbenchError
-from graftbench.samplers import to_float
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.training.adversarial import source_networks
+from graftbench.training.samplers import to_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.distributions import Categorical, kl_divergence
 
-from graftbench import registry
-from graftbench.adversarial import source_networks
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.training.adversarial import source_networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,15 +15,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import graftbench
-from graftbench import registry
-from graftbench.adversarial import source_networks
 from graftbench.contracts import Diverged, FitLog, LatentSampler, SourceModel
 from graftbench.errors import GraftbenchError
-from graftbench.record import Resources
-from graftbench.resources import with_told
-from graftbench.samplers import GeneratorSampler, load_sampler, read_tensors, save_sampler
-from graftbench.submission import checked_costs
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.records.costs import checked_costs
+from graftbench.records.record import Resources
+from graftbench.resources.monitor import with_told
+from graftbench.training.adversarial import source_networks
+from graftbench.training.samplers import GeneratorSampler, load_sampler, read_tensors, save_sampler
 
 if TYPE_CHECKING:
     from graftbench.contracts import Task

@@ -21,21 +21,25 @@ import torch
 from PIL import Image
 
 import graftbench
-from graftbench import cell, registry, subprocesses
 from graftbench.budget import Meter
 from graftbench.cache import cache_folder
-from graftbench.clean import clean_run
-from graftbench.code import code_of
 from graftbench.contracts import FitLog, OverBudget, SourceModel, Task
-from graftbench.device_memory import HeldOnDevice
 from graftbench.errors import GraftbenchError
-from graftbench.frame import read_run
-from graftbench.job import CellJob
-from graftbench.plan import _path_digests as path_digests_of
-from graftbench.plan import make_plan
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Status, TaskSpec
-from graftbench.samplers import load_sampler, save_sampler
-from graftbench.suite import config_of, load_suite
+from graftbench.execution import cell
+from graftbench.execution.clean import clean_run
+from graftbench.execution.job import CellJob
+from graftbench.plugins import registry
+from graftbench.plugins.code_hash import code_of
+from graftbench.plugins.config import config_of
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Status
+from graftbench.records.run import read_run
+from graftbench.resources import programs
+from graftbench.resources.device import HeldOnDevice
+from graftbench.suites.plan import _path_digests as path_digests_of
+from graftbench.suites.plan import make_plan
+from graftbench.suites.suite import load_suite
+from graftbench.training.samplers import load_sampler, save_sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -520,7 +524,7 @@ def test_of_endless_output_the_end_is_kept(
     task: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The log takes so much and no more."""
-    monkeypatch.setattr(subprocesses, "LOG_CHARACTERS", 100_000)
+    monkeypatch.setattr(programs, "LOG_CHARACTERS", 100_000)
     with pytest.raises(GraftbenchError, match="exit code 3: the last line"):
         fitted(
             task, tmp_path, "import sys\nfor _ in range(200): print('x' * 9999)\nprint('the last line')\nsys.exit(3)"
@@ -544,15 +548,15 @@ def test_memory_is_that_of_all_its_processes(task: Given, tmp_path: Path) -> Non
 
 def test_a_program_that_cannot_be_started() -> None:
     """It says why."""
-    program = subprocesses.Program(["/etc/passwd"], Path("/tmp"), {})  # noqa: S108 - any folder that there is
+    program = programs.Program(["/etc/passwd"], Path("/tmp"), {})  # noqa: S108 - any folder that there is
     with pytest.raises(GraftbenchError, match="'/etc/passwd' cannot be started: Permission denied"):
-        subprocesses.run(program)
+        programs.run(program)
 
 
 def test_an_interrupt_ends_it(tmp_path: Path, left_over: Callable[[], list[str]]) -> None:
     """Ctrl-C in the process that waits for a program."""
     code = (
-        "import os; from pathlib import Path; from graftbench.subprocesses import *\n"
+        "import os; from pathlib import Path; from graftbench.resources.programs import *\n"
         f"run(Program(['sh', '-c', 'touch started; sleep 7504'], Path({str(tmp_path)!r}), os.environ))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
@@ -568,7 +572,7 @@ def test_orphans_of_others_are_left_alone(tmp_path: Path) -> None:
     """A process that this one had started before is not the program's."""
     other = subprocess.Popen(["/bin/sleep", "7505"])
     try:
-        subprocesses.run(subprocesses.Program(["true"], tmp_path, dict(os.environ)))
+        programs.run(programs.Program(["true"], tmp_path, dict(os.environ)))
         assert other.poll() is None
     finally:
         other.kill()

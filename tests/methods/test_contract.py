@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graftbench import registry
 from graftbench.checks.method import CHECKS
 from graftbench.checks.method_subject import same_state
 from graftbench.checks.method_text import is_own
 from graftbench.checks.resuming import fit_on
+from graftbench.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from graftbench.checks.check import Check
     from graftbench.checks.method import Subject
-    from graftbench.checks.rules import Check
 
 DIVERGING = ("dcgan", "vae", "ddpm", "cyclegan")
 """One of each loop: of the others `divergence` is looked at where there is time."""

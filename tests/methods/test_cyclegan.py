@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from graftbench import registry
 from graftbench.budget import Meter
 from graftbench.errors import GraftbenchError
-from graftbench.record import ComputeBudget
-from graftbench.samplers import to_float
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.records.cell_spec import ComputeBudget
 from graftbench.training import TrainingLog
+from graftbench.training.samplers import to_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable

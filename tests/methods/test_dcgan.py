@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from graftbench import registry
-from graftbench.adversarial import AdversarialConfig, Adversary, new_networks
 from graftbench.budget import Meter
 from graftbench.nn.build import train_unfrozen
-from graftbench.record import ComputeBudget
+from graftbench.plugins import registry
+from graftbench.records.cell_spec import ComputeBudget
 from graftbench.training import TrainingLog
+from graftbench.training.adversarial import AdversarialConfig, Adversary, new_networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

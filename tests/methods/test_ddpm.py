@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from graftbench import registry
 from graftbench.budget import Meter
 from graftbench.contracts import Diverged
-from graftbench.diffusion import DiffusionConfig, diffuse, fit_diffusion, new_unet
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
-from graftbench.record import ComputeBudget
-from graftbench.samplers import to_float
+from graftbench.plugins import registry
+from graftbench.records.cell_spec import ComputeBudget
+from graftbench.training.diffusion import DiffusionConfig, diffuse, fit_diffusion, new_unet
+from graftbench.training.samplers import to_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graftbench import registry
-from graftbench.diffusion import DiffusionConfig, sampler_of, source_unet
 from graftbench.nn.schedule import ScheduleSpec
+from graftbench.plugins import registry
+from graftbench.training.diffusion import DiffusionConfig, sampler_of, source_unet
 
 if TYPE_CHECKING:
     from collections.abc import Callable

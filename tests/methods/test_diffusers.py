@@ -14,15 +14,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from graftbench import registry
 from graftbench.budget import Meter
-from graftbench.checkpoint import Checkpoints, GeneratorState
 from graftbench.contracts import Diverged
 from graftbench.errors import GraftbenchError
-from graftbench.record import ComputeBudget
-from graftbench.samplers import load_sampler, save_sampler, to_float
-from graftbench.suite import config_of
-from graftbench.variants import Variant, class_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.plugins.variants import Variant, class_of
+from graftbench.records.cell_spec import ComputeBudget
+from graftbench.training.checkpoints import Checkpoints, GeneratorState
+from graftbench.training.samplers import load_sampler, save_sampler, to_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable

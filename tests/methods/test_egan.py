@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graftbench import registry
-from graftbench.adversarial import new_networks
 from graftbench.errors import GraftbenchError
 from graftbench.nn.losses import adversarial_loss
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
 from graftbench.training import prepare
+from graftbench.training.adversarial import new_networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

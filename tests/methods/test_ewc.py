@@ -9,10 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from graftbench import registry
-from graftbench.adversarial import source_networks
 from graftbench.errors import GraftbenchError
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.training.adversarial import source_networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

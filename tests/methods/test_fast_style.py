@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from graftbench import registry
 from graftbench.errors import GraftbenchError
 from graftbench.nn.style import gram, total_variation
-from graftbench.samplers import to_float
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.training.samplers import to_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from graftbench import registry
 from graftbench.errors import GraftbenchError
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from graftbench import registry
-from graftbench.adversarial import source_networks
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import place
+from graftbench.plugins import registry
+from graftbench.training.adversarial import source_networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graftbench import registry
-from graftbench.adversarial import source_networks
 from graftbench.errors import GraftbenchError
+from graftbench.plugins import registry
+from graftbench.training.adversarial import source_networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from graftbench import registry
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.extractors import lite0_file
+from graftbench.extractors.load import lite0_file
 from graftbench.nn.build import seeded, train_unfrozen
 from graftbench.nn.lite0 import Lite0Blocks
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

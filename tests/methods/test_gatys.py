@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from graftbench import registry
 from graftbench.budget import Meter
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.extractors import lite0_file
+from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
-from graftbench.record import ComputeBudget
-from graftbench.samplers import to_float
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.records.cell_spec import ComputeBudget
 from graftbench.training import TrainingLog
-from graftbench.translation import Backbone
+from graftbench.training.samplers import to_float
+from graftbench.training.translation import Backbone
 
 if TYPE_CHECKING:
     from collections.abc import Callable

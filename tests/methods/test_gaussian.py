@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from graftbench import registry
 from graftbench.budget import Meter
-from graftbench.record import ComputeBudget
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.records.cell_spec import ComputeBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from graftbench import registry
 from graftbench.budget import Meter
 from graftbench.errors import GraftbenchError
-from graftbench.record import ComputeBudget
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.records.cell_spec import ComputeBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from graftbench import registry
-from graftbench.adversarial import DiscriminatorPass
 from graftbench.errors import GraftbenchError
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.training.adversarial import DiscriminatorPass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

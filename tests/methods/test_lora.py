@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from graftbench import registry
-from graftbench.adversarial import source_networks
 from graftbench.errors import GraftbenchError
 from graftbench.nn.generator import Generator
+from graftbench.plugins import registry
+from graftbench.training.adversarial import source_networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from graftbench import registry
 from graftbench.errors import GraftbenchError
-from graftbench.paired import PairedConfig
-from graftbench.samplers import load_sampler, save_sampler
+from graftbench.plugins import registry
+from graftbench.training.paired import PairedConfig
+from graftbench.training.samplers import load_sampler, save_sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable

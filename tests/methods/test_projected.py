@@ -8,11 +8,12 @@ import msgspec
 import pytest
 import torch
 
-from graftbench import adversarial, registry
 from graftbench.errors import GraftbenchError
 from graftbench.nn.backbone import FeatureMaps
 from graftbench.nn.build import count_parameters, seeded
 from graftbench.nn.generator import Generator, GeneratorSpec
+from graftbench.plugins import registry
+from graftbench.training import adversarial
 
 if TYPE_CHECKING:
     from collections.abc import Callable

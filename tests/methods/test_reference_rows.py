@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from graftbench import registry
-from graftbench.budget import Meter, nested_subset
-from graftbench.cell import CellTask
+from graftbench.budget import Meter
 from graftbench.errors import GraftbenchError
-from graftbench.job import CellJob
-from graftbench.record import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.execution.cell_task import CellTask
+from graftbench.execution.job import CellJob
+from graftbench.images.subsets import nested_subset
+from graftbench.plugins import registry
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

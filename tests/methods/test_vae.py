@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Normal, kl_divergence
 
-from graftbench import registry
-from graftbench.autoencoding import VaeConfig, fit_vae, new_autoencoder
 from graftbench.budget import Meter
 from graftbench.contracts import Diverged
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
-from graftbench.record import ComputeBudget
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
+from graftbench.records.cell_spec import ComputeBudget
+from graftbench.training.autoencoding import VaeConfig, fit_vae, new_autoencoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

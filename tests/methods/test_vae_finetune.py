@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from graftbench import registry
-from graftbench.autoencoding import gaussian_kl, optimal_sigma_nll, source_autoencoder, source_sampler
+from graftbench.plugins import registry
+from graftbench.training.autoencoding import gaussian_kl, optimal_sigma_nll, source_autoencoder, source_sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable

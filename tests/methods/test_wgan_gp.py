@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graftbench import registry
 from graftbench.errors import GraftbenchError
 from graftbench.nn.penalties import lipschitz_penalty
-from graftbench.suite import config_of
+from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from graftbench.metrics.networks.base import Extractor
+    from graftbench.extractors.base import Extractor
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def lite0() -> Extractor:
     """The default extractor at its default size, on one thread."""
     import torch
 
-    from graftbench.metrics.extractors import make_extractor
+    from graftbench.extractors.load import make_extractor
 
     torch.set_num_threads(1)
     return make_extractor("lite0", size=96, resize="bicubic-antialias")

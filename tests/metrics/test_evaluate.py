@@ -18,8 +18,8 @@ from graftbench.metrics.features import Features
 if TYPE_CHECKING:
     import torch
 
+    from graftbench.extractors.base import Extractor
     from graftbench.metrics.estimate import Estimate
-    from graftbench.metrics.networks.base import Extractor
 
 REFERENCE = [name for name in METRICS if "reference" in METRICS[name].needs]
 TRAIN = [name for name in METRICS if "train" in METRICS[name].needs]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics import extractors, fid, inception_score, kid
-from graftbench.metrics.extractor_info import CLIP, DINOV2, DOWNLOADS, INCEPTION_FILE, INCEPTION_SHA256, Download
-from graftbench.metrics.extractors import (
+from graftbench.extractors import load
+from graftbench.extractors.catalogue import CLIP, DINOV2, DOWNLOADS, INCEPTION_FILE, INCEPTION_SHA256, Download
+from graftbench.extractors.load import (
     describe,
     extractor_names,
     make_extractor,
@@ -20,7 +20,8 @@ from graftbench.metrics.extractors import (
     weights_file,
     weights_sha256,
 )
-from graftbench.metrics.weight_files import torch_hub
+from graftbench.extractors.weights import torch_hub
+from graftbench.metrics import fid, inception_score, kid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from graftbench.metrics.networks.base import Extractor
+    from graftbench.extractors.base import Extractor
 
 LITE0 = {"size": 96, "resize": "bicubic-antialias"}
 INCEPTION: dict[str, Any] = {"size": None, "resize": "extractor"}
@@ -99,7 +100,7 @@ def test_misuse_is_named(name: str, options: dict[str, Any], message: str) -> No
 
 def test_weights_hash() -> None:
     """The package's file has the hash that its own name begins with; a given path is hashed itself."""
-    path = extractors.lite0_file()
+    path = load.lite0_file()
     assert path.stem.rpartition("-")[2] == weights_sha256("lite0")[:8]
     assert weights_sha256("lite0", str(path)) == weights_sha256("lite0")
     with pytest.raises(GraftbenchError, match="Unknown extractor"):
@@ -113,7 +114,7 @@ def test_the_folder_of_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     an error.
     """
     monkeypatch.setenv("GRAFTBENCH_WEIGHTS", str(tmp_path))
-    packaged = extractors.lite0_file()
+    packaged = load.lite0_file()
     assert packaged.parent != tmp_path
     assert weights_sha256("dinov2-vit-s-14") == DOWNLOADS["dinov2-vit-s-14"].sha256
     for name, file in (
@@ -210,7 +211,7 @@ def test_resize_is_pillows(emoji: torch.Tensor, size: int, rule: str, filter_nam
     """
     from PIL import Image
 
-    from graftbench.metrics.networks.input import resized
+    from graftbench.extractors.preprocessing import resized
 
     ours = resized(emoji[:3], size, rule).numpy()
     for image, found in zip(emoji[:3].numpy(), ours, strict=True):
@@ -223,7 +224,7 @@ def test_resize_to_the_same_size_changes_nothing(emoji: torch.Tensor) -> None:
     """Images that already have the size reach the network as they are."""
     import torch
 
-    from graftbench.metrics.networks.input import resized
+    from graftbench.extractors.preprocessing import resized
 
     assert torch.equal(resized(emoji[:2], 72, "bicubic-antialias"), emoji[:2].float())
 
@@ -236,11 +237,11 @@ def test_folded_lite0_scores_the_same(lite0: Extractor, emoji: torch.Tensor) -> 
     import timm
     import torch
 
-    from graftbench.metrics.networks.input import resized
-    from graftbench.metrics.networks.state import load_by_position, read_state
+    from graftbench.extractors.preprocessing import resized
+    from graftbench.extractors.state_dicts import load_by_position, read_state
 
     plain: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    load_by_position(plain, read_state(extractors.lite0_file()), extractors.lite0_file())
+    load_by_position(plain, read_state(load.lite0_file()), load.lite0_file())
     plain.eval()
     parts = []
     with torch.inference_mode():
@@ -297,7 +298,7 @@ def test_wrong_weights_are_named(tmp_path: Path) -> None:
     """No PyTorch file, a truncated one, a list, a missing entry, a wrong shape or order: one sentence each."""
     import torch
 
-    good = torch.load(extractors.lite0_file(), weights_only=True)
+    good = torch.load(load.lite0_file(), weights_only=True)
     path = tmp_path / "weights.pth"
 
     def refused(message: str) -> None:
@@ -306,7 +307,7 @@ def test_wrong_weights_are_named(tmp_path: Path) -> None:
 
     path.write_text("<html>not found</html>")
     refused("weights.pth' cannot be read as a PyTorch state dict")
-    path.write_bytes(extractors.lite0_file().read_bytes()[:100_000])
+    path.write_bytes(load.lite0_file().read_bytes()[:100_000])
     refused("weights.pth' cannot be read as a PyTorch state dict")
     torch.save([1, 2], path)
     refused("holds a list; expected a dict of tensors")
@@ -409,7 +410,7 @@ def test_tensorflows_resize_is_torch_fidelitys() -> None:
     import torch
     from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-    from graftbench.metrics.networks.input import resized_as_tf1
+    from graftbench.extractors.preprocessing import resized_as_tf1
 
     for height, width in ((1, 1), (5, 9), (72, 72), (224, 299), (640, 301)):
         images = torch.from_numpy(np.random.default_rng(height).integers(0, 256, (2, 3, height, width), dtype=np.uint8))
@@ -466,7 +467,7 @@ def test_inception_with_the_wrong_file() -> None:
     with pytest.raises(
         GraftbenchError, match=r"efficientnet-lite0-57934424.pth' does not fit torch-fidelity's Inception"
     ):
-        make_extractor("inception-v3-compat", **INCEPTION, weights=str(extractors.lite0_file()))
+        make_extractor("inception-v3-compat", **INCEPTION, weights=str(load.lite0_file()))
 
 
 @pytest.mark.parametrize("name", ["inception-v3-compat", "vgg16", "clip-vit-b-32", "dinov2-vit-s-14"])

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.extractors import describe, make_extractor
+from graftbench.extractors.load import describe, make_extractor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
 
-    from graftbench.metrics.networks.base import Extractor
+    from graftbench.extractors.base import Extractor
 
 OWN: dict[str, Any] = {"size": None, "resize": "extractor"}
 
@@ -76,7 +76,7 @@ def test_clip_is_torch_fidelitys(clip_file: Path, emoji: torch.Tensor) -> None:
     import torch
     from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
 
-    from graftbench.metrics.networks.clip import clip_state
+    from graftbench.extractors.clip import clip_state
 
     extractor = made("clip-vit-b-32", clip_file)
     pooled, logits = extractor.features(emoji[:3])
@@ -97,7 +97,7 @@ def test_clip_files_of_other_encoders(clip_file: Path, tmp_path: Path) -> None:
     """Another encoder's file, no CLIP at all, a missing entry and a truncated archive are each named."""
     import torch
 
-    from graftbench.metrics.networks.clip import clip_state
+    from graftbench.extractors.clip import clip_state
 
     with pytest.raises(
         GraftbenchError,
@@ -168,7 +168,7 @@ def test_dino_positions_are_metas() -> None:
 
     import torch
 
-    from graftbench.metrics.networks.dinov2 import resampled_positions
+    from graftbench.extractors.dinov2 import resampled_positions
 
     values = torch.sin(torch.arange(37.0))
     grid = values.repeat(37, 1).reshape(1, 37 * 37, 1)
@@ -194,7 +194,7 @@ def test_dino_giants_names() -> None:
     import timm
     import torch
 
-    from graftbench.metrics.networks.dinov2 import _as_timm
+    from graftbench.extractors.dinov2 import _as_timm
 
     with torch.device("meta"):
         own = timm.create_model("vit_giant_patch14_dinov2", pretrained=False).state_dict()

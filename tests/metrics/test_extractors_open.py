@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.extractors import check_input, describe, make_extractor, weights_file, weights_sha256
+from graftbench.extractors.load import check_input, describe, make_extractor, weights_file, weights_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +70,7 @@ def test_timm_features_and_logits(emoji: torch.Tensor, tmp_path: Path) -> None:
     import torch
     from torchvision.transforms.functional import normalize
 
-    from graftbench.metrics.networks.input import resized
+    from graftbench.extractors.preprocessing import resized
 
     torch.set_num_threads(1)
     path = timm_file(tmp_path, "resnet10t.c3_in1k")
@@ -124,7 +124,7 @@ def test_timm_downloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    from graftbench.metrics.networks import timm as networks_timm
+    from graftbench.extractors import timm as networks_timm
 
     asked: list[str] = []
 
@@ -195,7 +195,7 @@ def test_script_with_logits_and_a_size(emoji: torch.Tensor, tmp_path: Path) -> N
     """A pair N×D and N×K is features and logits; at a given size the file sees resized images, uint8 again."""
     import torch
 
-    from graftbench.metrics.networks.input import resized
+    from graftbench.extractors.preprocessing import resized
 
     name = script_file(tmp_path / "rows.pt", modules()["Rows"]())
     pooled, logits = make_extractor(name, size=8, resize=BILINEAR).features(emoji[:2])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.extractors import lite0_file
+from graftbench.extractors.load import lite0_file
 from graftbench.nn.backbone import (
     TORCHVISION_NAMES,
     FeatureMaps,

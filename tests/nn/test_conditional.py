@@ -8,12 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graftbench.nn.build import seeded
-from graftbench.nn.conditional import (
-    ConditionalBatchNorm,
-    ConditionalGenerator,
-    Projection,
-    ProjectionDiscriminator,
-)
+from graftbench.nn.conditional import ConditionalBatchNorm, ConditionalGenerator, Projection, ProjectionDiscriminator
 from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
 from graftbench.nn.generator import Generator, GeneratorSpec
 

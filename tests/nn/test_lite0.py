@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from graftbench.metrics.extractors import lite0_file
+from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
 
 

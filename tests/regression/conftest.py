@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resources, Score, Status, TaskSpec, append
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Record, Resources, Score, Status
+from graftbench.records.store import append
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.frame import read_run
-from graftbench.record import Status
+from graftbench.records.record import Status
+from graftbench.records.run import read_run
 from graftbench.regression import baselines
-from graftbench.regression.gate import Options, compare
+from graftbench.regression.gate import compare
 from graftbench.regression.measures import MEASURES
+from graftbench.regression.options import Options
 from graftbench.regression.sides import read_side
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from graftbench.regression.measures import MEASURES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 
 def change(base: Sequence[Record], new: Sequence[Record], measure: str = "kid", **options: Any) -> Change:
@@ -84,7 +84,8 @@ values = st.lists(st.floats(0.1, 10), min_size=2, max_size=6)
 @given(st.data())
 def test_a_swap_is_exactly_the_opposite(data: st.DataObject) -> None:
     """Base for new: the change and the interval change their signs, the p-values change places, to the last bit."""
-    from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Score, Status, TaskSpec
+    from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+    from graftbench.records.record import Record, Score, Status
 
     def run(numbers: Sequence[float]) -> list[Record]:
         cells = [

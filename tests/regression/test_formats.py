@@ -11,10 +11,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.record import Status
+from graftbench.records.record import Status
 from graftbench.regression.formats import FORMATS, render
-from graftbench.regression.gate import Comparison, Options, compare
+from graftbench.regression.gate import Comparison, compare
 from graftbench.regression.measures import parse_measures
+from graftbench.regression.options import Options
 
 _words = importlib.import_module("graftbench.regression.formats._words")
 
@@ -61,7 +62,7 @@ XSD = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 if TYPE_CHECKING:
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 
 @pytest.fixture(name="found")

@@ -11,9 +11,10 @@ import pytest
 
 from graftbench.comparison.multiplicity import holm
 from graftbench.errors import GraftbenchError
-from graftbench.record import Status
-from graftbench.regression.gate import Comparison, Options, compare, compare_runs
+from graftbench.records.record import Status
+from graftbench.regression.gate import Comparison, compare, compare_runs
 from graftbench.regression.measures import DEFAULT, MEASURES, parse_measures
+from graftbench.regression.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable

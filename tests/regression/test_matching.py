@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.record import ComputeBudget, Protocol, Status, TaskSpec
+from graftbench.records.cell_spec import ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Status
 from graftbench.regression.matching import match
 
 

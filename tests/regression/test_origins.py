@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.contracts import Run
+from graftbench.records.run import Run
 from graftbench.regression import baselines
-from graftbench.regression.gate import Options, compare
+from graftbench.regression.gate import compare
+from graftbench.regression.history.history import entry_of
 from graftbench.regression.measures import MEASURES
-from graftbench.tracking.history import entry_of
+from graftbench.regression.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
     from graftbench.regression.results import Comparison
 
 FITTED = {"fit_seconds": 10.0, "peak_memory_mib": 500.0, "parameters_total": 7}

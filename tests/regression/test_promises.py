@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 from scipy.special import stdtr
 
-from graftbench.record import read
-from graftbench.regression.gate import Options, compare
+from graftbench.records.store import read
+from graftbench.regression.gate import compare
 from graftbench.regression.measures import MEASURES
+from graftbench.regression.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
     from graftbench.regression.results import Comparison
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench.contracts import Run
 from graftbench.metrics.catalogue import METRICS
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resources, Score, Status, TaskSpec, append
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Record, Resources, Score, Status
+from graftbench.records.run import Run
+from graftbench.records.store import append
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -274,7 +276,7 @@ def quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def quick_run(quick_folder: Path) -> Run:
     """The finished quick run, read."""
-    from graftbench.frame import read_run
+    from graftbench.records.run import read_run
 
     return read_run(quick_folder)
 

@@ -16,16 +16,17 @@ import msgspec
 import pytest
 from PIL import Image
 
-from graftbench.contracts import Run
 from graftbench.errors import GraftbenchError
-from graftbench.record import ComputeBudget, Protocol, Resources, Score, Status, TaskSpec
-from graftbench.registry import reports
+from graftbench.plugins.registry import reports
+from graftbench.records.cell_spec import ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Resources, Score, Status
+from graftbench.records.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
     Make = Callable[..., Record]
     MakeRun = Callable[[Sequence[Record]], Run]

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.record import ComputeBudget, Record, Resources
-from graftbench.registry import reports
+from graftbench.plugins.registry import reports
+from graftbench.records.cell_spec import ComputeBudget
+from graftbench.records.record import Record, Resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.contracts import Run
+    from graftbench.records.run import Run
 
 IMAGES, TIME, WORK = ComputeBudget(kimg=30), ComputeBudget(seconds=20), ComputeBudget(gflops=1000)
 KID = {

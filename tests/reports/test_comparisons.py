@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from graftbench.record import Protocol, Status, TaskSpec
+from graftbench.records.cell_spec import Protocol, TaskSpec
+from graftbench.records.record import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from graftbench.contracts import Run
-    from graftbench.record import Record
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
 
     Make = Callable[..., Record]
     MakeRun = Callable[..., Run]
@@ -223,7 +224,7 @@ def test_thousands_of_methods_take_seconds(record: Make, a_run: MakeRun, tmp_pat
 def test_it_never_imports_torch_and_names_no_folder(quick_folder: Path, quick_run: Run, tmp_path: Path) -> None:
     """Another process with another hash seed writes the same bytes."""
     code = (
-        "import sys; from pathlib import Path; from graftbench.frame import read_run\n"
+        "import sys; from pathlib import Path; from graftbench.records.run import read_run\n"
         "from graftbench.reports.comparisons import Comparisons\n"
         "Comparisons().write(read_run(sys.argv[1]), Path(sys.argv[2])); print('torch' in sys.modules)"
     )

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graftbench.frame import frame
-from graftbench.record import Score, Status
+from graftbench.comparison.table import frame
+from graftbench.records.record import Score, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.contracts import Run
-    from graftbench.record import Record
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
 
 
 def rows(run: Run, out: Path, name: str = "results.csv") -> list[dict[str, str]]:

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench.contracts import Run
-from graftbench.record import Resources, Status
+from graftbench.records.record import Resources, Status
+from graftbench.records.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
     Make = Callable[..., Record]
     MakeRun = Callable[..., Run]

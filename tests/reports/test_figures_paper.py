@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench.record import Record, Score, Snapshot, Status, TaskSpec
+from graftbench.records.cell_spec import TaskSpec
+from graftbench.records.record import Record, Score, Snapshot, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from graftbench.contracts import Run
+    from graftbench.records.run import Run
 
     Make = Callable[..., Record]
     MakeRun = Callable[..., Run]

@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from graftbench.contracts import Run
-from graftbench.record import Status
+from graftbench.records.record import Status
+from graftbench.records.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
     Make = Callable[..., Record]
     MakeRun = Callable[..., Run]

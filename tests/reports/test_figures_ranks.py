@@ -10,12 +10,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from graftbench.record import Protocol, Record, Resources, Status, TaskSpec
+from graftbench.records.cell_spec import Protocol, TaskSpec
+from graftbench.records.record import Record, Resources, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from graftbench.contracts import Run
+    from graftbench.records.run import Run
 
     Make = Callable[..., Record]
     MakeRun = Callable[..., Run]

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from graftbench.contracts import Run
 from graftbench.errors import GraftbenchError
-from graftbench.frame import read_run
-from graftbench.record import Protocol, Status, TaskSpec
+from graftbench.records.cell_spec import Protocol, TaskSpec
+from graftbench.records.record import Status
+from graftbench.records.run import Run, read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
     Make = Callable[..., Record]
     MakeRun = Callable[..., Run]
@@ -188,7 +188,7 @@ def test_a_protocol_a_table(record: Make, a_run: MakeRun, tmp_path: Path) -> Non
 def test_it_is_a_pure_function_and_imports_no_torch(quick_folder: Path, tmp_path: Path) -> None:
     """Another process with another hash seed writes the same bytes, and has no torch afterwards; no path is in them."""
     code = (
-        "import sys; from pathlib import Path; from graftbench.frame import read_run\n"
+        "import sys; from pathlib import Path; from graftbench.records.run import read_run\n"
         "from graftbench.reports.latex import Latex\n"
         "Latex().write(read_run(sys.argv[1]), Path(sys.argv[2])); print('torch' in sys.modules)"
     )

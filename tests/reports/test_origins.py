@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from graftbench import registry
-from graftbench.record import ComputeBudget, Resources, Status, TaskSpec
-from graftbench.resources import declared_resources
+from graftbench.plugins import registry
+from graftbench.records.cell_spec import ComputeBudget, TaskSpec
+from graftbench.records.record import Resources, Status
+from graftbench.resources.monitor import declared_resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from graftbench.contracts import Run
-    from graftbench.record import Record
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
 
     Make = Callable[..., Record]
     MakeRun = Callable[..., Run]

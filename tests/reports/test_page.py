@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graftbench.record import Protocol, Resources, Score, Status
+from graftbench.records.cell_spec import Protocol
+from graftbench.records.record import Resources, Score, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graftbench.contracts import Run
-    from graftbench.record import Record
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
 
     Make = Callable[..., Record]
     MakeRun = Callable[..., Run]
@@ -82,7 +83,7 @@ def render(run: Run) -> str:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is drawn: figures take most of a page's time."""
-    monkeypatch.setattr(import_module("graftbench.reports._page_figures"), "MOST_DRAWN", -1)
+    monkeypatch.setattr(import_module("graftbench.reports._page.figures"), "MOST_DRAWN", -1)
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graftbench.record import Status
+from graftbench.records.record import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from graftbench.contracts import Run
-    from graftbench.record import Record
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
 
     Make = Callable[..., Record]
 
@@ -74,8 +74,8 @@ def folder(quick_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of its own, with the page where `graftbench report` writes it."""
     import shutil
 
-    from graftbench.frame import read_run
-    from graftbench.registry import Found
+    from graftbench.plugins.registry import Found
+    from graftbench.records.run import read_run
     from graftbench.report import write_reports
 
     folder = tmp_path_factory.mktemp("browser") / "quick"
@@ -218,8 +218,8 @@ def test_the_address_shows_the_same_view_again(tab: Tab) -> None:
 
 def test_a_row_opens_its_cells_and_a_cell_its_facts(tab: Tab, folder: Path) -> None:
     """Seeds with scores; then parameters, links to files, scores, cost and the command of `graftbench show`."""
-    from graftbench.cell_view import view_cell
-    from graftbench.frame import read_run
+    from graftbench.records.cell_view import view_cell
+    from graftbench.records.run import read_run
 
     tab("[...scores().rows].find(r => r.textContent.includes('freezed')).querySelector('button.open').click()")
     rows = tab("[...document.querySelectorAll('.cells tbody tr')].map(r => [...r.cells].map(c => c.textContent))")

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graftbench.contracts import Run
-from graftbench.record import Protocol, Score, Status
+from graftbench.records.cell_spec import Protocol
+from graftbench.records.record import Score, Status
+from graftbench.records.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
     Make = Callable[..., Record]
     MakeRun = Callable[..., Run]
@@ -126,7 +127,7 @@ def test_every_row_leads_to_its_cells(quick_run: Run) -> None:
 
 def test_the_command_is_that_of_show(quick_run: Run) -> None:
     """Line for line, and the suite in it is one."""
-    from graftbench.cell_view import view_cell
+    from graftbench.records.cell_view import view_cell
 
     data = held(render(quick_run))
     cell = data["cells"][0]
@@ -187,7 +188,7 @@ def test_of_too_many_cells_the_failed_and_the_best_are_held(
 
 def import_groups(run: Run) -> Any:
     """The run's groups."""
-    return import_module("graftbench.reports._groups").groups(run)
+    return import_module("graftbench.reports._tables.groups").groups(run)
 
 
 def test_the_json_holds_no_end_of_a_script(record: Make, a_run: MakeRun) -> None:
@@ -218,8 +219,8 @@ def test_numbers_of_a_cell_have_four_digits(value: float, text: str) -> None:
 
 def test_claims_say_what_the_command_says(record: Make, a_run: MakeRun) -> None:
     """Statement, contrast, source, difference, pairs, p, verdict and reason of every claim."""
-    from graftbench.claims import check_claims
     from graftbench.cli.claims import markdown_table
+    from graftbench.comparison.claims import check_claims
 
     values = {"finetune": 10, "dcgan": 50, "freezed": 12}
     records = [r for method, kid in values.items() for r in seeds(record, method, *(kid + i for i in range(6)))]
@@ -255,7 +256,7 @@ def test_claims_of_two_protocols_are_checked_apart(record: Make, a_run: MakeRun)
 @pytest.mark.slow
 def test_what_is_read_of_methods_and_domains_is_what_their_classes_say() -> None:
     """The files are read as text, for importing them imports torch; nothing may get lost by that."""
-    from graftbench.registry import domains, methods
+    from graftbench.plugins.registry import domains, methods
 
     read = part("sources").known_methods()
     there = methods().classes
@@ -272,8 +273,8 @@ def test_what_is_read_of_methods_and_domains_is_what_their_classes_say() -> None
 @pytest.mark.slow
 def test_the_page_cites_what_the_command_cites(quick_run: Run) -> None:
     """The same BibTeX, as text that is folded away."""
-    from graftbench.bibliography import bibliography, bibtex
-    from graftbench.registry import domains, methods
+    from graftbench.citations import bibliography, bibtex
+    from graftbench.plugins.registry import domains, methods
 
     entries, _ = bibliography(quick_run.records, methods().classes, domains().classes)
     shown = html.unescape(

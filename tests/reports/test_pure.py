@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graftbench.contracts import Report, Run
+from graftbench.contracts import Report
 from graftbench.errors import GraftbenchError
-from graftbench.frame import read_run
+from graftbench.records.run import Run, read_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ WRITE = """
 import hashlib, sys
 from importlib import import_module
 from pathlib import Path
-from graftbench.frame import read_run
+from graftbench.records.run import read_run
 run, out = read_run(sys.argv[1]), Path(sys.argv[2])
 for name, cls in {names}.items():
     for path in getattr(import_module("graftbench.reports." + name), cls)().write(run, out):

@@ -12,14 +12,15 @@ import pytest
 from rich.console import Console
 
 from graftbench.metrics.catalogue import EVERY_METRIC
-from graftbench.record import Protocol, Score, Status, TaskSpec
+from graftbench.records.cell_spec import Protocol, TaskSpec
+from graftbench.records.record import Score, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.contracts import Run
-    from graftbench.record import Record
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
 
     Make = Callable[..., Record]
     MakeRun = Callable[..., Run]
@@ -347,7 +348,7 @@ def test_the_terminal_shows_kid_over_tasks(record: Make, a_run: MakeRun) -> None
 
 def test_every_metric_of_the_catalogue_stands_in_exactly_one_panel() -> None:
     """A metric that is new in the catalogue is to be given its place; sentences belong to metrics that exist."""
-    panels = import_module("graftbench.reports._panels")
+    panels = import_module("graftbench.reports._tables.panels")
     placed = [metric.name for metric in panels.HEADLINE] + [name for layout in panels.LAYOUT for name in layout.names]
     assert sorted(placed) == sorted(EVERY_METRIC)
     assert panels.READINGS.keys() <= EVERY_METRIC.keys()

@@ -8,19 +8,9 @@ import msgspec
 import pytest
 from PIL import Image
 
-from graftbench import record as records_file
-from graftbench.record import (
-    CellSpec,
-    ComputeBudget,
-    CurvePoint,
-    Protocol,
-    Record,
-    Resources,
-    Score,
-    Snapshot,
-    Status,
-    TaskSpec,
-)
+from graftbench.records import store
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import CurvePoint, Record, Resources, Score, Snapshot, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +115,7 @@ def keep() -> Callable[[Path, Record], Record]:
         for path in record.artifacts.values():
             if path.endswith(".png"):
                 Image.new("RGB", (48, 24), (200, 100, 0)).save(run / path)
-        records_file.append(run / "records.jsonl", record)
+        store.append(run / "records.jsonl", record)
         return record
 
     return put

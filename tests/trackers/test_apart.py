@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.progress import Silent
-from graftbench.trackers import following
-from graftbench.trackers.following import Chosen, find
+from graftbench.execution.progress import Silent
+from graftbench.execution.trackers import attach
+from graftbench.execution.trackers.attach import Chosen, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 PLUGIN = '''
 import os, signal, subprocess, sys, time
 from pathlib import Path
 import msgspec
-from graftbench.trackers.contract import Tracker
+from graftbench.execution.trackers.base import Tracker
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -67,7 +67,7 @@ class NoTracker:
     pass
 '''
 
-POINTS = """[graftbench.trackers]
+POINTS = """[graftbench.execution.trackers]
 foreign = foreign_tracker:Foreign
 broken = foreign_tracker_that_is_not_there:Broken
 wrong = foreign_tracker:NoTracker
@@ -167,7 +167,7 @@ def test_a_hanging_tracker_is_ended_with_all_that_it_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also one that hears no signal."""
-    monkeypatch.setattr(following, "END_SECONDS", 1.5)
+    monkeypatch.setattr(attach, "END_SECONDS", 1.5)
     (sentence,) = follow(installed.parent / "run", f"foreign:book={installed},do=hang in {verb}", [record()])
     assert "is left behind" in sentence
     assert verb in installed.read_text()
@@ -177,10 +177,10 @@ def test_a_hanging_tracker_is_ended_with_all_that_it_started(
 DRIVER = """
 import sys, time
 from pathlib import Path
-from graftbench.progress import Silent
-from graftbench.record import read
-from graftbench.trackers import apart, following
-from graftbench.trackers.following import Chosen
+from graftbench.execution.progress import Silent
+from graftbench.records.store import read
+from graftbench.execution.trackers import subprocess_tracker, attach
+from graftbench.execution.trackers.attach import Chosen
 
 apart.ORPHAN_SECONDS = following.STOPPED_SECONDS = 0.5
 run, written = Path(sys.argv[1]), sys.argv[2]

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graftbench.record import CurvePoint, Resources, Status, TaskSpec
-from graftbench.trackers.entries import began_of, cell_of, flat, points_of, result_of
+from graftbench.execution.trackers.entries import began_of, cell_of, flat, points_of, result_of
+from graftbench.records.cell_spec import TaskSpec
+from graftbench.records.record import CurvePoint, Resources, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.record import CellSpec, Record
+    from graftbench.records.cell_spec import CellSpec
+    from graftbench.records.record import Record
 
 NAME = "kid_n600_ref608_lite0@96"
 

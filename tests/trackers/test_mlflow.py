@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.frame import read_run
-from graftbench.progress import Silent
-from graftbench.trackers.catalogue import asked_for
-from graftbench.trackers.following import Chosen, find
-from graftbench.trackers.replay import replay
+from graftbench.execution.progress import Silent
+from graftbench.execution.trackers.attach import Chosen, find
+from graftbench.execution.trackers.find import asked_for
+from graftbench.execution.trackers.replay import replay
+from graftbench.records.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.record import Record
-    from graftbench.trackers.contract import Tracker
+    from graftbench.execution.trackers.base import Tracker
+    from graftbench.records.record import Record
 
 pytest.importorskip("mlflow.version", reason="the extra 'mlflow' is not installed")
 
@@ -128,8 +128,8 @@ def test_a_server_that_is_down_stops_no_run(
 
 def test_passwords_are_not_kept(run_folder: Path) -> None:
     """The run folder remembers which MLflow run shows which cell, under a hash of the place."""
-    from graftbench.trackers.group import group_of
-    from graftbench.trackers.mlflow import _Shown
+    from graftbench.execution.trackers.group import group_of
+    from graftbench.execution.trackers.mlflow import _Shown
 
     place = "https://me:secret@host/mlflow tiny"
     shown = _Shown(group_of("tiny", run_folder), place)

@@ -12,23 +12,23 @@ import msgspec
 import numpy as np
 import pytest
 
-from graftbench import record as records_file
 from graftbench.contracts import Domain, DomainImages
-from graftbench.driver import Summary, run
 from graftbench.errors import GraftbenchError
-from graftbench.job import RESULT, Cause, CellJob, Ended, Finished
-from graftbench.progress import Silent
-from graftbench.record import CurvePoint, Record, Score, Status
-from graftbench.suite import Suite, parse_suite
-from graftbench.trackers import following
-from graftbench.trackers.contract import Tracker
+from graftbench.execution.driver import Summary, run
+from graftbench.execution.job import RESULT, Cause, CellJob, Ended, Finished
+from graftbench.execution.progress import Silent
+from graftbench.execution.trackers import attach
+from graftbench.execution.trackers.base import Tracker
+from graftbench.records import store
+from graftbench.records.record import CurvePoint, Record, Score, Status
+from graftbench.suites.suite import Suite, parse_suite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from graftbench.job import Job
-    from graftbench.trackers.contract import Cell, Group, Point, Result
+    from graftbench.execution.job import Job
+    from graftbench.execution.trackers.base import Cell, Group, Point, Result
 
 TOML = """
 name = "tiny"
@@ -210,7 +210,7 @@ def lines(out: Path) -> list[dict[str, Any]]:
 
 def test_trackers_change_neither_records_nor_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody, a good one, one that is down, and these two with one that hangs: the same bytes."""
-    monkeypatch.setattr(following, "END_SECONDS", 1.0)
+    monkeypatch.setattr(attach, "END_SECONDS", 1.0)
     alone, _ = go(tmp_path / "alone", executor=lambda: Scripted(gaussian=Status.DIVERGED))
     assert alone.exit_code == 3
     for name, trackers in {
@@ -255,7 +255,7 @@ def test_results_that_a_dead_driver_left_are_shown(tmp_path: Path) -> None:
     """The next run records them, and shows them, though they did not run now."""
     go(tmp_path)
     records = tmp_path / "records.jsonl"
-    (first, second), _ = records_file.read(records)
+    (first, second), _ = store.read(records)
     left = tmp_path / "work" / f"{second.id}-0123abcd"
     (tmp_path / "cells" / second.id).rename(left)
     (left / RESULT).write_bytes(msgspec.json.encode(second))
@@ -267,11 +267,11 @@ def test_results_that_a_dead_driver_left_are_shown(tmp_path: Path) -> None:
 
 def test_what_cannot_work_is_refused_before_anything_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing package or an unknown name is the user's error: not even the run folder is made."""
-    from graftbench.trackers import contract
+    from graftbench.execution.trackers import base
 
     with pytest.raises(GraftbenchError, match="Did you mean 'wandb'"):
         run(tiny(), tmp_path / "run", plugins=[Noise], trackers=["wanbd"])
-    monkeypatch.setattr(contract, "find_spec", lambda _: None)
+    monkeypatch.setattr(base, "find_spec", lambda _: None)
     with pytest.raises(GraftbenchError, match=r"pip install 'graftbench\[tensorboard\]'"):
         run(tiny(), tmp_path / "run", plugins=[Noise], trackers=["tensorboard"])
     assert not (tmp_path / "run").exists()

@@ -12,20 +12,21 @@ import msgspec
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.progress import Silent, read_curves
-from graftbench.record import Status
-from graftbench.trackers import following, sink
-from graftbench.trackers.contract import Tracker
-from graftbench.trackers.following import Chosen, find
-from graftbench.trackers.group import group_of
-from graftbench.trackers.replay import replay
+from graftbench.execution.progress import Silent, read_curves
+from graftbench.execution.trackers import attach, queue
+from graftbench.execution.trackers.attach import Chosen, find
+from graftbench.execution.trackers.base import Tracker
+from graftbench.execution.trackers.group import group_of
+from graftbench.execution.trackers.replay import replay
+from graftbench.records.record import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from graftbench.record import CellSpec, Record
-    from graftbench.trackers.contract import Cell, Group, Point, Result
+    from graftbench.execution.trackers.base import Cell, Group, Point, Result
+    from graftbench.records.cell_spec import CellSpec
+    from graftbench.records.record import Record
 
 
 class Book(Tracker):
@@ -131,10 +132,10 @@ class Heard(Silent):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits a minute here."""
-    monkeypatch.setattr(sink, "READ_SECONDS", 0.02)
-    monkeypatch.setattr(sink, "WAKE_SECONDS", 0.01)
-    monkeypatch.setattr(following, "END_SECONDS", 0.3)
-    monkeypatch.setattr(following, "STOPPED_SECONDS", 0.1)
+    monkeypatch.setattr(queue, "READ_SECONDS", 0.02)
+    monkeypatch.setattr(queue, "WAKE_SECONDS", 0.01)
+    monkeypatch.setattr(attach, "END_SECONDS", 0.3)
+    monkeypatch.setattr(attach, "STOPPED_SECONDS", 0.1)
 
 
 def follow(run: Path, records: Sequence[Record], *trackers: Tracker, before: Sequence[Record] = ()) -> Heard:
@@ -217,7 +218,7 @@ def test_a_tracker_that_raises_is_reported_once(
     failed, missing = heard.sentences
     assert failed.startswith("Tracker 'broken' failed at ")
     assert "ConnectionError: no route to host" in failed
-    assert f"send it later with: graftbench.trackers.replay.send('{tmp_path}/my run', [...])" in failed
+    assert f"send it later with: graftbench.execution.trackers.replay.send('{tmp_path}/my run', [...])" in failed
     assert missing == "Tracker 'broken': 4 of the 4 cells that were recorded now did not arrive."
     assert heard.ends == [made.id for made in records]
     assert [verb for verb, _ in tracker.lines if verb in verbs] == [verbs[0]] * 3  # then it is left alone
@@ -278,8 +279,8 @@ def test_more_than_it_can_hold_is_left_out_and_counted(
     record: Callable[..., Record], spec: Callable[..., CellSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow tracker does not fill the memory: its queue is bounded."""
-    monkeypatch.setattr(sink, "WAITING", 4)
-    monkeypatch.setattr(following, "END_SECONDS", 5.0)
+    monkeypatch.setattr(queue, "WAITING", 4)
+    monkeypatch.setattr(attach, "END_SECONDS", 5.0)
     tracker, heard = Hanging("open"), Heard()
     with Chosen([tracker]).following(heard, "tiny", tmp_path) as told:
         first = record(spec(seed=100))
@@ -291,7 +292,7 @@ def test_more_than_it_can_hold_is_left_out_and_counted(
     (sentence,) = heard.sentences
     assert sentence == (
         "Tracker 'hanging': 6 of the 11 cells that were recorded now did not arrive. Send them with: "
-        f"graftbench.trackers.replay.send('{tmp_path}', [...])"
+        f"graftbench.execution.trackers.replay.send('{tmp_path}', [...])"
     )
     assert len(tracker.results) == 5
 
@@ -347,8 +348,8 @@ def test_a_wait_is_announced_and_a_key_ends_it(
     record: Callable[..., Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every cell is recorded: Ctrl-C leaves the tracker behind, and the run ends as it would have."""
-    monkeypatch.setattr(following, "END_SECONDS", 30.0)
-    monkeypatch.setattr(following, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(attach, "END_SECONDS", 30.0)
+    monkeypatch.setattr(attach, "QUIET_SECONDS", 0.05)
     heard, main = Heard(), threading.main_thread().ident
     assert main is not None
     threading.Timer(0.4, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
@@ -396,18 +397,18 @@ def test_a_tracker_is_given_once() -> None:
 @pytest.mark.parametrize(("name", "module"), [("tensorboard", "tensorboard"), ("wandb", "wandb"), ("mlflow", "mlflow")])
 def test_a_missing_package_names_its_extra(name: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is run."""
-    from graftbench.trackers import contract
+    from graftbench.execution.trackers import base
 
-    monkeypatch.setattr(contract, "find_spec", lambda wanted: None if wanted == module else object())
+    monkeypatch.setattr(base, "find_spec", lambda wanted: None if wanted == module else object())
     with pytest.raises(GraftbenchError, match=rf"pip install 'graftbench\[{name}\]'"):
         find([name])
 
 
 def test_mlflow_needs_more_for_databases_than_for_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """mlflow-skinny alone talks to servers."""
-    from graftbench.trackers import contract, mlflow
+    from graftbench.execution.trackers import base, mlflow
 
-    monkeypatch.setattr(contract, "find_spec", lambda _: object())
+    monkeypatch.setattr(base, "find_spec", lambda _: object())
     monkeypatch.setattr(mlflow, "find_spec", lambda wanted: None if wanted == "alembic" else object())
     for written in ("mlflow", "mlflow:uri=sqlite:///x.db", "mlflow:uri=postgresql+psycopg://host/db"):
         with pytest.raises(GraftbenchError, match="needs 'alembic' for its database"):

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.frame import read_run
-from graftbench.progress import Silent
-from graftbench.trackers.catalogue import asked_for
-from graftbench.trackers.following import Chosen
-from graftbench.trackers.replay import replay
+from graftbench.execution.progress import Silent
+from graftbench.execution.trackers.attach import Chosen
+from graftbench.execution.trackers.find import asked_for
+from graftbench.execution.trackers.replay import replay
+from graftbench.records.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 accumulator = pytest.importorskip(
     "tensorboard.backend.event_processing.event_accumulator", reason="the extra 'tensorboard' is not installed"
@@ -115,8 +115,8 @@ def test_many_runs_share_a_folder(run_folder: Path, tmp_path: Path) -> None:
 
 def test_a_cell_without_an_end_has_its_curve(record: Callable[..., Record], tmp_path: Path) -> None:
     """What was sent is on the disk at once, whatever happens to the driver."""
-    from graftbench.trackers.entries import cell_of, points_of
-    from graftbench.trackers.group import group_of
+    from graftbench.execution.trackers.entries import cell_of, points_of
+    from graftbench.execution.trackers.group import group_of
 
     tracker, made = asked_for("tensorboard"), record()
     cell = cell_of(made.cell, 100.0)
@@ -165,10 +165,10 @@ def test_neither_torch_nor_tensorflow_is_needed(run_folder: Path) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from graftbench.trackers.catalogue import asked_for\n"
-        "from graftbench.trackers.entries import cell_of, result_of\n"
-        "from graftbench.trackers.group import group_of\n"
-        "from graftbench.record import read\n"
+        "from graftbench.execution.trackers.find import asked_for\n"
+        "from graftbench.execution.trackers.entries import cell_of, result_of\n"
+        "from graftbench.execution.trackers.group import group_of\n"
+        "from graftbench.records.store import read\n"
         "run = Path(sys.argv[1])\n"
         "record = read(run / 'records.jsonl')[0][0]\n"
         "tracker, cell = asked_for('tensorboard'), cell_of(record.cell, 1.0)\n"

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graftbench.frame import read_run
-from graftbench.progress import Silent
-from graftbench.trackers.following import Chosen, find
-from graftbench.trackers.replay import replay
+from graftbench.execution.progress import Silent
+from graftbench.execution.trackers.attach import Chosen, find
+from graftbench.execution.trackers.replay import replay
+from graftbench.records.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 pytest.importorskip("wandb", reason="the extra 'wandb' is not installed")
 
@@ -158,11 +158,11 @@ def test_a_server_that_is_down_stops_no_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without a login the user is told so; with one, W&B tries for a minute and a half and is left behind."""
-    from graftbench.trackers import following
+    from graftbench.execution.trackers import attach
 
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # a port where nobody listens
     monkeypatch.setenv("HOME", str(tmp_path))  # no .netrc of the developer's
-    monkeypatch.setattr(following, "END_SECONDS", 4.0 if key else 30.0)
+    monkeypatch.setattr(attach, "END_SECONDS", 4.0 if key else 30.0)
     if key:
         monkeypatch.setenv("WANDB_API_KEY", key)
     sentences: list[str] = []

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graftbench.contracts import Run
-from graftbench.record import CellSpec, ComputeBudget, Protocol, Record, Resources, Score, Status, TaskSpec
-from graftbench.tracking.history import Entry, Value
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Record, Resources, Score, Status
+from graftbench.records.run import Run
+from graftbench.regression.history.history import Entry, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable

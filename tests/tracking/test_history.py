@@ -10,15 +10,15 @@ import msgspec
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.record import Protocol
-from graftbench.tracking.history import FILE, FORMAT, Key, Value, add, entry_of, read
+from graftbench.records.cell_spec import Protocol
+from graftbench.regression.history.history import FILE, FORMAT, Key, Value, add, entry_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.contracts import Run
-    from graftbench.tracking.history import Entry
+    from graftbench.records.run import Run
+    from graftbench.regression.history.history import Entry
 
 KEY = "finetune|twemoji->folder:cats@32|25|8 kimg"
 

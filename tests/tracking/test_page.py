@@ -12,17 +12,17 @@ import msgspec
 import numpy as np
 import pytest
 
+from graftbench.regression.history import words
+from graftbench.regression.history.page import render
+from graftbench.regression.history.series import series_of
+from graftbench.regression.history.sparkline import HEIGHT, MARGIN, MARKED, WIDTH, sparkline
 from graftbench.regression.measures import MEASURES
-from graftbench.tracking import words
-from graftbench.tracking.page import render
-from graftbench.tracking.series import series_of
-from graftbench.tracking.sparkline import HEIGHT, MARGIN, MARKED, WIDTH, sparkline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.tracking.history import Entry
+    from graftbench.regression.history.history import Entry
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 KID = (MEASURES["kid"],)

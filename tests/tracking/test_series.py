@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from graftbench.regression.history import words
+from graftbench.regression.history.history import FILE, Entry, Value, read
+from graftbench.regression.history.page import render
+from graftbench.regression.history.series import series_of
 from graftbench.regression.measures import MEASURES, parse_measures
-from graftbench.tracking import words
-from graftbench.tracking.history import FILE, Entry, Value, read
-from graftbench.tracking.page import render
-from graftbench.tracking.series import series_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

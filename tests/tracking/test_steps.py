@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from graftbench.tracking import steps
-from graftbench.tracking.steps import LEAST, find, noise, penalty, relative
+from graftbench.regression.history import steps
+from graftbench.regression.history.steps import LEAST, find, noise, penalty, relative
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,12 +10,12 @@ import pytest
 from cyclopts import App
 
 from graftbench.errors import GraftbenchError
-from graftbench.tracking.history import add
+from graftbench.regression.history.history import add
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graftbench.tracking.history import Entry
+    from graftbench.regression.history.history import Entry
 
 RECORDS = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import ImageFile
 
-from graftbench import imageset, registry
+from graftbench.checks.check import Check, Fault
 from graftbench.checks.method_text import words
-from graftbench.checks.rules import Check, Fault
 from graftbench.checks.targets import given
 from graftbench.contracts import Domain
-from graftbench.preparation import gathered
+from graftbench.images import prepared as prepared_images
+from graftbench.images.preparation import gathered
+from graftbench.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -162,7 +163,7 @@ def _pixels(found: DomainImages, side: int) -> Iterator[Fault]:
         yield Fault(
             f"images({side}) has {found.pixels.dtype} pixels of shape {found.pixels.shape}",
             f"uint8 of shape {expected}: N×3×H×W, with one image for each id",
-            "graftbench.resizing.square(picture, resolution) makes such an image of a Pillow picture",
+            "graftbench.images.resizing.square(picture, resolution) makes such an image of a Pillow picture",
         )
     elif len(found.ids) and found.pixels.max(initial=0) <= 1:
         yield Fault(
@@ -179,7 +180,7 @@ def ids(subject: Subject) -> Iterator[Fault]:
         yield Fault("there are no images", "one at least", "look at where `images` searches")
     wrong = [name for name in found if not isinstance(name, str) or not name or not name.isprintable()]
     if wrong:
-        yield Fault(f"id {wrong[0]!r}", "a printable text", "graftbench.image_files.printable writes odd names so")
+        yield Fault(f"id {wrong[0]!r}", "a printable text", "graftbench.images.decoding.printable writes odd names so")
     twice = sorted({str(name) for name, after in pairwise(sorted(map(str, found))) if name == after})
     if twice:
         yield Fault(f"id {twice[0]!r} twice", "distinct ids", "put what tells the images apart into the id")
@@ -222,7 +223,7 @@ def same_as_items(subject: Subject) -> Iterator[Fault]:
     if subject.items is None:
         return
     found = gathered(subject.items, SIDES[0], "items")
-    mend = "let `images` return graftbench.preparation.gathered(self.items(resolution), resolution, …)"
+    mend = "let `images` return graftbench.images.preparation.gathered(self.items(resolution), resolution, …)"
     if list(found.ids) != list(subject.large.ids) or list(found.groups) != list(subject.large.groups):
         yield Fault("`items` has other ids, groups or order than `images`", "the same", mend)
     elif not np.array_equal(found.pixels, subject.large.pixels):
@@ -231,8 +232,8 @@ def same_as_items(subject: Subject) -> Iterator[Fault]:
 
 def prepared(subject: Subject) -> Iterator[Fault]:
     """The suite can prepare the images, and no split is empty."""
-    found = imageset.load(subject.made(), subject.name, SIDES[0], subject.folder / "cache")
-    empty = [split for split in imageset.SPLITS if split not in found.splits]
+    found = prepared_images.load(subject.made(), subject.name, SIDES[0], subject.folder / "cache")
+    empty = [split for split in prepared_images.SPLITS if split not in found.splits]
     if empty:
         count = len(set(found.groups))
         yield Fault(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from graftbench.checks import method_course, method_fits, method_moves, method_text
+from graftbench.checks import method_fits, method_parameters, method_resuming, method_text
+from graftbench.checks.check import Check
 from graftbench.checks.method_subject import SIDES, Subject, refusal
-from graftbench.checks.rules import Check
 
 if TYPE_CHECKING:
     from graftbench.contracts import Method
@@ -50,7 +50,7 @@ def _resumable(cls: type[Method]) -> str:
 
 
 def _diverges(cls: type[Method]) -> str:
-    return _trained(cls) or ("" if method_course.rates_of(cls) else "no parameter is a learning rate (lr…)")
+    return _trained(cls) or ("" if method_resuming.rates_of(cls) else "no parameter is a learning rate (lr…)")
 
 
 def _translates(cls: type[Method]) -> str:
@@ -67,14 +67,14 @@ CHECKS: tuple[Check[Subject], ...] = (
     Check("log", method_fits.log, _FIT, _own),
     Check("task left alone", method_fits.left_alone, _FIT, _adapter),
     Check("saved and loaded", method_fits.comes_back, _FIT, _adapter),
-    Check("what moves", method_moves.moves, _FIT, _own),
-    Check("parameters counted", method_moves.counted, _FIT, _trained),
+    Check("what moves", method_parameters.moves, _FIT, _own),
+    Check("parameters counted", method_parameters.counted, _FIT, _trained),
     Check("translation", method_fits.translation, _FIT, _translates),
     Check("one seed, one fit", method_fits.one_seed, _FIT, _own),
     Check("another seed, another fit", method_fits.another_seed, _FIT, _trained),
     Check("one image", method_fits.one_image, _FIT, _adapter),
-    Check("killed and gone on with", method_course.resumed, _FIT, _resumable),
-    Check("divergence", method_course.diverging, _FIT, _diverges),
+    Check("killed and gone on with", method_resuming.resumed, _FIT, _resumable),
+    Check("divergence", method_resuming.diverging, _FIT, _diverges),
     Check("fit at a second size", partial(method_fits.fit, place=1), _FIT, _second),
     Check(
         "budget at a second size",
@@ -84,5 +84,5 @@ CHECKS: tuple[Check[Subject], ...] = (
     ),
     Check("samples at a second size", partial(method_fits.samples, place=1), _FIT_2, _second),
     Check("saved and loaded at a second size", partial(method_fits.comes_back, place=1), _FIT_2, _second),
-    Check("what moves at a second size", partial(method_moves.moves, place=1), _FIT_2, _second),
+    Check("what moves at a second size", partial(method_parameters.moves, place=1), _FIT_2, _second),
 )

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from graftbench.checks.check import Fault
+from graftbench.checks.fixtures import BUDGET, IMAGES
 from graftbench.checks.method_subject import form, rng, same_state
-from graftbench.checks.rules import Fault
-from graftbench.checks.world import BUDGET, IMAGES
 from graftbench.contracts import LatentSampler, Sampler, TranslatingSampler
-from graftbench.samplers import load_sampler, save_sampler
+from graftbench.training.samplers import load_sampler, save_sampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
+    from graftbench.checks.fixtures import Fit
     from graftbench.checks.method_subject import Subject
-    from graftbench.checks.world import Fit
 
 
 def fit(subject: Subject, place: int = 0) -> Iterator[Fault]:
@@ -28,7 +28,7 @@ def fit(subject: Subject, place: int = 0) -> Iterator[Fault]:
         yield Fault(
             f"fit returned {'None' if found is None else f'a {type(found).__name__}'}",
             "a graftbench.contracts.Sampler",
-            "return a sampler: GeneratorSampler, ImageBankSampler (graftbench.samplers), or a class of your own",
+            "return a sampler: GeneratorSampler, ImageBankSampler (graftbench.training.samplers), or a class of yours",
         )
     elif subject.cls.kinds[0] != "generate" and not isinstance(found, TranslatingSampler):
         yield Fault(

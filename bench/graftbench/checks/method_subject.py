@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graftbench.checks.offered import NotOffered
-from graftbench.checks.rules import Broken, Fault
-from graftbench.checks.world import BUDGET, IMAGES, Fit
+from graftbench.checks.check import Broken, Fault
+from graftbench.checks.fixtures import BUDGET, IMAGES, Fit
+from graftbench.checks.strict_task import NotOffered
 from graftbench.contracts import OverBudget, Sampler
 from graftbench.errors import GraftbenchError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from graftbench.checks.world import World
+    from graftbench.checks.fixtures import World
     from graftbench.contracts import Method
 
 SIDES = (32, 64)
@@ -121,6 +121,6 @@ def form(images: object, shape: tuple[int, ...], what: str) -> Iterator[Fault]:
         return
     found = f"{images.dtype} {'×'.join(map(str, images.shape))} on {images.device.type}"
     if images.dtype != torch.uint8:
-        yield Fault(f"{what} is {found}", expected, "graftbench.samplers.to_uint8 turns [−1, 1] into 0…255")
+        yield Fault(f"{what} is {found}", expected, "graftbench.training.samplers.to_uint8 turns [−1, 1] into 0…255")
     elif tuple(images.shape) != shape or images.device.type != "cpu":
         yield Fault(f"{what} is {found}", expected, "return so many RGB images of the task's resolution, on the CPU")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 
 from graftbench import contracts
-from graftbench.checks.rules import Check, Fault
+from graftbench.checks.check import Check, Fault
 from graftbench.contracts import Family, Method, SourceNeed
-from graftbench.record import Kind
-from graftbench.registry import file_of
+from graftbench.plugins.registry import file_of
+from graftbench.records.cell_spec import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -146,7 +146,7 @@ def _constructed(cls: type[Method]) -> Iterator[Fault]:
             "numbers, texts, booleans, lists and dicts: records and job files hold them",
             "give each parameter such a type",
         )
-    from graftbench.metrics.extractors import extractor_names  # noqa: PLC0415 - for this one question
+    from graftbench.extractors.load import extractor_names  # noqa: PLC0415 - for this one question
 
     leaks = cls().leaks
     if leaks and leaks not in extractor_names():

@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from PIL import Image
 
-from graftbench.record import (
-    CellSpec,
-    ComputeBudget,
-    Protocol,
-    Record,
-    Resources,
-    Score,
-    Status,
-    TaskSpec,
-    append,
-)
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Record, Resources, Score, Status
+from graftbench.records.store import append
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench import registry
+from graftbench.checks.check import Check, Fault
 from graftbench.checks.method_text import words
 from graftbench.checks.records import CASES, MARKUP, SOMEWHERE, TIME_BUDGET, whole, write_run, write_sheets
-from graftbench.checks.rules import Check, Fault
 from graftbench.checks.targets import given
-from graftbench.contracts import Run
 from graftbench.errors import GraftbenchError
-from graftbench.frame import read_run
+from graftbench.plugins import registry
+from graftbench.records.run import Run, read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from graftbench.contracts import Report
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 TEXTS = {".md", ".csv", ".tex", ".html", ".txt", ".json", ".svg"}
 """Endings of files that are looked into."""

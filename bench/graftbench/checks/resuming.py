@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from graftbench.checkpoint import Checkpoints, GeneratorState
-from graftbench.checks.rules import Broken, Fault
+from graftbench.checks.check import Broken, Fault
+from graftbench.training.checkpoints import Checkpoints, GeneratorState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from graftbench.budget import Meter
-    from graftbench.checks.world import World
+    from graftbench.checks.fixtures import World
     from graftbench.contracts import Method, Sampler, Stateful, Task
 
 

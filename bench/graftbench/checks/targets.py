@@ -9,15 +9,15 @@ from inspect import isabstract
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graftbench import registry
 from graftbench.contracts import Domain, Method, Report
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
 
-    from graftbench.registry import Found, Given
+    from graftbench.plugins.registry import Found, Given
 
 BASES: dict[str, type[Any]] = {"method": Method, "domain": Domain, "report": Report}
 

@@ -11,7 +11,8 @@ from cyclopts import Parameter, validators
 from graftbench.cli.run import Plugins
 
 if TYPE_CHECKING:
-    from graftbench.record import ComputeBudget, Record
+    from graftbench.records.cell_spec import ComputeBudget
+    from graftbench.records.record import Record
 
 SHOWN = ("kid", "fid")
 """Scores that are printed; the report has all."""
@@ -66,8 +67,8 @@ def samples(
     import msgspec
     from rich.console import Console
 
-    from graftbench.adding import add_samples
-    from graftbench.progress import ConsoleProgress
+    from graftbench.execution.add_samples import add_samples
+    from graftbench.execution.progress import ConsoleProgress
 
     progress = ConsoleProgress(Console(stderr=True), jobs=1)
     with progress.live():
@@ -107,7 +108,7 @@ def compute_budget(text: str) -> ComputeBudget:
         GraftbenchError: Another form, or no positive number.
     """
     from graftbench.errors import GraftbenchError
-    from graftbench.record import ComputeBudget
+    from graftbench.records.cell_spec import ComputeBudget
 
     found = re.fullmatch(r"\s*(?P<n>[0-9.eE+-]+)\s*(?P<unit>[a-z]+)\s*|\s*(?P<name>[a-z]+)\s*=\s*(?P<v>\S+)\s*", text)
     parts = found or {"unit": text, "name": "", "n": "0", "v": ""}
@@ -157,7 +158,7 @@ def read_costs(path: Path) -> dict[str, Any]:
 def lines_of(record: Record) -> list[str]:
     """What came of samples, in words."""
     from graftbench.metrics.catalogue import METRICS
-    from graftbench.record import Status
+    from graftbench.records.record import Status
 
     if record.status != Status.OK:
         return [f"{record.cell}: {record.status}. {record.reason}"]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, validators
 
 if TYPE_CHECKING:
-    from graftbench.checks.rules import Result
-    from graftbench.checks.session import Plugin
-    from graftbench.checks.supervision import Checked
+    from graftbench.checks.check import Result
+    from graftbench.checks.child import Plugin
+    from graftbench.checks.parent import Checked
 
 MARKS = {"passed": "ok", "failed": "FAILED", "does not apply": "-", "not made": "?"}
 
@@ -36,8 +36,8 @@ def check(
     """
     import msgspec
 
-    from graftbench.checks.supervision import Checked, Listener
-    from graftbench.checks.supervision import check as check_target
+    from graftbench.checks.parent import Checked, Listener
+    from graftbench.checks.parent import check as check_target
     from graftbench.errors import GraftbenchError
 
     if not targets:
@@ -83,7 +83,7 @@ def _print_result(_: Plugin, result: Result) -> None:
 
 
 def _print_summaries(every: Checked) -> None:
-    from graftbench.checks.rules import summary
+    from graftbench.checks.check import summary
 
     print()
     for plugin, results in every.results.items():

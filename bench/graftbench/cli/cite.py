@@ -21,9 +21,9 @@ def cite(
         more: More of them; what is used in several is printed once.
         plugin: File or folder with the methods and domains that the run had from one.
     """
-    from graftbench.bibliography import bibliography, bibtex
-    from graftbench.claims import read_runs
-    from graftbench.registry import domains, methods
+    from graftbench.citations import bibliography, bibtex
+    from graftbench.comparison.claims import read_runs
+    from graftbench.plugins.registry import domains, methods
 
     entries, missing = bibliography(read_runs([run, *more]), methods(plugin).classes, domains(plugin).classes)
     print(bibtex(entries), end="")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from graftbench.claims import Checked, Finding
+    from graftbench.comparison.claims import Checked, Finding
 
 
 def claims(
@@ -32,7 +32,7 @@ def claims(
     """
     import msgspec
 
-    from graftbench.claims import check_claims, read_runs
+    from graftbench.comparison.claims import check_claims, read_runs
 
     checked = check_claims(read_runs([run, *more]), level=level)
     if json:

@@ -38,8 +38,8 @@ def clean(
         dry_run: Remove nothing, list what would be removed.
     """
     from graftbench.cache import cache_folder
-    from graftbench.clean import clean_cache, clean_run
-    from graftbench.disk import megabytes
+    from graftbench.execution.clean import clean_cache, clean_run
+    from graftbench.suites.disk import megabytes
 
     _check(run, cache=cache, source_models=source_models, other=bool(keep or superseded or work))
     survey = False

@@ -11,7 +11,7 @@ from cyclopts import Parameter, validators
 from graftbench.cli.run import Plugins
 
 if TYPE_CHECKING:
-    from graftbench.datacard import Card
+    from graftbench.images.datacard import Card
 
 NAMED = 10
 """Images that were left out and are named; --json names all."""
@@ -36,15 +36,16 @@ def show(
     """
     import msgspec
 
-    from graftbench import imageset, registry
     from graftbench.cache import cache_folder
-    from graftbench.datacard import card_of, contact_sheet
     from graftbench.errors import GraftbenchError
+    from graftbench.images import prepared
+    from graftbench.images.datacard import card_of, contact_sheet
+    from graftbench.plugins import registry
 
     if sheet is not None and sheet.suffix != ".png":
         raise GraftbenchError(f"A contact sheet is written as PNG; found --sheet '{sheet}'.")
     domain = registry.make_domain(name, plugin)
-    images = imageset.load(domain, name, resolution, cache_folder())
+    images = prepared.load(domain, name, resolution, cache_folder())
     card = card_of(domain, images)
     if json:
         print(msgspec.json.format(msgspec.json.encode(card)).decode())
@@ -114,9 +115,9 @@ def prepare(
     import time
 
     from graftbench.cache import cache_folder
-    from graftbench.device import resolve_device
-    from graftbench.offline import prepare as prepare_suite
-    from graftbench.suite import load_suite
+    from graftbench.resources.device import resolve_device
+    from graftbench.suites.offline import prepare as prepare_suite
+    from graftbench.suites.suite import load_suite
 
     started = time.perf_counter()
 

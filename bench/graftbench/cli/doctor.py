@@ -16,7 +16,7 @@ def doctor(*, json: bool = False) -> int:
     from rich.table import Table
 
     from graftbench.cache import cache_folder
-    from graftbench.environment import doctor_checks
+    from graftbench.resources.doctor import doctor_checks
 
     checks = doctor_checks(cache_folder())
     if json:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from graftbench.evaluation import Evaluation
     from graftbench.metrics.estimate import Estimate
+    from graftbench.scoring.evaluate import Evaluation
 
 Positive = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
 Seed = Annotated[int, Parameter(validator=validators.Number(gte=0))]
@@ -62,7 +62,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from graftbench.evaluation import evaluate as score
+    from graftbench.scoring.evaluate import evaluate as score
 
     with reading() as progress:
         result = score(

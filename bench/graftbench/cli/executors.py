@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from graftbench.executors import Executor
+    from graftbench.execution.executors import Executor
 
 EXECUTORS = ("local", "ray", "slurm")
 
@@ -46,7 +46,7 @@ def maker(name: str, out: Path, options: Options) -> Callable[[], Executor] | No
 
 
 def _ray(options: Options) -> Callable[[], Executor]:
-    from graftbench.executors.ray import RayExecutor
+    from graftbench.execution.executors.ray import RayExecutor
 
     return lambda: RayExecutor(
         options.address,
@@ -57,7 +57,7 @@ def _ray(options: Options) -> Callable[[], Executor]:
 
 
 def _slurm(out: Path, options: Options) -> Callable[[], Executor]:
-    from graftbench.executors.slurm import SlurmExecutor
+    from graftbench.execution.executors.slurm import SlurmExecutor
 
     parameters = {}
     for text in options.slurm:

@@ -27,7 +27,7 @@ def export(
     """
     from rich.console import Console
 
-    from graftbench.trackers.replay import send
+    from graftbench.execution.trackers.replay import send
 
     with Console().status("") as status:
         sent = send(run, tracker, select=select or "", said=lambda record: status.update(str(record.cell)))

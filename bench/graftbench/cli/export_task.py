@@ -38,8 +38,8 @@ def export_task(
     import sys
 
     from graftbench.errors import GraftbenchError
-    from graftbench.export import export_task as export
-    from graftbench.runfolder import SUITE, RunFolder
+    from graftbench.execution.run_folder import SUITE, RunFolder
+    from graftbench.suites.export import export_task as export
 
     if run is not None and suite is not None:
         raise GraftbenchError("The task is of a suite or of a run's: give --suite or --run, not both.")

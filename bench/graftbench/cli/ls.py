@@ -10,7 +10,7 @@ from graftbench.cli.run import Plugins
 if TYPE_CHECKING:
     from msgspec import Struct
 
-    from graftbench.registry import Found
+    from graftbench.plugins.registry import Found
 
 
 def ls(
@@ -51,8 +51,8 @@ def rows_of(what: str) -> list[dict[str, Any]]:
 def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | None]:
     import msgspec
 
-    from graftbench import registry
     from graftbench.contracts import Family
+    from graftbench.plugins import registry
 
     if what == "methods":
         methods = registry.methods(plugin)  # by name; the sort below keeps that order within a family
@@ -99,7 +99,7 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | Non
 def _extractors() -> list[dict[str, Any]]:
     import dataclasses
 
-    from graftbench.metrics.extractors import describe, extractor_names
+    from graftbench.extractors.load import describe, extractor_names
 
     return [dataclasses.asdict(describe(name)) for name in extractor_names()]
 
@@ -116,13 +116,13 @@ def _metrics() -> list[dict[str, Any]]:
 
 
 def _trackers() -> list[dict[str, Any]]:
-    from graftbench.trackers.catalogue import described
+    from graftbench.execution.trackers.find import described
 
     return [dict(row) for row in described()]
 
 
 def _suites() -> list[dict[str, Any]]:
-    from graftbench.suite import packaged_suites, parse_suite
+    from graftbench.suites.suite import packaged_suites, parse_suite
 
     return [
         {

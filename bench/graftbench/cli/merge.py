@@ -27,7 +27,7 @@ def merge(
         out: The merged run folder: new, empty, or one to which more is added.
         link: Hard links to samplers and sheets instead of copies, where the file system can.
     """
-    from graftbench.merge import merge as join
+    from graftbench.execution.merge import merge as join
 
     merged = join(runs, out, link=link)
     for note in merged.notes:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graftbench.new import Kind
+    from graftbench.plugins.scaffold import Kind
 
 
 def method(name: str, *, out: Path = Path()) -> int:
@@ -51,7 +51,7 @@ USE = {
 
 
 def _write(kind: Kind, name: str, out: Path) -> int:
-    from graftbench.new import write
+    from graftbench.plugins.scaffold import write
 
     plugin, test = map(_shown, write(kind, name, out))
     given = f" --plugin {plugin}" if plugin.parent == test.parent else ""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, validators
 
 from graftbench.cli.run import Plugins
-from graftbench.explain import UNKNOWN_FILES
+from graftbench.suites.status import UNKNOWN_FILES
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from graftbench.explain import Row
-    from graftbench.outlook import Outlook, SourceModel
+    from graftbench.suites.forecast import Outlook, SourceModel
+    from graftbench.suites.status import Row
 
 ROWS = 60
 """Above so many cells the table has a row for each method and reason."""
@@ -59,11 +59,11 @@ def plan(
 
     from graftbench.cache import cache_folder
     from graftbench.cli.run import default_jobs
-    from graftbench.device import resolve_devices
-    from graftbench.driver import RUN_AGAIN
-    from graftbench.outlook import look_ahead
-    from graftbench.plan import make_plan, parse_shard
-    from graftbench.suite import load_suite
+    from graftbench.execution.driver import RUN_AGAIN
+    from graftbench.resources.device import resolve_devices
+    from graftbench.suites.forecast import look_ahead
+    from graftbench.suites.plan import make_plan, parse_shard
+    from graftbench.suites.suite import load_suite
 
     part, cache = parse_shard(shard), cache_folder()
     outlook = look_ahead(

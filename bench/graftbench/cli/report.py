@@ -31,7 +31,7 @@ def report(
     """
     from rich.console import Console
 
-    from graftbench.registry import reports
+    from graftbench.plugins.registry import reports
     from graftbench.report import default_folder, read_runs, terminal_table, write_reports
 
     run, found = read_runs(runs, select), reports(plugin)

@@ -60,18 +60,18 @@ def run(
         tracker: Show cells while they run in tensorboard, wandb or mlflow (extras of those names), in that of an
             installed package or of a Python file; options as NAME:key=value,key=value. May be given several times.
     """
-    from graftbench.trackers.following import find
+    from graftbench.execution.trackers.attach import find
 
     find(tracker)  # what cannot work is said before seconds go by with importing torch
 
     from rich.console import Console
 
     from graftbench.cli.executors import Options, maker
-    from graftbench.device import resolve_devices
-    from graftbench.driver import run as run_suite
-    from graftbench.plan import parse_shard
-    from graftbench.progress import ConsoleProgress
-    from graftbench.registry import methods as registered
+    from graftbench.execution.driver import run as run_suite
+    from graftbench.execution.progress import ConsoleProgress
+    from graftbench.plugins.registry import methods as registered
+    from graftbench.resources.device import resolve_devices
+    from graftbench.suites.plan import parse_shard
 
     names = None
     if methods is not None:

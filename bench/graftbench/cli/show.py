@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from graftbench.cell_view import CellView
-    from graftbench.record import Record, Score
+    from graftbench.records.cell_view import CellView
+    from graftbench.records.record import Record, Score
 
 PIPE_COLUMNS = 120
 """Width of what is not printed on a terminal."""
@@ -34,8 +34,8 @@ def show(
     import msgspec
     from rich.console import Console
 
-    from graftbench.cell_view import view_cell
-    from graftbench.frame import read_run
+    from graftbench.records.cell_view import view_cell
+    from graftbench.records.run import read_run
 
     view = view_cell(read_run(run), cell)
     if json:
@@ -88,8 +88,8 @@ def facts_table(rows: list[tuple[str, str]]) -> Table:
 
 
 def _identity(view: CellView) -> list[tuple[str, str]]:
-    from graftbench.origins import SAYS, origin_of
-    from graftbench.record import SAMPLES
+    from graftbench.records.cell_spec import SAMPLES
+    from graftbench.records.provenance import SAYS, origin_of
 
     record, cell = view.record, view.record.cell
     protocol, origin = cell.protocol, origin_of(view.record)
@@ -163,7 +163,7 @@ def _number(value: float) -> str:
 
 def _cost(record: Record) -> list[tuple[str, str]]:
     """What is known, in the record's own words, of what others made each with whether it was measured or declared."""
-    from graftbench.origins import costs_of, declared_by, origin_of
+    from graftbench.records.provenance import costs_of, declared_by, origin_of
 
     origin = origin_of(record)
     if origin == "submitted" and record.resources is None:

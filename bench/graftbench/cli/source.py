@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from graftbench.cli.run import Plugins
+
+if TYPE_CHECKING:
+    from graftbench.contracts import Domain
+    from graftbench.images.prepared import ImageSet
+    from graftbench.records.cell_spec import Protocol
+from graftbench.training.source import Recipe, verify
 
 
 def train(
@@ -39,18 +50,19 @@ def train(
     """
     import msgspec
 
-    from graftbench import imageset, registry
     from graftbench.cache import cache_folder
-    from graftbench.device import resolve_device
-    from graftbench.protocol import resolve_protocol
-    from graftbench.source import find, obtain, provenance, recipe_for
-    from graftbench.suite import SourceModelSpec, load_suite, parse_task
+    from graftbench.images import prepared
+    from graftbench.plugins import registry
+    from graftbench.resources.device import resolve_device
+    from graftbench.scoring.protocol import resolve_protocol
+    from graftbench.suites.suite import load_suite, parse_task
+    from graftbench.training.source import SourceModelSpec, find, obtain, recipe_for
 
     parse_task(f"{domain}->{domain}@{resolution}")
     settings = load_suite(suite)
     cache = cache_folder()
     domain_plugin = registry.make_domain(domain, plugin)
-    images = imageset.load(domain_plugin, domain, resolution, cache)
+    images = prepared.load(domain_plugin, domain, resolution, cache)
     spec = settings.source_models.get(kind, SourceModelSpec())
     recipe = recipe_for(msgspec.structs.replace(spec, kimg=kimg, seed=seed), kind, images)
     if find(recipe, cache) is not None:
@@ -70,3 +82,40 @@ def train(
     scores = ", ".join(f"{name} {value:.4g}" for name, value in facts["scores"].items() if value is not None)
     print(f"{exported} ({facts['bytes'] / 1e6:.1f} MB): {scores}")
     return 0
+
+
+def provenance(
+    recipe: Recipe,
+    path: Path,
+    domain: Domain,
+    images: ImageSet,
+    protocol: Protocol,
+    *,
+    command: str,
+    cache: Path,
+    seconds: float,
+) -> dict[str, Any]:
+    """What must be known of a model that is handed on: recipe, command, versions, its own scores, its hash.
+
+    The scores are those of the untransferred model on its own domain: generated images against the source domain's
+    reference split.
+    """
+    import torch
+
+    from graftbench.resources.environment import describe
+    from graftbench.scoring.score import score_sampler
+
+    sampler, rng = verify(path, recipe), torch.Generator().manual_seed(recipe.seed)
+    scored = score_sampler(sampler, images, protocol, rng, cache=cache)
+    return {
+        "id": recipe.id,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "bytes": path.stat().st_size,
+        "recipe": msgspec.to_builtins(recipe),
+        "command": command,
+        "fit_seconds": round(seconds, 1),
+        "scores": {score.full_name: score.value for score in scored.scores},
+        "environment": describe(),
+        "data": {"license": domain.license, "attribution": domain.attribution, "source": domain.source},
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

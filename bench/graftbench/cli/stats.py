@@ -40,8 +40,8 @@ def stats(
     import msgspec
 
     from graftbench.cli.evaluate import reading
-    from graftbench.evaluation import statistics_of
-    from graftbench.reference_statistics import check_name
+    from graftbench.scoring.evaluate import statistics_of
+    from graftbench.scoring.reference_statistics import check_name
 
     check_name(out)
     with reading() as progress:

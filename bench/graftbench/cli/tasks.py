@@ -6,11 +6,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from graftbench.cli.run import Plugins
-from graftbench.record import Protocol
+from graftbench.records.cell_spec import Protocol
 
 if TYPE_CHECKING:
-    from graftbench.suite import Suite
-    from graftbench.task_distance import Gap, TaskDistance
+    from graftbench.scoring.task_distance import Gap, TaskDistance
+    from graftbench.suites.suite import Suite
 
 DEFAULT = Protocol(size=96)
 """Under which a task is measured that no suite names: that of `quick` and `standard`."""
@@ -34,8 +34,8 @@ def tasks(
     """
     import msgspec
 
-    from graftbench.device import resolve_device
     from graftbench.errors import GraftbenchError
+    from graftbench.resources.device import resolve_device
 
     found, failed = [], []
     where = resolve_device(device)
@@ -60,8 +60,8 @@ def tasks(
 
 def _wanted(names: tuple[str, ...]) -> dict[str, tuple[Protocol, str]]:
     """Task -> protocol and resize rule, each once: what a suite says, or for a task alone the default."""
-    from graftbench.resizing import DEFAULT as RULE
-    from graftbench.suite import load_suite, parse_task
+    from graftbench.images.resizing import DEFAULT as RULE
+    from graftbench.suites.suite import load_suite, parse_task
 
     wanted: dict[str, tuple[Protocol, str]] = {}
     for name in names:
@@ -73,16 +73,17 @@ def _wanted(names: tuple[str, ...]) -> dict[str, tuple[Protocol, str]]:
 
 
 def _measured(text: str, protocol: Protocol, resize: str, device: str, plugin: Plugins) -> TaskDistance:
-    from graftbench import imageset, registry
     from graftbench.cache import cache_folder
-    from graftbench.protocol import resolve_protocol
-    from graftbench.record import NO_SOURCE
-    from graftbench.suite import parse_task
-    from graftbench.task_distance import measure
+    from graftbench.images import prepared
+    from graftbench.plugins import registry
+    from graftbench.records.cell_spec import NO_SOURCE
+    from graftbench.scoring.protocol import resolve_protocol
+    from graftbench.scoring.task_distance import measure
+    from graftbench.suites.suite import parse_task
 
     task, cache = parse_task(text), cache_folder()
     images = {
-        (name, task.resolution): imageset.load(
+        (name, task.resolution): prepared.load(
             registry.make_domain(name, plugin), name, task.resolution, cache, resize=resize
         )
         for name in {task.source, task.target} - {NO_SOURCE}
@@ -111,7 +112,7 @@ def row_of(distance: TaskDistance) -> dict[str, str]:
 
 def legend(found: list[TaskDistance]) -> str:
     """What the columns are."""
-    from graftbench.task_distance import FAR, NEAR
+    from graftbench.scoring.task_distance import FAR, NEAR
 
     protocols = ", ".join(dict.fromkeys(distance.protocol for distance in found))
     return (

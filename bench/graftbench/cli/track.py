@@ -10,8 +10,8 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from graftbench.tracking.history import Entry
-    from graftbench.tracking.series import Series
+    from graftbench.regression.history.history import Entry
+    from graftbench.regression.history.series import Series
 
 Names = Annotated[list[str], Parameter(negative=(), consume_multiple=False)]
 
@@ -35,9 +35,9 @@ def add(
             where old commits are run late.
         replace: Take the place of what the history has of this commit on this hardware.
     """
-    from graftbench.frame import read_run
-    from graftbench.tracking.history import add as append
-    from graftbench.tracking.history import entry_of
+    from graftbench.records.run import read_run
+    from graftbench.regression.history.history import add as append
+    from graftbench.regression.history.history import entry_of
 
     entry, notes = entry_of(read_run(run), commit=commit, date=date)
     added = append(history, entry, replace=replace)
@@ -99,7 +99,7 @@ def report(
         measure: Which measures, and from which change on they count: kid, kid=5%; those of the gate by default.
         method: Which methods; all by default.
     """
-    from graftbench.tracking.page import render
+    from graftbench.regression.history.page import render
 
     entries, series = _read(history, measure, method)
     folder = history.parent if history.is_file() else history
@@ -114,9 +114,9 @@ def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[
     import sys
 
     from graftbench.errors import unknown
+    from graftbench.regression.history.history import Key, read
+    from graftbench.regression.history.series import name_of, series_of
     from graftbench.regression.measures import parse_measures
-    from graftbench.tracking.history import Key, read
-    from graftbench.tracking.series import name_of, series_of
 
     chosen = parse_measures(measures)
     entries, warnings = read(history)
@@ -135,8 +135,8 @@ def series_table(series: list[Series]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from graftbench.tracking import words
-    from graftbench.tracking.history import short
+    from graftbench.regression.history import words
+    from graftbench.regression.history.history import short
 
     table = Table(show_lines=True)
     for heading in ("series", "measure"):

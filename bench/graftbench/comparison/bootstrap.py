@@ -19,8 +19,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
 from graftbench.comparison.checks import check_level
+from graftbench.comparison.stats import Interval
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.stats import Interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,8 +9,8 @@ from scipy.special import ndtri
 
 from graftbench.comparison.bootstrap import Estimated
 from graftbench.comparison.checks import check_level, finite
+from graftbench.comparison.stats import Interval
 from graftbench.errors import GraftbenchError
-from graftbench.stats import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,9 +10,9 @@ import numpy as np
 
 from graftbench.comparison.multiplicity import enough, holm
 from graftbench.comparison.sign_flips import sign_flips
+from graftbench.comparison.stats import Interval, student_interval
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.metrics.catalogue import EVERY_METRIC
-from graftbench.stats import Interval, student_interval
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from graftbench.comparison.signed_rank import Shift
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 Verdict = Literal["better", "worse", "not settled", "too few seeds"]
 
@@ -275,7 +275,7 @@ def _table(records: pd.DataFrame | Iterable[Record], metric: str, by: str) -> pd
     if isinstance(records, pd.DataFrame):
         table = records
     else:
-        from graftbench.frame import frame  # noqa: PLC0415 - it knows pandas
+        from graftbench.comparison.table import frame  # noqa: PLC0415 - it knows pandas
 
         table = frame([record for record in records if not record.leaks])
     for name in (by, "family", "seed", metric, *_BLOCK):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from graftbench.comparison.checks import check_level, finite
+from graftbench.comparison.stats import EXACT, pairs_needed
 from graftbench.errors import GraftbenchError
-from graftbench.stats import EXACT, pairs_needed
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

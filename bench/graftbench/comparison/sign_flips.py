@@ -1,4 +1,4 @@
-"""Many sign-flip tests of equally many pairs at once: `graftbench.stats.sign_flip_test`, a column a test."""
+"""Many sign-flip tests of equally many pairs at once: `graftbench.comparison.stats.sign_flip_test`, a column a test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graftbench.comparison.checks import finite
-from graftbench.stats import EXACT
+from graftbench.comparison.stats import EXACT
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

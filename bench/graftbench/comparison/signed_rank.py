@@ -12,8 +12,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from graftbench.comparison.checks import check_level, finite
+from graftbench.comparison.stats import Interval
 from graftbench.errors import GraftbenchError
-from graftbench.stats import Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

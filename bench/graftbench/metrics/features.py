@@ -15,7 +15,7 @@ from graftbench.cache import atomic_file
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.arrays import to_numpy
 from graftbench.metrics.covariance import Moments
-from graftbench.record import content_hash
+from graftbench.records.cell_spec import content_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.metrics.extractors import lite0_file
-from graftbench.metrics.networks.fold import fold_batch_norm
-from graftbench.metrics.networks.state import load_by_name, load_by_position, misfit, read_state
-from graftbench.metrics.weight_files import fetch, given_file, torch_hub
+from graftbench.extractors.fold import fold_batch_norm
+from graftbench.extractors.load import lite0_file
+from graftbench.extractors.state_dicts import load_by_name, load_by_position, misfit, read_state
+from graftbench.extractors.weights import fetch, given_file, torch_hub
 from graftbench.nn.build import freeze
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class _TimmMaps(nn.Module):
 
 
 def _timm() -> ModuleType:
-    from graftbench.metrics.networks import timm  # noqa: PLC0415 - two seconds that other backbones need not wait for
+    from graftbench.extractors import timm  # noqa: PLC0415 - two seconds that other backbones need not wait for
 
     return timm
 

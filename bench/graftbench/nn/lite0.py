@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
-from graftbench.metrics.networks.state import load_by_position, read_state
+from graftbench.extractors.state_dicts import load_by_position, read_state
 
 if TYPE_CHECKING:
     from pathlib import Path

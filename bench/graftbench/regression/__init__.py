@@ -1,6 +1,7 @@
 """The regression gate: a base and a new run of the same cells, and whether what differs is more than noise.
 
-    from graftbench.regression.gate import Options, compare
+    from graftbench.regression.options import Options
+    from graftbench.regression.gate import compare
 
     found = compare(records_of_the_base, records_of_the_new, Options())
     found.code  # 0 fine, 1 a regression, 3 cells that newly fail or are gone

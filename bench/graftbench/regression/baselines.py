@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench import record as records_file
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.frame import RECORDS, read_run
-from graftbench.record import Status
+from graftbench.records import store
+from graftbench.records.record import Status
+from graftbench.records.run import RECORDS, read_run
 from graftbench.regression import machines
 from graftbench.regression.measures import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 FOLDER = Path("baselines")
 """Where baselines lie where nothing else is said: beside the code that is tested."""
@@ -231,7 +231,7 @@ def load(name: str, folder: Path = FOLDER) -> tuple[Baseline, list[Record]]:
     """
     _check_known(name, folder)
     known = about(_folder(name, folder))
-    records, _ = records_file.read(_folder(name, folder) / RECORDS)
+    records, _ = store.read(_folder(name, folder) / RECORDS)
     if len(records) != known.cells:
         raise GraftbenchError(
             f"Baseline '{name}' says it holds {known.cells} records; found {len(records)}. Save it again from its run."

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from scipy.special import nctdtr, stdtr, stdtrit
 
+from graftbench.comparison.stats import sign_flip_test
 from graftbench.errors import GraftbenchError
-from graftbench.stats import sign_flip_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
     from graftbench.regression.matching import Pair, Series
     from graftbench.regression.measures import Measure
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
-from graftbench.errors import GraftbenchError, unknown
+from graftbench.errors import GraftbenchError
 from graftbench.regression import baselines
-from graftbench.regression.changes import Test
 from graftbench.regression.judging import Judge
 from graftbench.regression.matching import match
-from graftbench.regression.measures import DEFAULT, MEASURES, Measure
+from graftbench.regression.options import DEFAULT_MEASURES, VERDICT_ORDER, Options
 from graftbench.regression.results import Comparison, Failure, Row, Verdict
 from graftbench.regression.sides import read_side
 
@@ -18,55 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
     from graftbench.regression.matching import Pair
+    from graftbench.regression.measures import Measure
 
 __all__ = ["Comparison", "Failure", "Options", "Row", "Verdict", "compare", "compare_runs"]
-
-By = Literal["method", "task", "budget"]
-FewSeeds = Literal["pass", "gate"]
-CostRule = Literal["same-machine", "calibrated", "any"]
-
-_DEFAULT = tuple(MEASURES[name] for name in DEFAULT)
-_ORDER = {"regression": 0, "improvement": 1, "too few pairs": 2, "not compared": 4}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What counts as a regression.
-
-    Attributes:
-        measures: What is gated, each with its threshold. Of the default ones those count that the runs have; what is
-            asked for must be there.
-        level: Of all tests of one kind (quality, cost) together, by Holm's correction.
-        by: What is judged as one: all cells of a method, its cells on one task, or those of one data budget on it.
-        test: `student` (paired t) or `sign-flip` (exact, needs more pairs).
-        few_seeds: Where a change is beyond the threshold, and pairs are too few to tell it from noise: `pass` says so;
-            `gate` judges by the threshold alone.
-        costs: Costs of other hardware: not compared (`same-machine`), divided by the calibration kernel's time
-            (`calibrated`), or compared all the same (`any`).
-        shared: Whether wall times count that were taken while other processes used the machine.
-    """
-
-    measures: tuple[Measure, ...] = _DEFAULT
-    level: float = 0.05
-    by: By = "method"
-    test: Test = "student"
-    few_seeds: FewSeeds = "pass"
-    costs: CostRule = "same-machine"
-    shared: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 < self.level <= 0.5:
-            raise GraftbenchError(f"The level of a gate lies above 0 and is at most 0.5; found {self.level}.")
-        for kind, value, known in (
-            ("unit of judgement", self.by, By),
-            ("test", self.test, Test),
-            ("rule for few seeds", self.few_seeds, FewSeeds),
-            ("rule for costs", self.costs, CostRule),
-        ):
-            if value not in get_args(known):
-                raise unknown(kind, value, get_args(known))
 
 
 def compare_runs(
@@ -83,7 +37,7 @@ def compare_runs(
         base: A run folder, a folder of repeats, a records.jsonl, or a baseline's name.
         new: Likewise.
         folder: Where baselines lie.
-        selection: Which cells of both, as in `graftbench.selection`; empty for all.
+        selection: Which cells of both, as in `graftbench.records.selection`; empty for all.
         options: Fields of `Options`.
 
     Raises:
@@ -135,7 +89,7 @@ def compare(
     return Comparison(
         base=names[0],
         new=names[1],
-        rows=sorted(rows, key=lambda row: _ORDER.get(row.verdict, 3)),
+        rows=sorted(rows, key=lambda row: VERDICT_ORDER.get(row.verdict, 3)),
         failing=[_failure(pair) for pair in matched.failing],
         vanished=[*matched.vanished, *judge.vanished],
         appeared=list(matched.appeared),
@@ -151,7 +105,7 @@ def compare(
 def _check_measured(found: Sequence[Row], measures: Sequence[Measure], pairs: int) -> None:
     """Refuse to let pass what nobody has measured."""
     there = {row.measure for row in found}
-    by_default = tuple(measures) == _DEFAULT  # of those a run has what it has
+    by_default = tuple(measures) == DEFAULT_MEASURES  # of those a run has what it has
     missing = [measure.name for measure in measures if measure.name not in there and not by_default]
     if missing or not found:
         cells = "The one pair of cells has" if pairs == 1 else f"The {pairs} pairs of cells have"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from graftbench.comparison.multiplicity import holm
-from graftbench.origins import HANDED_IN, is_declared, origin_of
+from graftbench.records.provenance import HANDED_IN, is_declared, origin_of
 from graftbench.regression import machines
 from graftbench.regression.changes import change_of, least_pairs, pairs_needed
 from graftbench.regression.results import Row
@@ -16,11 +16,11 @@ from graftbench.regression.results import Row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
     from graftbench.regression.changes import Change
-    from graftbench.regression.gate import Options
     from graftbench.regression.matching import Pair
     from graftbench.regression.measures import Measure
+    from graftbench.regression.options import Options
     from graftbench.regression.results import Verdict
 
 CALIBRATED = ("fit_seconds", "fit_cpu_seconds", "training_images_per_second", "sampling_images_per_second")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 HARDWARE = {
     "cpu.model": "processor",

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graftbench.errors import GraftbenchError
-from graftbench.origins import HANDED_IN, origin_of
-from graftbench.record import Record, Status, content_hash, without_path
+from graftbench.records.cell_spec import content_hash, without_path
+from graftbench.records.provenance import HANDED_IN, origin_of
+from graftbench.records.record import Record, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from graftbench.record import CellSpec, Protocol
+    from graftbench.records.cell_spec import CellSpec, Protocol
 
 Series = tuple[str, str, int, str, str]
 """Label of the method, task, data budget, compute budget, protocol: cells that differ in the seed alone."""

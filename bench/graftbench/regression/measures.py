@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.metrics.catalogue import METRICS
-from graftbench.origins import known_cost
+from graftbench.records.provenance import known_cost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 QUALITY_THRESHOLD = 0.10
 """Default for scores: about what five seeds of a fine-tuned model tell apart; docs/regressions.md has the figures."""
@@ -39,7 +39,7 @@ class Measure:
     """One number of a cell that a gate can watch.
 
     Attributes:
-        name: A score's name (`kid`) or a field of `graftbench.record.Resources` (`peak_memory_mib`).
+        name: A score's name (`kid`) or a field of `graftbench.records.record.Resources` (`peak_memory_mib`).
         label: As printed, without the unit.
         kind: `quality` for scores; `cost` for what depends on the machine; `work` for what is counted and is the same
             on every machine (FLOPs, parameters).

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graftbench import record as records_file
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.frame import RECORDS
+from graftbench.records import store
+from graftbench.records.run import RECORDS
+from graftbench.records.selection import select
 from graftbench.regression import baselines
-from graftbench.selection import select
 
 if TYPE_CHECKING:
-    from graftbench.record import Record
+    from graftbench.records.record import Record
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ def read_side(what: str, *, folder: Path = baselines.FOLDER, selection: str = ""
     Args:
         what: A run folder, a folder of them, a records.jsonl, or a baseline's name.
         folder: Where baselines lie.
-        selection: Which cells, as in `graftbench.selection`; empty for all.
+        selection: Which cells, as in `graftbench.records.selection`; empty for all.
 
     Raises:
         GraftbenchError: There is neither such a path nor such a baseline (naming the nearest), or it cannot be read.
     """
     path = Path(what)
     if path.exists():
-        read = [records_file.read(file) for file in _files(path)]
-        runs = tuple(_chosen(list(records_file.latest(records).values()), selection) for records, _ in read)
+        read = [store.read(file) for file in _files(path)]
+        runs = tuple(_chosen(list(store.latest(records).values()), selection) for records, _ in read)
         return Side(what, runs, tuple(warning for _, warnings in read for warning in warnings))
     names = baselines.names(folder)
     if what in names:

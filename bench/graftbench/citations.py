@@ -1,0 +1,486 @@
+"""BibTeX for what a run used: papers of methods, metrics and extractors, the domains with their licences, graftbench.
+
+Keys are made from an entry alone (first author, year, first telling word of the title: `wang2018transferring`), so that
+they do not change with the run. One paper is one entry, however many things in the run come from it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import graftbench
+from graftbench.contracts import Reference
+from graftbench.metrics.catalogue import METRICS
+from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, without_path
+from graftbench.records.provenance import SAYS, origin_of
+from graftbench.records.record import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from graftbench.contracts import Domain, Method
+    from graftbench.records.record import Record
+
+OURS = "graftbench"
+"""Author of the reference rows that have no paper of their own."""
+OUR_TITLE = "graftbench: a benchmark and evaluation suite for transfer-learned image generators"
+OUR_YEAR = 2026
+
+# ----------------------------------------------------------------------------------------------------- LaTeX's letters
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",  # \\textquotedbl needs the T1 encoding
+    **{mark: f"\\{mark}" for mark in "_%&#${}"},
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+    "–": "--",
+    "—": "---",
+    "…": r"\ldots{}",
+    "\N{NO-BREAK SPACE}": "~",
+    "ß": r"\ss{}",
+    "ø": r"\o{}",
+    "Ø": r"\O{}",
+    "ł": r"\l{}",
+    "Ł": r"\L{}",
+    "æ": r"\ae{}",
+    "Æ": r"\AE{}",
+    "ı": r"\i{}",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "∞": r"$\infty$",
+    "→": r"$\rightarrow$",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+    "²": "$^{2}$",
+    "³": "$^{3}$",
+    "µ": r"$\mu$",
+}
+_ACCENTS = {
+    "\N{COMBINING GRAVE ACCENT}": "`",
+    "\N{COMBINING ACUTE ACCENT}": "'",
+    "\N{COMBINING CIRCUMFLEX ACCENT}": "^",
+    "\N{COMBINING TILDE}": "~",
+    "\N{COMBINING DIAERESIS}": '"',
+    "\N{COMBINING MACRON}": "=",
+    "\N{COMBINING BREVE}": "u ",
+    "\N{COMBINING CARON}": "v ",
+    "\N{COMBINING CEDILLA}": "c ",
+    "\N{COMBINING RING ABOVE}": "r ",
+}
+
+
+def latex(text: str) -> str:
+    r"""Text that LaTeX (and BibTeX) prints as it is, in ASCII: `a_b` -> `a\_b`, `ń` -> `{\'n}`.
+
+    A character that no standard font has (Chinese, emoji) becomes its number, `U+4E2D`: a table that does not compile
+    says less. Control characters and line breaks become spaces.
+    """
+    return "".join(map(_character, text))
+
+
+def _character(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isascii():
+        return character if character.isprintable() else " "
+    base, *marks = unicodedata.normalize("NFD", character)
+    if len(marks) == 1 and base.isascii() and base.isalpha() and marks[0] in _ACCENTS:
+        return f"{{\\{_ACCENTS[marks[0]]}{base}}}"
+    return f"U+{ord(character):04X}"
+
+
+# ------------------------------------------------------------------------------------------------------ known papers
+
+
+def _paper(authors: str, title: str, venue: str, year: int, arxiv: str) -> Reference:
+    return Reference(authors=authors, title=title, venue=venue, year=year, arxiv=arxiv)
+
+
+_METRIC_PAPERS = (
+    _paper(
+        "Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter",
+        "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",
+        "NeurIPS",
+        2017,
+        "1706.08500",
+    ),
+    _paper(
+        "Chong, Forsyth",
+        "Effectively Unbiased FID and Inception Score and Where to Find Them",
+        "CVPR",
+        2020,
+        "1911.07023",
+    ),
+    _paper("Bińkowski, Sutherland, Arbel, Gretton", "Demystifying MMD GANs", "ICLR", 2018, "1801.01401"),
+    _paper(
+        "Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen",
+        "Improved Techniques for Training GANs",
+        "NeurIPS",
+        2016,
+        "1606.03498",
+    ),
+    _paper(
+        "Kynkäänniemi, Karras, Laine, Lehtinen, Aila",
+        "Improved Precision and Recall Metric for Assessing Generative Models",
+        "NeurIPS",
+        2019,
+        "1904.06991",
+    ),
+    _paper(
+        "Naeem, Oh, Uh, Choi, Yoo",
+        "Reliable Fidelity and Diversity Metrics for Generative Models",
+        "ICML",
+        2020,
+        "2002.09797",
+    ),
+    _paper(
+        "Jayasumana, Ramalingam, Veit, Glasner, Chakrabarti, Kumar",
+        "Rethinking FID: Towards a Better Evaluation Metric for Image Generation",
+        "CVPR",
+        2024,
+        "2401.09603",
+    ),
+    _paper(
+        "Berthet, Wu, Crepy, Elie, Greff, Sander",
+        "MIND: Monge Inception Distance for Generative Models Evaluation",
+        "arXiv",
+        2026,
+        "2605.06797",
+    ),
+    _paper("Lopez-Paz, Oquab", "Revisiting Classifier Two-Sample Tests", "ICLR", 2017, "1610.06545"),
+    _paper(
+        "Friedman, Dieng",
+        "The Vendi Score: A Diversity Evaluation Metric for Machine Learning",
+        "Transactions on Machine Learning Research",
+        2023,
+        "2210.02410",
+    ),
+    _paper(
+        "Alaa, van Breugel, Saveliev, van der Schaar",
+        "How Faithful is your Synthetic Data? Sample-level Metrics for Evaluating and Auditing Generative Models",
+        "ICML",
+        2022,
+        "2102.08921",
+    ),
+    _paper(
+        "Meehan, Chaudhuri, Dasgupta",
+        "A Non-Parametric Test to Detect Data-Copying in Generative Models",
+        "AISTATS",
+        2020,
+        "2004.05675",
+    ),
+    _paper(
+        "Bai, Lin, Raffel, Kan",
+        "On Training Sample Memorization: Lessons from Benchmarking Generative Modeling with a Large-scale Competition",
+        "KDD",
+        2021,
+        "2106.03062",
+    ),
+    _paper(
+        "Ojha, Li, Lu, Efros, Lee, Shechtman, Zhang",
+        "Few-shot Image Generation via Cross-domain Correspondence",
+        "CVPR",
+        2021,
+        "2104.06820",
+    ),
+)
+METRIC_PAPERS = {paper.arxiv: paper for paper in _METRIC_PAPERS}
+"""arXiv number, as the catalogue of metrics has it -> paper."""
+
+_TORCH_FIDELITY = Reference(
+    authors="Obukhov, Seitzer, Wu, Zhydenko, Kyl, Lin",
+    title="High-fidelity performance metrics for generative models in PyTorch",
+    venue="Zenodo, doi:10.5281/zenodo.4957738",
+    year=2020,
+    code="https://github.com/toshas/torch-fidelity",
+)
+_CLIP = _paper(
+    "Radford, Kim, Hallacy, Ramesh, Goh, Agarwal, Sastry, Askell, Mishkin, Clark, Krueger, Sutskever",
+    "Learning Transferable Visual Models From Natural Language Supervision",
+    "ICML",
+    2021,
+    "2103.00020",
+)
+_DINOV2 = _paper(
+    "Oquab, Darcet, Moutakanni, others",
+    "DINOv2: Learning Robust Visual Features without Supervision",
+    "Transactions on Machine Learning Research",
+    2024,
+    "2304.07193",
+)
+_TIMM = Reference(
+    authors="Wightman",
+    title="PyTorch Image Models",
+    venue="GitHub repository",
+    year=2019,
+    code="https://github.com/huggingface/pytorch-image-models",
+)
+_LITE0 = _paper(
+    "Tan, Le",
+    "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+    "ICML",
+    2019,
+    "1905.11946",
+)
+_INCEPTION = _paper(
+    "Szegedy, Vanhoucke, Ioffe, Shlens, Wojna",
+    "Rethinking the Inception Architecture for Computer Vision",
+    "CVPR",
+    2016,
+    "1512.00567",
+)
+_VGG = _paper(
+    "Simonyan, Zisserman",
+    "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+    "ICLR",
+    2015,
+    "1409.1556",
+)
+_DIFFAUGMENT = _paper(
+    "Zhao, Liu, Lin, Zhu, Han",
+    "Differentiable Augmentation for Data-Efficient GAN Training",
+    "NeurIPS",
+    2020,
+    "2006.10738",
+)
+EXTRACTOR_PAPERS: dict[str, tuple[Reference, ...]] = {
+    "lite0": (_LITE0,),
+    "inception-v3-compat": (_INCEPTION, _TORCH_FIDELITY),
+    "vgg16": (_VGG,),
+    "clip": (_CLIP,),
+    "dinov2": (_DINOV2,),
+    "timm": (_TIMM,),
+}
+"""Extractor, or what its name begins with before `-` or `:` -> the network's paper, and whose port of it is used."""
+
+
+# ------------------------------------------------------------------------------------------------------------ entries
+
+
+@dataclass
+class Entry:
+    r"""One BibTeX entry.
+
+    Attributes:
+        kind: `inproceedings`, `article` or `misc`.
+        key: What `\cite` names.
+        fields: Field -> value, as BibTeX reads it, without the outer braces.
+        uses: What in the run it stands for: `method finetune`.
+    """
+
+    kind: str
+    key: str
+    fields: dict[str, str]
+    uses: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        # Outside entries BibTeX skips everything up to the next "@".
+        head = f"% {', '.join(self.uses)}\n".replace("@", " at ") if self.uses else ""
+        lines = "".join(f"  {name} = {{{value}}},\n" for name, value in self.fields.items() if value)
+        return f"{head}@{self.kind}{{{self.key},\n{lines}}}\n"
+
+
+def entry_of(reference: Reference) -> Entry:
+    """A paper, package or repository as BibTeX."""
+    kind, place = _place(reference.venue)
+    fields = {"author": _authors(reference.authors), "title": f"{{{latex(reference.title)}}}"}
+    fields |= {place: latex(reference.venue)} if place else {}
+    fields["year"] = str(reference.year)
+    if reference.arxiv:
+        fields |= {"eprint": reference.arxiv, "archivePrefix": "arXiv"}
+    elif reference.code:
+        fields["howpublished"] = rf"\url{{{_url(reference.code)}}}"
+    return Entry(kind, key_of(reference), fields)
+
+
+def key_of(reference: Reference, words: int = 1) -> str:
+    """`wang2018transferring`: the first author, the year, so many telling words of the title; lower-case ASCII."""
+    telling = [word for word in _words(reference.title) if word not in _SMALL_WORDS] or ["untitled"]
+    return _plain(reference.authors.split(", ")[0]) + str(reference.year) + "".join(telling[:words])
+
+
+_SMALL_WORDS = frozenset(
+    ("a", "an", "and", "at", "by", "do", "for", "from", "how", "in", "is", "of", "on", "the", "to", "via", "with")
+)
+
+
+def _words(text: str) -> list[str]:
+    """Words as written, in ASCII lower case: `Auto-Encoding` is two."""
+    return [plain for word in re.split(r"[^\w]+", text) if (plain := _plain(word))]
+
+
+def _plain(text: str) -> str:
+    folded = unicodedata.normalize("NFKD", text.translate(_FOLDED))
+    return re.sub(r"[^a-z0-9]", "", folded.lower())
+
+
+_FOLDED = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "æ": "ae", "Æ": "AE"})
+
+
+def _authors(authors: str) -> str:
+    """`Wang, van de Weijer` -> `Wang and {van de Weijer}`: records of papers have surnames alone."""
+    return " and ".join(f"{{{latex(name)}}}" if " " in name else latex(name) for name in authors.split(", "))
+
+
+def _place(venue: str) -> tuple[str, str]:
+    """Kind of the entry, and the field in which the venue stands; an arXiv number and a repository need none."""
+    if not venue or venue in ("arXiv", "GitHub repository"):
+        return "misc", ""
+    if venue.startswith(("arXiv", "Zenodo")):
+        return "misc", "note"
+    if venue.startswith(("Journal", "IEEE Transactions", "Transactions")):
+        return "article", "journal"
+    return "inproceedings", "booktitle"
+
+
+def _url(address: str) -> str:
+    r"""An address inside `\url`: `%` is escaped, what would end the argument is percent-encoded."""
+    encoded = re.sub(r"[\\{}\s^]", lambda found: f"%{ord(found[0]):02X}", address)
+    return encoded.replace("%", r"\%")
+
+
+# ------------------------------------------------------------------------------------------------------------- a run
+
+
+def bibliography(
+    records: Sequence[Record], methods: Mapping[str, type[Method]], domains: Mapping[str, type[Domain]]
+) -> tuple[list[Entry], list[str]]:
+    """Entries for what these cells used, sorted by key within methods and metrics, domains, graftbench.
+
+    A metric counts where a cell has its score, a method where a cell of it was run, however it ended.
+
+    Args:
+        records: One a cell.
+        methods: Name -> class of those that are known here.
+        domains: Name -> class of those that are known here.
+
+    Returns:
+        The entries, and sentences on what nothing is known to cite for.
+    """
+    missing: list[str] = []
+    papers = _Papers()
+    for record in records:
+        papers.add_method(record, methods, missing)
+        papers.add_extractor(record, missing)
+        for score in record.scores:
+            papers.add_metric(score.name)
+    entries = [*papers.entries(), *_domain_entries(records, domains, missing), _own_entry(records)]
+    return entries, list(dict.fromkeys(missing))
+
+
+def bibtex(entries: Iterable[Entry]) -> str:
+    """The entries as the text of a .bib file: ASCII, an empty line between them."""
+    return "\n".join(map(str, entries))
+
+
+class _Papers:
+    """Papers, each once, with what in the run comes from it."""
+
+    def __init__(self) -> None:
+        self._papers: dict[str, Reference] = {}
+        self._uses: defaultdict[str, dict[str, None]] = defaultdict(dict)
+
+    def add(self, reference: Reference, use: str) -> None:
+        identity = reference.arxiv or " ".join(_words(reference.title))
+        self._papers.setdefault(identity, reference)
+        self._uses[identity][use] = None
+
+    def add_method(self, record: Record, methods: Mapping[str, type[Method]], missing: list[str]) -> None:
+        name, base = record.cell.method, record.cell.variant_of
+        known = base or name
+        if origin_of(record):
+            missing.append(f"'{name}' is {SAYS[origin_of(record)]}: cite its makers.")
+        if known != SAMPLES and known not in methods:
+            missing.append(f"The method '{known}' is not known here; give its file with --plugin.")
+        elif known != SAMPLES and methods[known].reference.authors != OURS:
+            self.add(methods[known].reference, f"method {name}" + (f" (a variant of {base})" if base else ""))
+        if record.cell.parameters.get("augment"):
+            self.add(_DIFFAUGMENT, f"augmentation in {name}")
+
+    def add_extractor(self, record: Record, missing: list[str]) -> None:
+        name = record.cell.protocol.extractor
+        if not record.scores:
+            return
+        found = EXTRACTOR_PAPERS.get(name) or EXTRACTOR_PAPERS.get(re.split("[-:]", name)[0])
+        if found is None:
+            missing.append(f"Nothing is known to cite for the extractor '{without_path(name)}'.")
+        for reference in found or ():
+            self.add(reference, f"extractor {name}")
+
+    def add_metric(self, name: str) -> None:
+        paper = METRIC_PAPERS.get(METRICS[name].paper) if name in METRICS else None
+        if paper is not None:
+            self.add(paper, f"metric {name}")
+
+    def entries(self) -> list[Entry]:
+        """By key. Where two papers would share a key, as many words more of their titles as tell them apart."""
+        made = {identity: entry_of(paper) for identity, paper in self._papers.items()}
+        for words in (2, 3, 4, 99):
+            by_key: defaultdict[str, list[str]] = defaultdict(list)
+            for identity, entry in made.items():
+                by_key[entry.key].append(identity)
+            for identity in (one for alike in by_key.values() if len(alike) > 1 for one in alike):
+                made[identity].key = key_of(self._papers[identity], words)
+        for identity, entry in made.items():
+            entry.uses = sorted(self._uses[identity])
+        return sorted(made.values(), key=lambda entry: entry.key)
+
+
+def _domain_entries(records: Sequence[Record], domains: Mapping[str, type[Domain]], missing: list[str]) -> list[Entry]:
+    names = {without_path(name) for record in records for name in (record.cell.task.source, record.cell.task.target)}
+    told: dict[str, dict[str, str]] = {}
+    for record in records:
+        told |= record.environment.get("domains", {})
+    return [_domain_entry(name, domains, told, missing) for name in sorted(names - {NO_SOURCE})]
+
+
+def _domain_entry(
+    name: str, domains: Mapping[str, type[Domain]], told: Mapping[str, Mapping[str, str]], missing: list[str]
+) -> Entry:
+    """A domain: title and source of the class, licence and attribution of the record, which knows the very images."""
+    known = domains.get(name.partition(":")[0])
+    if known is None and name not in told:
+        missing.append(f"The domain '{name}' is not known here; give its file with --plugin.")
+    facts = told.get(name, {})
+    license_ = facts.get("license") or (known.license if known else "")
+    attribution = facts.get("attribution") or (known.attribution if known else "")
+    note = ". ".join(part.rstrip(".") for part in (f"License: {license_}" if license_ else "", attribution) if part)
+    title = facts.get("title") or (known.title if known else name)
+    fields = {
+        "title": f"{{{latex(f'{title} ({name})' if ':' in name else title)}}}",
+        "howpublished": latex(known.source) if known else "",
+        "note": latex(f"{note}." if note else ""),
+    }
+    return Entry("misc", f"domain-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}", fields, [f"domain {name}"])
+
+
+def _own_entry(records: Sequence[Record]) -> Entry:
+    """Graftbench, in the versions and commits that made the records."""
+    versions = sorted({str(version) for r in records if (version := r.environment.get("graftbench"))})
+    commits = sorted({str(commit)[:12] for r in records if (commit := r.environment.get("commit"))})
+    note = f"Version {', '.join(versions or [graftbench.__version__])}"
+    note += f", commit {', '.join(commits)}" if commits else ""
+    fields = {
+        "author": "{The graftbench authors}",
+        "title": f"{{{latex(OUR_TITLE)}}}",
+        "year": str(OUR_YEAR),
+        "note": latex(note),
+    }
+    ok = sum(record.status == Status.OK for record in records)
+    return Entry("misc", f"graftbench{OUR_YEAR}", fields, [f"{len(records)} cells of which {ok} ended well"])

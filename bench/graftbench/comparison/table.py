@@ -1,0 +1,149 @@
+"""A run's records as a table: one row a cell, for pandas and for the reports."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from graftbench.metrics.catalogue import EVERY_METRIC
+from graftbench.records.provenance import is_known, origin_of
+from graftbench.records.run import newest_records, records_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from graftbench.records.record import Record
+
+
+_IDENTITY = (
+    "id",
+    "method",
+    "family",
+    "task",
+    "source",
+    "target",
+    "resolution",
+    "data_budget",
+    "compute_budget",
+    "seed",
+    "status",
+    "reason",
+    "protocol",
+)
+_SCORES = ("fid", "kid", "inception_score")
+_COUNTS = ("n_generated", "n_reference")
+_RESOURCES = (
+    "fit_seconds",
+    "fit_cpu_seconds",
+    "images_seen",
+    "training_images_per_second",
+    "sampling_images_per_second",
+    "peak_memory_mib",
+    "memory_kind",
+    "energy_joules",
+    "parameters_total",
+    "parameters_trained",
+    "flops_per_image",
+    "flops",
+    "other_cpu_share",
+    "timing_shared",
+    "device",
+    "calibration_seconds",
+)
+_MAKING = ("variant_of", "origin", "declared")
+_WHOLE = ("n_generated", "n_reference", "images_seen", "parameters_total", "parameters_trained")
+_REAL = (
+    "fit_seconds",
+    "fit_cpu_seconds",
+    "training_images_per_second",
+    "sampling_images_per_second",
+    "peak_memory_mib",
+    "energy_joules",
+    "flops_per_image",
+    "flops",
+    "other_cpu_share",
+    "calibration_seconds",
+)
+
+
+def columns(records: Iterable[Record]) -> list[str]:
+    """Names of the columns: identity, one a score (see `score_names`), counts, cost, who made the generator."""
+    found = {score.name for record in records for score in record.scores}
+    return [*_IDENTITY, *score_names(found), *_COUNTS, *_RESOURCES, *_MAKING]
+
+
+def score_names(found: Iterable[str]) -> list[str]:
+    """FID, KID and IS, there or not; then the others of the catalogue in its order; then unknown ones by name."""
+    found = set(found)
+    known = [name for name in EVERY_METRIC if name in found and name not in _SCORES]
+    return [*_SCORES, *known, *sorted(found - {*_SCORES, *known})]
+
+
+def row(record: Record) -> dict[str, Any]:
+    """One cell as column -> value; None for what was not measured, is undefined or is no finite number."""
+    cell = record.cell
+    values: dict[str, Any] = {
+        "id": record.id,
+        "method": cell.method,
+        "family": cell.family,
+        "task": str(cell.task),
+        "source": cell.task.source,
+        "target": cell.task.target,
+        "resolution": cell.task.resolution,
+        "data_budget": cell.data_budget,
+        "compute_budget": str(cell.compute_budget),
+        "seed": cell.seed,
+        "status": str(record.status),
+        "reason": record.reason,
+        "protocol": cell.protocol.label,
+    }
+    values |= {score.name: score.value for score in record.scores}
+    if record.scores:
+        values["n_generated"] = max(score.n_generated for score in record.scores)
+        values["n_reference"] = max(score.n_reference for score in record.scores)
+    if record.resources is not None:
+        values |= {name: getattr(record.resources, name) for name in _RESOURCES if is_known(record, name)}
+    values |= {
+        "variant_of": cell.variant_of,
+        "origin": origin_of(record),
+        "declared": " ".join(record.resources.declared if record.resources is not None else ()),
+    }
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            values[name] = None
+    return values
+
+
+def frame(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a cell, in the order of the records.
+
+    Scores and measured costs are float64 with NaN where there is no value; counts are Int64 and `timing_shared` is
+    boolean, with <NA> there.
+    """
+    import pandas as pd  # noqa: PLC0415 - `graftbench --help` must not pay for pandas
+
+    names = columns(records)
+    table = pd.DataFrame([row(record) for record in records], columns=pd.Index(names))
+    real = [*_REAL, *names[len(_IDENTITY) : names.index(_COUNTS[0])]]
+    types = dict.fromkeys(_WHOLE, "Int64") | dict.fromkeys(real, "float64") | {"timing_shared": "boolean"}
+    return table.astype(types)
+
+
+def load(path: str | Path) -> pd.DataFrame:
+    """The newest record of every cell of a run folder, or of a records.jsonl, one row a cell.
+
+    Columns: id, method, family, task, source, target, resolution, data_budget, compute_budget, seed, status, reason,
+    protocol; one for each score (fid, kid, inception_score, then the others that a record has, as in
+    `graftbench.metrics.catalogue`; KID as it is, not ×10³); n_generated, n_reference (of the scores that need reference
+    images); the cost as in `graftbench.records.record.Resources`, units in the names; variant_of (the method that a
+    variant is one of, `samples` for images that were handed in), origin (empty, `command` or `submitted`) and declared
+    (names of the costs that were declared and not measured here, a space between them). Failed cells are rows too: look
+    at `status`.
+
+    Raises:
+        GraftbenchError: There is no run at that path, or a line of it is no record.
+    """
+    return frame(newest_records(records_file(path)))

@@ -1,0 +1,369 @@
+"""Runs a suite into a folder: what is missing, once, and nothing that was computed is ever lost."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from graftbench.cache import cache_folder
+from graftbench.contracts import Domain, Method
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.execution.executors.local import LocalExecutor
+from graftbench.execution.job import CellJob
+from graftbench.execution.prerequisites import Prerequisites, entry_of
+from graftbench.execution.progress import Progress, Silent
+from graftbench.execution.run_folder import SUITE, RunFolder
+from graftbench.execution.scheduler import Scheduler, Stop, Waiting
+from graftbench.execution.trackers.attach import Chosen
+from graftbench.plugins.code_hash import files_of
+from graftbench.plugins.pickled import ship
+from graftbench.records.cell_spec import NO_SOURCE
+from graftbench.records.heads import heads, newest
+from graftbench.records.record import Record, Status
+from graftbench.resources.device import resolve_devices
+from graftbench.resources.environment import checkout, describe, git_state
+from graftbench.suites.disk import check_space
+from graftbench.suites.estimates import Estimates
+from graftbench.suites.matrix import keep_samples
+from graftbench.suites.plan import make_plan, note_code
+from graftbench.suites.plan import shard as shard_of
+from graftbench.suites.suite import Suite, load_suite, override
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from graftbench.execution.executors import Executor
+    from graftbench.execution.trackers.base import Tracker
+    from graftbench.plugins.registry import Given
+    from graftbench.records.cell_spec import CellSpec
+    from graftbench.records.heads import Head
+    from graftbench.suites.plan import Plan
+
+KEEP = ("sampler", "samples", "nothing")
+"""What cells leave beside their record: sampler and sample sheets, the sheets alone, or neither."""
+
+RUN_AGAIN = frozenset({Status.SKIPPED, Status.LOST})
+"""A cell that ended so was not what failed: the next run tries it again without being asked."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        folder: The run folder.
+        total: Cells of the suite, or of the shard.
+        ran: Cells that were recorded now.
+        statuses: Status -> number of those cells that ended so, over all runs.
+        stopped: The user ended the run before all cells had run.
+    """
+
+    folder: Path
+    total: int
+    ran: int
+    statuses: dict[str, int]
+    stopped: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every cell is `ok`, 130 where the user stopped the run, else 3."""
+        if self.stopped:
+            return 130
+        return 0 if self.statuses.get(Status.OK, 0) == self.total else 3
+
+
+def run(
+    suite: str | Path | Suite,
+    out: str | Path,
+    *,
+    jobs: int = 1,
+    device: str = "auto",
+    threads: int | None = None,
+    methods: Sequence[str | type[Method]] | None = None,
+    plugins: Sequence[str | Given] = (),
+    retry: Sequence[str] = (),
+    shard: tuple[int, int] = (1, 1),
+    keep: str = "sampler",
+    executor: Callable[[], Executor] | None = None,
+    progress: Progress | None = None,
+    trackers: Sequence[str | Tracker | type[Tracker]] = (),
+    kept: Callable[[Suite, Suite | None], Suite] = keep_samples,
+) -> Summary:
+    """Run every cell of a suite that has no record in `out` yet.
+
+    Args:
+        suite: Name of a packaged suite, path of a TOML file, or a `Suite`.
+        out: Run folder; made if it is not there, continued if it holds a run of the same suite.
+        jobs: Cells side by side.
+        device: `auto` (every GPU, else the CPU), `cpu`, `cuda` (every GPU) or names with commas (`cuda:0,cuda:2`).
+        threads: CPU threads of all cells together, divided among the jobs, at least one each. By default one each:
+            sums in another order are other numbers, and where other processes run a second thread is a trap.
+        methods: Instead of the suite's: names, or classes derived from `Method` that need not lie in a file.
+        plugins: More methods and domains: files, folders, TOML files of variants, or classes.
+        retry: Statuses (`error`, `timeout`, …) whose cells are run again; `ok` too. `skipped` and `lost` always are.
+        shard: (k, n): the k-th of n parts of the suite, counted from 1; parts run on machines that share nothing.
+        keep: What cells leave beside their record: `sampler` (and sample sheets), `samples` (the sheets), `nothing`.
+        executor: Makes what runs the cells (`graftbench.execution.executors.ray`, `.slurm`), called when the folder is
+            claimed; processes on this machine by default. `device` is then one of the machines where the cells run.
+        progress: Told what happens; silent by default. Trackers' troubles are said from other threads.
+        trackers: Where cells are shown while they run: `tensorboard`, `wandb`, `mlflow`, with options behind a colon
+            (`mlflow:uri=http://host:5000`), those of installed packages, or a `Tracker` of one's own. Whatever goes
+            wrong there, records and summary are the same.
+        kept: The suite that the folder will be of, from the one that is run and the one that it is of so far (None
+            where it is new). By default samples that were added to the folder stay with it.
+
+    Returns:
+        How many cells ran and how the suite's cells ended.
+
+    Raises:
+        GraftbenchError: Bad suite, unusable data, or a folder that cannot be used: nothing was run. Or the disk is
+            full: what was recorded stays.
+        KeyboardInterrupt: Stopped at once.
+    """
+    told = progress or Silent()
+    chosen = Chosen(trackers)
+    names, given = named(methods, plugins)
+    wanted = override(suite if isinstance(suite, Suite) else load_suite(suite), methods=names)
+    again = _statuses(retry) | RUN_AGAIN
+    _check_choices(jobs=jobs, threads=threads, keep=keep)
+    folder = RunFolder(out)
+    with folder.claimed(wanted.name):
+        cache = cache_folder()
+        plan = make_plan(wanted, cache, plugins=given, say=told.say)
+        for note in plan.notes:
+            told.say(note)
+        folder.check_protocol(plan.suite)
+        state = _State.of(folder, shard_of(plan.cells, *shard), told)
+        folder.write_suite(kept(plan.suite, folder.suite() if (folder.path / SUITE).exists() else None))
+        note_code(folder.path, plan)
+        missing = state.missing(again)
+        stop = Stop(lambda: told.stopping(first=True))
+        if missing:
+            devices = resolve_devices(device) if executor is None else ["cpu" if device == "auto" else device]
+            check_space(folder.path, missing, state.heads, keep)
+            setting = _Setting(
+                cache=cache,
+                plugins=[str(path) for path in as_files(given, folder.path / SHIPPED)],
+                device=devices[0],
+                threads=max(1, (threads or 0) // jobs),
+                keep=keep,
+            )
+            make = executor or (lambda: LocalExecutor(jobs=jobs, devices=devices))
+            following = chosen.following(told, plan.suite.name, folder.path, state.taken_records)
+            with following as heard, stop.listening(), contextlib.closing(make()) as runner:
+                _run_cells(state, missing, plan, runner=runner, setting=setting, told=heard, stop=stop)
+            state.look_for_damage(told)
+        elif state.taken_records:
+            with chosen.following(told, plan.suite.name, folder.path, state.taken_records):
+                pass
+        return state.summary(stopped=stop.wanted)
+
+
+SHIPPED = "plugins"
+"""Folder of a run for the classes that were given from Python."""
+
+
+def named(
+    methods: Sequence[str | type[Method]] | None, plugins: Sequence[str | Given]
+) -> tuple[list[str] | None, list[Given]]:
+    """Names of methods, and all plugins: classes among the methods are plugins too, and paths are absolute."""
+    classes = [method for method in methods or () if isinstance(method, type)]
+    given: list[Given] = [p if isinstance(p, type) else Path(p).resolve() for p in (*plugins, *classes)]
+    names = None if methods is None else [m.name if isinstance(m, type) else m for m in methods]
+    return names, list(dict.fromkeys(given))
+
+
+def as_files(plugins: Sequence[Given], folder: Path) -> list[Path]:
+    """Plugins as files that another process can load: classes of methods and domains are written into the folder."""
+    found = []
+    for plugin in plugins:
+        if not isinstance(plugin, type):
+            found.append(plugin)
+        elif issubclass(plugin, Method):
+            found.append(ship(plugin, files_of(plugin), folder.resolve()))
+        elif issubclass(plugin, Domain):  # jobs get prepared images, and ask the class for its licence
+            found.append(ship(plugin, {}, folder.resolve()))
+    return found
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What all jobs of a run share."""
+
+    cache: Path
+    plugins: list[str]
+    device: str
+    threads: int
+    keep: str
+
+
+@dataclass
+class _State:
+    """What is recorded of the cells of a run.
+
+    Attributes:
+        folder: The run folder.
+        cells: The cells of the suite, or of the shard.
+        heads: The newest record of every cell that the folder knows, as it was found.
+        ended: Cell id -> status.
+        unfinished: Cell id -> job folder with a checkpoint to go on from.
+        taken: Cells that ended while nobody was there to record them, and were recorded now.
+        taken_records: Their records.
+        kept: Records of the cells that ran now.
+    """
+
+    folder: RunFolder
+    cells: Sequence[CellSpec]
+    heads: list[Head]
+    ended: dict[str, Status]
+    unfinished: dict[str, Path]
+    taken: set[str] = field(default_factory=set)
+    taken_records: list[Record] = field(default_factory=list)
+    kept: list[Record] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, folder: RunFolder, cells: Sequence[CellSpec], told: Progress) -> _State:
+        """Read the records; take over the results that a driver before did not get to record."""
+        found = newest(heads(folder.records, told.say))
+        results, unfinished = folder.settle({head.id: head.finished_at for head in found.values()})
+        state = cls(folder, cells, list(found.values()), {h.id: h.status for h in found.values()}, unfinished)
+        for record, left in results:
+            state.taken_records.append(folder.keep(record, left))
+            state.ended[record.id] = record.status
+            state.taken.add(record.id)
+        return state
+
+    def keep(self, record: Record, left: Path) -> None:
+        """Record a cell that ran.
+
+        A machine to which the code was sent has no checkout to name: its cells ran this one's code, by its hash.
+        """
+        if record.environment and record.environment.get("commit") is None:
+            record = msgspec.structs.replace(record, environment=record.environment | self._here())
+        self.kept.append(self.folder.keep(record, left))
+        self.ended[record.id] = record.status
+
+    def _here(self) -> dict[str, Any]:
+        commit, dirty = git_state(checkout())
+        return {"commit": commit, "dirty": dirty}
+
+    def missing(self, again: Collection[Status]) -> list[CellSpec]:
+        """Cells without a record, or with one of a status that is run again."""
+        return [
+            cell
+            for cell in self.cells
+            if (status := self.ended.get(cell.id)) is None or (status in again and cell.id not in self.taken)
+        ]
+
+    def look_for_damage(self, told: Progress) -> None:
+        """Say which files of the cells that ran now were changed by somebody else."""
+        for path in (path for record in self.kept for path in self.folder.damaged(record)):
+            told.say(f"{path} is not what its cell left: another process wrote to it. The record is not affected.")
+
+    def statuses(self, without: Sequence[CellSpec] = ()) -> dict[str, int]:
+        """Status -> number of the cells that ended so, some left out."""
+        others = {cell.id for cell in without}
+        return dict(Counter(str(self.ended[c.id]) for c in self.cells if c.id in self.ended and c.id not in others))
+
+    def summary(self, *, stopped: bool) -> Summary:
+        """How the cells ended."""
+        return Summary(self.folder.path, len(self.cells), len(self.kept), self.statuses(), stopped)
+
+
+def _run_cells(
+    state: _State,
+    missing: Sequence[CellSpec],
+    plan: Plan,
+    *,
+    runner: Executor,
+    setting: _Setting,
+    told: Progress,
+    stop: Stop,
+) -> None:
+    """Make what the missing cells need, then run them."""
+    limits, estimates = plan.suite.limits, Estimates.of(state.heads)
+    told.begin(len(state.cells), len(state.cells) - len(missing), state.statuses(without=missing))
+    told.plan(missing, estimates.seconds)
+    needs = Prerequisites(
+        state.folder,
+        runner,
+        cache=setting.cache,
+        limits=limits,
+        progress=told,
+        stop=stop,
+        unfinished=state.unfinished,
+        checkpoint_seconds=plan.suite.checkpoint_seconds,
+    )
+    needs.references(plan, missing)
+    files, failed = needs.source_models(plan, missing)
+    for cell in missing:
+        if cell.source_model in failed:
+            record = _skipped(cell, failed[cell.source_model], setting)
+            state.keep(record, state.folder.work(cell.id))
+            told.ended(record, 0.0)
+    able = [cell for cell in missing if cell.source_model not in failed]
+    Scheduler(
+        executor=runner,
+        work=state.folder.work,
+        job=lambda cell, folder: _job(cell, folder, plan, files, setting),
+        keep=state.keep,
+        limits=limits,
+        progress=told,
+        stop=stop,
+        environment=functools.partial(describe, setting.device),
+        expected_mib=estimates.memory_mib,
+        origins=plan.origins,
+    ).run([Waiting(cell, folder=state.unfinished.get(cell.id)) for cell in able])
+
+
+def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setting: _Setting) -> CellJob:
+    names = {cell.task.source, cell.task.target} - {NO_SOURCE}
+    file = files.get(cell.source_model)
+    return CellJob(
+        cell=cell,
+        folder=str(folder),
+        cache=str(setting.cache.resolve()),
+        images={name: entry_of(plan.images[name, cell.task.resolution]) for name in sorted(names)},
+        source_model_file=str(file.resolve()) if file else "",
+        plugins=setting.plugins,
+        samples=plan.samples.get(cell.id),
+        device=setting.device,
+        threads=setting.threads,
+        keep=setting.keep,
+        snapshots=plan.suite.snapshots,
+        checkpoint_seconds=plan.suite.checkpoint_seconds,
+    )
+
+
+def _skipped(cell: CellSpec, reason: str, setting: _Setting) -> Record:
+    """The row of a cell whose source model could not be trained."""
+    return Record(
+        id=cell.id,
+        cell=cell,
+        status=Status.SKIPPED,
+        reason=f"its source model {cell.source_model} could not be trained: {reason}",
+        environment=describe(setting.device),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _statuses(names: Iterable[str]) -> set[Status]:
+    for name in names:
+        if name not in list(Status):
+            raise unknown("status", name, list(Status), where="in --retry")
+    return {Status(name) for name in names}
+
+
+def _check_choices(*, jobs: int, threads: int | None, keep: str) -> None:
+    if keep not in KEEP:
+        raise unknown("choice", keep, KEEP, where="of what to keep")
+    for name, value in (("jobs", jobs), ("threads", threads)):
+        if value is not None and value < 1:
+            raise GraftbenchError(f"{name} must be at least 1; found {value}.")

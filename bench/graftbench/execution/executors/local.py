@@ -1,0 +1,199 @@
+"""Jobs side by side on this machine, one process each, under hard limits."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from graftbench.errors import GraftbenchError
+from graftbench.execution.executors.placement import Placement
+from graftbench.execution.executors.zygote import Request
+from graftbench.execution.job import Cause, Ended, Job
+from graftbench.resources import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+JOB = "job.json"
+
+BACKSTOP_SECONDS = 30.0
+"""So much later than the process that keeps the limits, this one looks after them itself."""
+
+
+@dataclass
+class _Running:
+    started: float
+    device: str
+    seconds: float | None
+    pid: int = 0
+
+
+class LocalExecutor:
+    """Forks jobs from one process that has imported torch (see zygote.py).
+
+    Args:
+        jobs: How many run side by side at most.
+        devices: Where they run, by turns; `cpu` alone or CUDA devices.
+        placement: Decides which device has room; made from `devices` by default.
+    """
+
+    def __init__(self, *, jobs: int = 1, devices: Sequence[str] = ("cpu",), placement: Placement | None = None) -> None:
+        self._jobs = jobs
+        self._placement = placement or Placement(devices)
+        self._running: dict[str, _Running] = {}
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._selector = selectors.DefaultSelector()
+        self._buffer = b""
+
+    @property
+    def running(self) -> Sequence[str]:
+        """Keys of the jobs that were started and have not been reported as ended."""
+        return list(self._running)
+
+    def room(self, memory_mib: float | None = None) -> bool:
+        """Whether another job may be started now.
+
+        Args:
+            memory_mib: What it is expected to hold on its device; None where nobody knows. Only CUDA devices are
+                asked: a job of unknown size gets a device for itself.
+        """
+        return len(self._running) < self._jobs and self._device(memory_mib) is not None
+
+    def _device(self, memory_mib: float | None) -> str | None:
+        return self._placement.choose([job.device for job in self._running.values()], memory_mib)
+
+    def start(
+        self,
+        key: str,
+        job: Job,
+        folder: Path,
+        *,
+        seconds: float | None,
+        memory_mib: float | None,
+        expected_mib: float | None = None,
+    ) -> None:
+        """Start a job; see `Executor.start`. It may wait for the first import of torch.
+
+        Args:
+            key: Under which its end is reported.
+            job: What to do; its device is set here.
+            folder: The job's folder.
+            seconds: Hard limit of wall time.
+            memory_mib: Hard limit of resident memory.
+            expected_mib: As in `room`.
+        """
+        device = self._device(expected_mib) or self._placement.devices[0]
+        path = folder / JOB
+        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(job, device=device)))
+        request = Request(key=key, job=str(path), seconds=seconds, memory_mib=memory_mib)
+        self._send(msgspec.json.encode(request) + b"\n")
+        self._running[key] = _Running(time.monotonic(), device, seconds)
+
+    def _send(self, line: bytes) -> None:
+        """Tell the process that starts jobs; a dead one is replaced once."""
+        for _ in range(2):
+            zygote = self._zygote or self._spawn()
+            assert zygote.stdin is not None
+            try:
+                zygote.stdin.write(line)
+                zygote.stdin.flush()
+            except OSError:
+                self._bury()
+            else:
+                return
+        raise GraftbenchError("The process that starts cells dies at once; run the same command again.")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        # A job sets its own number of threads; NVML counts GPUs as CUDA does only in this order.
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        self._zygote = subprocess.Popen(
+            [sys.executable, "-m", "graftbench.execution.executors.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+        assert self._zygote.stdout is not None
+        self._selector.register(self._zygote.stdout, selectors.EVENT_READ)
+        self._buffer = b""
+        return self._zygote
+
+    def wait(self, seconds: float) -> list[Ended]:
+        """Jobs that ended within the next `seconds`; returns early when one does."""
+        if self._zygote is None:
+            return self._lost()
+        ended: list[Ended] = []
+        if self._selector.select(timeout=seconds):
+            assert self._zygote.stdout is not None
+            data = os.read(self._zygote.stdout.fileno(), 65536)
+            if not data:
+                self._bury()
+                return self._lost()
+            *lines, self._buffer = (self._buffer + data).split(b"\n")
+            ended = [end for line in lines if (end := self._note(msgspec.json.decode(line))) is not None]
+        self._enforce()
+        return ended
+
+    def _note(self, message: dict[str, object]) -> Ended | None:
+        key = message.get("key")
+        if not isinstance(key, str) or key not in self._running:
+            return None
+        job = self._running[key]
+        if isinstance(pid := message.get("pid"), int):
+            job.pid, job.started = pid, time.monotonic()
+            return None
+        del self._running[key]
+        code = message["exit_code"]
+        assert isinstance(code, int)
+        seconds = time.monotonic() - job.started
+        return Ended(key, code, Cause(str(message["cause"])), seconds, str(message["detail"]))
+
+    def _lost(self) -> list[Ended]:
+        """All that ran: the process that started them is gone, and they with it."""
+        now = time.monotonic()
+        lost = [
+            Ended(key, None, Cause.LOST, now - job.started, "the process that started the cell died")
+            for key, job in self._running.items()
+        ]
+        self._running.clear()
+        return lost
+
+    def _enforce(self) -> None:
+        """The backstop of the limits that zygote.py keeps: it may itself have been stopped."""
+        now = time.monotonic()
+        for job in self._running.values():
+            if job.pid and job.seconds is not None and now - job.started > job.seconds + BACKSTOP_SECONDS:
+                processes.kill_tree(job.pid)
+
+    def _bury(self) -> None:
+        """End the process that starts jobs, if it is there, and whatever it had started."""
+        zygote, self._zygote = self._zygote, None
+        if zygote is None:
+            return
+        assert zygote.stdin is not None
+        assert zygote.stdout is not None
+        self._selector.unregister(zygote.stdout)
+        with suppress(OSError):  # it has died: there is nobody to tell
+            zygote.stdin.close()  # it then ends everything that it has started
+        try:
+            zygote.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            processes.kill_tree(zygote.pid)
+            zygote.wait()
+        for job in self._running.values():  # where it was killed, it could not
+            if job.pid:
+                processes.kill_tree(job.pid)
+        zygote.stdout.close()
+
+    def close(self) -> None:
+        """Kill what is running and end."""
+        self._bury()
+        self._running.clear()

@@ -1,0 +1,398 @@
+"""Jobs on a Slurm cluster, through submitit.
+
+Jobs that wait are submitted as arrays; each array task runs one job with its node's own `LocalExecutor`, in a process
+of its own under the same limits as on one machine. Nothing is sent: run folder, cache, plugins and the Python
+environment lie on a file system that the nodes share with the machine on which the driver runs.
+
+A job that Slurm preempts is requeued by submitit and goes on from the checkpoint in its folder. A job ends by itself
+when it is no longer wanted: when its executor was closed or its driver has died (nobody touches `ALIVE` any more), or
+when another driver has started the same job folder again (`CLAIM` names somebody else).
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import secrets
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from graftbench.errors import GraftbenchError
+from graftbench.execution.executors.local import LocalExecutor
+from graftbench.execution.job import Cause, Ended, Job, decode, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ALIVE = "alive"
+"""File in submitit's folder that the driver touches as long as it wants jobs to run."""
+
+CLAIM, ENDED, TOLD = "slurm-claim.txt", "slurm-ended.json", "slurm-job.json"
+"""Files in a job's folder: for whom it runs, how it ended, what is to be done."""
+
+TOUCH_SECONDS = 10.0
+ORPHANED_SECONDS = 300.0
+"""A job ends when `ALIVE` has not been touched for so long by the clock of its own machine; file systems that machines
+share may show a change late."""
+
+POLL_SECONDS = 0.5
+FILES_SECONDS = 60.0
+"""So long after Slurm has called a job done, what it left may still be on its way through the file system."""
+
+MARGIN_MINUTES = 5
+"""Slurm gives a job so much more time than its own limit: imports, and the last files."""
+
+UNLIMITED_MINUTES = 24 * 60
+CLOSE_SECONDS = 15.0
+
+GENERIC = {
+    "name": str,
+    "timeout_min": int,
+    "mem_gb": float,
+    "nodes": int,
+    "cpus_per_task": int,
+    "gpus_per_node": int,
+    "tasks_per_node": int,
+}
+"""submitit's parameters for clusters of all kinds."""
+
+GPU_PARAMETERS = ("gres", "gpus", "gpus_per_node", "gpus_per_task", "num_gpus")
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job ended, as its array task tells it.
+
+    Attributes:
+        claim: For whom it ran.
+        exit_code: As in `Ended`.
+        cause: As in `Ended`.
+        seconds: As in `Ended`; of the last try, where Slurm has requeued it.
+        detail: As in `Ended`.
+    """
+
+    claim: str
+    exit_code: int | None
+    cause: Cause
+    seconds: float
+    detail: str = ""
+
+
+# ------------------------------------------------------------------------------------------------------- the driver
+
+
+@dataclass
+class _Waiting:
+    key: str
+    folder: Path
+    claim: str
+    memory_mib: float | None
+    seconds: float | None
+
+
+@dataclass
+class _Running:
+    waiting: _Waiting
+    submitted: float
+    task: Any
+    done: float | None = None
+
+
+class SlurmExecutor:
+    """Runs jobs as Slurm array tasks.
+
+    Args:
+        folder: Folder for submitit's scripts and logs, on the shared file system; made if need be.
+        jobs: How many are submitted and have not ended at most. How many of them run is Slurm's to decide.
+        parameters: What jobs ask Slurm for: submitit's parameters (`timeout_min`, `mem_gb`, `cpus_per_task`,
+            `gpus_per_node`, …), sbatch's (`partition`, `account`, `gres`, `qos`, `constraint`, …) with `_` for `-`.
+        device: Where jobs compute; by default `cuda:0` if the parameters ask for GPUs, else `cpu`.
+        cluster: `slurm`; `local` runs the same on this machine, for tests.
+
+    Raises:
+        GraftbenchError: submitit is not installed, there is no Slurm here, or a parameter is wrong.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        jobs: int = 64,
+        parameters: Mapping[str, str] | None = None,
+        device: str | None = None,
+        cluster: str = "slurm",
+    ) -> None:
+        if jobs < 1:
+            raise GraftbenchError(f"jobs must be at least 1; found {jobs}.")
+        given = dict(parameters or {})
+        self._jobs = jobs
+        self._device = device or ("cuda:0" if any(name in given for name in GPU_PARAMETERS) else "cpu")
+        self._folder = folder.absolute() / secrets.token_hex(4)
+        self._submitit = _import_submitit()
+        self._parameters = _converted(given)
+        self._own_minutes = self._parameters.pop("timeout_min", None)
+        self._waiting: list[_Waiting] = []
+        self._running: dict[str, _Running] = {}
+        self._ending: list[Any] = []
+        self._closed = False
+        self._executor = self._make(cluster)
+        self._touched = -math.inf
+        self._touch()
+
+    def _make(self, cluster: str) -> Any:  # noqa: ANN401 - submitit is an extra
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            executor = self._submitit.AutoExecutor(self._folder, cluster=cluster)
+            executor.update_parameters(**self._parameters)
+        except (RuntimeError, ValueError, NameError, AssertionError, OSError) as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise GraftbenchError(f"Jobs cannot be given to Slurm here: {str(error).strip()}") from error
+        return executor
+
+    @property
+    def running(self) -> Sequence[str]:
+        """Keys of the jobs that were started and have not been reported as ended."""
+        return [*(waiting.key for waiting in self._waiting), *self._running]
+
+    def room(self, memory_mib: float | None = None) -> bool:  # noqa: ARG002 - Slurm places jobs by what they ask for
+        """Whether another job may be submitted now."""
+        return len(self._waiting) + len(self._running) < self._jobs
+
+    def start(
+        self,
+        key: str,
+        job: Job,
+        folder: Path,
+        *,
+        seconds: float | None,
+        memory_mib: float | None,
+        expected_mib: float | None = None,  # noqa: ARG002 - as in `room`
+    ) -> None:
+        """Note a job; all that were noted are submitted together by the next `wait`. See `Executor.start`."""
+        (folder / ENDED).unlink(missing_ok=True)
+        claim = secrets.token_hex(8)
+        (folder / CLAIM).write_text(claim)
+        write_whole(folder / TOLD, msgspec.structs.replace(job, device=self._device))
+        self._waiting.append(_Waiting(key, folder, claim, memory_mib, seconds))
+
+    def wait(self, seconds: float) -> list[Ended]:
+        """Jobs that ended within the next `seconds`; returns early when one does.
+
+        Raises:
+            GraftbenchError: Slurm does not take jobs.
+        """
+        self._submit()
+        deadline = time.monotonic() + seconds
+        while True:
+            self._touch()
+            self._ending = [task for task in self._ending if not task.done()]
+            ended = [end for key in list(self._running) if (end := self._look(key)) is not None]
+            left = deadline - time.monotonic()
+            if ended or left <= 0:
+                return ended
+            time.sleep(min(POLL_SECONDS, left))
+
+    def _submit(self) -> None:
+        """One array for all jobs with the same limit of time, for that is what an array shares.
+
+        Raises:
+            GraftbenchError: It could not be done; Slurm's words.
+        """
+        waiting, self._waiting = self._waiting, []
+        for minutes in sorted({self._minutes(job.seconds) for job in waiting}):
+            together = [job for job in waiting if self._minutes(job.seconds) == minutes]
+            self._executor.update_parameters(timeout_min=minutes)
+            try:
+                with self._executor.batch():
+                    tasks = [self._executor.submit(self._task(job)) for job in together]
+            except (RuntimeError, OSError) as error:
+                self._waiting = [job for job in waiting if job.key not in self._running]
+                raise GraftbenchError(f"Slurm does not take jobs: {str(error).strip()}") from error
+            for job, task in zip(together, tasks, strict=True):
+                self._running[job.key] = _Running(job, time.monotonic(), task)
+
+    def _task(self, job: _Waiting) -> Task:
+        return Task(str(job.folder), job.claim, str(self._folder / ALIVE), job.seconds, job.memory_mib)
+
+    def _minutes(self, seconds: float | None) -> int:
+        """Slurm's limit for a job: the job's own with a margin; without one, what the parameters say."""
+        if seconds is None:
+            return self._own_minutes or UNLIMITED_MINUTES
+        return math.ceil(seconds / 60) + MARGIN_MINUTES
+
+    def _look(self, key: str) -> Ended | None:
+        """A job's end, if it has ended."""
+        job = self._running[key]
+        ending = _ending(job.waiting)
+        if ending is None:
+            if not job.task.done():
+                return None
+            job.done = job.done or time.monotonic()
+            if job.task.state not in _DEAD and time.monotonic() - job.done < FILES_SECONDS:
+                return None
+            ending = _without_a_word(job)
+        del self._running[key]
+        self._ending.append(job.task)
+        _clear(job.waiting.folder)
+        return Ended(key, ending.exit_code, ending.cause, ending.seconds, ending.detail)
+
+    def _touch(self) -> None:
+        if time.monotonic() - self._touched > TOUCH_SECONDS:
+            (self._folder / ALIVE).touch()
+            self._touched = time.monotonic()
+
+    def close(self) -> None:
+        """Cancel what is submitted, and wait a while for it to end."""
+        if self._closed:
+            return
+        self._closed = True
+        (self._folder / ALIVE).unlink(missing_ok=True)  # what cannot be reached ends by itself
+        tasks = [*self._ending, *(job.task for job in self._running.values())]
+        for job in self._running.values():
+            with suppress(Exception):  # Slurm does not answer
+                job.task.cancel(check=False)
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while (tasks := [task for task in tasks if not task.done()]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for job in (*self._waiting, *(running.waiting for running in self._running.values())):
+            _clear(job.folder)
+        self._waiting.clear()
+        self._running.clear()
+        if not tasks:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+_DEAD = {"CANCELLED", "FAILED", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY", "TIMEOUT", "DEADLINE", "INTERRUPTED"}
+"""Slurm's states (and submitit's for this machine) of a job that will leave nothing more."""
+
+
+def _without_a_word(job: _Running) -> Ending:
+    """The end of a job whose task did not say how it ended."""
+    state = str(job.task.state).partition(" ")[0]  # CANCELLED by 1000
+    cause = {"OUT_OF_MEMORY": Cause.MEMORY, "TIMEOUT": Cause.TIME}.get(state, Cause.LOST)
+    seconds = time.monotonic() - job.submitted
+    claim = job.waiting.claim
+    return Ending(claim=claim, exit_code=None, cause=cause, seconds=seconds, detail=f"Slurm ended the job: {state}")
+
+
+def _ending(job: _Waiting) -> Ending | None:
+    try:
+        ending = msgspec.json.decode((job.folder / ENDED).read_bytes(), type=Ending)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return ending if ending.claim == job.claim else None
+
+
+def _clear(folder: Path) -> None:
+    """Remove this file's own files from a job's folder."""
+    for name in (CLAIM, ENDED, TOLD):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _converted(given: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters as submitit takes them.
+
+    Raises:
+        GraftbenchError: A value that is no number where one is needed.
+    """
+    known = importlib.import_module("submitit.slurm.slurm").SlurmExecutor._valid_parameters()  # noqa: SLF001 - no other list
+    found: dict[str, Any] = {}
+    for name, text in ((name.replace("-", "_"), text) for name, text in given.items()):
+        if name in GENERIC:
+            try:
+                found[name] = GENERIC[name](text)
+            except ValueError as error:
+                raise GraftbenchError(f"The Slurm parameter {name} is a number; found '{text}'.") from error
+        elif name in known:
+            found[f"slurm_{name}"] = int(text) if text.isdigit() else text
+        else:  # an option of sbatch that submitit has no name for
+            found.setdefault("slurm_additional_parameters", {})[name.replace("_", "-")] = text
+    return found
+
+
+def _import_submitit() -> Any:  # noqa: ANN401 - submitit is an extra
+    try:
+        return importlib.import_module("submitit")
+    except ImportError as error:
+        raise GraftbenchError(f"submitit is not installed ({error}): pip install 'graftbench[slurm]'.") from error
+
+
+# ---------------------------------------------------------------------------------------------------- the array task
+
+
+@dataclass(frozen=True)
+class Task:
+    """What submitit runs on a node: one job, under its limits, as long as it is wanted.
+
+    Attributes:
+        folder: The job's folder.
+        claim: For whom it runs.
+        alive: File that is touched as long as the driver lives.
+        seconds: Limit of wall time.
+        memory_mib: Limit of resident memory.
+    """
+
+    folder: str
+    claim: str
+    alive: str
+    seconds: float | None
+    memory_mib: float | None
+
+    def __call__(self) -> None:
+        """Run the job, and write down how it ended."""
+        folder = Path(self.folder)
+        job = decode((folder / TOLD).read_bytes())
+        wanted = Wanted(folder / CLAIM, self.claim, Path(self.alive))
+        if not wanted():  # it has waited in a queue
+            return
+        executor = LocalExecutor(jobs=1, devices=[job.device])
+        try:
+            executor.start("job", job, folder, seconds=self.seconds, memory_mib=self.memory_mib)
+            while not (ended := executor.wait(1.0)):
+                if not wanted():
+                    return
+        finally:  # when Slurm preempts it too: submitit's handler raises SystemExit
+            executor.close()
+        (end,) = ended
+        write_whole(
+            folder / ENDED,
+            Ending(claim=self.claim, exit_code=end.exit_code, cause=end.cause, seconds=end.seconds, detail=end.detail),
+        )
+
+    def checkpoint(self) -> Any:  # noqa: ANN401 - submitit is an extra
+        """Submit the same once more: the job goes on from the checkpoint in its folder."""
+        return importlib.import_module("submitit").helpers.DelayedSubmission(self)
+
+
+class Wanted:
+    """Whether a job is still wanted.
+
+    Args:
+        claim: File that says for whom the job runs.
+        mine: What it should say.
+        alive: File that is touched as long as the driver lives. Clocks of machines differ: what counts is for how long
+            its time has not changed.
+    """
+
+    def __init__(self, claim: Path, mine: str, alive: Path) -> None:
+        self._claim, self._mine, self._alive = claim, mine, alive
+        self._touched = 0
+        self._seen = time.monotonic()
+
+    def __call__(self) -> bool:
+        """Look."""
+        try:
+            touched = self._alive.stat().st_mtime_ns
+            claimed = self._claim.read_text()
+        except FileNotFoundError:
+            return False
+        except OSError:  # the file system is not there for the moment
+            return time.monotonic() - self._seen < ORPHANED_SECONDS
+        if touched != self._touched:
+            self._touched, self._seen = touched, time.monotonic()
+        return claimed == self._mine and time.monotonic() - self._seen < ORPHANED_SECONDS

@@ -1,0 +1,163 @@
+"""What a process is told to do, and how it ended: the words between driver, executors and processes. No torch here.
+
+A job's process writes into its own folder alone, and leaves `result.json` there, whole or not at all. The executor
+that ran it has everything that it left in that folder before it reports the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from graftbench.records.cell_spec import CellSpec, Protocol  # noqa: TC001 - msgspec reads it at run time
+from graftbench.suites.submissions import Submission  # noqa: TC001 - likewise
+from graftbench.training.source import Recipe  # noqa: TC001 - likewise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RESULT = "result.json"
+"""A `Record` (cell) or a `Finished` (prerequisites)."""
+
+LOG = "log.txt"
+PROGRESS = "progress.json"
+SCRATCH = "scratch"
+"""Folder of a job for files that nobody needs when it has ended."""
+
+OUTPUT = "output"
+"""Folder of a cell for what a foreign program has written: its models, its own records. It stays where samplers do."""
+
+MODEL = "model.safetensors"
+"""What the training of a source model leaves."""
+
+
+class _Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """What every job is told beside its work: where things are on the machine that runs it.
+
+    None of it changes the result.
+
+    Attributes:
+        folder: The job's own folder, absolute. Made by the driver before the start.
+        cache: Cache folder, absolute.
+        device: `cpu`, `cuda` or `cuda:N`.
+        threads: Threads that torch may use.
+    """
+
+    folder: str
+    cache: str
+    device: str = "cpu"
+    threads: int = 1
+
+
+class CellJob(_Job, frozen=True, kw_only=True, tag="cell", omit_defaults=True):
+    """Fit, sample and score one cell. Leaves a `Record`, the sampler and a contact sheet.
+
+    Attributes:
+        cell: The cell.
+        images: Domain name as in `cell.task` -> folder of its prepared images in the cache, absolute.
+        source_model_file: File of the source model; empty where the cell needs none.
+        plugins: Paths given by `--plugin`, and of the classes that were given from Python.
+        samples: Images that were handed in, in place of a fit; None for a fit.
+        keep: Which artifacts are written: `sampler` (and the sheet), `samples` (the sheet alone) or `nothing`.
+        snapshots: Shares of the compute budget, ascending, at which the generator is scored on the way.
+        checkpoint_seconds: A fit is checkpointed when so many seconds have passed since it was last; 0 for never.
+    """
+
+    cell: CellSpec
+    images: dict[str, str] = {}
+    source_model_file: str = ""
+    plugins: list[str] = []
+    samples: Submission | None = None
+    keep: str = "sampler"
+    snapshots: list[float] = []
+    checkpoint_seconds: float = 0
+
+
+class SourceJob(_Job, frozen=True, kw_only=True, tag="source", omit_defaults=True):
+    """Train a source model. Leaves MODEL and a `Finished`.
+
+    Attributes:
+        recipe: Which model.
+        images: Folder of the source domain's prepared images in the cache, absolute.
+        checkpoint_seconds: As in `CellJob`.
+    """
+
+    recipe: Recipe
+    images: str
+    checkpoint_seconds: float = 0
+
+
+class ReferenceJob(_Job, frozen=True, kw_only=True, tag="reference", omit_defaults=True):
+    """Extract the features of a target's reference images and score its floors, into the cache. Leaves a `Finished`.
+
+    Attributes:
+        protocol: How to extract.
+        images: Folder of the target domain's prepared images in the cache, absolute.
+        manifest: Their manifest.
+    """
+
+    protocol: Protocol
+    images: str
+    manifest: str
+
+
+Job = CellJob | SourceJob | ReferenceJob
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """What a prerequisite leaves.
+
+    Attributes:
+        reason: Why it failed; empty if it did not.
+        usage: The failure is one of the suite (weights that are missing or wrong): no cell can run.
+    """
+
+    reason: str = ""
+    usage: bool = False
+
+
+class Cause(StrEnum):
+    """Why a job's process ended, where the executor knows more than an exit code."""
+
+    ENDED = ""
+    """By itself: look at the exit code."""
+    TIME = "time"
+    """Killed because its time was up."""
+    MEMORY = "memory"
+    """Killed because it held more memory than allowed, or by the kernel for want of memory."""
+    LOST = "lost"
+    """The machine or the process that started it is gone. Not the job's fault: it can be tried again."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job's process ended.
+
+    Attributes:
+        key: The key under which it was started.
+        exit_code: The process's exit code, negative for a signal; None where nobody knows.
+        cause: Why.
+        seconds: From start to end, by the executor's clock.
+        detail: A sentence for the record where `cause` alone does not say it.
+    """
+
+    key: str
+    exit_code: int | None
+    cause: Cause
+    seconds: float
+    detail: str = ""
+
+
+def decode(data: bytes) -> Job:
+    """A job from its JSON."""
+    return msgspec.json.decode(data, type=Job)
+
+
+def write_whole(path: Path, value: object) -> None:
+    """Write a value as JSON so that a reader sees all of it or nothing."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(msgspec.json.encode(value))
+    part.replace(path)

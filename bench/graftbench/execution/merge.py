@@ -1,0 +1,343 @@
+"""Joins run folders that come from shards or from several machines into one.
+
+The merged folder is a run folder like any other: reports read it, and `graftbench run` goes on in it. Nothing is lost:
+every line of every run is kept, ordered so that the line that counts stands last among those of its id. The records do
+not depend on the order in which runs are named, and merging again what was merged changes no byte.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from graftbench.cache import atomic_file
+from graftbench.errors import GraftbenchError
+from graftbench.execution.run_folder import LOCK, RECORDS, SUITE, RunFolder
+from graftbench.records import store
+from graftbench.records.record import Record, Status
+from graftbench.records.repeats import Duplicate, compared
+from graftbench.suites.matrix import Place, place_of, places, united_suite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from graftbench.suites.suite import Suite
+
+CODE = "code.json"
+TORN = f"{RECORDS}.torn"
+"""Where unfinished lines lie."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge came to.
+
+    Attributes:
+        folder: The merged folder.
+        total: Cells of the suite.
+        present: Those that have a record.
+        statuses: Status -> number of ids whose record ended so, ids of other cells included.
+        copied: Folders of artifacts that were copied now.
+        duplicates: Cells that several runs have run.
+        notes: What else is worth knowing, in sentences.
+    """
+
+    folder: Path
+    total: int
+    present: int
+    statuses: dict[str, int]
+    copied: int
+    duplicates: list[Duplicate]
+    notes: list[str]
+
+    @property
+    def missing(self) -> int:
+        """Cells of the suite that no run has."""
+        return self.total - self.present
+
+
+@dataclass
+class _Run:
+    """A run folder as read.
+
+    Attributes:
+        lines: Whole lines of records.jsonl in order, each with its record.
+        torn: Unfinished lines.
+        last: Id -> its last line and record: what the folder `cells/<id>` belongs to.
+    """
+
+    folder: RunFolder
+    suite: Suite
+    lines: list[tuple[bytes, Record]] = field(default_factory=list)
+    torn: set[bytes] = field(default_factory=set)
+    last: dict[str, tuple[bytes, Record]] = field(default_factory=dict)
+
+
+def merge(runs: Sequence[Path], out: Path, *, link: bool = False) -> Merged:
+    """Join run folders.
+
+    Of the records of one cell an `ok` one counts, else the newest by `finished_at`. If `out` holds a run already,
+    merged or not, it takes part as one of the runs.
+
+    Args:
+        runs: Run folders; they are not changed.
+        out: Where to merge them: a new or empty folder, or a run folder that is none of `runs`.
+        link: Make hard links to artifacts instead of copies, where the file system can.
+
+    Raises:
+        GraftbenchError: The runs do not belong together, a driver works in one of them, one is damaged, or `out` cannot
+            be used. Nothing was written but, at worst, artifacts that the next merge replaces.
+    """
+    sources = list({run.resolve(): run for run in runs}.values())
+    if not sources:
+        raise GraftbenchError("There is nothing to merge: name at least one run folder.")
+    _check_out(sources, out)
+    with ExitStack() as held:
+        for run in sources:
+            held.enter_context(_undisturbed(run))
+        parts = [out, *sources] if (out / SUITE).exists() else sources
+        suites = [RunFolder(run).suite() for run in parts]
+        united_suite(suites, [str(run) for run in parts])  # refused before a folder is made
+        held.enter_context(RunFolder(out).claimed(suites[0].name))
+        read = [_read(run) for run in parts]
+        try:
+            return _write(read, out, link=link)
+        except OSError as error:
+            raise GraftbenchError(
+                f"'{out}' cannot be written ({error.strerror or error}). The runs are as they were; make room and "
+                "merge again."
+            ) from error
+
+
+def _check_out(sources: Sequence[Path], out: Path) -> None:
+    """Refuse an output folder whose making would change a run."""
+    place = out.resolve()
+    for run in sources:
+        if place.is_relative_to(run.resolve()):
+            raise GraftbenchError(
+                f"The output '{out}' is the run '{run}' or lies in it; runs are not changed: name another folder."
+            )
+        if not (run / SUITE).is_file():
+            raise GraftbenchError(f"'{run}' is no run folder: it holds no {SUITE}.")
+
+
+@contextmanager
+def _undisturbed(run: Path) -> Iterator[None]:
+    """Hold a run's lock, shared and without writing: no driver works in it, and none can begin.
+
+    Raises:
+        GraftbenchError: A driver works in it.
+    """
+    path = run / LOCK
+    if not path.exists():  # a copy of a run, or an old one: no driver has it
+        yield
+        return
+    try:
+        lock = path.open("rb")
+    except OSError as error:
+        raise GraftbenchError(f"The run folder '{run}' cannot be read: {error.strerror}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            raise GraftbenchError(
+                f"A run is working in '{run}' at this moment; merge it when that has ended."
+            ) from error
+        yield
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def _read(path: Path) -> _Run:
+    """A run folder.
+
+    Raises:
+        GraftbenchError: A whole line is no record, or the suite cannot be read.
+    """
+    run = _Run(RunFolder(path), RunFolder(path).suite())
+    records, _ = store.read(run.folder.records)
+    data = run.folder.records.read_bytes() if run.folder.records.exists() else b""
+    *lines, unfinished = data.split(b"\n")
+    run.lines = list(zip((line for line in lines if line.strip()), records, strict=True))
+    run.last = {record.id: (line, record) for line, record in run.lines}
+    set_aside = path / TORN
+    kept = set_aside.read_bytes().split(b"\n") if set_aside.exists() else []
+    run.torn = {line for line in (*kept, unfinished) if line.strip()}
+    return run
+
+
+def _counts(line: bytes, record: Record) -> tuple[Any, ...]:
+    """Sorts the lines of one id: the one that counts comes last. Lines of one second are ordered by their text."""
+    return record.status == Status.OK, _when(record), line
+
+
+def _when(record: Record) -> datetime:
+    try:
+        found = datetime.fromisoformat(record.finished_at)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+def _write(runs: Sequence[_Run], out: Path, *, link: bool) -> Merged:
+    names = [str(run.folder.path) for run in runs]
+    suite, notes = united_suite([run.suite for run in runs], names)
+    codes, more = _codes(runs, names)
+    by_id: dict[str, dict[bytes, Record]] = {}
+    for run in runs:
+        for line, record in run.lines:
+            by_id.setdefault(record.id, {})[line] = record
+    ordered = {cell_id: sorted(lines.items(), key=lambda item: _counts(*item)) for cell_id, lines in by_id.items()}
+    winners = {cell_id: lines[-1] for cell_id, lines in ordered.items()}
+    copied, gone = _artifacts(runs, {cell_id: line for cell_id, (line, _) in winners.items()}, out, link=link)
+    groups = sorted(ordered.values(), key=lambda lines: (_when(lines[-1][1]), lines[-1][1].id))
+    _put(out / RECORDS, b"".join(line + b"\n" for lines in groups for line, _ in lines))
+    torn = sorted(set().union(*(run.torn for run in runs)))
+    if torn:
+        _put(out / TORN, b"".join(line + b"\n" for line in torn))
+    if codes:
+        _put(out / CODE, msgspec.json.format(msgspec.json.encode(codes, order="sorted"), indent=1) + b"\n")
+    RunFolder(out).write_suite(suite)
+    records = [record for _, record in winners.values()]
+    wanted = places(suite)
+    present = wanted & {place_of(record.cell) for record in records}
+    return Merged(
+        folder=out,
+        total=len(wanted),
+        present=len(present),
+        statuses={status: n for status in map(str, Status) if (n := sum(r.status == status for r in records))},
+        copied=copied,
+        duplicates=_duplicates(runs),
+        notes=[*notes, *more, *_remarks(records, wanted, len(torn), gone)],
+    )
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all; one that holds this already is left alone."""
+    if path.exists() and path.read_bytes() == data:
+        return
+    try:
+        with atomic_file(path) as part:
+            part.write_bytes(data)
+    except GraftbenchError as error:  # it speaks of the cache
+        raise error.__cause__ or error from None
+
+
+def _codes(runs: Sequence[_Run], names: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """All that code.json says: code hash -> file -> SHA-256."""
+    found: dict[str, Any] = {}
+    notes = []
+    for run, name in zip(runs, names, strict=True):
+        path = run.folder.path / CODE
+        try:
+            codes = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except FileNotFoundError:
+            continue
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            notes.append(f"The {CODE} of '{name}' cannot be read ({error}) and was left out.")
+            continue
+        for code, files in codes.items():
+            kept = found.setdefault(code, files)
+            if kept != files:  # a hash is one set of contents; names of files may differ
+                found[code] = min(kept, files, key=lambda value: msgspec.json.encode(value, order="sorted"))
+    return found, notes
+
+
+def _remarks(records: Sequence[Record], wanted: set[Place], torn: int, gone: int) -> list[str]:
+    found = []
+    if torn:
+        found.append(
+            f"{torn} unfinished {_lines(torn)} set aside in {TORN}; the cells that they belonged to run again."
+        )
+    if others := sum(place_of(record.cell) not in wanted for record in records):
+        found.append(f"{others} records are of cells that the suite does not have (any more); they are kept.")
+    versions = Counter(place_of(record.cell) for record in records)
+    if several := sum(count > 1 for count in versions.values()):
+        found.append(
+            f"{several} cells were run in more than one version (other code, data or parameters); all versions are "
+            "kept, and `graftbench plan` says which are the current ones."
+        )
+    if gone:
+        found.append(f"The artifacts of {gone} records are in none of the runs.")
+    return found
+
+
+def _lines(count: int) -> str:
+    return "line was" if count == 1 else "lines were"
+
+
+# ------------------------------------------------------------------------------------------------------------ artifacts
+
+
+def _artifacts(runs: Sequence[_Run], winners: dict[str, bytes], out: Path, *, link: bool) -> tuple[int, int]:
+    """Put into `out` what the records that count left.
+
+    A folder `cells/<id>` belongs to the last line of its id in its run. Where several runs have the record that counts,
+    the fullest folder is taken, and that of `out` before others.
+
+    Returns:
+        Folders that were copied, and records whose artifacts are in none of the runs.
+    """
+    for part in (out / "cells").glob(".*.part"):
+        shutil.rmtree(part)  # of a merge that was killed
+    copied = gone = 0
+    for cell_id, line in winners.items():
+        owners = [run.folder for run in runs if cell_id in run.last and run.last[cell_id][0] == line]
+        counts = {folder: count for owner in owners if (count := _files(folder := owner.cell(cell_id)))}
+        target = RunFolder(out).cell(cell_id)
+        if not counts:
+            gone += bool(msgspec.json.decode(line, type=_Artifacts).artifacts)
+            if target.exists():
+                shutil.rmtree(target)  # of another record of this cell
+            continue
+        best = max(counts, key=lambda folder: (counts[folder], folder == target))
+        if best != target:
+            _copy(best, target, link=link)
+            copied += 1
+    return copied, gone
+
+
+class _Artifacts(msgspec.Struct):
+    artifacts: dict[str, str] = {}
+
+
+def _files(folder: Path) -> int:
+    return sum(len(files) for _, _, files in os.walk(folder))
+
+
+def _copy(source: Path, target: Path, *, link: bool) -> None:
+    """A folder in place of another. Links in it stay links: what they point at is not the run's."""
+    part = target.with_name(f".{target.name}.part")
+    shutil.copytree(source, part, symlinks=True, copy_function=_link if link else shutil.copy2)
+    if target.exists():
+        shutil.rmtree(target)
+    part.rename(target)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _duplicates(runs: Sequence[_Run]) -> list[Duplicate]:
+    """Cells of which runs have different newest records."""
+    found: dict[str, dict[bytes, Record]] = {}
+    for run in runs:
+        for cell_id, (line, record) in run.last.items():
+            found.setdefault(cell_id, {})[line] = record
+    return [compared(list(records.values())) for records in found.values() if len(records) > 1]

@@ -1,0 +1,12 @@
+"""Where a run can be watched: TensorBoard, Weights & Biases, MLflow, or a tracker of one's own. Sinks, never the truth.
+
+A tracker hears of a record when the record is on the disk, and nothing is read back from one. What goes wrong in a
+tracker changes neither a record nor an exit code.
+"""
+
+from graftbench.execution.trackers.base import Cell as Cell
+from graftbench.execution.trackers.base import Failed as Failed
+from graftbench.execution.trackers.base import Group as Group
+from graftbench.execution.trackers.base import Point as Point
+from graftbench.execution.trackers.base import Result as Result
+from graftbench.execution.trackers.base import Tracker as Tracker

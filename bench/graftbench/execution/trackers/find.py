@@ -1,0 +1,119 @@
+"""Finds trackers by what a user writes: `tensorboard`, `wandb:project=grafts,mode=offline`, `my_tracker.py`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.execution.trackers.base import Tracker
+from graftbench.plugins.registry import load_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GROUP = "graftbench.execution.trackers"
+"""Entry points of packages that bring trackers: NAME = "module:Class"."""
+
+BUILT_IN = {
+    "tensorboard": "graftbench.execution.trackers.tensorboard:TensorBoard",
+    "wandb": "graftbench.execution.trackers.wandb:WeightsAndBiases",
+    "mlflow": "graftbench.execution.trackers.mlflow:MLflow",
+}
+"""Name -> class; each is imported when it is asked for."""
+
+
+def asked_for(written: str) -> Tracker:
+    """The tracker that a user means by `NAME` or `NAME:key=value,key=value`; a name may be that of a Python file.
+
+    Raises:
+        GraftbenchError: An unknown name or option, a value that does not do, a plugin that cannot be imported.
+    """
+    name, _, options = written.partition(":")
+    cls = _class(name)
+    return cls(_options(cls, _pairs(name, options)))
+
+
+def names() -> list[str]:
+    """Of all trackers that can be asked for, sorted."""
+    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+
+
+def described() -> list[dict[str, str]]:
+    """Name, title, options and missing packages of every tracker; of one that cannot be loaded, the title is why."""
+    rows = []
+    for name in names():
+        try:
+            cls = _class(name)
+        except GraftbenchError as error:
+            rows.append({"name": name, "title": str(error), "options": "", "missing": ""})
+            continue
+        options = ", ".join(field.name for field in msgspec.structs.fields(cls.Options))
+        missing = ", ".join(module for module in cls.needs if find_spec(module) is None)
+        rows.append({"name": name, "title": cls.title, "options": options, "missing": missing})
+    return rows
+
+
+def _class(name: str) -> type[Tracker]:
+    """The class of that name, built in or of an installed package, or the one that a file defines."""
+    if name.endswith(".py"):
+        return _in_file(Path(name))
+    known = names()
+    if name not in known:
+        raise unknown("tracker", name, known)
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        return getattr(import_module(module), attribute)
+    (point, *_) = entry_points(group=GROUP, name=name)
+    try:
+        cls = point.load()
+    except Exception as error:  # a plugin may raise anything when it is imported
+        raise GraftbenchError(
+            f"Tracker '{name}' ({point.value}) cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if not (isinstance(cls, type) and issubclass(cls, Tracker)):
+        raise GraftbenchError(f"Tracker '{name}' ({point.value}) is no class that derives from {Tracker.__qualname__}.")
+    return cls
+
+
+def _in_file(file: Path) -> type[Tracker]:
+    if not file.is_file():
+        raise GraftbenchError(f"There is no file '{file}' with a tracker.")
+    try:
+        module = load_file(file)
+    except Exception as error:  # likewise
+        raise GraftbenchError(f"Tracker '{file}' cannot be imported: {type(error).__name__}: {error}") from error
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Tracker) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1 or not isinstance(getattr(found[0], "name", None), str):
+        raise GraftbenchError(f"'{file}' must define one tracker with a name; found {len(found)} of them.")
+    return found[0]
+
+
+def _pairs(name: str, text: str) -> dict[str, str]:
+    pairs = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not (equals and key):
+            raise GraftbenchError(f"An option of a tracker is written {name}:key=value,key=value; found '{part}'.")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _options(cls: type[Tracker], pairs: Mapping[str, str]) -> msgspec.Struct:
+    known = cls.Options.__struct_fields__
+    for key in pairs:
+        if key not in known:
+            raise unknown("option", key, known, where=f"of tracker '{cls.name}'")
+    try:
+        return msgspec.convert(dict(pairs), cls.Options, strict=False)
+    except msgspec.ValidationError as error:
+        raise GraftbenchError(f"The options of tracker '{cls.name}' do not do: {error}.") from error

@@ -1,0 +1,212 @@
+"""MLflow: one run a cell, in an experiment that has the suite's name.
+
+Where to: the option `uri`, else MLFLOW_TRACKING_URI, else an SQLite file in the run folder. The package `mlflow-skinny`
+does for servers; databases need SQLAlchemy and Alembic beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import msgspec
+
+from graftbench.errors import GraftbenchError
+from graftbench.execution.job import write_whole
+from graftbench.execution.trackers.base import Tracker
+from graftbench.execution.trackers.group import FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from graftbench.execution.trackers.base import Cell, Group, Point, Result, Value
+
+    Item = TypeVar("Item")
+
+BATCH = 100
+"""So many parameters, tags or metrics go into one request; MLflow takes no more than that of the first two."""
+
+VALUE_CHARACTERS = 5000
+"""Longer values are cut: MLflow takes parameters of 6,000 characters and tags of 8,000."""
+
+REACH_SECONDS = 10.0
+"""A server that does not answer within that is not there. MLflow itself would try for minutes."""
+
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What may stand behind `mlflow:`.
+
+    Attributes:
+        uri: Of the tracking server or store (`http://host:5000`, `sqlite:///mlflow.db`).
+        experiment: Its name; by default MLFLOW_EXPERIMENT_NAME, else the suite's.
+    """
+
+    uri: str = ""
+    experiment: str = ""
+
+
+class MLflow(Tracker):
+    """Parameters, tags, metrics over images seen, pictures and environment as artifacts.
+
+    MLflow takes no @ in a metric's name: `kid_n600_ref620_lite0@96` is `kid_n600_ref620_lite0:96` there.
+    """
+
+    name: ClassVar[str] = "mlflow"
+    title: ClassVar[str] = "MLflow"
+    needs: ClassVar[tuple[str, ...]] = ("mlflow",)
+    Options: ClassVar[type[msgspec.Struct]] = Options
+
+    def check(self) -> None:
+        """Databases need packages of their own.
+
+        Raises:
+            GraftbenchError: One is missing.
+        """
+        super().check()
+        scheme = self._asked().partition(":")[0].partition("+")[0] or _DATABASES[0]
+        missing = [module for module in ("sqlalchemy", "alembic") if find_spec(module) is None]
+        if scheme in _DATABASES and missing:
+            raise GraftbenchError(
+                f"Tracker 'mlflow' needs '{missing[0]}' for its database, which is not installed: pip install "
+                "'graftbench[mlflow]', or name a server with mlflow:uri=http://…."
+            )
+
+    def open(self, group: Group) -> None:
+        """Find or make the experiment."""
+        uri, place = self._asked(), None
+        if not uri:
+            folder = group.folder / "mlflow"
+            folder.mkdir(exist_ok=True)
+            uri, place = f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
+        if uri.startswith(("http:", "https:")):
+            _reach(uri)
+        self._entities: Any = import_module("mlflow.entities")
+        self._client: Any = import_module("mlflow").MlflowClient(uri)
+        name = self.options.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or group.suite
+        found = self._client.get_experiment_by_name(name)
+        self._experiment = found.experiment_id if found else self._client.create_experiment(name, place)
+        self._group = group
+        self._runs: dict[str, str] = {}
+        self._shown = _Shown(group, f"{uri} {name}")
+
+    def begin(self, cell: Cell) -> None:
+        """A new run; the one of this cell that was there before, which this folder made, goes to MLflow's trash."""
+        if (before := self._shown.get(cell.id)) is not None:
+            with suppress(Exception):  # it was deleted there, or the database is a new one
+                self._client.delete_run(before)
+        run = self._client.create_run(
+            self._experiment,
+            start_time=_milliseconds(cell.began),
+            run_name=cell.name,
+            tags={
+                "graftbench.execution.cell": cell.id,
+                "graftbench.run": self._group.name,
+                "mlflow.source.name": "graftbench",
+            },
+        )
+        self._runs[cell.id] = run.info.run_id
+        self._shown.set(cell.id, run.info.run_id)
+        parameters = [self._entities.Param(_name(name), _text(value)) for name, value in cell.config.items()]
+        for part in _parts(parameters):
+            self._client.log_batch(run.info.run_id, params=part)
+
+    def points(self, cell: Cell, points: Sequence[Point]) -> None:
+        """Metrics at their step, which is the number of images seen."""
+        metrics = [
+            self._entities.Metric(_name(name), value, _milliseconds(cell.began + point.seconds), point.images_seen)
+            for point in points
+            for name, value in point.values.items()
+        ]
+        for part in _parts(metrics):
+            self._client.log_batch(self._runs[cell.id], metrics=part)
+
+    def end(self, cell: Cell, result: Result) -> None:
+        """Scores and costs as metrics, facts as tags, pictures and the log as artifacts."""
+        run, at = self._runs.pop(cell.id), _milliseconds(result.ended)
+        metrics = [self._entities.Metric(_name(k), v, at, result.images_seen) for k, v in result.numbers.items()]
+        for part in _parts(metrics):
+            self._client.log_batch(run, metrics=part)
+        facts = {name: value for name, value in result.facts.items() if not name.startswith("environment.")}
+        tags = {**facts, **{f"tag.{tag}": "yes" for tag in result.tags}}
+        for part in _parts([self._entities.RunTag(_name(name), _text(value)) for name, value in tags.items()]):
+            self._client.log_batch(run, tags=part)
+        for path in result.pictures.values():
+            self._client.log_artifact(run, str(path), "pictures")
+        environment = {name: value for name, value in result.facts.items() if name not in facts}
+        self._client.log_dict(run, environment, "environment.json")
+        if result.log_tail:
+            self._client.log_text(run, result.log_tail, "log.txt")
+        self._client.set_terminated(run, "FINISHED" if result.ok else "FAILED", at)
+
+    def close(self) -> None:
+        """Cells without an end were killed."""
+        for run in self._runs.values():
+            self._client.set_terminated(run, "KILLED")
+        self._runs.clear()
+
+    def _asked(self) -> str:
+        return self.options.uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
+
+
+class _Shown:
+    """Remembers in the run folder which MLflow run shows which cell: MLflow chooses the ids.
+
+    Args:
+        group: The run folder.
+        place: Server and experiment; kept as a hash, for there may be a password in it.
+    """
+
+    def __init__(self, group: Group, place: str) -> None:
+        self._file = group.folder / FOLDER / "mlflow.json"
+        self._place = hashlib.sha256(place.encode()).hexdigest()[:16]
+        try:
+            self._all = msgspec.json.decode(self._file.read_bytes(), type=dict[str, dict[str, str]])
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            self._all: dict[str, dict[str, str]] = {}
+
+    def get(self, cell: str) -> str | None:
+        """The run that shows a cell."""
+        return self._all.get(self._place, {}).get(cell)
+
+    def set(self, cell: str, run: str) -> None:
+        """Remember it; a folder that cannot be written is not worth an error."""
+        self._all.setdefault(self._place, {})[cell] = run
+        with suppress(OSError):
+            write_whole(self._file, self._all)
+
+
+def _reach(uri: str) -> None:
+    """Any answer of the server will do.
+
+    Raises:
+        requests.ConnectionError, requests.Timeout: There is none.
+    """
+    requests: Any = import_module("requests")  # MLflow brings it
+    with suppress(requests.exceptions.SSLError):  # MLFLOW_TRACKING_INSECURE_TLS may know better
+        requests.get(uri, timeout=REACH_SECONDS, stream=True).close()
+
+
+def _name(name: str) -> str:
+    return re.sub(r"[^\w./: -]", "-", name.replace("@", ":"))
+
+
+def _text(value: Value) -> str:
+    text = str(value)
+    return text if len(text) <= VALUE_CHARACTERS else f"{text[:VALUE_CHARACTERS]} …"
+
+
+def _milliseconds(seconds: float) -> int:
+    return int((seconds or time.time()) * 1000)
+
+
+def _parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for first in range(0, len(items), BATCH):
+        yield items[first : first + BATCH]

@@ -1,0 +1,93 @@
+"""The process of one job. `python -m graftbench.execution.worker JOB.json` runs one by hand."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from graftbench.errors import GraftbenchError
+from graftbench.execution import cell
+from graftbench.execution.job import MODEL, RESULT, CellJob, Finished, Job, ReferenceJob, SourceJob, decode, write_whole
+from graftbench.images import prepared
+from graftbench.scoring import score
+from graftbench.training import source
+from graftbench.training.checkpoints import FILE as CHECKPOINT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graftbench.records.record import Record
+
+EXIT_DISK_FULL = 74
+"""Exit code of a job that could not write: nothing it says about itself is a result (EX_IOERR of sysexits.h)."""
+
+
+def run_job_file(path: Path) -> None:
+    """Run the job in a file and leave its result in the job's folder, whole or not at all.
+
+    Raises:
+        SystemExit: The disk is full (EXIT_DISK_FULL).
+    """
+    job = decode(path.read_bytes())
+    torch.set_num_threads(job.threads)
+    try:
+        write_whole(Path(job.folder) / RESULT, run_job(job))
+    except OSError as error:
+        if error.errno not in cell.DISK_FULL:
+            raise
+        print(f"The disk is full: {error}", file=sys.stderr)  # noqa: T201 - the job's log
+        raise SystemExit(EXIT_DISK_FULL) from error
+
+
+def run_job(job: Job) -> Record | Finished:
+    """Do what a job says."""
+    if isinstance(job, CellJob):
+        torch.manual_seed(job.cell.seed)  # for what takes no generator; a method's own randomness is task.generator
+        return cell.run_cell(job)
+    try:
+        if isinstance(job, SourceJob):
+            _train(job)
+        else:
+            _extract(job)
+    except GraftbenchError as error:
+        return Finished(reason=str(error), usage=isinstance(job, ReferenceJob))
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in cell.DISK_FULL:
+            raise
+        return Finished(reason=f"{type(error).__name__}: {error}")
+    return Finished()
+
+
+def _train(job: SourceJob) -> None:
+    torch.manual_seed(job.recipe.seed)
+    images = prepared.reopen(Path(job.images), job.recipe.manifest)
+    folder = Path(job.folder)
+    source.train(
+        job.recipe,
+        images,
+        folder / MODEL,
+        device=job.device,
+        checkpoint=folder / CHECKPOINT if job.checkpoint_seconds else None,
+        checkpoint_seconds=job.checkpoint_seconds,
+    )
+
+
+def _extract(job: ReferenceJob) -> None:
+    images = prepared.reopen(Path(job.images), job.manifest)
+    extractor = functools.cache(lambda: score.extractor_of(job.protocol, job.device))
+    score.RealFeatures(extractor, images, job.protocol, Path(job.cache)).floors()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run a job file and print its result."""
+    (file,) = arguments
+    run_job_file(Path(file))
+    print((Path(decode(Path(file).read_bytes()).folder) / RESULT).read_text("utf-8"))  # noqa: T201 - a command
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

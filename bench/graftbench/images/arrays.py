@@ -1,0 +1,228 @@
+"""Arrays of images to be scored: how their axes lie, and their pixels in batches."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from tokenize import TokenError
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from graftbench.errors import GraftbenchError
+from graftbench.images.base import Images, digest_of
+from graftbench.images.decoding import reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from graftbench.images.base import Pixels
+
+
+_HASHED_AT_ONCE = 64
+
+_AS_UINT8 = "for values from 0 to 1 (x * 255).round(), for -1 to 1 ((x + 1) * 127.5).round(), then clip to 0…255"
+
+
+class ArrayImages(Images):
+    """Images of one size from blocks of pixels."""
+
+    def __init__(
+        self,
+        name: str,
+        layout: Layout,
+        blocks: Callable[[int], Iterator[NDArray[Any]]],
+        *,
+        manifest: str = "",
+        skipped: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take in a source of pixels.
+
+        Args:
+            name: As in `Images`.
+            layout: Shape of the whole.
+            blocks: Size -> blocks of at most so many images, in order and in that layout.
+            manifest: Known already; empty to make it from shape and pixels.
+            skipped: As in `Images`.
+        """
+        super().__init__(name, layout.images, skipped or {})
+        self._layout, self._blocks, self._known = layout, blocks, manifest
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """The one (H, W) of all images."""
+        return ((self._layout.height, self._layout.width),)
+
+    def _manifest(self) -> str:
+        if self._known:
+            return self._known
+        digest = digest_of("array", self.count, *self.sizes)
+        for batch in self._batches(_HASHED_AT_ONCE):
+            digest.update(batch.data)
+        return digest.hexdigest()
+
+    def _batches(self, size: int) -> Iterator[Pixels]:
+        for block in self._blocks(size):
+            yield np.array(block.transpose(0, 3, 1, 2) if self._layout.channels_last else block, np.uint8, order="C")
+
+
+class Layout(NamedTuple):
+    """How an array holds images."""
+
+    images: int
+    height: int
+    width: int
+    channels_last: bool
+
+
+def layout_of(shape: tuple[int, ...], dtype: np.dtype[Any], what: str, found: str = "") -> Layout:
+    """How an array of this shape and type holds images.
+
+    Raises:
+        GraftbenchError: It holds none, or one cannot tell.
+    """
+    expected = f"{what} must be uint8 of shape N×3×H×W or N×H×W×3; found {dtype}{found} of shape {shape}"
+    if dtype != np.uint8:
+        raise GraftbenchError(f"{expected}. Convert it: {_AS_UINT8}, then to uint8.")
+    if len(shape) != 4:
+        raise GraftbenchError(
+            f"{expected}." + (" One image needs a first axis of length 1." if len(shape) == 3 else "")
+        )
+    first, last = shape[1] == 3, shape[3] == 3
+    if first and last:
+        raise GraftbenchError(f"{expected}, which can be read either way.")
+    if not (first or last):
+        hint = " Grey images: repeat the channel three times." if 1 in (shape[1], shape[3]) else ""
+        hint = " Transparent images: lay them on white first." if 4 in (shape[1], shape[3]) else hint
+        raise GraftbenchError(f"{expected}.{hint}")
+    count, height, width = (shape[0], *shape[2:]) if first else shape[:3]
+    if not count * height * width:
+        raise GraftbenchError(f"{what} holds no images: its shape is {shape}.")
+    return Layout(count, height, width, channels_last=last)
+
+
+def sliced(array: NDArray[Any]) -> Callable[[int], Iterator[NDArray[Any]]]:
+    """The blocks of an array that can be read anywhere."""
+    return lambda size: (array[start : start + size] for start in range(0, len(array), size))
+
+
+ARRAY_SUFFIXES = (".npy", ".npz")
+"""How the names of array files end, in lower case."""
+
+
+_BAD_ARRAY_FILE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    TypeError,
+    RuntimeError,  # an encrypted zip member; NotImplementedError (a compression this Python lacks) is one
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    TokenError,  # numpy parses a header as Python
+)
+"""What zipfile and NumPy raise on damaged files."""
+
+
+_ARRAY_NAMES = ("arr_0", "images")
+"""Names of the images in an .npz file: what `np.savez(path, images)` calls them (also ADM's sample files), and ours."""
+
+
+def open_array_file(path: Path, name: str) -> Images:
+    """The images in an .npy or .npz file.
+
+    Args:
+        path: The file; the ending of its name tells which kind it is.
+        name: What to print for it.
+
+    Raises:
+        GraftbenchError: It is damaged, or does not hold one array of images.
+    """
+    try:
+        return _open_npy(path, name) if path.suffix.lower() == ".npy" else _open_npz(path, name)
+    except _BAD_ARRAY_FILE as error:
+        raise _bad_file(name, error) from error
+
+
+def _bad_file(name: str, error: Exception) -> GraftbenchError:
+    return GraftbenchError(f"'{name}' cannot be read as an array of images ({reason(error)}).")
+
+
+class _Header(NamedTuple):
+    """What stands before the numbers of an .npy file."""
+
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype[Any]
+
+
+def _header(stream: IO[bytes]) -> _Header:
+    """Read an .npy header; the stream is left at the first number. Raises one of `_BAD_ARRAY_FILE`."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return _Header(*np.lib.format.read_array_header_1_0(stream))
+    if version == (2, 0):
+        return _Header(*np.lib.format.read_array_header_2_0(stream))
+    raise ValueError(f"version {version} of the npy format is for tables with named columns")
+
+
+def _open_npy(path: Path, name: str) -> Images:
+    """An .npy file, mapped into memory: the system reads what is asked for."""
+    with path.open("rb") as stream:
+        header = _header(stream)
+    layout = layout_of(header.shape, header.dtype, f"The array in '{name}'")
+    return ArrayImages(name, layout, sliced(np.load(path, mmap_mode="r", allow_pickle=False)))
+
+
+def _open_npz(path: Path, name: str) -> Images:
+    """An .npz file, of which one array is unpacked as it is read."""
+    with zipfile.ZipFile(path) as archive:
+        arrays = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]
+        wanted = next((known for known in _ARRAY_NAMES if known in arrays), arrays[0] if len(arrays) == 1 else None)
+        if wanted is None:
+            raise GraftbenchError(_no_images(name, arrays))
+        with archive.open(f"{wanted}.npy") as stream:
+            header = _header(stream)
+    layout = layout_of(header.shape, header.dtype, f"The array '{wanted}' in '{name}'")
+    if header.fortran_order:  # the last axis varies slowest: no block of images lies in one piece
+        with np.load(path, allow_pickle=False) as file:
+            return ArrayImages(name, layout, sliced(file[wanted]))
+
+    def blocks(size: int) -> Iterator[NDArray[Any]]:
+        try:
+            yield from _unpacked(path, f"{wanted}.npy", header, size)
+        except _BAD_ARRAY_FILE as error:
+            raise _bad_file(name, error) from error
+
+    return ArrayImages(name, layout, blocks)
+
+
+def _unpacked(path: Path, member: str, header: _Header, size: int) -> Iterator[Pixels]:
+    """Blocks of a zip file's array; zipfile compares the checksum at the end. Raises one of `_BAD_ARRAY_FILE`."""
+    with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+        if _header(stream) != header:
+            raise ValueError("the file changed while it was read")
+        count, *image = header.shape
+        each = int(np.prod(image))
+        for start in range(0, count, size):
+            block = min(size, count - start)
+            content = stream.read(block * each)
+            if len(content) < block * each:
+                raise EOFError(f"the array ends within image {start + len(content) // each} of {count}")
+            yield np.frombuffer(content, np.uint8).reshape(block, *image)
+
+
+def _no_images(name: str, arrays: Sequence[str]) -> str:
+    """Why an .npz file without one array of a known name is no source of images."""
+    if {"mu", "sigma"} <= set(arrays):
+        return (
+            f"'{name}' holds `mu` and `sigma`: pytorch-fid's statistics of features, without the protocol (extractor, "
+            "resizing) that they were made under, and no images. Give the images themselves."
+        )
+    held = f"the arrays {', '.join(sorted(arrays))}" if arrays else "no arrays"
+    return f"'{name}' holds {held}; expected images under the name {' or '.join(_ARRAY_NAMES)}, or one array alone."

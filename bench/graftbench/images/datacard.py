@@ -1,0 +1,114 @@
+"""A domain's card: whose images these are, how many, how they are split, what was left out, and what they look like."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from graftbench.images.prepared import SPLITS
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from graftbench.contracts import Domain
+    from graftbench.images.prepared import ImageSet
+
+COLUMNS, ROWS = 16, 8
+"""Tiles of a contact sheet."""
+
+LEAST_SIDE = 64
+"""Pixels of a tile at least: smaller images are enlarged by a whole factor, each pixel a square."""
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be known of a domain before its images are used or shown.
+
+    Attributes:
+        name: Of the domain; of a path the last part alone.
+        title: Its title.
+        description: What the images are.
+        license: Their licence.
+        attribution: Who must be named.
+        source: Where they come from.
+        resolution: Side in pixels at which it was prepared.
+        images: Their number.
+        groups: Number of groups; the images of one are always on one side of the split.
+        largest_group: Images of the largest group.
+        grouped_images: Images that share their group with another one: near-duplicates by the domain's word or by
+            comparison, and images with equal pixels.
+        equal_images: Images whose pixels at this resolution are those of another one.
+        near_duplicates: Ids of images that comparison found nearly equal, set by set; empty for a domain that says that
+            its groups are complete.
+        splits: Split -> number of images.
+        excluded: Id -> why the image could not be used.
+        manifest: SHA-256 over ids, groups, splits and pixels.
+    """
+
+    name: str
+    title: str
+    description: str
+    license: str
+    attribution: str
+    source: str
+    resolution: int
+    images: int
+    groups: int
+    largest_group: int
+    grouped_images: int
+    equal_images: int
+    near_duplicates: list[list[str]]
+    splits: dict[str, int]
+    excluded: dict[str, str]
+    manifest: str
+
+
+def card_of(domain: Domain, images: ImageSet) -> Card:
+    """The card of prepared images."""
+    groups = Counter(images.groups)
+    equal = Counter(hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in images.pixels)
+    splits = Counter(images.splits)
+    return Card(
+        name=images.domain,
+        title=domain.title,
+        description=domain.description,
+        license=domain.license,
+        attribution=domain.attribution,
+        source=domain.source,
+        resolution=images.resolution,
+        images=len(images.ids),
+        groups=len(groups),
+        largest_group=max(groups.values()),
+        grouped_images=sum(count for count in groups.values() if count > 1),
+        equal_images=sum(count for count in equal.values() if count > 1),
+        near_duplicates=[list(ids) for ids in images.near_duplicates],
+        splits={split: splits[split] for split in SPLITS},
+        excluded=dict(images.excluded),
+        manifest=images.manifest,
+    )
+
+
+def contact_sheet(images: ImageSet) -> Image.Image:
+    """16×8 images of a domain in the order of their ids, fewer where there are fewer; grey where there are none.
+
+    Which ones is decided by the hash of the id: a sheet shows all parts of a domain, and the same ones every time.
+    """
+    from PIL import Image  # noqa: PLC0415 - a card alone needs no pictures
+
+    ranked = sorted(range(len(images.ids)), key=lambda i: hashlib.sha256(_bytes(images.ids[i])).digest())
+    shown = sorted(ranked[: COLUMNS * ROWS])
+    side = images.resolution
+    rows = min(ROWS, -(-len(shown) // COLUMNS))
+    tiles = np.full((rows * COLUMNS, 3, side, side), 160, dtype=np.uint8)
+    tiles[: len(shown)] = images.pixels[np.asarray(shown, dtype=np.intp)]
+    grid = tiles.reshape(rows, COLUMNS, 3, side, side).transpose(0, 3, 1, 4, 2)
+    sheet = Image.fromarray(np.ascontiguousarray(grid.reshape(rows * side, COLUMNS * side, 3)))
+    factor = max(1, -(-LEAST_SIDE // side))
+    return sheet.resize((sheet.width * factor, sheet.height * factor), Image.Resampling.NEAREST)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,237 @@
+"""Many pictures become one file of uint8 pixels: decoded and resized in threads, written in order, never all in memory.
+
+Pillow lets go of Python's lock while it decodes and resizes, so that threads serve; processes would have to send the
+pixels to each other. Rows are appended to a NumPy file whose header is made good at the end, when it is known how many
+pictures could be used: a mapped array would count as the process's memory until the disk has caught up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import warnings
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+
+from graftbench.contracts import DomainImages
+from graftbench.errors import GraftbenchError
+from graftbench.images.decoding import DAMAGE, reason
+from graftbench.images.near_duplicates import Sketch, sketch
+from graftbench.images.resizing import DEFAULT, square
+from graftbench.resources.environment import usable_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from graftbench.contracts import Item
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+TOLD_EVERY_SECONDS = 5.0
+
+_AHEAD_PER_WORKER = 8
+_VERSION = (1, 0)
+"""Of the NumPy format, which `numpy.save` writes for such arrays."""
+
+
+class Decoded(NamedTuple):
+    """What became of one picture.
+
+    Attributes:
+        id: Its id.
+        group: Its group.
+        pixels: uint8 3×R×R, or None if the picture cannot be used.
+        excluded: Why not; empty if it can.
+        digest: SHA-256 of the pixels.
+        sketch: For near-duplicates, if it was asked for.
+    """
+
+    id: str
+    group: str
+    pixels: NDArray[np.uint8] | None
+    excluded: str = ""
+    digest: bytes = b""
+    sketch: Sketch | None = None
+
+
+@dataclass
+class Prepared:
+    """What is known of the pictures in a written file, in the file's order.
+
+    Attributes:
+        ids: One a picture.
+        groups: The domain's groups.
+        digests: SHA-256 of the pixels.
+        sketches: For near-duplicates; empty where none were asked for.
+        excluded: Id -> why a picture is not in the file.
+    """
+
+    ids: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+    sketches: list[Sketch] = field(default_factory=list)
+    excluded: dict[str, str] = field(default_factory=dict)
+
+
+def decoded(
+    items: Sequence[Item],
+    resolution: int,
+    rule: str = DEFAULT,
+    *,
+    sketched: bool = False,
+    workers: int | None = None,
+) -> Generator[Decoded]:
+    """Pictures of a domain in the order given, decoded ahead of the reader.
+
+    Args:
+        items: The pictures.
+        resolution: Side in pixels.
+        rule: How they are resized, one of `resizing.RULES`.
+        sketched: Whether hashes and thumbnails for near-duplicates are made.
+        workers: Threads; None for as many as this process has cores.
+    """
+    with warnings.catch_warnings():  # here, for the filters belong to the process and the work is done in threads
+        warnings.simplefilter("ignore")  # what is wrong with a picture is told; odd metadata is not looked at
+        work = partial(_decode, resolution=resolution, rule=rule, sketched=sketched)
+        yield from in_order(work, items, workers or cores())
+
+
+def given(images: DomainImages, *, sketched: bool) -> Generator[Decoded]:
+    """Images that a domain gave whole, in order of their ids."""
+
+    def one(position: int) -> Decoded:
+        return _measured(images.ids[position], images.groups[position], images.pixels[position], sketched=sketched)
+
+    yield from in_order(one, sorted(range(len(images.ids)), key=images.ids.__getitem__), cores())
+
+
+def gathered(items: Sequence[Item], resolution: int, where: str) -> DomainImages:
+    """All usable pictures in memory, for `Domain.images` of a domain that offers items.
+
+    Args:
+        items: The pictures.
+        resolution: Side in pixels.
+        where: The items in words ("image files in 'cats'").
+
+    Raises:
+        GraftbenchError: None of the pictures can be used.
+    """
+    pixels = np.empty((len(items), 3, resolution, resolution), np.uint8)
+    ids, groups, excluded = [], [], {}
+    for one in decoded(items, resolution):
+        if one.pixels is None:
+            excluded[one.id] = one.excluded
+        else:
+            pixels[len(ids)] = one.pixels
+            ids.append(one.id)
+            groups.append(one.group)
+    check_some(len(ids), excluded, where)
+    return DomainImages(ids, groups, pixels[: len(ids)], excluded)
+
+
+def check_some(count: int, excluded: dict[str, str], where: str) -> None:
+    """Refuse pictures of which none can be used.
+
+    Raises:
+        GraftbenchError: How many there are, and what is wrong with the first.
+    """
+    if not count and excluded:
+        name, why = next(iter(excluded.items()))
+        raise GraftbenchError(f"None of the {len(excluded)} {where} can be used; the first is {name}: {why}.")
+
+
+def write(
+    path: Path,
+    pictures: Iterable[Decoded],
+    resolution: int,
+    *,
+    expected: int,
+    told: Callable[[int, float], None] = lambda _done, _rate: None,
+) -> Prepared:
+    """Write pictures as one array, uint8 N×3×R×R, to a `.npy` file, as they come.
+
+    Args:
+        path: The file; made anew.
+        pictures: In the order in which the file has them.
+        resolution: Their side, R.
+        expected: How many come at most.
+        told: Called every few seconds with pictures done and pictures a second.
+    """
+    known = Prepared()
+    began = last = time.monotonic()
+    with path.open("wb") as file:
+        file.write(_header(expected, resolution))
+        for done, one in enumerate(pictures, start=1):
+            if one.pixels is None:
+                known.excluded[one.id] = one.excluded
+            else:
+                file.write(one.pixels.data)
+                known.ids.append(one.id)
+                known.groups.append(one.group)
+                known.digests.append(one.digest)
+                known.sketches += [one.sketch] if one.sketch else []
+            now = time.monotonic()
+            if now - last >= TOLD_EVERY_SECONDS:
+                told(done, done / (now - began))
+                last = now
+        file.seek(0)
+        file.write(_header(len(known.ids), resolution))
+    return known
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return int(usable_cores()["cores_usable"])
+
+
+def in_order(work: Callable[[T], R], values: Sequence[T], workers: int) -> Generator[R]:
+    """work(values[0]), work(values[1]), … in order, computed in threads, a few for each thread beforehand.
+
+    An exception is raised when its turn comes. When the iteration ends, however it ends, no thread is left.
+    """
+    pending: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="images") as pool:
+        try:
+            for value in values:
+                pending.append(pool.submit(work, value))
+                if len(pending) >= _AHEAD_PER_WORKER * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # `with` then waits for what has begun
+
+
+def _decode(item: Item, *, resolution: int, rule: str, sketched: bool) -> Decoded:
+    try:
+        pixels = square(item.open(), resolution, rule)
+    except DAMAGE as error:
+        return Decoded(item.id, item.group, None, reason(error))
+    return _measured(item.id, item.group, pixels, sketched=sketched)
+
+
+def _measured(name: str, group: str, pixels: NDArray[np.uint8], *, sketched: bool) -> Decoded:
+    row = np.ascontiguousarray(pixels)
+    digest = hashlib.sha256(row.data).digest()
+    return Decoded(name, group, row, "", digest, sketch(row) if sketched else None)
+
+
+def _header(count: int, resolution: int) -> bytes:
+    """What `numpy.save` writes before the pixels; as long for every count, for NumPy leaves room for its digits."""
+    stream = BytesIO()
+    shape = (count, 3, resolution, resolution)
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
+    )
+    return stream.getvalue()

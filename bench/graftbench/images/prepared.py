@@ -1,0 +1,436 @@
+"""The images of a domain at one resolution: decoded once, split for good, kept in the cache.
+
+Splits follow from a hash of each image's group, so that they depend neither on the order nor on the number of images:
+adding images to a domain moves no other image to another side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tokenize import TokenError
+from typing import TYPE_CHECKING, Literal, cast, get_args
+
+import numpy as np
+
+from graftbench.cache import atomic_file, atomic_folder, cache_folder, locked
+from graftbench.digests import remembered, stamp
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.images import near_duplicates, preparation
+from graftbench.images.resizing import DEFAULT, RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from graftbench.contracts import Domain, DomainImages
+    from graftbench.digests import Stamp
+
+FORMAT = 1
+"""Version of the cached form; raised when the files or the rule of the splits change."""
+
+Split = Literal["train", "validation", "reference"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+_CHECKED = "checked.json"
+"""In an entry: what its files looked like from outside when they were last checked in full."""
+
+_PIECE = 1 << 22
+
+_TRAIN_PERCENT = 50
+_VALIDATION_PERCENT = 15
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A domain at one resolution.
+
+    Attributes:
+        domain: Name of the domain; of a path, only the last component.
+        resolution: Side of the images in pixels.
+        ids: One stable id per image.
+        groups: One group per image; images of one group are on one side of every split.
+        splits: One split per image.
+        pixels: uint8, N×3×H×W, RGB, 0 to 255; read-only, mapped from the cache.
+        manifest: SHA-256 over name, resolution, ids, groups, splits and pixels; equal on every machine for equal
+            images.
+        excluded: Id -> why the image could not be used.
+        entry: The folder in the cache that they are read from.
+        resize: The rule by which pictures were resized.
+        near_duplicates: Ids of images that are nearly equal and were joined in one group for it, set by set; none
+            where the domain's own groups are complete.
+    """
+
+    domain: str
+    resolution: int
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    splits: tuple[Split, ...]
+    pixels: NDArray[np.uint8]
+    manifest: str
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    entry: Path | None = None
+    resize: str = DEFAULT
+    near_duplicates: tuple[tuple[str, ...], ...] = ()
+
+    def positions(self, split: str) -> NDArray[np.int64]:
+        """Where a split's images stand: int64, ascending; empty if the split has none.
+
+        Raises:
+            GraftbenchError: There is no such split.
+        """
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+        return np.flatnonzero(np.array(self.splits) == split).astype(np.int64)
+
+    def images(self, split: str) -> NDArray[np.uint8]:
+        """A copy of a split's images in order: uint8 n×3×H×W.
+
+        Raises:
+            GraftbenchError: There is no such split.
+        """
+        return np.array(self.pixels[self.positions(split)])
+
+
+def split_of(group: str) -> Split:
+    """The split of a group: the SHA-256 of its name cuts it to 50 % train, 15 % validation, 35 % reference."""
+    share = int.from_bytes(hashlib.sha256(_bytes(group)).digest()[:8], "big")
+    percent = share * 100 >> 64
+    if percent < _TRAIN_PERCENT:
+        return "train"
+    return "validation" if percent < _TRAIN_PERCENT + _VALIDATION_PERCENT else "reference"
+
+
+def load(
+    domain: Domain,
+    name: str,
+    resolution: int,
+    cache: Path | None = None,
+    *,
+    resize: str = DEFAULT,
+    say: Callable[[str], None] = lambda _: None,
+) -> ImageSet:
+    """The images of a domain, from the cache if they are there, else decoded and put there.
+
+    Processes that ask for the same images at once decode them once. What was cached is checked in full against its
+    manifest, which reads the file once; a damaged entry is made again. Memory stays small however many images there
+    are, if the domain offers `items`.
+
+    Args:
+        domain: The domain.
+        name: As a suite writes it, argument included (`folder:photos/cats`).
+        resolution: Side in pixels.
+        cache: Cache folder; None for the user's (`cache_folder`).
+        resize: Rule by which pictures are resized, one of `resizing.RULES`.
+        say: Is told every few seconds how far a preparation is.
+
+    Raises:
+        GraftbenchError: The images are not there or not usable, or the cache cannot be written; the domain gives its
+            images by the default rule alone; there is no such rule.
+    """
+    if resolution < 1:
+        raise GraftbenchError(f"The resolution of '{name}' is {resolution}; expected a positive number of pixels.")
+    if resize not in RULES:
+        raise unknown("resize rule", resize, RULES)
+    public = public_name(domain, name)
+    folder = cache_folder() if cache is None else cache
+    with remembered(folder / "digests" / f"{_digest(name)}.json") as file_digest:
+        domain.file_digest = file_digest
+        key = _digest([public, domain.fingerprint(), resolution, FORMAT, *_choices(domain, resize)])
+    entry = folder / "domains" / key
+    found = _read(entry, public, resolution)
+    if found is None:  # the lock comes second: a cache that is read-only but full serves as well
+        with locked(entry.with_name(f"{key}.lock")):
+            found = _read(entry, public, resolution)
+            if found is None:
+                _prepare(entry, domain, public, resolution, resize=resize, say=say)
+                found = _read(entry, public, resolution)
+    if found is None:
+        raise GraftbenchError(
+            f"The cache entry {entry} reads differently from what was just written to it; "
+            "set GRAFTBENCH_CACHE to a folder on a sound disk."
+        )
+    return found
+
+
+def _choices(domain: Domain, resize: str) -> list[str]:
+    """What the images depend on beside the domain, where it is not as it was before there was a choice."""
+    choices = [] if resize == DEFAULT else [f"resize {resize}"]
+    return choices if domain.curated_groups else [*choices, f"near-duplicates {near_duplicates.VERSION}"]
+
+
+def reopen(entry: Path, manifest: str) -> ImageSet:
+    """The images of a cache entry that is known to be there, whatever has become of what they were made from.
+
+    The files are checked in full only if they changed since they last were (`load` does that once a run): if their
+    size, times or number on the disk are others. What a failing disk does to them in between is not noticed.
+
+    Raises:
+        GraftbenchError: It is not there any more, is damaged, or holds other images.
+    """
+    try:
+        found = json.loads((entry / "manifest.json").read_text("ascii"))
+        images = _read(entry, found["domain"], found["resolution"], trusting=True)
+    except (OSError, ValueError, KeyError, TypeError):
+        images = None
+    if images is None or images.manifest != manifest:
+        raise GraftbenchError(
+            f"The prepared images at {entry} are gone, damaged or others than when the run was planned; "
+            "run the same command again."
+        )
+    return images
+
+
+def public_name(domain: Domain, name: str) -> str:
+    """The name without what is private to a machine: a path is cut to its last component."""
+    base, colon, argument = name.partition(":")
+    if colon and "PATH" in domain.takes_argument:
+        return f"{base}:{Path(argument).expanduser().resolve().name}"
+    return name
+
+
+def _prepare(
+    entry: Path, domain: Domain, name: str, resolution: int, *, resize: str, say: Callable[[str], None]
+) -> None:
+    """Decode a domain, keep equal images together, split, and put the result into the cache.
+
+    Raises:
+        GraftbenchError: See `load`.
+    """
+    sketched = not domain.curated_groups
+    items = domain.items(resolution)
+    if items is None:
+        images = _whole(domain, name, resolution, resize)
+        pictures, excluded, expected = preparation.given(images, sketched=sketched), images.excluded, len(images.ids)
+    else:
+        _check_distinct(name, [item.id for item in items])
+        ordered = sorted(items, key=lambda item: item.id)
+        pictures = preparation.decoded(ordered, resolution, resize, sketched=sketched)
+        excluded, expected = {}, len(items)
+
+    def told(done: int, rate: float) -> None:
+        say(f"preparing {name}@{resolution}: {done:,} of {expected:,} ({rate:,.0f} images/s)")
+
+    with atomic_folder(entry) as folder, closing(pictures):
+        file = folder / "pixels.npy"
+        known = preparation.write(file, pictures, resolution, expected=expected, told=told)
+        if not known.ids:
+            preparation.check_some(0, known.excluded, f"images of domain '{name}'")
+            raise GraftbenchError(f"Domain '{name}' has no images.")
+        near = _near(known)
+        groups = join_groups(known.groups, [*_equal(known.digests), *near])
+        splits = [split_of(group) for group in groups]
+        text = _manifest_text(name, resolution, known.ids, groups, splits, resize)
+        manifest: dict[str, object] = {
+            "format": FORMAT,
+            "domain": name,
+            "resolution": resolution,
+            "manifest": _hash_of(text, file),
+            "ids": known.ids,
+            "groups": groups,
+            "splits": splits,
+            "excluded": {**excluded, **known.excluded},
+        }
+        if resize != DEFAULT:
+            manifest["resize"] = resize
+        if near:
+            manifest["near_duplicates"] = _together(known.ids, groups, near)
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), "ascii")
+
+
+def _whole(domain: Domain, name: str, resolution: int, resize: str) -> DomainImages:
+    """All images of a domain that does not offer them one by one.
+
+    Raises:
+        GraftbenchError: They break the contract, or another rule than the default was asked for.
+    """
+    if resize != DEFAULT:
+        raise GraftbenchError(
+            f"Domain '{name}' draws its images at the size that is asked for, by '{DEFAULT}' alone; found the resize "
+            f"rule '{resize}'. Leave it out of the suite, or name domains of image files."
+        )
+    images = domain.images(resolution)
+    _check(name, resolution, images)
+    return images
+
+
+def _near(known: preparation.Prepared) -> list[tuple[int, int]]:
+    """Positions of images that are nearly but not quite equal; none where no sketches were made."""
+    if not known.sketches:
+        return []
+    hashes = np.array([one.hash for one in known.sketches], dtype=np.uint64)
+    pairs = near_duplicates.pairs(hashes, np.stack([one.thumbnail for one in known.sketches])).tolist()
+    return [(a, b) for a, b in pairs if known.digests[a] != known.digests[b]]
+
+
+def _together(ids: Sequence[str], groups: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[list[str]]:
+    """The images of every group that a near-duplicate is in."""
+    members: dict[str, list[str]] = {groups[a]: [] for a, _ in pairs}
+    for name, group in zip(ids, groups, strict=True):
+        if group in members:
+            members[group].append(name)
+    return list(members.values())
+
+
+def _check_distinct(name: str, ids: Sequence[str]) -> None:
+    if len(set(ids)) != len(ids):
+        raise GraftbenchError(
+            f"Domain '{name}' gave {len(ids)} ids, {len(set(ids))} of them distinct; expected distinct ids."
+        )
+
+
+def _check(name: str, resolution: int, decoded: DomainImages) -> None:
+    count, pixels = len(decoded.ids), decoded.pixels
+    expected = (count, 3, resolution, resolution)
+    if count == 0:
+        raise GraftbenchError(f"Domain '{name}' has no images.")
+    if pixels.dtype != np.uint8 or pixels.shape != expected:
+        raise GraftbenchError(
+            f"Domain '{name}' gave {pixels.dtype} pixels of shape {pixels.shape}; expected uint8 of shape {expected}."
+        )
+    if len(decoded.groups) != count or len(set(decoded.ids)) != count:
+        raise GraftbenchError(
+            f"Domain '{name}' gave {count} ids, {len(set(decoded.ids))} of them distinct, and {len(decoded.groups)} "
+            "groups; expected distinct ids and one group for each."
+        )
+
+
+def merge_duplicates(groups: Sequence[str], pixels: NDArray[np.uint8]) -> tuple[str, ...]:
+    """Groups such that images with equal pixels share one (`join_groups`).
+
+    Args:
+        groups: One group per image.
+        pixels: uint8 N×3×H×W.
+    """
+    return join_groups(groups, _equal([hashlib.sha256(image.data).digest() for image in pixels]))
+
+
+def join_groups(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> tuple[str, ...]:
+    """Groups such that both images of every pair share one: the first name (in order of text) of all that are joined.
+
+    Args:
+        groups: One group per image.
+        pairs: Positions of images that belong together.
+    """
+    parent = {group: group for group in groups}
+
+    def root(group: str) -> str:
+        while parent[group] != group:
+            parent[group] = parent[parent[group]]
+            group = parent[group]
+        return group
+
+    for a, b in pairs:
+        one, other = root(groups[a]), root(groups[b])
+        parent[max(one, other)] = min(one, other)
+    return tuple(root(group) for group in groups)
+
+
+def _equal(digests: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Each image with the first of the same digest."""
+    first: dict[bytes, int] = {}
+    return ((position, first.setdefault(digest, position)) for position, digest in enumerate(digests))
+
+
+def _manifest_text(  # noqa: PLR0917 - the six parts of it
+    name: str, resolution: int, ids: Sequence[str], groups: Sequence[str], splits: Sequence[str], resize: str
+) -> bytes:
+    """Name, resolution, ids, groups, splits and, if it is not the default, the resize rule, as JSON; a zero byte."""
+    parts = [name, resolution, list(ids), list(groups), list(splits), *([] if resize == DEFAULT else [resize])]
+    return json.dumps(parts, separators=(",", ":")).encode("ascii") + b"\0"
+
+
+def _hash_of(text: bytes, file: Path) -> str:
+    """SHA-256 over the text and the pixels in a `.npy` file, which is read piece by piece: memory stays small.
+
+    Raises:
+        OSError, ValueError: It is no whole file of that kind.
+    """
+    digest = hashlib.sha256(text)
+    mapped = np.load(file, mmap_mode="r")
+    with file.open("rb") as stream:
+        stream.seek(mapped.offset)
+        left = mapped.nbytes
+        while left and (piece := stream.read(min(left, _PIECE))):
+            digest.update(piece)
+            left -= len(piece)
+    return digest.hexdigest()
+
+
+def _stamps(entry: Path) -> dict[str, Stamp]:
+    return {name: stamp(entry / name) for name in ("manifest.json", "pixels.npy")}
+
+
+def _note_checked(entry: Path, stamps: dict[str, Stamp]) -> None:
+    """Note that an entry's files, as they were at `stamps`, are what its manifest says."""
+    with suppress(GraftbenchError), atomic_file(entry / _CHECKED) as part:  # else they are checked in full again
+        part.write_text(json.dumps(stamps), "ascii")
+
+
+def _checked_as(entry: Path, stamps: dict[str, Stamp]) -> bool:
+    """Whether the entry's files were checked in full as they are."""
+    try:
+        return json.loads((entry / _CHECKED).read_text("ascii")) == stamps
+    except (OSError, ValueError):
+        return False
+
+
+def _read(entry: Path, name: str, resolution: int, *, trusting: bool = False) -> ImageSet | None:
+    """A cache entry, or None if it is missing or not what its manifest says.
+
+    Args:
+        entry: Its folder.
+        name: The domain's name that it must have.
+        resolution: The side that its images must have.
+        trusting: Do not read the pixels if nothing has touched the files since they were last checked in full.
+    """
+    try:
+        stamps = _stamps(entry)
+        found = json.loads((entry / "manifest.json").read_text("ascii"))
+        pixels = np.load(entry / "pixels.npy", mmap_mode="r")
+        ids, groups = tuple(found["ids"]), tuple(found["groups"])
+        splits = cast("tuple[Split, ...]", tuple(found["splits"]))
+        resize = found.get("resize", DEFAULT)
+        sound = (
+            pixels.dtype == np.uint8
+            and pixels.shape == (len(ids), 3, resolution, resolution)
+            and pixels.flags.c_contiguous
+            and found["domain"] == name
+        )
+        if sound and not (trusting and _checked_as(entry, stamps)):
+            text = _manifest_text(name, resolution, ids, groups, splits, resize)
+            sound = found["manifest"] == _hash_of(text, entry / "pixels.npy")
+            if sound and not _checked_as(entry, stamps):
+                _note_checked(entry, stamps)
+        excluded = dict(found["excluded"])
+        near = tuple(tuple(members) for members in found.get("near_duplicates", ()))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, TokenError):  # numpy parses a header as Python
+        return None
+    if not sound:
+        return None
+    return ImageSet(
+        domain=name,
+        resolution=resolution,
+        ids=ids,
+        groups=groups,
+        splits=splits,
+        pixels=cast("NDArray[np.uint8]", np.asarray(pixels)),
+        manifest=found["manifest"],
+        excluded=excluded,
+        entry=entry,
+        resize=resize,
+        near_duplicates=near,
+    )
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode("ascii")).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8; a file name that is no UTF-8 keeps its own bytes."""
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,1 @@
+"""Finds plugins: the registry, variants, configurations, and the hash of the code that a cell depends on."""

@@ -1,0 +1,1 @@
+"""Templates of the plugins, and of their tests, that `graftbench new` writes (Jinja)."""

@@ -1,0 +1,182 @@
+"""What a cell is: everything that determines its result, and the id that is its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any, Literal
+
+import msgspec
+
+SAMPLES = "samples"
+"""What a cell is a variant of whose images were handed in."""
+
+
+NO_SOURCE = "none"
+"""What a task names as its source where it has none."""
+
+
+Kind = Literal["generate", "stylize", "colorize", "superres4"]
+"""What a task asks of a method: images of the target domain out of nothing, or out of given ones (`kinds`)."""
+
+
+Origin = Literal["", "command", "submitted"]
+"""Who made a cell's generator: the suite (empty), a foreign program under the suite's clock, or somebody elsewhere."""
+
+
+# What is default is left out of JSON and hashes: tasks of the kind `generate` keep the ids they had before kinds.
+class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A transfer: source domain to target domain at a resolution, written `twemoji->openmoji@32`.
+
+    The source `none` says that there is no source domain: methods that start from nothing run on such a task. A kind
+    other than `generate` is written before it, and may leave out the source: `colorize:openmoji@32`.
+    """
+
+    source: str
+    target: str
+    resolution: int
+    kind: Kind = "generate"
+
+    def __str__(self) -> str:
+        transfer = f"{self.source}->{self.target}@{self.resolution}"
+        if self.kind == "generate":
+            return transfer
+        return f"{self.kind}:{transfer.removeprefix(f'{NO_SOURCE}->')}"
+
+
+class ComputeBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one fit may spend. Exactly one of the three binds; the others are None.
+
+    Attributes:
+        kimg: Thousands of training images shown.
+        seconds: Seconds of fitting, evaluation not counted.
+        gflops: 10⁹ floating-point operations (a multiply-add counts two).
+    """
+
+    kimg: float | None = None
+    seconds: float | None = None
+    gflops: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        if len(given) != 1:
+            found = ", ".join(sorted(given)) or "none"
+            raise ValueError(f"a compute budget is exactly one of kimg, seconds, gflops; found {found}")
+        ((name, value),) = given.items()
+        if not 0 < value < math.inf:
+            raise ValueError(f"the compute budget must be positive and finite; found {name} = {value}")
+        msgspec.structs.force_setattr(self, name, float(value))  # 16 and 16.0 are one budget and have one id
+
+    def __str__(self) -> str:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None:
+                return f"{value:g} {name}"
+        raise AssertionError("one of the three is always given")
+
+
+class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a cell is scored. Numbers of two protocols do not compare, so it is part of every metric's printed name.
+
+    Attributes:
+        extractor: Name of the feature extractor.
+        size: Side in pixels to which images are resized before the extractor; None for the extractor's own rule. In a
+            suite, left out: the extractor's default.
+        resize: Name of the resize filter ("bicubic-antialias"), or the extractor's own ("extractor"). In a suite, left
+            out: the extractor's default.
+        weights: Path of a local weights file; empty for the extractor's own. Not part of the identity: its hash is.
+        weights_sha256: SHA-256 of the weights file that was used, filled in when the suite is resolved.
+        n_generated: How many images each method generates.
+        reference: The split of the target domain against which is measured.
+        metrics: Names of metrics or of sets of them (`graftbench ls metrics`); written out when the suite is resolved.
+    """
+
+    extractor: str = "lite0"
+    size: int | None = None
+    resize: str = ""
+    weights: str = ""
+    weights_sha256: str = ""
+    n_generated: int = 600
+    reference: str = "reference"
+    metrics: list[str] = msgspec.field(default_factory=lambda: ["default", "memorization", "diversity"])
+
+    @property
+    def label(self) -> str:
+        """Short name for metric names: `lite0@96`."""
+        return self.extractor if self.size is None else f"{self.extractor}@{self.size}"
+
+
+class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One cell: all that determines its result. Its id is the hash of these fields.
+
+    Attributes:
+        method: Registered name of the method.
+        family: The method's family.
+        parameters: The method's configuration as resolved, defaults included.
+        task: Source, target, resolution.
+        data_budget: Number of target training images.
+        compute_budget: What the fit may spend.
+        seed: Seed of the data subset, the initialisation, the training and the sampling.
+        protocol: How it is scored.
+        source_model: Recipe id of the source model that it starts from; empty where it needs none.
+        manifests: Domain name -> hash over the ids, splits and pixels of the domain at this resolution.
+        code: SHA-256 over the method's file, the local modules it imports, and the evaluation's.
+        variant_of: The registered method that a variant is one of, `samples` for images that were handed in; empty for
+            a method under its own name.
+        files: Parameter that is a path -> SHA-256 of what lies there, empty for one that is a mere place on a machine;
+            `samples` -> that of the images handed in.
+    """
+
+    method: str
+    family: str
+    parameters: dict[str, Any]
+    task: TaskSpec
+    data_budget: int
+    compute_budget: ComputeBudget
+    seed: int
+    protocol: Protocol
+    source_model: str = ""
+    manifests: dict[str, str] = {}
+    code: str = ""
+    variant_of: str = ""
+    files: dict[str, str] = {}
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits; equal specs have equal ids on every machine.
+
+        Where files lie does not matter, what they are does: paths of weights and parameters that are paths are left
+        out and those of domains cut to their last part, for the hashes of all are in the spec.
+        """
+        fields = msgspec.to_builtins(self)
+        del fields["protocol"]["weights"]
+        for name in ("variant_of", "files"):  # cells without them keep the ids that they had before there were any
+            if not fields[name]:
+                del fields[name]
+        fields["parameters"] = {name: value for name, value in self.parameters.items() if name not in self.files}
+        fields["task"] |= {side: without_path(fields["task"][side]) for side in ("source", "target")}
+        fields["manifests"] = sorted([without_path(name), sha256] for name, sha256 in self.manifests.items())
+        return content_hash(fields)[:16]
+
+    @property
+    def shown_parameters(self) -> dict[str, Any]:
+        """The parameters with what lies at a path in place of the path: `sha256:` and 12 digits; no places."""
+        return {
+            name: f"sha256:{self.files[name][:12]}" if name in self.files else value
+            for name, value in self.parameters.items()
+            if self.files.get(name) != ""
+        }
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.task} n={self.data_budget} seed={self.seed}"
+
+
+def without_path(domain: str) -> str:
+    """`folder:/data/cats` -> `folder:cats`."""
+    base, colon, argument = domain.partition(":")
+    return base + colon + argument.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def content_hash(value: object) -> str:
+    """SHA-256 (hex) of a value's canonical JSON: keys sorted, no spaces, the same on every machine."""
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()

@@ -1,0 +1,226 @@
+"""One cell of a run, found by its id, with the suite that makes it again. Imports neither torch nor NumPy."""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import tomli_w
+
+from graftbench.errors import GraftbenchError
+from graftbench.records.cell_spec import SAMPLES
+from graftbench.records.record import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
+
+SHOWN_MATCHES = 10
+LOG_LINES = 20
+_LOG_BYTES = 64 * 1024
+_SUITE = "suite.toml"
+_FROM_SUITE = ("source_models", "limits", "snapshots", "checkpoint_seconds")
+"""What a record does not hold of its suite: how the source model was made, and what a cell may take."""
+
+
+def find_cell(records: Sequence[Record], wanted: str) -> Record:
+    """The record whose id is, or begins with, what was asked for.
+
+    Raises:
+        GraftbenchError: None or several; it names the nearest, or those that begin so.
+    """
+    prefix = wanted.strip().lower()
+    by_id = {record.id: record for record in records}
+    if prefix in by_id:
+        return by_id[prefix]
+    found = [record for record in records if prefix and record.id.startswith(prefix)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(f"{record.id} ({record.cell})" for record in found[:SHOWN_MATCHES])
+        more = f" and {len(found) - SHOWN_MATCHES:,} more" if len(found) > SHOWN_MATCHES else ""
+        raise GraftbenchError(f"'{wanted}' begins the ids of {len(found):,} cells: {listed}{more}. Give more digits.")
+    near = max(by_id, key=lambda cell_id: SequenceMatcher(None, prefix, cell_id[: len(prefix)]).ratio(), default="")
+    hint = f" The nearest is {near} ({by_id[near].cell})." if near else ""
+    raise GraftbenchError(f"No cell's id begins with '{wanted}', of {len(by_id):,} cells with a record.{hint}")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that a cell left.
+
+    Attributes:
+        kind: `samples`, `sampler`, `log`, `progress`.
+        path: Relative to the run folder.
+        there: Whether it is still there.
+    """
+
+    kind: str
+    path: str
+    there: bool
+
+
+@dataclass(frozen=True)
+class CellView:
+    """A cell as one reads it.
+
+    Attributes:
+        record: All that was recorded.
+        artifacts: What it left, in the record's order.
+        log: The end of its log, at most 20 lines; empty where there is none.
+        suite: TOML text of a suite whose only cell this is.
+        command: Shell commands that write this suite and run it.
+        caveats: Sentences on what the command cannot promise.
+    """
+
+    record: Record
+    artifacts: tuple[Artifact, ...]
+    log: str
+    suite: str
+    command: str
+    caveats: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The record's fields (its `log_tail` under `log`), artifacts with `there`, and how to make the cell again."""
+        fields = msgspec.to_builtins(self.record)
+        del fields["log_tail"]
+        artifacts = [{"kind": found.kind, "path": found.path, "there": found.there} for found in self.artifacts]
+        again = {"suite": self.suite, "command": self.command, "caveats": list(self.caveats)}
+        return fields | {"artifacts": artifacts, "log": self.log, "reproduce": again}
+
+
+def view_cell(run: Run, wanted: str) -> CellView:
+    """Look a cell of a run up.
+
+    Args:
+        run: As `graftbench.records.run.read_run` gives it.
+        wanted: The cell's id, or its first digits.
+
+    Raises:
+        GraftbenchError: No cell or several; see `find_cell`.
+    """
+    record = find_cell(run.records, wanted)
+    suite = one_cell_suite(record, run.folder)
+    artifacts = tuple(Artifact(kind, path, (run.folder / path).exists()) for kind, path in record.artifacts.items())
+    return CellView(
+        record=record,
+        artifacts=artifacts,
+        log=_log_end(record, run.folder),
+        suite=suite,
+        command=_command(record, suite),
+        caveats=tuple(_caveats(record, run.folder)),
+    )
+
+
+def one_cell_suite(record: Record, folder: Path) -> str:
+    """A suite (TOML) that has this cell alone: the record's parameters and protocol, the rest from the run's suite."""
+    cell = record.cell
+    suite: dict[str, Any] = {
+        "name": f"cell-{record.id}",
+        "title": str(cell),
+        "tasks": [str(cell.task)],
+        "methods": [cell.method],
+        "data_budgets": [cell.data_budget],
+        "seeds": [cell.seed],
+        "compute_budget": msgspec.to_builtins(cell.compute_budget),
+        "protocol": msgspec.to_builtins(cell.protocol),
+        **_method_of(record, folder),
+    }
+    suite |= {name: value for name, value in _run_suite(folder).items() if name in _FROM_SUITE}
+    return tomli_w.dumps(_without_none(suite))
+
+
+def _method_of(record: Record, folder: Path) -> dict[str, Any]:
+    """What the suite says of the method: parameters, a variant, or where the images lie that were handed in."""
+    cell = record.cell
+    if cell.variant_of == SAMPLES:
+        return {"methods": [], "samples": _handed_in(record, folder)}
+    if cell.variant_of:
+        variant = {"method": cell.variant_of, "family": cell.family, "parameters": cell.parameters}
+        return {"variants": {cell.method: variant}}
+    return {"parameters": {cell.method: cell.parameters} if cell.parameters else {}}
+
+
+def _handed_in(record: Record, folder: Path) -> list[dict[str, Any]]:
+    """The run's entry for the cell's images; none where its suite has none."""
+    cell = record.cell
+    spent = _without_none(msgspec.to_builtins(cell.compute_budget))
+    wanted = {"method": cell.method, "task": str(cell.task), "data_budget": cell.data_budget, "seed": cell.seed}
+    wanted["compute_budget"] = spent
+    entries = _run_suite(folder).get("samples")
+    there = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    defaults = {"seed": 0, "compute_budget": spent}
+    found = [entry for entry in there if all((defaults | entry).get(name) == value for name, value in wanted.items())]
+    return found[-1:]
+
+
+def _run_suite(folder: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads((folder / _SUITE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _without_none(value: Any) -> Any:  # noqa: ANN401 - TOML's values; TOML has no null, and a key left out is None
+    if isinstance(value, dict):
+        return {key: _without_none(part) for key, part in value.items() if part is not None}
+    return [_without_none(part) for part in value] if isinstance(value, list) else value
+
+
+def _command(record: Record, suite: str) -> str:
+    """A here-document, then the run: on the kind of device, and with the threads, that the record tells of."""
+    name = f"cell-{record.id}"
+    end = "END"
+    while end in suite.splitlines():
+        end += "_"
+    threads = (record.environment.get("threads") or {}).get("intra_op")
+    words = ["graftbench", "run", f"{name}.toml", "--out", name, "--jobs", "1"]
+    words += ["--threads", str(threads)] if threads else []
+    if device := record.environment.get("device"):
+        words += ["--device", "cpu" if device == "cpu" else "cuda:0"]
+    return f"cat > {name}.toml <<'{end}'\n{suite}{end}\n{shlex.join(words)}"
+
+
+def _caveats(record: Record, folder: Path) -> list[str]:
+    found = []
+    commit, version = record.environment.get("commit"), record.environment.get("graftbench")
+    if version or commit:
+        made = f"graftbench {version or 'of an unknown version'}" + (f", commit {commit}" if commit else "")
+        found.append(f"Made by {made}; the cell has this id under the same code and images only.")
+    if record.environment.get("dirty"):
+        found.append("The checkout had changes that were not committed.")
+    if record.cell.source_model and "source_models" not in _run_suite(folder):
+        found.append(
+            f"The run's {_SUITE} does not say how the source model {record.cell.source_model} was made: "
+            "the defaults must do."
+        )
+    if lost := [name for name, value in record.cell.parameters.items() if value is None]:
+        found.append(f"TOML cannot say none: the default of {', '.join(lost)} counts.")
+    if record.cell.variant_of == SAMPLES:
+        missing = "" if _handed_in(record, folder) else f", which the run's {_SUITE} does not name"
+        found.append(f"Scored here, made elsewhere: it needs the images that were handed in{missing}.")
+    elif record.cell.files:
+        found.append(f"Files or folders are needed as they were, at the same paths: {', '.join(record.cell.files)}.")
+    if record.cell.protocol.weights:
+        found.append("The extractor's weights are a local file, which must lie at the same path.")
+    return found
+
+
+def _log_end(record: Record, folder: Path) -> str:
+    """The record's own end of the log, which cells have that failed, else that of the log's file."""
+    text = record.log_tail
+    if not text and record.status == Status.OK and (path := record.artifacts.get("log")):
+        try:
+            with (folder / path).open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - _LOG_BYTES))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+    return "\n".join(text.rstrip().splitlines()[-LOG_LINES:])

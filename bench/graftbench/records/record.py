@@ -1,0 +1,199 @@
+"""What a cell is and what it left behind, and the append-only file that keeps it.
+
+Nothing here imports torch: reports, comparisons and `graftbench --help` read records alone.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from graftbench.records.cell_spec import CellSpec, Origin
+
+FORMAT = 1
+"""Version of the record format. A reader refuses a newer one."""
+
+
+class Status(StrEnum):
+    """How a cell ended. Every ending is a row."""
+
+    OK = "ok"
+    ERROR = "error"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    DIVERGED = "diverged"
+    KILLED = "killed"
+    LOST = "lost"
+    SKIPPED = "skipped"
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of one cell.
+
+    Attributes:
+        name: `fid`, `kid`, `inception_score`, …
+        value: The score, or None where it is undefined.
+        undefined: Why there is no value; empty where there is one.
+        standard_error: Within this cell (images drawn again), where a valid one is known.
+        interval: 95 % interval within this cell, of the score at these numbers of images.
+        method: How standard error and interval were made (`jackknife`, `U-statistic`, …).
+        floor: What as many real images score that are neither the cell's nor the reference's; None where unknown.
+        note: What a reader of the number should know; a sentence or empty.
+        n_generated: Images generated.
+        n_reference: Reference images; 0 for a metric that needs none.
+        n_train: Training images; 0 for a metric that needs none.
+        protocol: The protocol's label, `lite0@96`.
+    """
+
+    name: str
+    value: float | None
+    undefined: str = ""
+    standard_error: float | None = None
+    interval: tuple[float, float] | None = None
+    method: str = ""
+    floor: float | None = None
+    note: str = ""
+    n_generated: int
+    n_reference: int
+    n_train: int = 0
+    protocol: str
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"{self.name} is {self.value}: an undefined score has no value but a reason")
+
+    @property
+    def full_name(self) -> str:
+        """`fid_n600_ref620_lite0@96`: what may be compared with what. A set that is not used is left out."""
+        counts = {"n": self.n_generated, "ref": self.n_reference, "train": self.n_train}
+        return "_".join([self.name, *(f"{key}{count}" for key, count in counts.items() if count), self.protocol])
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell cost. None: not measured here (no counter), never zero in its place.
+
+    Attributes:
+        device: `cpu` or the CUDA device's name.
+        fit_seconds: Wall time of `fit`, the device synchronised at both ends, snapshots not counted. None for what was
+            made elsewhere by somebody who did not say.
+        fit_cpu_seconds: CPU time of the fit's process (and of what it started and has ended), snapshots not counted: on
+            a CPU what other processes on the machine change least. None in records from before it was measured.
+        images_seen: Training images shown, as metered.
+        training_images_per_second: images_seen / fit_seconds.
+        sampling_images_per_second: Images sampled per second for the evaluation's n_generated images.
+        peak_memory_mib: During the fit. Device memory on CUDA, resident memory of the process on CPU (with the
+            about 300 MiB that Python and torch take themselves).
+        memory_kind: `device` or `resident`.
+        energy_joules: By a hardware counter during the fit; None where there is none.
+        energy_source: Which counter (`nvml`, `rapl`); empty where there is none.
+        parameters_total: Numbers in all networks that take part in the fit, frozen ones included.
+        parameters_trained: Those that the fit moves.
+        flops_per_image: Floating-point operations per training image (forward and backward of every network).
+        flops: Of the whole fit: flops_per_image × images_seen. None too in records from before it was kept.
+        other_cpu_share: Share of the machine's CPU time that other processes used during the fit, 0 to 1.
+        timing_shared: True if that share was above 0.1: the timings are then upper bounds.
+        declared: Names of the fields above that whoever handed the generator in has declared: not measured here.
+        calibration_seconds: What a fixed piece of work took just before and just after the fit (the mean of two
+            medians; `graftbench.resources.calibration`): the unit in which times of two machines, or of two days,
+            compare.
+    """
+
+    device: str
+    fit_seconds: float | None
+    fit_cpu_seconds: float | None = None
+    images_seen: int
+    training_images_per_second: float | None = None
+    sampling_images_per_second: float | None = None
+    peak_memory_mib: float | None = None
+    memory_kind: str = ""
+    energy_joules: float | None = None
+    energy_source: str = ""
+    parameters_total: int = 0
+    parameters_trained: int = 0
+    flops_per_image: float | None = None
+    flops: float | None = None
+    other_cpu_share: float | None = None
+    timing_shared: bool = False
+    calibration_seconds: float | None = None
+    declared: list[str] = []
+
+
+class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One point of the training log: losses averaged since the point before; None where one was not finite."""
+
+    images_seen: int
+    seconds: float
+    losses: dict[str, float | None]
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The averaged generator on the way, sampled and scored; the time that it took counts nowhere.
+
+    Attributes:
+        share: Share of the compute budget that was asked for, between 0 and 1.
+        images_seen: Training images shown when it was taken: the first step that began at or above the share.
+        seconds: Seconds of fitting until then.
+        scores: The protocol's metrics, but those that look at training images; as many images as at the end.
+    """
+
+    share: float
+    images_seen: int
+    seconds: float
+    scores: list[Score]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell left: one line of records.jsonl.
+
+    Attributes:
+        format: Version of this format.
+        id: The cell's id.
+        cell: The cell.
+        status: How it ended.
+        reason: One sentence for every status but `ok`.
+        exit_code: The process's exit code (negative: a signal), None where there was no process.
+        log_tail: The end of the cell's log for every status but `ok`.
+        scores: The metrics.
+        resources: The cost; None where the cell ended before it was known.
+        curve: The training log.
+        snapshots: The learning curve, in the order of shares; a share that only the last step passed has none.
+        leaks: The method looks at the very network that the protocol scores with: its scores flatter it, it is marked,
+            and it does not compete for the best.
+        notes: Plain sentences that a reader of the numbers should know (leaks, sampling with replacement, …).
+        origin: Who made the generator. Of one that is `submitted` only the scores were measured.
+        environment: Where it was made (`graftbench.resources.environment.describe()`).
+        artifacts: Kind (`samples`, `sampler`, `log`, `progress`, `neighbors`, `interpolation`) -> path relative to the
+            run folder.
+        finished_at: UTC, ISO 8601.
+        wall_seconds: From the start of the cell's process to its end, by the executor's clock; None where nobody knows.
+        attempts: How often the cell was started for this record (a lost machine is not the cell's fault).
+    """
+
+    id: str
+    cell: CellSpec
+    status: Status
+    reason: str = ""
+    exit_code: int | None = None
+    log_tail: str = ""
+    scores: list[Score] = []
+    resources: Resources | None = None
+    curve: list[CurvePoint] = []
+    snapshots: list[Snapshot] = []
+    leaks: bool = False
+    notes: list[str] = []
+    origin: Origin = ""
+    environment: dict[str, Any] = {}
+    artifacts: dict[str, str] = {}
+    artifact_hashes: dict[str, str] = {}
+    finished_at: str = ""
+    wall_seconds: float | None = None
+    attempts: int = 1
+    format: int = FORMAT
+
+    def score(self, name: str) -> Score | None:
+        """The metric of that name, or None."""
+        return next((score for score in self.scores if score.name == name), None)

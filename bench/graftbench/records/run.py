@@ -1,0 +1,112 @@
+"""A run folder as reports read it: its records and its suite."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import tomllib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graftbench.errors import GraftbenchError
+from graftbench.records import store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from graftbench.records.record import Record
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graftbench.records.record import Record
+
+
+RECORDS = "records.jsonl"
+
+
+SUITE = "suite.toml"
+
+
+def read_run(path: str | Path) -> Run:
+    """What a report reads of a run folder: the newest record of every cell, and the suite's name and size.
+
+    Name and number of cells come from the keys `name` and `cells` of suite.toml; a folder without that file (two runs
+    merged by hand) goes by the folder's name, its size unknown.
+
+    Args:
+        path: The run folder, or the records.jsonl in it.
+
+    Raises:
+        GraftbenchError: There is no run at that path, or one of its files cannot be read.
+    """
+    file = records_file(path)
+    folder = file.parent
+    suite = _suite(folder / SUITE)
+    cells = suite.get("cells", 0)
+    expected = len(cells) if isinstance(cells, list) else cells if isinstance(cells, int) else 0
+    name = str(suite.get("name") or folder.resolve().name)
+    return Run(name=name, records=newest_records(file), folder=folder, expected=expected)
+
+
+def _suite(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise GraftbenchError(f"{file} cannot be read as a suite ({error}).") from error
+
+
+def records_file(path: str | Path) -> Path:
+    """Return the path of a run's records.jsonl.
+
+    Raises:
+        GraftbenchError: There is none.
+    """
+    path = Path(path)
+    file = path / RECORDS if path.is_dir() else path
+    if not file.is_file():
+        raise GraftbenchError(f"There are no records at '{file}'; expected a run folder with {RECORDS}, or that file.")
+    return file
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No search for cycles meanwhile: records have none, and 10,000 of them take twice as long with it."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
+def newest_records(file: Path) -> list[Record]:
+    """Read the newest record of every cell; what could not be read is logged as a warning."""
+    with _no_collection():
+        records, warnings = store.read(file)
+    for warning in warnings:
+        logging.getLogger(__name__).warning(warning)
+    return list(store.latest(records).values())
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a report reads.
+
+    Attributes:
+        name: Name of the suite.
+        records: The newest record of every cell.
+        folder: The run folder, for the sample sheets that the records name; nothing else in it is read.
+        expected: Number of cells of the suite, 0 if not known: a report says which are still missing.
+    """
+
+    name: str
+    records: Sequence[Record]
+    folder: Path
+    expected: int = 0

@@ -1,0 +1,421 @@
+"""history.jsonl: what each run came to, one line a run, only ever appended to."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from graftbench.comparison.stats import mean, standard_deviation
+from graftbench.errors import GraftbenchError
+from graftbench.records.cell_spec import content_hash, without_path
+from graftbench.records.provenance import is_declared
+from graftbench.records.record import Status
+from graftbench.regression import machines
+from graftbench.regression.measures import MEASURES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from graftbench.records.cell_spec import CellSpec
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
+    from graftbench.regression.measures import Measure
+
+FILE = "history.jsonl"
+FORMAT = 1
+"""Version of the lines. A reader refuses a newer one; what a line lacks takes its default."""
+NOT_RECORDED = "not recorded"
+_UNSCORED = {"metrics", "weights"}
+"""Fields of a protocol that change no number: which metrics are computed, and where the weights lie."""
+
+
+class Key(NamedTuple):
+    """What a series is about; cells that differ in the seed alone share it.
+
+    Attributes:
+        method: The method's name, with the parameters that tell it from its variants if the run has several.
+        task: As text, folders without their path.
+        data_budget: Target training images.
+        compute_budget: As text.
+    """
+
+    method: str
+    task: str
+    data_budget: int
+    compute_budget: str
+
+    @property
+    def text(self) -> str:
+        """`finetune|twemoji->openmoji@32|25|16 kimg`, as in the file."""
+        method, task = (part.replace("|", "¦") for part in (self.method, self.task))
+        return f"{method}|{task}|{self.data_budget}|{self.compute_budget}"
+
+    @property
+    def title(self) -> str:
+        """`finetune twemoji->openmoji@32 n=25, 16 kimg`, as printed."""
+        return f"{self.method} {self.task} n={self.data_budget}, {self.compute_budget}"
+
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        """The key of a text as in the file.
+
+        Raises:
+            GraftbenchError: It has other than four parts, or a data budget that is no number.
+        """
+        parts = text.split("|")
+        if len(parts) != 4 or not parts[2].isdecimal():
+            raise GraftbenchError(f"'{text}' names no series; expected 'method|task|data budget|compute budget'.")
+        return cls(parts[0], parts[1], int(parts[2]), parts[3])
+
+
+class Value(msgspec.Struct, frozen=True):
+    """A measure over the seeds of a run.
+
+    Attributes:
+        mean: Arithmetic mean.
+        sd: Sample standard deviation; None of one seed.
+        n: Number of seeds.
+    """
+
+    mean: float
+    sd: float | None
+    n: int
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run came to: one line of history.jsonl.
+
+    Attributes:
+        run: The suite's name.
+        commit: Of the code that ran.
+        date: UTC, ISO 8601, to the second; orders the history.
+        hardware: Keys of `graftbench.regression.machines.HARDWARE` -> value; several values with commas.
+        protocol: Hash of what scores depend on in the protocol.
+        images: Task -> hash of the ids, splits and pixels of its domains.
+        cells: Number of cells.
+        failed: Those that did not end well; they are in no series.
+        series: `Key.text` -> name of the measure -> value.
+        format: Version of this line.
+    """
+
+    run: str
+    commit: str
+    date: str
+    hardware: dict[str, str]
+    protocol: str
+    images: dict[str, str] = {}
+    cells: int = 0
+    failed: int = 0
+    series: dict[str, dict[str, Value]]
+    format: int = FORMAT
+
+    @property
+    def machine(self) -> str:
+        """The hardware in words, what was not recorded left out: `processor AMD EPYC, usable cores 2, device cpu`."""
+        facts = {key: value for key, value in self.hardware.items() if value != NOT_RECORDED}
+        return ", ".join(f"{machines.HARDWARE.get(key, key)} {value}" for key, value in facts.items())
+
+
+@dataclass(frozen=True)
+class Added:
+    """What `add` did.
+
+    Attributes:
+        sentence: What to tell.
+        written: Whether there is a new line.
+    """
+
+    sentence: str
+    written: bool
+
+
+# ----------------------------------------------------------------------------------------------------- run -> entry
+
+
+def entry_of(run: Run, *, commit: str = "", date: str = "") -> tuple[Entry, list[str]]:
+    """A run as a line of the history, and sentences on what was left out of it.
+
+    Wall times of cells that shared the machine with other processes are left out: they are upper bounds.
+
+    Args:
+        run: The run (`graftbench.records.run.read_run`), or a baseline.
+        commit: Of the code that ran; empty for the one in the records.
+        date: ISO 8601, taken as UTC where it names no zone; empty for when the newest record was finished.
+
+    Raises:
+        GraftbenchError: No record ended well; there is no commit or there are several; the date is none; the records
+            are of several protocols.
+    """
+    good = [record for record in run.records if record.status == Status.OK]
+    if not good:
+        raise GraftbenchError(f"No cell of '{run.name}' ended well: there is nothing to track.")
+    protocols = {content_hash(_conditions(record.cell)): record.cell.protocol.label for record in good}
+    if len(protocols) > 1:
+        raise GraftbenchError(
+            f"The records of '{run.name}' were scored under {len(protocols)} protocols "
+            f"({', '.join(sorted(protocols.values()))}); a line of the history has one. Add the runs one by one."
+        )
+    entry = Entry(
+        run=run.name,
+        commit=commit.strip() or _commit(run.records),
+        date=_date(date) if date else _finished(run.records),
+        hardware={key: _fact(good, key) for key in machines.HARDWARE},
+        protocol=next(iter(protocols))[:16],
+        images={_task(record.cell): _images(record.cell) for record in good},
+        cells=len(run.records),
+        failed=len(run.records) - len(good),
+        series=_series(good),
+    )
+    return entry, _notes(entry, good)
+
+
+def _conditions(cell: CellSpec) -> dict[str, Any]:
+    fields = msgspec.to_builtins(cell.protocol)
+    return {name: value for name, value in fields.items() if name not in _UNSCORED}
+
+
+def _commit(records: Iterable[Record]) -> str:
+    found = sorted({str(record.environment.get("commit") or "") for record in records})
+    if len(found) == 1 and found[0]:
+        return found[0]
+    said = ", ".join(commit or "none" for commit in found)
+    raise GraftbenchError(f"A line of the history has one commit; the records name {said}. Say which: --commit SHA.")
+
+
+def _date(text: str) -> str:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise GraftbenchError(f"'{text}' is no date; expected ISO 8601: 2026-01-31, or 2026-01-31T12:00Z.") from None
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _finished(records: Iterable[Record]) -> str:
+    dates = [_date(record.finished_at) for record in records if record.finished_at]
+    if not dates:
+        raise GraftbenchError("No record says when it was finished. Say the date with --date ISO.")
+    return max(dates)
+
+
+def _fact(records: Iterable[Record], key: str) -> str:
+    """The values of a key of the environment, `gpu.name`, over all records."""
+    found = set()
+    for record in records:
+        value: Any = record.environment
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        found.add(NOT_RECORDED if value is None else str(value))
+    return ", ".join(sorted(found))
+
+
+def _task(cell: CellSpec) -> str:
+    task = cell.task
+    source, target = without_path(task.source), without_path(task.target)
+    return str(msgspec.structs.replace(task, source=source, target=target))
+
+
+def _images(cell: CellSpec) -> str:
+    manifests = sorted([without_path(name), sha256] for name, sha256 in cell.manifests.items())
+    return content_hash(manifests)[:16]
+
+
+def _series(records: Sequence[Record]) -> dict[str, dict[str, Value]]:
+    labels = _labels(records)
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        cell = record.cell
+        key = Key(labels[record.id], _task(cell), cell.data_budget, str(cell.compute_budget))
+        groups[key.text].append(record)
+    return {key: _values(group) for key, group in groups.items()}
+
+
+def _values(records: Sequence[Record]) -> dict[str, Value]:
+    found = {}
+    for name, measure in MEASURES.items():
+        values = [value for record in records if (value := _value(record, measure)) is not None]
+        if values:
+            found[name] = Value(mean(values), standard_deviation(values), len(values))
+    return found
+
+
+def _value(record: Record, measure: Measure) -> float | None:
+    if (measure.timed and machines.shared([record])) or is_declared(record, measure.name):
+        return None
+    value = measure.of(record)
+    return None if not value and measure.name in {"parameters_total", "parameters_trained"} else value
+
+
+def _labels(records: Iterable[Record]) -> dict[str, str]:
+    """Record's id -> its method, with the parameters in which the variants of this run differ."""
+    methods: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        methods[record.cell.method].append(record)
+    found = {}
+    for method, group in methods.items():
+        sets = [record.cell.shown_parameters for record in group]
+        names = [name for name in sets[0] if any(other.get(name) != sets[0][name] for other in sets)]
+        for record in group:
+            telling = ", ".join(f"{name}={record.cell.shown_parameters.get(name)!r}" for name in names)
+            found[record.id] = f"{method} ({telling})" if telling else method
+    return found
+
+
+def _notes(entry: Entry, good: Sequence[Record]) -> list[str]:
+    notes = []
+    if any(record.environment.get("dirty") for record in good):
+        notes.append(f"Files were changed since commit {short(entry.commit)} when it ran: the commit does not say all.")
+    if entry.failed:
+        notes.append(f"{entry.failed} of {entry.cells} cells did not end well and are in no series.")
+    shared = sum(machines.shared([record]) for record in good)
+    if shared:
+        notes.append(f"Wall times of {shared} cells are left out: other processes used the machine.")
+    if any(record.resources is not None and record.resources.declared for record in good):
+        notes.append("Costs that were declared and not measured are left out.")
+    return notes
+
+
+def short(commit: str) -> str:
+    """The first ten characters."""
+    return commit[:10]
+
+
+# ------------------------------------------------------------------------------------------------------------- file
+
+
+def add(folder: Path, entry: Entry, *, replace: bool = False) -> Added:
+    """Append a line and wait until it is on the disk; the folder is made if need be.
+
+    Other processes that add to the same history wait. A line that is there already is not written again.
+
+    Args:
+        folder: Where history.jsonl is or will be.
+        entry: What to add.
+        replace: Whether it may take the place of values of the same commit on the same hardware. The old line stays
+            in the file; readers take the newest value of each series.
+
+    Raises:
+        GraftbenchError: The commit has values on that hardware already, the folder is a file, or the history cannot be
+            read.
+        OSError: The disk is full or the file cannot be written; the lines before are untouched.
+    """
+    if folder.is_file():
+        raise GraftbenchError(f"'{folder}' is a file; the history is a folder with {FILE} in it.")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
+    line = msgspec.json.encode(entry) + b"\n"
+    with path.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        torn = _cut_torn_line(path, file)
+        there = [old for old in _entries(path)[0] if _overlaps(old, entry)]
+        if there and _content(there[-1]) == _content(entry):
+            return Added(f"{path} has this run of commit {short(entry.commit)}; nothing was added.", written=False)
+        if there and not replace:
+            raise GraftbenchError(
+                f"{path} has other values of commit {entry.commit} on this hardware ({there[-1].date}, "
+                f"'{there[-1].run}'). To take the new ones instead, add --replace."
+            )
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    what = f"{len(entry.series)} series of commit {short(entry.commit)}, {entry.date}"
+    done = f"{what} take the place of the old ones in {path}." if there else f"{what} were added to {path}."
+    return Added(f"{torn} {done}".strip(), written=True)
+
+
+def _overlaps(old: Entry, new: Entry) -> bool:
+    """Whether both have values of one commit on one hardware for a series."""
+    same = old.commit == new.commit and old.hardware == new.hardware
+    return same and not old.series.keys().isdisjoint(new.series)
+
+
+def _content(entry: Entry) -> str:
+    fields = msgspec.to_builtins(entry)
+    return content_hash({name: value for name, value in fields.items() if name not in {"format", "run"}})
+
+
+def _cut_torn_line(path: Path, file: BinaryIO) -> str:
+    """Move an unfinished last line, left by a killed writer, to PATH.torn; a sentence if there was one."""
+    data = path.read_bytes()
+    end = data.rfind(b"\n") + 1
+    if end == len(data):
+        return ""
+    with path.with_suffix(path.suffix + ".torn").open("ab") as torn:
+        torn.write(data[end:] + b"\n")
+    file.truncate(end)
+    return f"An unfinished last line of {len(data) - end} bytes was moved to {path.name}.torn."
+
+
+def read(folder: Path) -> tuple[list[Entry], list[str]]:
+    """All lines of a history in the order of time (of equal dates, of the file), and a warning for an unfinished one.
+
+    Args:
+        folder: The folder of a history, or its history.jsonl. Nothing in it is changed.
+
+    Returns:
+        The lines, without series that a later line of the same commit and hardware replaces.
+
+    Raises:
+        GraftbenchError: There is no history, or a whole line is none or was written by a newer version.
+    """
+    path = folder if folder.is_file() else folder / FILE
+    if not path.is_file():
+        raise GraftbenchError(f"There is no history at '{path}'. `graftbench track add RUN --history DIR` starts one.")
+    entries, warnings = _entries(path)
+    return sorted(_without_replaced(entries), key=lambda entry: entry.date), warnings
+
+
+def _without_replaced(entries: Sequence[Entry]) -> list[Entry]:
+    """In file order: of several lines of a commit on one hardware each series is left in the last one that has it."""
+    seen: set[tuple[str, str, str]] = set()
+    kept = []
+    for entry in reversed(entries):
+        places = {text: (entry.commit, entry.machine, text) for text in entry.series}
+        series = {text: values for text, values in entry.series.items() if places[text] not in seen}
+        seen.update(places.values())
+        if len(series) == len(entry.series):
+            kept.append(entry)
+        elif series:
+            kept.append(msgspec.structs.replace(entry, series=series))
+    return kept[::-1]
+
+
+def _entries(path: Path) -> tuple[list[Entry], list[str]]:
+    """The lines of a file in its order."""
+    *lines, last = path.read_bytes().split(b"\n")
+    warnings = [f"{path}: the last line is unfinished ({len(last)} bytes) and was left out."] if last else []
+    decoder = msgspec.json.Decoder(Entry)
+    entries = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entries.append(_decoded(line, decoder))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise GraftbenchError(
+                f"{path}, line {number} is no run ({error}). Nothing was changed; remove that line to go on."
+            ) from error
+        except GraftbenchError as error:
+            raise GraftbenchError(f"{path}, line {number}: {error}") from error
+    return entries, warnings
+
+
+class _Version(msgspec.Struct):
+    format: int = FORMAT
+
+
+def _decoded(line: bytes, decoder: msgspec.json.Decoder[Entry]) -> Entry:
+    version = msgspec.json.decode(line, type=_Version).format
+    if version > FORMAT:
+        raise GraftbenchError(
+            f"history format {version} is newer than this version of graftbench reads ({FORMAT}). Upgrade graftbench."
+        )
+    return decoder.decode(line)

@@ -1,0 +1,203 @@
+"""Which points of a history belong together, and what their steps mean: worse or better, between which commits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from graftbench.regression.history.history import Key, short
+from graftbench.regression.history.steps import find, relative
+from graftbench.regression.measures import DEFAULT, MEASURES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from graftbench.regression.history.history import Entry, Value
+    from graftbench.regression.history.steps import Drift, Found, Step
+    from graftbench.regression.measures import Measure
+
+
+@dataclass(frozen=True)
+class Point:
+    """A run in a series.
+
+    Attributes:
+        commit: Of the run.
+        date: Of the run, ISO 8601.
+        value: The measure; None where the run has none.
+    """
+
+    commit: str
+    date: str
+    value: Value | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A step that somebody minds.
+
+    Attributes:
+        step: Where and from what to what.
+        worse: Its size as a share, above zero worse.
+        old: Last commit of the old level.
+        new: First commit of the new level.
+        date: Of the first run of the new level.
+        skipped: Runs between the two that have no value.
+    """
+
+    step: Step
+    worse: float
+    old: str
+    new: str
+    date: str
+    skipped: int
+
+    @property
+    def commits(self) -> str:
+        """`0123456789..abcdef0123`: the change came with a commit after the first, up to the second."""
+        return f"{short(self.old)}..{short(self.new)}"
+
+
+@dataclass(frozen=True)
+class Series:
+    """One measure of one method, task and budget over time, on comparable runs.
+
+    Attributes:
+        key: What was run.
+        measure: What was measured.
+        place: For costs the hardware, for scores and counts a mark of protocol and images; empty where the history
+            has but one.
+        points: In time, from the first run with a value to the last one; runs without one in between are kept.
+    """
+
+    key: Key
+    measure: Measure
+    place: str
+    points: tuple[Point, ...]
+
+    @cached_property
+    def found(self) -> Found:
+        """Levels, steps and drift, whatever their size."""
+        return find([None if point.value is None else point.value.mean for point in self.points])
+
+    @property
+    def latest(self) -> Point:
+        """The newest point; it has a value."""
+        return self.points[-1]
+
+    @cached_property
+    def steps(self) -> tuple[Change, ...]:
+        """Steps of at least the measure's threshold."""
+        return tuple(
+            change for step in self.found.steps if abs((change := self._change(step)).worse) >= self.measure.threshold
+        )
+
+    def _change(self, step: Step) -> Change:
+        old, new = self.points[step.last], self.points[step.first]
+        worse = -self.measure.better * step.size
+        return Change(step, worse, old.commit, new.commit, new.date, step.first - step.last - 1)
+
+    @property
+    def drift(self) -> Drift | None:
+        """The drift, if over all runs it comes to the measure's threshold."""
+        drift = self.found.drift
+        return drift if drift is not None and abs(drift.size) >= self.measure.threshold else None
+
+    @property
+    def drift_worse(self) -> float:
+        """Its size as a share over all runs, above zero worse; 0 if there is none."""
+        return 0.0 if self.drift is None else -self.measure.better * self.drift.size
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is a step or a drift that somebody minds."""
+        return bool(self.steps) or self.drift is not None
+
+    @cached_property
+    def lost(self) -> float:
+        """By which share the fit ends worse than it ever was before; 0 if below the measure's threshold.
+
+        A step for the worse that a later one made good is no loss, and small steps add up.
+        """
+        levels = self.found.levels
+        if not levels:
+            return 0.0
+        end = levels[-1].end
+        before = [value for level in levels for value in (level.start, level.end)]
+        lost = max(-self.measure.better * relative(value, end) for value in before)
+        return lost if lost >= self.measure.threshold else 0.0
+
+
+def series_of(
+    entries: Sequence[Entry], measures: Iterable[Measure] | None = None, *, methods: Iterable[str] = ()
+) -> list[Series]:
+    """All series of a history, the greatest loss first, then those that changed, then in the order of the file.
+
+    Costs of other hardware are other series, never joined. Scores and counts are one series over all hardware, but
+    other protocols and other images are other series. Of several lines of a commit on the same hardware the last one
+    counts for each series that it has.
+
+    Args:
+        entries: In time, as `history.read` gives them.
+        measures: Which ones, each with its threshold; the gate's by default.
+        methods: Which ones, by their names without parameters; all by default.
+
+    Raises:
+        GraftbenchError: A line names a series that is none.
+    """
+    chosen = tuple(measures or (MEASURES[name] for name in DEFAULT))
+    wanted = set(methods)
+    hardware = [entry.machine for entry in entries]
+    if len(set(hardware)) == 1:
+        hardware = [""] * len(entries)
+    keys = {text: Key.parse(text) for entry in entries for text in entry.series}
+    found = []
+    for text, key in keys.items():
+        if wanted and name_of(key.method) not in wanted:
+            continue
+        by_kind = {True: _by_hardware(entries, hardware, text), False: _by_conditions(entries, text, key.task)}
+        for measure in chosen:
+            for place, group in by_kind[measure.kind == "cost"].items():
+                points = _points(group, text, measure)
+                if points:
+                    found.append(Series(key, measure, place, points))
+    return sorted(found, key=lambda series: (-series.lost, not series.changed))
+
+
+def name_of(method: str) -> str:
+    """The method's name without the parameters of its variant."""
+    return method.partition(" (")[0]
+
+
+def _by_hardware(entries: Sequence[Entry], hardware: Sequence[str], text: str) -> dict[str, list[Entry]]:
+    """Hardware that has run the series -> its runs, those without the series too."""
+    places = dict.fromkeys(place for entry, place in zip(entries, hardware, strict=True) if text in entry.series)
+    groups: dict[str, list[Entry]] = {place: [] for place in places}
+    for entry, place in zip(entries, hardware, strict=True):
+        if place in groups:
+            groups[place].append(entry)
+    return groups
+
+
+def _by_conditions(entries: Sequence[Entry], text: str, task: str) -> dict[str, list[Entry]]:
+    """Protocol and images under which the series was run -> its runs, those without it too; no name of a single one."""
+    marks = dict.fromkeys((entry.protocol, entry.images.get(task, "")) for entry in entries if text in entry.series)
+    groups = {
+        (protocol, images): [
+            entry for entry in entries if entry.protocol == protocol and entry.images.get(task, images) == images
+        ]
+        for protocol, images in marks
+    }
+    if len(groups) == 1:
+        return {"": next(iter(groups.values()))}
+    return {f"protocol {protocol[:6]}, images {images[:6]}": group for (protocol, images), group in groups.items()}
+
+
+def _points(entries: Sequence[Entry], text: str, measure: Measure) -> tuple[Point, ...]:
+    values = [entry.series.get(text, {}).get(measure.name) for entry in entries]
+    there = [i for i, value in enumerate(values) if value is not None]
+    if not there:
+        return ()
+    span = range(there[0], there[-1] + 1)
+    return tuple(Point(entries[i].commit, entries[i].date, values[i]) for i in span)

@@ -1,0 +1,44 @@
+"""What a series shows in words and numbers, for the table and for the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graftbench.regression.history.series import Change, Series
+    from graftbench.regression.measures import Measure
+
+
+def number(measure: Measure, value: float) -> str:
+    """In the printed unit, with four significant digits; thousands with commas: `0.03124`, `1,234,567`."""
+    scaled = value * measure.scale
+    return f"{scaled:,.0f}" if abs(scaled) >= 1000 else f"{scaled:.4g}"
+
+
+def share(worse: float) -> str:
+    """A share that is above zero for the worse: `12 % worse`, `3.4 % better`."""
+    percent = 100 * abs(worse)
+    return f"{percent:.{0 if percent >= 9.95 else 1}f} % {'worse' if worse > 0 else 'better'}"
+
+
+def step(measure: Measure, change: Change) -> str:
+    """`15 % worse at 0123456789..abcdef0123 (0.02 → 0.0232)`."""
+    levels = f"{number(measure, change.step.before)} → {number(measure, change.step.after)}"
+    between = "1 run between has no value" if change.skipped == 1 else f"{change.skipped} runs between have no value"
+    skipped = f"; {between}" if change.skipped else ""
+    return f"{share(change.worse)} at {change.commits} ({levels}{skipped})"
+
+
+def drift(series: Series) -> str:
+    """`drifts: 12 % worse over 40 runs`; empty if it does not."""
+    if series.drift is None:
+        return ""
+    return f"drifts: {share(series.drift_worse)} over {len(series.points)} runs"
+
+
+def changes(series: Series) -> list[str]:
+    """The drift, then the steps, the newest first."""
+    told = [step(series.measure, change) for change in reversed(series.steps)]
+    if series.drift is not None:
+        told.insert(0, drift(series))
+    return told

@@ -1,0 +1,1 @@
+"""Measures time, memory, energy and FLOPs, and describes the machine."""

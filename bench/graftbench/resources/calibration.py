@@ -1,0 +1,68 @@
+"""A fixed piece of work, timed beside every fit: the unit in which times of two machines, or of two days, compare.
+
+The work is what small generators spend their time on: two 3×3 convolutions with a leaky rectifier between them, forward
+and backward, in float32 on random numbers. It is part of no method, so a change of the suite's code does not move it; a
+slower clock, a busy neighbour or another processor does.
+"""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from graftbench.resources.monitor import is_cuda, synchronizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VERSION = 1
+"""Raised when the work changes: times of two versions do not compare."""
+
+REPEATS = 5
+CHANNELS, SIDE, BATCH = 32, 32, 8
+
+
+def calibration_seconds(device: str | torch.device = "cpu", repeats: int = REPEATS) -> float:
+    """The median time of the work on this device, in seconds.
+
+    On a CPU it is CPU time of this thread, since cells have one thread and other processes' turns are not the machine's
+    speed; on a CUDA device wall time with the device synchronised at both ends. The first pass, which chooses kernels,
+    does not count. The global random state is left alone.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:INDEX`.
+        repeats: Of how many passes the median is taken, at least 1.
+    """
+    once = _work(device)
+    clock = time.perf_counter if is_cuda(device) else time.thread_time
+    synchronize = synchronizer(device)
+    once()
+    return median(_timed(once, clock, synchronize) for _ in range(repeats))
+
+
+def _timed(once: Callable[[], None], clock: Callable[[], float], synchronize: Callable[[], None]) -> float:
+    synchronize()
+    start = clock()
+    once()
+    synchronize()
+    return clock() - start
+
+
+def _work(device: str | torch.device) -> Callable[[], None]:
+    """Builds the work; the function does it once."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(BATCH, CHANNELS, SIDE, SIDE, generator=generator).to(device)
+    weights = [torch.randn(CHANNELS, CHANNELS, 3, 3, generator=generator).mul_(0.06).to(device) for _ in range(2)]
+    for weight in weights:
+        weight.requires_grad_()
+
+    def once() -> None:
+        with torch.enable_grad():
+            hidden = nn.functional.leaky_relu(nn.functional.conv2d(x, weights[0], padding=1), 0.2)
+            torch.autograd.grad(nn.functional.conv2d(hidden, weights[1], padding=1).square().mean(), weights)
+
+    return once

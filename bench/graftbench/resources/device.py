@@ -1,0 +1,98 @@
+"""The device that computes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from graftbench.errors import GraftbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def resolve_device(device: str) -> str:
+    """`auto` as `cuda` where it is there, else `cpu`; what was asked for otherwise.
+
+    Raises:
+        GraftbenchError: No such device, or CUDA was asked for and is not there.
+    """
+    import torch  # noqa: PLC0415 - the command line checks other things first
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise GraftbenchError(f"Unknown device '{device}'; use auto, cpu, cuda or cuda:N.") from error
+    if wanted.type not in ("cpu", "cuda"):
+        raise GraftbenchError(f"The device '{device}' is not supported; use auto, cpu, cuda or cuda:N.")
+    if wanted.type == "cuda" and not torch.cuda.is_available():
+        raise GraftbenchError("The device 'cuda' was asked for, but torch finds none; use --device cpu.")
+    return device
+
+
+def resolve_devices(devices: str) -> list[str]:
+    """The devices that a run spreads its cells over: `auto` or `cuda` is every GPU, else `cpu` or names with commas.
+
+    Raises:
+        GraftbenchError: No such device, CUDA was asked for and is not there, or cpu stands beside cuda.
+    """
+    import torch  # noqa: PLC0415
+
+    names = list(dict.fromkeys(resolve_device(name.strip()) for name in devices.split(",")))
+    if len(names) > 1 and "cpu" in names:
+        raise GraftbenchError(f"A run uses the CPU or GPUs, not both; found --device {devices}.")
+    count = torch.cuda.device_count() if names != ["cpu"] else 0
+    if "cuda" in names:
+        return [f"cuda:{index}" for index in range(count)]
+    for name in names:
+        if name != "cpu" and int(name.partition(":")[2]) >= count:
+            raise GraftbenchError(f"There is no device '{name}'; torch finds {count}: cuda:0 to cuda:{count - 1}.")
+    return names
+
+
+class HeldOnDevice:
+    """Memory by process on one GPU (nvmlDeviceGetComputeRunningProcesses).
+
+    NVML names processes by the numbers that the host gives them. In a container with numbers of its own they match
+    none, and nothing is known.
+    """
+
+    def __init__(self, nvml: Any, handle: object) -> None:  # noqa: ANN401 - nvidia-ml-py has no types
+        self._nvml, self._handle = nvml, handle
+
+    @classmethod
+    def open(cls, device: str) -> HeldOnDevice | None:
+        """Of the GPU that torch calls `device`, found by its UUID; None without NVML."""
+        import pynvml  # noqa: PLC0415 - only a CUDA fit needs it
+        import torch  # noqa: PLC0415 - likewise
+
+        return cls.open_uuid(str(torch.cuda.get_device_properties(device).uuid), pynvml)
+
+    @classmethod
+    def open_uuid(cls, uuid: str, nvml: Any) -> HeldOnDevice | None:  # noqa: ANN401 - nvidia-ml-py has no types
+        """Of the GPU with this UUID (without the `GPU-`); None without NVML."""
+        try:
+            nvml.nvmlInit()
+        except nvml.NVMLError:
+            return None
+        try:
+            return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
+        except nvml.NVMLError:
+            nvml.nvmlShutdown()
+            return None
+
+    def mib(self, pids: Collection[int]) -> float | None:
+        """MiB that processes hold together; None where the driver lists none of them, or does not say how much."""
+        try:
+            listed = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
+        except self._nvml.NVMLError:
+            return None
+        held = [entry.usedGpuMemory for entry in listed if entry.pid in pids and entry.usedGpuMemory is not None]
+        return sum(held) / 2**20 if held else None
+
+    def close(self) -> None:
+        """Leave NVML, which counts who has entered."""
+        with suppress(self._nvml.NVMLError):
+            self._nvml.nvmlShutdown()

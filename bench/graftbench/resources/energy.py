@@ -1,0 +1,194 @@
+"""Energy counters: RAPL for processors, NVML for GPUs."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RAPL_PERIOD_SECONDS = 30.0
+"""How often the RAPL counters are read. The smallest range in use (32 bits of 15.3 µJ, 65.5 kJ) lasts 65 s at
+1,000 W, so no counter can turn over unseen."""
+
+
+class EnergyCounter(Protocol):
+    """A hardware counter. `period_seconds` is how often it has to be read; None: only at the ends."""
+
+    source: str
+    period_seconds: float | None
+
+    def joules(self) -> float | None:
+        """Energy since some fixed moment; None when it cannot be read (any more)."""
+        ...
+
+    def close(self) -> None:
+        """Give the counter back."""
+        ...
+
+
+class RaplCounter:
+    """Energy of all CPU packages since the counter was opened, turn-overs counted (Linux powercap interface).
+
+    `energy_uj` counts up to `max_energy_range_uj` and begins again at 0. Intel's and AMD's packages both appear as
+    `intel-rapl:N` with the name `package-N`; their parts (`intel-rapl:N:M`: core, uncore, dram) and the platform
+    (`psys`) are other names and are not added. `intel-rapl-mmio` mirrors the same packages.
+    """
+
+    source = "rapl"
+    period_seconds: float | None = RAPL_PERIOD_SECONDS
+
+    def __init__(self, packages: list[Path]) -> None:
+        self._packages = packages
+        self._ranges_uj = [_read_int(package / "max_energy_range_uj") for package in packages]
+        self._last_uj = [_read_int(package / "energy_uj") for package in packages]
+        self._joules = 0.0
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, powercap: Path) -> RaplCounter | None:
+        """The counter, or None where there is none or (most often) only root may read it."""
+        try:
+            packages = [
+                zone
+                for zone in sorted(powercap.glob("intel-rapl:*"))
+                if (zone / "name").read_text().startswith("package")
+            ]
+            return cls(packages) if packages else None
+        except (OSError, ValueError):
+            return None
+
+    def joules(self) -> float | None:
+        """Joules since opening; None if a package can no longer be read: a partial sum would pass for the whole."""
+        with self._lock:
+            try:
+                now_uj = [_read_int(package / "energy_uj") for package in self._packages]
+            except (OSError, ValueError):
+                return None
+            for now, last, range_uj in zip(now_uj, self._last_uj, self._ranges_uj, strict=True):
+                self._joules += (now - last + (range_uj if now < last else 0)) / 1e6
+            self._last_uj = now_uj
+            return self._joules
+
+    def close(self) -> None:
+        """Nothing to give back: the files are opened for each reading."""
+
+
+def _read_int(path: Path) -> int:
+    return int(path.read_text())
+
+
+class NvmlCounter:
+    """Energy of one GPU board since the driver was loaded (nvmlDeviceGetTotalEnergyConsumption, Volta and later)."""
+
+    source = "nvml"
+    period_seconds: float | None = None
+
+    def __init__(self, nvml: Any, handle: object) -> None:  # noqa: ANN401 - nvidia-ml-py has no types
+        self._nvml = nvml
+        self._handle = handle
+
+    @classmethod
+    def open(cls, device: str) -> NvmlCounter | None:
+        """The counter of the GPU that torch calls `device`, or None.
+
+        NVML numbers all GPUs in PCI order while CUDA numbers those in CUDA_VISIBLE_DEVICES, fastest first, so the GPU
+        is found by its UUID.
+        """
+        import pynvml  # noqa: PLC0415 - only a CUDA fit needs it
+        import torch  # noqa: PLC0415 - likewise
+
+        return cls.open_uuid(str(torch.cuda.get_device_properties(device).uuid), pynvml)
+
+    @classmethod
+    def open_uuid(cls, uuid: str, nvml: Any) -> NvmlCounter | None:  # noqa: ANN401 - nvidia-ml-py has no types
+        """The counter of the GPU with this UUID (without the `GPU-`), or None where it has none of its own.
+
+        A GPU that is cut into MIG slices has one counter for all slices, which says nothing about one.
+        """
+        try:
+            nvml.nvmlInit()
+        except nvml.NVMLError:
+            return None
+        try:
+            handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+            if not mig_enabled(nvml, handle):
+                nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+                return cls(nvml, handle)
+        except nvml.NVMLError:
+            pass
+        nvml.nvmlShutdown()
+        return None
+
+    def joules(self) -> float | None:
+        """Joules since the driver was loaded; the counter is in millijoules and moves every 20 to 100 ms."""
+        try:
+            return self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle) / 1e3
+        except self._nvml.NVMLError:
+            return None
+
+    def close(self) -> None:
+        """Leave NVML, which counts who has entered."""
+        with suppress(self._nvml.NVMLError):
+            self._nvml.nvmlShutdown()
+
+
+def mig_enabled(nvml: Any, handle: object) -> bool:  # noqa: ANN401 - nvidia-ml-py has no types
+    """Return whether the GPU is cut into instances (MIG), whose energy no counter gives."""
+    try:
+        current, _pending = nvml.nvmlDeviceGetMigMode(handle)
+    except nvml.NVMLError:
+        return False  # this GPU cannot be cut
+    return current == nvml.NVML_DEVICE_MIG_ENABLE
+
+
+class EnergySpan:
+    """Energy between construction and `end`, without the pauses; reads in between where the counter turns over."""
+
+    def __init__(self, counter: EnergyCounter | None) -> None:
+        self._counter = counter
+        self._start = counter.joules() if counter else None
+        self._paused_at: float | None = None
+        self._ended = threading.Event()
+        self._reader: threading.Thread | None = None
+        if counter and counter.period_seconds is not None:
+            self._reader = threading.Thread(target=self._read, args=(counter, counter.period_seconds), daemon=True)
+            self._reader.start()
+
+    def _read(self, counter: EnergyCounter, period_seconds: float) -> None:
+        while not self._ended.wait(period_seconds):
+            counter.joules()
+
+    def pause(self) -> None:
+        """What is used from now on does not count."""
+        self._paused_at = self._counter.joules() if self._counter else None
+
+    def go_on(self) -> None:
+        """It counts again. A reading that failed makes the whole span unknown."""
+        end = self._counter.joules() if self._counter else None
+        if self._start is None or self._paused_at is None or end is None:
+            self._start = None
+        else:
+            self._start += end - self._paused_at
+        self._paused_at = None
+
+    def so_far(self) -> tuple[float | None, str]:
+        """(joules, source); (None, "") without a counter, or if it did not move or went backwards (driver reset)."""
+        if self._counter is None:
+            return None, ""
+        now = self._counter.joules() if self._paused_at is None else self._paused_at
+        if self._start is None or now is None or now <= self._start:
+            return None, ""
+        return now - self._start, self._counter.source
+
+    def end(self) -> tuple[float | None, str]:
+        """The same, and the counter is given back."""
+        found = self.so_far()
+        self._ended.set()
+        if self._reader is not None:
+            self._reader.join()
+        if self._counter is not None:
+            self._counter.close()
+        return found

@@ -1,0 +1,353 @@
+"""Score images against images: folders, .npz files, domains, saved statistics or tensors, in one pass over each.
+
+>>> import graftbench
+>>> result = graftbench.evaluate("samples/", "domain:openmoji@32/reference", metrics=["kid", "prdc"])  # doctest: +SKIP
+>>> result["kid"].value, result["kid"].interval  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import graftbench
+from graftbench.cache import cache_folder
+from graftbench.errors import GraftbenchError
+from graftbench.images.sources import held_out_of, open_images
+from graftbench.metrics.catalogue import METRICS, resolve
+from graftbench.metrics.covariance import StreamingMoments, moments
+from graftbench.metrics.evaluate import INTERVAL_LIMIT, MOMENTS_SUFFICE, evaluate_features
+from graftbench.metrics.features import Features, cached_features, cached_moments
+from graftbench.metrics.spectrum import band_powers
+from graftbench.records.cell_spec import Protocol
+from graftbench.resources.device import resolve_device
+from graftbench.scoring.floors import HeldOut, floors_of, training_floors
+from graftbench.scoring.protocol import Extraction, key_of, resolve_protocol
+from graftbench.scoring.reference_statistics import Manifest, Statistics, is_statistics, load_statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from graftbench.extractors.base import Extractor
+    from graftbench.images.base import Pixels
+    from graftbench.images.sources import Images, Source
+    from graftbench.metrics.covariance import Moments
+    from graftbench.metrics.estimate import Estimate
+    from graftbench.plugins.registry import Given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What images scored.
+
+    Attributes:
+        scores: One estimate per metric, in the catalogue's order.
+        protocol: How features were extracted, the weights' hash included.
+        generated: Name of the generated images.
+        reference: Name of the reference images.
+        train: Name of the training images; empty where none were given.
+        floors: Metric -> what real images score that are neither generated nor in the reference, at the same numbers of
+            images; empty where no such images are known.
+        seconds: `extract` (decoding, resizing and the network), `forward` (the network's share of it), `metrics`.
+        notes: Sentences that a reader of the numbers should know.
+    """
+
+    scores: tuple[Estimate, ...]
+    protocol: Protocol
+    generated: str
+    reference: str
+    train: str = ""
+    floors: dict[str, Estimate] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Estimate:
+        """The estimate of a metric.
+
+        Raises:
+            KeyError: It was not asked for.
+        """
+        for score in self.scores:
+            if score.name == name:
+                return score
+        raise KeyError(f"'{name}' was not computed; there are {', '.join(score.name for score in self.scores)}")
+
+    def __contains__(self, name: str) -> bool:
+        return any(score.name == name for score in self.scores)
+
+
+@dataclass
+class _Clock:
+    """Seconds by what they were spent on."""
+
+    extract: float = 0.0
+    forward: float = 0.0
+    metrics: float = 0.0
+
+
+class _Reader:
+    """Reads sets of images under one protocol; the network is loaded when the first of them is not in the cache."""
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        *,
+        cache: Path | None,
+        plugins: Sequence[Given],
+        device: str,
+        batch_size: int | None,
+        progress: Callable[[str, int, int], None],
+    ) -> None:
+        self.protocol = resolve_protocol(protocol)
+        self.cache = cache_folder() if cache is None else cache
+        self.plugins = plugins
+        self.device = resolve_device(device)
+        self.batch_size = batch_size
+        self.progress = progress
+        self.clock = _Clock()
+        self._extractor: Extractor | None = None
+
+    @property
+    def extractor(self) -> Extractor:
+        if self._extractor is None:
+            from graftbench.scoring.score import extractor_of  # noqa: PLC0415 - torch comes with it
+
+            self._extractor = extractor_of(self.protocol, self.device, self.batch_size)
+        return self._extractor
+
+    def open(self, source: Source) -> Images:
+        return open_images(source, cache=self.cache, plugins=self.plugins)
+
+    def held_out(self, reference: Source, given: Source | None) -> Images | None:
+        """Real images for the floors: those that were named, or the other splits of the reference's domain."""
+        if given is not None:
+            return self.open(given)
+        return held_out_of(reference, cache=self.cache, plugins=self.plugins)
+
+    def features(self, images: Images) -> Features:
+        parts = [(pooled, logits, band_powers(batch)) for batch, pooled, logits in self._batches(images)]
+        pooled, logits, powers = zip(*parts, strict=True)
+        return Features(np.concatenate(pooled), np.concatenate(logits), np.concatenate(powers))
+
+    def cached(self, images: Images) -> Features:
+        key = key_of(self.protocol, images.manifest)
+        return cached_features(self.cache / "features", key, lambda: self.features(images))
+
+    def cached_moments(self, images: Images) -> Moments:
+        """From the features, where they are cached; they are not made for this."""
+        key = key_of(self.protocol, images.manifest)
+        if (self.cache / "features" / f"{key}.npz").exists():
+            return moments(self.cached(images).pooled)
+        return cached_moments(self.cache / "moments", key, lambda: self.moments(images))
+
+    def moments(self, images: Images) -> Moments:
+        running = StreamingMoments()
+        for _, pooled, _ in self._batches(images):
+            running.add(pooled)
+        return running.moments()
+
+    def _batches(self, images: Images) -> Iterator[tuple[Pixels, NDArray[np.float32], NDArray[np.float32]]]:
+        """The images, their features and their logits, batch by batch."""
+        import torch  # noqa: PLC0415
+
+        extractor = self.extractor
+        start, done = time.perf_counter(), 0
+        self.progress(images.name, 0, images.count)
+        for batch in images.batches(extractor.batch_size):
+            before = time.perf_counter()
+            pooled, logits = extractor.features(torch.from_numpy(batch))
+            self.clock.forward += time.perf_counter() - before
+            done += len(batch)
+            self.progress(images.name, done, images.count)
+            yield batch, pooled.numpy(), logits.numpy()
+        self.clock.extract += time.perf_counter() - start
+
+
+def evaluate(
+    generated: Source,
+    reference: Source,
+    *,
+    metrics: Iterable[str] = ("default",),
+    train: Source | None = None,
+    held_out: Source | None = None,
+    extractor: str = "lite0",
+    size: int | None = None,
+    resize: str = "",
+    weights: str = "",
+    device: str = "auto",
+    batch_size: int | None = None,
+    intervals: bool = True,
+    floors: bool = True,
+    seed: int = 0,
+    cache: Path | None = None,
+    plugins: Sequence[Given] = (),
+    progress: Callable[[str, int, int], None] = lambda _name, _done, _count: None,
+) -> Evaluation:
+    """Score generated images against reference images.
+
+    Every image is decoded once, resized once and goes through the network once, whatever metrics are asked for.
+    Features of reference and training images are kept in the cache under a key of their content; those of generated
+    images are not. Where FID alone is asked for without intervals, no features of generated and reference images are
+    kept in memory, and of the reference mean and covariance alone in the cache.
+
+    Args:
+        generated: A folder, a .zip, .npz or .npy file, `domain:NAME@RESOLUTION/SPLIT`, or a uint8 array or tensor
+            N×3×H×W.
+        reference: The same, or a statistics file of `graftbench stats`.
+        metrics: Names or sets of the catalogue (`graftbench ls metrics`). The metrics of memorisation are added where
+            `train` is given and `metrics` is left as it is.
+        train: The images that the generator was trained on.
+        held_out: Real images that are neither training nor reference images, for the floors; of a domain, its other
+            splits are taken. Against saved mean and covariance FID alone has a floor.
+        extractor: Name of the feature extractor.
+        size: Side to which images are resized for it; None for its own.
+        resize: Resize rule; empty for the extractor's first.
+        weights: Path of a local weights file; empty for the extractor's own.
+        device: auto, cpu, cuda or cuda:N.
+        batch_size: Images per forward pass; None for the extractor's own.
+        intervals: Estimate FID's standard error as well, for up to 10,000 images.
+        floors: Score held-out real images too, where they are known.
+        seed: Of subsets, directions and splits.
+        cache: Cache folder; None for the user's.
+        plugins: Files or folders with more domains.
+        progress: Told which images are read, how many are done and how many there are.
+
+    Raises:
+        GraftbenchError: Images, statistics or weights are missing, damaged or do not fit; an unknown name; a negative
+            seed; the held-out images are the reference's.
+    """
+    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    wanted = resolve(("default", "memorization") if names == ("default",) and train is not None else names)
+    if seed < 0:  # said before the images are read
+        raise GraftbenchError(f"A seed is 0 or a positive integer; found {seed}.")
+    protocol = Protocol(extractor=extractor, size=size, resize=resize, weights=weights)
+    reader = _Reader(protocol, cache=cache, plugins=plugins, device=device, batch_size=batch_size, progress=progress)
+    images = reader.open(generated)
+    others = None if train is None or not any("train" in METRICS[name].needs for name in wanted) else reader.open(train)
+    # One image has no covariance; that is for the metric to say.
+    stream = set(wanted) <= MOMENTS_SUFFICE and not (intervals and images.count <= INTERVAL_LIMIT) and images.count > 1
+    target = _reference(reader, reference, moments_only=stream)
+    found = reader.moments(images) if stream else reader.features(images)
+    shown = None if others is None else reader.cached(others)
+    start = time.perf_counter()
+    scores = evaluate_features(found, target.content, metrics=wanted, train=shown, intervals=intervals, seed=seed)
+    reader.clock.metrics = time.perf_counter() - start
+    real = reader.held_out(reference, held_out) if floors else None
+    known = _floors(reader, real, target, wanted, n=images.count, seed=seed)
+    if floors and shown is not None and target.features is not None:
+        known |= training_floors(target.features, shown, wanted)
+    return Evaluation(
+        scores=tuple(scores),
+        protocol=reader.protocol,
+        generated=images.name,
+        reference=target.manifest.name,
+        train="" if others is None else others.name,
+        floors=known,
+        seconds={"extract": reader.clock.extract, "forward": reader.clock.forward, "metrics": reader.clock.metrics},
+        notes=tuple(_notes(images, target, real, others)),
+    )
+
+
+def statistics_of(
+    source: Source,
+    *,
+    moments_only: bool = False,
+    extractor: str = "lite0",
+    size: int | None = None,
+    resize: str = "",
+    weights: str = "",
+    device: str = "auto",
+    batch_size: int | None = None,
+    cache: Path | None = None,
+    plugins: Sequence[Given] = (),
+    progress: Callable[[str, int, int], None] = lambda _name, _done, _count: None,
+) -> Statistics:
+    """Reference statistics of images, to be saved and used in place of the images.
+
+    Args:
+        source: As for `evaluate`.
+        moments_only: Keep mean and covariance alone: enough for FID, and of one size for any number of images.
+        extractor: As for `evaluate`, and so the rest.
+        size: Side to which images are resized.
+        resize: Resize rule.
+        weights: Path of a local weights file.
+        device: auto, cpu, cuda or cuda:N.
+        batch_size: Images per forward pass.
+        cache: Cache folder.
+        plugins: Files or folders with more domains.
+        progress: Told how far it is.
+
+    Raises:
+        GraftbenchError: Images or weights are missing, damaged or do not fit; an unknown name.
+    """
+    protocol = Protocol(extractor=extractor, size=size, resize=resize, weights=weights)
+    reader = _Reader(protocol, cache=cache, plugins=plugins, device=device, batch_size=batch_size, progress=progress)
+    return _statistics(reader, reader.open(source), moments_only=moments_only)
+
+
+def _statistics(reader: _Reader, images: Images, *, moments_only: bool) -> Statistics:
+    content = reader.cached_moments(images) if moments_only else reader.cached(images)
+    manifest = Manifest(
+        name=images.name,
+        images=images.manifest,
+        n_images=images.count,
+        extraction=Extraction.of(reader.protocol),
+        graftbench=graftbench.__version__,
+    )
+    if isinstance(content, Features):
+        return Statistics(manifest, content, None)
+    return Statistics(manifest, None, content)
+
+
+def _reference(reader: _Reader, source: Source, *, moments_only: bool) -> Statistics:
+    """The reference as it is saved in a file, or made of its images."""
+    if isinstance(source, (str, os.PathLike)) and is_statistics(Path(source)):
+        return load_statistics(_expanded(Path(source)), reader.protocol)
+    images = reader.open(source)
+    return _statistics(reader, images, moments_only=moments_only and images.count > 1)
+
+
+def _expanded(path: Path) -> Path:
+    """`~` as the home directory, where one is known."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def _floors(
+    reader: _Reader, held_out: Images | None, target: Statistics, metrics: Sequence[str], *, n: int, seed: int
+) -> dict[str, Estimate]:
+    if held_out is None:
+        return {}
+    if held_out.manifest == target.manifest.images:
+        raise GraftbenchError(
+            f"The held-out images {held_out.name} are the reference images; a floor needs other real images."
+        )
+    real = HeldOut(key_of(reader.protocol, held_out.manifest), held_out.count, lambda: reader.cached(held_out))
+    reference_key = key_of(reader.protocol, target.manifest.images)
+    if target.features is not None and target.features.powers is None:
+        reference_key += (
+            "-without-powers"  # statistics of an earlier version: the images themselves have one floor more
+        )
+    return floors_of(target.content, reference_key, real, metrics, n, cache=reader.cache, seed=seed)
+
+
+def _notes(images: Images, target: Statistics, held_out: Images | None, train: Images | None) -> Iterator[str]:
+    if len(images.sizes) > 1:
+        found = ", ".join(f"{width}×{height}" for height, width in images.sizes[:4])
+        more = f" and {len(images.sizes) - 4} more" if len(images.sizes) > 4 else ""
+        yield f"{images.name} has images of {len(images.sizes)} sizes ({found}{more}); each was resized by itself"
+    if images.manifest == target.manifest.images:
+        yield "generated and reference images are the same"
+    if train is not None and train.manifest == target.manifest.images:
+        yield "training and reference images are the same, so nothing can be said of copying"
+    if held_out is not None and held_out.count < images.count:
+        yield f"no floor: {held_out.count} held-out real images are fewer than the {images.count} generated ones"

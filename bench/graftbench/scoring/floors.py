@@ -1,0 +1,113 @@
+"""What real images score that no generator made and the reference does not hold: the floor under every score.
+
+A generator that drew from the target distribution itself would score this at the same numbers of images. It is computed
+once for a reference set and a number of images, and cached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from graftbench.cache import atomic_file
+from graftbench.errors import GraftbenchError
+from graftbench.metrics.catalogue import METRICS
+from graftbench.metrics.estimate import Estimate
+from graftbench.metrics.evaluate import evaluate_features
+from graftbench.metrics.features import Features
+from graftbench.metrics.memorization import authpct
+from graftbench.plugins.code_hash import code_hash
+from graftbench.records.cell_spec import content_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graftbench.metrics.covariance import Moments
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Real images outside the reference.
+
+    Attributes:
+        key: Key of their features: over their content and the protocol.
+        count: Their number.
+        features: Their features, when they are needed.
+    """
+
+    key: str
+    count: int
+    features: Callable[[], Features]
+
+
+def training_floors(reference: Features, train: Features, metrics: Sequence[str]) -> dict[str, Estimate]:
+    """Floors that depend on the training images: AuthPct of the reference images, which no generator was trained on.
+
+    The other metrics of memorisation hold the reference images as their own measure: train distance is 1 and C_T is 0
+    for images like these.
+    """
+    return {"authpct": authpct(reference.pooled, train.pooled)} if "authpct" in metrics else {}
+
+
+def has_floor(metric: str) -> bool:
+    """Whether `floors_of` has one: not where a score depends on the images that a generator was trained on."""
+    return "train" not in METRICS[metric].needs
+
+
+def floors_of(
+    reference: Features | Moments,
+    reference_key: str,
+    held_out: HeldOut,
+    metrics: Sequence[str],
+    n: int,
+    *,
+    cache: Path,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Metric -> the score of n held-out images, drawn without replacement.
+
+    Args:
+        reference: Features of the reference images, or their moments: then FID alone has a floor.
+        reference_key: Key of these features.
+        held_out: Real images outside the reference.
+        metrics: Names; those without a floor are left out.
+        n: How many images: as many as are generated.
+        cache: Cache folder.
+        seed: Of the draw, and of what the metrics draw.
+
+    Returns:
+        Nothing where fewer than n images are held out: most metrics of fewer images are no floor for those of n.
+    """
+    wanted = [metric for metric in metrics if has_floor(metric)]
+    if held_out.count < n or not wanted:
+        return {}
+    whole = isinstance(reference, Features)
+    key = content_hash([reference_key, whole, held_out.key, wanted, n, seed, _code()])[:32]
+    path = cache / "floors" / f"{key}.json"
+    found = _read(path)
+    if found is None or found.keys() != set(wanted):
+        chosen = np.sort(np.random.default_rng(seed).permutation(held_out.count)[:n])
+        estimates = evaluate_features(
+            held_out.features().rows(chosen), reference, metrics=wanted, intervals=False, seed=seed
+        )
+        found = {estimate.name: estimate for estimate in estimates}
+        with atomic_file(path) as part:
+            part.write_bytes(msgspec.json.encode(found))
+    return found
+
+
+def _code() -> str:
+    """A floor of other code may be another number."""
+    return code_hash([Path(__file__)])
+
+
+def _read(path: Path) -> dict[str, Estimate] | None:
+    """What is cached; None if nothing is, or nothing readable: a cache is never a reason to fail."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Estimate])
+    except (OSError, msgspec.MsgspecError, GraftbenchError):  # the last: neither a value nor a reason
+        return None

@@ -1,0 +1,74 @@
+"""A protocol made whole, and the keys and differences that follow from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from graftbench.extractors.load import check_input, describe, weights_sha256
+from graftbench.metrics.catalogue import resolve
+from graftbench.metrics.features import features_key
+
+if TYPE_CHECKING:
+    from graftbench.records.cell_spec import Protocol
+
+
+class Extraction(msgspec.Struct, frozen=True, kw_only=True):
+    """What features depend on beside the images: part of a resolved protocol.
+
+    Attributes:
+        extractor: Name of the feature extractor.
+        size: Side in pixels to which images are resized; None for the extractor's own rule.
+        resize: Name of the resize filter.
+        weights_sha256: Hash of the weights.
+    """
+
+    extractor: str
+    size: int | None
+    resize: str
+    weights_sha256: str
+
+    @property
+    def label(self) -> str:
+        """Short name: `lite0@96`."""
+        return self.extractor if self.size is None else f"{self.extractor}@{self.size}"
+
+    @classmethod
+    def of(cls, protocol: Protocol) -> Extraction:
+        """That of a resolved protocol."""
+        return cls(**{name: getattr(protocol, name) for name in cls.__struct_fields__})
+
+
+def resolve_protocol(protocol: Protocol) -> Protocol:
+    """The protocol with the extractor's defaults filled in, the hash of its weights, and its metrics written out.
+
+    Raises:
+        GraftbenchError: Unknown extractor or resize rule, a size that does not fit, or a missing weights file.
+    """
+    info = describe(protocol.extractor)
+    size = info.size if protocol.size is None else protocol.size
+    resize = protocol.resize or info.resizes[0]
+    check_input(protocol.extractor, size=size, resize=resize)
+    metrics = list(resolve(protocol.metrics, where="in the protocol"))
+    sha256 = weights_sha256(protocol.extractor, protocol.weights)
+    return msgspec.structs.replace(protocol, size=size, resize=resize, weights_sha256=sha256, metrics=metrics)
+
+
+def key_of(protocol: Protocol, images: str) -> str:
+    """The key of images' features under a resolved protocol.
+
+    Args:
+        protocol: The protocol.
+        images: Content hash of the images, in their order.
+    """
+    return features_key(images=images, **msgspec.structs.asdict(Extraction.of(protocol)))
+
+
+def differences(here: Extraction, there: Extraction) -> list[str]:
+    """In what two extractions differ: `size: 96 here, 224 there`."""
+    return [
+        f"{name}: {getattr(here, name)!r} here, {getattr(there, name)!r} there"
+        for name in Extraction.__struct_fields__
+        if getattr(here, name) != getattr(there, name)
+    ]

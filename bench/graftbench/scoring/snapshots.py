@@ -1,0 +1,102 @@
+"""Snapshots of a fit: at shares of its budget the averaged generator is sampled and scored, and the fit minds nothing.
+
+They end up in the record as a learning curve, and as a strip of pictures: a row for each snapshot, made of the same
+chances in each column.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import torch
+from PIL import Image
+
+from graftbench.metrics.catalogue import METRICS, resolve
+from graftbench.records.record import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from graftbench.budget import Meter
+    from graftbench.contracts import Sampler
+    from graftbench.records.cell_spec import Protocol
+    from graftbench.scoring.score import Scored
+
+STRIP_COLUMNS = 8
+"""Images of each snapshot that are shown."""
+
+ALWAYS = ("fid", "kid")
+"""Scored whether the protocol names them or not."""
+
+
+class Snapshots:
+    """Takes the snapshots of one fit.
+
+    Args:
+        shares: Of the budget, ascending.
+        score: Samples and scores a sampler; its randomness is its own.
+
+    Attributes:
+        taken: Those so far.
+    """
+
+    def __init__(self, shares: Sequence[float], score: Callable[[Sampler], Scored]) -> None:
+        self.taken: list[Snapshot] = []
+        self._shares, self._score = list(shares), score
+        self._rows: list[torch.Tensor] = []
+
+    @property
+    def kid(self) -> float | None:
+        """The last one's."""
+        return next((s.value for shot in self.taken[-1:] for s in shot.scores if s.name == "kid"), None)
+
+    def take(self, budget: Meter, sampler: Callable[[], Sampler]) -> bool:
+        """Sample and score if a share is due; several that one step has passed get the same scores."""
+        waiting = self._shares[len(self.taken) :]
+        due = [share for share in waiting if budget.share() >= share]
+        if due:
+            with budget.paused(), _same_chances():
+                scored = self._score(sampler())
+                seen, seconds = budget.images_seen, budget.seconds()
+                self.taken += [
+                    Snapshot(share=share, images_seen=seen, seconds=seconds, scores=scored.scores) for share in due
+                ]
+                self._rows += [scored.images[:STRIP_COLUMNS].clone() for _ in due]
+                del scored
+                gc.collect()  # an extractor may hold itself in a circle; its memory is not the fit's
+        return bool(due)
+
+    def strip(self) -> Image.Image | None:
+        """One row for each snapshot; None where there is none."""
+        if not self._rows:
+            return None
+        strip = torch.cat([torch.cat(list(row), dim=2) for row in self._rows], dim=1)
+        return Image.fromarray(strip.permute(1, 2, 0).numpy())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was taken."""
+        return {"taken": msgspec.to_builtins(self.taken), "rows": list(self._rows)}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from there."""
+        self.taken = msgspec.convert(state["taken"], list[Snapshot])
+        self._rows = state["rows"]
+
+
+def _same_chances() -> AbstractContextManager[None]:
+    """Torch's global generators are afterwards where they were, should a method or an extractor draw from them."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    return torch.random.fork_rng(devices)
+
+
+def protocol_of(protocol: Protocol) -> Protocol:
+    """The protocol without metrics that look at training images, with FID and KID.
+
+    Features cost nearly all of a scoring's time, so the protocol's other metrics are had for little; those that look
+    at training images are about what was learnt by heart, and belong to the end.
+    """
+    names = [name for name in resolve(protocol.metrics) if "train" not in METRICS[name].needs]
+    return msgspec.structs.replace(protocol, metrics=[*names, *(name for name in ALWAYS if name not in names)])

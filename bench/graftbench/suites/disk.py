@@ -1,0 +1,143 @@
+"""Whether a run has room: what its cells are going to leave on the disk, and what is free there."""
+
+from __future__ import annotations
+
+import shutil
+from statistics import median
+from typing import TYPE_CHECKING, Protocol
+
+from graftbench.errors import GraftbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from graftbench.records.cell_spec import CellSpec
+
+NETWORK_BYTES = 4_000_000
+"""Guess for a saved network at up to 64×64: the suite's generators and denoisers take 1.4 to 1.8 MB at 32×32."""
+
+SHEET_TILES = 32
+"""Images on a contact sheet; guessed as if PNG did not compress at all (it takes a third to three quarters)."""
+
+RECORD_BYTES = 50_000
+"""Guess for a line of records.jsonl (12 KB and the curve) and a log."""
+
+SPARE_BYTES = 100_000_000
+"""What must stay free: jobs at work, checkpoints, reports."""
+
+_BANKS = ("style", "submitted", "reference")
+"""Families whose samplers may be banks of images instead of networks."""
+
+_COUNTED = 50
+"""Cells of a method whose folders are measured, the newest: the median of so many is as good as that of all."""
+
+
+class _OfMethod(Protocol):
+    @property
+    def method(self) -> str: ...
+
+
+class Recorded(Protocol):
+    """What is needed of a record, or of its head."""
+
+    @property
+    def id(self) -> str:
+        """The cell's id."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """How it ended."""
+        ...
+
+    @property
+    def cell(self) -> _OfMethod:
+        """The cell."""
+        ...
+
+
+def free_bytes(folder: Path) -> int:
+    """What an ordinary user can still write on the disk of a folder, which need not exist.
+
+    Raises:
+        GraftbenchError: The disk does not say.
+    """
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        return shutil.disk_usage(place).free
+    except OSError as error:
+        raise GraftbenchError(f"The disk of '{folder}' does not say how much is free ({error.strerror}).") from error
+
+
+def kept_bytes(folder: Path, keep: str) -> int:
+    """What a cell's folder would hold under `keep` (as in `CellJob.keep`); 0 if it is not there."""
+    left_out = {"sampler": (), "samples": (".safetensors",), "nothing": (".safetensors", ".png")}[keep]
+    try:
+        files = [path for path in folder.iterdir() if path.is_file() and path.suffix not in left_out]
+        return sum(path.stat().st_size for path in files)
+    except OSError:
+        return 0
+
+
+def recorded_bytes(run: Path, records: Iterable[Recorded], keep: str) -> dict[str, list[int]]:
+    """Method -> bytes that `ok` cells of a run folder have left. Folders that are gone tell nothing."""
+    ids: dict[str, dict[str, None]] = {}
+    for record in records:
+        if record.status == "ok":
+            ids.setdefault(record.cell.method, {})[record.id] = None
+    newest = {method: list(found)[-_COUNTED:] for method, found in ids.items()}
+    sizes = {method: [kept_bytes(run / "cells" / i, keep) for i in found] for method, found in newest.items()}
+    return {method: known for method, found in sizes.items() if (known := [size for size in found if size])}
+
+
+def guessed_bytes(cell: CellSpec, keep: str) -> int:
+    """What a cell may leave where no cell tells: its record and log, four sheets, and a network or a bank of images."""
+    image = 3 * cell.task.resolution**2
+    network = NETWORK_BYTES * max(1, cell.task.resolution // 64)
+    bank = image * cell.protocol.n_generated if cell.family in _BANKS else 0
+    sheets = 4 * SHEET_TILES * image
+    return RECORD_BYTES + {"sampler": sheets + max(network, bank), "samples": sheets, "nothing": 0}[keep]
+
+
+def needed_bytes(cells: Iterable[CellSpec], sizes: Mapping[str, Sequence[int]], keep: str) -> int:
+    """What cells are going to leave: the median of their method's, else a guess by resolution and number of images.
+
+    Args:
+        cells: The cells that are going to run.
+        sizes: Method -> bytes that cells of it have left (`recorded_bytes`).
+        keep: As in `CellJob.keep`.
+    """
+    medians = {method: round(median(found)) + RECORD_BYTES for method, found in sizes.items() if found}
+    return sum(medians[c.method] if c.method in medians else guessed_bytes(c, keep) for c in cells)
+
+
+def check_space(run: Path, cells: Sequence[CellSpec], records: Iterable[Recorded], keep: str) -> None:
+    """Refuse to start what the disk has no room for.
+
+    Args:
+        run: The run folder, there or not.
+        cells: The cells that are going to run.
+        records: Records of the folder.
+        keep: As in `CellJob.keep`.
+
+    Raises:
+        GraftbenchError: It names what is needed and what is free.
+    """
+    if not cells:
+        return
+    needed = needed_bytes(cells, recorded_bytes(run, records, keep), keep) + SPARE_BYTES
+    free = free_bytes(run)
+    if needed > free:
+        less = {"sampler": "keep less (--keep samples)", "samples": "keep less (--keep nothing)"}.get(keep)
+        raise GraftbenchError(
+            f"{len(cells)} cells need about {megabytes(needed)} in '{run}'; {megabytes(free)} are free there. "
+            f"Make room (graftbench clean), {f'{less}, ' if less else ''}or choose another folder."
+        )
+
+
+def megabytes(size: int) -> str:
+    """`1,234.5 MB`, a megabyte being 10⁶ bytes."""
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,217 @@
+"""The training images of a cell as files, for a generator that is trained elsewhere, by anyone's code.
+
+Beside the images stand `manifest.json` (which cell they are of, and the hash of each) and a README of what to hand
+back. Neither holds a path of this machine: domains that are paths are cut to their last part.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import msgspec
+import numpy as np
+
+from graftbench.cache import cache_folder
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.images import prepared
+from graftbench.images.subsets import shots
+from graftbench.images.writers import write_edm_zip, write_png_folder
+from graftbench.plugins import registry
+from graftbench.records.cell_spec import NO_SOURCE, TaskSpec, without_path
+from graftbench.scoring.protocol import resolve_protocol
+from graftbench.suites.export_manifest import (
+    MANIFEST,
+    ExportedDomain,
+    ExportedImage,
+    ExportManifest,
+    pixels_sha256,
+    public,
+)
+from graftbench.suites.export_readme import costs_template, readme
+from graftbench.suites.suite import load_suite, parse_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from graftbench.images.prepared import ImageSet
+    from graftbench.plugins.registry import Given
+    from graftbench.suites.suite import Suite
+
+Form = Literal["png", "zip"]
+
+
+def export_task(
+    task: str,
+    out: Path,
+    *,
+    budget: int,
+    seed: int,
+    suite: str | Path | Suite = "quick",
+    form: Form = "png",
+    with_source: bool = False,
+    plugins: Sequence[Given] = (),
+    cache: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> ExportManifest:
+    """Write the images that a fit of a cell gets, a manifest, and a README of what to hand back.
+
+    All is written or nothing: what is there at the end was put there as a whole.
+
+    Args:
+        task: One of the suite's, as it writes it.
+        out: Folder; made. It may be there if it is empty.
+        budget: Number of target training images.
+        seed: Which draw of them.
+        suite: Packaged suite, suite file or `Suite`.
+        form: `png`: files `images/00000.png`, …; `zip`: one file `images.zip` in the layout of StyleGAN and EDM.
+        with_source: Write the source domain's training images likewise (`source/…` or `source.zip`).
+        plugins: More domains.
+        cache: Cache folder; None for the user's.
+        say: Told how far the preparation of a domain is.
+
+    Raises:
+        GraftbenchError: No task of the suite, unusable data, a budget that the training split does not have, or a
+            folder that holds something or cannot be written.
+    """
+    if form not in get_args(Form):
+        raise unknown("form", form, get_args(Form), where="of exported images")
+    chosen = suite if not isinstance(suite, (str, Path)) else load_suite(suite)
+    spec = task_of(task, chosen)
+    if spec.kind != "generate":
+        raise GraftbenchError(f"Images are exported for tasks of the kind 'generate'; found {spec}.")
+    if with_source and spec.source == NO_SOURCE:
+        raise GraftbenchError(f"The task {spec} has no source domain whose images could be written.")
+    _check_free(out)
+    protocol = resolve_protocol(chosen.protocol)
+    folder = cache_folder() if cache is None else cache
+    loaded = _Loader(spec.resolution, chosen.resize, folder, plugins, say)
+    target = loaded.images(spec.target)
+    positions = shots(target, budget, seed)
+    with _appearing(out) as part:
+        written = _domain(loaded, spec.target, target, positions, part, stem="images", form=form)
+        origin = None
+        if with_source:
+            images = loaded.images(spec.source)
+            all_of_it = [int(i) for i in images.positions("train")]
+            origin = _domain(loaded, spec.source, images, all_of_it, part, stem="source", form=form)
+        manifest = ExportManifest(
+            task=public(spec),
+            data_budget=budget,
+            seed=seed,
+            resolution=spec.resolution,
+            resize=target.resize,
+            suite=chosen.name,
+            compute_budgets=chosen.compute_budgets,
+            protocol=protocol.label,
+            n_generated=protocol.n_generated,
+            target=written,
+            source_images=origin,
+        )
+        (part / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+        (part / "README.md").write_text(readme(manifest, form), "utf-8")
+        (part / "costs.toml").write_text(costs_template(), "utf-8")
+    return manifest
+
+
+# ------------------------------------------------------------------------------------------------------- which task
+
+
+def task_of(text: str, suite: Suite) -> TaskSpec:
+    """The suite's task that a text names, in full or as a manifest does: with the last parts of paths alone.
+
+    Raises:
+        GraftbenchError: It is written wrongly, or the suite has no such task; the nearest is named.
+    """
+    spec = parse_task(text)
+    tasks = [parse_task(name) for name in suite.tasks]
+    if spec in tasks:
+        return spec
+    alike = [known for known in tasks if public(known) == public(spec) and str(spec) == public(spec)]
+    if len(alike) == 1:
+        return alike[0]
+    raise unknown("task", str(spec), map(str, tasks), where=f"of the suite '{suite.name}'")
+
+
+# --------------------------------------------------------------------------------------------------------- the files
+
+
+class _Loader:
+    """Domains by name, at one resolution and by one resize rule."""
+
+    def __init__(
+        self, resolution: int, resize: str, cache: Path, plugins: Sequence[Given], say: Callable[[str], None]
+    ) -> None:
+        self._resolution, self._resize, self._cache = resolution, resize, cache
+        self._plugins, self._say = plugins, say
+
+    def images(self, name: str) -> ImageSet:
+        domain = registry.make_domain(name, self._plugins)
+        return prepared.load(domain, name, self._resolution, self._cache, resize=self._resize, say=self._say)
+
+    def about(self, name: str) -> dict[str, str]:
+        """Licence, attribution and source; where a path stands in them, its last part."""
+        domain = registry.make_domain(name, self._plugins)
+        found = {"license": domain.license, "attribution": domain.attribution, "source": domain.source}
+        return {key: value.replace(name, without_path(name)) for key, value in found.items()}
+
+
+def _domain(
+    loader: _Loader,
+    name: str,
+    images: ImageSet,
+    positions: Sequence[int],
+    folder: Path,
+    *,
+    stem: str,
+    form: Form,
+) -> ExportedDomain:
+    """Write images of a domain; what the manifest says of them."""
+    pixels = np.array(images.pixels[np.asarray(positions, dtype=np.intp)])
+    if form == "png":
+        files = [f"{stem}/{file}" for file in write_png_folder(pixels, folder / stem)]
+    else:
+        files = [f"{stem}.zip!{member}" for member in write_edm_zip(pixels, folder / f"{stem}.zip")]
+    return ExportedDomain(
+        name=images.domain,
+        manifest=images.manifest,
+        **loader.about(name),
+        images=[
+            ExportedImage(file=file, id=images.ids[position], sha256=pixels_sha256(image))
+            for file, position, image in zip(files, positions, pixels, strict=True)
+        ],
+    )
+
+
+def _check_free(out: Path) -> None:
+    """Refuse a folder that holds something.
+
+    Raises:
+        GraftbenchError: It says what is there.
+    """
+    if out.exists() and not out.is_dir():
+        raise GraftbenchError(f"The output '{out}' is a file; the images need a folder.")
+    if out.is_dir() and (found := next(iter(sorted(out.iterdir())), None)):
+        raise GraftbenchError(f"The folder '{out}' is not empty (it holds '{found.name}'); choose another.")
+
+
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its place when the block ends well, and else is gone.
+
+    Raises:
+        GraftbenchError: It cannot be written.
+    """
+    place = out.resolve()
+    part = place.with_name(f".{place.name}.{secrets.token_hex(4)}.partial")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        part.replace(place)  # an empty folder may be there
+    except OSError as error:
+        raise GraftbenchError(f"'{out}' cannot be written ({error.strerror or error}).") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,266 @@
+"""What is ahead of a run: which cells it is going to run and why, how long they may take, what they need first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from graftbench.errors import GraftbenchError
+from graftbench.records.cell_spec import SAMPLES
+from graftbench.records.heads import Head, Software, heads, newest
+from graftbench.records.record import Status
+from graftbench.resources.environment import describe
+from graftbench.suites import disk
+from graftbench.suites.estimates import Estimates, makespan
+from graftbench.suites.plan import known_code, shard
+from graftbench.suites.status import State, explain
+from graftbench.training import source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
+
+    from graftbench.records.cell_spec import CellSpec
+    from graftbench.suites.plan import Plan
+    from graftbench.suites.status import Explained, Row
+
+RECORDS = "records.jsonl"
+KEEP = "sampler"
+"""What disk is estimated for: the default of `graftbench run --keep`."""
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """A source model that cells start from.
+
+    Attributes:
+        id: Its recipe's id.
+        place: `cached`, `shipped` (with the package), or `missing`: trained before the cells that need it.
+        kimg: Thousands of images that its training shows.
+        cells: How many of the cells that are going to run need it.
+    """
+
+    id: str
+    place: str
+    kimg: float
+    cells: int
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What the same cells would take on another device that there are records of.
+
+    Attributes:
+        device: `cpu`, or the CUDA device's name.
+        records: How many records of it were `ok`.
+        wall_seconds: Expected wall time of the cells that run and are known; None if none of them is.
+        unknown: How many of the cells that run nothing is known of.
+    """
+
+    device: str
+    records: int
+    wall_seconds: float | None
+    unknown: int
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is ahead of a run.
+
+    Attributes:
+        explained: How each cell stands.
+        estimates: What is known from past records.
+        jobs: Cells side by side.
+        models: The source models of the suite.
+        disk_needed_bytes: What the cells that run are going to leave.
+        disk_guessed: For how many of them that is a guess, none of their method having left anything yet.
+        disk_free_bytes: What is free where the run folder is; None without a folder.
+        shard: Which part of the suite the cells are, (1, 1) for all of it.
+        notes: Sentences on the data and on damaged files.
+        elsewhere: The same on each other device that there are records of.
+    """
+
+    explained: Explained
+    estimates: Estimates
+    jobs: int
+    models: list[SourceModel]
+    disk_needed_bytes: int
+    disk_guessed: int
+    disk_free_bytes: int | None
+    shard: tuple[int, int] = (1, 1)
+    notes: list[str] = field(default_factory=list)
+    elsewhere: list[Elsewhere] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[Row]:
+        """How each cell stands."""
+        return self.explained.rows
+
+    @cached_property
+    def to_run(self) -> list[Row]:
+        """Those that the next `graftbench run` runs without being asked to."""
+        return [row for row in self.rows if row.runs]
+
+    @cached_property
+    def known_seconds(self) -> list[float]:
+        """Expected seconds of the cells that run, in their order, where something is known."""
+        return [s for row in self.to_run if (s := self.estimates.seconds(row.cell)) is not None]
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """Expected wall time of the cells that run and are known; None if none of them is, 0 if none runs."""
+        if self.to_run and not self.known_seconds:
+            return None
+        return makespan(self.known_seconds, self.jobs)
+
+    @property
+    def peak_memory_mib(self) -> float | None:
+        """The largest memory that a cell that runs is expected to hold; None where nothing is known."""
+        return max((m for row in self.to_run if (m := self.estimates.memory_mib(row.cell)) is not None), default=None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Cells, totals, source models and notes as plain values."""
+        return {
+            "cells": [self._cell(row) for row in self.rows],
+            "totals": self._totals(),
+            "source_models": [{"id": m.id, "place": m.place, "kimg": m.kimg, "cells": m.cells} for m in self.models],
+            "notes": self.notes,
+        }
+
+    def _cell(self, row: Row) -> dict[str, Any]:
+        cell, time, memory = row.cell, self.estimates.time(row.cell), self.estimates.memory(row.cell)
+        return {
+            "id": row.id,
+            "method": cell.method,
+            "task": str(cell.task),
+            "data_budget": cell.data_budget,
+            "compute_budget": str(cell.compute_budget),
+            "seed": cell.seed,
+            "source_model": cell.source_model,
+            "state": str(row.state),
+            "why": row.why,
+            "differs_in": list(row.kinds),
+            "runs": row.runs,
+            "expected_seconds": time.value,
+            "expected_seconds_rests_on": {"records": time.records, "which": time.basis, "fit_only": time.fit_only},
+            "expected_memory_mib": memory.value,
+        }
+
+    def _totals(self) -> dict[str, Any]:
+        counts = Counter(row.state for row in self.rows)
+        k, n = self.shard
+        return {
+            "cells": len(self.rows),
+            **{str(state): counts[state] for state in State},
+            "to_run": len(self.to_run),
+            "shard": f"{k}/{n}",
+            "other_records": self.explained.others,
+            "done_with_other_software": sum(self.explained.other_software.values()),
+            "jobs": self.jobs,
+            "expected_wall_seconds": self.wall_seconds,
+            "expected_cell_seconds": sum(self.known_seconds) if self.wall_seconds is not None else None,
+            "cells_of_unknown_length": len(self.to_run) - len(self.known_seconds),
+            "expected_peak_memory_mib": self.peak_memory_mib,
+            "estimates_rest_on_records": self.estimates.records,
+            "estimates_device": self.estimates.device,
+            "elsewhere": [vars(other) for other in self.elsewhere],
+            "disk_needed_bytes": self.disk_needed_bytes,
+            "disk_guessed_cells": self.disk_guessed,
+            "disk_free_bytes": self.disk_free_bytes,
+        }
+
+
+def look_ahead(
+    plan: Plan,
+    cache: Path,
+    *,
+    out: Path | None = None,
+    others: Sequence[Path] = (),
+    part: tuple[int, int] = (1, 1),
+    jobs: int = 1,
+    again: Collection[Status] = (),
+) -> Outlook:
+    """Compare a plan with a run folder, and estimate what is ahead.
+
+    Args:
+        plan: The plan.
+        cache: Cache folder.
+        out: Run folder, there or not.
+        others: Further run folders, or files of records, to estimate from.
+        part: (k, n): only the k-th of n shards.
+        jobs: Cells side by side.
+        again: Statuses whose cells a run repeats without being asked to.
+
+    Raises:
+        GraftbenchError: A file of records is missing or damaged.
+    """
+    notes = list(plan.notes)
+    records = heads(out / RECORDS, notes.append) if out else []
+    cells = shard(plan.cells, *part)
+    ids = dict(zip(map(id, plan.cells), plan.ids, strict=True))
+    explained = explain(
+        cells,
+        [ids[id(cell)] for cell in cells],
+        records,
+        here=Software.of(describe()),
+        code=(known_code(out) if out else {}) | plan.code,
+        suite_ids=plan.ids,
+        again=again,
+    )
+    past = list(newest(records).values())
+    found = {path: _past(path, notes.append) for path in others}
+    running = [row.cell for row in explained.rows if row.runs]
+    folders = ([(out, past)] if out else []) + [(path, known) for path, known in found.items() if path.is_dir()]
+    sizes: dict[str, list[int]] = {}
+    for folder, known in folders:
+        sizes = disk.recorded_bytes(folder, known, KEEP) | sizes
+    known_heads = [*(head for known in found.values() for head in known), *past]
+    estimates = Estimates.of(known_heads)
+    return Outlook(
+        explained=explained,
+        estimates=estimates,
+        jobs=jobs,
+        models=_models(plan, cache, Counter(cell.source_model for cell in running)),
+        disk_needed_bytes=disk.needed_bytes(running, sizes, KEEP),
+        disk_guessed=sum(cell.method not in sizes for cell in running),
+        disk_free_bytes=disk.free_bytes(out) if out else None,
+        shard=part,
+        notes=notes,
+        elsewhere=_elsewhere(known_heads, running, jobs, estimates.device),
+    )
+
+
+def _elsewhere(records: Sequence[Head], running: Sequence[CellSpec], jobs: int, here: str) -> list[Elsewhere]:
+    """What the cells that run would take on each device but one."""
+    fitted = [head for head in records if head.status == Status.OK and head.cell.variant_of != SAMPLES]
+    devices = {head.resources.device for head in fitted if head.resources is not None}
+    found = []
+    for device in sorted(devices - {here}):
+        estimates = Estimates.of(records, device)
+        seconds = [s for cell in running if (s := estimates.seconds(cell)) is not None]
+        wall = makespan(seconds, jobs) if seconds else None
+        found.append(Elsewhere(device, estimates.records, wall, len(running) - len(seconds)))
+    return found
+
+
+def _past(path: Path, say: Callable[[str], None]) -> list[Head]:
+    """The newest heads of a run folder or a file of records.
+
+    Raises:
+        GraftbenchError: There is none.
+    """
+    file = path / RECORDS if path.is_dir() else path
+    if not file.is_file():
+        raise GraftbenchError(f"There are no records at '{file}'; --from takes a run folder or its {RECORDS}.")
+    return list(newest(heads(file, say)).values())
+
+
+def _models(plan: Plan, cache: Path, needed: Counter[str]) -> list[SourceModel]:
+    found = []
+    for recipe_id, (recipe, _images) in plan.recipes.items():
+        file = source.find(recipe, cache)
+        place = "missing" if file is None else "cached" if file.is_relative_to(cache) else "shipped"
+        found.append(SourceModel(recipe_id, place, recipe.kimg, needed[recipe_id]))
+    return found

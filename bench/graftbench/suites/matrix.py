@@ -1,0 +1,178 @@
+"""The matrix of a suite without its data and code: which cells it has, and of which suite several runs are parts."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from graftbench.errors import GraftbenchError
+from graftbench.records.cell_spec import ComputeBudget
+from graftbench.suites.suite import Suite, parse_task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graftbench.records.cell_spec import CellSpec, Kind
+    from graftbench.suites.submissions import Submission
+    from graftbench.suites.suite import Suite
+
+_MATRIX = ("tasks", "methods", "data_budgets", "seeds")
+_UNITED = ("parameters", "source_models", "variants")
+_STRICT = ("compute_budget", "task_budgets")
+_HARMLESS = ("limits", "snapshots", "checkpoint_seconds")
+
+Place = tuple[str, str, int, int, ComputeBudget]
+"""Where in a suite's matrix a cell belongs: method, task, data budget, seed, compute budget."""
+
+
+def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, list[str]]:
+    """The suite of which all these are parts, and notes on what differed without harm.
+
+    Runs of one suite may differ in tasks, methods, data budgets and seeds (each machine had its own): the union counts.
+    Suites of different names must agree in all the rest.
+
+    Args:
+        suites: As resolved.
+        names: What to call each in errors.
+
+    Raises:
+        GraftbenchError: They differ in the protocol or in something else that a cell's result depends on.
+    """
+    first, notes = suites[0], []
+    for suite, name in zip(suites[1:], names[1:], strict=True):
+        _check_fields(first.protocol, suite.protocol, names[0], name, except_for=("weights",))
+        strict = _STRICT if suite.name == first.name else (*_STRICT, *_MATRIX, *_UNITED)
+        for key in strict:
+            _check_equal(key, getattr(first, key), getattr(suite, key), f"the suite of '{names[0]}'", f"'{name}'")
+        if suite.name != first.name:
+            notes.append(f"'{name}' is a run of suite '{suite.name}', which is '{first.name}' under another name.")
+    united: dict[str, Any] = {key: _union(key, [getattr(suite, key) for suite in suites]) for key in _MATRIX}
+    united |= {key: _united(key, suites, names) for key in _UNITED}
+    united["samples"] = list({entry.place: entry for suite in suites for entry in suite.samples}.values())
+    notes += [
+        f"The runs differ in `{key}`, which no score depends on; that of '{names[0]}' is kept."
+        for key in _HARMLESS
+        if any(getattr(suite, key) != getattr(first, key) for suite in suites)
+    ]
+    whole = msgspec.structs.replace(first, **united)
+    return msgspec.structs.replace(whole, cells=len(places(whole))), notes
+
+
+def _check_fields(here: Any, there: Any, one: str, other: str, *, except_for: Sequence[str]) -> None:  # noqa: ANN401 - structs
+    for key in here.__struct_fields__:
+        if key not in except_for:
+            _check_equal(key, getattr(here, key), getattr(there, key), f"the protocol of '{one}'", f"'{other}'")
+
+
+def _check_equal(key: str, here: object, there: object, where: str, other: str) -> None:
+    if here != there:
+        raise GraftbenchError(
+            f"The runs do not belong together: `{key}` is {_shown(here)} in {where}, {_shown(there)} in {other}. "
+            "Runs of one suite under one protocol can be merged."
+        )
+
+
+def _shown(value: object) -> str:
+    return str(value) if isinstance(value, msgspec.Struct) else repr(value)
+
+
+def _union(key: str, lists: Sequence[Sequence[Any]]) -> list[Any]:
+    """All values, each once; the order of the longest list, then of the others as they come.
+
+    Tasks are one that differ in where a machine keeps its domains.
+    """
+    found: dict[Any, Any] = {}
+    for values in sorted(lists, key=len, reverse=True):
+        for value in values:
+            found.setdefault(_public(str(parse_task(value))) if key == "tasks" else value, value)
+    return list(found.values())
+
+
+def _united(key: str, suites: Sequence[Suite], names: Sequence[str]) -> dict[str, Any]:
+    """One table of all. Where two suites have the same entry, it is the same."""
+    found: dict[str, tuple[Any, str]] = {}
+    for suite, name in zip(suites, names, strict=True):
+        entries = getattr(suite, key)
+        if key == "variants":  # where a machine keeps their files does not matter
+            entries = {name: msgspec.structs.replace(variant, folder="") for name, variant in entries.items()}
+        wanted = suite.methods if key == "parameters" else entries
+        for entry in wanted:
+            value = entries.get(entry, {})
+            there, where = found.setdefault(entry, (value, name))
+            _check_equal(f"{key}.{entry}", there, value, f"the suite of '{where}'", f"'{name}'")
+    return {entry: value for entry, (value, _) in sorted(found.items()) if value != {}}
+
+
+def place_of(cell: CellSpec) -> Place:
+    """Where a cell belongs. Cells of other code, data or parameters have the same place."""
+    return cell.method, _public(str(cell.task)), cell.data_budget, cell.seed, cell.compute_budget
+
+
+def places(suite: Suite) -> set[Place]:
+    """The cells of a suite's matrix, and of the samples that were handed in beside it."""
+    serving = _serving(suite)
+    return {place_of_samples(entry, suite) for entry in suite.samples} | {
+        place
+        for task in suite.tasks
+        for place in product(
+            serving[parse_task(task).kind],
+            [_public(str(parse_task(task)))],
+            suite.budgets_of(str(parse_task(task))),
+            suite.seeds,
+            suite.compute_budgets,
+        )
+    }
+
+
+def place_of_samples(entry: Submission, suite: Suite) -> Place:
+    """Where samples belong in a suite; where they name no compute budget it is the suite's first."""
+    task = _public(str(parse_task(entry.task)))
+    return entry.method, task, entry.data_budget, entry.seed, entry.compute_budget or suite.compute_budgets[0]
+
+
+def _serving(suite: Suite) -> dict[Kind, list[str]]:
+    """Kind of task -> the suite's methods that have cells on such tasks.
+
+    Methods are looked up only where there are kinds beside `generate`: a plan leaves out those that serve no task. A
+    plugin's method that is not known here is taken to serve every kind.
+    """
+    kinds: set[Kind] = {parse_task(task).kind for task in suite.tasks}
+    if kinds == {"generate"}:
+        return {"generate": suite.methods}
+    from graftbench.plugins import registry  # noqa: PLC0415 - imports every method, and torch with them
+
+    known = registry.methods(variants=suite.variants).classes
+    return {kind: [m for m in suite.methods if m not in known or kind in known[m].kinds] for kind in kinds}
+
+
+def _public(task: str) -> str:
+    """The task without the folders in which a machine keeps its domains: `folder:/data/cats` -> `folder:cats`."""
+    names, _, side = task.rpartition("@")
+    parts = []
+    for name in names.split("->"):
+        base, colon, argument = name.partition(":")
+        parts.append(base + colon + argument.replace("\\", "/").rstrip("/").rpartition("/")[2])
+    return f"{'->'.join(parts)}@{side}"
+
+
+def keep_samples(planned: Suite, there: Suite | None) -> Suite:
+    """The suite that was planned, with the samples that the run's suite has besides.
+
+    Args:
+        planned: As resolved.
+        there: What the run folder says so far; None where it says nothing. Its samples of cells of which `planned` has
+            samples itself, and of tasks that `planned` does not have, are left out.
+    """
+    if there is None:
+        return planned
+    tasks = [parse_task(task) for task in planned.tasks]
+    taken = {place_of_samples(entry, planned) for entry in planned.samples}
+    kept = [
+        entry
+        for entry in there.samples
+        if parse_task(entry.task) in tasks and place_of_samples(entry, planned) not in taken
+    ]
+    samples, cells = [*planned.samples, *kept], planned.cells + len(kept)
+    return msgspec.structs.replace(planned, samples=samples, cells=cells)

@@ -1,0 +1,127 @@
+"""All that a suite needs, made or fetched beforehand: the suite then runs without a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache as once
+from typing import TYPE_CHECKING
+
+from graftbench.errors import GraftbenchError
+from graftbench.extractors.load import weights_file
+from graftbench.images import prepared
+from graftbench.plugins import registry
+from graftbench.records.cell_spec import NO_SOURCE
+from graftbench.scoring.protocol import resolve_protocol
+from graftbench.scoring.score import RealFeatures, extractor_of
+from graftbench.suites.plan import make_plan
+from graftbench.suites.suite import parse_task
+from graftbench.training import source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from graftbench.plugins.registry import Given
+    from graftbench.suites.plan import Plan
+    from graftbench.suites.suite import Suite
+
+
+@dataclass
+class Prepared:
+    """What a preparation came to.
+
+    Attributes:
+        there: What is there now, a sentence each.
+        failed: What could not be made or fetched, and why.
+    """
+
+    there: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def prepare(
+    suite: Suite,
+    cache: Path,
+    *,
+    plugins: Sequence[Given] = (),
+    device: str = "cpu",
+    say: Callable[[str], None] = lambda _: None,
+) -> Prepared:
+    """Prepare domains, extractor, features and floors of the references, and source models, each at most once.
+
+    One thing that fails hinders only what depends on it: the rest is prepared, and all failures are told together.
+    What is there already is checked and left as it is, so a second call makes nothing.
+
+    Args:
+        suite: The suite.
+        cache: Cache folder.
+        plugins: Files or folders with more methods and domains.
+        device: Where source models train and the extractor computes.
+        say: Told what is being made.
+    """
+    done = Prepared()
+    _domains(suite, cache, plugins, done, say)
+    _weights(suite, done, say)
+    if done.failed:
+        done.failed.append("Features and source models were not looked at: they need all of the above.")
+        return done
+    try:
+        plan = make_plan(suite, cache, plugins=plugins)
+    except GraftbenchError as error:
+        done.failed.append(str(error))
+        return done
+    _references(plan, cache, device, done, say)
+    _source_models(plan, cache, device, done, say)
+    return done
+
+
+def _domains(suite: Suite, cache: Path, plugins: Sequence[Given], done: Prepared, say: Callable[[str], None]) -> None:
+    tasks = [parse_task(text) for text in suite.tasks]
+    for name, side in dict.fromkeys((name, task.resolution) for task in tasks for name in (task.source, task.target)):
+        if name == NO_SOURCE:
+            continue
+        say(f"preparing {name}@{side}")
+        try:
+            images = prepared.load(registry.make_domain(name, plugins), name, side, cache, resize=suite.resize, say=say)
+        except GraftbenchError as error:
+            done.failed.append(f"{name}@{side}: {error}")
+            continue
+        left_out = f", {len(images.excluded)} left out" if images.excluded else ""
+        counts = "/".join(str(len(images.positions(split))) for split in prepared.SPLITS)
+        done.there.append(f"domain {name}@{side}: {len(images.ids)} images ({counts}){left_out}")
+
+
+def _weights(suite: Suite, done: Prepared, say: Callable[[str], None]) -> None:
+    name = suite.protocol.extractor
+    say(f"fetching the weights of {name}")
+    try:
+        resolve_protocol(suite.protocol)
+        weights_file(name, suite.protocol.weights)
+    except GraftbenchError as error:
+        done.failed.append(f"extractor {name}: {error}")
+    else:
+        done.there.append(f"extractor {name}: its weights")
+
+
+def _references(plan: Plan, cache: Path, device: str, done: Prepared, say: Callable[[str], None]) -> None:
+    protocol = plan.suite.protocol
+    extractor = once(lambda: extractor_of(protocol, device))
+    for (name, side), images in plan.targets.items():
+        say(f"extracting features of {name}@{side}")
+        try:
+            RealFeatures(extractor, images, protocol, cache).floors()
+        except GraftbenchError as error:
+            done.failed.append(f"features of {name}@{side}: {error}")
+        else:
+            done.there.append(f"features and floors of {name}@{side} under {protocol.label}")
+
+
+def _source_models(plan: Plan, cache: Path, device: str, done: Prepared, say: Callable[[str], None]) -> None:
+    for recipe, images in plan.recipes.values():
+        try:
+            path = source.obtain(recipe, images, cache, device=device, say=say)
+            source.verify(path, recipe)
+        except GraftbenchError as error:
+            done.failed.append(f"source model {recipe.id}: {error}")
+        else:
+            done.there.append(f"source model {recipe.id}")

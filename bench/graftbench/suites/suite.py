@@ -1,0 +1,252 @@
+"""A suite file (TOML) -> a frozen suite -> frozen cells."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import msgspec
+
+from graftbench.contracts import SourceNeed
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.images.resizing import DEFAULT, RULES
+from graftbench.plugins.config import check_keys
+from graftbench.plugins.variants import Variant, check_variants, placed
+from graftbench.records.cell_spec import NO_SOURCE, ComputeBudget, Kind, Protocol, TaskSpec
+from graftbench.suites.submissions import Submission, check_submissions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from graftbench.training.source import SourceModelSpec
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a cell may not exceed, whatever its method does.
+
+    Attributes:
+        cell_seconds: Wall time after which a cell's whole process group is killed: status `timeout`.
+        memory_mib: Resident memory of a cell's process group above which it is killed: status `oom`. None: no limit.
+        source_seconds: Wall time after which the training of a source model is killed; the cells that need it are then
+            `skipped`. None: no limit.
+    """
+
+    cell_seconds: float = 1800
+    memory_mib: float | None = None
+    source_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive and finite; found {value}")
+
+
+class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a suite file says.
+
+    Attributes:
+        name: Name of the suite.
+        title: What it is for, in a line.
+        tasks: `source->target@resolution`, with a kind before it where they are not plain generation
+            (`colorize:openmoji@32`).
+        methods: Registered names.
+        data_budgets: Numbers of target training images.
+        compute_budget: One of kimg, seconds, gflops; or several such budgets, each cell once under each.
+        task_budgets: Task -> its own numbers of target training images, where they are not `data_budgets`.
+        seeds: Each seed is another draw of the data budget, another initialisation, another run.
+        protocol: How cells are scored.
+        source_models: Kind (`gan`, `vae`, `diffusion`) -> how source models of that kind are made.
+        parameters: Method name -> parameters that differ from the method's defaults.
+        limits: Hard limits per cell.
+        snapshots: Shares of the compute budget, between 0 and 1, at which each generator is scored on the way: the
+            learning curve. None of it counts against the budget or changes the result.
+        checkpoint_seconds: A fit that lasts longer is checkpointed this often, and a killed cell goes on from there.
+            0: never.
+        variants: Name -> a method under that name with parameters of its own; `methods` lists the name.
+        samples: Images that were made elsewhere: each a cell of its own, beside those of `methods`.
+        resize: Rule by which pictures become squares of the tasks' resolution, one of `resizing.RULES`. Another rule is
+            another task: its cells have other ids.
+        cells: Filled in by `run`: number of cells, so that a report can say how many are missing.
+    """
+
+    name: str
+    tasks: list[str]
+    methods: list[str]
+    data_budgets: list[int]
+    compute_budget: ComputeBudget | list[ComputeBudget]
+    title: str = ""
+    seeds: list[int] = msgspec.field(default_factory=lambda: [0, 1, 2])
+    task_budgets: dict[str, list[int]] = {}
+    protocol: Protocol = Protocol()
+    source_models: dict[str, SourceModelSpec] = {}
+    parameters: dict[str, dict[str, Any]] = {}
+    limits: Limits = Limits()
+    variants: dict[str, Variant] = {}
+    samples: list[Submission] = []
+    snapshots: list[float] = []
+    checkpoint_seconds: float = 60
+    resize: str = DEFAULT
+    cells: int = 0
+
+    @property
+    def compute_budgets(self) -> list[ComputeBudget]:
+        """One or several."""
+        return self.compute_budget if isinstance(self.compute_budget, list) else [self.compute_budget]
+
+    def budgets_of(self, task: str) -> list[int]:
+        """The data budgets of a task, as `str(parse_task(…))` writes it."""
+        own = {str(parse_task(name)): budgets for name, budgets in self.task_budgets.items()}
+        return own.get(task, self.data_budgets)
+
+
+def packaged_suites() -> dict[str, str]:
+    """Name -> TOML text of the suites that come with the package."""
+    folder = files("graftbench.suites")
+    found = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+    return {name: found[name].read_text("utf-8") for name in sorted(found)}
+
+
+def load_suite(name_or_path: str | Path) -> Suite:
+    """A packaged suite by name, or a TOML file by path.
+
+    Raises:
+        GraftbenchError: No such suite, no valid TOML, an unknown key or a value of the wrong type.
+    """
+    path = Path(name_or_path)
+    packaged = packaged_suites()
+    if str(name_or_path) in packaged:
+        return parse_suite(packaged[str(name_or_path)], f"suite '{name_or_path}'")
+    if path.suffix != ".toml":
+        raise unknown("suite", str(name_or_path), packaged, where="(and no file NAME.toml was named)")
+    if not path.is_file():
+        raise GraftbenchError(f"There is no suite file '{path}'. Packaged suites: {', '.join(packaged)}.")
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GraftbenchError(f"Suite file '{path}' cannot be read: {error}.") from error
+    suite = parse_suite(text, str(path))
+    samples = [entry.placed(path) for entry in suite.samples]
+    return msgspec.structs.replace(suite, variants=placed(suite.variants, path), samples=samples)
+
+
+def parse_suite(text: str, where: str) -> Suite:
+    """A suite from TOML text; `where` names it in errors."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise GraftbenchError(f"{where} is no valid TOML: {error}.") from error
+    check_keys(raw, Suite, where)
+    try:
+        suite = msgspec.convert(raw, Suite)
+    except msgspec.ValidationError as error:
+        raise GraftbenchError(f"{where}: {error}.") from error
+    _check_values(suite, where)
+    return suite
+
+
+def _check_values(suite: Suite, where: str) -> None:
+    for name in ("tasks", "methods", "data_budgets", "seeds"):
+        values = getattr(suite, name)
+        if not values and not (name == "methods" and suite.samples):
+            raise GraftbenchError(f"{where}: the matrix is empty, for `{name}` lists nothing.")
+        if len(set(values)) < len(values):
+            raise GraftbenchError(f"{where}: `{name}` lists a value twice: {values}.")
+    _check_budgets(suite, where)
+    if suite.protocol.n_generated < 2:
+        raise GraftbenchError(f"{where}: n_generated must be at least 2; found {suite.protocol.n_generated}.")
+    if suite.protocol.reference not in ("reference", "validation"):
+        raise unknown("split", suite.protocol.reference, ("reference", "validation"), where=f"in {where}")
+    if suite.snapshots != sorted(set(suite.snapshots)) or not all(0 < share < 1 for share in suite.snapshots):
+        raise GraftbenchError(
+            f"{where}: snapshots are shares of the budget above 0 and below 1, ascending; found {suite.snapshots}."
+        )
+    if not 0 <= suite.checkpoint_seconds < math.inf:
+        raise GraftbenchError(f"{where}: checkpoint_seconds must be at least 0; found {suite.checkpoint_seconds}.")
+    if suite.resize not in RULES:
+        raise unknown("resize rule", suite.resize, RULES, where=f"in {where}")
+    kinds = [kind for kind in get_args(SourceNeed) if kind]
+    check_variants(suite.variants, where)
+    check_submissions(suite.samples, where)
+    _check_names("method", suite.parameters, suite.methods, f"in [parameters] of {where}")
+    _check_names("kind of source model", suite.source_models, kinds, f"in [source_models] of {where}")
+    for task in suite.tasks:
+        parse_task(task)
+
+
+def _check_budgets(suite: Suite, where: str) -> None:
+    _check_names(
+        "task",
+        map(str, map(parse_task, suite.task_budgets)),
+        list(map(str, map(parse_task, suite.tasks))),
+        f"in [task_budgets] of {where}",
+    )
+    for budgets in (suite.data_budgets, *suite.task_budgets.values()):
+        if not budgets or min(budgets) < 1:
+            raise GraftbenchError(f"{where}: data budgets must be at least 1; found {min(budgets, default='none')}.")
+        if len(set(budgets)) < len(budgets):
+            raise GraftbenchError(f"{where}: `task_budgets` lists a value twice: {budgets}.")
+    given = suite.compute_budgets
+    if not given or len(set(given)) < len(given):
+        found = ", ".join(map(str, given)) or "none"
+        raise GraftbenchError(f"{where}: `compute_budget` is one or several different budgets; found {found}.")
+
+
+def _check_names(what: str, found: Iterable[str], known: Iterable[str], where: str) -> None:
+    for name in found:
+        if name not in known:
+            raise unknown(what, name, known, where=where)
+
+
+def parse_task(text: str) -> TaskSpec:
+    """`twemoji->openmoji@32` -> its parts. The resolution is what follows the last `@`; a source `none` is none.
+
+    A kind may stand before it, and then the source may be left out: `stylize:twemoji->openmoji@32`,
+    `superres4:openmoji@32`.
+
+    Raises:
+        GraftbenchError: Another form, a resolution that is no 4·2^k of at least 8, or a kind without what it needs.
+    """
+    kind, transfer = _kind_of(text)
+    names, at, side = transfer.rpartition("@")
+    if kind != "generate" and "->" not in names:
+        names = f"{NO_SOURCE}->{names}"
+    source, arrow, target = names.partition("->")
+    if not (at and arrow and source.strip() and target.strip() and side.strip().isdigit()):
+        raise GraftbenchError(f"A task is written source->target@resolution (twemoji->openmoji@32); found '{text}'.")
+    if target.strip() == NO_SOURCE:
+        raise GraftbenchError(f"A task needs a target domain; only its source can be '{NO_SOURCE}': found '{text}'.")
+    resolution = int(side)
+    if resolution < 8 or resolution & (resolution - 1):
+        raise GraftbenchError(f"A resolution is 8, 16, 32, 64, … (4·2^k); found {resolution} in '{text}'.")
+    if kind == "stylize" and source.strip() == NO_SOURCE:
+        raise GraftbenchError(f"stylize needs a source domain (stylize:twemoji->openmoji@32); found '{text}'.")
+    return TaskSpec(source.strip(), target.strip(), resolution, kind)
+
+
+def _kind_of(text: str) -> tuple[Kind, str]:
+    """`colorize:openmoji@32` -> its kind and the rest; `generate` where none is named."""
+    name, _, rest = text.partition(":")
+    for kind in get_args(Kind):
+        if name.strip() == kind:
+            return kind, rest
+    return "generate", text
+
+
+def override(suite: Suite, *, methods: Iterable[str] | None = None) -> Suite:
+    """The same suite with other methods; what it says of methods that are left out goes with them."""
+    if methods is None:
+        return suite
+    names = list(methods)
+    samples = [entry for entry in suite.samples if entry.method in names]
+    handed_in = {entry.method for entry in samples}
+    return msgspec.structs.replace(
+        suite,
+        methods=[name for name in names if name not in handed_in],
+        parameters={name: values for name, values in suite.parameters.items() if name in names},
+        variants={name: variant for name, variant in suite.variants.items() if name in names},
+        samples=samples,
+    )

@@ -1,1 +1,0 @@
-"""What `graftbench new` writes: a working plugin of each kind, and its test (Jinja; filled in by `graftbench.new`)."""

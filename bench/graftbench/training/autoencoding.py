@@ -1,0 +1,212 @@
+"""Variational autoencoders: the encoder, the two terms of the ELBO, and the step that every VAE method shares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graftbench.nn.build import seeded
+from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
+from graftbench.nn.generator import Generator, GeneratorSpec
+from graftbench.nn.precision import autocast, resolve
+from graftbench.training.loop import (
+    Batches,
+    TrainingConfig,
+    adam,
+    descend,
+    load_prefixed,
+    prepare,
+    source_spec,
+    train,
+    trained,
+)
+from graftbench.training.samplers import GeneratorSampler
+
+if TYPE_CHECKING:
+    from graftbench.budget import Meter
+    from graftbench.contracts import SourceModel, Task
+    from graftbench.training.loop import TrainingLog
+
+
+class VaeConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every VAE can be told.
+
+    Attributes:
+        lr: Adam's rate (1e-3 and batches of 64 are pythae's; the batch of 32 is the suite's).
+        beta: Weight of the KL term (1 is the ELBO).
+        latent: Dimensions of z; ignored where a source model is given.
+        channels: Channels of the decoder's last stage; the encoder's first block has twice as many. Likewise.
+    """
+
+    lr: float = 1e-3
+    beta: float = 1.0
+    latent: int = 128
+    channels: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (0 < self.lr < math.inf and 0 <= self.beta < math.inf):
+            raise ValueError("lr must be positive and beta at least 0, both finite")
+        if min(self.latent, self.channels) < 1:
+            raise ValueError("latent and channels must be positive")
+
+
+class EncoderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Architecture of an encoder: side of the images, channels of its first block, dimensions of z."""
+
+    resolution: int = 32
+    channels: int = 32
+    latent: int = 128
+
+
+class Encoder(nn.Module):
+    """Image (B×3×R×R) -> mean and log-variance of q(z|x), each B×latent: the discriminator's blocks, another head."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        body = Discriminator(DiscriminatorSpec(spec.resolution, spec.channels, spectral_norm=False))
+        self.blocks = body.blocks
+        self.head = nn.Linear(body.features, 2 * spec.latent)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean, and log-variance kept within ±10 (variances of 5e-5 to 2e4)."""
+        for block in self.blocks:
+            x = block(x)
+        return gaussian_parameters(self.head(x.flatten(1)))
+
+
+def gaussian_parameters(head: Tensor) -> tuple[Tensor, Tensor]:
+    """B×2L -> mean B×L and log-variance B×L within ±10, float32."""
+    mean, log_variance = head.float().chunk(2, dim=1)
+    return mean, log_variance.clamp(-10, 10)
+
+
+def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(μ, σ²) ‖ N(0, 1)) = ½ Σ (μ² + σ² − log σ² − 1), mean over the batch (arXiv 1312.6114, appendix B)."""
+    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1).mean()
+
+
+def optimal_sigma_nll(reconstruction: Tensor, x: Tensor) -> Tensor:
+    """−log N(x; x̂, σ²) summed over an image, mean over the batch, at the σ² = MSE of the batch that minimises it.
+
+    = D/2 · (log(2π MSE) + 1) (arXiv 2006.13202, eq. 6).
+    """
+    return x[0].numel() * best_sigma_nll(F.mse_loss(reconstruction, x))
+
+
+def best_sigma_nll(error: Tensor) -> Tensor:
+    """−log N per dimension where the squared error is `error` on average and σ² has its best value, that error.
+
+    = ½ (log(2π error) + 1). σ² is not let below (1/255)², half a grey level's width on pixels in [−1, 1]: beneath it a
+    density on 8-bit images means nothing.
+    """
+    variance = error.detach().clamp(min=(1 / 255) ** 2)
+    # error / variance has the value 1 and the gradient of the logarithm
+    return 0.5 * (error / variance + variance.log() + math.log(2 * math.pi))
+
+
+Reconstruction = Callable[[Tensor, Tensor], Tensor]
+"""(reconstructed, real) images, float32 B×3×H×W in [−1, 1] -> a loss, summed over an image, mean over the batch."""
+
+
+def fit_vae(
+    task: Task,
+    budget: Meter,
+    config: VaeConfig,
+    encoder: nn.Module,
+    decoder: Generator,
+    *,
+    reconstruction: Reconstruction = optimal_sigma_nll,
+    others: dict[str, nn.Module] | None = None,
+) -> GeneratorSampler:
+    """Maximise the ELBO on the task's images until the budget is spent.
+
+    Args:
+        task: Images, device, randomness, log.
+        budget: Ends the loop.
+        config: Rate, weight of the KL term, EMA.
+        encoder: Images -> (mean, log-variance), each float32 B×latent. Trained in place where it wants gradients.
+        decoder: z -> images; likewise.
+        reconstruction: The other term of the loss.
+        others: Name -> other networks that take part (a frozen backbone).
+
+    Returns:
+        A sampler that decodes z ~ N(0, I) with averaged weights.
+
+    Raises:
+        Diverged: A loss is not finite or has exploded, or the output collapsed.
+    """
+    prepare(task, encoder=encoder, decoder=decoder, **(others or {}))
+    optimizer = adam(trained(encoder, decoder), lr=config.lr, beta1=0.9, beta2=0.999)
+    task.keep(adam=optimizer)
+    dtype, batches = resolve(config.precision, task.device), Batches(task.images, task.generator)
+    several = len(task.images) > 1  # reconstructions of one image are one image: no collapse
+
+    def step(size: int, log: TrainingLog) -> bool:
+        x = batches.draw(size)
+        noise = torch.randn(size, decoder.spec.latent, generator=task.generator).to(task.device)
+        with autocast(dtype, task.device):
+            mean, log_variance = encoder(x)
+            decoded = decoder(mean + noise * (0.5 * log_variance).exp()).float()
+        if several:
+            log.look(decoded)
+        loss, kl = reconstruction(decoded, x), gaussian_kl(mean, log_variance)
+        descend(optimizer, loss + config.beta * kl)
+        log.add(reconstruction=loss, kl=kl)
+        return True
+
+    return train(task, budget, config, step, decoder, sampler=GeneratorSampler)
+
+
+def new_autoencoder(task: Task, config: VaeConfig) -> tuple[Encoder, Generator]:
+    """An encoder and a decoder with fresh weights, from the task's generator of randomness."""
+    decoder = new_decoder(task, config)
+    return new_encoder(task, config), decoder
+
+
+def new_decoder(task: Task, config: VaeConfig) -> Generator:
+    """The shared generator with fresh weights."""
+    shape = GeneratorSpec(resolution=task.resolution, latent=config.latent, channels=config.channels)
+    return seeded(lambda: Generator(shape), task.generator)
+
+
+def new_encoder(task: Task, config: VaeConfig) -> Encoder:
+    """An encoder with fresh weights."""
+    shape = EncoderSpec(task.resolution, channels=2 * config.channels, latent=config.latent)
+    return seeded(lambda: Encoder(shape), task.generator)
+
+
+def source_autoencoder(model: SourceModel, resolution: int) -> tuple[Encoder, Generator]:
+    """The encoder and the averaged decoder of a source model.
+
+    Raises:
+        GraftbenchError: The model is of another resolution or architecture.
+    """
+    encoder = Encoder(source_spec(model, "encoder", EncoderSpec, resolution))
+    decoder = Generator(source_spec(model, "decoder", GeneratorSpec, resolution))
+    load_prefixed(encoder, model, "encoder")
+    load_prefixed(decoder, model, "decoder")
+    return encoder, decoder
+
+
+def train_source(task: Task, budget: Meter, config: VaeConfig) -> dict[str, nn.Module]:
+    """What a source model of kind `vae` holds: the last encoder and the averaged decoder."""
+    encoder, decoder = new_autoencoder(task, config)
+    sampler = fit_vae(task, budget, config, encoder, decoder)
+    return {"encoder": encoder, "decoder": sampler.network}
+
+
+def source_sampler(model: SourceModel, resolution: int) -> GeneratorSampler:
+    """The untransferred decoder as a sampler.
+
+    Raises:
+        GraftbenchError: The model is of another resolution or architecture.
+    """
+    return GeneratorSampler(source_autoencoder(model, resolution)[1])

@@ -1,0 +1,323 @@
+"""Source models: trained at most once, cached under what they are, shipped where they are small.
+
+A source model is found by its recipe: in the cache folder, then among those that come with the package; if it is in
+neither, it is trained and cached. The first of several processes that need one trains it, the others wait.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from graftbench.cache import atomic_file, locked
+from graftbench.contracts import FitLog, SourceModel, Task
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.records.cell_spec import ComputeBudget, content_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from torch import nn
+
+    from graftbench.budget import Meter
+    from graftbench.contracts import Sampler, Stateful
+    from graftbench.images.prepared import ImageSet
+    from graftbench.training.checkpoints import Checkpoints
+
+RECIPE_VERSION = 1
+"""Raised when the meaning of a recipe or a default of the loop changes: older models are then not taken for new."""
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """All that determines a source model.
+
+    Attributes:
+        kind: `gan`: generator and discriminator; `vae`: encoder and decoder; `diffusion`: a denoising network.
+        domain: Name of the source domain.
+        resolution: Side in pixels.
+        manifest: Hash of the domain's ids, splits and pixels; the training split is what is learnt.
+        kimg: Thousands of images shown.
+        seed: Seed of initialisation and training.
+        parameters: Settings that differ from the kind's defaults. A new setting thus leaves old recipes valid.
+        version: Of the recipe's meaning; raised when a default changes.
+    """
+
+    kind: str
+    domain: str
+    resolution: int
+    manifest: str
+    kimg: float
+    seed: int
+    parameters: dict[str, Any]
+    version: int = RECIPE_VERSION
+
+    @property
+    def id(self) -> str:
+        """`gan-twemoji-32-` and 12 hexadecimal digits of the recipe's hash."""
+        digest = content_hash(msgspec.to_builtins(self))[:12]
+        name = "".join(c if c.isalnum() else "_" for c in self.domain)
+        return f"{self.kind}-{name}-{self.resolution}-{digest}"
+
+
+class Kind(NamedTuple):
+    """How source models of a kind are made and used.
+
+    Attributes:
+        config: Settings of the training.
+        train: (task, budget, config) -> name -> trained network, each with its architecture in `spec`.
+        sampler: (model, resolution) -> the untransferred model as a sampler; a GraftbenchError where it does not fit.
+    """
+
+    config: type[msgspec.Struct]
+    train: Callable[[Task, Meter, Any], dict[str, nn.Module]]
+    sampler: Callable[[SourceModel, int], Sampler]
+
+
+def kind_of(name: str) -> Kind:
+    """A kind of source model by name.
+
+    Raises:
+        GraftbenchError: A kind that nobody trains.
+    """
+    from graftbench.training import adversarial, autoencoding, diffusion  # noqa: PLC0415 - torch is needed from here on
+
+    kinds = {
+        "gan": Kind(adversarial.AdversarialConfig, adversarial.train_source, adversarial.source_sampler),
+        "vae": Kind(autoencoding.VaeConfig, autoencoding.train_source, autoencoding.source_sampler),
+        "diffusion": Kind(diffusion.DiffusionConfig, diffusion.train_source, diffusion.source_sampler),
+    }
+    if name not in kinds:
+        raise unknown("kind of source model", name, kinds)
+    return kinds[name]
+
+
+def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
+    """The recipe of a suite's source model on a domain.
+
+    Raises:
+        GraftbenchError: A kind that nobody trains, or an unknown parameter.
+    """
+    from graftbench.plugins.config import config_of  # noqa: PLC0415 - torch is needed from here on
+
+    struct = kind_of(kind).config
+    config = config_of(struct, spec.parameters, f"[source_models.{kind}.parameters]")
+    given, defaults = msgspec.to_builtins(config), msgspec.to_builtins(struct())
+    return Recipe(
+        kind=kind,
+        domain=images.domain,
+        resolution=images.resolution,
+        manifest=images.manifest,
+        kimg=float(spec.kimg),
+        seed=spec.seed,
+        parameters={name: value for name, value in given.items() if value != defaults[name]},
+    )
+
+
+def find(recipe: Recipe, cache: Path) -> Path | None:
+    """The model's file in the cache or in the package, or None."""
+    own = cached(recipe, cache)
+    if own.is_file():
+        return own
+    for provenance in files("graftbench.training.source_models").iterdir():
+        if provenance.name.endswith(".json") and json.loads(provenance.read_text("utf-8"))["id"] == recipe.id:
+            shipped = Path(str(provenance)).with_suffix(".safetensors")
+            if shipped.is_file():
+                return shipped
+    return None
+
+
+def obtain(
+    recipe: Recipe, images: ImageSet, cache: Path, *, device: str = "cpu", say: Callable[[str], None] = lambda _: None
+) -> Path:
+    """The model's file; trains it if nobody has.
+
+    Args:
+        recipe: Which model.
+        images: The source domain at the recipe's resolution.
+        cache: Cache folder.
+        device: Where to train, if need be.
+        say: Told before and after a training.
+    """
+    found = find(recipe, cache)
+    if found is not None:
+        return found
+    target = cached(recipe, cache)
+    with locked(target.with_suffix(".lock")):
+        if not target.is_file():
+            say(f"training source model {recipe.id} ({recipe.kimg:g} kimg on {device}); this is done once")
+            train(recipe, images, target, device=device)
+            say(f"trained source model {recipe.id}")
+    return target
+
+
+def cached(recipe: Recipe, cache: Path) -> Path:
+    """Where a model's file is, or will be, in the cache."""
+    return cache / "source_models" / f"{recipe.id}.safetensors"
+
+
+def load(path: Path, recipe_id: str) -> SourceModel:
+    """Read a source model.
+
+    Raises:
+        GraftbenchError: The file is missing, damaged, or another model.
+    """
+    from graftbench.training.samplers import read_tensors  # noqa: PLC0415
+
+    tensors, metadata = read_tensors(path)
+    if metadata.get("id") != recipe_id:
+        raise GraftbenchError(f"{path} holds source model '{metadata.get('id')}'; expected '{recipe_id}'.")
+    return SourceModel(recipe_id, tensors, metadata)
+
+
+@dataclass
+class _SourceTask(Task):
+    """A source model's training seen as a task: the images are the source domain's training split."""
+
+    resolution: int
+    device: torch.device
+    generator: torch.Generator
+    pixels: torch.Tensor
+    log: FitLog = field(default_factory=FitLog)
+    checkpoints: Checkpoints | None = None
+
+    def keep(self, **parts: Stateful) -> None:
+        """For checkpoints."""
+        if self.checkpoints is not None:
+            self.checkpoints.keep(**parts)
+
+    def resume(self, budget: Meter) -> None:
+        """From the checkpoint beside the target, if there is one."""
+        del budget
+        if self.checkpoints is not None:
+            self.checkpoints.restore()
+
+    def checkpoint(self, budget: Meter) -> None:
+        """Write one where it is due."""
+        if self.checkpoints is not None and budget.images_seen and self.checkpoints.due():
+            with budget.paused():
+                self.checkpoints.write()
+
+    @property
+    def images(self) -> torch.Tensor:
+        """The training split: uint8 N×3×H×W on the device."""
+        return self.pixels
+
+    @property
+    def source_images(self) -> torch.Tensor:
+        """Not offered."""
+        raise GraftbenchError("A source model's training has no source images.")
+
+    @property
+    def source_model(self) -> SourceModel:
+        """Not offered."""
+        raise GraftbenchError("A source model's training starts from nothing.")
+
+
+def train(
+    recipe: Recipe,
+    images: ImageSet,
+    target: Path,
+    *,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 60,
+) -> FitLog:
+    """Train a recipe and write its networks and their architectures to `target` (safetensors).
+
+    Args:
+        recipe: Which model.
+        images: The source domain.
+        target: Where the model goes.
+        device: Where to train.
+        checkpoint: File of a checkpoint that is written this often, and gone on from if it is there; None for none.
+        checkpoint_seconds: How often.
+    """
+    import torch  # noqa: PLC0415
+
+    from graftbench.budget import Meter  # noqa: PLC0415
+    from graftbench.training.checkpoints import Unusable  # noqa: PLC0415
+    from graftbench.training.samplers import write_tensors  # noqa: PLC0415
+
+    def fit() -> tuple[_SourceTask, dict[str, nn.Module]]:
+        task = _task(recipe, images, device)
+        meter = Meter(ComputeBudget(kimg=recipe.kimg))
+        if checkpoint is not None:
+            task.checkpoints = _checkpoints(recipe, task, meter, checkpoint, checkpoint_seconds)
+        return task, kind.train(task, meter, msgspec.convert(recipe.parameters, kind.config))
+
+    torch.set_num_threads(1)
+    kind = kind_of(recipe.kind)
+    try:
+        task, networks = fit()
+    except Unusable:
+        assert checkpoint is not None
+        checkpoint.unlink()
+        task, networks = fit()
+    tensors = {
+        f"{prefix}.{name}": tensor.detach().cpu().contiguous()
+        for prefix, network in networks.items()
+        for name, tensor in network.state_dict().items()
+    }
+    metadata = {"id": recipe.id, "recipe": msgspec.json.encode(recipe, order="sorted").decode()}
+    metadata |= {name: msgspec.json.encode(network.spec).decode() for name, network in networks.items()}
+    with atomic_file(target) as part:
+        write_tensors(tensors, part, metadata)
+    return task.log
+
+
+def _task(recipe: Recipe, images: ImageSet, device: str) -> _SourceTask:
+    import torch  # noqa: PLC0415
+
+    return _SourceTask(
+        resolution=recipe.resolution,
+        device=torch.device(device),
+        generator=torch.Generator().manual_seed(recipe.seed),
+        pixels=torch.from_numpy(images.images("train").copy()).to(device),
+    )
+
+
+def _checkpoints(recipe: Recipe, task: _SourceTask, meter: Meter, file: Path, seconds: float) -> Checkpoints:
+    import torch  # noqa: PLC0415
+
+    from graftbench.training.checkpoints import Checkpoints, GeneratorState  # noqa: PLC0415
+
+    return Checkpoints(
+        file,
+        identity={"source_model": recipe.id, "device": task.device.type, "torch": torch.__version__},
+        seconds=seconds,
+        device=task.device,
+        own={"generator": GeneratorState(task.generator), "log": task.log, "meter": meter},
+    )
+
+
+def verify(path: Path, recipe: Recipe) -> Sampler:
+    """The model as a sampler: proof that the file is what the recipe says, before anything is trained on it.
+
+    Raises:
+        GraftbenchError: The file is damaged, another model, or of another resolution or architecture.
+    """
+    model = load(path, recipe.id)
+    try:
+        return kind_of(recipe.kind).sampler(model, recipe.resolution)
+    except GraftbenchError as error:
+        raise GraftbenchError(f"{error} It was read from {path}; remove it, and it is made anew.") from error
+
+
+class SourceModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the suite's source models of one kind are trained where none is cached or shipped.
+
+    Attributes:
+        kimg: Thousands of source images shown.
+        seed: Seed of initialisation and training.
+        parameters: Settings of the kind's training (`AdversarialConfig`, `VaeConfig`, `DiffusionConfig`).
+    """
+
+    kimg: float = 256
+    seed: int = 0
+    parameters: dict[str, Any] = {}

@@ -1,0 +1,46 @@
+"""The parameters of the adapter `command`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from .template import Words, names_in, parsed
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What to run.
+
+    Attributes:
+        train: The training command (`_command_words` says how commands are written).
+        sample: The command that generates images; empty if the training does so itself.
+        python: The interpreter behind `{python}`: that of another environment, or empty for this one. Its place is no
+            part of a cell's identity.
+        code: Files and folders that the commands need: their contents are part of a cell's identity, and they, and
+            nothing else, are in the working directory. A folder alone is the working directory itself; of a list, each
+            lies there under its last name.
+        data: Whether the training images are PNG files in a folder, or a zip file in the layout of StyleGAN and EDM.
+        source: Whether the source domain's training images are written too.
+        env: Variables for the commands' environment; placeholders are filled in.
+    """
+
+    train: Words
+    sample: Words = ""
+    python: str = ""
+    code: str | list[str] = []
+    data: Literal["png", "zip"] = "png"
+    source: bool = False
+    env: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        train, sample = parsed(self.train), parsed(self.sample)
+        if not any(part.words and not part.optional for part in train):
+            raise ValueError("train is empty; give the training command")
+        asked = {name for part in (*train, *sample) for word in part.words for name in names_in(word)}
+        asked |= {name for text in self.env.values() for name in names_in(text)}
+        if "source" in asked and not self.source:
+            raise ValueError("{source} is asked for; write source = true, so that the source domain's images are there")
+        odd = [name for name in self.env if not name or "=" in name or "\0" in name]
+        if odd:
+            raise ValueError(f"env: '{odd[0]}' is no name of a variable")

@@ -1,0 +1,265 @@
+"""Where a foreign program works: its folders, its copy of the code, its environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from graftbench.digests import files_below
+from graftbench.errors import GraftbenchError
+from graftbench.images.writers import write_edm_zip, write_png_folder
+from graftbench.resources.device import HeldOnDevice
+from graftbench.resources.programs import Program, Ran, run
+
+from .template import fill, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graftbench.contracts import Task
+
+Form = Literal["png", "zip"]
+
+OURS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "GRAFTBENCH_CACHE")
+"""Variables of this process's own interpreter and cache, which would lead another one astray."""
+
+REFUSED = "refused-samples"
+"""Folder in `{out}` for generated images that could not be used."""
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cell's folders for a foreign program.
+
+    Attributes:
+        out: `{out}`: kept with the cell.
+        work: `{code}`: the working directory, with copies of the files that `code` names.
+        data: `{data}`: a folder or a zip file.
+        source: `{source}`, likewise; written only where it is asked for.
+        samples: `{samples}`.
+        temporary: For temporary files.
+    """
+
+    out: Path
+    work: Path
+    data: Path
+    source: Path
+    samples: Path
+    temporary: Path
+
+    @classmethod
+    def of(cls, folder: Path, form: Form) -> Place:
+        """The folders in a cell's folder, made anew and empty."""
+        folder = folder.resolve()
+        ending = ".zip" if form == "zip" else ""
+        scratch, out = folder / "scratch", folder / "output"
+        for path in (scratch, out):
+            shutil.rmtree(path, ignore_errors=True)
+        place = cls(
+            out=out,
+            work=scratch / "work",
+            data=scratch / f"data{ending}",
+            source=scratch / f"source{ending}",
+            samples=scratch / "samples",
+            temporary=scratch / "tmp",
+        )
+        for path in (out, place.work, place.samples, place.temporary):
+            path.mkdir(parents=True)
+        return place
+
+    def fresh_samples(self) -> Path:
+        """`{samples}`, empty."""
+        shutil.rmtree(self.samples, ignore_errors=True)
+        self.samples.mkdir(parents=True)
+        return self.samples
+
+    @contextmanager
+    def kept_if_refused(self) -> Iterator[None]:
+        """Where what happens inside fails, what lies in `{samples}` is kept: somebody will want to look at it."""
+        try:
+            yield
+        except BaseException:
+            if self.samples.is_dir() and any(self.samples.iterdir()):
+                kept = self.out / REFUSED
+                shutil.rmtree(kept, ignore_errors=True)
+                shutil.move(self.samples, kept)
+            raise
+
+
+def write_images(images: torch.Tensor, path: Path) -> None:
+    """Images, uint8 N×3×H×W, as a zip file if the path ends so, else as PNG files in a folder, in their order."""
+    pixels = images.cpu().numpy()
+    if path.suffix == ".zip":
+        write_edm_zip(pixels, path)
+    else:
+        write_png_folder(pixels, path)
+
+
+# -------------------------------------------------------------------------------------------------------------- code
+
+
+def code_files(code: str | Sequence[str]) -> dict[str, Path]:
+    """Where files of `code` lie in the working directory -> where they come from.
+
+    A single folder is the working directory itself; of a list, each lies there under its last name.
+
+    Raises:
+        GraftbenchError: There is nothing, or two are of one name.
+    """
+    if isinstance(code, str):
+        return dict(_below(Path(code), "")) if code else {}
+    found: dict[str, Path] = {}
+    for entry in code:
+        for name, file in _below(Path(entry), f"{Path(entry).name}/"):
+            if name in found:
+                raise GraftbenchError(f"Two entries of `code` are of one name, '{name}': {found[name]} and {file}.")
+            found[name] = file
+    return found
+
+
+def _below(path: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    if path.is_file():
+        yield path.name, path
+    elif path.is_dir():
+        yield from ((prefix + file.relative_to(path).as_posix(), file) for file in files_below(path))
+    else:
+        raise GraftbenchError(
+            f"There is nothing at '{path}', which `code` names; relative paths begin at the folder of the file that "
+            "declares the variant."
+        )
+
+
+def copy_code(code: str | Sequence[str], work: Path) -> None:
+    """Copy the files that count for the cell's identity, and no others, into the working directory."""
+    for name, file in code_files(code).items():
+        target = work / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, target)
+
+
+# -------------------------------------------------------------------------------------------------------- environment
+
+
+def environment(values: Mapping[str, str | None], own: Mapping[str, str], python: str, device: str) -> dict[str, str]:
+    """The environment of a program: this process's, without what is its interpreter's own.
+
+    Args:
+        values: Placeholders; they are there as variables, `GRAFTBENCH_SEED` for `{seed}`.
+        own: Variables that the user gives, in which placeholders are filled in; left out where one has no value.
+        python: The program's interpreter; the commands of its environment come first. Empty for this one.
+        device: As torch calls it.
+    """
+    found = {name: value for name, value in os.environ.items() if name not in OURS}
+    found["PATH"] = search_path(python)
+    found["CUDA_VISIBLE_DEVICES"] = visible_devices(device, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    found["PYTHONUNBUFFERED"] = "1"  # the log is live
+    found |= dict.fromkeys(THREADS, values["threads"] or "1")
+    found |= {f"GRAFTBENCH_{name.upper()}": value for name, value in values.items() if value is not None}
+    return found | {name: fill(text, values) for name, text in own.items() if not missing(text, values)}
+
+
+def search_path(python: str) -> str:
+    """PATH with the folder of another interpreter first, and without that of this one's virtual environment."""
+    parts = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if not python:
+        return os.pathsep.join([str(Path(sys.executable).parent), *parts])
+    own = str(Path(sys.prefix, "bin"))
+    parts = [part for part in parts if part != own or sys.prefix == sys.base_prefix]
+    folder = [str(Path(python).parent)] if os.sep in python else []
+    return os.pathsep.join([*folder, *parts])
+
+
+def visible_devices(device: str, before: str | None) -> str:
+    """CUDA_VISIBLE_DEVICES for a program that is to see one GPU, or none on a CPU.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`, as torch counts what this process sees.
+        before: The variable as this process has it.
+    """
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
+        return ""
+    seen = [name.strip() for name in before.split(",")] if before else []
+    number = int(index or 0)
+    return seen[number] if number < len(seen) else str(number)
+
+
+# ---------------------------------------------------------------------------------------------------------------- run
+
+
+def run_words(
+    words: Sequence[str], place: Place, variables: Mapping[str, str], device: str, *, seconds: float | None = None
+) -> Ran:
+    """Run a command in its working directory, for so many seconds at most."""
+    program = Program(words, place.work, {**variables, "TMPDIR": str(place.temporary)})
+    looked = HeldOnDevice.open(device) if device.partition(":")[0] == "cuda" else None
+    if looked is None:
+        return run(program, seconds=seconds)
+    try:
+        return run(program, seconds=seconds, held_on_device=looked.mib)
+    finally:
+        looked.close()
+
+
+def threads() -> int:
+    """How many this job may use."""
+    return torch.get_num_threads()
+
+
+def images_of(task: Task, place: Place, *, source: bool) -> None:
+    """Write what the program may see."""
+    write_images(task.images, place.data)
+    if source:
+        write_images(task.source_images, place.source)
+
+
+def check_program(word: str, python: str, files: Mapping[str, Path], *, what: str) -> None:
+    """Refuse a program that cannot be run; one that only the working directory has must be among `code`.
+
+    Raises:
+        GraftbenchError: What was looked for, and where.
+    """
+    if "{" in word:
+        return
+    if os.sep in word and not Path(word).is_absolute() and Path(word).as_posix() in files:
+        return
+    if os.sep in word and not Path(word).is_absolute():
+        raise GraftbenchError(
+            f"`{what}` runs '{word}', which is not among `code`; in the working directory lie {_some(files)}."
+        )
+    if shutil.which(word, path=search_path(python)) is None:
+        there = "is no program that can be run" if Path(word).exists() else "does not exist"
+        raise GraftbenchError(f"`{what}` runs '{word}', which {there if os.sep in word else 'is not on the PATH'}.")
+
+
+def check_script(word: str, files: Mapping[str, Path], *, what: str) -> None:
+    """Refuse a script that is not there: the first argument, if it is written as a file of Python or of a shell.
+
+    Raises:
+        GraftbenchError: It names those that are.
+    """
+    path = Path(word)
+    if "{" in word or path.suffix not in (".py", ".sh"):
+        return
+    if path.is_absolute():
+        if not path.is_file():
+            raise GraftbenchError(f"`{what}` runs '{word}', which does not exist.")
+    elif os.path.normpath(word) not in files:
+        raise GraftbenchError(
+            f"`{what}` runs '{word}', which is not among `code`; in the working directory lie {_some(files)}. "
+            f'Write code = ["{word}"], with all else that it needs.'
+        )
+
+
+def _some(files: Mapping[str, Path]) -> str:
+    names = sorted(files)
+    return ", ".join(names[:5]) + (", …" if names[5:] else "") if names else "no files, for `code` names none"

@@ -1,0 +1,310 @@
+"""Critical-difference diagram: average ranks over blocks, and which methods the blocks do not tell apart.
+
+After Demšar 2006 (JMLR 7, section 3.2). His diagram has the rank axis on top and names at its sides; here each method
+has a line of its own, best on top, and bars stand beside the lines that they join: thirty names stay readable.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from graftbench.comparison.ranks import average_ranks, friedman_test, groups, nemenyi_difference
+from graftbench.records.cell_spec import content_hash
+
+from .._tables.metrics import KID
+from .._tables.text import listing, one_line, plural, short
+from .style import GRID, INK, MUTED, PRINT_SIZE, WIDTHS, Plot, title_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from graftbench.comparison.ranks import Friedman
+
+    from .._tables.groups import Group
+    from .style import Look
+
+LEVEL = 0.05
+"""Of both tests."""
+_LINE = 0.145
+"""Inches a method."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """KID of every method in every block.
+
+    Attributes:
+        methods: Labels.
+        scores: In KID's printed scale, blocks × methods.
+        kind: What a block is, in words.
+        caveat: What the kind of block means for the test, a sentence.
+        notes: What is left out, a sentence each.
+    """
+
+    methods: tuple[str, ...]
+    scores: NDArray[np.float64]
+    kind: str
+    caveat: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Average ranks and what the tests say of them.
+
+    Attributes:
+        order: Labels, the best first.
+        ranks: Average rank of each, 1 the best.
+        each: Rank in each block, methods × blocks, in the same order.
+        test: Friedman's.
+        difference: Nemenyi's critical difference.
+        cliques: First and last position in `order` of methods that are not told apart, at least two.
+    """
+
+    order: tuple[str, ...]
+    ranks: NDArray[np.float64]
+    each: NDArray[np.float64]
+    test: Friedman
+    difference: float
+    cliques: tuple[tuple[int, int], ...]
+
+
+def rank_plots(found: Sequence[Group], palette: Mapping[str, Look]) -> list[Plot]:
+    """One plot for each protocol and compute budget: a diagram, or the reason why there is none."""
+    alike: dict[str, list[Group]] = defaultdict(list)
+    for group in found:
+        alike[_key(group)].append(group)
+    names = {key: f"ranks-{key}" if len(alike) > 1 else "ranks" for key in alike}
+    return [_plot(names[key], alike[key], palette) for key in sorted(alike)]
+
+
+def _key(group: Group) -> str:
+    """What all blocks of one diagram share; where the weights lie does not matter, their hash is in the protocol."""
+    return content_hash([msgspec.structs.replace(group.protocol, weights=""), group.compute_budget])[:8]
+
+
+def _plot(stem: str, alike: Sequence[Group], palette: Mapping[str, Look]) -> Plot:
+    blocks = blocks_of(alike)
+    why = _too_few(blocks)
+    title = one_line(f"{alike[0].compute_budget}, {alike[0].protocol.label}")
+    if why:
+        return Plot(stem, f"{title}: {why}")
+    ranking = ranked(blocks)
+    count = len(blocks.scores)
+    heading = f"Average rank by KID over {plural(count, 'block')}; {title}"
+    return Plot(
+        stem,
+        f"{heading}. {_caption(ranking, blocks)}",
+        blocks.notes,
+        lambda width: _draw(ranking, heading, width, palette),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ blocks
+
+
+def blocks_of(alike: Sequence[Group]) -> Blocks:
+    """Blocks of several tasks: a task at a data budget, means over seeds. Of one task: a data budget and a seed.
+
+    Demšar's blocks are data sets, so that the ranks speak of data sets like these; seeds of one data set are none.
+    Where there is one task alone nothing can be said of others, and the blocks are repetitions on this one.
+    """
+    table: dict[tuple[str, int, int], dict[str, float]] = defaultdict(dict)
+    leaking: set[str] = set()
+    several = len(alike) > 1
+    for group in alike:
+        for row in group.methods:
+            if row.leaks:
+                leaking.add(row.label)
+                continue
+            values = row.by_seed(KID)
+            if several and values:
+                table[group.key, row.data_budget, 0][row.label] = sum(values.values()) / len(values)
+            elif not several:
+                for seed, value in values.items():
+                    table[group.key, row.data_budget, seed][row.label] = value
+    return _complete(table, leaking, _kind(alike, several=several), _caveat(several=several))
+
+
+def _kind(alike: Sequence[Group], *, several: bool) -> str:
+    if several:
+        return f"one of {len(alike)} tasks at one data budget, mean over seeds"
+    return f"one data budget and one seed of {one_line(alike[0].task_title)}"
+
+
+def _caveat(*, several: bool) -> str:
+    if several:
+        return (
+            "Data budgets of one task share images, so the blocks are less independent than the tests take them to be."
+        )
+    return (
+        "All blocks are of one task: the ranks speak of this task alone. Data budgets of one seed share images, so the "
+        "blocks are less independent than the tests take them to be."
+    )
+
+
+def _complete(
+    table: Mapping[tuple[str, int, int], Mapping[str, float]], leaking: set[str], kind: str, caveat: str
+) -> Blocks:
+    """Blocks that at least half of the methods have, and methods that have all of these: each block ranks all."""
+    everyone = {label for scores in table.values() for label in scores}
+    used = [key for key in sorted(table) if 2 * len(table[key]) >= len(everyone)]
+    there = Counter(label for key in used for label in table[key])
+    methods = sorted(label for label in everyone if there[label] == len(used))
+    notes = []
+    if len(used) < len(table):
+        count = len(table) - len(used)
+        notes.append(f"{plural(count, 'block')} left out, where fewer than half of the methods have a KID.")
+    if lacking := sorted(everyone - set(methods)):
+        said = [f"{label} ({len(used) - there[label]} of {len(used)})" for label in lacking]
+        notes.append(f"Left out, because blocks without their KID cannot be ranked: {listing(said)}.")
+    if leaking:
+        notes.append(f"Left out, because they look at the scoring network: {listing(sorted(leaking))}.")
+    scores = np.array([[table[key][label] for label in methods] for key in used], dtype=np.float64)
+    return Blocks(tuple(methods), scores.reshape(len(used), len(methods)), kind, caveat, tuple(notes))
+
+
+def _too_few(blocks: Blocks) -> str:
+    """Why there is nothing to draw; empty where there is."""
+    n, k = blocks.scores.shape
+    have = f"{plural(k, 'method')} with a KID in all of {plural(n, 'block')} (a block is {blocks.kind})"
+    if k < 3 or n < 2:
+        return f"ranks take at least 3 methods and 2 blocks; found {have}"
+    difference = nemenyi_difference(k, n, LEVEL)
+    if difference >= k - 1:
+        return (
+            f"no difference could be found: two of {k} methods differ by {k - 1} ranks at most, and it takes "
+            f"{difference:.1f}; found {have}"
+        )
+    return ""
+
+
+# ------------------------------------------------------------------------------------------------------------- ranks
+
+
+def ranked(blocks: Blocks) -> Ranking:
+    """Average ranks, both tests, and cliques; where Friedman's test finds nothing, all methods are one clique."""
+    test = friedman_test(blocks.scores)
+    n, k = blocks.scores.shape
+    averages = average_ranks(blocks.scores)
+    order = sorted(range(k), key=lambda i: (averages[i], blocks.methods[i]))
+    ranks = averages[order]
+    difference = nemenyi_difference(k, n, LEVEL)
+    each = np.array([average_ranks(block[None]) for block in blocks.scores]).T[order]
+    cliques = [(found[0], found[-1]) for found in groups(ranks, difference) if len(found) > 1]
+    if test.p_f >= LEVEL:
+        cliques = [(0, k - 1)]
+    return Ranking(tuple(blocks.methods[i] for i in order), ranks, each, test, difference, tuple(cliques))
+
+
+def _caption(ranking: Ranking, blocks: Blocks) -> str:
+    test = ranking.test
+    found = f"Friedman's test: χ² = {test.statistic:.1f}, p {_p(test.p)}; Iman and Davenport's F: p {_p(test.p_f)}."
+    if test.p_f >= LEVEL:
+        verdict = f"No difference is found at {LEVEL:g}, so one bar joins all."
+    else:
+        verdict = "Methods under one bar are not told apart by these blocks, which does not say that they are equal."
+    return (
+        f"Large: average rank, 1 the best; small: rank in each block. A block is {blocks.kind}. {blocks.caveat} "
+        f"{found} Nemenyi's critical difference at {LEVEL:g}: {ranking.difference:.2f} ranks. {verdict}"
+    )
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"= {value:.2g}"
+
+
+# ----------------------------------------------------------------------------------------------------------- drawing
+
+
+def _draw(ranking: Ranking, title: str, width: float, palette: Mapping[str, Look]) -> Figure:
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    k = len(ranking.order)
+    lines = title_lines(title, width)
+    columns = columns_of(ranking.cliques)
+    names = [short(label) for label in ranking.order]
+    # Inches: 0.6 of the letters' size each; bars are 5 points apart.
+    left = 0.12 + 0.6 * PRINT_SIZE / 72 * max(map(len, names))
+    right = 0.42 + 5 / 72 * (max(columns, default=-1) + 1)
+    top, bottom = 0.12 + 0.16 * len(lines) + 0.3, 0.4
+    height = top + _LINE * k + bottom
+    figure = Figure(figsize=(width, height))
+    figure.text(0.05 / width, 1 - 0.07 / height, "\n".join(lines), va="top", fontsize=PRINT_SIZE + 1, color=INK)
+    axes = figure.add_axes((left / width, bottom / height, (width - left - right) / width, _LINE * k / height))
+    _draw_ranks(axes, ranking, names, palette, ticks=4 if width < WIDTHS["2col"] else 8)
+    _draw_cliques(axes, ranking.cliques, columns)
+    return figure
+
+
+def _draw_ranks(axes: Axes, ranking: Ranking, names: Sequence[str], palette: Mapping[str, Look], ticks: int) -> None:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+    k = len(ranking.order)
+    axes.set_xlim(0.5, k + 0.5)
+    axes.set_ylim(k - 0.4, -0.6)
+    axes.set_yticks(range(k), names)
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True, min_n_ticks=1))
+    axes.set_xlabel("average rank (1: best)")
+    axes.grid(visible=True, axis="x")
+    axes.grid(visible=False, axis="y")
+    for place, label in enumerate(ranking.order):
+        look = palette[label]
+        axes.plot([0.5, k + 0.5], [place] * 2, color=GRID, lw=0.4, zorder=1)
+        axes.plot(
+            ranking.each[place], [place] * ranking.each.shape[1], "|", color=look.color, ms=4, mew=0.6, alpha=0.45
+        )
+        axes.plot([ranking.ranks[place]], [place], look.marker, color=look.color, ms=5, mew=0, zorder=4)
+        at = axes.get_yaxis_transform()
+        axes.text(1.02, place, f"{ranking.ranks[place]:.1f}", transform=at, va="center", fontsize=6, color=INK)
+    _draw_difference(axes, ranking.difference)
+
+
+def _draw_difference(axes: Axes, difference: float) -> None:
+    """The length of the critical difference above the axis, from rank 1."""
+    at = {"transform": axes.get_xaxis_transform(), "clip_on": False, "color": INK}
+    above = 1 + 0.09 / _height(axes)
+    axes.plot([1, 1 + difference], [above] * 2, lw=1.2, solid_capstyle="butt", **at)
+    axes.plot([1, 1 + difference], [above] * 2, "|", ms=4, mew=0.8, **at)
+    axes.text(1, above + 0.05 / _height(axes), f"critical difference {difference:.2f}", fontsize=6, va="bottom", **at)
+
+
+def _height(axes: Axes) -> float:
+    """Of the panel in inches."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return float(axes.get_position().height * figure.get_size_inches()[1])
+
+
+def columns_of(cliques: Sequence[tuple[int, int]]) -> list[int]:
+    """Column of each clique's bar: the first in which it does not meet the one before."""
+    ends: list[int] = []
+    columns = []
+    for first, last in cliques:
+        column = next((i for i, end in enumerate(ends) if end < first), len(ends))
+        ends[column : column + 1] = [last]
+        columns.append(column)
+    return columns
+
+
+def _draw_cliques(axes: Axes, cliques: Sequence[tuple[int, int]], columns: Sequence[int]) -> None:
+    from matplotlib.transforms import ScaledTranslation, blended_transform_factory  # noqa: PLC0415
+
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    for (first, last), column in zip(cliques, columns, strict=True):
+        beside = ScaledTranslation(0.32 + 5 / 72 * column, 0, figure.dpi_scale_trans)
+        at = blended_transform_factory(axes.transAxes + beside, axes.transData)
+        axes.plot(
+            [1, 1], [first - 0.25, last + 0.25], color=MUTED, lw=1.8, solid_capstyle="butt", transform=at, clip_on=False
+        )

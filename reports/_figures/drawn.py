@@ -1,0 +1,67 @@
+"""Which methods a figure draws where there are more than a reader can tell apart. Tables have them all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .._tables.metrics import KID
+from .._tables.text import listing, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .._tables.groups import Group, Row
+
+MOST_METHODS = 40
+"""Lines with colour, marker and name of their own that still fit on a page; the looks would reach for 256."""
+MOST_REFERENCES = 12
+
+
+def drawn(group: Group) -> Group:
+    """The group with the rows that figures draw: of too many methods the best by KID, and the first reference rows.
+
+    The order is that of the mean place over the data budgets; a method without a KID at one of them is last there. Of
+    equal ones the name decides.
+    """
+    methods, references = _best(group.methods, MOST_METHODS), _best(group.references, MOST_REFERENCES)
+    if len(methods) + len(references) == len({(row.is_reference, row.label) for row in group.rows}):
+        return group
+    rows = (row for row in group.rows if row.label in (references if row.is_reference else methods))
+    return replace(group, rows=tuple(rows))
+
+
+def _best(rows: Sequence[Row], most: int) -> set[str]:
+    """Labels of the `most` best rows."""
+    labels = {row.label for row in rows}
+    if len(labels) <= most:
+        return labels
+    budgets = {row.data_budget for row in rows}
+    places: Counter[str] = Counter(dict.fromkeys(labels, len(budgets) * len(labels)))
+    for budget in budgets:
+        means = [(s.mean, row.label) for row in rows if row.data_budget == budget and (s := row.summary(KID))]
+        for place, (_, label) in enumerate(sorted(means)):
+            places[label] += place - len(labels)
+    return set(sorted(labels, key=lambda label: (places[label], label))[:most])
+
+
+def left_out(group: Group) -> str:
+    """What no figure draws, to go on after "Not drawn: "; empty where all is drawn.
+
+    `1,960 of 2,000 methods, behind the others by KID over the data budgets (the tables have them)`.
+    """
+    shown = drawn(group)
+    pairs = {"method": (group.methods, shown.methods), "reference row": (group.references, shown.references)}
+    counts = {noun: (len(_labels(rows)), len(_labels(rows) - _labels(there))) for noun, (rows, there) in pairs.items()}
+    found = [f"{less:,} of {plural(total, noun)}" for noun, (total, less) in counts.items() if less]
+    return f"{listing(found)}, behind the others by KID over the data budgets (the tables have them)" if found else ""
+
+
+def _labels(rows: Iterable[Row]) -> set[str]:
+    return {row.label for row in rows}
+
+
+def drawable(found: Iterable[Group]) -> list[Group]:
+    """Each group as figures draw it: what a figure for many groups takes in place of the groups."""
+    return [drawn(group) for group in found]

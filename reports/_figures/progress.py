@@ -1,0 +1,147 @@
+"""Learning progress as pictures: the same samples of each method on the way, methods down, shares of the fit across."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._tables.text import listing, short
+from .curves import heading, stem
+from .style import INK, MUTED, PRINT_SIZE, Plot, title_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from graftbench.records.record import Record
+
+    from .._tables.groups import Group, Row
+
+_TILES = 8
+"""Samples a share in a cell's picture."""
+_NAMES = 1.0
+"""Inches for the names of the methods."""
+_SMALLEST = 0.28
+"""Inches that a sample must have at least; fewer of a share are shown where it would not."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What one cell's picture holds.
+
+    Attributes:
+        label: Whose.
+        seed: Of the cell.
+        shares: Share of the compute budget -> 8 samples side by side, uint8 side×8·side×3.
+    """
+
+    label: str
+    seed: int
+    shares: dict[float, npt.NDArray[np.uint8]]
+
+
+def progress_plots(found: Sequence[Group], folder: Path) -> list[Plot]:
+    """One plot a group and data budget that has pictures of snapshots."""
+    plots = [
+        plot for group in found for budget in group.budgets if (plot := _plot(group, budget, found, folder)) is not None
+    ]
+    return plots or [Plot("progress", "no cell that ended well has a picture of its snapshots")]
+
+
+def _plot(group: Group, budget: int, found: Sequence[Group], folder: Path) -> Plot | None:
+    strips, notes, none = [], [], []
+    for row in sorted((row for row in group.methods if row.data_budget == budget), key=lambda row: row.label):
+        strip, why = _strip(row, folder)
+        if strip is not None:
+            strips.append(strip)
+        elif why:
+            notes.append(f"{row.label}: {why}.")
+        else:
+            none.append(row.label)
+    if not strips:
+        return None
+    if none:
+        notes.append(f"No picture: {listing(none)}.")
+    title = heading(group, budget, found)
+    seeds = sorted({strip.seed for strip in strips})
+    caption = (
+        f"{title}: samples of the averaged generator after shares of its compute budget, of the same random "
+        f"numbers in each column; the first ones, nothing is picked. Seed {listing([str(seed) for seed in seeds])}, "
+        "the lowest that has a picture."
+    )
+    return Plot(
+        stem("progress", group, budget, found), caption, tuple(notes), lambda width: _draw(strips, title, width)
+    )
+
+
+def _strip(row: Row, folder: Path) -> tuple[Strip | None, str]:
+    """Of the lowest seed that has a picture; else why it cannot be shown, empty where none is named."""
+    why = ""
+    for record in row.ok:
+        if "progress" not in record.artifacts or not record.snapshots:
+            continue
+        shares, why = _read(record, folder)
+        if shares:
+            return Strip(row.label, record.cell.seed, shares), ""
+    return None, why
+
+
+def _read(record: Record, folder: Path) -> tuple[dict[float, npt.NDArray[np.uint8]], str]:
+    from PIL import Image as images  # noqa: N813, PLC0415 - the module; its class has the same name
+
+    path = (folder / record.artifacts["progress"]).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        return {}, "the record names a picture outside the run folder"
+    if not path.is_file():
+        return {}, "its picture is missing"
+    side, count = record.cell.task.resolution, len(record.snapshots)
+    try:
+        with images.open(path) as picture:
+            if picture.size != (_TILES * side, count * side):
+                return {}, f"its picture is {picture.width}×{picture.height} px, not {_TILES * side}×{count * side}"
+            pixels = np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, images.DecompressionBombError):
+        return {}, "its picture cannot be read"
+    shares = [snapshot.share for snapshot in record.snapshots]
+    return {share: pixels[i * side : (i + 1) * side] for i, share in enumerate(shares)}, ""
+
+
+def _draw(strips: Sequence[Strip], title: str, width: float) -> Figure:
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    shares = sorted({share for strip in strips for share in strip.shares})
+    room = (width - _NAMES - 0.05) / len(shares)
+    tiles = next((n for n in (8, 4, 2) if room / n >= _SMALLEST), 1)
+    side = (room - 0.05) / tiles
+    lines = title_lines(title, width)
+    top = 0.1 + 0.16 * len(lines) + 0.2
+    height = top + len(strips) * (side + 0.05)
+    figure = Figure(figsize=(width, height))
+    figure.text(0.05 / width, 1 - 0.07 / height, "\n".join(lines), va="top", fontsize=PRINT_SIZE + 1, color=INK)
+    letters = int(72 * (_NAMES - 0.1) / (0.6 * PRINT_SIZE))
+    for i, strip in enumerate(strips):
+        bottom = height - top - (i + 1) * (side + 0.05) + 0.05
+        middle = (bottom + side / 2) / height
+        figure.text(0.05 / width, middle, short(strip.label, letters), va="center", color=INK)
+        for j, share in enumerate(shares):
+            left = _NAMES + j * room
+            box = (left / width, bottom / height, tiles * side / width, side / height)
+            _draw_share(figure.add_axes(box), strip.shares.get(share), tiles)
+            if i == 0:
+                name, x = f"{100 * share:g} %", (left + tiles * side / 2) / width
+                figure.text(x, 1 - (top - 0.06) / height, name, ha="center", va="bottom", color=MUTED)
+    return figure
+
+
+def _draw_share(axes: Axes, pixels: npt.NDArray[np.uint8] | None, tiles: int) -> None:
+    axes.set_axis_off()
+    if pixels is None:
+        axes.text(0.5, 0.5, "—", ha="center", va="center", color=MUTED)
+        return
+    axes.imshow(pixels[:, : tiles * len(pixels)], interpolation="nearest", aspect="auto")

@@ -1,0 +1,244 @@
+"""Quality against data budget: one panel a metric, a point a seed, a line through the means."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from .._tables.groups import titles
+from .._tables.metrics import FID, KID, MINUS
+from .._tables.text import one_line, plural, short
+from .drawn import drawable, drawn, left_out
+from .style import INK, MUTED, Look, looks, plain_look
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from graftbench.metrics.catalogue import Metric
+
+    from .._tables.groups import Group, Row
+
+PANELS = (KID, FID)
+"""KID first: it is unbiased where images are few."""
+_LOG_FROM = 6.0
+"""Ratio of largest to smallest value from which the axis is logarithmic."""
+_GAP = 0.052
+"""Smallest distance of two labels, as a share of the axis."""
+_SEED_SHIFT = 1.07
+"""Factor by which the points of the seeds stand to the right of their mean."""
+_MOST_NOTES = 20
+"""Rows without a value that are named one by one."""
+
+
+def quality_figure(found: Sequence[Group]) -> Figure:
+    """All groups: a row of panels each. Call it inside `style`."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    height = panel_height(found)
+    figure = Figure(figsize=(9.6, (height + 0.45) * len(found)), layout="constrained")
+    names, palette = titles(found), group_looks(found)
+    parts = figure.subfigures(len(found), 1, squeeze=False)[:, 0]
+    for group, part in zip(found, parts, strict=True):
+        less = left_out(group)
+        heading = one_line(names[group.key]) + (f"\nNot drawn: {less}." if less else "")
+        part.suptitle(heading, fontsize=10, x=0.01, ha="left", color=INK)
+        for axes, metric in zip(part.subplots(1, len(PANELS)), PANELS, strict=True):
+            draw_quality(axes, group, metric, palette)
+    return figure
+
+
+def quality_panel(group: Group, metric: Metric, palette: dict[str, Look]) -> Figure:
+    """One group and metric on its own, for a page. Call it inside `style`."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(5.4, panel_height([group])), layout="constrained")
+    draw_quality(figure.subplots(), group, metric, palette)
+    return figure
+
+
+def group_looks(found: Sequence[Group]) -> dict[str, Look]:
+    """Looks of all competing methods of a run; those that no figure draws (see `drawn`) share looks with others."""
+    shown = looks(row.label for group in drawable(found) for row in group.methods)
+    everyone = {row.label for group in found for row in group.methods}
+    return shown | {label: plain_look(label) for label in sorted(everyone - shown.keys())}
+
+
+def panel_height(found: Sequence[Group]) -> float:
+    """Inches that leave every label its line."""
+    labels = max(len({row.label for row in group.rows}) for group in drawable(found))
+    return max(3.2, 0.9 + 0.19 * labels)
+
+
+def not_drawn(group: Group, metric: Metric) -> list[str]:
+    """What is missing from the figure, and why: a sentence for each row without a value, one for all beyond twenty."""
+    absent = [row for row in group.rows if row.summary(metric) is None]
+    sentences = [less] if (less := left_out(group)) else []
+    for row in absent[:_MOST_NOTES]:
+        reason = "undefined" if row.undefined(metric) else "not measured" if row.ok else row.outcome
+        sentences.append(f"{row.label} with {plural(row.data_budget, 'image')}: {reason}")
+    more = len(absent) - _MOST_NOTES
+    return sentences + ([f"{more:,} more without a value, named in the table"] if more > 0 else [])
+
+
+def draw_quality(axes: Axes, group: Group, metric: Metric, palette: dict[str, Look]) -> None:
+    """One panel: methods in colour, reference rows in grey; the axis spans the methods, references beyond are named."""
+    shown = drawn(group)
+    methods = _curves(shown.methods, metric)
+    references = _curves(shown.references, metric)
+    axes.set_title(metric.heading)
+    axes.set_xlabel("target training images")
+    _budget_axis(axes, group.budgets)
+    everything = [value for curve in (methods or references).values() for value in _all_values(curve)]
+    if not everything:
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no scores", transform=axes.transAxes, ha="center", color=MUTED)
+        return
+    _value_axis(axes, everything, [value for curve in references.values() for value in _means(curve)])
+    labels = []
+    for label, curve in references.items():
+        labels.append(_draw_reference(axes, label, curve))
+    for label, curve in methods.items():
+        labels.append(_draw_method(axes, label, curve, palette[label]))
+    _label_lines(axes, labels)
+
+
+_Curve = list[tuple[int, float, list[float]]]
+"""(data budget, mean, value of each seed), by data budget."""
+_Label = tuple[float, str, float, str, str]
+"""(value, text, height on the axis as a share, colour of its pointer, marker)."""
+
+
+def _curves(rows: Sequence[Row], metric: Metric) -> dict[str, _Curve]:
+    curves: dict[str, _Curve] = {}
+    for row in sorted(rows, key=lambda row: (row.label, row.data_budget)):
+        if (summary := row.summary(metric)) is not None:
+            values = list(row.by_seed(metric).values())
+            curves.setdefault(row.label, []).append((row.data_budget, summary.mean, values))
+    return curves
+
+
+def _means(curve: _Curve) -> list[float]:
+    return [mean for _, mean, _ in curve]
+
+
+def _all_values(curve: _Curve) -> list[float]:
+    return [value for _, mean, values in curve for value in (mean, *values)]
+
+
+# ---------------------------------------------------------------------------------------------------------- axes
+
+
+def _budget_axis(axes: Axes, budgets: Sequence[int]) -> None:
+    from matplotlib.ticker import FixedLocator, NullLocator  # noqa: PLC0415
+
+    axes.set_xscale("log")
+    axes.set_xlim(budgets[0] / 1.35, budgets[-1] * 1.35)
+    axes.xaxis.set_major_locator(FixedLocator([float(budget) for budget in budgets]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+def _value_axis(axes: Axes, values: Sequence[float], references: Sequence[float]) -> None:
+    """Limits from the methods, widened to references that lie near; logarithmic only where that helps."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # noqa: PLC0415
+
+    low, high = min(values), max(values)
+    logarithmic = low > 0 and high / low > _LOG_FROM
+    near = [value for value in references if _is_near(value, low, high, logarithmic=logarithmic)]
+    low, high = min([low, *near]), max([high, *near])
+    if logarithmic:
+        margin = (high / low) ** 0.08
+        axes.set_yscale("log")
+        axes.set_ylim(low / margin, high * margin)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_title(f"{axes.get_title(loc='left')} (log)")
+    else:
+        margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+        axes.set_ylim(low - margin, high + margin)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_formatter(lambda value, _: _short(value))
+
+
+def _is_near(value: float, low: float, high: float, *, logarithmic: bool) -> bool:
+    """Within half the methods' own span of them: a reference must not squeeze what is to be compared."""
+    if logarithmic:
+        reach = math.sqrt(high / low)
+        return low / reach <= value <= high * reach
+    reach = (high - low) / 2
+    return low - reach <= value <= high + reach
+
+
+def _short(value: float) -> str:
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+    return ("0" if text in {"-0", "0"} else text).replace("-", MINUS)
+
+
+# --------------------------------------------------------------------------------------------------------- lines
+
+
+def _draw_method(axes: Axes, label: str, curve: _Curve, look: Look) -> _Label:
+    # Beside the mean's marker, which would cover them.
+    seeds = [(budget * _SEED_SHIFT, value) for budget, _, values in curve for value in values]
+    axes.plot(*zip(*seeds, strict=True), look.marker, color=look.color, ms=2.8, alpha=0.8, mew=0, zorder=3)
+    budgets = [budget for budget, _, _ in curve]
+    axes.plot(budgets, _means(curve), look.dashes, color=look.color, marker=look.marker, ms=6, lw=1.8, mew=0, zorder=4)
+    last = curve[-1][1]
+    return last, short(label), _height(axes, last), look.color, look.marker
+
+
+def _draw_reference(axes: Axes, label: str, curve: _Curve) -> _Label:
+    low, high = axes.get_ylim()
+    left, right = axes.get_xlim()
+    means = _means(curve)
+    last = means[-1]
+    # Held level to both edges: a reference marks a height, not a point.
+    budgets = [left, *(float(budget) for budget, _, _ in curve), right]
+    axes.plot(budgets, [means[0], *means, last], color=MUTED, lw=1.0, ls=(0, (4, 3)), zorder=2)
+    if low <= last <= high:
+        return last, short(label), _height(axes, last), MUTED, ""
+    arrow = "↓" if last < low else "↑"
+    return last, f"{arrow} {short(label)} {_short(last)}", 0.0 if last < low else 1.0, MUTED, ""
+
+
+def _height(axes: Axes, value: float) -> float:
+    low, high = axes.get_ylim()
+    if axes.get_yscale() == "log":
+        return math.log(value / low) / math.log(high / low)
+    return (value - low) / (high - low)
+
+
+def _label_lines(axes: Axes, labels: list[_Label]) -> None:
+    """Names beside the ends of the lines, moved apart where they would meet."""
+    labels = sorted(labels)
+    heights = spread([height for _, _, height, _, _ in labels], _GAP)
+    for (_, text, height, color, marker), place in zip(labels, heights, strict=True):
+        # A pointer, then after a gap the marker.
+        x, y = [1.0, 1.035, math.nan, 1.045], [height, place, math.nan, place]
+        pointer = {"color": color, "lw": 0.8, "clip_on": False, "transform": axes.transAxes}
+        axes.plot(x, y, marker=marker, markevery=[3], ms=4.5, mew=0, **pointer)
+        axes.text(
+            1.07 if marker else 1.045,
+            place,
+            text,
+            transform=axes.transAxes,
+            va="center",
+            fontsize=8,
+            color=INK if marker else MUTED,
+        )
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Ascending heights moved as little as a single sweep allows, at least `gap` apart, within 0 to 1 if they fit."""
+    gap = min(gap, 1.0 / max(1, len(heights) - 1))
+    placed: list[float] = []
+    for height in heights:
+        placed.append(height if not placed else max(height, placed[-1] + gap))
+    ceiling = 1.0
+    for i in reversed(range(len(placed))):
+        placed[i] = min(placed[i], ceiling)
+        ceiling = placed[i] - gap
+    return placed

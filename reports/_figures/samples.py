@@ -1,0 +1,217 @@
+"""The sample grid: the first eight images of each row's sheet, real images first. Nothing is picked."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graftbench.records.provenance import HANDED_IN
+from graftbench.records.record import Status
+
+from .._tables.groups import MARKS
+from .._tables.text import one_line, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont
+
+    from graftbench.records.record import Record
+
+    from .._tables.groups import Group, Row
+
+COLUMNS = 8
+_TILE = 64
+_GAP = 6
+_TILE_GAP = 3
+_LABELS = 190
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Eight samples of one row.
+
+    Attributes:
+        label: Whose they are.
+        detail: With how many images it was fitted, and which seed.
+        image: 8·resolution × resolution pixels, RGB; None where there are none.
+        absent: Why there are none.
+        budget: Target training images.
+        is_reference: Whether it is a reference row.
+    """
+
+    label: str
+    detail: str
+    image: Image | None
+    absent: str
+    budget: int
+    is_reference: bool
+
+
+def strips(group: Group, folder: Path) -> list[Strip]:
+    """Real images (the oracle's sheet) first, then the methods by name and budget, then the other reference rows.
+
+    Each shows its lowest seed. A reference row comes once, at the smallest data budget.
+    """
+    oracles = [row for row in group.references if row.method == "oracle"]
+    others = [row for row in group.references if row.method != "oracle"]
+    shown = [_strip(row, folder, title="real images") for row in _once(oracles)]
+    shown += [_strip(row, folder) for row in sorted(group.methods, key=lambda row: (row.label, row.data_budget))]
+    return shown + [_strip(row, folder) for row in _once(others)]
+
+
+def _once(rows: Sequence[Row]) -> list[Row]:
+    smallest: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: (row.label, row.data_budget)):
+        smallest.setdefault(row.label, row)
+    return list(smallest.values())
+
+
+def _strip(row: Row, folder: Path, title: str = "") -> Strip:
+    if not row.records:
+        return Strip(row.label, plural(row.data_budget, "image"), None, row.outcome, row.data_budget, row.is_reference)
+    record = row.records[0]
+    detail = f"{plural(row.data_budget, 'image')}, seed {record.cell.seed}"
+    if title:
+        detail = MARKS.get(row.method, "").partition(":")[0] and f"held out, seed {record.cell.seed}"
+    detail += ", submitted" if row.origin == HANDED_IN else ""
+    image, absent = _first_tiles(record, folder)
+    return Strip(title or row.label, detail, image, absent, row.data_budget, row.is_reference)
+
+
+def _first_tiles(record: Record, folder: Path) -> tuple[Image | None, str]:
+    """The first row of generated images of the contact sheet, or why there is none.
+
+    Of a task that gives inputs it is the second: above each answer stands its input
+    (`graftbench.execution.sheets.answers`).
+    """
+    sheet, why = sheet_of(record, folder, "samples")
+    if sheet is None:
+        return None, f"no samples: {why}"
+    task = record.cell.task
+    top = 0 if task.kind == "generate" else task.resolution
+    return sheet.crop((0, top, COLUMNS * task.resolution, top + task.resolution)), ""
+
+
+def sheet_of(record: Record, folder: Path, kind: str) -> tuple[Image | None, str]:
+    """A sheet that a cell left, or why it cannot be shown.
+
+    Args:
+        record: The cell's.
+        folder: The run folder; nothing outside it is read.
+        kind: Of the artifact: `samples`, `neighbors` or `interpolation`.
+
+    Returns:
+        RGB, 8 tiles wide and a whole number of tiles high, with the file's own text in `info`; and an empty reason.
+    """
+    if record.status != Status.OK:
+        return None, f"the cell ended as {record.status}"
+    name = record.artifacts.get(kind)
+    if not name:
+        return None, "the record names no sheet"
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        return None, "the record names a file outside the run folder"
+    if not path.is_file():
+        return None, "the sheet is missing"
+    return _read(path, record.cell.task.resolution)
+
+
+def _read(path: Path, side: int) -> tuple[Image | None, str]:
+    from PIL import Image as images  # noqa: N813, PLC0415 - the module; its class has the same name
+
+    try:
+        with images.open(path) as sheet:
+            if sheet.width != COLUMNS * side or sheet.height < side or sheet.height % side:
+                return None, f"the sheet is {sheet.width}×{sheet.height} px, not 8 tiles of {side} wide"
+            return sheet.convert("RGB"), ""
+    except (OSError, ValueError, SyntaxError, images.DecompressionBombError):  # a SyntaxError: a broken PNG chunk
+        return None, "the sheet cannot be read"
+
+
+def spaced_png(image: Image) -> bytes:
+    """Rows of eight tiles as PNG, transparent seams between the tiles so that it sits on light and dark paper."""
+    from PIL import Image as images  # noqa: N813, PLC0415
+
+    side = image.width // COLUMNS
+    seam, rows = max(1, side // 16), image.height // side
+    size = (COLUMNS * side + (COLUMNS - 1) * seam, rows * side + (rows - 1) * seam)
+    wide = images.new("RGBA", size, (0, 0, 0, 0))
+    for i in range(rows):
+        for j in range(COLUMNS):
+            tile = image.crop((j * side, i * side, (j + 1) * side, (i + 1) * side))
+            wide.paste(tile, (j * (side + seam), i * (side + seam)))
+    buffer = io.BytesIO()
+    wide.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def alt_text(strip: Strip) -> str:
+    """What a screen reader says in place of the strip."""
+    what = "real held-out images" if strip.label == "real images" else f"samples of {strip.label}"
+    return f"{COLUMNS} {what}, {strip.detail}"
+
+
+# ------------------------------------------------------------------------------------------------------ one image
+
+
+def grid_image(blocks: Sequence[tuple[str, Sequence[Strip]]]) -> Image:
+    """One labelled picture of all strips, on white.
+
+    Args:
+        blocks: (title of the group, its strips).
+    """
+    from PIL import Image as images  # noqa: N813, PLC0415
+    from PIL import ImageDraw  # noqa: PLC0415
+
+    rows = sum(len(block) for _, block in blocks)
+    width = _LABELS + COLUMNS * (_TILE + _TILE_GAP) + _GAP
+    sheet = images.new("RGB", (width, rows * (_TILE + _GAP) + len(blocks) * 40 + _GAP), "white")
+    pen = ImageDraw.Draw(sheet)
+    top = 0
+    for title, block in blocks:
+        pen.text((_GAP, top + 12), _fit(title, 14, width - 2 * _GAP), fill="#1b1f24", font=_font(14))
+        top += 40
+        for strip in block:
+            _draw_strip(sheet, strip, top)
+            top += _TILE + _GAP
+    return sheet
+
+
+def _draw_strip(sheet: Image, strip: Strip, top: int) -> None:
+    from PIL import Image as images  # noqa: N813, PLC0415
+    from PIL import ImageDraw  # noqa: PLC0415
+
+    pen = ImageDraw.Draw(sheet)
+    middle = top + _TILE // 2
+    pen.text((_GAP, middle - 18), _fit(strip.label, 13, _LABELS - 2 * _GAP), fill="#1b1f24", font=_font(13))
+    pen.text((_GAP, middle + 2), _fit(strip.detail, 11, _LABELS - 2 * _GAP), fill="#5c6570", font=_font(11))
+    if strip.image is None:
+        pen.text((_LABELS, middle - 6), strip.absent, fill="#5c6570", font=_font(12))
+        return
+    side = strip.image.height
+    rule = images.Resampling.NEAREST if side <= _TILE else images.Resampling.LANCZOS
+    for i in range(COLUMNS):
+        tile = strip.image.crop((i * side, 0, (i + 1) * side, side)).resize((_TILE, _TILE), rule)
+        sheet.paste(tile, (_LABELS + i * (_TILE + _TILE_GAP), top))
+
+
+def _font(size: int) -> FreeTypeFont:
+    import matplotlib as mpl  # noqa: PLC0415
+    from PIL import ImageFont  # noqa: PLC0415
+
+    path = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _fit(text: str, size: int, width: float) -> str:
+    """The text, its end cut to an ellipsis where it is wider than `width` pixels."""
+    text, font = one_line(text), _font(size)
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"

@@ -1,0 +1,216 @@
+"""The cells behind the page's numbers, as JSON that its script shows when it is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+
+from graftbench.metrics.catalogue import EVERY_METRIC
+from graftbench.records.cell_spec import SAMPLES
+from graftbench.records.cell_view import view_cell
+from graftbench.records.provenance import HANDED_IN, SAYS, costs_of, origin_of
+from graftbench.records.record import Status
+from graftbench.records.run import Run
+
+from .._tables.text import one_line, plural, shorten_paths
+from .facts import flatten
+from .ranking import ranked_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from graftbench.records.record import Record, Score
+
+    from .._tables.groups import Group
+
+MOST = 3000
+"""Most cells that one page holds: about 2 KiB each."""
+_LINKED = {"log": "log", "samples": "sample sheet"}
+
+
+def chosen_cells(found: Sequence[Group]) -> list[Record]:
+    """All cells in the order of the tables; of more than `MOST` those that failed and those of each best row."""
+    records = [record for group in found for record in group.records]
+    if len(records) <= MOST:
+        return records
+    best = {record.id for group in found for record in _best_cells(group)}
+    kept = [record for record in records if record.status != Status.OK or record.id in best]
+    return sorted(kept, key=lambda record: record.id not in best)[:MOST]
+
+
+def _best_cells(group: Group) -> Iterable[Record]:
+    for budget in group.budgets:
+        for row, _ in ranked_rows(group, budget)[:1]:
+            yield from row.records
+
+
+def held_note(shown: int, total: int) -> str:
+    """A sentence where the page does not hold every cell, else empty."""
+    if shown == total:
+        return ""
+    return (
+        f"This page holds {plural(shown, 'cell')} of {total:,}: those that failed and those of the best method at each "
+        f"data budget, at most {MOST:,}. The others are in the run folder: graftbench show RUN ID."
+    )
+
+
+@dataclass
+class _Strings:
+    """Each text once; cells name it by its place, for most of what they say they say alike."""
+
+    places: dict[str, int] = field(default_factory=dict)
+
+    def place(self, text: str) -> int:
+        return self.places.setdefault(text, len(self.places))
+
+    def lines(self, text: str) -> list[int]:
+        return [self.place(line) for line in text.split("\n")] if text else []
+
+    def pairs(self, rows: Iterable[tuple[str, ...]]) -> list[list[int]]:
+        return [[self.place(text) for text in row] for row in rows]
+
+
+def cells_json(records: Sequence[Record], everyone: Sequence[Record], run: Run, page: Path | None) -> str:
+    r"""An object that is safe inside <script>: every `<` is `\u003c`.
+
+    `strings` has each text once. A cell has texts as places in it, tables as lists of lists of places, and texts of
+    several lines as lists of places: `id`, `seed`, `status`, `name`, `facts`, `scores` (name, label, value, interval,
+    floor, images, note), `cost`, `environment`, `links` (what, path, address or empty), `command`, `caveats`. The end
+    of a failed cell's log is in the page's section of failures.
+
+    Args:
+        records: What the page holds.
+        everyone: All cells of the run: an environment is told where it is not everyone's.
+        run: For its folder: the suite that a command repeats, and the files to link.
+        page: Folder in which the page will lie; None where that is unknown, and nothing can be linked.
+    """
+    strings = _Strings()
+    common = _common(everyone)
+    cells = [_cell(record, strings, common, run, page) for record in records]
+    text = json.dumps({"strings": list(strings.places), "cells": cells}, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def _common(records: Sequence[Record]) -> set[tuple[str, str]]:
+    """What all environments say alike."""
+    counts = Counter(pair for record in records for pair in dict(flatten(record.environment)).items())
+    return {pair for pair, count in counts.items() if count == len(records)}
+
+
+def _cell(
+    record: Record, strings: _Strings, common: set[tuple[str, str]], run: Run, page: Path | None
+) -> dict[str, Any]:
+    # A run of this cell alone is looked up at once; without artifacts no log is read, for the record has its end.
+    bare = msgspec.structs.replace(record, artifacts={})
+    view = view_cell(Run(name=run.name, records=[bare], folder=run.folder), record.id)
+    command = shorten_paths(view.command)
+    caveats = [shorten_paths(caveat) for caveat in view.caveats]
+    if command != view.command:
+        caveats.append(f"Paths are cut to their last part here; graftbench show RUN {record.id} prints them whole.")
+    environment = [pair for pair in dict(flatten(record.environment)).items() if pair not in common]
+    return {
+        "id": strings.place(record.id),
+        "seed": record.cell.seed,
+        "status": strings.place(str(record.status)),
+        "name": strings.place(one_line(str(record.cell))),
+        "facts": strings.pairs(_facts(record)),
+        "scores": strings.pairs(map(_score, record.scores)),
+        "cost": strings.pairs(_cost(record)),
+        "environment": strings.pairs(environment),
+        "links": strings.pairs(_links(record, run.folder, page)),
+        "command": strings.lines(command),
+        "caveats": [strings.place(caveat) for caveat in caveats],
+    }
+
+
+def _facts(record: Record) -> list[tuple[str, str]]:
+    cell = record.cell
+    parameters = [f"{name} = {_plain(value)}" for name, value in cell.shown_parameters.items()]
+    origin = origin_of(record)
+    rows = [
+        ("ended", f"{record.status}: {record.reason}" if record.reason else str(record.status)),
+        ("exit code", str(record.exit_code) if record.exit_code else ""),
+        ("variant of", "" if cell.variant_of == SAMPLES else cell.variant_of),
+        ("made by others", SAYS[origin] if origin else ""),
+        ("parameters", ", ".join(parameters) or "none"),
+        ("compute budget", str(cell.compute_budget)),
+        ("source model", cell.source_model),
+        ("code", cell.code[:16]),
+        *((f"contents of {name}", sha256[:16]) for name, sha256 in cell.files.items()),
+        *((f"images of {name}", sha256[:16]) for name, sha256 in cell.manifests.items()),
+        ("finished", record.finished_at),
+        ("from start to end, s", "" if record.wall_seconds is None else digits(record.wall_seconds)),
+        ("starts", str(record.attempts) if record.attempts > 1 else ""),
+        ("competes", "no: it looks at the network that scores it" if record.leaks else ""),
+        *(("note", note) for note in record.notes),
+    ]
+    return [(one_line(name), one_line(shorten_paths(value))) for name, value in rows if value]
+
+
+def _score(score: Score) -> tuple[str, ...]:
+    """Name, label, value, interval, floor, images, note; numbers in the printed scale."""
+    known = EVERY_METRIC.get(score.name)
+    scale = known.scale if known else 1.0
+    counts = {"generated": score.n_generated, "reference": score.n_reference, "training": score.n_train}
+    note = [f"undefined: {score.undefined}" if score.undefined else "", score.note]
+    return (
+        score.name,
+        known.label if known else one_line(score.name),
+        "undefined" if score.value is None else digits(score.value * scale),
+        "" if score.interval is None else " to ".join(digits(end * scale) for end in score.interval),
+        "" if score.floor is None else digits(score.floor * scale),
+        ", ".join(f"{count:,} {what}" for what, count in counts.items() if count),
+        one_line(shorten_paths("; ".join(filter(None, note)))),
+    )
+
+
+def _cost(record: Record) -> list[tuple[str, str]]:
+    """Each cost that is known; of a generator that others made with whether it was measured or declared."""
+    if record.resources is None:
+        return (
+            [("costs", "none was declared, and none could be measured here")] if origin_of(record) == HANDED_IN else []
+        )
+    costs = [(name, one_line(_plain(value)), declared) for name, value, declared in costs_of(record)]
+    if not origin_of(record) and not any(declared for _, _, declared in costs):
+        return [(name, text) for name, text, _ in costs]
+    return [(name, f"{text} ({'declared' if declared else 'measured'})") for name, text, declared in costs]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return digits(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def digits(value: float) -> str:
+    """Four significant digits, or all before the point, as `graftbench show` prints them."""
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return text.replace("-", "−") if "e" not in text else text
+
+
+def _links(record: Record, folder: Path, page: Path | None) -> list[tuple[str, str, str]]:
+    """(what, path within the run folder, address from the page or empty) of log and sheet, where they are there.
+
+    A path that leads out of the run folder is left out: a record must not make the page name other files.
+    """
+    root = folder.resolve()
+    links = []
+    for kind, words in _LINKED.items():
+        file = (root / record.artifacts.get(kind, "")).resolve()
+        if not record.artifacts.get(kind) or not file.is_relative_to(root) or not file.is_file():
+            continue
+        inside = page is not None and page.resolve().is_relative_to(root)
+        address = quote(Path(os.path.relpath(file, page.resolve())).as_posix()) if page is not None and inside else ""
+        links.append((words, file.relative_to(root).as_posix(), address))
+    return links

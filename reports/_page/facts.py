@@ -1,0 +1,115 @@
+"""What the page says of a run as a whole: failures, environment, licences of the images, the command, the time."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graftbench.records.record import Status
+
+from .._tables.text import one_line, plural, shorten_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
+
+    from .._tables.groups import Group
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that did not end well, as text."""
+
+    record: Record
+    task: str
+    id: str
+    cell: str
+    status: str
+    exit_code: str
+    reason: str
+    log_tail: str
+
+
+def failures(found: Sequence[Group]) -> list[Failure]:
+    """Every cell whose status is not `ok`, in the order of the tables."""
+    return [
+        Failure(
+            record=record,
+            task=group.task_title,
+            id=record.id,
+            cell=str(record.cell),
+            status=str(record.status),
+            exit_code="" if record.exit_code is None else str(record.exit_code),
+            reason=shorten_paths(record.reason) or "no reason was recorded",
+            log_tail=shorten_paths(record.log_tail).strip("\n"),
+        )
+        for group in found
+        for record in group.records
+        if record.status != Status.OK
+    ]
+
+
+def environment(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Key -> its values over the records, each with how many cells had it (empty where all had the same)."""
+    flat = [dict(flatten(record.environment)) for record in records]
+    keys = sorted({key for values in flat for key in values})
+    rows = []
+    for key in keys:
+        counts = Counter(values.get(key, "not recorded") for values in flat)
+        single = len(counts) == 1
+        rows.append((key, [(v, "" if single else plural(n, "cell")) for v, n in sorted(counts.items())]))
+    return rows
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Names with dots between them and values as text, without absolute paths; `domains` is left out."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if name == "domains":  # has a section of its own
+            continue
+        if isinstance(value, dict):
+            pairs += flatten(value, f"{name}.")
+        else:
+            pairs.append((one_line(name), shorten_paths(_plain(value))))
+    return pairs
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "none"
+    return one_line(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def domains(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Domain -> (field, text) from `environment["domains"]`, for the domains that the records' tasks name."""
+    used = sorted({name for record in records for name in (record.cell.task.source, record.cell.task.target)})
+    told: dict[str, Any] = {}
+    for record in records:
+        given = record.environment.get("domains")
+        if isinstance(given, dict):
+            told |= {str(name): value for name, value in sorted(given.items()) if name not in told}
+    return [(name, _domain_fields(told.get(name))) for name in used]
+
+
+def _domain_fields(given: object) -> list[tuple[str, str]]:
+    if isinstance(given, dict):
+        return [(one_line(str(key)), shorten_paths(_plain(value))) for key, value in given.items() if value]
+    return [("license", one_line(given))] if isinstance(given, str) and given else []
+
+
+def command(run: Run) -> str:
+    """The command that made the records, if they say it; else the one that runs a suite of that name."""
+    commands = {record.environment.get("command") for record in run.records}
+    given = sorted(one_line(text) for text in commands if isinstance(text, str) and text)
+    return shorten_paths(given[0]) if given else f"graftbench run {one_line(run.name)}"
+
+
+def when(records: Sequence[Record]) -> str:
+    """First and last time at which a cell ended; empty if unknown."""
+    times = sorted(record.finished_at for record in records if record.finished_at)
+    return "" if not times else times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"

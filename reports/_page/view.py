@@ -1,0 +1,142 @@
+"""What the page shows of each group of comparable cells, as plain values; the template only arranges them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .._figures.cost import told_note, unmeasured_note
+from .._figures.samples import Strip, alt_text, strips
+from .._tables.groups import titles
+from .._tables.origins import legend
+from .._tables.scores import Lead, Line, ScoreTable, leads, score_tables
+from .._tables.text import one_line, plural
+from .cost import CostLine, cost_headings, cost_lines, cost_marks
+from .figures import Figure, data_uri, figures, too_many
+from .keys import Key, row_keys
+from .panels import PanelSection, panel_sections
+from .ranking import Ranking, rankings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from .._tables.groups import Group
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that the page says about one group.
+
+    Attributes:
+        anchor: Id of its heading.
+        title: Its heading.
+        task: Task as printed; what the filter names.
+        headline: Who leads at each data budget, in one sentence, as (text, is a name) pieces.
+        rankings: The methods by KID, one ranking a data budget.
+        leads: The lead in detail.
+        keys: (label, data budget) -> what its rows are filtered and sorted by.
+        table: Scores: caption, marks of the reference rows, footnotes.
+        panels: Its tables, the headline first.
+        not_drawn: Why there are no figures; empty where there are.
+        quality: Figures of quality.
+        cost_figures: Figures of cost.
+        cost_note: What has no counter, and what is drawn hollow.
+        cost_headings: Columns of the cost table.
+        cost: Its rows.
+        cost_marks: What the letters in it mean.
+        row_marks: What the letters after names mean.
+        samples: (strip, data URI of its picture or empty, alternative text).
+    """
+
+    anchor: str
+    title: str
+    task: str
+    headline: tuple[tuple[str, bool], ...]
+    rankings: tuple[Ranking, ...]
+    leads: tuple[Lead, ...]
+    keys: Mapping[tuple[str, int], Key]
+    table: ScoreTable
+    panels: tuple[PanelSection, ...]
+    not_drawn: str
+    quality: tuple[Figure, ...]
+    cost_figures: tuple[Figure, ...]
+    cost_note: str
+    cost_headings: tuple[str, ...]
+    cost: tuple[CostLine, ...]
+    cost_marks: tuple[str, ...]
+    row_marks: tuple[str, ...]
+    samples: tuple[tuple[Strip, str, str], ...]
+
+    def seeds_of(self, line: Line) -> int | None:
+        """Of a row of scores: how many cells ended well; None for the floor."""
+        key = self.keys.get((line.label, line.data_budget or 0))
+        return None if key is None else key.seeds
+
+    def key_of_strip(self, strip: Strip) -> Key | None:
+        """Of a strip of samples. That of real images is called so, and not by its method."""
+        label = "oracle" if strip.label == "real images" else strip.label
+        return self.keys.get((label, strip.budget))
+
+
+def sections(found: Sequence[Group], folder: Path, held: Mapping[str, int]) -> list[Section]:
+    """One section a group.
+
+    Args:
+        found: The groups.
+        folder: The run's, for the sample sheets.
+        held: Id of a cell -> its place among those that the page holds.
+    """
+    names = titles(found)
+    tables = {table.group.key: table for table in score_tables(found)}
+    quality, costs = figures(found)
+    return [
+        Section(
+            anchor=f"set-{i}",
+            title=one_line(names[group.key]),
+            task=one_line(group.task_title),
+            headline=headline(group),
+            rankings=rankings(group),
+            leads=tuple(leads(group)),
+            keys=row_keys(group, held),
+            table=tables[group.key],
+            panels=panel_sections(tables[group.key], f"set-{i}"),
+            not_drawn=too_many(group),
+            quality=quality[group.key],
+            cost_figures=costs[group.key],
+            cost_note=" ".join(filter(None, [unmeasured_note(group), told_note(group)])),
+            cost_headings=cost_headings(group),
+            cost=cost_lines(group),
+            cost_marks=cost_marks(group),
+            row_marks=legend(group.methods),
+            samples=tuple((strip, data_uri(strip), alt_text(strip)) for strip in strips(group, folder)),
+        )
+        for i, group in enumerate(found, start=1)
+    ]
+
+
+def headline(group: Group) -> tuple[tuple[str, bool], ...]:
+    """Who leads at each data budget and under which conditions, in pieces (text, whether it is a method's name)."""
+    seeds = plural(len(group.seeds), "seed")
+    conditions = f"{group.compute_budget} per fit, {seeds}, protocol {group.protocol.label}"
+    pieces: list[tuple[str, bool]] = [(f"{group.task_title} ({conditions}): ", False)]
+    told = [lead for lead in leads(group) if lead.leader]
+    if not told:
+        return (*pieces, ("no method has a KID, so none leads.", False))
+    contested = [lead for lead in told if lead.contested]
+    none_settled = len(contested) > 1 and not any(lead.settled for lead in contested)
+    for i, lead in enumerate(told):
+        images = plural(lead.data_budget, "training image")
+        doubt = lead.contested and not lead.settled and not none_settled
+        pieces += [
+            (f"{'; ' if i else ''}with {images} ", False),
+            (lead.leader, True),
+            (_leads_by(lead) + (", which these seeds do not settle" if doubt else ""), False),
+        ]
+    return (*pieces, (f". None of these leads is settled by {seeds}." if none_settled else ".", False))
+
+
+def _leads_by(lead: Lead) -> str:
+    if not lead.contested:
+        return f" is the only method with a KID (×10³: {lead.score})"
+    return f" leads with KID×10³ {lead.score}"

@@ -1,0 +1,281 @@
+"""What the report "comparisons" computes: differences to a baseline, improvement, areas, images needed, ranks.
+
+Everything is on the printed scale (KID×10³), and on methods that compete: no reference rows, none that look at the
+scoring network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graftbench.comparison.budgets import area_under_budgets, data_efficiency
+from graftbench.comparison.improvement import probability_of_improvement
+from graftbench.comparison.methods import SCRATCH, Compared, compare, default_baseline
+from graftbench.comparison.ranks import Friedman, friedman_permutation_p, friedman_test, nemenyi_difference
+from graftbench.comparison.ranks import groups as cliques
+from graftbench.comparison.stats import mean
+
+from .metrics import KID
+from .tasks import average_ranks, heads, looking
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graftbench.comparison.bootstrap import Estimated
+    from graftbench.comparison.budgets import Efficiency
+    from graftbench.metrics.catalogue import Metric
+
+    from .groups import Group, Row
+
+Scores = dict[str, dict[int, dict[int, float]]]
+"""Method -> data budget -> seed -> score, where there is one."""
+
+MOST = 50
+"""Most methods of which improvement and images needed are told: the leading ones."""
+MOST_RANKED = 100
+"""Most methods that Nemenyi's difference is computed for: of more the studentised range takes minutes."""
+RESAMPLES = 1000
+
+
+def contenders(group: Group) -> list[Row]:
+    """Rows that compete."""
+    out = looking([group])
+    return [row for row in group.methods if row.label not in out]
+
+
+def scores_of(group: Group, metric: Metric) -> Scores:
+    """Of the rows that compete, methods in alphabetical order; a method without a score is there, and empty."""
+    rows = sorted(contenders(group), key=lambda row: row.label)
+    found: Scores = {row.label: {} for row in rows}
+    for row in rows:
+        values = row.by_seed(metric)
+        if values:
+            found[row.label][row.data_budget] = values
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------- baseline
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the methods of tasks under one protocol are compared with.
+
+    Attributes:
+        label: Its name; empty where no method has a score.
+        by_name: Whether it is the first of family `scratch`, and not the best.
+    """
+
+    label: str
+    by_name: bool
+
+    @property
+    def reason(self) -> str:
+        """Why this one, a clause."""
+        if self.by_name:
+            return "of the methods trained from scratch the one with most scores, then the first by name"
+        return "the best by average rank of KID, as no method is of family scratch: that it beats others is no finding"
+
+
+def baseline_of(found: Sequence[Group]) -> Baseline:
+    """One for all tasks that share protocol and compute budget."""
+    families = {row.label: row.family for group in found for row in contenders(group)}
+    blocks: list[dict[str, float]] = []
+    for group in found:
+        scores = scores_of(group, KID)
+        blocks += [
+            {label: mean(list(by[budget].values())) for label, by in scores.items() if budget in by}
+            for budget in group.budgets
+        ]
+    if not any(blocks):
+        return Baseline("", by_name=False)
+    label = default_baseline(families, blocks)
+    return Baseline(label, by_name=families[label] == SCRATCH)
+
+
+# ---------------------------------------------------------------------------------------------------------- one task
+
+
+@dataclass(frozen=True)
+class Block:
+    """Comparisons that share the level: one task, one score, one data budget.
+
+    Attributes:
+        data_budget: Target training images.
+        has_baseline: Whether the baseline has a score here.
+        compared: One a method, in alphabetical order; empty where the baseline has no score.
+    """
+
+    data_budget: int
+    has_baseline: bool
+    compared: tuple[Compared, ...]
+
+
+def blocks(scores: Scores, baseline: str, metric: Metric) -> list[Block]:
+    """One a data budget at which any method has a score."""
+    made = []
+    for budget in sorted({budget for by in scores.values() for budget in by}):
+        there = {label: by.get(budget, {}) for label, by in scores.items()}
+        known = bool(there.get(baseline))
+        compared = compare(there, baseline, lower_is_better=metric.better < 0) if known else []
+        made.append(Block(budget, known, tuple(compared)))
+    return made
+
+
+def leading(scores: Scores, metric: Metric, always: str) -> list[str]:
+    """The leading methods by their mean over all cells, at most `MOST`, and the baseline."""
+    means = {
+        label: metric.better * mean([value for values in by.values() for value in values.values()])
+        for label, by in scores.items()
+        if by
+    }
+    first = sorted(means, key=lambda label: (-means[label], label))[:MOST]
+    return first if always in first or always not in means else [*first, always]
+
+
+def improvement(
+    tasks: Sequence[Scores], methods: Sequence[str], baseline: str, metric: Metric
+) -> dict[tuple[str, int], Estimated]:
+    """(method, data budget) -> how often a run of it beats one of the baseline, over the tasks that have both."""
+    found: dict[tuple[str, int], Estimated] = {}
+    for budget in sorted({budget for scores in tasks for by in scores.values() for budget in by}):
+        for label in methods:
+            pairs = [
+                (list(x.values()), list(y.values()))
+                for scores in tasks
+                if (x := scores.get(label, {}).get(budget))
+                and (y := scores.get(baseline, {}).get(budget))
+                and len(x) + len(y) > 2
+            ]
+            if pairs and label != baseline:
+                x, y = zip(*pairs, strict=True)
+                found[label, budget] = probability_of_improvement(x, y, lower_is_better=metric.better < 0)
+    return found
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Seeds of a method with a score at every data budget.
+
+    Attributes:
+        budgets: At least two.
+        seeds: At least two, ascending.
+        values: Shape (seeds, budgets).
+    """
+
+    budgets: tuple[int, ...]
+    seeds: tuple[int, ...]
+    values: tuple[tuple[float, ...], ...]
+
+
+def curves(scores: Scores) -> dict[str, Curves]:
+    """Method -> its curves over all data budgets of the task; none of a method with fewer than two whole seeds."""
+    budgets = tuple(sorted({budget for by in scores.values() for budget in by}))
+    found: dict[str, Curves] = {}
+    for label, by in scores.items():
+        seeds = sorted(set.intersection(*(set(by.get(budget, {})) for budget in budgets))) if budgets else []
+        if len(budgets) > 1 and len(seeds) > 1:
+            values = tuple(tuple(by[budget][seed] for budget in budgets) for seed in seeds)
+            found[label] = Curves(budgets, tuple(seeds), values)
+    return found
+
+
+def area(curve: Curves) -> Estimated:
+    """Mean height of the curve over log2 of the number of images, with Student's interval over seeds."""
+    return area_under_budgets(curve.budgets, [curve.values])
+
+
+def images_needed(curve: Curves, base: Curves, metric: Metric) -> dict[int, Efficiency]:
+    """Data budget of the baseline -> how many images the method takes for what the baseline reaches there.
+
+    Seeds that both have are drawn together; fewer than two are none.
+    """
+    shared = [seed for seed in curve.seeds if seed in base.seeds]
+    if len(shared) < 2:
+        return {}
+    ours = np.array([curve.values[curve.seeds.index(seed)] for seed in shared])
+    theirs = np.array([base.values[base.seeds.index(seed)] for seed in shared])
+    return {
+        budget: data_efficiency(
+            curve.budgets,
+            ours,
+            theirs[:, place],
+            rng=np.random.default_rng(0),
+            lower_is_better=metric.better < 0,
+            paired=True,
+            resamples=RESAMPLES,
+        )
+        for place, budget in enumerate(curve.budgets)
+    }
+
+
+# -------------------------------------------------------------------------------------------------------- over tasks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Ranks over tasks at one data budget by one score.
+
+    Attributes:
+        metric: The score.
+        data_budget: Target training images.
+        tasks: Those with a score of any method.
+        ranks: Method -> average rank, of methods with a score in every task; by rank.
+        left_out: Methods without a score in some task.
+        friedman: None for fewer than two tasks or three methods.
+        p: Of Friedman's test by permutation; None where there is no test.
+        difference: Nemenyi's; None where there is no test, or too many methods.
+        together: Groups of methods within that difference, the best first.
+    """
+
+    metric: Metric
+    data_budget: int
+    tasks: tuple[str, ...]
+    ranks: dict[str, float]
+    left_out: tuple[str, ...]
+    friedman: Friedman | None
+    p: float | None
+    difference: float | None
+    together: tuple[tuple[str, ...], ...]
+
+
+def rankings(found: Sequence[Group], metric: Metric) -> list[Ranking]:
+    """One a data budget at which two tasks have scores."""
+    names = heads(found)
+    tasks = [scores_of(group, metric) for group in found]
+    made = []
+    for budget in sorted({budget for scores in tasks for by in scores.values() for budget in by}):
+        used = [place for place, scores in enumerate(tasks) if any(budget in by for by in scores.values())]
+        if len(used) > 1:
+            made.append(_ranking(metric, budget, tuple(names[i] for i in used), [tasks[i] for i in used]))
+    return made
+
+
+def _ranking(metric: Metric, budget: int, names: tuple[str, ...], tasks: Sequence[Scores]) -> Ranking:
+    labels = sorted({label for scores in tasks for label in scores})
+    means: dict[str, Mapping[int, float]] = {}
+    for label in labels:
+        there = [scores.get(label, {}).get(budget) for scores in tasks]
+        if all(there):
+            means[label] = {place: mean(list(values.values())) for place, values in enumerate(there) if values}
+    ranks = average_ranks(means, metric)
+    ordered = dict(sorted(ranks.items(), key=lambda item: (item[1], item[0])))
+    tested = len(means) >= 3
+    difference = nemenyi_difference(len(means), len(names)) if tested and len(means) <= MOST_RANKED else None
+    together = cliques(list(ordered.values()), difference) if difference is not None else []
+    order = list(ordered)
+    table = [[row[place] for row in means.values()] for place in range(len(names))]
+    return Ranking(
+        metric=metric,
+        data_budget=budget,
+        tasks=names,
+        ranks=ordered,
+        left_out=tuple(label for label in labels if label not in means),
+        friedman=friedman_test(table) if tested else None,
+        p=friedman_permutation_p(table) if tested else None,
+        difference=difference,
+        together=tuple(tuple(order[i] for i in clique) for clique in together),
+    )

@@ -1,0 +1,389 @@
+"""Records arranged for reading: groups of comparable cells, and in them one row per method and data budget."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from graftbench.comparison.stats import Summary, summarize
+from graftbench.errors import GraftbenchError
+from graftbench.records.cell_spec import NO_SOURCE, ComputeBudget, Protocol, TaskSpec, content_hash
+from graftbench.records.provenance import is_declared, known_cost, origin_of
+from graftbench.records.record import Record, Score, Status
+
+from .metrics import KID, finite
+from .text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from graftbench.metrics.catalogue import Metric
+    from graftbench.records.cell_spec import Origin
+    from graftbench.records.run import Run
+
+REFERENCE_FAMILY = "reference"
+MARKS = {
+    "oracle": "real images that no method has seen, scored like a method: a perfect generator would score this",
+    "memorizer": "what copying buys: it replays its training images",
+    "source": "the untransferred generator: where every transfer starts",
+    "gaussian": "a Gaussian in pixel space (PCA): what mean and covariance alone buy",
+}
+"""What the usual reference rows mark, by method name."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """All seeds of one method (with one set of parameters) at one data budget.
+
+    What is made of the records is kept: tables, figures and the page all ask for the same summaries.
+
+    Attributes:
+        label: The method's name, with what tells it from its variants if there are any.
+        method: Its registered name.
+        family: Its family.
+        data_budget: Target training images.
+        records: Its cells, by seed.
+        missing: How many seeds others have and it has not.
+    """
+
+    label: str
+    method: str
+    family: str
+    data_budget: int
+    records: tuple[Record, ...]
+    missing: int
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is a reference row, which never competes."""
+        return self.family == REFERENCE_FAMILY
+
+    @cached_property
+    def ok(self) -> tuple[Record, ...]:
+        """The cells that ended well."""
+        return tuple(record for record in self.records if record.status == Status.OK)
+
+    @cached_property
+    def leaks(self) -> bool:
+        """Whether the method looks at the network that scores it: such a row is shown but does not compete."""
+        return any(record.leaks for record in self.records)
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Who made its generators: the suite (empty), a foreign program, or somebody elsewhere."""
+        for record in self.records:
+            if origin := origin_of(record):
+                return origin
+        return ""
+
+    def by_seed(self, metric: Metric) -> dict[int, float]:
+        """Seed -> score in the metric's printed scale, where it is defined."""
+        found = ((seed, finite(score.value)) for seed, score in self._scores.get(metric.name, ()))
+        return {seed: value * metric.scale for seed, value in found if value is not None}
+
+    def summary(self, metric: Metric) -> Summary | None:
+        """Over seeds, in the metric's printed scale; None where no seed has a value."""
+        key = metric.name, metric.scale
+        if key not in self._summaries:
+            values = self.by_seed(metric)
+            self._summaries[key] = summarize(list(values.values())) if values else None
+        return self._summaries[key]
+
+    def cost(self, name: str) -> Summary | None:
+        """A field of the resources over the cells that ended well; None where none has it."""
+        if name not in self._costs:
+            known = [finite(known_cost(record, name)) for record in self.ok]
+            values = [float(value) for value in known if value is not None]
+            self._costs[name] = summarize(values) if values else None
+        return self._costs[name]
+
+    def declared(self, name: str) -> tuple[Record, ...]:
+        """The cells that ended well whose cost of that name was declared, not measured."""
+        return tuple(record for record in self.ok if is_declared(record, name))
+
+    def undefined(self, metric: Metric) -> list[str]:
+        """Why the score has no value, once for each reason."""
+        absent = [score for _, score in self._scores.get(metric.name, ()) if finite(score.value) is None]
+        return list(dict.fromkeys(score.undefined or "no reason was recorded" for score in absent))
+
+    @cached_property
+    def _scores(self) -> dict[str, list[tuple[int, Score]]]:
+        """Name -> (seed, score) of each cell that ended well; of two scores of one name in a cell the first."""
+        found: defaultdict[str, list[tuple[int, Score]]] = defaultdict(list)
+        for record in self.ok:
+            for name, score in {score.name: score for score in reversed(record.scores)}.items():
+                found[name].append((record.cell.seed, score))
+        return found
+
+    @cached_property
+    def _summaries(self) -> dict[tuple[str, float], Summary | None]:
+        """What `summary` has made."""
+        return {}
+
+    @cached_property
+    def _costs(self) -> dict[str, Summary | None]:
+        """What `cost` has made."""
+        return {}
+
+    @property
+    def outcome(self) -> str:
+        """`2` where all seeds are there; else what became of each: `1 of 2 ok, 1 of 2 diverged`."""
+        total = len(self.records) + self.missing
+        counts = Counter(str(record.status) for record in self.records)
+        if counts[Status.OK] == total:
+            return str(total)
+        parts = {str(status): counts[status] for status in Status} | {"missing": self.missing}
+        return ", ".join(f"{count} of {total} {status}" for status, count in parts.items() if count)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells whose numbers compare: one task, one protocol, one compute budget, the same target images.
+
+    Attributes:
+        task: Source, target, resolution.
+        protocol: How they were scored.
+        compute_budget: What each fit could spend.
+        key: Hash of all that the group shares, eight digits: tells apart groups whose titles are alike.
+        rows: By data budget, then by KID, rows without it last.
+    """
+
+    task: TaskSpec
+    protocol: Protocol
+    compute_budget: ComputeBudget
+    key: str
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """All its cells."""
+        return tuple(record for row in self.rows for record in row.records)
+
+    @cached_property
+    def scores(self) -> dict[str, list[Score]]:
+        """Name -> that score of every cell that has it."""
+        found: defaultdict[str, list[Score]] = defaultdict(list)
+        for record in self.records:
+            for score in record.scores:
+                found[score.name].append(score)
+        return dict(found)
+
+    @cached_property
+    def floors(self) -> dict[str, tuple[float, float]]:
+        """Name -> lowest and highest floor of that score, as recorded; none for a score without one."""
+        found = {name: {finite(score.floor) for score in scores} for name, scores in self.scores.items()}
+        values = {name: [value for value in floors if value is not None] for name, floors in found.items()}
+        return {name: (min(floors), max(floors)) for name, floors in values.items() if floors}
+
+    @cached_property
+    def methods(self) -> tuple[Row, ...]:
+        """Rows that compete."""
+        return tuple(row for row in self.rows if not row.is_reference)
+
+    @cached_property
+    def references(self) -> tuple[Row, ...]:
+        """Rows that mark floors and ceilings."""
+        return tuple(row for row in self.rows if row.is_reference)
+
+    @property
+    def budgets(self) -> list[int]:
+        """Data budgets, ascending."""
+        return sorted({row.data_budget for row in self.rows})
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds, ascending."""
+        return sorted({record.cell.seed for record in self.records})
+
+    @property
+    def n_generated(self) -> set[int]:
+        """Numbers of generated images that its scores stand on."""
+        return {score.n_generated for scores in self.scores.values() for score in scores}
+
+    @property
+    def n_reference(self) -> set[int]:
+        """Numbers of reference images that its scores stand on; scores that need none are left out."""
+        return {score.n_reference for scores in self.scores.values() for score in scores if score.n_reference}
+
+    @property
+    def task_title(self) -> str:
+        """`twemoji → openmoji at 32×32`, with the kind before it where it is not plain generation."""
+        names = one_line(named(self.task))
+        return f"{names} at {self.task.resolution}×{self.task.resolution}"
+
+    @property
+    def title(self) -> str:
+        """Task, compute budget and protocol."""
+        return f"{self.task_title}, {self.compute_budget}, {self.protocol.label}"
+
+
+def named(task: TaskSpec) -> str:
+    """`twemoji → openmoji`, or `colorize: openmoji` where the task has a kind and no source."""
+    transfer = f"{task.source} → {task.target}"
+    if task.kind == "generate":
+        return transfer
+    return f"{task.kind}: {transfer if task.source != NO_SOURCE else task.target}"
+
+
+def _protocol_key(protocol: Protocol) -> dict[str, object]:
+    fields = msgspec.to_builtins(protocol)
+    del fields["weights"]  # where the file lies does not matter, what it is does
+    return fields
+
+
+def _group_key(record: Record) -> str:
+    cell = record.cell
+    target = cell.manifests.get(cell.task.target, "")
+    return content_hash([cell.task, _protocol_key(cell.protocol), cell.compute_budget, target])
+
+
+def _variant_key(record: Record) -> str:
+    """What tells two rows of one method apart. Within it seeds are repetitions; across it they are not."""
+    cell = record.cell
+    return content_hash([cell.method, cell.family, cell.shown_parameters, cell.source_model, cell.manifests, cell.code])
+
+
+def _differing(variants: Sequence[Record]) -> list[str]:
+    """Names of the parameters in which the variants of a method differ, given one record of each."""
+    all_of_them = [record.cell.shown_parameters for record in variants]
+    names = sorted({name for parameters in all_of_them for name in parameters})
+    return [name for name in names if len({content_hash(parameters.get(name)) for parameters in all_of_them}) > 1]
+
+
+def _difference(record: Record, key: str, differing: Sequence[str]) -> str:
+    """What tells a variant from the others: its values of the differing parameters, else its key."""
+    ours = record.cell.shown_parameters
+    values = [f"{name}={msgspec.json.encode(ours.get(name)).decode()}" for name in differing]
+    return ", ".join(values) or f"version {key[:8]}"
+
+
+def _labels(variants: dict[str, list[Record]]) -> dict[str, str]:
+    by_method: dict[str, list[str]] = defaultdict(list)
+    for key, records in variants.items():
+        by_method[records[0].cell.method].append(key)
+    labels: dict[str, str] = {}
+    for method, keys in by_method.items():
+        differing = _differing([variants[key][0] for key in keys])
+        for key in keys:
+            difference = "" if len(keys) == 1 else f" ({_difference(variants[key][0], key, differing)})"
+            labels[key] = one_line(method + difference) or "(no name)"
+    clashes = Counter(labels.values())
+    return {key: label if clashes[label] == 1 else f"{label} {key[:8]}" for key, label in labels.items()}
+
+
+def _rank(row: Row) -> tuple[object, ...]:
+    kid = row.summary(KID)
+    return (row.data_budget, not row.ok, kid is None, kid.mean if kid else 0.0, row.label)
+
+
+def _rows(records: Sequence[Record], *, complete: bool) -> tuple[Row, ...]:
+    variants: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        variants[_variant_key(record)].append(record)
+    labels = _labels(variants)
+    competing = [record.cell for record in records if record.cell.family != REFERENCE_FAMILY]
+    wanted = {(cell.data_budget, cell.seed) for cell in competing}
+    rows = [
+        row
+        for key, label in labels.items()
+        for row in _rows_of_variant(label, variants[key], set() if complete else wanted)
+    ]
+    return tuple(sorted(rows, key=_rank))
+
+
+def _rows_of_variant(label: str, records: Sequence[Record], wanted: set[tuple[int, int]]) -> list[Row]:
+    """One row a data budget. `wanted`: the (data budget, seed) that other methods have; reference rows need not."""
+    cell = records[0].cell
+    if cell.family == REFERENCE_FAMILY:
+        wanted = set()
+    there = {(record.cell.data_budget, record.cell.seed) for record in records}
+    return [
+        Row(
+            label=label,
+            method=one_line(cell.method),
+            family=one_line(cell.family),
+            data_budget=budget,
+            records=tuple(
+                sorted((r for r in records if r.cell.data_budget == budget), key=lambda r: (r.cell.seed, r.id))
+            ),
+            missing=sum(1 for wanted_budget, _ in wanted - there if wanted_budget == budget),
+        )
+        for budget in sorted({budget for budget, _ in there | wanted})
+    ]
+
+
+def groups(run: Run) -> list[Group]:
+    """The run's records as comparable groups, by task, compute budget and protocol.
+
+    Seeds that others have and a method has not are counted as missing, unless the run is known to be complete. The
+    groups are kept with the run, as a cached property would be: every report begins here.
+
+    Raises:
+        GraftbenchError: The run has no records.
+    """
+    records = tuple(run.records)
+    kept = vars(run).get("_groups")
+    if kept is None or kept[0] != records:
+        kept = vars(run)["_groups"] = (records, _groups(run))
+    return list(kept[1])
+
+
+def _groups(run: Run) -> list[Group]:
+    if not run.records:
+        raise GraftbenchError(f"The run '{run.name}' has no records; a report needs at least one finished cell.")
+    complete = 0 < run.expected <= len(run.records)
+    by_key: dict[str, list[Record]] = defaultdict(list)
+    for record in run.records:
+        by_key[_group_key(record)].append(record)
+    found = []
+    for key, records in by_key.items():
+        cell = records[0].cell
+        rows = _rows(records, complete=complete)
+        found.append(Group(cell.task, cell.protocol, cell.compute_budget, key[:8], rows))
+    return sorted(found, key=lambda group: (str(group.task), group.title, group.key))
+
+
+def titles(found: Iterable[Group]) -> dict[str, str]:
+    """Key -> title; where two titles are alike the key is appended."""
+    found = list(found)
+    counts = Counter(group.title for group in found)
+    return {
+        group.key: group.title if counts[group.title] == 1 else f"{group.title}, set {group.key}" for group in found
+    }
+
+
+def completeness(run: Run) -> str:
+    """One sentence: how many cells there are, how many ended well, how many have no record yet."""
+    counts = Counter(str(record.status) for record in run.records)
+    ok = counts.pop(str(Status.OK), 0)
+    parts = [f"{ok} ok", *(f"{counts[str(status)]} {status}" for status in Status if counts[str(status)])]
+    total = f"{len(run.records):,}"
+    if run.expected > len(run.records):
+        total += f" of {run.expected:,}"
+    noun, verb = ("cell", "has") if total == "1" else ("cells", "have")
+    return f"{total} {noun} {verb} a record: {', '.join(parts)}."
+
+
+def mixed_protocols(found: Sequence[Group]) -> str:
+    """A sentence if the groups were scored under more than one protocol, else empty."""
+    count = len({content_hash(_protocol_key(group.protocol)) for group in found})
+    if count < 2:
+        return ""
+    return (
+        f"These records were scored under {count} protocols. Numbers of two protocols do not compare: "
+        "each has tables and figures of its own."
+    )
+
+
+def devices(records: Iterable[Record]) -> list[str]:
+    """Names of the devices that the cells ran on; what was only declared says so."""
+    found = {
+        f"{record.resources.device}{' (declared)' if is_declared(record, 'device') else ''}"
+        for record in records
+        if record.resources is not None and record.resources.device
+    }
+    return sorted(found)

@@ -1,0 +1,146 @@
+"""Scores that are read together: which panel shows which, in which order, and how to read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graftbench.metrics.catalogue import EVERY_METRIC, Metric
+
+from .metrics import FID, IS, KID, finite, number
+from .text import listing
+
+if TYPE_CHECKING:
+    from .groups import Group
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """Columns of one table.
+
+    Attributes:
+        title: Its heading; empty for the headline, which comes first and is never left out.
+        metrics: One a column.
+        reading: How to read it, a few sentences; empty for the headline.
+        ranked: Whether its best is marked, and which way is better, where a metric has a direction.
+    """
+
+    title: str = ""
+    metrics: tuple[Metric, ...]
+    reading: str = ""
+    ranked: bool = True
+
+    @property
+    def is_headline(self) -> bool:
+        """Whether it is the first table, the one with cost and seeds."""
+        return not self.title
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """Of its columns; without arrows where nothing is ranked."""
+        return tuple(metric.heading if self.ranked else metric.label for metric in self.metrics)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A panel below the headline: its heading, its metrics in order, and whether its best is marked."""
+
+    title: str
+    names: tuple[str, ...]
+    ranked: bool = True
+
+
+HEADLINE = (FID, KID, IS)
+LAYOUT = (
+    Layout("Fidelity to content", ("psnr", "ssim", "feature_distance")),
+    Layout(
+        "Fidelity and diversity",
+        (
+            *("precision", "recall", "f_score", "density", "coverage", "null_coverage", "high_frequency"),
+            *("vendi_score", "intra_cluster_distance", "cluster_occupancy"),
+        ),
+    ),
+    Layout("Memorisation", ("train_distance_ratio", "authpct", "copying_z", "mifid"), ranked=False),
+    Layout(
+        "Other distances",
+        ("fid_inf", "kid_100x1000", "cmmd", "cmmd_biased", "mind", "c2st_accuracy", "c2st_f1"),
+    ),
+)
+"""The panels below the headline. A metric of the catalogue that stands in none goes with the unknown ones."""
+OTHER = "Other scores"
+
+READINGS = {
+    "psnr": "PSNR, SSIM and feature distance compare each image with the one that its input was made of, or that has "
+    "its id; a blurred compromise can win them and lose KID.",
+    "precision": "Precision falls where generated images look unlike the reference.",
+    "recall": "Recall falls where a part of the reference is not generated.",
+    "density": "Density is about 1 for equal distributions and can exceed it.",
+    "high_frequency": "High frequencies: 1 is as sharp as the reference, below is blurred, above is noisy.",
+    "vendi_score": "Vendi is the effective number of different images among the generated ones.",
+    "cluster_occupancy": "Occupancy falls where generated images crowd around few of the training images.",
+    "train_distance_ratio": "Train distance: 1 is as far off as new real images are, towards 0 are copies.",
+    "authpct": "AuthPct: new real images have what the floor says, not 100; only values far below it speak of copying.",
+    "copying_z": "C_T: around 0 for new real images, far below 0 for copies, far above 0 for images further off than "
+    "new ones; it grows with the numbers of images.",
+    "mifid": "MiFID is FID, made larger where generated images lie close to training images.",
+    "fid_inf": "FID∞ removes the bias of few generated images, not that of few reference images.",
+    "c2st_accuracy": "C2ST: at an accuracy of 0.5 a linear classifier cannot tell generated from reference images, at "
+    "1 it always can.",
+}
+"""Metric -> what a reader must know before comparing. `coverage` has a sentence of its own, see `_null_coverage`."""
+_NOT_RANKED = "Nothing is ranked here: to be far from the training images is no merit by itself."
+_NOT_KNOWN = "Not in the catalogue of metrics, so printed as recorded, without a direction: {}."
+
+
+def panels(group: Group) -> tuple[Panel, ...]:
+    """The headline, then every panel of which the group has a score, then scores that stand in none."""
+    found = set(group.scores)
+    null_coverage = _null_coverage(group)
+    readings = READINGS | {"coverage": null_coverage}
+    hidden = {"null_coverage"} if null_coverage else set()
+    below: list[Panel] = []
+    for layout in LAYOUT:
+        names = [name for name in layout.names if name in found - hidden]
+        if names:
+            sentences = [readings.get(name, "") for name in names] + ([] if layout.ranked else [_NOT_RANKED])
+            below.append(
+                Panel(
+                    title=layout.title,
+                    metrics=tuple(EVERY_METRIC[name] for name in names),
+                    reading=" ".join(filter(None, sentences)),
+                    ranked=layout.ranked,
+                )
+            )
+    placed = {metric.name for metric in HEADLINE}.union(*(layout.names for layout in LAYOUT))
+    return (Panel(metrics=HEADLINE), *below, *_others(found - placed))
+
+
+def _others(names: set[str]) -> list[Panel]:
+    known = [metric for name, metric in EVERY_METRIC.items() if name in names]
+    unknown = sorted(names - EVERY_METRIC.keys())
+    made = [Metric(name=name, label=name, title="not in the catalogue of metrics", better=0) for name in unknown]
+    reading = _NOT_KNOWN.format(listing(unknown)) if unknown else ""
+    return [Panel(title=OTHER, metrics=(*known, *made), reading=reading)] if names else []
+
+
+def _null_coverage(group: Group) -> str:
+    """A sentence beside coverage in place of a column, if the number is one: it depends on the numbers of images alone.
+
+    Empty where there is no coverage to stand beside, or where cells differ or have none: then it stays a column.
+    """
+    if "coverage" not in group.scores:
+        return ""
+    values = [finite(score.value) for score in group.scores.get("null_coverage", ())]
+    printed = {number(value, 3) for value in values if value is not None}
+    if len(printed) != 1 or None in values:
+        return ""
+    return (
+        f"Coverage: equal distributions have {printed.pop()} at these numbers of images (null coverage); the nearer to "
+        "1 that is, the less coverage tells."
+    )
+
+
+def floors(group: Group) -> dict[str, tuple[float, float]]:
+    """Score -> lowest and highest floor, as printed, of the group's cells: what as many real held-out images score."""
+    scales = {name: EVERY_METRIC[name].scale if name in EVERY_METRIC else 1.0 for name in group.floors}
+    return {name: (low * scales[name], high * scales[name]) for name, (low, high) in group.floors.items()}

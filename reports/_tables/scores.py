@@ -1,0 +1,446 @@
+"""The table of scores, before it is Markdown, HTML or text: captions, rows, who is best, what marks say, footnotes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from graftbench.comparison.best import Standing, Standings, standings
+from graftbench.records.provenance import HANDED_IN
+
+from .groups import MARKS, devices, titles
+from .metrics import DASH, KID, decimals, mean_sd, number
+from .origins import DECLARED_MARK, legend, partly_declared, row_mark
+from .panels import Panel, floors, panels
+from .text import listing, one_line, plural, shorten_paths, span
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graftbench.comparison.stats import Summary
+    from graftbench.metrics.catalogue import Metric
+
+    from .groups import Group, Row
+
+FLOOR = "floor"
+FLOOR_MARK = "what as many real held-out images score"
+LEVEL = 0.05
+"""Of the tests against the best: of one score at one data budget together."""
+MOST_CASES = 3
+"""Most sentences about seeds that are too few in one table."""
+LEVEL_MARK, UNTESTED_MARK = "†", "‡"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the table.
+
+    Attributes:
+        text: As printed.
+        best: Whether it is the best of its data budget among methods.
+        notes: Numbers of its footnotes.
+        second: Whether it comes next after a single best.
+        level: Whether it is not significantly worse than the best; False for the best itself, and where nothing could
+            be told.
+        untested: Whether it alone has too few seeds in common with the best to be told apart.
+        declared: Whether it is a cost that was declared, of one seed at least, and not measured.
+    """
+
+    text: str
+    best: bool = False
+    notes: tuple[int, ...] = ()
+    second: bool = False
+    level: bool = False
+    untested: bool = False
+    declared: bool = False
+
+    @property
+    def mark(self) -> str:
+        """`†` for level with the best, `‡` for untested, `d` for a declared cost, else empty."""
+        if self.declared:
+            return DECLARED_MARK
+        return LEVEL_MARK if self.level else UNTESTED_MARK if self.untested else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One row of a table.
+
+    Attributes:
+        label: Whose scores they are.
+        family: The method's family; empty for the floor.
+        data_budget: Target training images; None for the floor.
+        scores: One cell a metric of the panel.
+        fit_seconds: Mean ± sd over seeds.
+        outcome: Number of seeds, or what became of them.
+        complete: Whether all seeds are there and a cell ended well.
+        notes: Numbers of the footnotes that belong to the whole row.
+        marks: For a reference row: what it marks.
+        origin_mark: `s` or `c` after the label of a row that others made.
+    """
+
+    label: str
+    family: str = ""
+    data_budget: int | None = None
+    scores: tuple[Cell, ...]
+    fit_seconds: Cell = Cell(DASH)
+    outcome: str = DASH
+    complete: bool = True
+    notes: tuple[int, ...] = ()
+    marks: str = ""
+    origin_mark: str = ""
+
+    @property
+    def images(self) -> str:
+        """Training images as printed."""
+        return DASH if self.data_budget is None else f"{self.data_budget:,}"
+
+
+@dataclass(frozen=True)
+class PanelTable:
+    """Scores that are read together, as a table.
+
+    Attributes:
+        panel: What its columns are.
+        methods: Rows that compete.
+        references: Rows that stand apart; the floor first, where one of the scores has one.
+        marking: Sentences that say what `†`, `‡` and the letters mean here, and where seeds are too few for the former.
+    """
+
+    panel: Panel
+    methods: tuple[Line, ...]
+    references: tuple[Line, ...]
+    marking: tuple[str, ...] = ()
+
+    @property
+    def has_second(self) -> bool:
+        """Whether a row comes second anywhere, so that its mark is to be explained."""
+        return any(cell.second for line in self.methods for cell in line.scores)
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """A group of comparable cells as tables.
+
+    Attributes:
+        group: The cells.
+        title: Task, compute budget, protocol.
+        caption: The conditions in full.
+        headline: FID, KID and IS, with cost and seeds.
+        panels: The other scores.
+        footnotes: Of all its tables, in order; footnote i+1 is `footnotes[i]`.
+    """
+
+    group: Group
+    title: str
+    caption: str
+    headline: PanelTable
+    panels: tuple[PanelTable, ...]
+    footnotes: tuple[str, ...]
+
+    @property
+    def marks(self) -> tuple[tuple[str, str], ...]:
+        """(reference row, what it marks), each once."""
+        lines = [line for table in (self.headline, *self.panels) for line in table.references]
+        return tuple(dict.fromkeys((line.label, line.marks) for line in sorted(lines, key=lambda i: i.label != FLOOR)))
+
+
+@dataclass
+class _Footnotes:
+    """Sentences in order of appearance, each with the scores of which it tells: a reason is given once for all."""
+
+    labels: dict[str, list[str]] = field(default_factory=dict)
+
+    def number(self, text: str, label: str = "") -> int:
+        text = shorten_paths(one_line(text))
+        labels = self.labels.setdefault(text, [])
+        if label and label not in labels:
+            labels.append(label)
+        return list(self.labels).index(text) + 1
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(f"{listing(labels)} {text}".strip() for text, labels in self.labels.items())
+
+
+def score_tables(found: Sequence[Group]) -> list[ScoreTable]:
+    """One set of tables a group."""
+    names = titles(found)
+    tables = []
+    for group in found:
+        footnotes = _Footnotes()
+        headline, *others = [_panel_table(group, panel, footnotes) for panel in panels(group)]
+        title = names[group.key]
+        tables.append(ScoreTable(group, title, caption(group), headline, tuple(others), footnotes.texts))
+    return tables
+
+
+def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTable:
+    places = places_of(group, panel)
+    # Reference rows fit in no time: their milliseconds must not set the decimals of the methods, nor must the hours
+    # that others declare.
+    fitted = [row for row in group.methods if not row.declared("fit_seconds")]
+    fit_places = _places([row.cost("fit_seconds") for row in fitted or group.methods or group.rows])
+    found = {metric: column(group.methods, metric) for metric in panel.metrics if panel.ranked and metric.better}
+
+    def line(row: Row, place: int | None = None) -> Line:
+        where = {} if place is None else {metric: standing.each[place] for metric, standing in found.items()}
+        return Line(
+            label=row.label,
+            family=row.family,
+            data_budget=row.data_budget,
+            notes=tuple(dict.fromkeys(footnotes.number(note) for record in row.records for note in record.notes)),
+            scores=tuple(_score(row, m, places[m], footnotes, where.get(m, Standing())) for m in panel.metrics),
+            fit_seconds=_fit_seconds(row, fit_places, footnotes) if panel.is_headline else Cell(DASH),
+            outcome=row.outcome,
+            complete=bool(row.ok) and not row.missing,
+            marks=MARKS.get(row.method, "reference row") if row.is_reference else "",
+            origin_mark=row_mark(row),
+        )
+
+    methods = tuple(line(row, place) for place, row in enumerate(group.methods))
+    references = (*_floor(group, panel, places), *map(line, group.references))
+    letters = legend(group.rows, ("fit_seconds",) if panel.is_headline else ())
+    return PanelTable(panel, methods, references, (*marking(found), *letters))
+
+
+def places_of(group: Group, panel: Panel) -> dict[Metric, int]:
+    """Decimals of each column."""
+    known = floors(group)
+    return {
+        metric: _places([row.summary(metric) for row in group.rows])
+        if any(row.summary(metric) for row in group.rows)
+        else decimals(known.get(metric.name, ()))
+        for metric in panel.metrics
+    }
+
+
+def _places(summaries: list[Summary | None]) -> int:
+    return decimals([summary.mean for summary in summaries if summary is not None])
+
+
+def _floor(group: Group, panel: Panel, places: dict[Metric, int]) -> list[Line]:
+    """The row of the floors; none where no score of the panel has one."""
+    known = floors(group)
+    texts = [
+        " to ".join(dict.fromkeys(number(value, places[metric]) for value in known[metric.name]))
+        if metric.name in known
+        else DASH
+        for metric in panel.metrics
+    ]
+    if set(texts) == {DASH}:
+        return []
+    return [Line(label=FLOOR, scores=tuple(map(Cell, texts)), marks=FLOOR_MARK)]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where the rows of a table stand by one metric, each among those of its data budget.
+
+    Attributes:
+        each: One a row.
+        budgets: Data budget -> how its rows stand together.
+    """
+
+    each: tuple[Standing, ...]
+    budgets: dict[int, Standings]
+
+
+def column(rows: Sequence[Row], metric: Metric) -> Column:
+    """Standings by a metric that has a direction. A row that looks at the scoring network does not compete."""
+    each = [Standing()] * len(rows)
+    budgets: dict[int, Standings] = {}
+    for budget in sorted({row.data_budget for row in rows}):
+        places = [i for i, row in enumerate(rows) if row.data_budget == budget and not row.leaks]
+        scores = [rows[i].by_seed(metric) for i in places]
+        budgets[budget] = found = standings(scores, lower_is_better=metric.better < 0, level=LEVEL)
+        for i, standing in zip(places, found.each, strict=True):
+            # Where nothing could be told, one sentence says so, and no row is marked.
+            each[i] = standing if found.tested else replace(standing, untested=False)
+    return Column(tuple(each), budgets)
+
+
+def marking(found: Mapping[Metric, Column]) -> tuple[str, ...]:
+    """What the marks say that there are, then where seeds are too few."""
+    there = [standing for column in found.values() for standing in column.each]
+    sentences: list[str] = []
+    if any(standing.level for standing in there):
+        sentences.append(
+            f"{LEVEL_MARK}: not significantly worse than the best (one-sided sign-flip test of the differences, paired "
+            f"over seeds, with Holm's correction over the methods at that number of images; level {LEVEL:g})."
+        )
+    if any(standing.untested for standing in there):
+        sentences.append(f"{UNTESTED_MARK}: too few seeds in common with the best to be told apart from it.")
+    return (*sentences, *_too_few(found))
+
+
+def _too_few(found: Mapping[Metric, Column]) -> list[str]:
+    """A sentence for each case in which nothing can be told: how many seeds and methods; where, if not everywhere."""
+    cases: defaultdict[tuple[int, int, int | None], list[tuple[int, str]]] = defaultdict(list)
+    for metric, standing in found.items():
+        for budget, there in standing.budgets.items():
+            if there.others and not there.tested:
+                cases[there.pairs, there.contenders, there.needed].append((budget, metric.label))
+    asked = sum(there.others > 0 for standing in found.values() for there in standing.budgets.values())
+    sentences = [_few(*case, "" if len(where) == asked else _places_told(where)) for case, where in cases.items()]
+    if len(sentences) > MOST_CASES:
+        rest = f"Seeds are too few in {plural(len(sentences) - MOST_CASES, 'more case')} of this table, left unmarked."
+        return [*sentences[:MOST_CASES], rest]
+    return sentences
+
+
+def _few(seeds: int, methods: int, needed: int | None, where: str) -> str:
+    more = "no number of seeds could" if needed is None else f"{needed} or more could"
+    told = f"{plural(seeds, 'seed')} in common" if seeds == 0 else plural(seeds, "seed")
+    return f"{told} cannot tell {methods:,} methods apart at level {LEVEL:g}; {more}{where}."
+
+
+def _places_told(where: Sequence[tuple[int, str]]) -> str:
+    images = listing([f"{budget:,}" for budget in sorted({budget for budget, _ in where})])
+    return f" ({listing(list(dict.fromkeys(label for _, label in where)))} at {images} images)"
+
+
+def _score(row: Row, metric: Metric, places: int, footnotes: _Footnotes, standing: Standing) -> Cell:
+    summary = row.summary(metric)
+    notes = tuple(footnotes.number(f"undefined: {reason}", metric.label) for reason in row.undefined(metric))
+    if summary is None:
+        if not notes and "train" in metric.needs and row.ok:
+            notes = (footnotes.number("not computed: the row has no training images to compare with.", metric.label),)
+            return Cell(DASH, notes=notes)
+        return Cell("undefined" if notes else DASH, notes=notes)
+    text = mean_sd(summary, places)
+    if summary.n != len(row.ok):
+        text += f" (n={summary.n})"
+    return Cell(text, standing.best, notes, standing.second, standing.level, standing.untested)
+
+
+def _fit_seconds(row: Row, places: int, footnotes: _Footnotes) -> Cell:
+    summary = row.cost("fit_seconds")
+    if summary is None:
+        return Cell(DASH)
+    declared = row.declared("fit_seconds")
+    text, notes = mean_sd(summary, decimals([summary.mean]) if declared else places), []
+    if summary.n != len(row.ok):
+        text += f" (n={summary.n})"
+    if any(record.resources is not None and record.resources.timing_shared for record in row.ok):
+        text = f"≤ {text}"
+        said = "≤: other processes used more than a tenth of the CPU meanwhile; the time is an upper bound."
+        notes.append(footnotes.number(said))
+    if part := partly_declared(row, "fit_seconds"):
+        notes.append(footnotes.number(f"Declared are the seconds of {part}; the others' were measured."))
+    return Cell(text, notes=tuple(notes), declared=bool(declared))
+
+
+def caption(group: Group) -> str:
+    """The conditions under which the group's numbers hold, in full sentences."""
+    protocol = group.protocol
+    size = "at the extractor's own size" if protocol.size is None else f"resized to {protocol.size} px"
+    resize = "by the extractor's own rule" if protocol.resize == "extractor" else f"({protocol.resize})"
+    weights = f", weights {protocol.weights_sha256[:12]}" if protocol.weights_sha256 else ""
+    machines = listing(devices(group.records))
+    seeds = f"{plural(len(group.seeds), 'seed')} ({', '.join(map(str, group.seeds))})"
+    images = f"{span(group.n_generated)} generated images against {span(group.n_reference)}"
+    sentences = [
+        f"{group.task_title}; {group.compute_budget} per fit; {seeds}.",
+        f"Protocol {protocol.label}: {images} of the split “{protocol.reference}”, {size} {resize}{weights}.",
+        "Mean ± standard deviation over seeds (no ± where there is one).",
+    ]
+    if any(row.leaks for row in group.methods):
+        sentences.append("A method that looks at the scoring network itself is marked and does not compete for bold.")
+    if any(row.origin == HANDED_IN for row in group.methods):
+        sentences.append("What submitted rows spent was not checked.")
+    if machines:
+        sentences.append(f"Fitted on: {machines}.")
+    return " ".join(sentences)
+
+
+# ------------------------------------------------------------------------------------------------------ the lead
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Who leads by KID at one data budget, and whether the seeds settle it.
+
+    Attributes:
+        data_budget: Target training images.
+        leader: The leading method by its label, which says so where it was submitted; empty where no method has a KID.
+        score: Its KID×10³, mean ± sd.
+        contested: Whether another method has a KID there.
+        verdict: Who comes second, and whether the difference is settled.
+        settled: Whether the second is significantly worse (`told_apart`).
+    """
+
+    data_budget: int
+    leader: str
+    score: str
+    verdict: str
+    contested: bool = False
+    settled: bool = False
+
+
+def leads(group: Group) -> list[Lead]:
+    """The lead at each data budget that a method ran with."""
+    return [_lead(group, budget) for budget in sorted({row.data_budget for row in group.methods})]
+
+
+def _lead(group: Group, budget: int) -> Lead:
+    rows = [row for row in group.methods if row.data_budget == budget]
+    ranked = [(row, s) for row in rows if not row.leaks and (s := row.summary(KID)) is not None]
+    if not ranked:
+        return Lead(budget, "", "", "no method that may compete has a KID here")
+    ranked.sort(key=lambda pair: (pair[1].mean, pair[0].label))
+    places = decimals([summary.mean for _, summary in ranked])
+    first, summary = ranked[0]
+    if len(ranked) == 1:
+        return Lead(budget, _called(first), mean_sd(summary, places), "no other method has a KID here")
+    second, runner_up = ranked[1]
+    verdict, settled = _verdict(rows, first, second)
+    relation = "level with" if runner_up.mean == summary.mean else "ahead of"
+    ahead = f"{relation} {_called(second)} ({mean_sd(runner_up, places)}); {verdict}{_out_of_competition(rows)}"
+    return Lead(budget, _called(first), mean_sd(summary, places), ahead, contested=True, settled=settled)
+
+
+def _called(row: Row) -> str:
+    """The label, and that the row was made elsewhere: a lead is read without the table's marks."""
+    return f"{row.label} (submitted)" if row.origin == HANDED_IN else row.label
+
+
+def _out_of_competition(rows: Sequence[Row]) -> str:
+    """A clause that names the rows which look at the scoring network, with their scores."""
+    found = [(row.label, s) for row in rows if row.leaks and (s := row.summary(KID)) is not None]
+    if not found:
+        return ""
+    places = decimals([summary.mean for _, summary in found])
+    leaking = [f"{label} ({mean_sd(summary, places)})" for label, summary in found]
+    looks = "looks" if len(leaking) == 1 else "look"
+    return f"; out of competition, {listing(leaking)} {looks} at the scoring network"
+
+
+def _verdict(rows: Sequence[Row], first: Row, second: Row) -> tuple[str, bool]:
+    """Whether the second is significantly worse than the first, in words and as a fact."""
+    there = column(rows, KID)
+    seeds = plural(len(first.by_seed(KID).keys() & second.by_seed(KID).keys()), "seed")
+    untold = untold_by(there, first.data_budget)
+    if untold:
+        return untold.removesuffix("."), False
+    if there.each[list(rows).index(second)].untested:
+        return f"{seeds} in common cannot tell the two apart at level {LEVEL:g}", False
+    if told_apart(rows, there, second):
+        return f"{seeds} settle it (paired sign-flip test, Holm's correction, level {LEVEL:g})", True
+    return f"{seeds} do not settle the order (paired sign-flip test, Holm's correction, level {LEVEL:g})", False
+
+
+def untold_by(there: Column, data_budget: int) -> str:
+    """That seeds are too few to tell any two rows apart at a data budget, and how many could; empty where some can."""
+    found = there.budgets.get(data_budget)
+    if found is None or found.tested or not found.others:
+        return ""
+    return _few(found.pairs, found.contenders, found.needed, "")
+
+
+def told_apart(rows: Sequence[Row], there: Column, row: Row) -> bool:
+    """Whether a row is significantly worse than the best of its data budget: tested, and found worse."""
+    standing = there.each[list(rows).index(row)]
+    tested = there.budgets[row.data_budget].tested
+    return tested and not (standing.best or standing.level or standing.untested)
