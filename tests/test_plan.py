@@ -18,9 +18,11 @@ from graftbench.plugins.code_hash import hash_of
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.record import Record, Resources, Status
 from graftbench.records.store import append
+from graftbench.suites.code_file import known_code, note_code
 from graftbench.suites.estimates import Estimates
 from graftbench.suites.forecast import Outlook, look_ahead
-from graftbench.suites.plan import Plan, _longest_first, known_code, make_plan, note_code, parse_shard, shard
+from graftbench.suites.plan import Plan, make_plan
+from graftbench.suites.shards import longest_first, parse_shard, shard
 from graftbench.suites.suite import Suite
 from graftbench.training import source
 from graftbench.training.source import SourceModelSpec
@@ -61,7 +63,7 @@ def test_long_cells_come_first() -> None:
     """Large images before small ones, reference rows last; the order is kept otherwise."""
     cells = cells_of(2, 2, 2)
     cells[0] = msgspec.structs.replace(cells[0], family="reference")
-    found = [(c.family, c.task.resolution, c.seed, c.method) for c in _longest_first(cells)]
+    found = [(c.family, c.task.resolution, c.seed, c.method) for c in longest_first(cells)]
     large = [("scratch", 16, seed, method) for seed in (0, 1) for method in ("m0", "m1")]
     small = [("scratch", 8, 0, "m1"), ("scratch", 8, 1, "m0"), ("scratch", 8, 1, "m1")]
     assert found == [*large, *small, ("reference", 8, 0, "m0")]

@@ -19,7 +19,7 @@ def make_app() -> App:
     """The application with its commands, none of them imported yet."""
     from cyclopts import App
 
-    from graftbench import __version__
+    from graftbench.version import __version__
 
     app = App(
         name="graftbench",

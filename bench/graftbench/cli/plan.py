@@ -62,7 +62,8 @@ def plan(
     from graftbench.execution.driver import RUN_AGAIN
     from graftbench.resources.device import resolve_devices
     from graftbench.suites.forecast import look_ahead
-    from graftbench.suites.plan import make_plan, parse_shard
+    from graftbench.suites.plan import make_plan
+    from graftbench.suites.shards import parse_shard
     from graftbench.suites.suite import load_suite
 
     part, cache = parse_shard(shard), cache_folder()

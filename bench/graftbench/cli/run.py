@@ -71,7 +71,7 @@ def run(
     from graftbench.execution.progress import ConsoleProgress
     from graftbench.plugins.registry import methods as registered
     from graftbench.resources.device import resolve_devices
-    from graftbench.suites.plan import parse_shard
+    from graftbench.suites.shards import parse_shard
 
     names = None
     if methods is not None:

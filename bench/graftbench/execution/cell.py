@@ -45,7 +45,7 @@ from graftbench.scoring.leaks import check_leaks
 from graftbench.scoring.score import Scored, score_sampler
 from graftbench.scoring.snapshots import Snapshots, protocol_of
 from graftbench.scoring.task_kinds import Exam, exam_of
-from graftbench.suites.submitted_images import handed_in
+from graftbench.suites.submitted_images import submitted_sampler
 from graftbench.training.checkpoints import FILE as CHECKPOINT
 from graftbench.training.checkpoints import Checkpoints, GeneratorState, Unusable
 
@@ -146,7 +146,7 @@ def _run_samples(job: CellJob) -> Record:
     assert entry is not None
     target = images_of_domain(job, cell.task.target)
     task = make_task(job, target)
-    sampler, notes = handed_in(entry.source, cell)
+    sampler, notes = submitted_sampler(entry.source, cell)
     notes += check_leaks(sampler.images, target, task.chosen, cell.protocol.reference)
     scored = _score(job, sampler, target, cell.protocol, train=task.chosen)
     declared = checked_costs(entry.costs, f"of the samples '{cell.method}'")

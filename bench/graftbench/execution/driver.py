@@ -29,11 +29,12 @@ from graftbench.records.heads import heads, newest
 from graftbench.records.record import Record, Status
 from graftbench.resources.device import resolve_devices
 from graftbench.resources.environment import checkout, describe, git_state
+from graftbench.suites.code_file import note_code
 from graftbench.suites.disk import check_space
 from graftbench.suites.estimates import Estimates
 from graftbench.suites.matrix import keep_samples
-from graftbench.suites.plan import make_plan, note_code
-from graftbench.suites.plan import shard as shard_of
+from graftbench.suites.plan import make_plan
+from graftbench.suites.shards import shard as shard_of
 from graftbench.suites.suite import Suite, load_suite, override
 
 if TYPE_CHECKING:

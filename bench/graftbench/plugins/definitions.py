@@ -86,7 +86,7 @@ def _definitions(file: Path, contents: bytes) -> ModuleDefinitions:
     unnamed: list[Definition] = []
     for statement in tree.body:
         reader = _Reader(renamed, modules)
-        text = reader.read(statement)
+        text = reader.visit(statement)
         if not text:
             continue
         names = list(_bound_names(statement))
@@ -143,7 +143,7 @@ def _bound_names(statement: ast.stmt) -> list[str]:
     return list(names)
 
 
-class _Reader:
+class _Reader(ast.NodeVisitor):
     """Writes a statement's syntax tree as text and notes the module's names that it refers to.
 
     Args:
@@ -157,74 +157,83 @@ class _Reader:
         self.uses: set[str] = set()
         self.attributes: set[tuple[str, str]] = set()
 
-    def read(self, node: ast.AST) -> str:
+    def visit(self, node: ast.AST) -> str:
         """Return the text of what a node computes; empty where it computes nothing."""
-        if _explains(node):
-            return ""
-        if isinstance(node, ast.If) and is_type_checking(node.test):
-            return self._read_all(node.orelse)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            return self._function(node)
-        if isinstance(node, ast.Name):
-            return self._name(node)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and self._is_module(node.value.id):
-            self.attributes.add((node.value.id, node.attr))
-            return f"Name({node.attr})"
-        if isinstance(node, ast.AnnAssign):  # with and without an annotation it is the same assignment
-            return f"Assign({self.read(node.target)},{'' if node.value is None else self.read(node.value)})"
-        if isinstance(node, ast.Assign):
-            return f"Assign({self._read_all(node.targets)},{self.read(node.value)})"
-        if isinstance(node, ast.Raise):
-            return f"Raise({self._raised(node.exc)})"
-        if isinstance(node, ast.Constant):
-            return f"{type(node.value).__name__}:{node.value!r}"
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_log(node.value):
-            return self._without_texts(node.value)
-        return self._fields(node)
+        return "" if _explains(node) else super().visit(node)
 
-    def _fields(self, node: ast.AST) -> str:
-        parts = [f"{name}={self._field(value)}" for name, value in ast.iter_fields(node) if name not in _UNCOUNTED_FIELDS]
-        return f"{type(node).__name__}({','.join(part for part in parts if not part.endswith('='))})"
+    def generic_visit(self, node: ast.AST) -> str:
+        """Return a node's kind and its fields, empty ones left out: Python's versions differ in those."""
+        fields = ((name, self._field(value)) for name, value in ast.iter_fields(node) if name not in _UNCOUNTED_FIELDS)
+        return f"{type(node).__name__}({','.join(f'{name}={text}' for name, text in fields if text)})"
 
     def _field(self, value: object) -> str:
         if isinstance(value, ast.AST):
-            return self.read(value)
+            return self.visit(value)
         if isinstance(value, list):
-            return self._read_all(value)
+            return self._visit_all(value)
         return "" if value is None else repr(value)
 
-    def _read_all(self, nodes: Iterable[object]) -> str:
-        texts = [self.read(node) if isinstance(node, ast.AST) else repr(node) for node in nodes]
+    def _visit_all(self, nodes: Iterable[object]) -> str:
+        texts = [self.visit(node) if isinstance(node, ast.AST) else repr(node) for node in nodes]
         return f"[{';'.join(text for text in texts if text)}]" if any(texts) else ""
 
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> str:
-        """Read a function: its own arguments and variables are no names of the module."""
+    def visit_If(self, node: ast.If) -> str:
+        """Leave out what only the type checker sees."""
+        return self._visit_all(node.orelse) if is_type_checking(node.test) else self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> str:
+        """Read a function: its own arguments and variables are no names of the module, its defaults may be."""
         outside = [*getattr(node, "decorator_list", []), *node.args.defaults, *node.args.kw_defaults]
-        before = self._read_all([child for child in outside if child is not None])
+        before = self._visit_all([child for child in outside if child is not None])
         self._scopes.append(_local_names(node))
-        text = self._fields(node)
+        text = self.generic_visit(node)
         self._scopes.pop()
-        return f"{before}{text}"
+        return before + text
 
-    def _name(self, node: ast.Name) -> str:
-        local = any(node.id in scope for scope in self._scopes)
-        if not local:
-            self.uses.add(node.id)
-        return f"Name({node.id if local else self._renamed.get(node.id, node.id)})"
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - ast.NodeVisitor looks for these names
+    visit_Lambda = visit_FunctionDef  # noqa: N815 - likewise
 
-    def _is_module(self, name: str) -> bool:
-        return name in self._modules and not any(name in scope for scope in self._scopes)
+    def visit_Name(self, node: ast.Name) -> str:
+        """Note a name of the module; what was imported under another name counts by its own."""
+        if self._is_local(node.id):
+            return f"Name({node.id})"
+        self.uses.add(node.id)
+        return f"Name({self._renamed.get(node.id, node.id)})"
 
-    def _raised(self, exception: ast.expr | None) -> str:
+    def visit_Attribute(self, node: ast.Attribute) -> str:
+        """Read `losses.hinge` of an imported module as `hinge`, as if it had been imported by its name."""
+        if isinstance(node.value, ast.Name) and node.value.id in self._modules and not self._is_local(node.value.id):
+            self.attributes.add((node.value.id, node.attr))
+            return f"Name({node.attr})"
+        return self.generic_visit(node)
+
+    def _is_local(self, name: str) -> bool:
+        return any(name in scope for scope in self._scopes)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> str:
+        """Read an assignment with an annotation as one without."""
+        return f"Assign({self._visit_all([node.target])},{'' if node.value is None else self.visit(node.value)})"
+
+    def visit_Assign(self, node: ast.Assign) -> str:
+        """Read an assignment."""
+        return f"Assign({self._visit_all(node.targets)},{self.visit(node.value)})"
+
+    def visit_Raise(self, node: ast.Raise) -> str:
         """Read which exception is raised; what it says is for people."""
-        if isinstance(exception, ast.Call):
-            return self.read(exception.func)
-        return "" if exception is None else self.read(exception)
+        exception = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return f"Raise({'' if exception is None else self.visit(exception)})"
 
-    def _without_texts(self, call: ast.Call) -> str:
-        values = [*call.args, *(keyword.value for keyword in call.keywords)]
-        texts = (ast.JoinedStr, ast.Constant)
-        return f"Log({self.read(call.func)},{self._read_all([v for v in values if not isinstance(v, texts)])})"
+    def visit_Constant(self, node: ast.Constant) -> str:
+        """Read a value with its type: 1, 1.0 and True are three."""
+        return f"{type(node.value).__name__}:{node.value!r}"
+
+    def visit_Expr(self, node: ast.Expr) -> str:
+        """Leave out the texts of log lines and notes."""
+        if not (isinstance(node.value, ast.Call) and _is_log(node.value)):
+            return self.generic_visit(node)
+        values = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
+        computed = [value for value in values if not isinstance(value, ast.JoinedStr | ast.Constant)]
+        return f"Log({self.visit(node.value.func)},{self._visit_all(computed)})"
 
 
 def _explains(node: ast.AST) -> bool:

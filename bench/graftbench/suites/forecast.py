@@ -13,9 +13,10 @@ from graftbench.records.heads import Head, Software, heads, newest
 from graftbench.records.record import Status
 from graftbench.resources.environment import describe
 from graftbench.suites import disk
+from graftbench.suites.code_file import known_code
 from graftbench.suites.estimates import Estimates, makespan
-from graftbench.suites.plan import known_code, shard
-from graftbench.suites.status import State, explain
+from graftbench.suites.shards import shard
+from graftbench.suites.status import RENEWED, State, explain
 from graftbench.training import source
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from graftbench.suites.status import Explained, Row
 
 RECORDS = "records.jsonl"
+IDS_RENEWED = (
+    "This folder's records are of an earlier version, whose cell ids counted whole files; ids now count what a cell's "
+    "numbers depend on, so they were renewed once: these cells would run again, and the old records stay as they are, "
+    "to be read, reported and compared."
+)
+
 KEEP = "sampler"
 """What disk is estimated for: the default of `graftbench run --keep`."""
 
@@ -209,6 +216,8 @@ def look_ahead(
         suite_ids=plan.ids,
         again=again,
     )
+    if any(RENEWED in row.why for row in explained.rows):
+        notes.append(IDS_RENEWED)
     past = list(newest(records).values())
     found = {path: _past(path, notes.append) for path in others}
     running = [row.cell for row in explained.rows if row.runs]

@@ -12,6 +12,7 @@ import msgspec
 from graftbench.records.cell_spec import without_path
 from graftbench.records.heads import newest
 from graftbench.records.record import Status
+from graftbench.suites.code_file import is_of_whole_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +26,10 @@ Files = dict[str, str]
 
 UNKNOWN_FILES = "files not known"
 """Of a record whose code the folder has no note of: it was made before there was a code.json."""
+
+
+RENEWED = "code (hashed in another way since)"
+"""Of a record of a version that counted whole files: nothing may have changed but that."""
 
 
 class State(StrEnum):
@@ -173,6 +178,8 @@ def _code(old: str, new: str, code: Mapping[str, Files]) -> str:
     before, after = code.get(old), code.get(new)
     if before is None or after is None:
         return f"code ({UNKNOWN_FILES})"
+    if is_of_whole_files(before) and not is_of_whole_files(after):
+        return RENEWED
     edited = [name for name in after if name in before and before[name] != after[name]]
     added = [f"{name} is new" for name in after if name not in before]
     removed = [f"{name} is gone" for name in before if name not in after]
