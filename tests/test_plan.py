@@ -20,9 +20,10 @@ from graftbench.records.record import Record, Resources, Status
 from graftbench.records.store import append
 from graftbench.suites.code_file import known_code, note_code
 from graftbench.suites.estimates import Estimates
-from graftbench.suites.forecast import Outlook, look_ahead
+from graftbench.suites.forecast import IDS_RENEWED, Outlook, look_ahead
 from graftbench.suites.plan import Plan, make_plan
 from graftbench.suites.shards import longest_first, parse_shard, shard
+from graftbench.suites.status import RENEWED
 from graftbench.suites.suite import Suite
 from graftbench.training import source
 from graftbench.training.source import SourceModelSpec
@@ -75,7 +76,7 @@ def test_a_cell_knows_its_source_model_its_images_and_its_code() -> None:
     for cell in plan.cells:
         assert cell.manifests == {name: plan.images[name, 32].manifest for name in ("twemoji", "openmoji")}
         assert hash_of(plan.code[cell.code]) == cell.code
-        assert f"graftbench/methods/{cell.method}.py" in plan.code[cell.code]
+        assert any(name.startswith(f"graftbench/methods/{cell.method}.py::") for name in plan.code[cell.code])
         if cell.method == "finetune":
             recipe, images = plan.recipes[cell.source_model]
             assert (recipe.domain, recipe.kimg, images.domain) == (cell.task.source, 2, cell.task.source)
@@ -237,11 +238,25 @@ def test_edited_files_are_named_by_the_folder_s_note(tmp_path: Path) -> None:
     """The record's code is in code.json; the one file that differs is the reason."""
     plan = planned()
     cell = plan.cells[0]
-    older = plan.code[cell.code] | {"graftbench/scoring.py": "0" * 64}
+    older = plan.code[cell.code] | {"graftbench/scoring/score.py::score_sampler": "0" * 64}
     old = msgspec.structs.replace(cell, code=hash_of(older))
     append(tmp_path / "records.jsonl", record(old))
     (tmp_path / "code.json").write_text(json.dumps({old.code: older}))
-    assert ahead(tmp_path).rows[0].why == "code (graftbench/scoring.py)"
+    assert ahead(tmp_path).rows[0].why == "code (graftbench/scoring/score.py::score_sampler)"
+
+
+def test_ids_of_an_earlier_version_are_explained_in_one_sentence(tmp_path: Path) -> None:
+    """A folder whose code.json names whole files: its cells would run again, and the plan says why, once."""
+    cell = planned().cells[0]
+    older = {"graftbench/scoring.py": "0" * 64, "graftbench/cell.py": "1" * 64}
+    old = msgspec.structs.replace(cell, code=hash_of(older))
+    append(tmp_path / "records.jsonl", record(old))
+    before = (tmp_path / "records.jsonl").read_bytes()
+    (tmp_path / "code.json").write_text(json.dumps({old.code: older}))
+    outlook = ahead(tmp_path)
+    assert outlook.rows[0].why == RENEWED
+    assert outlook.notes.count(IDS_RENEWED) == 1
+    assert (tmp_path / "records.jsonl").read_bytes() == before
 
 
 def test_a_shard_s_outlook_is_about_its_cells(tmp_path: Path) -> None:

@@ -138,9 +138,8 @@ def make_plan(
     if submitted:
         definitions = files_of_scoring()
         code[hash_of(definitions)] = definitions
-    origins: dict[str, Origin] = {
-        method.cls.name: method.cls.origin for method in resolved.methods if method.cls.origin
-    }
+    origins: dict[str, Origin] = {entry.method: "submitted" for _, entry in submitted}
+    origins |= {method.cls.name: method.cls.origin for method in resolved.methods if method.cls.origin}
     return Plan(
         suite=msgspec.structs.replace(named, protocol=resolved.protocol, cells=len(cells)),
         cells=longest_first(cells),
@@ -150,7 +149,7 @@ def make_plan(
         images=images,
         code=code,
         samples={cell.id: entry for cell, entry in submitted},
-        origins=origins | {entry.method: "submitted" for _, entry in submitted},
+        origins=origins,
     )
 
 
@@ -178,9 +177,13 @@ def _resolve_method(cls: type[Method], suite: Suite) -> ResolvedMethod:
     given = {name: seen_from("", name, value, cls) for name, value in suite.parameters.get(cls.name, {}).items()}
     where = f"[variants.{cls.name}]" if cls.variant_of else f"[parameters.{cls.name}]"
     parameters = msgspec.to_builtins(config_of(cls.Config, {**cls.defaults, **given}, where))
+    return ResolvedMethod(cls, parameters, file_digests(cls, parameters), files_of(cls))
+
+
+def file_digests(cls: type[Method], parameters: dict[str, Any]) -> dict[str, str]:
+    """Return parameter -> SHA-256 of what lies at the path that it names, where something does; empty for a place."""
     digests = {name: digest for name in cls.paths if (digest := digest_of_path(parameters[name]))}
-    places = {name: "" for name in cls.places if parameters[name]}
-    return ResolvedMethod(cls, parameters, digests | places, files_of(cls))
+    return digests | {name: "" for name in cls.places if parameters[name]}
 
 
 def _usable(index: Found[Method], name: str) -> type[Method]:
@@ -395,10 +398,10 @@ def _notes_on_images(images: DomainImages) -> Iterable[str]:
             yield f"{name}@{resolution}: {len(domain.excluded)} images could not be used ({first}, …)"
     for (name, resolution), domain in images.items():
         if sets := domain.near_duplicates:
-            largest = max(sets, key=len)
+            count, largest = sum(map(len, sets)), max(sets, key=len)
             yield (
-                f"{name}@{resolution}: {sum(map(len, sets))} images are nearly the same as others and stay on one side "
-                f"of the splits with them ({len(sets)} sets, the largest of {len(largest)}: {', '.join(largest[:2])}, …)"
+                f"{name}@{resolution}: {count} images are nearly the same as others and stay on one side of the splits "
+                f"with them ({len(sets)} sets, the largest of {len(largest)}: {', '.join(largest[:2])}, …)"
             )
 
 

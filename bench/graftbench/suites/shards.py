@@ -47,5 +47,5 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def _length(cell: CellSpec) -> tuple[bool, int]:
-    """Return a key that sorts cells by how long they may last, the longest first, as far as the suite alone can tell."""
+    """Return a key that sorts the longest cells first, as far as the suite alone can tell."""
     return cell.family == "reference", -cell.task.resolution

@@ -32,6 +32,10 @@ RENEWED = "code (hashed in another way since)"
 """Of a record of a version that counted whole files: nothing may have changed but that."""
 
 
+NAMES_SHOWN = 6
+"""Of more edited definitions than these the files are named."""
+
+
 class State(StrEnum):
     """How a cell stands in a run folder."""
 
@@ -183,7 +187,10 @@ def _code(old: str, new: str, code: Mapping[str, Files]) -> str:
     edited = [name for name in after if name in before and before[name] != after[name]]
     added = [f"{name} is new" for name in after if name not in before]
     removed = [f"{name} is gone" for name in before if name not in after]
-    return f"code ({', '.join([*edited, *added, *removed]) or 'a file is there once more or once less'})"
+    names = [*edited, *added, *removed]
+    if len(names) > NAMES_SHOWN:
+        names = sorted({name.partition("::")[0] for name in names})
+    return f"code ({', '.join(names) or 'a definition is there once more or once less'})"
 
 
 def _data(old: Mapping[str, str], new: Mapping[str, str]) -> str:
