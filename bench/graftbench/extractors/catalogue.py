@@ -16,7 +16,7 @@ OWN_RULE = "extractor"
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractorInfo:
-    """What a listing says about an extractor.
+    """An extractor as a listing describes it.
 
     Attributes:
         name: What a suite writes.
@@ -189,7 +189,7 @@ DOWNLOADS = {
 
 
 def _own(name: str, title: str, width: int, classes: int, license_: str) -> ExtractorInfo:
-    """An extractor with its own resize rule and a file to download."""
+    """Describe an extractor with its own resize rule and a file to download."""
     return ExtractorInfo(
         name=name,
         title=title,

@@ -48,13 +48,13 @@ class ClipNetwork(Network):
             raise misfit(weights, f"CLIP {facts.file}", f"{found}, expected {facts.width} and {facts.size}")
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to embeddings B×D and logits B×0."""
+        """Map uint8 B×3×H×W to embeddings B×D and logits B×0."""
         embedded = self.visual(normalised(resized_as_tf1(images, self.size), CLIP_MEAN, CLIP_STD))
         return embedded, embedded.new_empty(len(embedded), 0)
 
 
 def clip_state(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of OpenAI's TorchScript archive, or of a plain state dict.
+    """Return the tensors of OpenAI's TorchScript archive, or of a plain state dict.
 
     OpenAI's files are TorchScript archives, which `weights_only=True` refuses. They are opened with `torch.jit.load`,
     as torch-fidelity does for local files: no Python objects are unpickled. Of the archive nothing but the tensors is
@@ -69,7 +69,7 @@ def clip_state(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _is_script(path: Path) -> bool:
-    """Whether it is a TorchScript archive: a zip file with code in it."""
+    """Tell whether it is a TorchScript archive: a zip file with code in it."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any("/code/" in name for name in archive.namelist())
@@ -78,7 +78,7 @@ def _is_script(path: Path) -> bool:
 
 
 def _visual(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The image encoder's entries, and the text projection from which torch-fidelity reads the embedding's width."""
+    """Return the image encoder's entries, and the text projection, which tells torch-fidelity the embedding's width."""
     kept = {name: value for name, value in state.items() if name.startswith("visual.")}
     projection = state.get("text_projection", kept.get("visual.proj"))
     return kept if projection is None else kept | {"text_projection": projection}

@@ -54,7 +54,7 @@ class DinoNetwork(Network):
         self.network.eval().requires_grad_(requires_grad=False)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to class tokens B×D and logits B×0."""
+        """Map uint8 B×3×H×W to class tokens B×D and logits B×0."""
         tokens = self.network(normalised(resized_as_tf1(images, _SIZE), IMAGENET_MEAN, IMAGENET_STD))
         return tokens, tokens.new_empty(len(tokens), 0)
 
@@ -64,7 +64,7 @@ def _is_square(number: int) -> bool:
 
 
 def resampled_positions(positions: torch.Tensor, side: int) -> torch.Tensor:
-    """Position embeddings 1×(1+n²)×D for n×n patches, for side×side patches, as Meta's code resamples them.
+    """Resample position embeddings 1×(1+n²)×D for n×n patches to side×side patches, as Meta's code does.
 
     Bicubic without antialiasing, with the scale (side + 0.1)/n: the 0.1 once kept rounding from losing a patch and is
     part of the features since. timm antialiases and has no offset, which gives other features.
@@ -79,7 +79,7 @@ def resampled_positions(positions: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def _as_timm(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Meta's names as timm's: the mask token is for training only, and the giant's feed-forward layers are renamed."""
+    """Return the state under timm's names, without training's mask token; the giant's feed-forward layers differ."""
     return {
         name.replace(".mlp.w12.", ".mlp.fc1.").replace(".mlp.w3.", ".mlp.fc2."): value
         for name, value in state.items()

@@ -49,7 +49,7 @@ class InceptionNetwork(Network):
         self.trunk.to(memory_format=torch.channels_last)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to pooled B×2048 and logits B×1008."""
+        """Map uint8 B×3×H×W to pooled features B×2048 and logits B×1008."""
         pixels = resized_as_tf1(images, FeatureExtractorInceptionV3.INPUT_IMAGE_SIZE).sub_(128.0).div_(128.0)
         pooled = self.trunk(pixels.contiguous(memory_format=torch.channels_last)).flatten(1)
         return pooled, pooled @ self.classifier.T

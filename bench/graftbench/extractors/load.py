@@ -34,12 +34,12 @@ SMALLEST = 32
 
 
 def extractor_names() -> list[str]:
-    """Names that `make_extractor` knows; the last two are patterns, `timm:NAME` and `torchscript:PATH`."""
+    """Return the names that `make_extractor` knows, and last the patterns `timm:NAME` and `torchscript:PATH`."""
     return [*FIXED, *PATTERNS]
 
 
 def describe(name: str) -> ExtractorInfo:
-    """Facts about an extractor, or about a pattern.
+    """Return the facts about an extractor, or about a pattern.
 
     For `torchscript:…` width and classes are 0: they are found when it is made; no file is run only to be described.
 
@@ -98,7 +98,7 @@ def make_extractor(
     device: str | torch.device = "cpu",
     batch_size: int | None = None,
 ) -> Extractor:
-    """The extractor of that name with its weights loaded, in evaluation mode on `device`.
+    """Make the extractor of that name with its weights loaded, in evaluation mode on `device`.
 
     Args:
         name: One of `extractor_names()`, patterns filled in.
@@ -158,7 +158,7 @@ def _network_with_own_rule(name: str, file: Path) -> Network:
 
 
 def weights_file(name: str, weights: str = "") -> Path:
-    """The file that `make_extractor(name, weights=weights)` loads; downloaded where it is not here yet.
+    """Return the file that `make_extractor(name, weights=weights)` loads; downloaded where it is missing.
 
     The option comes first, then `GRAFTBENCH_WEIGHTS/<name>.{pth,pt,safetensors}` with `_` for `:` and `/`, then the
     extractor's own file. A `torchscript:` name is itself the path.
@@ -183,7 +183,7 @@ def weights_file(name: str, weights: str = "") -> Path:
 
 
 def weights_sha256(name: str, weights: str = "") -> str:
-    """SHA-256 (hex) of the weights that `make_extractor(name, weights=weights)` would use.
+    """Return the SHA-256 (hex) of the weights that `make_extractor(name, weights=weights)` would use.
 
     For released files it is the known hash, whether they have been downloaded yet or not: no other content is accepted
     in their place. A timm model's file is downloaded to be hashed.
@@ -198,7 +198,7 @@ def weights_sha256(name: str, weights: str = "") -> str:
 
 
 def lite0_file(weights: str = "") -> Path:
-    """The weights file of `lite0`: the one given, that of the folder `GRAFTBENCH_WEIGHTS`, or the package's.
+    """Return the weights file of `lite0`: the one given, that of the folder `GRAFTBENCH_WEIGHTS`, or the package's.
 
     Raises:
         GraftbenchError: It is missing.
@@ -237,7 +237,7 @@ def _script(name: str) -> Path:
 
 
 def register_lite0(size: int = 96) -> str:
-    """Make `lite0` known to torch-fidelity; returns the name for `calculate_metrics(feature_extractor=…)`.
+    """Make `lite0` known to torch-fidelity; return the name for `calculate_metrics(feature_extractor=…)`.
 
     Registering again changes nothing.
     """

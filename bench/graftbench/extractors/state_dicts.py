@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """The state dict in a .pth, .pt or .safetensors file; nothing but tensors is unpickled.
+    """Return the state dict in a .pth, .pt or .safetensors file; nothing but tensors is unpickled.
 
     A state dict that lies under `state_dict` or `model` in a training checkpoint is found there.
 
@@ -45,7 +45,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
 
 
 def read_script(path: Path) -> torch.jit.ScriptModule:
-    """The module in a TorchScript file, on the CPU.
+    """Return the module in a TorchScript file, on the CPU.
 
     Its unpickler is not Python's and knows tensors and TorchScript's own types only; all the same torch advises to open
     files from trusted sources only.
@@ -88,7 +88,7 @@ def load_by_name(network: torch.nn.Module, state: Mapping[str, torch.Tensor], pa
 
 
 def misfit(path: Path, what: str, why: str) -> GraftbenchError:
-    """The error for a file whose entries are not those of the network."""
+    """Make the error for a file whose entries are not those of the network."""
     return GraftbenchError(f"The weights file '{path}' does not fit {what}: {why}.")
 
 

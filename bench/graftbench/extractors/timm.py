@@ -26,7 +26,7 @@ _UNUSABLE = (RuntimeError, AssertionError, ValueError, TypeError, NotImplemented
 
 
 def config(name: str) -> PretrainedCfg:
-    """The configuration of `timm:NAME`, tag included; without a tag, timm's default one.
+    """Return the configuration of `timm:NAME`, tag included; without a tag, timm's default one.
 
     Raises:
         GraftbenchError: timm has no such model; the nearest name is given.
@@ -47,7 +47,7 @@ def config(name: str) -> PretrainedCfg:
 
 
 def info(name: str) -> ExtractorInfo:
-    """Facts about `timm:NAME`.
+    """Return the facts about `timm:NAME`.
 
     The resize rules are bicubic or bilinear with antialiasing, first the one that the model was trained with. The whole
     image is resized to the model's square; timm's own evaluation cuts out the centre and loses what lies at the edge.
@@ -72,7 +72,7 @@ def info(name: str) -> ExtractorInfo:
 
 
 def _skeleton(name: str) -> Any:  # noqa: ANN401 - timm's models share no class that has these attributes
-    """The model without memory for its weights, or with it where its construction needs numbers."""
+    """Make the model without memory for its weights, or with it where its construction needs numbers."""
     try:
         with torch.device("meta"):
             return _create(name)
@@ -146,7 +146,7 @@ class TimmNetwork(Network):
             ) from error
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to pooled B×D and logits B×K."""
+        """Map uint8 B×3×H×W to pooled features B×D and logits B×K."""
         pixels = normalised(resized(images, self.size, self.resize), self.mean, self.std)
         maps = self.network.forward_features(pixels.contiguous(memory_format=torch.channels_last))
         pooled = self.network.forward_head(maps, pre_logits=True).flatten(1)
@@ -156,7 +156,7 @@ class TimmNetwork(Network):
 
 
 def hub_file(name: str) -> Path:
-    """The released weights of `timm:NAME`: from the Hugging Face hub's cache or, where it is not there yet, downloaded.
+    """Return the released weights of `timm:NAME`, from the Hugging Face hub's cache or downloaded.
 
     Raises:
         GraftbenchError: No weights are released, or they cannot be downloaded.

@@ -49,7 +49,7 @@ class ScriptNetwork(Network):
         self.width, self.classes = pooled.shape[1], logits.shape[1]
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to pooled B×D and logits B×K (B×0 where the file returns features alone)."""
+        """Map uint8 B×3×H×W to pooled features B×D and logits B×K (B×0 where the file returns features alone)."""
         if self.size is not None:
             images = resized(images, self.size, self.resize).round_().to(torch.uint8)
         try:

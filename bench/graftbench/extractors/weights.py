@@ -17,18 +17,18 @@ ENDINGS = (".pth", ".pt", ".safetensors")
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
+    """Return the SHA-256 (hex) of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_stem(name: str) -> str:
-    """The name of an extractor's file in the folder of weights, without its ending: `timm:x/y` is `timm_x_y`."""
+    """Return the name of an extractor's file in the folder of weights, less its ending: `timm:x/y` is `timm_x_y`."""
     return name.replace(":", "_").replace("/", "_")
 
 
 def given_file(name: str, weights: str = "") -> Path | None:
-    """The local file that the user chose: the protocol's, else the one in the folder `GRAFTBENCH_WEIGHTS`, else None.
+    """Return the file that the user chose: the protocol's, else the one in `GRAFTBENCH_WEIGHTS`, else None.
 
     Raises:
         GraftbenchError: The protocol's file or the folder is missing.
@@ -50,7 +50,7 @@ def given_file(name: str, weights: str = "") -> Path | None:
 
 
 def advice(name: str) -> str:
-    """What to do about missing weights, as the end of a sentence."""
+    """Return what to do about missing weights, as the end of a sentence."""
     return (
         f"put it into a folder as {file_stem(name)}{{{','.join(ENDINGS)}}} and name the folder in {FOLDER_VARIABLE}, "
         "or give its path as the protocol's `weights`"
@@ -58,7 +58,7 @@ def advice(name: str) -> str:
 
 
 def downloaded_file(name: str) -> Path:
-    """The released file of an extractor in torch.hub's folder of checkpoints, downloaded where it is not yet.
+    """Return the released file of an extractor in torch.hub's folder of checkpoints, downloaded if missing.
 
     Args:
         name: One of `DOWNLOADS`.
@@ -103,6 +103,6 @@ def fetch(name: str, url: str, path: Path, digest: str = "") -> None:
 
 
 def torch_hub() -> Path:
-    """The folder of downloaded weights, by the same rule as torch.hub (TORCH_HOME, then XDG_CACHE_HOME)."""
+    """Return the folder of downloaded weights, by the same rule as torch.hub (TORCH_HOME, then XDG_CACHE_HOME)."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("TORCH_HOME") or f"{cache}/torch").expanduser() / "hub"

@@ -20,7 +20,7 @@ LARGEST = 1e20
 
 
 def to_numpy(values: FeatureMatrix) -> NDArray[Any]:
-    """A torch tensor (any device, any float type) or an array as a NumPy array, without importing torch."""
+    """Return a torch tensor (any device, any float type) or an array as a NumPy array, without importing torch."""
     detach = getattr(values, "detach", None)  # torch's way to say "without the graph"; arrays have none
     if detach is None:
         return np.asarray(values)
@@ -29,12 +29,12 @@ def to_numpy(values: FeatureMatrix) -> NDArray[Any]:
 
 
 def matrix(values: FeatureMatrix, what: str) -> Array:
-    """Features as a float64 matrix N×D of its own, checked as in `checked`."""
+    """Return features as a float64 matrix N×D, a copy, checked as in `checked`."""
     return checked(values, what).astype(np.float64)
 
 
 def checked(values: FeatureMatrix, what: str) -> NDArray[Any]:
-    """Features as a matrix N×D of finite numbers, in their own type and not copied.
+    """Check that features are a matrix N×D of finite numbers, and return it in its own type, not copied.
 
     Args:
         values: N×D numbers, any real type.
@@ -65,7 +65,7 @@ def checked(values: FeatureMatrix, what: str) -> NDArray[Any]:
 
 
 def check_widths(generated: int, reference: int) -> None:
-    """Both sides must come from one extractor.
+    """Check that both sides come from one extractor.
 
     Raises:
         GraftbenchError: The widths differ.
@@ -78,7 +78,7 @@ def check_widths(generated: int, reference: int) -> None:
 
 
 def too_few(needed: int, n_generated: int, n_reference: int | None, why: str) -> str:
-    """The reason why a metric is undefined for so few images, or the empty string if there are enough."""
+    """Return the reason why a metric is undefined for so few images, or "" if there are enough."""
     found = [f"{n_generated} generated"] if n_generated < needed else []
     if n_reference is not None and n_reference < needed:
         found.append(f"{n_reference} reference")

@@ -15,7 +15,7 @@ Need = Literal["reference", "logits", "train", "pixels", "truth"]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What is known of a metric before it is computed.
+    """A metric as it is described before it is computed.
 
     Attributes:
         name: As in records and on the command line: `kid`.
@@ -38,7 +38,7 @@ class Metric:
 
     @property
     def heading(self) -> str:
-        """Label and arrow: `KID×10³ ↓`."""
+        """Return label and arrow: `KID×10³ ↓`."""
         return f"{self.label} {'↓ ↑'[self.better + 1]}".strip()
 
 
@@ -266,7 +266,7 @@ SETS: dict[str, tuple[str, ...]] = {
 
 
 def resolve(names: Iterable[str], *, where: str = "") -> tuple[str, ...]:
-    """Metrics by name, sets written out, in the catalogue's order, each once.
+    """Return the names of metrics with the sets written out, in the catalogue's order, each once.
 
     Args:
         names: Names or sets; a string is one of them, not its letters.

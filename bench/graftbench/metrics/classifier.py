@@ -32,7 +32,7 @@ class _Linear:
 
 
 def c2st(generated: FeatureMatrix, real: FeatureMatrix, seed: int = 0) -> tuple[Estimate, Estimate]:
-    """Held-out accuracy and F1 of a linear classifier of generated against real images.
+    """Return the held-out accuracy and F1 of a linear classifier of generated against real images.
 
     Both sides are shuffled and cut to equal numbers; a half of each trains the classifier, the rest tests it. The
     classifier is a logistic regression on features that are standardized with the training half's statistics. It
@@ -83,7 +83,7 @@ def c2st(generated: FeatureMatrix, real: FeatureMatrix, seed: int = 0) -> tuple[
 
 @dataclass(frozen=True)
 class _Counts:
-    """What a test found.
+    """How many test images the classifier took to be generated.
 
     Attributes:
         hits: Generated images taken to be generated.
@@ -111,12 +111,12 @@ def _accuracy(counts: _Counts) -> Estimate:
 
 
 def _f1_of(hit_rate: float, alarm_rate: float) -> float:
-    """F1 for as many generated as real images: TP = n·hit_rate, FP = n·alarm_rate, FN = n − TP."""
+    """Return F1 for as many generated as real images: TP = n·hit_rate, FP = n·alarm_rate, FN = n − TP."""
     return 2.0 * hit_rate / (1.0 + hit_rate + alarm_rate)
 
 
 def _f1(counts: _Counts) -> Estimate:
-    """F1 with the delta method's standard error, and an interval that stays one at rates of 0 and 1.
+    """Return F1 with the delta method's standard error, and an interval that stays one at rates of 0 and 1.
 
     F1 rises with the hit rate and falls with the alarm rate, which come from independent images; the distances to F1 at
     each rate's own Wilson limit are combined as the root of the sum of squares.
@@ -141,7 +141,7 @@ def _f1(counts: _Counts) -> Estimate:
 
 
 def _train(x: Array, labels: Array) -> _Linear:
-    """Logistic regression on standardized features, with the minimum of the whole convex problem.
+    """Fit a logistic regression on standardized features, to the minimum of the whole convex problem.
 
     Args:
         x: N×D.
@@ -158,7 +158,7 @@ def _train(x: Array, labels: Array) -> _Linear:
 
 
 def _logistic(z: Array, labels: Array) -> tuple[Array, float]:
-    """Weights (D) and bias that minimize Σ log-loss + ½‖w‖² for N×D features.
+    """Return the weights (D) and the bias that minimize Σ log-loss + ½‖w‖² for N×D features.
 
     For N < D the weights lie in the span of the rows. Coordinates along the eigenvectors of the Gram matrix z·zᵀ, as
     orthonormal directions of that span, leave ‖w‖ as it is and turn N×D features into at most N×N ones.

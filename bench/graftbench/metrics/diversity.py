@@ -26,7 +26,7 @@ _JACKKNIFE = 100  # most images that are left out one by one: 0.1 s
 
 
 def vendi_score(generated: FeatureMatrix) -> Estimate:
-    """Vendi score: the effective number of different images, exp of the entropy of the eigenvalues of K/n.
+    """Return the Vendi score: the effective number of different images, exp of the entropy of the eigenvalues of K/n.
 
     K holds the cosine similarities of the features (not centred, as in the paper), so K/n has trace 1. n identical
     images score 1, n orthogonal ones n. It rises with n as long as new images differ: two values compare only at equal
@@ -79,20 +79,23 @@ def vendi_score(generated: FeatureMatrix) -> Estimate:
 
 
 def _entropy(values: NDArray[np.floating]) -> float:
-    """−Σ λ·log λ of eigenvalues in ascending order; those that are 0 up to rounding add nothing."""
+    """Return −Σ λ·log λ of eigenvalues in ascending order; those that are 0 up to rounding add nothing."""
     some = values[values > values.size * np.finfo(np.float64).eps * values[-1]]
     return -float(some @ np.log(some))
 
 
 def _jackknife_error(u: Array) -> float:
-    """Standard error of the entropy for unit rows u, each image left out in turn: one decomposition for each."""
+    """Return the standard error of the entropy for unit rows u, each image left out in turn.
+
+    It takes one decomposition for each image.
+    """
     n, gram = len(u), u @ u.T
     rest = [np.delete(np.delete(gram, i, axis=0), i, axis=1) / (n - 1) for i in range(n)]
     return float(np.sqrt((n - 1.0) * np.var([_entropy(np.linalg.eigvalsh(part)) for part in rest])))
 
 
 def _influence(u: Array) -> tuple[float, Array]:
-    """Entropy of the eigenvalues of K/n for unit rows u (N×D), and its derivative by each image's weight.
+    """Return the entropy of the eigenvalues of K/n for unit rows u (N×D), and its derivative by each image's weight.
 
     With weights w that sum to 1 the eigenvalues are those of Σ wᵢuᵢuᵢᵀ, with dλ/dwᵢ = (uᵢ·v)² for the eigenvector v,
     and Σ_m (uᵢ·v_m)² = 1, so that dH/dwᵢ = −Σ_m log λ_m·(uᵢ·v_m)² up to a constant. On the N×N side (uᵢ·v)² = nλeᵢ² for
@@ -113,7 +116,7 @@ def _influence(u: Array) -> tuple[float, Array]:
 
 
 def _assign(generated: FeatureMatrix, train: FeatureMatrix) -> tuple[Array, int, NDArray[np.intp] | None]:
-    """Generated features, number of training images, and the nearest one's row for each (None without either)."""
+    """Return generated features, the number of training images, and each one's nearest row (None without either)."""
     x, t = matrix(generated, "generated features"), matrix(train, "training features")
     if x.shape[1] != t.shape[1]:
         raise GraftbenchError(
@@ -124,7 +127,7 @@ def _assign(generated: FeatureMatrix, train: FeatureMatrix) -> tuple[Array, int,
 
 
 def intra_cluster_distance(generated: FeatureMatrix, train: FeatureMatrix) -> Estimate:
-    """Mean distance of generated images that gather around the same training image.
+    """Return the mean distance of generated images that gather around the same training image.
 
     Each generated image joins the cluster of its nearest training image; the mean over pairs inside each cluster is
     averaged over all training images. The paper measures LPIPS between pictures; this measures the Euclidean distance
@@ -178,7 +181,7 @@ def intra_cluster_distance(generated: FeatureMatrix, train: FeatureMatrix) -> Es
 
 
 def _cluster_variance(sizes: NDArray[np.intp], means: Array, within: Array) -> float | None:
-    """Variance of the mean over clusters of 1[size ≥ 2]·(mean pair distance).
+    """Return the variance of the mean over clusters of 1[size ≥ 2]·(mean pair distance).
 
     For a cluster with the probability q of fewer than 2 images, the variance v of its mean distance and the expectation
     μ of that, the variance is (1−q)·v + q(1−q)·μ². Counts of different clusters are negatively dependent, so the sum
@@ -207,7 +210,7 @@ def _cluster_variance(sizes: NDArray[np.intp], means: Array, within: Array) -> f
 
 
 def _mean_pair_distance(x: Array) -> tuple[float, Array]:
-    """Mean distance over the pairs of rows of x, and the same without each row; 0 where there is no pair."""
+    """Return the mean distance over the pairs of rows of x, and the same without each row; 0 where there is no pair."""
     size = len(x)
     if size < 2:
         return 0.0, np.zeros(size)
@@ -223,7 +226,7 @@ def _mean_pair_distance(x: Array) -> tuple[float, Array]:
 
 
 def cluster_occupancy(generated: FeatureMatrix, train: FeatureMatrix) -> Estimate:
-    """Share of the training images that are the nearest one of at least one generated image.
+    """Return the share of the training images that are the nearest one of at least one generated image.
 
     Args:
         generated: Features N×D.

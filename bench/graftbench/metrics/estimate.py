@@ -65,7 +65,7 @@ class Estimate:
 
 
 def quantile(degrees: float = math.inf) -> float:
-    """Student's two-sided 95 % quantile: 1.96 for infinitely many degrees of freedom."""
+    """Return Student's two-sided 95 % quantile: 1.96 for infinitely many degrees of freedom."""
     tail = 1.0 - (1.0 - LEVEL) / 2.0
     return float(ndtri(tail) if math.isinf(degrees) else stdtrit(degrees, tail))
 
@@ -73,7 +73,7 @@ def quantile(degrees: float = math.inf) -> float:
 def student_bounds(
     value: float, standard_error: float, degrees: float = math.inf, *, low: float = -math.inf, high: float = math.inf
 ) -> Bounds:
-    """The 95 % interval value ± q·standard_error, cut to the metric's range.
+    """Return the 95 % interval value ± q·standard_error, cut to the metric's range.
 
     Args:
         value: The estimate.
@@ -87,7 +87,7 @@ def student_bounds(
 
 
 def wilson_bounds(successes: int, trials: int) -> Bounds:
-    """Wilson's 95 % interval of a share: it keeps its coverage near 0 and 1 and for few trials.
+    """Return Wilson's 95 % interval of a share: it keeps its coverage near 0 and 1 and for few trials.
 
     Raises:
         GraftbenchError: Not 0 ≤ successes ≤ trials, or no trials.

@@ -126,7 +126,7 @@ def evaluate_features(
     intervals: bool = True,
     seed: int = 0,
 ) -> list[Estimate]:
-    """Metrics of generated images from features, in the catalogue's order.
+    """Compute metrics of generated images from features, in the catalogue's order.
 
     Args:
         generated: Of the generated images; moments suffice for `fid`.
@@ -160,7 +160,7 @@ def evaluate_features(
 
 
 def _lacking(name: str, sets: _Sets) -> str:
-    """What a metric needs and is not there; empty if nothing."""
+    """Return the reason why a metric cannot be computed from what was given, or ""."""
     needs = METRICS[name].needs
     generated, reference = sets.generated, sets.reference
     if "reference" in needs and reference is None:
@@ -178,14 +178,14 @@ def _lacking(name: str, sets: _Sets) -> str:
 
 
 def _unfit(name: str, sets: _Sets) -> str:
-    """What the features that are there lack; empty if nothing."""
+    """Return the reason why the features do not serve a metric, or ""."""
     if "pixels" in METRICS[name].needs:
         return _without_powers(sets)
     return _without_direction(sets) if name in _OF_DIRECTIONS else ""
 
 
 def _without_powers(sets: _Sets) -> str:
-    """Whose features came without what is computed from pixels; empty if nobody's did."""
+    """Name the side whose features came without the powers of its pixels; "" if both have them."""
     for side, what in ((sets.generated, "generated"), (sets.reference, "reference")):
         if isinstance(side, Features) and side.powers is None:
             return f"of the {what} images there are features alone, no pixels"

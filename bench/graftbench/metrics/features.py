@@ -47,7 +47,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What an extractor saw in a set of images.
+    """The numbers that an extractor gave for a set of images.
 
     Attributes:
         pooled: float32 N×D.
@@ -64,7 +64,7 @@ class Features:
 
     @classmethod
     def of(cls, pooled: FeatureMatrix, logits: FeatureMatrix, powers: FeatureMatrix | None = None) -> Features:
-        """Features from tensors or arrays.
+        """Return features made of tensors or arrays.
 
         Raises:
             GraftbenchError: They are no matrices of equally many rows, or the powers are not N×3.
@@ -81,7 +81,7 @@ class Features:
         return cls(first, second, third)
 
     def rows(self, positions: NDArray[np.intp]) -> Features:
-        """Those of some of the images."""
+        """Return the features of some of the images."""
         powers = None if self.powers is None else self.powers[positions]
         return Features(self.pooled[positions], self.logits[positions], powers)
 
@@ -106,7 +106,7 @@ class Features:
 
 
 def features_key(*, images: str, extractor: str, weights_sha256: str, size: int | None, resize: str) -> str:
-    """32 hexadecimal digits over all that features depend on.
+    """Return 32 hexadecimal digits over all that features depend on.
 
     Args:
         images: Content hash of the images, in their order.
@@ -129,7 +129,7 @@ def features_key(*, images: str, extractor: str, weights_sha256: str, size: int 
 
 
 def cached_features(folder: Path, key: str, make: Callable[[], Features]) -> Features:
-    """The features stored under `key` in `folder`, or those that `make` returns, which are stored then.
+    """Return the features stored under `key` in `folder`, or make and store them.
 
     An unreadable file is made anew: a cache is never a reason to fail. Processes may do this side by side.
     """
@@ -145,7 +145,7 @@ def cached_features(folder: Path, key: str, make: Callable[[], Features]) -> Fea
 
 
 def cached_moments(folder: Path, key: str, make: Callable[[], Moments]) -> Moments:
-    """Mean and covariance under `key` in `folder`: those stored there, or those that `make` returns. As above."""
+    """Return the mean and covariance stored under `key` in `folder`, or make and store them, as `cached_features`."""
     path = folder / f"{key}.npz"
     if path.exists():
         try:
@@ -164,7 +164,7 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def _read(path: Path, *names: str) -> list[NDArray[Any]]:
-    """Arrays of an .npz file. The file is opened here: NumPy leaves it open where it is no archive."""
+    """Return arrays of an .npz file. The file is opened here: NumPy leaves it open where it is no archive."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return [file[name] for name in names]

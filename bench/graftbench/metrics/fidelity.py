@@ -32,7 +32,7 @@ BATCH = 256
 
 
 def psnr(images: Tensor, truths: Tensor) -> NDArray[np.float64]:
-    """10 log₁₀(255² / MSE) of each image in dB, the error over pixels and channels of uint8 n×3×H×W: float64 n.
+    """Return 10 log₁₀(255² / MSE) of each image in dB, the error over pixels and channels of uint8 n×3×H×W: float64 n.
 
     An image that is its truth would have infinitely many; an error below that of rounding (1/12) counts as 1/12, so
     58.9 dB is the most. Others average the error over all images before the logarithm, which gives less.
@@ -43,7 +43,7 @@ def psnr(images: Tensor, truths: Tensor) -> NDArray[np.float64]:
 
 
 def ssim(images: Tensor, truths: Tensor) -> NDArray[np.float64]:
-    """Structural similarity of each image, the mean over positions and R, G, B of uint8 n×3×H×W: float64 n, −1 to 1.
+    """Return each image's structural similarity, the mean over positions and R, G, B: uint8 n×3×H×W to float64 n.
 
     Wang, Bovik, Sheikh, Simoncelli, IEEE TIP 2004, equation 13 and section III.C: Gaussian window of 11 px, σ = 1.5,
     K = 0.01 and 0.03, moments divided by the window's weight (no n − 1), the windows that lie within the image. As
@@ -68,7 +68,7 @@ def _ssim(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _blur(x: Tensor) -> Tensor:
-    """Gaussian means of the windows that lie within the image: n×3×H×W -> n×3×(H−10)×(W−10)."""
+    """Return Gaussian means of the windows that lie within the image: n×3×H×W -> n×3×(H−10)×(W−10)."""
     offsets = torch.arange(WINDOW, dtype=x.dtype) - WINDOW // 2
     weights = torch.exp(-offsets.square() / (2 * SIGMA**2))
     weights = (weights / weights.sum()).expand(3, 1, 1, WINDOW)
@@ -76,7 +76,7 @@ def _blur(x: Tensor) -> Tensor:
 
 
 def feature_distance(features: NDArray[np.float32], true: NDArray[np.float32]) -> NDArray[np.float64]:
-    """1 − cosine of each image's features N×D and its truth's: float64 N, 0 to 2. A vector of zeros is at 1.
+    """Return 1 − cosine of each image's features N×D and its truth's: float64 N, 0 to 2. A vector of zeros is at 1.
 
     LPIPS (Zhang et al., arXiv 1801.03924) compares maps position by position with learnt weights; these are the pooled
     features that FID and KID see, so a shift of the image costs little.
@@ -89,7 +89,7 @@ def feature_distance(features: NDArray[np.float32], true: NDArray[np.float32]) -
 def fidelity(
     images: Tensor, truths: Tensor, features: NDArray[np.float32], true: NDArray[np.float32]
 ) -> list[Estimate]:
-    """All three, in the catalogue's order.
+    """Compute PSNR, SSIM and feature distance, in the catalogue's order.
 
     Args:
         images: uint8 n×3×H×W, n ≥ 1.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _trace_of_root(first: Moments, second: Moments) -> float:
-    """The trace of (Σ₁Σ₂)^½: the nuclear norm of A·Bᵀ for any roots AᵀA = Σ₁ and BᵀB = Σ₂.
+    """Return the trace of (Σ₁Σ₂)^½: the nuclear norm of A·Bᵀ for any roots AᵀA = Σ₁ and BᵀB = Σ₂.
 
     Proof: Σ₁Σ₂ = AᵀA·BᵀB has the nonzero eigenvalues of (A·Bᵀ)(A·Bᵀ)ᵀ, which are the squared singular values of A·Bᵀ.
     """
@@ -35,7 +35,7 @@ def _trace_of_root(first: Moments, second: Moments) -> float:
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
-    """‖μ₁−μ₂‖² + tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½), the squared Fréchet distance of two Gaussians.
+    """Return ‖μ₁−μ₂‖² + tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½), the squared Fréchet distance of two Gaussians.
 
     Symmetric up to rounding, and ≥ 0: a negative result is rounding and becomes 0.
 
@@ -73,7 +73,7 @@ def _moments(side: Side) -> Moments:
 def fid(
     generated: FeatureMatrix | Moments, real: FeatureMatrix | Moments, *, interval: bool = False, seed: int = 0
 ) -> Estimate:
-    """Fréchet Inception Distance of generated to real images, in float64.
+    """Return the Fréchet Inception Distance of generated to real images, in float64.
 
     FID is biased upwards, the more the fewer images there are on either side, and the bias depends on the generator:
     two values compare only at equal numbers of images. The interval is one of the score at these numbers of images,
@@ -119,7 +119,7 @@ _SIZES = 15
 
 
 def fid_inf(generated: FeatureMatrix, real: FeatureMatrix | Moments, seed: int = 0) -> Estimate:
-    """FID∞: FID extrapolated to infinitely many generated images.
+    """Return FID∞: FID extrapolated to infinitely many generated images.
 
     FID of N generated images goes as FID∞ + c/N once their covariance has full rank, so the intercept of a line through
     15 sizes from N/2 to N, random subsets each, removes the generated side's bias. It cannot remove the reference

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def inception_score(logits: FeatureMatrix, splits: int = 10, shuffle_seed: int | None = 2020) -> Estimate:
-    """Inception Score: exp of the mean KL(p(y|x) ‖ p(y)), averaged over disjoint splits.
+    """Return the Inception Score: exp of the mean KL(p(y|x) ‖ p(y)), averaged over disjoint splits.
 
     The defaults are torch-fidelity's (10 splits after a shuffle seeded with 2020), and so is the number for the same
     logits. The score rises with the number of images per split, so it compares only at equal n and splits.
@@ -66,7 +66,7 @@ def inception_score(logits: FeatureMatrix, splits: int = 10, shuffle_seed: int |
 
 
 def _probabilities(logits: Array) -> tuple[Array, Array]:
-    """Softmax N×K, and each image's Σ p log p: one exponential per entry serves both."""
+    """Return the softmax N×K, and each image's Σ p log p: one exponential per entry serves both."""
     logits -= logits.max(axis=1, keepdims=True)  # its own copy; no exponential overflows
     p = np.exp(logits)
     total = p.sum(axis=1, keepdims=True)
@@ -75,6 +75,6 @@ def _probabilities(logits: Array) -> tuple[Array, Array]:
 
 
 def _score(p: Array, negative_entropy: Array) -> float:
-    """The score of one split: exp of the mean of Σ p log p less Σ q log q, where q is the mean of p (0 log 0 = 0)."""
+    """Return the score of one split: exp of the mean of Σ p log p less Σ q log q, q the mean of p (0 log 0 = 0)."""
     q = p.mean(axis=0)
     return float(np.exp(max(0.0, negative_entropy.mean() - xlogy(q, q).sum())))

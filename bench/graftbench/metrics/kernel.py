@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def polynomial_kernel(x: Array, y: Array) -> Array:
-    """k(x, y) = (x·y/D + 1)³ for all pairs: M×D and N×D give M×N."""
+    """Return k(x, y) = (x·y/D + 1)³ for all pairs: M×D and N×D give M×N."""
     base = x @ y.T
     base /= x.shape[1]
     base += 1.0
@@ -35,7 +35,7 @@ def _both(generated: FeatureMatrix, real: FeatureMatrix) -> tuple[Array, Array]:
 
 
 def kid(generated: FeatureMatrix, real: FeatureMatrix) -> Estimate:
-    """Kernel Inception Distance: the unbiased estimate of MMD² from all pairs, with its standard error.
+    """Return the Kernel Inception Distance: the unbiased estimate of MMD² from all pairs, with its standard error.
 
     Args:
         generated: Pooled features M×D.
@@ -63,7 +63,7 @@ def kid(generated: FeatureMatrix, real: FeatureMatrix) -> Estimate:
 def kid_subsets(
     generated: FeatureMatrix, real: FeatureMatrix, subsets: int = 100, subset_size: int = 1000, seed: int = 2020
 ) -> Estimate:
-    """KID as torch-fidelity computes it: the mean over random subsets, the same subsets for the same seed.
+    """Return KID as torch-fidelity computes it: the mean over random subsets, the same subsets for the same seed.
 
     The kernel matrix is computed once; a subset's sum is then a product with its indicator vector. `kid` uses every
     pair and is the better estimate; this one is for comparison with published numbers.
@@ -107,7 +107,7 @@ def kid_subsets(
 
 
 def _indicators(m: int, n: int, subsets: int, size: int, seed: int) -> tuple[Array, Array]:
-    """Which images each subset holds: subsets×m and subsets×n of zeros and ones, drawn in torch-fidelity's order."""
+    """Draw the images of each subset, in torch-fidelity's order: subsets×m and subsets×n of zeros and ones."""
     rng = np.random.RandomState(seed)  # torch-fidelity's generator
     in_x, in_y = np.zeros((subsets, m)), np.zeros((subsets, n))
     for i in range(subsets):
@@ -117,7 +117,7 @@ def _indicators(m: int, n: int, subsets: int, size: int, seed: int) -> tuple[Arr
 
 
 def _sums_between(in_x: Array, x: Array, y: Array, in_y: Array) -> Array:
-    """Sum of k(x, y) over all pairs of each subset."""
+    """Sum k(x, y) over all pairs of each subset."""
     total = np.zeros(len(in_x))
     for start in range(0, len(x), BLOCK):
         k = polynomial_kernel(x[start : start + BLOCK], y)
@@ -126,7 +126,7 @@ def _sums_between(in_x: Array, x: Array, y: Array, in_y: Array) -> Array:
 
 
 def _sums_within(in_x: Array, x: Array) -> Array:
-    """Sum of k(x, x') over all ordered pairs i ≠ j of each subset, from the triangle as in `_within`."""
+    """Sum k(x, x') over all ordered pairs i ≠ j of each subset, from the triangle as in `mmd._within`."""
     total = np.zeros(len(in_x))
     for start in range(0, len(x), BLOCK):
         k = polynomial_kernel(x[start : start + BLOCK], x[start:])

@@ -27,7 +27,7 @@ def _unit(values: FeatureMatrix, what: str) -> Array:
 
 
 def _gaussian_kernel(x: Array, y: Array) -> Array:
-    """exp(−‖x−y‖²/(2σ²)) − 1 for unit vectors: M×D and N×D give M×N.
+    """Return exp(−‖x−y‖²/(2σ²)) − 1 for unit vectors: M×D and N×D give M×N.
 
     The constant changes no discrepancy, and without it the kernel's values (0.98 to 1) keep two digits more.
     """
@@ -35,7 +35,7 @@ def _gaussian_kernel(x: Array, y: Array) -> Array:
 
 
 def cmmd(generated: FeatureMatrix, real: FeatureMatrix, *, biased: bool = False) -> Estimate:
-    """CMMD of generated to real images: 1000 × MMD² of unit embeddings, Gaussian kernel with σ = 10.
+    """Return CMMD of generated to real images: 1000 × MMD² of unit embeddings, Gaussian kernel with σ = 10.
 
     Ours is the unbiased U-statistic, which compares at any numbers of images. The authors' code computes the biased
     V-statistic, larger by about 1000·(1 − mean kernel)·(1/M + 1/N); `biased=True` gives that number, for comparison

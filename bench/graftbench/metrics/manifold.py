@@ -40,7 +40,7 @@ def prdc(
     splits: int = 50,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Precision, recall, their F-score, density, coverage and what coverage would be for equal distributions.
+    """Return precision, recall, their F-score, density, coverage, and the coverage of equal distributions.
 
     A ball around an image reaches to its k-th nearest neighbour in its own set. Then, with M generated and N real
     images:
@@ -107,7 +107,7 @@ def prdc(
 
 
 def null_coverage(n_generated: int, n_real: int, k: int = 5) -> float:
-    """Expected coverage if both sets come from one continuous distribution.
+    """Return the coverage that is expected if both sets come from one continuous distribution.
 
     A ball is empty if the k nearest of all N−1+M other images are real ones. All orders are equally likely, so that
     happens with probability (N−1 over k)/(N+M−1 over k) = ∏_{i=1..k} (N−i)/(N+M−i).
@@ -119,7 +119,7 @@ def null_coverage(n_generated: int, n_real: int, k: int = 5) -> float:
 
 
 def _reasons(m: int, n: int, k_precision: int, k_density: int) -> dict[str, str]:
-    """Why each score is undefined; empty where it is not."""
+    """Return by score the reason why it is undefined, "" where it is defined."""
 
     def balls_of_real(k: int) -> str:  # k + 1 stands for "enough" on the side that needs but one image
         return too_few(k + 1, min(m, 1) * (k + 1), n, f"a ball to neighbour {k} of each reference image")
@@ -160,7 +160,7 @@ class _Score:
     without_real: Array | None
 
     def variances(self) -> tuple[float, float] | None:
-        """The jackknife's variance from each set, (n−1)/n·Σ(θ₋ᵢ − mean)²; None where it takes more images."""
+        """Return the jackknife's variance from each set, (n−1)/n·Σ(θ₋ᵢ − mean)²; None where it takes more images."""
         if self.without_generated is None or self.without_real is None:
             return None
         return _jackknife(self.without_generated), _jackknife(self.without_real)
@@ -209,7 +209,7 @@ class _Balls:
         np.bitwise_or.at(self.shells.reshape(-1), p * self.shells.shape[1] + b // 8, (128 >> b % 8).astype(np.uint8))
 
     def covered(self) -> tuple[float, Array | None, Array | None]:
-        """Share of points in at least one ball: the value, without each point, without each ball's image."""
+        """Return the share of points in at least one ball: the value, without each point, without each ball's image."""
         inside, points, balls = self.in_balls > 0, self.in_balls.size, self.in_ball.size
         total = int(np.count_nonzero(inside))
         without_point = (total - inside) / (points - 1) if points > 1 else None
@@ -217,7 +217,7 @@ class _Balls:
         return total / points, without_point, without_ball
 
     def _change(self) -> Rows:
-        """By how many points fewer or more are covered without each ball's image, B."""
+        """Return by how many points fewer or more are covered without each ball's image, B."""
         balls = self.in_ball.size
         change = np.zeros(balls, dtype=np.intp)
         low = np.flatnonzero(self.in_balls < 2)  # the others stay covered whoever is left out: balls only grow
@@ -234,7 +234,7 @@ class _Balls:
         return change
 
     def density(self) -> tuple[float, Array | None, Array | None]:
-        """Mean number of balls that hold a point, over k: the value, without each point, without each ball's image."""
+        """Return the mean number of balls that hold a point, over k: the value, and without each point, each image."""
         points, balls, total = self.in_balls.size, self.in_ball.size, int(self.in_balls.sum())
         without_point = (total - self.in_balls) / (self.k * (points - 1)) if points > 1 else None
         without_ball = None
@@ -245,7 +245,7 @@ class _Balls:
         return total / (self.k * points), without_point, without_ball
 
     def filled(self) -> tuple[float, Array | None, Array | None]:
-        """Share of balls that hold a point: the value, without each point, without each ball's image."""
+        """Return the share of balls that hold a point: the value, without each point, without each ball's image."""
         points, balls, full = self.in_balls.size, self.in_ball.size, self.in_ball > 0
         total = int(np.count_nonzero(full))
         without_point = without_ball = None
@@ -261,7 +261,7 @@ class _Balls:
 
 
 def _tally(counts: Rows, where: Rows, amount: Rows | int = 1) -> None:
-    """counts[where] += amount, where rows may repeat."""
+    """Add `amount` to counts[where], where rows may repeat."""
     np.add.at(counts, where, amount)
 
 
@@ -278,12 +278,12 @@ class _Neighbours:
     rows: Rows
 
     def limits(self, k: int) -> Array:
-        """Radii of the balls to neighbour k, and to neighbour k + 1 (the same if there is none), N×2."""
+        """Return the radii of the balls to neighbour k, and to neighbour k + 1 (the same if there is none), N×2."""
         return self.distances[:, [k - 1, min(k, self.rows.shape[1] - 1)]].astype(np.float64)
 
 
 def _scores(x: Array, y: Array, k_precision: int, k_density: int) -> dict[str, _Score]:
-    """Every score that is defined for so many images."""
+    """Compute every score that is defined for so many images."""
 
     def neighbours(images: int, k: int, find: Callable[[int], tuple[Array, Rows]]) -> _Neighbours:
         depth = min(k + 1, images - 1)
@@ -302,7 +302,7 @@ def _scores(x: Array, y: Array, k_precision: int, k_density: int) -> dict[str, _
 def _scores_of_distances(
     between: NDArray[np.float32], made: NDArray[np.float32], real: NDArray[np.float32], k_precision: int, k_density: int
 ) -> dict[str, _Score]:
-    """The same from whole distance matrices M×N, M×M and N×N (infinite on the diagonal), for few images."""
+    """Compute the scores of few images from distance matrices M×N, M×M and N×N (infinite on the diagonal)."""
 
     def neighbours(within: NDArray[np.float32], k: int) -> _Neighbours:
         depth = min(k + 1, len(within) - 1)
@@ -330,7 +330,7 @@ def _collect(
     k_density: int,
     search: Callable[[Array, Array], Iterable[Pairs]],
 ) -> dict[str, _Score]:
-    """Every score that is defined for so many images, from neighbours within the sets and a search between them."""
+    """Compute every score that is defined, from neighbours within the sets and a search for pairs between them."""
     m, n = len(made.rows), len(real.rows)
     of_real = [(k, _Balls(m, real.rows, k)) for k in dict.fromkeys((k_precision, k_density)) if k < n]
     of_made = [(k_precision, _Balls(n, made.rows, k_precision))] if k_precision < m else []
@@ -357,7 +357,7 @@ def _collect(
 
 
 def _f_score(precision: _Score, recall: _Score) -> _Score:
-    """Harmonic mean of two scores, 0 where both are 0, and of their leave-one-out values."""
+    """Return the harmonic mean of two scores, 0 where both are 0, and of their leave-one-out values."""
 
     def mean(p: Array | None, r: Array | None) -> Array | None:
         if p is None or r is None:
@@ -379,7 +379,7 @@ def _f_score(precision: _Score, recall: _Score) -> _Score:
 
 
 def _inflation(x: Array, y: Array, k_precision: int, k_density: int, *, splits: int, seed: int) -> dict[str, float]:
-    """True variance over the jackknife's expected variance, for each score, measured on halves of the data.
+    """Measure the true variance over the jackknife's expected variance, for each score, on halves of the data.
 
     The jackknife's variance is too large on average (Efron & Stein 1981): what depends on m images jointly it counts m
     times, and a count of balls depends on k or more jointly, however many images there are. But two disjoint halves of
@@ -424,7 +424,7 @@ def _inflation(x: Array, y: Array, k_precision: int, k_density: int, *, splits: 
 
 
 def _half_sizes(m: int, n: int) -> tuple[int, int]:
-    """Images of each side in a half: in the ratio m:n, and as few as will do."""
+    """Return the images of each side in a half: in the ratio m:n, and as few as will do."""
     if not min(m, n):
         return 0, 0
     part = max(_HALF / max(m, n), _SMALLEST_HALF / min(m, n))
@@ -437,7 +437,7 @@ def _part(whole: NDArray[np.float32], rows: Rows, columns: Rows) -> NDArray[np.f
 
 
 def _estimate(score: _Score, factor: float | None, splits: int) -> Estimate:
-    """Value, standard error and interval of a score; `factor` is None where the correction needs more images."""
+    """Return a score with standard error and interval; `factor` is None where the correction needs more images."""
     m, n = score.images
     variances = score.variances()
     if variances is None:
@@ -455,7 +455,7 @@ def _estimate(score: _Score, factor: float | None, splits: int) -> Estimate:
 
 
 def _degrees(score: _Score, splits: int) -> float:
-    """Degrees of freedom of the corrected variance, after Satterthwaite: 2 over its relative variance.
+    """Return the degrees of freedom of the corrected variance, after Satterthwaite: 2 over its relative variance.
 
     A sum of n squared deviations with kurtosis κ has the relative variance (κ−1)/n; each set's part of the variance
     weighs it; and the mean of `splits` squared differences of halves, each about a χ² of 1 degree, adds 2/splits.
@@ -471,7 +471,7 @@ def _degrees(score: _Score, splits: int) -> float:
 
 
 def _interval(score: _Score, error: float, degrees: float) -> Bounds | None:
-    """The 95 % interval, with Student's quantile q.
+    """Return the 95 % interval, with Student's quantile q.
 
     A share p with standard error s is as certain as the share of p(1−p)/s² independent trials, so its interval is
     Wilson's for so many, which stays within 0 and 1 and does not shrink to a point at either. (Korn & Graubard 1998 do

@@ -55,7 +55,7 @@ def _too_few_train(needed: int, n_train: int, why: str) -> str:
 
 
 def _to_train(images: Array, train: Array) -> tuple[Array, Rows]:
-    """Distance of each image to its nearest training image, and that image's row.
+    """Return the distance of each image to its nearest training image, and that image's row.
 
     The distance is taken from the difference itself, in the features' own units: it keeps every digit of near copies.
     """
@@ -64,7 +64,7 @@ def _to_train(images: Array, train: Array) -> tuple[Array, Rows]:
 
 
 def _unseen(n: int) -> float:
-    """Wilson's upper limit for the share of a kind of image that is not among n: about 4/(n+4)."""
+    """Return Wilson's upper limit for the share of a kind of image that is not among n: about 4/(n+4)."""
     return wilson_bounds(0, n)[1]
 
 
@@ -72,7 +72,7 @@ def _unseen(n: int) -> float:
 
 
 def train_distance_ratio(generated: FeatureMatrix, held_out: FeatureMatrix, train: FeatureMatrix) -> Estimate:
-    """Mean distance of generated images to their nearest training image, over that of held-out images.
+    """Return the mean distance of generated images to their nearest training image, over that of held-out images.
 
     1: generated images are as far from the training set as new real images are. Towards 0: copies. Above 1: further off
     than new real images.
@@ -122,7 +122,7 @@ def train_distance_ratio(generated: FeatureMatrix, held_out: FeatureMatrix, trai
 
 
 def _welch(part_a: float, part_b: float, m: int, n: int) -> float:
-    """Welch and Satterthwaite's degrees of freedom of a sum of two estimated variances."""
+    """Return Welch and Satterthwaite's degrees of freedom of a sum of two estimated variances."""
     if part_a + part_b == 0.0:
         return np.inf
     share = part_a / (part_a + part_b)
@@ -130,7 +130,7 @@ def _welch(part_a: float, part_b: float, m: int, n: int) -> float:
 
 
 def _ratio_bounds(ratio: float, part_a: float, part_b: float, m: int, n: int) -> tuple[float, float]:
-    """The interval of a ratio on the logarithmic scale, where its distribution is closer to a normal one."""
+    """Return the interval of a ratio on the logarithmic scale, where its distribution is closer to a normal one."""
     missed = ratio + _unseen(m) * (1.0 - ratio)
     if ratio == 0.0:
         return 0.0, missed
@@ -143,7 +143,7 @@ def _ratio_bounds(ratio: float, part_a: float, part_b: float, m: int, n: int) ->
 
 
 def authpct(generated: FeatureMatrix, train: FeatureMatrix) -> Estimate:
-    """AuthPct: the percentage of generated images that are further from the training set than it is from itself.
+    """Return AuthPct: the percentage of generated images further from the training set than it is from itself.
 
     With r the nearest training image of a generated g, and r' the nearest other training image of r, g is authentic if
     d(g, r) > d(r, r'). At equality g counts as a copy: a copy of an image that the training set holds twice has both
@@ -206,7 +206,7 @@ def copying_z(
     least: int = 10,
     seed: int = 0,
 ) -> Estimate:
-    """C_T: are generated images nearer to the training set than held-out images are, cell by cell of feature space?
+    """Return C_T: the z of how much nearer to the training set generated images are than held-out ones, cell by cell.
 
     The training features are partitioned by k-means. In each cell the distances to the nearest training image, of
     generated against held-out images, give a Mann–Whitney z: mid-ranks and the tie-corrected variance, no continuity
@@ -310,7 +310,7 @@ class _RankTest:
 
 
 def _z(u: Array, m: int, n: int, ties: Array) -> Array:
-    """The z of U; 0 where all values are tied, when U is exactly mn/2."""
+    """Return the z of U; 0 where all values are tied, when U is exactly mn/2."""
     total = m + n
     variance = m * n / 12.0 * (total + 1.0 - ties / (total * (total - 1.0)))
     some = variance > 1e-9 * m * n * total  # what remains of all tied is rounding; one untied value gives mn/4
@@ -318,7 +318,7 @@ def _z(u: Array, m: int, n: int, ties: Array) -> Array:
 
 
 def _weighted_z(tests: list[_RankTest]) -> tuple[float, float, float]:
-    """The mean of z weighted by n, and its jackknife variance from leaving out values of a, and of b.
+    """Return the mean of z weighted by n, and its jackknife variance from leaving out values of a, and of b.
 
     Without one value of a only its cell's z changes; without one of b the weights change too.
     """
@@ -337,7 +337,7 @@ def _jackknife_variance(left_out: Array) -> float:
 
 
 def k_means(points: Array, k: int, seed: int, iterations: int = 100) -> Array:
-    """Lloyd's k-means from a k-means++ start.
+    """Return the centres of Lloyd's k-means from a k-means++ start.
 
     Args:
         points: N×D, float64, N ≥ 1.
@@ -382,7 +382,7 @@ def mifid(
     interval: bool = False,
     seed: int = 0,
 ) -> Estimate:
-    """Memorization-informed FID: FID divided by the mean cosine distance to the training set where that is small.
+    """Return MiFID: FID divided by the mean cosine distance to the training set where that is small.
 
     The divisor m is the mean over **generated** images of the least 1 − |cos| to a **training** image; it is replaced
     by 1 where m ≥ threshold. torchmetrics 1.9 takes the mean over the other side (for each real image the nearest
@@ -460,7 +460,7 @@ def _directions(features: Array) -> Array:
 
 
 def _cosine_gaps(x: Array, t: Array) -> Array:
-    """Least 1 − |cos| of each row of x to a row of t, as ‖u ∓ v‖²/2, which has no digits to lose near 0."""
+    """Return the least 1 − |cos| of each row of x to a row of t, as ‖u ∓ v‖²/2, which has no digits to lose near 0."""
     u, v = _directions(x), _directions(t)
     gaps = np.empty(len(u))
     for start in range(0, len(u), _BLOCK):

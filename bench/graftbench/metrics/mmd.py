@@ -45,11 +45,11 @@ class Variance:
     slope: float
 
     def at(self, discrepancy: float) -> float:
-        """The variance where the true discrepancy is this."""
+        """Return the variance where the true discrepancy is this."""
         return self.second_order + self.slope * max(0.0, discrepancy)
 
     def bounds(self, estimate: float, quantile: float) -> Bounds:
-        """All θ from which the estimate is at most `quantile` standard deviations away, the variance being θ's own.
+        """Return all θ that the estimate is at most `quantile` standard deviations from, the variance being θ's own.
 
         (θ − e)² = q²(s + cθ) is a quadratic in θ ≥ 0; below 0 the variance is s.
         """
@@ -65,7 +65,7 @@ class Variance:
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """What the kernel matrices say.
+    """Both estimates of MMD², and the variance of the unbiased one.
 
     Attributes:
         unbiased: The U-statistic: pairs of an image with itself are left out. It may be slightly negative.
@@ -79,7 +79,7 @@ class Discrepancy:
 
 
 def discrepancy(x: Array, y: Array, kernel: Kernel, offset: float) -> Discrepancy:
-    """MMD² of x and y.
+    """Estimate MMD² of x and y, with its variance.
 
     Args:
         x: M×D, M ≥ 2.
@@ -103,7 +103,7 @@ def discrepancy(x: Array, y: Array, kernel: Kernel, offset: float) -> Discrepanc
 
 
 def estimate_of(name: str, found: Discrepancy, n_generated: int, n_reference: int, scale: float = 1.0) -> Estimate:
-    """The U-statistic as an estimate; the interval uses Student's quantile for the smaller side."""
+    """Return the U-statistic as an estimate; the interval uses Student's quantile for the smaller side."""
     define = partial(
         Estimate, name=name, value=scale * found.unbiased, n_generated=n_generated, n_reference=n_reference
     )
@@ -116,7 +116,7 @@ def estimate_of(name: str, found: Discrepancy, n_generated: int, n_reference: in
 
 @dataclass(frozen=True)
 class _Sums:
-    """What estimate and standard error need of a kernel matrix.
+    """The sums over a kernel matrix that the estimates and their variance are made of.
 
     Attributes:
         rows: Sum of each row (within one sample: without the diagonal).
@@ -143,7 +143,7 @@ def _between(x: Array, y: Array, kernel: Kernel, offset: float) -> _Sums:
 
 
 def _within(x: Array, kernel: Kernel, offset: float) -> _Sums:
-    """Only the triangle is computed: each block of rows against itself and the rows that follow."""
+    """Sum the kernel matrix of one sample from its triangle: each block of rows against itself and what follows."""
     rows, squares, diagonal = np.zeros(len(x)), 0.0, 0.0
     for start in range(0, len(x), BLOCK):
         k = kernel(x[start : start + BLOCK], x[start:])
@@ -158,7 +158,7 @@ def _within(x: Array, kernel: Kernel, offset: float) -> _Sums:
 
 
 def _variance(estimate: float, xx: _Sums, yy: _Sums, xy: _Sums) -> Variance:
-    """Variance of the two-sample U-statistic, by analysis of variance of the kernel matrices.
+    """Estimate the variance of the two-sample U-statistic, by analysis of variance of the kernel matrices.
 
     Hoeffding's decomposition writes k(x,x') = θ + p(x) + p(x') + κ(x,x'), k(x,y) = θ' + q(x) + r(y) + κ'(x,y) and
     k(y,y') = θ'' + s(y) + s(y') + κ''(y,y') with uncorrelated parts, so that exactly
@@ -187,13 +187,13 @@ def _variance(estimate: float, xx: _Sums, yy: _Sums, xy: _Sums) -> Variance:
 
 
 def _trace(sums: _Sums) -> float:
-    """Sum of the eigenvalues of the centred kernel: its mean diagonal less its mean elsewhere."""
+    """Sum the eigenvalues of the centred kernel: its mean diagonal less its mean elsewhere."""
     n = sums.rows.size
     return float(sums.diagonal / n - sums.rows.sum() / (n * (n - 1)))
 
 
 def _residual_within(sums: _Sums) -> float:
-    """Mean square of κ(x,x') over the pairs i<j: m(m−3)/2 degrees of freedom."""
+    """Return the mean square of κ(x,x') over the pairs i<j: m(m−3)/2 degrees of freedom."""
     m, total = sums.rows.size, sums.rows.sum() / 2.0
     all_pairs = sums.squares / 2.0 - 2.0 * total**2 / (m * (m - 1))
     row_effects = np.square(sums.rows).sum() / (m - 2) - 4.0 * total**2 / (m * (m - 2))
@@ -201,7 +201,7 @@ def _residual_within(sums: _Sums) -> float:
 
 
 def _residual_between(sums: _Sums) -> float:
-    """Mean square of κ'(x,y): (m−1)(n−1) degrees of freedom."""
+    """Return the mean square of κ'(x,y): (m−1)(n−1) degrees of freedom."""
     m, n, total = sums.rows.size, sums.columns.size, sums.rows.sum()
     correction = total**2 / (m * n)
     effects = np.square(sums.rows).sum() / n + np.square(sums.columns).sum() / m - 2.0 * correction

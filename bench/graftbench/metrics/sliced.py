@@ -24,7 +24,7 @@ _CHUNK = 128  # directions projected at a time: 10 MB for 10,000 images
 def mind(
     generated: FeatureMatrix, real: FeatureMatrix, *, directions: int = 1000, interval: bool = False, seed: int = 2020
 ) -> Estimate:
-    """3D times the squared 2-Wasserstein distance of the features' projections, averaged over random directions.
+    """Return 3D times the squared 2-Wasserstein distance of the features' projections, averaged over random directions.
 
     A shift of the mean by δ alone gives 3‖δ‖². Biased upwards, by less the more images there are. Sides of different
     size are compared by their whole quantile functions; others draw a subset of the larger one, which throws images
@@ -82,7 +82,7 @@ def mind(
 
 
 def _matching(m: int, n: int) -> tuple[Array, NDArray[np.intp], NDArray[np.intp]]:
-    """The optimal coupling of m and n sorted points of equal weight: weight of each match, and both ranks.
+    """Return the optimal coupling of m and n sorted points of equal weight: weight of each match, and both ranks.
 
     Levels i/m and j/n in units of 1/(mn), as whole numbers, so that none is split by rounding.
     """

@@ -22,7 +22,7 @@ _FEWER = 128  # directions that the second differences use: their noise is the s
 
 
 def sliced_variance(a: Array, b: Array, seed: int = 0) -> Variance:
-    """Variance of the mean over directions of the squared Wasserstein distance.
+    """Estimate the variance of the mean over directions of the squared Wasserstein distance.
 
     A nominal 95 % interval made of it covers 92 to 98 % in simulations with 50 to 300 images, 89 to 95 % with 20.
 
@@ -50,15 +50,16 @@ def sliced_variance(a: Array, b: Array, seed: int = 0) -> Variance:
 
 
 def _per_image(potentials: Array, order: NDArray[np.intp]) -> Array:
-    """Potentials L×M in sorted order, as their mean over directions for each image: M."""
+    """Return potentials L×M in sorted order as their mean over directions for each image: M."""
     total = np.zeros(order.shape[1])
     np.add.at(total, order.ravel(), potentials.ravel())
     return total / len(order)
 
 
 def _potentials(a: Array, b: Array) -> Array:
-    """Kantorovich potentials of the points a, L×M, less their means: a² − 2∫T, T the monotone map to b, both sorted.
+    """Return the Kantorovich potentials of the points a, L×M, less their means: a² − 2∫T, T the monotone map to b.
 
+    Both sides are sorted.
     Between a point and the next T is the quantile of b at the level between them; at a jump of b, the middle of it.
     """
     m, n = a.shape[1], b.shape[1]
@@ -70,7 +71,7 @@ def _potentials(a: Array, b: Array) -> Array:
 
 
 def _distances(a: Array, b: Array, weights_a: Array, weights_b: Array) -> Array:
-    """Squared Wasserstein distance of each row's weighted points, sorted: L×M and L×N give L."""
+    """Return the squared Wasserstein distance of each row's weighted points, sorted: L×M and L×N give L."""
     levels_a, levels_b = np.cumsum(weights_a, axis=1), np.cumsum(weights_b, axis=1)
     levels_a[:, -1] = levels_b[:, -1] = 1.0
     levels = np.concatenate([levels_a, levels_b], axis=1)

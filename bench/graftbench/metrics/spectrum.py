@@ -29,7 +29,7 @@ _BLOCK = 1 << 20  # grey values transformed at a time: 8 MB, and 16 MB of their 
 
 
 def band_powers(images: FeatureMatrix) -> Array:
-    """Each image's mean power above half the Nyquist frequency, and its size: what `high_frequency` is made of.
+    """Return each image's mean power above half the Nyquist frequency, and its size: the input of `high_frequency`.
 
     The power is the mean of |F|² over the frequencies (u, v) with u² + v² > ¼², in cycles per pixel, of the orthonormal
     2-D Fourier transform of the grey values less their mean, under a Hann window whose squares have the mean 1. White
@@ -64,7 +64,7 @@ def band_powers(images: FeatureMatrix) -> Array:
 
 
 def _powers(pixels: NDArray[np.uint8]) -> Array:
-    """Mean power in the band of a block of images of one size."""
+    """Return the mean power in the band of a block of images of one size."""
     grey = np.einsum("nchw,c->nhw", pixels, _GREY)
     grey -= grey[:, :1, :1].copy()  # so that an image of one grey value is exactly 0, whatever rounding does to a mean
     grey -= grey.mean(axis=(1, 2), keepdims=True)
@@ -75,14 +75,14 @@ def _powers(pixels: NDArray[np.uint8]) -> Array:
 
 @lru_cache(maxsize=8)
 def _window(n: int) -> Array:
-    """A Hann window of n points between the zeros at −½ and n − ½; the mean of its squares is 1."""
+    """Return a Hann window of n points between the zeros at −½ and n − ½; the mean of its squares is 1."""
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * (np.arange(n) + 0.5) / n)
     return hann / np.sqrt(np.square(hann).mean())
 
 
 @lru_cache(maxsize=8)
 def _band(height: int, width: int) -> Array:
-    """Weights of a half spectrum H×(W//2+1) that take the mean of the whole one over the band; 0 where it is empty."""
+    """Return weights of a half spectrum H×(W//2+1) that give the whole one's mean over the band; 0 where it is empty."""
     rows, columns = np.minimum(np.arange(height), height - np.arange(height)), np.arange(width // 2 + 1)
     # u² + v² > 1/16 in whole numbers: a frequency on the circle is on it, whatever the size.
     inside = 16 * ((rows[:, None] * width) ** 2 + (columns * height) ** 2) > (height * width) ** 2
@@ -92,7 +92,7 @@ def _band(height: int, width: int) -> Array:
 
 
 def high_frequency(generated: FeatureMatrix, reference: FeatureMatrix) -> Estimate:
-    """Share of high frequencies kept: mean power of generated images in the upper band over that of reference images.
+    """Return the share of high frequencies kept: generated over reference images' mean power in the upper band.
 
     1: as sharp as real images. Below 1: blurred. Above 1: noise, ringing or a checkerboard. The mean of a set says
     nothing about its single images: blurred and noisy ones together may reach 1.
@@ -141,7 +141,7 @@ def high_frequency(generated: FeatureMatrix, reference: FeatureMatrix) -> Estima
 
 
 def _sizes_differ(x: Array, y: Array) -> str:
-    """Why frequencies do not compare, or the empty string."""
+    """Return the reason why frequencies do not compare, or ""."""
     sides = [np.unique(side[:, 1:].astype(int), axis=0).tolist() for side in (x, y)]
     named = [", ".join(f"{width}×{height}" for height, width in side[:3]) for side in sides]
     named = [
@@ -155,7 +155,7 @@ def _sizes_differ(x: Array, y: Array) -> str:
 
 
 def _precision(x: Array, y: Array, ratio: float) -> tuple[float | None, Bounds | None]:
-    """Standard error and interval of a ratio of means of independent samples; None where there are none."""
+    """Return standard error and interval of a ratio of means of independent samples; None where there are none."""
     if min(x.size, y.size) < 2 or ratio == 0.0:
         return None, None
     parts = [float(side.var(ddof=1) / (side.size * side.mean() ** 2)) for side in (x, y)]  # relative variances

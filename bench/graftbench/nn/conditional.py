@@ -34,7 +34,7 @@ class ConditionalBatchNorm(nn.Module):
         self.bias = nn.Parameter(norm.bias.detach().repeat(domains, 1))
 
     def forward(self, x: Tensor, domain: Tensor) -> Tensor:
-        """B×C×H×W and int64 B -> B×C×H×W."""
+        """Map B×C×H×W and int64 B to B×C×H×W."""
         weight, bias = (p[domain][:, :, None, None].to(x.dtype) for p in (self.weight, self.bias))
         return torch.addcmul(bias, self.statistics(x), weight)
 
@@ -54,7 +54,7 @@ class ConditionalGenerator(nn.Module):
         self.blocks = nn.ModuleList(ConditionalBlock(cast("Block", block), domains) for block in generator.blocks)
 
     def forward(self, z: Tensor, domain: Tensor) -> Tensor:
-        """B×latent and int64 B -> B×3×R×R."""
+        """Map B×latent and int64 B to B×3×R×R."""
         x = self.stem(z).unflatten(1, (-1, 4, 4))
         x = self.stem_norm(x, domain).relu()
         for block in self.blocks:
@@ -62,7 +62,7 @@ class ConditionalGenerator(nn.Module):
         return self.to_rgb(x).tanh()
 
     def folded(self, domain: int) -> Generator:
-        """The plain generator that it is for one domain in eval mode: γ_y and β_y are those of a plain batch norm."""
+        """Return the plain generator that it is for one domain in eval mode: γ_y and β_y as those of a batch norm."""
         state = {key.replace("norm.statistics.", "norm."): tensor for key, tensor in self.state_dict().items()}
         rows = {key: tensor[domain] for key, tensor in state.items() if key.endswith(("norm.weight", "norm.bias"))}
         with torch.device("meta"):  # no weights are drawn
@@ -80,7 +80,7 @@ class ConditionalBlock(nn.Module):
         self.norm = ConditionalBatchNorm(block.norm, domains)
 
     def forward(self, x: Tensor, domain: Tensor) -> Tensor:
-        """B×C×H×W and int64 B -> B×C'×2H×2W."""
+        """Map B×C×H×W and int64 B to B×C'×2H×2W."""
         return self.norm(self.conv(self.upsample(x)), domain).relu()
 
 
@@ -105,7 +105,7 @@ class Projection(nn.Module):
         self.train()
 
     def forward(self, h: Tensor, domain: Tensor) -> Tensor:
-        """B×features and int64 B -> B."""
+        """Map B×features and int64 B to B."""
         return ((self.embedding.weight - self.start)[domain] * h).sum(dim=1)
 
 
@@ -125,7 +125,7 @@ class ProjectionDiscriminator(nn.Module):
         self.projection = Projection(discriminator.features, domains)
 
     def forward(self, x: Tensor, domain: Tensor) -> Tensor:
-        """B×3×R×R and int64 B -> B."""
+        """Map B×3×R×R and int64 B to B."""
         for block in self.blocks:
             x = block(x)
         h = x.flatten(1)

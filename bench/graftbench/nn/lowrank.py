@@ -43,7 +43,7 @@ class LowRank(nn.Module):
         self.scale = alpha / rank
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weight with its update, in its own shape."""
+        """Return the weight with its update, in its own shape."""
         return weight + self.scale * (self.up @ self.down).view_as(weight)
 
 

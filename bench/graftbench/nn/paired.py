@@ -37,7 +37,7 @@ class UNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def widths(self) -> list[int]:
-        """Channels after each halving; the last map is 2×2."""
+        """Return the channels after each halving; the last map is 2×2."""
         halvings = self.resolution.bit_length() - 2
         return [self.channels * min(2**k, WIDEST) for k in range(halvings)]
 
@@ -62,7 +62,7 @@ class UNet(nn.Module):
         self.to_rgb = nn.ConvTranspose2d(joined[-1], 3, 4, 2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×3×h×w -> B×3×R×R."""
+        """Map B×3×h×w to B×3×R×R."""
         x = enlarged(x, self.spec.resolution)
         maps: list[Tensor] = []
         for layer in self.down:
@@ -113,7 +113,7 @@ class FrozenUNet(nn.Module):
         self.encoder = Lite0Blocks(lite0_file(), enlarge=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×3×h×w -> B×3×R×R."""
+        """Map B×3×h×w to B×3×R×R."""
         with torch.no_grad():
             maps = self.encoder(enlarged(x, self.spec.resolution))
         stem, fine, middle, coarse = (norm(features) for norm, features in zip(self.norms, maps, strict=True))
@@ -124,7 +124,7 @@ class FrozenUNet(nn.Module):
 
 
 def enlarged(x: Tensor, side: int) -> Tensor:
-    """B×3×h×w -> B×3×side×side by Keys' cubic filter with a = −1/2, as Pillow and MATLAB; untouched if it is so large.
+    """Enlarge B×3×h×w to B×3×side×side by Keys' cubic filter with a = −1/2, as Pillow and MATLAB; side = h: untouched.
 
     Torch takes a = −3/4 unless `antialias` is set, which for enlarging changes nothing else.
     """
@@ -155,7 +155,7 @@ class PairJudge(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 4, padding=1))
 
     def forward(self, given: Tensor, image: Tensor) -> Tensor:
-        """Logits of B pairs."""
+        """Return the logits of B pairs."""
         return self.layers(torch.cat([given, image], dim=1)).squeeze(1)
 
 
