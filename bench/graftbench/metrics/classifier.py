@@ -1,4 +1,4 @@
-"""Classifier two-sample test: how well can a linear classifier tell generated from real images?"""
+"""Classifier two-sample test: how well a linear classifier tells generated from real images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from graftbench.metrics.arrays import Array, check_widths, matrix, too_few
+from graftbench.metrics.arrays import Array, pair, too_few
 from graftbench.metrics.estimate import Estimate, wilson_bounds
 
 if TYPE_CHECKING:
@@ -58,16 +58,12 @@ def c2st(generated: FeatureMatrix, real: FeatureMatrix, seed: int = 0) -> tuple[
     References:
         Lopez-Paz & Oquab 2017 (arXiv 1610.06545), section 3; Zou & Donner 2008 for combining limits.
     """
-    x, y = matrix(generated, "generated features"), matrix(real, "reference features")
-    check_widths(x.shape[1], y.shape[1])
+    x, y = pair(generated, real)
     m, n = len(x), len(y)
-    reason = too_few(LEAST, m, n, "a classifier two-sample test")
-    if reason:
-        accuracy, f1 = (
-            Estimate(name=name, value=None, undefined=reason, n_generated=m, n_reference=n)
-            for name in ("c2st_accuracy", "c2st_f1")
-        )
-        return accuracy, f1
+    if reason := too_few(LEAST, m, n, "a classifier two-sample test"):
+        undefined = Estimate(name="c2st_accuracy", undefined=reason, n_generated=m, n_reference=n)
+        return undefined, replace(undefined, name="c2st_f1")
+    # Halves of a random subset of each side: one to train on, one to be tested on.
     rng, size = np.random.default_rng(seed), min(m, n)
     x, y = x[rng.permutation(m)[:size]], y[rng.permutation(n)[:size]]
     half = size // 2
@@ -75,10 +71,8 @@ def c2st(generated: FeatureMatrix, real: FeatureMatrix, seed: int = 0) -> tuple[
     hits, alarms = int((classifier(x[half:]) > 0.0).sum()), int((classifier(y[half:]) > 0.0).sum())
     counts = _Counts(hits, alarms, size - half)
     note = f"A random {size} images of each side: {half} to train on and {size - half} to be tested on."
-    accuracy, f1 = (
-        replace(estimate, n_generated=m, n_reference=n, note=note) for estimate in (_accuracy(counts), _f1(counts))
-    )
-    return accuracy, f1
+    images = {"n_generated": m, "n_reference": n, "note": note}
+    return replace(_accuracy(counts), **images), replace(_f1(counts), **images)
 
 
 @dataclass(frozen=True)
@@ -184,5 +178,5 @@ def _minimize(z: Array, labels: Array) -> tuple[Array, float]:
         return value, np.append(z.T @ slopes + weights, slopes.sum())
 
     start = np.zeros(z.shape[1] + 1)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 0.0, "gtol": 1e-8})
-    return found.x[:-1], float(found.x[-1])
+    minimum = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 0.0, "gtol": 1e-8})
+    return minimum.x[:-1], float(minimum.x[-1])

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scipy.special import ndtri, stdtrit
 
 from graftbench.errors import GraftbenchError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LEVEL = 0.95
 """Nominal coverage of every interval."""
@@ -41,7 +46,7 @@ class Estimate:
     """
 
     name: str
-    value: float | None
+    value: float | None = None
     undefined: str = ""
     standard_error: float | None = None
     interval: Bounds | None = None
@@ -86,6 +91,14 @@ def student_bounds(
     return max(low, value - reach), min(high, value + reach)
 
 
+def wilson(share: float, trials: float, quantile: float) -> Bounds:
+    """Return Wilson's interval of a share for a quantile of the normal (or Student's) distribution."""
+    z2 = quantile**2
+    centre = (share + z2 / (2 * trials)) / (1.0 + z2 / trials)
+    half = math.sqrt(z2 * (share * (1.0 - share) / trials + z2 / (4 * trials**2))) / (1.0 + z2 / trials)
+    return centre - half, centre + half
+
+
 def wilson_bounds(successes: int, trials: int) -> Bounds:
     """Return Wilson's 95 % interval of a share: it keeps its coverage near 0 and 1 and for few trials.
 
@@ -97,9 +110,11 @@ def wilson_bounds(successes: int, trials: int) -> Bounds:
     """
     if not 0 <= successes <= trials or trials < 1:
         raise GraftbenchError(f"A share needs 0 ≤ successes ≤ trials and a trial; found {successes} of {trials}.")
-    z2 = quantile() ** 2
-    share = successes / trials
-    centre = (share + z2 / (2 * trials)) / (1.0 + z2 / trials)
-    half = math.sqrt(z2 * (share * (1.0 - share) / trials + z2 / (4 * trials**2))) / (1.0 + z2 / trials)
+    low, high = wilson(successes / trials, trials, quantile())
     # At the ends the bounds are 0 and 1 in exact arithmetic; rounding must not leave the share itself outside.
-    return (centre - half if successes else 0.0), (centre + half if successes < trials else 1.0)
+    return (low if successes else 0.0), (high if successes < trials else 1.0)
+
+
+def jackknife_variance(left_out: NDArray[np.float64]) -> float:
+    """Return (n−1)/n·Σ(θ₋ᵢ − mean)², the variance of an estimate by its n values with one image left out each."""
+    return float((left_out.size - 1) * left_out.var())

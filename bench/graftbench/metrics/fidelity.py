@@ -1,4 +1,4 @@
-"""How near each image is to the one that it should be: PSNR, SSIM, and how the extractor sees the difference.
+"""Fidelity of each image to the one that it should be: PSNR, SSIM, and the distance of the extractor's features.
 
 Defined where the true image of each generated one is known. Every score is a mean over images, and so has a standard
 error; FID and KID see a set of images alone.
@@ -7,6 +7,7 @@ error; FID and KID see a set of images alone.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,26 +98,20 @@ def fidelity(
         features: Pooled features of the images, n×D.
         true: Of the truths.
     """
-    small = min(images.shape[2:]) < WINDOW
-    return [
-        _mean("psnr", psnr(images, truths)),
-        _undefined("ssim", len(images)) if small else _mean("ssim", ssim(images, truths), low=-1.0, high=1.0),
-        _mean("feature_distance", feature_distance(features, true), low=0.0, high=2.0),
-    ]
+    if min(images.shape[2:]) < WINDOW:
+        reason = f"its window is {WINDOW} px wide, the image less"
+        similarity = Estimate(name="ssim", undefined=reason, n_generated=len(images))
+    else:
+        similarity = _mean("ssim", ssim(images, truths), low=-1.0, high=1.0)
+    distance = _mean("feature_distance", feature_distance(features, true), low=0.0, high=2.0)
+    return [_mean("psnr", psnr(images, truths)), similarity, distance]
 
 
 def _mean(name: str, values: NDArray[np.float64], low: float = -math.inf, high: float = math.inf) -> Estimate:
     n, value = len(values), float(values.mean())
-    error = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else None
-    return Estimate(
-        name=name,
-        value=value,
-        standard_error=error,
-        interval=None if error is None else student_bounds(value, error, n - 1, low=low, high=high),
-        method="" if error is None else "mean over images",
-        n_generated=n,
-    )
-
-
-def _undefined(name: str, n: int) -> Estimate:
-    return Estimate(name=name, value=None, undefined=f"its window is {WINDOW} px wide, the image less", n_generated=n)
+    define = partial(Estimate, name=name, value=value, n_generated=n)
+    if n == 1:
+        return define()
+    error = float(values.std(ddof=1)) / math.sqrt(n)
+    bounds = student_bounds(value, error, n - 1, low=low, high=high)
+    return define(standard_error=error, interval=bounds, method="mean over images")

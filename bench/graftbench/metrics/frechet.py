@@ -94,25 +94,18 @@ def fid(
         GraftbenchError: Widths differ, or entries are NaN or infinite.
     """
     first, second = _sides(generated, real)
-    n_generated, n_reference = _count(first), _count(second)
-    reason = too_few(2, n_generated, n_reference, "a covariance")
-    if reason:
-        return Estimate(name="fid", value=None, undefined=reason, n_generated=n_generated, n_reference=n_reference)
+    define = partial(Estimate, name="fid", n_generated=_count(first), n_reference=_count(second))
+    if reason := too_few(2, _count(first), _count(second), "a covariance"):
+        return define(undefined=reason)
     value = frechet_distance(_moments(first), _moments(second))
     if not interval or isinstance(first, Moments):
-        return Estimate(name="fid", value=value, n_generated=n_generated, n_reference=n_reference)
-    rows = first.astype(np.float64)
-    variance = fid_variance(rows, second if isinstance(second, Moments) else second.astype(np.float64), seed)
+        return define(value=value)
+    fixed = isinstance(second, Moments)
+    variance = fid_variance(first.astype(np.float64), second if fixed else second.astype(np.float64), seed)
     error = float(np.sqrt(variance.value))
-    return Estimate(
-        name="fid",
-        value=value,
-        standard_error=error,
-        interval=student_bounds(value, error, variance.degrees, low=0.0),
-        method="jackknife" if not isinstance(second, Moments) else "jackknife, reference fixed",
-        n_generated=n_generated,
-        n_reference=n_reference,
-    )
+    bounds = student_bounds(value, error, variance.degrees, low=0.0)
+    method = "jackknife, reference fixed" if fixed else "jackknife"
+    return define(value=value, standard_error=error, interval=bounds, method=method)
 
 
 _SIZES = 15
@@ -151,7 +144,7 @@ def fid_inf(generated: FeatureMatrix, real: FeatureMatrix | Moments, seed: int =
             f"needs more than {2 * width}; found {n_generated}"
         )
     if reason:
-        return define(value=None, undefined=reason)
+        return define(undefined=reason)
     rng, reference = np.random.default_rng(seed), _moments(second)
     sizes = np.linspace(n_generated // 2, n_generated, _SIZES).astype(int)
     subsets = (first[rng.choice(n_generated, size, replace=False)] for size in sizes)

@@ -33,14 +33,14 @@ STEP = 0.5
 
 
 @dataclass(frozen=True)
-class Variance:
-    """Estimated variance of FID, and the degrees of freedom of that estimate (Satterthwaite 1946)."""
+class EstimatedVariance:
+    """A variance of a score by the jackknife, and the degrees of freedom of that estimate (Satterthwaite 1946)."""
 
     value: float
     degrees: float
 
 
-def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array | None = None) -> Variance:
+def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array | None = None) -> EstimatedVariance:
     """Estimate the variance of FID, or of FID over the mean of some divisors, over new draws of the images.
 
     A nominal 95 % interval made of it covers 92 to 98 % in simulations with Gaussian features of decaying spectrum and
@@ -53,6 +53,7 @@ def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array
         seed: Of the random directions.
         divisors: N₁ numbers, one per image of the first side: FID is divided by their mean (MiFID's penalty).
     """
+    # Influences of the images.
     first = _Rows.of(x)
     second = y if isinstance(y, Moments) else _Rows.of(y)
     shift = first.mean - second.mean
@@ -64,12 +65,13 @@ def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array
     if divisors is not None:
         unit = float(divisors.mean())
         influences[0] = influences[0] - _distance(first, second) / unit * (divisors - unit)
+    # The correction, and the unit of what FID is divided by.
     rng = np.random.default_rng(seed)
     n, m = len(first.rows), len(second.rows) if isinstance(second, _Rows) else 0
     at = _evaluation(first, second)
     centre = at(np.ones(n), np.ones(m))
-    found = corrected(influences, at, centre, lambda: (STEP * signs(n, rng), STEP * signs(m, rng)))
-    return Variance(found.value / unit**2, found.degrees)
+    variance = corrected(influences, at, centre, lambda: (STEP * signs(n, rng), STEP * signs(m, rng)))
+    return EstimatedVariance(variance.value / unit**2, variance.degrees)
 
 
 def corrected(
@@ -77,7 +79,7 @@ def corrected(
     at: Callable[[Array, Array], float],
     centre: float,
     draw: Callable[[], tuple[Array, Array]],
-) -> Variance:
+) -> EstimatedVariance:
     """Return the jackknife's variance less V₂, for any function of the weights of two sides.
 
     V₂ is a quarter of the variance of T(w+e) + T(w−e) − 2T(w) over directions e of random signs: with signs over n,
@@ -92,7 +94,7 @@ def corrected(
     parts = [float(side @ side) / side.size**2 for side in influences]
     jackknife = sum(parts)
     if jackknife == 0.0:
-        return Variance(0.0, np.inf)
+        return EstimatedVariance(0.0, np.inf)
     degrees = jackknife**2 / sum(part**2 / (side.size - 1) for part, side in zip(parts, influences, strict=True))
     differences = []
     for _ in range(_DIRECTIONS):
@@ -100,7 +102,7 @@ def corrected(
         differences.append((at(1.0 + e, 1.0 + f) + at(1.0 - e, 1.0 - f) - 2.0 * centre) / STEP**2)
     second_order = float(np.var(differences, ddof=1)) / 4.0
     # V₁ ≥ 0 bounds V₁ + V₂ from below by half of V₁ + 2V₂.
-    return Variance(max(jackknife - second_order, jackknife / 2.0), degrees)
+    return EstimatedVariance(max(jackknife - second_order, jackknife / 2.0), degrees)
 
 
 @dataclass(frozen=True)
@@ -184,16 +186,16 @@ def _evaluation(first: _Rows, second: _Rows | Moments) -> Callable[[Array, Array
 
 
 def signs(n: int, rng: np.random.Generator) -> Array:
-    """Draw +1 for half of the images and −1 for the rest, less their mean where n is odd; none for a fixed side's n = 0."""
+    """Draw +1 for half of the images and −1 for the rest, less their mean where n is odd; n is 0 for a fixed side."""
     if not n:
         return np.empty(0)
     signs = rng.permutation(np.where(np.arange(n) % 2 == 0, 1.0, -1.0))
     return signs - signs.mean()
 
 
-def _distance_at(first: _Rows, second: _Rows | Moments, factors: Array, others: Array) -> float:
-    """Return FID at weights factors/n and others/m, by its definition."""
-    return _distance(first.weighted(factors), second if isinstance(second, Moments) else second.weighted(others))
+def _distance_at(first: _Rows, second: _Rows | Moments, factors_x: Array, factors_y: Array) -> float:
+    """Return FID at weights factors_x/n and factors_y/m, by its definition."""
+    return _distance(first.weighted(factors_x), second if isinstance(second, Moments) else second.weighted(factors_y))
 
 
 class _Products:
@@ -212,23 +214,23 @@ class _Products:
         self._squares = np.square(first.rows).sum(axis=1), np.square(other).sum(axis=1)
         self._shift = first.mean - second.mean
 
-    def distance_at(self, factors: Array, others: Array) -> float:
-        """Return FID at weights factors/n and others/m; `others` is ignored where that side is fixed."""
+    def distance_at(self, factors_x: Array, factors_y: Array) -> float:
+        """Return FID at weights factors_x/n and factors_y/m, the latter ignored where that side is fixed."""
         n, m = self._n
         x, y = self._rows
-        a = factors @ x / n
+        a = factors_x @ x / n
         product = self._cross - y @ a
         shift = self._shift + a * np.sqrt(n - 1)
-        variance = float(factors @ self._squares[0]) - n * float(a @ a)
+        variance = float(factors_x @ self._squares[0]) - n * float(a @ a)
         if self._fixed:
             variance += float(self._squares[1].sum())
         else:
-            b = others @ y / m
+            b = factors_y @ y / m
             product -= (x @ b)[:, None] - float(a @ b)
-            product *= np.sqrt(others)
+            product *= np.sqrt(factors_y)
             shift = shift - b * np.sqrt(m - 1)
-            variance += float(others @ self._squares[1]) - m * float(b @ b)
-        product *= np.sqrt(factors)[:, None]
+            variance += float(factors_y @ self._squares[1]) - m * float(b @ b)
+        product *= np.sqrt(factors_x)[:, None]
         return float(shift @ shift) + variance - 2.0 * _nuclear_norm(product)
 
 

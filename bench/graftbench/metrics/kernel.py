@@ -5,12 +5,13 @@ Binkowski et al. 2018 (arXiv 1801.01401). All in float64, and in row blocks: mem
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.arrays import Array, check_widths, matrix, too_few
+from graftbench.metrics.arrays import Array, pair, too_few
 from graftbench.metrics.estimate import Estimate
 from graftbench.metrics.mmd import BLOCK, discrepancy, estimate_of
 
@@ -26,12 +27,6 @@ def polynomial_kernel(x: Array, y: Array) -> Array:
     cube = base * base  # two products in place: NumPy's ** goes through the general power
     cube *= base
     return cube
-
-
-def _both(generated: FeatureMatrix, real: FeatureMatrix) -> tuple[Array, Array]:
-    x, y = matrix(generated, "generated features"), matrix(real, "reference features")
-    check_widths(x.shape[1], y.shape[1])
-    return x, y
 
 
 def kid(generated: FeatureMatrix, real: FeatureMatrix) -> Estimate:
@@ -51,11 +46,10 @@ def kid(generated: FeatureMatrix, real: FeatureMatrix) -> Estimate:
     References:
         Binkowski et al. 2018 (arXiv 1801.01401); Gretton et al. 2012, lemma 6.
     """
-    x, y = _both(generated, real)
+    x, y = pair(generated, real)
     m, n = len(x), len(y)
-    reason = too_few(2, m, n, "an unbiased kernel distance")
-    if reason:
-        return Estimate(name="kid", value=None, undefined=reason, n_generated=m, n_reference=n)
+    if reason := too_few(2, m, n, "an unbiased kernel distance"):
+        return Estimate(name="kid", undefined=reason, n_generated=m, n_reference=n)
     offset = float(polynomial_kernel(x.mean(axis=0, keepdims=True), y.mean(axis=0, keepdims=True))[0, 0])
     return estimate_of("kid", discrepancy(x, y, polynomial_kernel, offset), m, n)
 
@@ -87,23 +81,15 @@ def kid_subsets(
         raise GraftbenchError(
             f"KID needs at least 1 subset of at least 2 images; found {subsets} subsets of {subset_size}."
         )
-    x, y = _both(generated, real)
-    name = f"kid_{subsets}x{subset_size}"
-    reason = too_few(subset_size, len(x), len(y), f"KID over subsets of {subset_size}")
-    if reason:
-        return Estimate(name=name, value=None, undefined=reason, n_generated=len(x), n_reference=len(y))
+    x, y = pair(generated, real)
+    define = partial(Estimate, name=f"kid_{subsets}x{subset_size}", n_generated=len(x), n_reference=len(y))
+    if reason := too_few(subset_size, len(x), len(y), f"KID over subsets of {subset_size}"):
+        return define(undefined=reason)
     in_x, in_y = _indicators(len(x), len(y), subsets, subset_size, seed)
     pairs = subset_size * (subset_size - 1)
-    values = (_sums_within(in_x, x) + _sums_within(in_y, y)) / pairs - 2.0 * _sums_between(
-        in_x, x, y, in_y
-    ) / subset_size**2
-    return Estimate(
-        name=name,
-        value=float(values.mean()),
-        spread=float(values.std()),
-        n_generated=len(x),
-        n_reference=len(y),
-    )
+    between = 2.0 * _sums_between(in_x, x, y, in_y) / subset_size**2
+    values = (_sums_within(in_x, x) + _sums_within(in_y, y)) / pairs - between
+    return define(value=float(values.mean()), spread=float(values.std()))
 
 
 def _indicators(m: int, n: int, subsets: int, size: int, seed: int) -> tuple[Array, Array]:

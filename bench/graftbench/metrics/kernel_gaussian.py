@@ -59,10 +59,9 @@ def cmmd(generated: FeatureMatrix, real: FeatureMatrix, *, biased: bool = False)
     x, y = _unit(generated, "generated features"), _unit(real, "reference features")
     check_widths(x.shape[1], y.shape[1])
     name, m, n = "cmmd_biased" if biased else "cmmd", len(x), len(y)
-    reason = too_few(2, m, n, "an unbiased kernel distance")
-    if reason:
-        return Estimate(name=name, value=None, undefined=reason, n_generated=m, n_reference=n)
-    found = discrepancy(x, y, _gaussian_kernel, 0.0)
+    if reason := too_few(2, m, n, "an unbiased kernel distance"):
+        return Estimate(name=name, undefined=reason, n_generated=m, n_reference=n)
+    mmd = discrepancy(x, y, _gaussian_kernel, 0.0)
     if biased:
-        return Estimate(name=name, value=_SCALE * found.biased, n_generated=m, n_reference=n)
-    return estimate_of(name, found, m, n, _SCALE)
+        return Estimate(name=name, value=_SCALE * mmd.biased, n_generated=m, n_reference=n)
+    return estimate_of(name, mmd, m, n, _SCALE)

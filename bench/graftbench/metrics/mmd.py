@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy under any kernel, with its standard error: what KID and CMMD are made of.
+"""Maximum mean discrepancy under any kernel, with its standard error: the common part of KID and CMMD.
 
 All in float64, and in row blocks: memory grows with N, not N².
 """
@@ -26,7 +26,7 @@ BLOCK = 1024  # rows of the kernel matrix held at a time: 82 MB against 10,000 i
 
 
 @dataclass(frozen=True)
-class Variance:
+class DiscrepancyVariance:
     """The variance of the U-statistic at any true discrepancy θ: second_order + slope·θ for θ ≥ 0.
 
     By Hoeffding's decomposition the variance is that of the single images' effects (first order) and of the pairs'
@@ -75,7 +75,7 @@ class Discrepancy:
 
     unbiased: float
     biased: float
-    variance: Variance | None
+    variance: DiscrepancyVariance | None
 
 
 def discrepancy(x: Array, y: Array, kernel: Kernel, offset: float) -> Discrepancy:
@@ -102,15 +102,14 @@ def discrepancy(x: Array, y: Array, kernel: Kernel, offset: float) -> Discrepanc
     )
 
 
-def estimate_of(name: str, found: Discrepancy, n_generated: int, n_reference: int, scale: float = 1.0) -> Estimate:
+def estimate_of(name: str, mmd: Discrepancy, n_generated: int, n_reference: int, scale: float = 1.0) -> Estimate:
     """Return the U-statistic as an estimate; the interval uses Student's quantile for the smaller side."""
-    define = partial(
-        Estimate, name=name, value=scale * found.unbiased, n_generated=n_generated, n_reference=n_reference
-    )
-    if found.variance is None:
+    value = scale * mmd.unbiased
+    define = partial(Estimate, name=name, value=value, n_generated=n_generated, n_reference=n_reference)
+    if mmd.variance is None:
         return define()
-    low, high = found.variance.bounds(found.unbiased, quantile(min(n_generated, n_reference) - 1))
-    error = math.sqrt(found.variance.at(found.unbiased))
+    low, high = mmd.variance.bounds(mmd.unbiased, quantile(min(n_generated, n_reference) - 1))
+    error = math.sqrt(mmd.variance.at(mmd.unbiased))
     return define(standard_error=scale * error, interval=(scale * low, scale * high), method="U-statistic")
 
 
@@ -157,7 +156,7 @@ def _within(x: Array, kernel: Kernel, offset: float) -> _Sums:
     return _Sums(rows, rows, squares, diagonal)
 
 
-def _variance(estimate: float, xx: _Sums, yy: _Sums, xy: _Sums) -> Variance:
+def _variance(estimate: float, xx: _Sums, yy: _Sums, xy: _Sums) -> DiscrepancyVariance:
     """Estimate the variance of the two-sample U-statistic, by analysis of variance of the kernel matrices.
 
     Hoeffding's decomposition writes k(x,x') = θ + p(x) + p(x') + κ(x,x'), k(x,y) = θ' + q(x) + r(y) + κ'(x,y) and
@@ -172,6 +171,7 @@ def _variance(estimate: float, xx: _Sums, yy: _Sums, xy: _Sums) -> Variance:
     discrepancy of (1/m+1/n)Σλ with a first-order variance of 4(1/m+1/n)²Σλ²: the slope by chance is their ratio.
     """
     m, n = xx.rows.size, yy.rows.size
+    # Second order, then what the row effects hold beyond it: first order.
     kappa_xx, kappa_yy, kappa_xy = _residual_within(xx), _residual_within(yy), _residual_between(xy)
     effect_x = xx.rows / (m - 2) - xy.rows / n
     effect_y = yy.rows / (n - 2) - xy.columns / m
@@ -179,11 +179,12 @@ def _variance(estimate: float, xx: _Sums, yy: _Sums, xy: _Sums) -> Variance:
     first_y = effect_y.var(ddof=1) - kappa_yy / (n - 2) - kappa_xy / m
     first = max(0.0, float(4.0 * first_x / m + 4.0 * first_y / n))
     second = 2.0 * kappa_xx / (m * (m - 1)) + 2.0 * kappa_yy / (n * (n - 1)) + 4.0 * kappa_xy / (m * n)
+    # The slope: first order over θ, weighed against the slope by chance.
     noise = _trace(xx) / m + _trace(yy) / n
-    weight = 2.0 * math.sqrt(second)
-    known = max(0.0, estimate) + weight
     by_chance = 2.0 * second / noise if noise > 0.0 else 0.0
-    return Variance(second, (first + by_chance * weight) / known if known > 0.0 else 0.0)
+    weight = 2.0 * math.sqrt(second)
+    total = max(0.0, estimate) + weight
+    return DiscrepancyVariance(second, (first + by_chance * weight) / total if total > 0.0 else 0.0)
 
 
 def _trace(sums: _Sums) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.arrays import Array, check_widths, matrix, too_few
+from graftbench.metrics.arrays import Array, pair, too_few
 from graftbench.metrics.estimate import Estimate, student_bounds
 from graftbench.metrics.sliced_error import sliced_variance
 
@@ -49,16 +49,16 @@ def mind(
     """
     if directions < 1:
         raise GraftbenchError(f"MIND needs at least 1 direction; found {directions}.")
-    x, y = matrix(generated, "generated features"), matrix(real, "reference features")
-    check_widths(x.shape[1], y.shape[1])
+    x, y = pair(generated, real)
     m, n, width = len(x), len(y), x.shape[1]
-    reason = too_few(1, m, n, "a distance of quantiles")
-    if reason:
-        return Estimate(name="mind", value=None, undefined=reason, n_generated=m, n_reference=n)
+    define = partial(Estimate, name="mind", n_generated=m, n_reference=n)
+    if reason := too_few(1, m, n, "a distance of quantiles"):
+        return define(undefined=reason)
     origin = y.mean(axis=0)  # a common shift changes nothing, and digits are kept
     x, y = x - origin, y - origin
+    # Distances along directions, some at a time.
     rng = np.random.default_rng(seed)
-    weights, left, right = _matching(m, n)
+    weights, ranks_x, ranks_y = _matching(m, n)
     distances, projections = np.empty(directions), []
     for start in range(0, directions, _CHUNK):
         vectors = rng.standard_normal((min(_CHUNK, directions - start), width))
@@ -67,18 +67,18 @@ def mind(
         if interval:
             projections.append((a, b))
         a, b = np.sort(a, axis=1), np.sort(b, axis=1)
-        distances[start : start + _CHUNK] = np.square(a[:, left] - b[:, right]) @ weights
+        distances[start : start + _CHUNK] = np.square(a[:, ranks_x] - b[:, ranks_y]) @ weights
+    # Their mean, and how it would vary.
     scale = 3.0 * width
     by_chance = scale * distances.std(ddof=1) / np.sqrt(directions) if directions > 1 else 0.0
     value = float(scale * distances.mean())
-    define = partial(Estimate, name="mind", value=value, n_generated=m, n_reference=n)
     note = f"other {directions} directions change it by ±{by_chance:.2g}"
     if not interval or min(m, n) < 2:
-        return define(note=note)
+        return define(value=value, note=note)
     variance = sliced_variance(*(np.concatenate(side) for side in zip(*projections, strict=True)), seed=seed)
     error = scale * math.sqrt(variance.value)
     bounds = student_bounds(value, error, variance.degrees, low=0.0)
-    return define(standard_error=error, interval=bounds, method="jackknife", note=note)
+    return define(value=value, standard_error=error, interval=bounds, method="jackknife", note=note)
 
 
 def _matching(m: int, n: int) -> tuple[Array, NDArray[np.intp], NDArray[np.intp]]:
