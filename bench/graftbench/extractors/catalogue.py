@@ -1,4 +1,4 @@
-"""What is known of the extractors before anything is loaded: widths, sizes, files, addresses and hashes.
+"""The facts about extractors before anything is loaded: widths, sizes, files, addresses and hashes.
 
 Imports neither torch nor NumPy.
 """

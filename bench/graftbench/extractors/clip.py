@@ -32,20 +32,21 @@ class ClipNetwork(Network):
     def __init__(self, name: str, weights: Path) -> None:
         super().__init__()
         facts = CLIP[name]
-        self.width, self.size = facts.width, facts.size
+        self.width, self.size, title = facts.width, facts.size, f"CLIP {facts.file}"
+        # The first convolution tells the encoders apart.
         state = _visual(clip_state(weights))
         stem = state.get("visual.conv1.weight")
         if stem is None or tuple(stem.shape) != facts.stem:
-            found = "no entry 'visual.conv1.weight'" if stem is None else f"'visual.conv1.weight' {tuple(stem.shape)}"
-            raise misfit(weights, f"CLIP {facts.file}", f"it has {found}, expected {facts.stem}")
+            entry = "no entry 'visual.conv1.weight'" if stem is None else f"'visual.conv1.weight' {tuple(stem.shape)}"
+            raise misfit(weights, title, f"it has {entry}, expected {facts.stem}")
         try:
             self.visual = build_model(state, torch.float32).visual
         except (RuntimeError, KeyError, IndexError, ValueError) as error:
-            lines = str(error).splitlines() or [type(error).__name__]
-            raise misfit(weights, f"CLIP {facts.file}", lines[min(1, len(lines) - 1)].strip()[:200]) from error
-        if (self.visual.output_dim, self.visual.input_resolution) != (facts.width, facts.size):
-            found = f"it is {self.visual.output_dim} wide and for {self.visual.input_resolution} pixels"
-            raise misfit(weights, f"CLIP {facts.file}", f"{found}, expected {facts.width} and {facts.size}")
+            raise misfit(weights, title, error) from error
+        width, size = self.visual.output_dim, self.visual.input_resolution
+        if (width, size) != (facts.width, facts.size):
+            expected = f"expected {facts.width} and {facts.size}"
+            raise misfit(weights, title, f"it is {width} wide and for {size} pixels, {expected}")
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map uint8 B×3×H×W to embeddings B×D and logits B×0."""

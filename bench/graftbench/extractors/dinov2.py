@@ -47,7 +47,8 @@ class DinoNetwork(Network):
         positions = state.get("pos_embed")
         if positions is None:
             raise misfit(weights, title, "it has no entry 'pos_embed'")
-        if positions.ndim != 3 or not _is_square(positions.shape[1] - 1):
+        patches = positions.shape[1] - 1 if positions.ndim == 3 else 0
+        if patches < 1 or math.isqrt(patches) ** 2 != patches:
             raise misfit(weights, title, f"its 'pos_embed' is {tuple(positions.shape)}, expected (1, 1 + a square, D)")
         state["pos_embed"] = resampled_positions(positions, _SIZE // _PATCH)
         load_by_name(self.network, state, weights, title)
@@ -57,10 +58,6 @@ class DinoNetwork(Network):
         """Map uint8 B×3×H×W to class tokens B×D and logits B×0."""
         tokens = self.network(normalised(resized_as_tf1(images, _SIZE), IMAGENET_MEAN, IMAGENET_STD))
         return tokens, tokens.new_empty(len(tokens), 0)
-
-
-def _is_square(number: int) -> bool:
-    return number > 0 and math.isqrt(number) ** 2 == number
 
 
 def resampled_positions(positions: torch.Tensor, side: int) -> torch.Tensor:

@@ -40,9 +40,7 @@ class InceptionNetwork(Network):
         try:
             network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], copy)
         except RuntimeError as error:
-            lines = str(error).splitlines()
-            reason = lines[min(1, len(lines) - 1)].strip().rstrip(".")[:200]
-            raise misfit(weights, "torch-fidelity's Inception v3", reason) from error
+            raise misfit(weights, "torch-fidelity's Inception v3", error) from error
         self.trunk = torch.nn.Sequential(*(module for name, module in network.named_children() if name != "fc"))
         self.classifier = network.fc.weight
         fold_batch_norm(self.trunk)

@@ -1,4 +1,4 @@
-"""Feature extractors by name: what there is, which weights they use, and how to make one.
+"""Feature extractors by name: their facts, their weights, and making one.
 
 Nothing here imports torch before an extractor is made, so that names and hashes serve the command line too. Only facts
 about a `timm:` name come from timm, which imports it.
@@ -46,9 +46,8 @@ def describe(name: str) -> ExtractorInfo:
     Raises:
         GraftbenchError: No extractor of that name, no such timm model, or no such TorchScript file.
     """
-    known = FIXED | PATTERNS
-    if name in known:
-        return known[name]
+    if name in (described := FIXED | PATTERNS):
+        return described[name]
     if name.startswith(TIMM):
         from graftbench.extractors import timm as networks_timm  # noqa: PLC0415 - imports timm and torch
 
@@ -65,7 +64,7 @@ def describe(name: str) -> ExtractorInfo:
             weights=str(path),
             license="of the file",
         )
-    raise unknown("extractor", name, known)
+    raise unknown("extractor", name, described)
 
 
 def check_input(name: str, *, size: int | None, resize: str) -> None:
@@ -122,39 +121,38 @@ def make_extractor(
 
 
 def _network(name: str, file: Path, size: int | None, resize: str) -> Network:
-    """The network with its weights. Each family has its own module, of which only the one needed is imported."""
+    """Make the network with its weights. Each family has its own module; only the one needed is imported."""
     if name.startswith(TORCHSCRIPT):
         from graftbench.extractors.torchscript import ScriptNetwork  # noqa: PLC0415 - as the docstring says
 
-        return ScriptNetwork(file, size, resize)
-    if size is None:
-        return _network_with_own_rule(name, file)
-    if name.startswith(TIMM):
+        network = ScriptNetwork(file, size, resize)
+    elif name in CLIP:
+        from graftbench.extractors.clip import ClipNetwork  # noqa: PLC0415 - as the docstring says
+
+        network = ClipNetwork(name, file)
+    elif name in DINOV2:
+        from graftbench.extractors.dinov2 import DinoNetwork  # noqa: PLC0415 - as the docstring says
+
+        network = DinoNetwork(name, file)
+    elif name == "vgg16":
+        from graftbench.extractors.vgg16 import Vgg16Network  # noqa: PLC0415 - as the docstring says
+
+        network = Vgg16Network(file)
+    elif name == "inception-v3-compat":
+        from graftbench.extractors.inception import InceptionNetwork  # noqa: PLC0415 - as the docstring says
+
+        network = InceptionNetwork(file)
+    elif name.startswith(TIMM):
         from graftbench.extractors.timm import TimmNetwork  # noqa: PLC0415 - as the docstring says
 
-        return TimmNetwork(name, file, size, resize)
-    from graftbench.extractors.lite0 import Lite0Network  # noqa: PLC0415 - as the docstring says
+        assert size is not None  # as `check_input` requires
+        network = TimmNetwork(name, file, size, resize)
+    else:
+        from graftbench.extractors.lite0 import Lite0Network  # noqa: PLC0415 - as the docstring says
 
-    return Lite0Network(file, size, resize)
-
-
-def _network_with_own_rule(name: str, file: Path) -> Network:
-    """One of torch-fidelity's."""
-    if name in CLIP:
-        from graftbench.extractors.clip import ClipNetwork  # noqa: PLC0415 - only the one needed
-
-        return ClipNetwork(name, file)
-    if name in DINOV2:
-        from graftbench.extractors.dinov2 import DinoNetwork  # noqa: PLC0415 - only the one needed
-
-        return DinoNetwork(name, file)
-    if name == "vgg16":
-        from graftbench.extractors.vgg16 import Vgg16Network  # noqa: PLC0415 - only the one needed
-
-        return Vgg16Network(file)
-    from graftbench.extractors.inception import InceptionNetwork  # noqa: PLC0415 - only the one needed
-
-    return InceptionNetwork(file)
+        assert size is not None
+        network = Lite0Network(file, size, resize)
+    return network
 
 
 def weights_file(name: str, weights: str = "") -> Path:
@@ -171,8 +169,8 @@ def weights_file(name: str, weights: str = "") -> Path:
         if weights:
             raise GraftbenchError(f"The extractor '{name}' names its file itself; found the weights '{weights}' too.")
         return _script(name)
-    if given := given_file(name, weights):
-        return given
+    if path := given_file(name, weights):
+        return path
     if name in DOWNLOADS:
         return downloaded_file(name)
     if name.startswith(TIMM):
@@ -204,15 +202,6 @@ def lite0_file(weights: str = "") -> Path:
         GraftbenchError: It is missing.
     """
     return weights_file("lite0", weights)
-
-
-def inception_file(weights: str = "") -> Path:
-    """The weights file of `inception-v3-compat`: the one given, or torch-fidelity's, downloaded where it is not yet.
-
-    Raises:
-        GraftbenchError: It is missing and cannot be downloaded, or it is damaged.
-    """
-    return weights_file("inception-v3-compat", weights)
 
 
 def _packaged_lite0() -> Path:

@@ -72,13 +72,13 @@ class ScriptNetwork(Network):
         ):
             pooled = parts[0].float()
             return pooled, parts[1].float() if len(parts) == 2 else pooled.new_empty(count, 0)
-        found = ", ".join(
+        types = ", ".join(
             f"{str(part.dtype).removeprefix('torch.')} {tuple(part.shape)}"
             if isinstance(part, torch.Tensor)
             else type(part).__name__
             for part in parts
         )
         raise GraftbenchError(
-            f"The TorchScript file '{self.path}' returns {found} for {count} images; expected float features N×D, or "
+            f"The TorchScript file '{self.path}' returns {types} for {count} images; expected float features N×D, or "
             "features N×D and logits N×K."
         )

@@ -27,7 +27,7 @@ def file_stem(name: str) -> str:
     return name.replace(":", "_").replace("/", "_")
 
 
-def given_file(name: str, weights: str = "") -> Path | None:
+def given_file(name: str, weights: str = "", kind: str = "extractor") -> Path | None:
     """Return the file that the user chose: the protocol's, else the one in `GRAFTBENCH_WEIGHTS`, else None.
 
     Raises:
@@ -36,9 +36,7 @@ def given_file(name: str, weights: str = "") -> Path | None:
     if weights:
         path = Path(weights).expanduser()
         if not path.is_file():
-            raise GraftbenchError(
-                f"The weights file '{path}' for the extractor '{name}' is missing; give a file's path."
-            )
+            raise GraftbenchError(f"The weights file '{path}' for the {kind} '{name}' is missing; give a file's path.")
         return path
     folder = os.environ.get(FOLDER_VARIABLE)
     if not folder:
@@ -70,11 +68,19 @@ def downloaded_file(name: str) -> Path:
     path = torch_hub() / "checkpoints" / download.file
     if not path.is_file():
         fetch(name, download.url, path, download.sha256)
-    elif (found := sha256(path)) != download.sha256:
+    elif (digest := sha256(path)) != download.sha256:
         raise GraftbenchError(
-            f"The weights file '{path}' is damaged ({path.stat().st_size} bytes, SHA-256 {found[:16]}…; expected "
+            f"The weights file '{path}' is damaged ({path.stat().st_size} bytes, SHA-256 {digest[:16]}…; expected "
             f"{download.sha256[:16]}…); delete it to download it again."
         )
+    return path
+
+
+def checkpoint(name: str, url: str, digest: str = "") -> Path:
+    """Return the file of that address in torch.hub's folder of checkpoints, downloaded if missing, as `fetch` does."""
+    path = torch_hub() / "checkpoints" / url.rpartition("/")[2]
+    if not path.is_file():
+        fetch(name, url, path, digest)
     return path
 
 

@@ -64,31 +64,31 @@ def checked(values: FeatureMatrix, what: str) -> NDArray[Any]:
     return array
 
 
-def pair(generated: FeatureMatrix, others: FeatureMatrix, what: str = "reference") -> tuple[Array, Array]:
+def pair(generated: FeatureMatrix, other: FeatureMatrix, what: str = "reference") -> tuple[Array, Array]:
     """Return features M×D of generated images and N×D of others as float64 copies, checked as in `checked`.
 
     Args:
         generated: M×D.
-        others: N×D.
-        what: What the others are, for the message ("training").
+        other: N×D.
+        what: What the other images are, for the message ("training").
 
     Raises:
         GraftbenchError: Unusable features, or widths that differ.
     """
-    x, y = matrix(generated, "generated features"), matrix(others, f"{what} features")
+    x, y = matrix(generated, "generated features"), matrix(other, f"{what} features")
     check_widths(x.shape[1], y.shape[1], what)
     return x, y
 
 
-def check_widths(generated: int, others: int, what: str = "reference") -> None:
+def check_widths(generated: int, other: int, what: str = "reference") -> None:
     """Check that both sides come from one extractor.
 
     Raises:
         GraftbenchError: The widths differ.
     """
-    if generated != others:
+    if generated != other:
         raise GraftbenchError(
-            f"The generated features are {generated} wide and the {what} features {others}; "
+            f"The generated features are {generated} wide and the {what} features {other}; "
             "both must come from one extractor."
         )
 

@@ -1,4 +1,4 @@
-"""Features to every metric that is asked for, each computed once."""
+"""From features to metrics by name, each computed once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError
+from graftbench.metrics.arrays import zero_rows
 from graftbench.metrics.catalogue import METRICS, resolve
 from graftbench.metrics.classifier import c2st
 from graftbench.metrics.diversity import cluster_occupancy, intra_cluster_distance, vendi_score
@@ -33,8 +34,8 @@ INTERVAL_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
-class _Sets:
-    """What is compared, as each metric wants it. Who asks for what is not there finds None."""
+class _Sides:
+    """The features of all sides, as the metrics take them; a metric is computed only if its sides are there."""
 
     generated: Features | Moments
     reference: Features | Moments | None
@@ -67,8 +68,8 @@ class _Sets:
     @cached_property
     def fid(self) -> Estimate:
         assert self.reference is not None
-        sides = [side.pooled if isinstance(side, Features) else side for side in (self.generated, self.reference)]
-        return fid(sides[0], sides[1], interval=self.with_interval, seed=self.seed)
+        x, y = (side.pooled if isinstance(side, Features) else side for side in (self.generated, self.reference))
+        return fid(x, y, interval=self.with_interval, seed=self.seed)
 
     @property
     def with_interval(self) -> bool:
@@ -85,17 +86,17 @@ class _Sets:
         return [inception_score(self.generated.logits)]
 
 
-_COMPUTE: tuple[tuple[tuple[str, ...], Callable[[_Sets], Iterable[Estimate]]], ...] = (
+_COMPUTE: tuple[tuple[tuple[str, ...], Callable[[_Sides], Iterable[Estimate]]], ...] = (
     (("fid",), lambda s: [s.fid]),
-    (("fid_inf",), _Sets.fid_inf),
+    (("fid_inf",), _Sides.fid_inf),
     (("kid",), lambda s: [kid(s.x, s.y)]),
     (("kid_100x1000",), lambda s: [kid_subsets(s.x, s.y)]),
-    (("inception_score",), _Sets.inception_score),
+    (("inception_score",), _Sides.inception_score),
     (
         ("precision", "recall", "f_score", "density", "coverage", "null_coverage"),
         lambda s: prdc(s.x, s.y, seed=s.seed).values(),
     ),
-    (("high_frequency",), _Sets.high_frequency),
+    (("high_frequency",), _Sides.high_frequency),
     (("cmmd",), lambda s: [cmmd(s.x, s.y)]),
     (("cmmd_biased",), lambda s: [cmmd(s.x, s.y, biased=True)]),
     (("mind",), lambda s: [mind(s.x, s.y, interval=s.with_interval, seed=s.seed)]),
@@ -108,7 +109,7 @@ _COMPUTE: tuple[tuple[tuple[str, ...], Callable[[_Sets], Iterable[Estimate]]], .
     (("intra_cluster_distance",), lambda s: [intra_cluster_distance(s.x, s.t)]),
     (("cluster_occupancy",), lambda s: [cluster_occupancy(s.x, s.t)]),
 )
-"""Names that are computed together, and how."""
+"""Names that are computed together, and the function from the sides to their estimates."""
 
 MOMENTS_SUFFICE = frozenset({"fid"})
 """Metrics for which mean and covariance of the generated images are enough: their features need not be kept."""
@@ -147,68 +148,54 @@ def evaluate_features(
     """
     if seed < 0:
         raise GraftbenchError(f"A seed is 0 or a positive integer; found {seed}.")
-    wanted = resolve(metrics)
-    sets = _Sets(generated, reference, train, intervals, seed)
-    found: dict[str, Estimate] = {}
-    for names, compute in _COMPUTE:
-        asked = [name for name in names if name in wanted]
-        lacking = {name: reason for name in asked if (reason := _lacking(name, sets))}
-        found |= {name: _undefined(name, reason, sets) for name, reason in lacking.items()}
-        if set(asked) - set(lacking):
-            found |= {estimate.name: estimate for estimate in compute(sets)}
-    return [found[name] for name in wanted]
+    names = resolve(metrics)
+    sides = _Sides(generated, reference, train, intervals, seed)
+    lacking = {name: reason for name in names if (reason := _lacking(name, sides))}
+    estimates = {name: _undefined(name, reason, sides) for name, reason in lacking.items()}
+    for computed, compute in _COMPUTE:
+        if any(name in names and name not in lacking for name in computed):
+            estimates |= {estimate.name: estimate for estimate in compute(sides) if estimate.name not in lacking}
+    return [estimates[name] for name in names]
 
 
-def _lacking(name: str, sets: _Sets) -> str:
+def _lacking(name: str, sides: _Sides) -> str:
     """Return the reason why a metric cannot be computed from what was given, or ""."""
     needs = METRICS[name].needs
-    generated, reference = sets.generated, sets.reference
+    generated, reference = sides.generated, sides.reference
     if "reference" in needs and reference is None:
         return "no reference images were given"
-    if "train" in needs and sets.train is None:
+    if "train" in needs and sides.train is None:
         return "no training images were given"
     if not isinstance(generated, Features):
-        without = "of the generated images there are mean and covariance alone, no features"
-        return "" if name in MOMENTS_SUFFICE else without
+        alone = "of the generated images there are mean and covariance alone, no features"
+        return "" if name in MOMENTS_SUFFICE else alone
     if "reference" in needs and not isinstance(reference, Features) and name not in {*MOMENTS_SUFFICE, "fid_inf"}:
         return "of the reference images there are mean and covariance alone, no features"
     if "logits" in needs and not generated.logits.shape[1]:
         return "the extractor has no classes"
-    return _unfit(name, sets)
+    return _unfit(name, sides)
 
 
-def _unfit(name: str, sets: _Sets) -> str:
+def _unfit(name: str, sides: _Sides) -> str:
     """Return the reason why the features do not serve a metric, or ""."""
-    if "pixels" in METRICS[name].needs:
-        return _without_powers(sets)
-    return _without_direction(sets) if name in _OF_DIRECTIONS else ""
-
-
-def _without_powers(sets: _Sets) -> str:
-    """Name the side whose features came without the powers of its pixels; "" if both have them."""
-    for side, what in ((sets.generated, "generated"), (sets.reference, "reference")):
-        if isinstance(side, Features) and side.powers is None:
+    for side, what in ((sides.generated, "generated"), (sides.reference, "reference")):
+        if not isinstance(side, Features):
+            continue
+        if "pixels" in METRICS[name].needs and side.powers is None:
             return f"of the {what} images there are features alone, no pixels"
+        if name in _OF_DIRECTIONS and (reason := zero_rows(side.pooled, what)):
+            return reason  # CMMD would raise, and no metric have a value
     return ""
 
 
-def _without_direction(sets: _Sets) -> str:
-    """Why directions of features are undefined; empty if they are not. CMMD would raise, and no metric have a value."""
-    for side, what in ((sets.generated, "generated"), (sets.reference, "reference")):
-        if isinstance(side, Features) and (zero := int((~side.pooled.any(axis=1)).sum())):
-            return f"{zero} of {len(side)} {what} feature vectors are 0, which has no direction"
-    return ""
-
-
-def _undefined(name: str, reason: str, sets: _Sets) -> Estimate:
+def _undefined(name: str, reason: str, sides: _Sides) -> Estimate:
     needs = METRICS[name].needs
     return Estimate(
         name=name,
-        value=None,
         undefined=reason,
-        n_generated=_count(sets.generated),
-        n_reference=_count(sets.reference) if "reference" in needs else 0,
-        n_train=_count(sets.train) if "train" in needs else 0,
+        n_generated=_count(sides.generated),
+        n_reference=_count(sides.reference) if "reference" in needs else 0,
+        n_train=_count(sides.train) if "train" in needs else 0,
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Geometry(NamedTuple):
-    """What happens to the places of each image's pixels; B numbers each. Angles in radians, x right and y down.
+    """The changes of the positions of each image's pixels; B numbers each. Angles in radians, x right and y down.
 
     Attributes:
         flip: 1, or −1 to mirror left and right.
@@ -67,7 +67,7 @@ class Geometry(NamedTuple):
 
 
 class Colour(NamedTuple):
-    """What happens to the colours of each image; B numbers each. Values are in [−1, 1] before.
+    """The changes of the colours of each image; B numbers each. Values are in [−1, 1] before.
 
     Attributes:
         brightness: What is added to all channels.
@@ -194,14 +194,14 @@ def _angle(n: int, generator: torch.Generator) -> Tensor:
 def warp(x: Tensor, geometry: Geometry) -> Tensor:
     """Move the pixels of B×C×S×S images: bilinear, mirrored at the edges; differentiable in x.
 
-    Flips, quarter turns and shifts by pixels are exact: with S a power of two, so are all places in float32.
+    Flips, quarter turns and shifts by pixels are exact: with S a power of two, so are all positions in float32.
     """
     side = x.shape[-1]
     inverse = torch.linalg.inv(geometry.matrix())[:, :2].to(x.device, x.dtype, non_blocking=True)
-    # Not affine_grid: its places come from linspace and are off by a rounding error, which would blur what is exact.
-    place = (2 * torch.arange(side, device=x.device, dtype=x.dtype) + 1) / side - 1
+    # Not affine_grid: its positions come from linspace and are off by a rounding error, which would blur what is exact.
+    centres = (2 * torch.arange(side, device=x.device, dtype=x.dtype) + 1) / side - 1
     from_x, from_y, constant = inverse[:, None, None].unbind(dim=-1)
-    sources = from_x * place[:, None] + from_y * place[:, None, None] + constant
+    sources = from_x * centres[:, None] + from_y * centres[:, None, None] + constant
     return F.grid_sample(x, sources, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 

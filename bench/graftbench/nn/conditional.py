@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from graftbench.nn.generator import Block, Generator
+from graftbench.nn.generator import Generator, UpsamplingBlock
 
 if TYPE_CHECKING:
     from graftbench.nn.discriminator import Discriminator
@@ -51,7 +51,9 @@ class ConditionalGenerator(nn.Module):
         super().__init__()
         self.spec, self.stem, self.to_rgb = generator.spec, generator.stem, generator.to_rgb
         self.stem_norm = ConditionalBatchNorm(generator.stem_norm, domains)
-        self.blocks = nn.ModuleList(ConditionalBlock(cast("Block", block), domains) for block in generator.blocks)
+        self.blocks = nn.ModuleList(
+            ConditionalBlock(cast("UpsamplingBlock", block), domains) for block in generator.blocks
+        )
 
     def forward(self, z: Tensor, domain: Tensor) -> Tensor:
         """Map B×latent and int64 B to B×3×R×R."""
@@ -74,7 +76,7 @@ class ConditionalGenerator(nn.Module):
 class ConditionalBlock(nn.Module):
     """A generator's block whose batch norm is told the domain."""
 
-    def __init__(self, block: Block, domains: int) -> None:
+    def __init__(self, block: UpsamplingBlock, domains: int) -> None:
         super().__init__()
         self.upsample, self.conv = block.upsample, block.conv
         self.norm = ConditionalBatchNorm(block.norm, domains)

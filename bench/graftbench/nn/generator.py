@@ -31,7 +31,7 @@ class GeneratorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return [min(8, self.resolution // side) * self.channels for side in sides(self.resolution)]
 
 
-class Block(nn.Module):
+class UpsamplingBlock(nn.Module):
     """Nearest-neighbour upsampling, 3×3 convolution, batch norm, ReLU.
 
     Resize-convolution instead of the 4×4 transposed convolution of DCGAN (arXiv 1511.06434): no checkerboard
@@ -58,7 +58,7 @@ class Generator(nn.Module):
         widths = spec.stage_channels()
         self.stem = nn.Linear(spec.latent, widths[0] * 16, bias=False)
         self.stem_norm = nn.BatchNorm2d(widths[0])
-        self.blocks = nn.ModuleList(Block(a, b) for a, b in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(UpsamplingBlock(a, b) for a, b in itertools.pairwise(widths))
         self.to_rgb = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ WIDEST = 8
 """A layer has at most so many times the channels of the first (section 6.1: 64 to 512)."""
 
 
-class UNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PairedUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Architecture of a U-Net.
 
     Attributes:
@@ -42,7 +42,7 @@ class UNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return [self.channels * min(2**k, WIDEST) for k in range(halvings)]
 
 
-class UNet(nn.Module):
+class PairedUNet(nn.Module):
     """Image in [−1, 1] (B×3×h×w) -> image in [−1, 1] (B×3×R×R); a smaller input is enlarged first (bicubic).
 
     Isola et al., arXiv 1611.07004, section 3.2.1 and 6.1.1: 4×4 convolutions of stride 2 down and transposed ones up,
@@ -51,7 +51,7 @@ class UNet(nn.Module):
     here the last map is 2×2 and nothing is dropped, so that one input has one answer.
     """
 
-    def __init__(self, spec: UNetSpec) -> None:
+    def __init__(self, spec: PairedUNetSpec) -> None:
         super().__init__()
         self.spec = spec
         widths = spec.widths
@@ -85,11 +85,11 @@ class FrozenUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channels: int = 32
 
     def __post_init__(self) -> None:
-        UNetSpec(self.resolution, self.channels)
+        PairedUNetSpec(self.resolution, self.channels)
 
 
 class FrozenUNet(nn.Module):
-    """As `UNet`, but the way down is EfficientNet-Lite0, frozen, which sees the input twice as large.
+    """As `PairedUNet`, but the way down is EfficientNet-Lite0, frozen, which sees the input twice as large.
 
     Its maps are then R, R, R/2 and R/4 wide: the finest has every pixel of the input. The way up is trained: a 3×3
     convolution of each map's size, nearest-neighbour doublings between them. Maps differ in scale, so each gets a batch

@@ -20,7 +20,7 @@ GROUPS = 8
 """Groups of a group norm."""
 
 
-class UNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DenoisingUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Architecture of a denoising network, and the process whose steps it counts.
 
     Attributes:
@@ -117,7 +117,7 @@ def time_embedding(t: Tensor, dimensions: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-class UNet(nn.Module):
+class DenoisingUNet(nn.Module):
     """(noisy images x_t: B×3×R×R, noise level t: B) -> the noise in them, float32 B×3×R×R.
 
     ε_θ(x_t, t) = √(1 − ᾱ_t) x_t + √ᾱ_t F_θ(x_t, t). The layers F thus predict v = √ᾱ_t ε − √(1 − ᾱ_t) x_0
@@ -130,7 +130,7 @@ class UNet(nn.Module):
 
     alpha_bars: Tensor
 
-    def __init__(self, spec: UNetSpec) -> None:
+    def __init__(self, spec: DenoisingUNetSpec) -> None:
         super().__init__()
         self.spec = spec
         self.register_buffer("alpha_bars", spec.schedule.alpha_bars().float(), persistent=False)
