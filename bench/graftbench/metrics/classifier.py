@@ -13,22 +13,12 @@ from graftbench.metrics.arrays import Array, pair, too_few
 from graftbench.metrics.estimate import Estimate, wilson_bounds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graftbench.metrics.arrays import FeatureMatrix
 
 LEAST = 10
 """Fewest images on a side: 5 to train on and 5 to be tested on."""
-
-
-@dataclass(frozen=True)
-class _Linear:
-    """Decision values are (x − mean)·weights + bias; above 0 is "generated"."""
-
-    mean: Array
-    weights: Array
-    bias: float
-
-    def __call__(self, x: Array) -> Array:
-        return (x - self.mean) @ self.weights + self.bias
 
 
 def c2st(generated: FeatureMatrix, real: FeatureMatrix, seed: int = 0) -> tuple[Estimate, Estimate]:
@@ -134,12 +124,15 @@ def _f1(counts: _Counts) -> Estimate:
     )
 
 
-def _train(x: Array, labels: Array) -> _Linear:
+def _train(x: Array, labels: Array) -> Callable[[Array], Array]:
     """Fit a logistic regression on standardized features, to the minimum of the whole convex problem.
 
     Args:
         x: N×D.
-        labels: N times 0 or 1.
+        labels: N times 0 or 1, which is "generated".
+
+    Returns:
+        The function from features to decision values; above 0 is "generated".
     """
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     # A feature that is constant on the training half tells nothing; what rounding leaves of it must not be blown up.
@@ -148,7 +141,8 @@ def _train(x: Array, labels: Array) -> _Linear:
     scale[varies] = 1.0 / deviation[varies]
     z = (x - mean) * scale
     weights, bias = _logistic(z, labels)
-    return _Linear(mean, weights * scale, bias)
+    scaled = weights * scale
+    return lambda x: (x - mean) @ scaled + bias
 
 
 def _logistic(z: Array, labels: Array) -> tuple[Array, float]:

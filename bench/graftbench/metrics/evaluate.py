@@ -10,6 +10,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.metrics.arrays import zero_rows
 from graftbench.metrics.catalogue import METRICS, resolve
 from graftbench.metrics.classifier import c2st
+from graftbench.metrics.covariance import Moments
 from graftbench.metrics.diversity import cluster_occupancy, intra_cluster_distance, vendi_score
 from graftbench.metrics.estimate import Estimate
 from graftbench.metrics.features import Features
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from graftbench.metrics.covariance import Moments
 
 INTERVAL_LIMIT = 10_000
 """Up to this many images a side, FID and MiFID get an interval: beyond, it takes minutes and tells little."""
@@ -45,53 +45,46 @@ class _Sides:
 
     @property
     def x(self) -> NDArray:
-        assert isinstance(self.generated, Features)
-        return self.generated.pooled
+        return _features(self.generated).pooled
 
     @property
     def y(self) -> NDArray:
-        assert isinstance(self.reference, Features)
-        return self.reference.pooled
+        return _features(self.reference).pooled
 
     @property
     def t(self) -> NDArray:
-        assert self.train is not None
-        return self.train.pooled
-
-    def high_frequency(self) -> list[Estimate]:
-        assert isinstance(self.generated, Features)
-        assert isinstance(self.reference, Features)
-        assert self.generated.powers is not None
-        assert self.reference.powers is not None
-        return [high_frequency(self.generated.powers, self.reference.powers)]
+        return _features(self.train).pooled
 
     @cached_property
     def fid(self) -> Estimate:
-        assert self.reference is not None
-        x, y = (side.pooled if isinstance(side, Features) else side for side in (self.generated, self.reference))
-        return fid(x, y, interval=self.with_interval, seed=self.seed)
+        return fid(_matrix(self.generated), _matrix(self.reference), interval=self.with_interval, seed=self.seed)
 
     @property
     def with_interval(self) -> bool:
-        assert self.reference is not None
         return self.intervals and max(_count(self.generated), _count(self.reference)) <= INTERVAL_LIMIT
 
-    def fid_inf(self) -> list[Estimate]:
-        reference = self.reference.pooled if isinstance(self.reference, Features) else self.reference
+    def high_frequency(self) -> list[Estimate]:
+        generated, reference = _features(self.generated).powers, _features(self.reference).powers
+        assert generated is not None
         assert reference is not None
-        return [fid_inf(self.x, reference, seed=self.seed)]
+        return [high_frequency(generated, reference)]
 
-    def inception_score(self) -> list[Estimate]:
-        assert isinstance(self.generated, Features)
-        return [inception_score(self.generated.logits)]
+
+def _features(side: Features | Moments | None) -> Features:
+    assert isinstance(side, Features)
+    return side
+
+
+def _matrix(side: Features | Moments | None) -> NDArray | Moments:
+    return side if isinstance(side, Moments) else _features(side).pooled
 
 
 _COMPUTE: tuple[tuple[tuple[str, ...], Callable[[_Sides], Iterable[Estimate]]], ...] = (
     (("fid",), lambda s: [s.fid]),
-    (("fid_inf",), _Sides.fid_inf),
+    (("fid_inf",), lambda s: [fid_inf(s.x, _matrix(s.reference), seed=s.seed)]),
     (("kid",), lambda s: [kid(s.x, s.y)]),
     (("kid_100x1000",), lambda s: [kid_subsets(s.x, s.y)]),
-    (("inception_score",), _Sides.inception_score),
+    (("inception_score",), lambda s: [inception_score(_features(s.generated).logits)]),
     (
         ("precision", "recall", "f_score", "density", "coverage", "null_coverage"),
         lambda s: prdc(s.x, s.y, seed=s.seed).values(),
@@ -160,8 +153,7 @@ def evaluate_features(
 
 def _lacking(name: str, sides: _Sides) -> str:
     """Return the reason why a metric cannot be computed from what was given, or ""."""
-    needs = METRICS[name].needs
-    generated, reference = sides.generated, sides.reference
+    needs, generated, reference = METRICS[name].needs, sides.generated, sides.reference
     if "reference" in needs and reference is None:
         return "no reference images were given"
     if "train" in needs and sides.train is None:

@@ -32,19 +32,12 @@ FORMAT = 3
 """Version of the cached features. Part of their key: raise it when the extraction changes or adds numbers."""
 
 _DAMAGE = (
-    OSError,
-    ValueError,
-    LookupError,
-    EOFError,
+    *(OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
     TypeError,  # one bare array instead of an archive of several
-    SyntaxError,
-    TokenError,  # NumPy parses a header as Python
+    *(SyntaxError, TokenError),  # NumPy parses a header as Python
     RuntimeError,  # an encrypted member, or a compression that this Python lacks
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
 )
-"""What zipfile and NumPy raise on damaged files."""
+"""The errors of zipfile and NumPy on damaged files."""
 
 
 @dataclass(frozen=True, eq=False)

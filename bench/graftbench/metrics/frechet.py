@@ -58,7 +58,8 @@ def _sides(generated: FeatureMatrix | Moments, real: FeatureMatrix | Moments) ->
         side if isinstance(side, Moments) else checked(side, what)
         for side, what in ((generated, "generated features"), (real, "reference features"))
     )
-    check_widths(*(side.width if isinstance(side, Moments) else side.shape[1] for side in (first, second)))
+    widths = [side.width if isinstance(side, Moments) else side.shape[1] for side in (first, second)]
+    check_widths(widths[0], widths[1])
     return first, second
 
 

@@ -124,14 +124,13 @@ def null_coverage(n_generated: int, n_real: int, k: int = 5) -> float:
 
 def _reasons(m: int, n: int, k_precision: int, k_density: int) -> dict[str, str]:
     """Return by score the reason why it is undefined, "" where it is defined."""
-
-    def balls_of_real(k: int) -> str:  # k + 1 stands for "enough" on the side that needs but one image
-        return too_few(k + 1, min(m, 1) * (k + 1), n, f"a ball to neighbour {k} of each reference image")
-
-    def balls_of_generated(k: int) -> str:
-        return too_few(k + 1, m, min(n, 1) * (k + 1), f"a ball to neighbour {k} of each generated image")
-
-    precision, recall, density = balls_of_real(k_precision), balls_of_generated(k_precision), balls_of_real(k_density)
+    # k + 1 stands for "enough" on the side that needs but one image.
+    precision, density = (
+        too_few(k + 1, min(m, 1) * (k + 1), n, f"a ball to neighbour {k} of each reference image")
+        for k in (k_precision, k_density)
+    )
+    k = k_precision
+    recall = too_few(k + 1, m, min(n, 1) * (k + 1), f"a ball to neighbour {k} of each generated image")
     return {
         "precision": precision,
         "recall": recall,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.extractors.fold import fold_batch_norm
 from graftbench.extractors.load import lite0_file
+from graftbench.extractors.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from graftbench.extractors.state_dicts import load_by_name, load_by_position, read_state
 from graftbench.extractors.weights import checkpoint, given_file
 from graftbench.nn.build import freeze
@@ -35,9 +36,6 @@ TORCHVISION_NAMES = (
     *("mobilenet_v2", "efficientnet_b0", "convnext_tiny"),
 )
 """Networks of torchvision that are one chain of layers, so that maps can be taken between them."""
-
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and standard deviation per channel, on [0, 1], of torchvision's weights."""
 
 
 def check_backbone(name: str) -> None:
@@ -242,7 +240,9 @@ def _torchvision_trunk(name: str, file: Path, side: int) -> _Trunk:
     sides, channels = _walk(chain)
     taps = _last_of_each(sides)
     reductions = tuple(64 // sides[tap] for tap in taps)
-    return _Trunk(_ChainMaps(chain, taps), tuple(channels[tap] for tap in taps), reductions, side, *IMAGENET)
+    return _Trunk(
+        _ChainMaps(chain, taps), tuple(channels[tap] for tap in taps), reductions, side, IMAGENET_MEAN, IMAGENET_STD
+    )
 
 
 @torch.no_grad()

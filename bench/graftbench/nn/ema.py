@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 
-if TYPE_CHECKING:
-    from torch import nn
-
-Net = TypeVar("Net", bound="nn.Module")
+from graftbench.nn.build import Net
 
 
 class Ema(Generic[Net]):

@@ -5,7 +5,7 @@ Hu et al.: LoRA: Low-Rank Adaptation of Large Language Models, arXiv 2106.09685,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from graftbench.errors import GraftbenchError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Net = TypeVar("Net", bound="nn.Module")
+    from graftbench.nn.build import Net
 
 
 class LowRank(nn.Module):
