@@ -35,10 +35,10 @@ class Extractor:
 
     Attributes:
         name: Its registered name.
-        network: What computes.
+        network: The network.
         width: Number of pooled features, D.
         classes: Number of logits, K; 0 where it has none.
-        device: Where it computes.
+        device: The device that it computes on.
         batch_size: Images per forward pass.
     """
 

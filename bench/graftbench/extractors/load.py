@@ -105,7 +105,7 @@ def make_extractor(
         resize: One of `describe(name).resizes`.
         weights: Path of a local weights file; empty for the one in the folder `GRAFTBENCH_WEIGHTS`, or the extractor's
             own.
-        device: Where to compute.
+        device: The device to compute on.
         batch_size: Images per forward pass; None for 16 on a CPU (the fastest there) and 256 elsewhere.
 
     Raises:

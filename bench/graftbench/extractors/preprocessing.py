@@ -58,8 +58,8 @@ def normalised(pixels: torch.Tensor, mean: Sequence[float], std: Sequence[float]
 
     Args:
         pixels: float32 B×3×H×W in 0 to 255.
-        mean: Of the channels, on the scale 0 to 1.
-        std: Of the channels, on the scale 0 to 1.
+        mean: Mean of each channel, on the scale 0 to 1.
+        std: Standard deviation of each channel, on the scale 0 to 1.
     """
     centre, scale = (
         torch.tensor([255 * value for value in values], dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1)

@@ -67,10 +67,10 @@ def load_by_name(network: torch.nn.Module, state: Mapping[str, torch.Tensor], pa
     """Load a state dict with the network's own names; the tensors themselves become its parameters.
 
     Args:
-        network: Where they go; it may be on the meta device.
+        network: The network that gets them; it may be on the meta device.
         state: All its entries and no others.
-        path: Where they come from, for the message.
-        what: What the network is, for the message.
+        path: The file that they come from, for the message.
+        what: Name of the network, for the message.
 
     Raises:
         GraftbenchError: An entry is missing, unexpected or of another shape.
@@ -93,7 +93,7 @@ def misfit(path: Path, what: str, why: str | Exception) -> GraftbenchError:
 
     Args:
         path: The file.
-        what: What the network is.
+        what: Name of the network.
         why: The reason, or torch's error: its second line tells the first reason, where there are two.
     """
     if isinstance(why, Exception):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from timm.models import PretrainedCfg
 
 UNUSABLE = (RuntimeError, AssertionError, ValueError, TypeError, NotImplementedError, AttributeError, IndexError)
-"""What timm's models raise at sizes or options that they cannot take."""
+"""Errors of timm's models at sizes, options or weights that they cannot take."""
 
 
 def config(name: str) -> PretrainedCfg:

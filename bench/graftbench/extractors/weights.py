@@ -1,4 +1,4 @@
-"""Where the weights of an extractor lie, and the hash of the file. Torch is imported only to download."""
+"""The weights files of extractors, and their hashes. Torch is imported only to download."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def fetch(name: str, url: str, path: Path, digest: str = "") -> None:
     Args:
         name: The extractor, for the message.
         url: Address of the file.
-        path: Where it goes.
+        path: The file to write.
         digest: Hexadecimal digits with which the SHA-256 of its content must begin; empty where none is known.
 
     Raises:

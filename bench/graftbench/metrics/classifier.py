@@ -67,7 +67,7 @@ def c2st(generated: FeatureMatrix, real: FeatureMatrix, seed: int = 0) -> tuple[
 
 @dataclass(frozen=True)
 class _Counts:
-    """How many test images the classifier took to be generated.
+    """Counts of the test images that the classifier took to be generated.
 
     Attributes:
         hits: Generated images taken to be generated.

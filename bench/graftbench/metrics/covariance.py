@@ -46,7 +46,7 @@ class Moments:
 
 
 def moments(features: FeatureMatrix, what: str = "features") -> Moments:
-    """Mean and covariance of N×D features.
+    """Return mean and covariance of N×D features.
 
     Raises:
         GraftbenchError: Unusable features, or fewer than 2 rows.

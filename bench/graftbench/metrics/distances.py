@@ -167,7 +167,7 @@ class _Points:
         exact: N×D, float64.
         rough: The same in float32.
         squares: ‖row‖², N, float64.
-        floor: What a row adds to a lower bound of the squared distance, float32.
+        floor: Contribution of a row to a lower bound of the squared distance, float32.
         error: Bound of the float32 error of a squared distance, as a share of ‖x‖² + ‖y‖².
     """
 

@@ -39,7 +39,7 @@ class Estimate:
         n_generated: Number of generated images.
         n_reference: Number of reference images; 0 for a metric that needs none.
         n_train: Number of training images; 0 for a metric that needs none.
-        note: What a reader of the number should know; a sentence or empty.
+        note: A caveat for the reader of the number; a sentence or empty.
 
     Raises:
         GraftbenchError: Neither or both of a finite value and a reason are given, or the interval is no interval.

@@ -123,14 +123,14 @@ def evaluate_features(
     """Compute metrics of generated images from features, in the catalogue's order.
 
     Args:
-        generated: Of the generated images; moments suffice for `fid`.
-        reference: Of the real images, from the same extractor; moments suffice for `fid` and `fid_inf`.
+        generated: Features of the generated images; moments suffice for `fid`.
+        reference: Features of the real images, from the same extractor; moments suffice for `fid` and `fid_inf`.
         metrics: Names or sets of the catalogue.
-        train: Of the images that the generator was trained on, for the metrics of memorisation. Real images that it was
+        train: Features of the training images, for the metrics of memorisation. Real images that the generator was
             not trained on are needed beside them; the reference takes that part.
         intervals: Estimate the standard errors of FID, MiFID and MIND, which take ten to twenty times as long as their
             values. The other metrics have theirs for little.
-        seed: Of subsets, directions and splits, where a metric draws any. `kid_100x1000` keeps torch-fidelity's.
+        seed: Seed of subsets, directions and splits, where a metric draws any. `kid_100x1000` keeps torch-fidelity's.
 
     Returns:
         One estimate per metric. A metric for which something is not there is undefined, with what is missing as the

@@ -94,9 +94,9 @@ def fidelity(
 
     Args:
         images: uint8 n×3×H×W, n ≥ 1.
-        truths: What each should be.
+        truths: The image that each should be, likewise.
         features: Pooled features of the images, n×D.
-        true: Of the truths.
+        true: Pooled features of the truths, n×D.
     """
     if min(images.shape[2:]) < WINDOW:
         reason = f"its window is {WINDOW} px wide, the image less"

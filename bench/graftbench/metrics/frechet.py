@@ -86,7 +86,7 @@ def fid(
             alone, the reference being as it is.
         interval: Estimate the standard error too, by the corrected infinitesimal jackknife (`fid_variance`): takes
             ten to twenty times as long as the value.
-        seed: Of the random directions of that correction.
+        seed: Seed of the random directions of that correction.
 
     Returns:
         A value ≥ 0; undefined where one side has fewer than 2 images. No standard error for generated moments.
@@ -123,7 +123,7 @@ def fid_inf(generated: FeatureMatrix, real: FeatureMatrix | Moments, seed: int =
     Args:
         generated: Pooled features N×D.
         real: Pooled features N₂×D, or their moments.
-        seed: Of the subsets.
+        seed: Seed of the subsets.
 
     Returns:
         The intercept, which may be negative; undefined for N ≤ 2D, where the smallest subset has no full rank and the

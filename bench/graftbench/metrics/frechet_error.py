@@ -1,4 +1,4 @@
-"""How much FID would vary if the images were drawn again: the infinitesimal jackknife, corrected for its excess.
+"""The variance of FID over new draws of the images: the infinitesimal jackknife, corrected for its excess.
 
 FID is a smooth function of the images' weights (1/n each). Its first derivatives are the influences of the images, and
 the sum of their squares is the infinitesimal jackknife's variance (Jaeckel 1972; Efron 1982, chapter 6). Hoeffding's
@@ -50,7 +50,7 @@ def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array
     Args:
         x: Features of one side N₁×D, N₁ ≥ 2.
         y: Features of the other side N₂×D; or its moments, and then that side is taken as fixed.
-        seed: Of the random directions.
+        seed: Seed of the random directions.
         divisors: N₁ numbers, one per image of the first side: FID is divided by their mean (MiFID's penalty).
     """
     # Influences of the images.

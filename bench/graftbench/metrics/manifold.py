@@ -436,19 +436,15 @@ def _part(whole: Float32, rows: Rows, columns: Rows) -> Float32:
 def _estimate(score: _Score, factor: float | None, splits: int) -> Estimate:
     """Return a score with standard error and interval; `factor` is None where the correction needs more images."""
     m, n = score.images
+    define = partial(Estimate, name=score.name, value=score.value, n_generated=m, n_reference=n)
     variances = score.variances()
     if variances is None:
-        return Estimate(name=score.name, value=score.value, n_generated=m, n_reference=n)
-    error = math.sqrt(sum(variances) * (1.0 if factor is None else factor))
-    return Estimate(
-        name=score.name,
-        value=score.value,
-        standard_error=error,
-        interval=None if factor is None else _interval(score, error, _degrees(score, splits)),
-        method="jackknife" if factor is None else "jackknife corrected by halves",
-        n_generated=m,
-        n_reference=n,
-    )
+        return define()
+    if factor is None:
+        return define(standard_error=math.sqrt(sum(variances)), method="jackknife")
+    error = math.sqrt(sum(variances) * factor)
+    bounds = _interval(score, error, _degrees(score, splits))
+    return define(standard_error=error, interval=bounds, method="jackknife corrected by halves")
 
 
 def _degrees(score: _Score, splits: int) -> float:

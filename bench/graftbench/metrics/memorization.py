@@ -1,4 +1,4 @@
-"""Whether a generator copies its training images: four metrics of features, all in float64.
+"""Memorization: four metrics, from features, of how much a generator copies its training images; all in float64.
 
 Distances are Euclidean distances of features. Standard errors and intervals are over drawing the generated (and the
 held-out) images again while the **training set stays fixed**: it is what may have been copied, and the question is
@@ -357,7 +357,7 @@ def mifid(
             Inception's pool features; other extractors have other scales.
         distance: FID of the same images if it was computed before, with its interval if one is asked for.
         interval: Estimate the standard error too, as `fid` does, the training set as it is.
-        seed: Of the random directions of that estimate.
+        seed: Seed of the random directions of that estimate.
 
     Returns:
         A value ≥ 0. It is undefined, being infinite, where every generated

@@ -70,7 +70,7 @@ class Discrepancy:
     Attributes:
         unbiased: The U-statistic: pairs of an image with itself are left out. It may be slightly negative.
         biased: The V-statistic: they are counted in, which adds about (k(x,x) − E k)/n for each side.
-        variance: Of the U-statistic; None below 4 images on a side.
+        variance: Variance of the U-statistic; None below 4 images on a side.
     """
 
     unbiased: float

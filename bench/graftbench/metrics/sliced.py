@@ -35,7 +35,7 @@ def mind(
         real: Pooled features N×D.
         directions: Number of random unit vectors.
         interval: Estimate the standard error over new images too, the directions as they are (`sliced_variance`).
-        seed: Of the directions.
+        seed: Seed of the directions.
 
     Returns:
         A value ≥ 0; what other directions would change is in the note. Undefined where a side is empty; the standard

@@ -1,4 +1,4 @@
-"""How much MIND would vary if the images were drawn again: FID's method (`frechet_error`) for a sliced distance.
+"""The variance of MIND over new draws of the images: FID's method (`frechet_error`) for a sliced distance.
 
 The derivative of a squared Wasserstein distance by the weight of an image is its Kantorovich potential; the potentials,
 averaged over directions, are the influences of the infinitesimal jackknife. Second differences along random directions
@@ -29,7 +29,7 @@ def sliced_variance(a: Array, b: Array, seed: int = 0) -> EstimatedVariance:
     Args:
         a: Projections of one side, L×M, a row per direction, unsorted.
         b: Projections of the other side, L×N.
-        seed: Of the random directions in the space of weights.
+        seed: Seed of the random directions in the space of weights.
     """
     order_a, order_b = np.argsort(a, axis=1), np.argsort(b, axis=1)
     sorted_a, sorted_b = np.take_along_axis(a, order_a, axis=1), np.take_along_axis(b, order_b, axis=1)

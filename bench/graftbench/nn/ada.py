@@ -70,11 +70,11 @@ class Colour(NamedTuple):
     """The changes of the colours of each image; B numbers each. Values are in [−1, 1] before.
 
     Attributes:
-        brightness: What is added to all channels.
-        contrast: What the values are multiplied with.
+        brightness: Summand of all channels.
+        contrast: Factor of the values.
         luma_flip: 0, or 1 to reflect the greys (and them alone) about 0.
         hue: Angle of a turn about the axis of the greys, in radians.
-        saturation: What the distance from the axis of the greys is multiplied with.
+        saturation: Factor of the distance from the axis of the greys.
     """
 
     brightness: Tensor

@@ -124,11 +124,11 @@ class _Trunk(NamedTuple):
 
     Attributes:
         network: B×3×H×W, normalised -> maps, finest first.
-        channels: Of the maps.
-        reductions: Of the maps.
-        side: Side in pixels that it wants; 0 for any.
-        mean: Per channel, on [0, 1].
-        std: Likewise.
+        channels: Channels of the maps.
+        reductions: Side of the image over side of each map.
+        side: Side in pixels that it takes; 0 for any.
+        mean: Mean that its input is normalised by, per channel, on [0, 1].
+        std: Standard deviation that its input is normalised by, likewise.
     """
 
     network: nn.Module

@@ -23,7 +23,7 @@ class ConditionalBatchNorm(nn.Module):
 
     Args:
         norm: Every domain's γ and β, and the running statistics, start as this one's.
-        domains: How many there are.
+        domains: Number of domains.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, domains: int) -> None:
@@ -43,8 +43,8 @@ class ConditionalGenerator(nn.Module):
     """z (B×latent) and domain (int64 B) -> image in [−1, 1] (B×3×R×R); parts are named as in `Generator`.
 
     Args:
-        generator: What it starts as, whatever the domain; its parts are taken over.
-        domains: How many there are.
+        generator: The generator that it starts as, whatever the domain; its parts are taken over.
+        domains: Number of domains.
     """
 
     def __init__(self, generator: Generator, domains: int = 2) -> None:
@@ -94,7 +94,7 @@ class Projection(nn.Module):
 
     Args:
         features: Dimensions of h, at least as many as domains.
-        domains: How many there are.
+        domains: Number of domains.
     """
 
     def __init__(self, features: int, domains: int) -> None:
@@ -117,8 +117,8 @@ class ProjectionDiscriminator(nn.Module):
     h is what the head of the plain discriminator reads, all positions; Miyato & Koyama sum over the positions first.
 
     Args:
-        discriminator: What it starts as, whatever the domain; its parts are taken over.
-        domains: How many there are.
+        discriminator: The discriminator that it starts as, whatever the domain; its parts are taken over.
+        domains: Number of domains.
     """
 
     def __init__(self, discriminator: Discriminator, domains: int = 2) -> None:

@@ -31,7 +31,7 @@ class LowRank(nn.Module):
     rate, times an entry of `down` of size 1/r.
 
     Args:
-        shape: Of the weight.
+        shape: Shape of the weight.
         rank: r.
         alpha: α.
     """

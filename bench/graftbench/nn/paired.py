@@ -23,7 +23,7 @@ class PairedUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         resolution: Side of what it makes: 2^k, at least 8.
-        channels: Of the first layer; they double with every halving of the side, up to 8 times.
+        channels: Channels of the first layer; they double with every halving of the side, up to 8 times.
     """
 
     resolution: int
@@ -78,7 +78,7 @@ class FrozenUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         resolution: Side of what it makes: 2^k, at least 8.
-        channels: Of the last layer before the image; they double with every halving of the side.
+        channels: Channels of the last layer before the image; they double with every halving of the side.
     """
 
     resolution: int

@@ -1,4 +1,4 @@
-"""How far images are apart in the feature maps of a frozen network."""
+"""Distances of images in the feature maps of a frozen network."""
 
 from __future__ import annotations
 

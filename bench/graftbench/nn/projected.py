@@ -64,7 +64,7 @@ def head(side: int, level: int, channels: int) -> nn.Sequential:
     """Make a map (side×side) -> logits: 4×4 stride-2 convolutions until the side is below STOP, then one to a channel.
 
     Args:
-        side: Of the projected map.
+        side: Side of the projected map.
         level: Which map it is, 0 the finest: every head has c, c, 2c, 4c, 8c channels at the same reductions.
         channels: c.
     """

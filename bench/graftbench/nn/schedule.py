@@ -1,4 +1,4 @@
-"""How noise grows over the steps of a diffusion process."""
+"""Noise schedules: the growth of noise over the steps of a diffusion process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What style is taken to be: Gram matrices, or means and deviations, of an ImageNet network's maps.
+"""Style as Gram matrices, or as means and deviations, of an ImageNet network's maps.
 
 And the network that swaps the second kind, AdaIN between a frozen encoder and a decoder.
 """
@@ -13,7 +13,7 @@ from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
 
 REDUCTION = (2, 2, 4, 8)
-"""How many times smaller than what it sees are the sides of Lite0Blocks' maps."""
+"""Sides of Lite0Blocks' input over sides of its maps."""
 
 CHANNELS = (32, 16, 24, 40)
 """Channels of its maps."""

@@ -88,7 +88,7 @@ class PatchDiscriminator(nn.Module):
     30 for k = 2.
 
     Args:
-        spec: Of the shared discriminator.
+        spec: Architecture of the shared discriminator.
         halvings: k, at least 1.
     """
 

@@ -14,7 +14,7 @@ from graftbench.nn.resolution import sides
 from graftbench.nn.schedule import ScheduleSpec
 
 COARSEST = 8
-"""Side at which the U-Net turns round."""
+"""Side of the coarsest maps, where the U-Net turns round."""
 
 GROUPS = 8
 """Groups of a group norm."""
