@@ -154,9 +154,9 @@ class PairJudge(nn.Module):
             width = wider
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 4, padding=1))
 
-    def forward(self, given: Tensor, image: Tensor) -> Tensor:
+    def forward(self, condition: Tensor, image: Tensor) -> Tensor:
         """Return the logits of B pairs."""
-        return self.layers(torch.cat([given, image], dim=1)).squeeze(1)
+        return self.layers(torch.cat([condition, image], dim=1)).squeeze(1)
 
 
 def _down(inputs: int, outputs: int, *, norm: bool) -> nn.Sequential:
