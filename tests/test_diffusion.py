@@ -13,7 +13,7 @@ from graftbench.contracts import SourceModel
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import seeded
 from graftbench.nn.schedule import ScheduleName, ScheduleSpec
-from graftbench.nn.unet import UNet, UNetSpec
+from graftbench.nn.unet import DenoisingUNet, DenoisingUNetSpec
 from graftbench.plugins.config import config_of
 from graftbench.training.diffusion import (
     DiffusionConfig,
@@ -187,9 +187,11 @@ def test_images_stay_in_range() -> None:
 # --------------------------------------------------------------------------------------------------------- sampler
 
 
-def unet(resolution: int = 8, *, timesteps: int = 1000) -> UNet:
+def unet(resolution: int = 8, *, timesteps: int = 1000) -> DenoisingUNet:
     """A U-Net that predicts something."""
-    network = seeded(lambda: UNet(UNetSpec(resolution, schedule=ScheduleSpec(steps=timesteps))), rng())
+    network = seeded(
+        lambda: DenoisingUNet(DenoisingUNetSpec(resolution, schedule=ScheduleSpec(steps=timesteps))), rng()
+    )
     torch.nn.init.normal_(network.to_rgb.weight, std=0.1, generator=rng(1))
     return network
 
@@ -218,7 +220,7 @@ def test_sampler_of_fewer_levels() -> None:
 # ---------------------------------------------------------------------------------------------------- source model
 
 
-def source_model(network: UNet) -> SourceModel:
+def source_model(network: DenoisingUNet) -> SourceModel:
     """A source model that holds a U-Net."""
     import msgspec
 

@@ -16,7 +16,7 @@ from graftbench.contracts import Sampler
 from graftbench.nn.build import place, seeded
 from graftbench.nn.precision import Precision, autocast, resolve
 from graftbench.nn.schedule import ScheduleName, ScheduleSpec
-from graftbench.nn.unet import UNet, UNetSpec
+from graftbench.nn.unet import DenoisingUNet, DenoisingUNetSpec
 from graftbench.training.loop import (
     Batches,
     TrainingConfig,
@@ -77,7 +77,7 @@ class DiffusionConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True, k
             )
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta must be in [0, 1]; found {self.eta}")
-        UNetSpec(channels=self.channels)  # a ValueError that says what is wrong
+        DenoisingUNetSpec(channels=self.channels)  # a ValueError that says what is wrong
 
 
 def diffuse(x: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def diffuse(x: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
     return share.sqrt() * x + (1 - share).sqrt() * noise
 
 
-def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: UNet) -> DiffusionSampler:
+def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: DenoisingUNet) -> DiffusionSampler:
     """Minimise ‖ε − ε_θ(x_t, t)‖² over the task's images until the budget is spent.
 
     L_simple of arXiv 2006.11239 (eq. 14): t is uniform, every noise level weighs the same; the mean over the numbers
@@ -124,20 +124,20 @@ def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: UNet
     return train(task, budget, config, step, unet, sampler=lambda average: sampler_of(average, config))
 
 
-def new_unet(task: Task, config: DiffusionConfig) -> UNet:
+def new_unet(task: Task, config: DiffusionConfig) -> DenoisingUNet:
     """A U-Net with fresh weights, from the task's generator of randomness."""
     schedule = ScheduleSpec(config.schedule, config.timesteps)
-    spec = UNetSpec(task.resolution, channels=config.channels, schedule=schedule)
-    return seeded(lambda: UNet(spec), task.generator)
+    spec = DenoisingUNetSpec(task.resolution, channels=config.channels, schedule=schedule)
+    return seeded(lambda: DenoisingUNet(spec), task.generator)
 
 
-def source_unet(model: SourceModel, resolution: int) -> UNet:
+def source_unet(model: SourceModel, resolution: int) -> DenoisingUNet:
     """The averaged U-Net of a source model.
 
     Raises:
         GraftbenchError: The model is of another resolution or architecture.
     """
-    unet = UNet(source_spec(model, "unet", UNetSpec, resolution))
+    unet = DenoisingUNet(source_spec(model, "unet", DenoisingUNetSpec, resolution))
     load_prefixed(unet, model, "unet")
     return unet
 
@@ -215,7 +215,7 @@ class DiffusionSampler(Sampler):
 
     kind: ClassVar[str] = "diffusion"
 
-    def __init__(self, network: UNet, *, steps: int, eta: float) -> None:
+    def __init__(self, network: DenoisingUNet, *, steps: int, eta: float) -> None:
         self.network = place(network.eval(), network.alpha_bars.device)
         self.steps = steps
         self.eta = eta
@@ -245,11 +245,11 @@ class DiffusionSampler(Sampler):
     @classmethod
     def from_state(cls, tensors: dict[str, Tensor], metadata: dict[str, str]) -> DiffusionSampler:
         """Build the architecture and load the weights."""
-        network = UNet(msgspec.json.decode(metadata["spec"], type=UNetSpec))
+        network = DenoisingUNet(msgspec.json.decode(metadata["spec"], type=DenoisingUNetSpec))
         network.load_state_dict(tensors)
         return cls(network, steps=int(metadata["steps"]), eta=float(metadata["eta"]))
 
 
-def sampler_of(unet: UNet, config: DiffusionConfig) -> DiffusionSampler:
+def sampler_of(unet: DenoisingUNet, config: DiffusionConfig) -> DiffusionSampler:
     """A sampler with a config's settings; a network of fewer noise levels than `sampling_steps` visits them all."""
     return DiffusionSampler(unet, steps=min(config.sampling_steps, unet.spec.schedule.steps), eta=config.eta)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from graftbench.budget import Meter
     from graftbench.contracts import Task
-    from graftbench.nn.paired import FrozenUNet, UNet
+    from graftbench.nn.paired import FrozenUNet, PairedUNet
     from graftbench.training.loop import TrainingLog
 
 
@@ -63,7 +63,9 @@ def check_judge(config: PairedConfig, resolution: int) -> None:
         raise GraftbenchError(f"halvings is 1 to {most} at {resolution} px; found {config.halvings}.")
 
 
-def fit_pairs(task: Task, budget: Meter, config: PairedConfig, translator: UNet | FrozenUNet) -> TranslationSampler:
+def fit_pairs(
+    task: Task, budget: Meter, config: PairedConfig, translator: PairedUNet | FrozenUNet
+) -> TranslationSampler:
     """Train translator and judge on the task's pairs; the sampler holds the averaged translator and the inputs.
 
     One image of the budget is one pair shown.

@@ -17,7 +17,7 @@ from graftbench.contracts import TranslatingSampler
 from graftbench.errors import unknown
 from graftbench.nn.build import place
 from graftbench.nn.lite0 import Lite0Blocks
-from graftbench.nn.paired import FrozenUNet, FrozenUNetSpec, UNet, UNetSpec
+from graftbench.nn.paired import FrozenUNet, FrozenUNetSpec, PairedUNet, PairedUNetSpec
 from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.style import Stylizer, StylizerSpec
 from graftbench.nn.translator import Translator, TranslatorSpec
@@ -101,7 +101,7 @@ def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
 NETWORKS: dict[str, tuple[type[msgspec.Struct], type[nn.Module]]] = {
     "translator": (TranslatorSpec, Translator),
     "stylizer": (StylizerSpec, Stylizer),
-    "u-net": (UNetSpec, UNet),
+    "u-net": (PairedUNetSpec, PairedUNet),
     "frozen u-net": (FrozenUNetSpec, FrozenUNet),
 }
 """What a TranslationSampler can hold, by the name in its file."""
@@ -137,7 +137,7 @@ class TranslationSampler(ContentSampler):
     kind: ClassVar[str] = "translation"
 
     def __init__(
-        self, network: Translator | Stylizer | UNet | FrozenUNet, contents: Tensor, styles: Tensor | None = None
+        self, network: Translator | Stylizer | PairedUNet | FrozenUNet, contents: Tensor, styles: Tensor | None = None
     ) -> None:
         super().__init__(contents)
         self.styles = None if styles is None else styles.cpu().clone()  # one memory for both could not be saved
@@ -181,5 +181,5 @@ class TranslationSampler(ContentSampler):
         network = kind(msgspec.json.decode(metadata["spec"], type=spec))
         start = "network."
         network.load_state_dict({key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)})
-        assert isinstance(network, Translator | Stylizer | UNet | FrozenUNet)
+        assert isinstance(network, Translator | Stylizer | PairedUNet | FrozenUNet)
         return cls(network, tensors["contents"], tensors.get("styles"))
