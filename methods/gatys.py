@@ -17,7 +17,7 @@ from graftbench.contracts import Family, Method, Reference
 from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
-from graftbench.nn.precision import Precision  # noqa: TC001 - msgspec reads it at run time
+from graftbench.nn.precision import Precision
 from graftbench.nn.style import gram
 from graftbench.training import Batches, TrainingLog, adam, descend
 from graftbench.training.samplers import BATCH, ImageBankSampler, to_float, to_uint8

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from graftbench.records.cell_spec import CellSpec, Protocol  # noqa: TC001 - msgspec reads it at run time
-from graftbench.suites.submissions import Submission  # noqa: TC001 - likewise
-from graftbench.training.source import Recipe  # noqa: TC001 - likewise
+from graftbench.records.cell_spec import CellSpec, Protocol
+from graftbench.suites.submissions import Submission
+from graftbench.training.source import Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from graftbench.contracts import Diverged, Sampler
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import place, train_unfrozen
 from graftbench.nn.ema import Ema
-from graftbench.nn.precision import Precision  # noqa: TC001 - msgspec reads it at run time
+from graftbench.nn.precision import Precision
 from graftbench.training.samplers import to_float
 
 if TYPE_CHECKING:
