@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 Command = registry.methods()["command"]
 ending, places, words = (
-    importlib.import_module(f"graftbench.methods._command_{name}") for name in ("end", "place", "words")
+    importlib.import_module(f"graftbench.methods._command.{name}") for name in ("ending", "workspace", "template")
 )
 
 SIDE = 16

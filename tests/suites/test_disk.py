@@ -25,7 +25,7 @@ from graftbench.suites.disk import (
     recorded_bytes,
 )
 
-QUICK = Path(__file__).parents[1] / "docs" / "quick" / "records.jsonl"
+QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from graftbench.records.selection import parse, select
 if TYPE_CHECKING:
     from graftbench.records.record import Record
 
-QUICK = Path(__file__).parents[1] / "docs" / "quick" / "records.jsonl"
+QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from graftbench.regression.history.history import Entry
 
-RECORDS = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
+RECORDS = Path(__file__).parents[3] / "docs" / "quick" / "records.jsonl"
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from graftbench.suites.suite import load_suite
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-QUICK = Path(__file__).parents[1] / "docs" / "quick" / "records.jsonl"
+QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
 """The records of a real run of the quick suite, all `ok`."""
 
 SIZES = {"sampler": 5000, "samples": 700, "log": 30, "progress": 200}

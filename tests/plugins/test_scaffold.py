@@ -18,7 +18,7 @@ from graftbench.plugins.scaffold import FOLDERS, Kind, rendered, write
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KINDS = get_args(Kind)
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 NAMES = ("x", "my-own", "of-the-greatest-length-that-names-may-be")

@@ -223,7 +223,7 @@ class Starter:
         (cell,) = [cell for cell in self.plan.cells if cell.method == method]
         folder = self.folder / method
         folder.mkdir(exist_ok=True)
-        shipped = Path(graftbench.__file__).with_name("source_models") / f"{cell.source_model}.safetensors"
+        shipped = Path(graftbench.__file__).parent / "training" / "source_models" / f"{cell.source_model}.safetensors"
         job = CellJob(
             cell=cell,
             folder=str(folder),

@@ -23,7 +23,7 @@ from graftbench.suites.suite import Limits, Suite, load_suite
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-QUICK = Path(__file__).parents[1] / "docs" / "quick" / "records.jsonl"
+QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
 """The records of a real run of the quick suite, all `ok`."""
 
 
