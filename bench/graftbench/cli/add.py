@@ -102,7 +102,7 @@ def samples(
 
 
 def compute_budget(text: str) -> ComputeBudget:
-    """`8 kimg`, `8kimg` or `kimg=8`.
+    """Parse `8 kimg`, `8kimg` or `kimg=8`.
 
     Raises:
         GraftbenchError: Another form, or no positive number.
@@ -121,7 +121,7 @@ def compute_budget(text: str) -> ComputeBudget:
 
 
 def given_costs(pairs: list[str]) -> dict[str, Any]:
-    """`NAME=VALUE` pairs.
+    """Parse `NAME=VALUE` pairs.
 
     Raises:
         GraftbenchError: Another form, or a name twice.
@@ -140,7 +140,7 @@ def given_costs(pairs: list[str]) -> dict[str, Any]:
 
 
 def read_costs(path: Path) -> dict[str, Any]:
-    """A TOML file of costs.
+    """Read a TOML file of costs.
 
     Raises:
         GraftbenchError: It cannot be read.
@@ -156,7 +156,7 @@ def read_costs(path: Path) -> dict[str, Any]:
 
 
 def lines_of(record: Record) -> list[str]:
-    """What came of samples, in words."""
+    """Describe in words the outcome of added samples."""
     from graftbench.metrics.catalogue import METRICS
     from graftbench.records.record import Status
 

@@ -54,7 +54,7 @@ def _print(checked: Checked) -> None:
 
 
 def findings_table(checked: Checked) -> Table:
-    """One row a claim: sentence, contrast and source; mean difference, pairs, p; verdict and reason."""
+    """Make a table, one row a claim: sentence, contrast and source; mean difference, pairs, p; verdict and reason."""
     from rich.table import Table
     from rich.text import Text
 
@@ -81,7 +81,7 @@ def _numbers(found: Finding) -> tuple[str, str, str]:
 
 
 def _signed(value: float) -> str:
-    """A sign and three significant digits, or all before the point: `+1,790`, `−0.0513`."""
+    """Format with a sign and three significant digits, or all before the point: `+1,790`, `−0.0513`."""
     size = abs(value)
     rounded = float(f"{size:.3g}")  # as it is printed: 99.96 is 100
     text = f"{size:,.0f}" if rounded >= 100 or not size else f"{size:#.3g}"
@@ -93,7 +93,7 @@ def _probability(p: float) -> str:
 
 
 def _below(checked: Checked) -> list[str]:
-    """What the numbers stand on."""
+    """Return the lines below the table: what the numbers rest on."""
     cells = f"{checked.cells:,} cells"
     out = f", {checked.left_out:,} that did not end well left out" if checked.left_out else ""
     budgets = "" if checked.few is None else f" Few images: {checked.few:,}; many: {checked.many:,}."
@@ -102,7 +102,7 @@ def _below(checked: Checked) -> list[str]:
 
 
 def markdown_table(checked: Checked) -> str:
-    """The same as one Markdown table."""
+    """Make the same table in Markdown."""
     headings = ("claim", "source", "compared", "difference", "pairs", "p", "verdict")
     rule = ("---", "---", "---", "---:", "---:", "---:", "---")
     rows = [headings, rule, *(_markdown_row(found) for found in checked.findings)]
@@ -116,7 +116,7 @@ def _markdown_row(found: Finding) -> tuple[str, ...]:
 
 
 def _linked(source: str) -> str:
-    """`Mo et al. 2020, arXiv 2002.10964` with a link on the number."""
+    """Put a link on the number of `Mo et al. 2020, arXiv 2002.10964`."""
     authors, mark, number = source.partition(", arXiv ")
     return f"{authors}, [{number}](https://arxiv.org/abs/{number})" if mark else source
 

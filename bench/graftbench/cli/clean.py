@@ -70,7 +70,7 @@ def clean(
 
 
 def _check(run: Path | None, *, cache: bool, source_models: bool, other: bool) -> None:
-    """Refuse what does not go together."""
+    """Refuse options that do not go together."""
     if (run is None) is not cache:
         raise GraftbenchError("Name a run folder, or give --cache; one of the two.")
     if source_models and not cache:

@@ -101,7 +101,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def show(found: Comparison, *, every: bool = False) -> None:
-    """Print it: what needs looking at first, then the rest, folded or (`every`) row by row."""
+    """Print a comparison: what needs looking at first, then the rest, folded or (`every`) row by row."""
     from rich.console import Console
 
     from graftbench.cli.show import PIPE_COLUMNS
@@ -146,7 +146,7 @@ def _folds(row: Row) -> bool:
 
 
 def folded(rows: Iterable[Row]) -> list[str]:
-    """A sentence for each reason why rows are not compared, and one that counts unchanged costs."""
+    """Return a sentence for each reason why rows are not compared, and one that counts unchanged costs."""
     from graftbench.regression.measures import MEASURES
 
     reasons: dict[str, list[str]] = {}
@@ -163,7 +163,7 @@ def folded(rows: Iterable[Row]) -> list[str]:
 
 
 def rows_table(rows: Iterable[Row]) -> Table:
-    """One line a row."""
+    """Make a table of rows."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -62,7 +62,7 @@ def show(
 
 
 def lines_of(card: Card) -> list[str]:
-    """The card as text, a fact a line."""
+    """Return the card as text, a fact a line."""
     splits = ", ".join(f"{count:,} {split}" for split, count in card.splits.items())
     facts = {
         "domain": f"{card.name} at {card.resolution}×{card.resolution}",
@@ -89,7 +89,7 @@ def lines_of(card: Card) -> list[str]:
 
 
 def _near_duplicates(card: Card) -> str:
-    """How many sets, and the first of them."""
+    """Describe how many sets of near-duplicates there are, and the first of them."""
     sets = card.near_duplicates
     if not sets:
         return "none joined by comparison"

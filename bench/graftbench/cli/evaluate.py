@@ -97,7 +97,7 @@ def evaluate(
 
 @contextmanager
 def reading() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar for each set of images, on a terminal's standard error; gone when all is read."""
+    """Show a progress bar for each set of images on a terminal's standard error, until all is read."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -115,7 +115,7 @@ def reading() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def scores_table(result: Evaluation) -> Table:
-    """Value, interval and floor of each metric."""
+    """Make a table of value, interval and floor of each metric."""
     from rich.table import Table
 
     from graftbench.metrics.catalogue import METRICS
@@ -141,7 +141,7 @@ def _numbers(score: Estimate, scale: float) -> tuple[str, str]:
 
 
 def _number(value: float) -> str:
-    """Four significant digits; a power of ten from ten million on and below a ten-thousandth."""
+    """Format with four significant digits; as a power of ten from ten million on and below a ten-thousandth."""
     size = abs(float(f"{value:.4g}"))  # as it is printed: 999.96 is 1,000
     if value == 0.0:
         text = "0"
@@ -153,7 +153,7 @@ def _number(value: float) -> str:
 
 
 def _what(result: Evaluation) -> str:
-    """What was scored, against what, and how."""
+    """Describe what was scored, against what, and how."""
     protocol = result.protocol
     n = result.scores[0].n_generated
     n_reference = max(score.n_reference for score in result.scores)
@@ -167,7 +167,7 @@ def _what(result: Evaluation) -> str:
 
 
 def _below(result: Evaluation) -> Iterator[str]:
-    """What stands below the table: sets and protocol, reasons, notes, time."""
+    """Yield the lines below the table: sets and protocol, reasons, notes, time."""
     yield _what(result)
     yield from _remarks(result.scores)
     for note in result.notes:
@@ -181,7 +181,7 @@ def _below(result: Evaluation) -> Iterator[str]:
 
 
 def _remarks(scores: Sequence[Estimate]) -> Iterator[str]:
-    """Reasons and notes of metrics, those that say the same together."""
+    """Yield reasons and notes of metrics, equal ones together."""
     from graftbench.metrics.catalogue import METRICS
 
     labels: dict[tuple[str, str], list[str]] = {}
@@ -196,7 +196,7 @@ def _remarks(scores: Sequence[Estimate]) -> Iterator[str]:
 
 
 def as_json(result: Evaluation) -> dict[str, Any]:
-    """The result as plain values, the scores as they are (not scaled for print)."""
+    """Return the result as plain values, the scores as they are (not scaled for print)."""
     import dataclasses
 
     import msgspec

@@ -29,7 +29,7 @@ class Options:
 
 
 def maker(name: str, out: Path, options: Options) -> Callable[[], Executor] | None:
-    """What makes the executor once the run folder is claimed; None for the local one, which the driver makes.
+    """Return a function that makes the executor in the claimed run folder; None for local, which the driver makes.
 
     Raises:
         GraftbenchError: There is no such executor, its extra is not installed, or an option is of another one.

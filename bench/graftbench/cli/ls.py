@@ -44,7 +44,7 @@ def ls(
 
 
 def rows_of(what: str) -> list[dict[str, Any]]:
-    """What a list has, one dictionary a row."""
+    """Return the rows of a list, one dictionary a row."""
     return _rows(what, [])[0]
 
 
@@ -139,7 +139,7 @@ def _suites() -> list[dict[str, Any]]:
 
 
 def _defaults(config: type[Struct]) -> dict[str, Any]:
-    """Parameter -> default; None for one that must be given."""
+    """Return parameter -> default; None for one that must be given."""
     from msgspec import NODEFAULT, structs, to_builtins
 
     return {
@@ -195,7 +195,7 @@ _LONG = ("source", "description")
 
 
 def _sets(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Set -> names of its metrics, where the rows are metrics."""
+    """Return set -> names of its metrics, where the rows are metrics."""
     found: dict[str, list[str]] = {}
     for row in rows:
         for name in filter(None, row.get("sets", "").split(", ")):
@@ -204,7 +204,7 @@ def _sets(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:
-    """The columns of the terminal's table as Markdown, a method's paper behind its title."""
+    """Return the columns of the terminal's table as Markdown, a method's paper behind its title."""
     columns = [column for column in _COLUMNS if rows and column in rows[0]]
     lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
     lines += ["| " + " | ".join(_markdown_cell(row, column) for column in columns) + " |" for row in rows]

@@ -62,6 +62,6 @@ def _write(kind: Kind, name: str, out: Path) -> int:
 
 
 def _shown(path: Path) -> Path:
-    """A path as seen from here, if it lies below."""
+    """Return a path relative to the current folder, if it lies below."""
     whole, here = path.resolve(), Path.cwd()
     return whole.relative_to(here) if whole.is_relative_to(here) else path

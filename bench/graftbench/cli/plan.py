@@ -88,7 +88,7 @@ def plan(
 
 
 def cells_table(outlook: Outlook) -> Table:
-    """One row a cell. Columns that say the same everywhere are left out."""
+    """Make a table of one row a cell. Columns that say the same everywhere are left out."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -127,7 +127,7 @@ def _add_column(table: Table, name: str) -> None:
 
 
 def summary_table(outlook: Outlook) -> Table:
-    """One row for each method, state and reason."""
+    """Make a table of one row for each method, state and reason."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -147,7 +147,7 @@ def summary_table(outlook: Outlook) -> Table:
 
 
 def sentences(outlook: Outlook) -> list[str]:
-    """What the table does not say, one line each."""
+    """Return what the table does not say, one line each."""
     lines = [_counts(outlook), *_expected(outlook)]
     lines += [_model(model) for model in outlook.models]
     for remark, count in outlook.explained.other_software.items():
@@ -162,7 +162,7 @@ def sentences(outlook: Outlook) -> list[str]:
 
 
 def on_other_machines(outlook: Outlook, speed: float | None = None) -> list[str]:
-    """What the same cells take on devices that there are records of, at a given speed, and what nobody has measured.
+    """Return lines on how long the cells take on other devices, at a given speed, and on GPUs that nobody measured.
 
     Args:
         outlook: What is ahead.
@@ -194,7 +194,7 @@ def _counts(outlook: Outlook) -> str:
 
 
 def _expected(outlook: Outlook) -> list[str]:
-    """Time, memory and disk of what runs, and what that rests on."""
+    """Return lines on time, memory and disk of what runs, and on what these estimates rest."""
     count = len(outlook.to_run)
     if not count:
         return []
@@ -248,7 +248,7 @@ def _cut(text: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`0.4 s`, `41 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`; `?` for what is not known."""
+    """Format a duration: `0.4 s`, `41 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`; `?` for None."""
     if seconds is None:
         return "?"
     if seconds < 10:

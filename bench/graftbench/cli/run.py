@@ -12,7 +12,7 @@ Plugins = Annotated[list[Path], Parameter(name="--plugin", negative=())]
 
 
 def default_jobs(devices: list[str]) -> int:
-    """One cell per usable core; one per GPU."""
+    """Return one job per usable core, or one per GPU."""
     if devices != ["cpu"]:
         return len(devices)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -75,7 +75,7 @@ def _print(emit: Callable[[object], None], view: CellView) -> None:
 
 
 def facts_table(rows: list[tuple[str, str]]) -> Table:
-    """Names to the left, what they are to the right."""
+    """Make a table of names to the left, their values to the right."""
     from rich.table import Table
     from rich.text import Text
 
@@ -119,7 +119,7 @@ def _identity(view: CellView) -> list[tuple[str, str]]:
 
 
 def scores_table(scores: list[Score]) -> Table:
-    """One row a score, in the scale in which reports print it."""
+    """Make a table of one row a score, in the scale in which reports print it."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -157,12 +157,12 @@ def _score(score: Score) -> tuple[str, ...]:
 
 
 def _number(value: float) -> str:
-    """Four significant digits, or all before the point."""
+    """Format with four significant digits, or all before the point."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _cost(record: Record) -> list[tuple[str, str]]:
-    """What is known, in the record's own words, of what others made each with whether it was measured or declared."""
+    """Return the record's costs; where any came from elsewhere, each says whether it was measured or declared."""
     from graftbench.records.provenance import costs_of, declared_by, origin_of
 
     origin = origin_of(record)
@@ -177,7 +177,7 @@ def _cost(record: Record) -> list[tuple[str, str]]:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested names with dots between them: `packages.torch`."""
+    """Join nested names with dots: `packages.torch`."""
     rows = []
     for name, value in values.items():
         if isinstance(value, dict):
@@ -196,5 +196,5 @@ def _value(value: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without control characters: a log must not steer the terminal."""
+    """Drop control characters: a log must not steer the terminal."""
     return "".join(c for c in text if c.isprintable() or c in "\n\t")

@@ -95,7 +95,7 @@ def provenance(
     cache: Path,
     seconds: float,
 ) -> dict[str, Any]:
-    """What must be known of a model that is handed on: recipe, command, versions, its own scores, its hash.
+    """Describe a model that is handed on: recipe, command, versions, its own scores, its hash.
 
     The scores are those of the untransferred model on its own domain: generated images against the source domain's
     reference split.

@@ -59,7 +59,7 @@ def tasks(
 
 
 def _wanted(names: tuple[str, ...]) -> dict[str, tuple[Protocol, str]]:
-    """Task -> protocol and resize rule, each once: what a suite says, or for a task alone the default."""
+    """Return task -> protocol and resize rule, each once: what a suite says, or for a task alone the default."""
     from graftbench.images.resizing import DEFAULT as RULE
     from graftbench.suites.suite import load_suite, parse_task
 
@@ -92,7 +92,7 @@ def _measured(text: str, protocol: Protocol, resize: str, device: str, plugin: P
 
 
 def row_of(distance: TaskDistance) -> dict[str, str]:
-    """A task as a row of the table: heading -> text."""
+    """Return a task as a row of the table: heading -> text."""
     return {
         "task": distance.task,
         "source images (train)": f"{distance.n_source:,} ({distance.n_source_train:,})" if distance.source else "–",
@@ -111,7 +111,7 @@ def row_of(distance: TaskDistance) -> dict[str, str]:
 
 
 def legend(found: list[TaskDistance]) -> str:
-    """What the columns are."""
+    """Explain the columns."""
     from graftbench.scoring.task_distance import FAR, NEAR
 
     protocols = ", ".join(dict.fromkeys(distance.protocol for distance in found))
@@ -123,7 +123,7 @@ def legend(found: list[TaskDistance]) -> str:
 
 
 def markdown_of(rows: list[dict[str, str]]) -> str:
-    """The table in Markdown."""
+    """Make the table in Markdown."""
     if not rows:
         return ""
     heads = list(rows[0])
@@ -137,7 +137,7 @@ def _shares(distance: TaskDistance) -> dict[str, Any]:
 
 
 def _kid(gap: Gap | None) -> str:
-    """KID×10³ with its standard error."""
+    """Format KID×10³ with its standard error."""
     if gap is None or gap.kid is None:
         return "–"
     error = "" if gap.kid_standard_error is None else f" ± {1000 * gap.kid_standard_error:.0f}"

@@ -110,7 +110,7 @@ def report(
 
 
 def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[Entry], list[Series]]:
-    """The history and the series that are asked for."""
+    """Read the history and the series that are asked for."""
     import sys
 
     from graftbench.errors import unknown
@@ -131,7 +131,7 @@ def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[
 
 
 def series_table(series: list[Series]) -> Table:
-    """One row a series."""
+    """Make a table of one row a series."""
     from rich.table import Table
     from rich.text import Text
 
