@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graftbench.cli.output import markdown_rows, print_json
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -30,27 +32,21 @@ def claims(
         json: Print an object.
         markdown: Print a Markdown table.
     """
-    import msgspec
+    from rich.console import Console
 
     from graftbench.comparison.claims import check_claims, read_runs
 
     checked = check_claims(read_runs([run, *more]), level=level)
     if json:
-        print(msgspec.json.format(msgspec.json.encode(checked)).decode())
+        print_json(checked)
     elif markdown:
         print(markdown_table(checked))
     else:
-        _print(checked)
+        console = Console()
+        console.print(findings_table(checked))
+        for line in _below(checked):
+            console.print(line, highlight=False, markup=False)
     return 0
-
-
-def _print(checked: Checked) -> None:
-    from rich.console import Console
-
-    console = Console()
-    console.print(findings_table(checked))
-    for line in _below(checked):
-        console.print(line, highlight=False, markup=False)
 
 
 def findings_table(checked: Checked) -> Table:
@@ -64,20 +60,20 @@ def findings_table(checked: Checked) -> Table:
     for heading in ("difference", "pairs", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", min_width=16, max_width=21)  # the claim has the rest
-    for found in checked.findings:
-        verdict = Text(found.verdict, styles[found.verdict])
+    for finding in checked.findings:
+        verdict = Text(finding.verdict, styles[finding.verdict])
         table.add_row(
-            Text.assemble((found.statement, "bold"), f"\n{found.contrast}".rstrip(), "\n", (found.source, "dim")),
-            *_numbers(found),
-            verdict.append(f"\n{found.reason}", "default") if found.reason else verdict,
+            Text.assemble((finding.statement, "bold"), f"\n{finding.contrast}".rstrip(), "\n", (finding.source, "dim")),
+            *_numbers(finding),
+            verdict.append(f"\n{finding.reason}", "default") if finding.reason else verdict,
         )
     return table
 
 
-def _numbers(found: Finding) -> tuple[str, str, str]:
-    if found.difference is None or found.p is None:
-        return "—", str(found.n), "—"
-    return _signed(found.difference), str(found.n), _probability(found.p)
+def _numbers(finding: Finding) -> tuple[str, str, str]:
+    if finding.difference is None or finding.p is None:
+        return "—", str(finding.n), "—"
+    return _signed(finding.difference), str(finding.n), _probability(finding.p)
 
 
 def _signed(value: float) -> str:
@@ -105,21 +101,12 @@ def markdown_table(checked: Checked) -> str:
     """Make the same table in Markdown."""
     headings = ("claim", "source", "compared", "difference", "pairs", "p", "verdict")
     rule = ("---", "---", "---", "---:", "---:", "---:", "---")
-    rows = [headings, rule, *(_markdown_row(found) for found in checked.findings)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_rows([headings, rule, *map(_markdown_row, checked.findings)])
 
 
-def _markdown_row(found: Finding) -> tuple[str, ...]:
-    verdict = f"{found.verdict}: {found.reason}" if found.reason else found.verdict
-    words = (found.statement, _linked(found.source), found.contrast or "—")
-    return (*map(_escaped, words), *_numbers(found), _escaped(verdict))
-
-
-def _linked(source: str) -> str:
-    """Put a link on the number of `Mo et al. 2020, arXiv 2002.10964`."""
-    authors, mark, number = source.partition(", arXiv ")
-    return f"{authors}, [{number}](https://arxiv.org/abs/{number})" if mark else source
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+def _markdown_row(finding: Finding) -> tuple[str, ...]:
+    verdict = f"{finding.verdict}: {finding.reason}" if finding.reason else finding.verdict
+    authors, mark, number = finding.source.partition(", arXiv ")  # Mo et al. 2020, arXiv 2002.10964
+    source = f"{authors}, [{number}](https://arxiv.org/abs/{number})" if mark else finding.source
+    row = (finding.statement, source, finding.contrast or "—", *_numbers(finding), verdict)
+    return tuple(text.replace("|", "\\|") for text in row)

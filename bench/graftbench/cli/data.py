@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Plugins
+from graftbench.cli.output import print_json
 
 if TYPE_CHECKING:
     from graftbench.images.datacard import Card
@@ -34,8 +35,6 @@ def show(
         plugin: File or folder with more domains.
         json: Print an object, with every image that was left out.
     """
-    import msgspec
-
     from graftbench.cache import cache_folder
     from graftbench.errors import GraftbenchError
     from graftbench.images import prepared
@@ -48,7 +47,7 @@ def show(
     images = prepared.load(domain, name, resolution, cache_folder())
     card = card_of(domain, images)
     if json:
-        print(msgspec.json.format(msgspec.json.encode(card)).decode())
+        print_json(card)
     else:
         print("\n".join(lines_of(card)))
     if sheet is not None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Count, Plugins, comma_separated
+from graftbench.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from graftbench.metrics.estimate import Estimate
     from graftbench.scoring.evaluate import Evaluation
 
-Positive = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
 Seed = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 
 
@@ -29,11 +29,11 @@ def evaluate(
     train: str | None = None,
     held_out: str | None = None,
     extractor: str = "lite0",
-    size: Positive = None,
+    size: Count = None,
     resize: str = "",
     weights: str = "",
     device: str = "auto",
-    batch_size: Positive = None,
+    batch_size: Count = None,
     intervals: bool = True,
     floors: bool = True,
     seed: Seed = 0,
@@ -68,7 +68,7 @@ def evaluate(
         result = score(
             generated,
             reference,
-            metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+            metrics=comma_separated(metrics),
             train=train,
             held_out=held_out,
             extractor=extractor,
@@ -84,14 +84,11 @@ def evaluate(
             progress=progress,
         )
     if json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(as_json(result))).decode())
+        print_json(as_json(result))
         return 0
     console = Console()
     console.print(scores_table(result))
-    for line in _below(result):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    print_lines(console, _below(result))
     return 0
 
 
@@ -104,14 +101,14 @@ def reading() -> Iterator[Callable[[str, int, int], None]]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        known: dict[str, Any] = {}
+        tasks: dict[str, Any] = {}
 
-        def tell(name: str, done: int, count: int) -> None:
-            if name not in known or not done:
-                known[name] = bars.add_task(f"reading {name}", total=count)
-            bars.update(known[name], completed=done)
+        def show(name: str, done: int, count: int) -> None:
+            if name not in tasks or not done:
+                tasks[name] = bars.add_task(f"reading {name}", total=count)
+            bars.update(tasks[name], completed=done)
 
-        yield tell
+        yield show
 
 
 def scores_table(result: Evaluation) -> Table:
@@ -152,7 +149,7 @@ def _number(value: float) -> str:
     return text.replace("-", "−")
 
 
-def _what(result: Evaluation) -> str:
+def _subject(result: Evaluation) -> str:
     """Describe what was scored, against what, and how."""
     protocol = result.protocol
     n = result.scores[0].n_generated
@@ -168,7 +165,7 @@ def _what(result: Evaluation) -> str:
 
 def _below(result: Evaluation) -> Iterator[str]:
     """Yield the lines below the table: sets and protocol, reasons, notes, time."""
-    yield _what(result)
+    yield _subject(result)
     yield from _remarks(result.scores)
     for note in result.notes:
         yield f"{note[0].upper()}{note[1:]}."
@@ -188,11 +185,10 @@ def _remarks(scores: Sequence[Estimate]) -> Iterator[str]:
     for score in scores:
         if score.undefined or score.note:
             labels.setdefault((score.undefined, score.note.rstrip(".")), []).append(METRICS[score.name].label)
-    for (undefined, note), found in labels.items():
-        names = " and ".join(part for part in (", ".join(found[:-1]), found[-1]) if part)
-        yield (
-            f"{names} {'are' if len(found) > 1 else 'is'} undefined: {undefined}." if undefined else f"{names}: {note}."
-        )
+    for (undefined, note), metrics in labels.items():
+        names = " and ".join(part for part in (", ".join(metrics[:-1]), metrics[-1]) if part)
+        verb = "are" if len(metrics) > 1 else "is"
+        yield f"{names} {verb} undefined: {undefined}." if undefined else f"{names}: {note}."
 
 
 def as_json(result: Evaluation) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graftbench.cli.output import print_json, wide_console
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,20 +33,14 @@ def show(
         cell: The cell's id, or so many of its first digits that no other begins with them.
         json: Print an object: the record, its artifacts, the end of its log, the suite and command that make it again.
     """
-    import msgspec
-    from rich.console import Console
-
     from graftbench.records.cell_view import view_cell
     from graftbench.records.run import read_run
 
     view = view_cell(read_run(run), cell)
     if json:
-        print(msgspec.json.format(msgspec.json.encode(view.as_json())).decode())
+        print_json(view.as_json())
         return 0
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_COLUMNS)
-    _print(console.print, view)
+    _print(wide_console(PIPE_COLUMNS).print, view)
     return 0
 
 
@@ -138,21 +134,21 @@ def scores_table(scores: list[Score]) -> Table:
 def _score(score: Score) -> tuple[str, ...]:
     from graftbench.metrics.catalogue import EVERY_METRIC
 
-    known = EVERY_METRIC.get(score.name)
-    scale = known.scale if known else 1.0
+    metric = EVERY_METRIC.get(score.name)
+    scale = metric.scale if metric else 1.0
     interval = "" if score.interval is None else " to ".join(_number(end * scale) for end in score.interval)
     counts = (score.n_generated, score.n_reference, score.n_train)
     images = ", ".join(
         f"{count:,} {what}" for count, what in zip(counts, ("gen", "ref", "train"), strict=True) if count
     )
-    told = (score.method, f"undefined: {score.undefined}" if score.undefined else "", score.note)
+    notes = (score.method, f"undefined: {score.undefined}" if score.undefined else "", score.note)
     return (
-        known.heading if known else score.name,
+        metric.heading if metric else score.name,
         "undefined" if score.value is None else _number(score.value * scale),
         interval,
         "" if score.floor is None else _number(score.floor * scale),
         images,
-        _printable("; ".join(filter(None, told))),
+        _printable("; ".join(filter(None, notes))),
     )
 
 
@@ -171,9 +167,9 @@ def _cost(record: Record) -> list[tuple[str, str]]:
     rows = [(name, _value(value), declared) for name, value, declared in costs_of(record)]
     if not origin and not any(declared for _, _, declared in rows):
         return [(name, text) for name, text, _ in rows]
-    told = [(name, f"{text}  ({'declared' if declared else 'measured'})") for name, text, declared in rows]
+    marked = [(name, f"{text}  ({'declared' if declared else 'measured'})") for name, text, declared in rows]
     words = declared_by([record])
-    return [*told, *([("", f"{words[0].upper()}{words[1:]}.")] if any(declared for _, _, declared in rows) else [])]
+    return [*marked, *([("", f"{words[0].upper()}{words[1:]}.")] if any(declared for _, _, declared in rows) else [])]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

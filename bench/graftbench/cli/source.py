@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Plugins
 
 if TYPE_CHECKING:
     from graftbench.contracts import Domain
@@ -48,8 +48,6 @@ def train(
         device: auto, cpu, cuda or cuda:N.
         plugin: File or folder with more domains.
     """
-    import msgspec
-
     from graftbench.cache import cache_folder
     from graftbench.images import prepared
     from graftbench.plugins import registry
