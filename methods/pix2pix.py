@@ -45,7 +45,7 @@ class Pix2pix(Method):
     Config = PairedConfig
 
     def check(self, resolution: int) -> None:
-        """The judge needs a side that is left after its halvings."""
+        """Refuse a side of which the judge's halvings leave too little."""
         check_judge(self.config, resolution)
 
     def fit(self, task: Task, budget: Meter) -> Sampler:

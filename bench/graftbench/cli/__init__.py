@@ -16,7 +16,7 @@ BROKEN_PIPE = 141
 
 
 def make_app() -> App:
-    """The application with its commands, none of them imported yet."""
+    """Make the application with its commands, none of them imported yet."""
     from cyclopts import App
 
     from graftbench.version import __version__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Plugins
 
 
 def cite(

@@ -53,7 +53,7 @@ class PairedConfig(TranslationConfig, frozen=True, forbid_unknown_fields=True, k
 
 
 def check_judge(config: PairedConfig, resolution: int) -> None:
-    """Refuse a judge that has fewer than 2×2 logits left: its two last convolutions each take a pixel of the side.
+    """Refuse a judge with fewer than 2×2 logits: its two last convolutions each take a pixel of the side.
 
     Raises:
         GraftbenchError: It says how many halvings there may be.
@@ -97,7 +97,7 @@ class PairedStep:
         task.keep(adam_translator=self._adam_t, adam_judge=self._adam_j)
 
     def __call__(self, size: int, log: TrainingLog) -> bool:
-        """One step on so many pairs, drawn with replacement."""
+        """Take one step on so many pairs, drawn with replacement."""
         chosen = torch.randint(len(self._inputs), (size,), generator=self._task.generator).to(self._inputs.device)
         given, truth = to_float(self._inputs[chosen]), to_float(self._truths[chosen])
         image = self._run(self._translator, given)

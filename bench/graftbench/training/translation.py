@@ -88,13 +88,13 @@ class Backbone:
         self._dtype, self._device = resolve(precision, task.device), task.device
 
     def __call__(self, images: Tensor) -> list[Tensor]:
-        """B×3×R×R -> the maps, differentiable in the images."""
+        """Return the feature maps of images B×3×R×R, differentiable in the images."""
         with autocast(self._dtype, self._device):
             return [features.float() for features in self.network(images)]
 
 
 def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
-    """Σ(found − wanted)² / Σ wanted²: 0 where they agree, 1 where nothing was found; layers and sizes weigh alike."""
+    """Return Σ(actual − target)² / Σ target²: 0 where they agree, 1 for zeros; layers and sizes weigh alike."""
     return (found - wanted).square().sum() / wanted.square().sum().clamp(min=1e-12)
 
 
@@ -118,7 +118,7 @@ class ContentSampler(TranslatingSampler):
         self.contents = ImageBankSampler(contents)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n images: uint8 n×3×R×R on the CPU. Chances are drawn on the CPU, one seed one draw on any device."""
+        """Draw n images: uint8 n×3×R×R on the CPU. All draws are made on the CPU, the same on any device."""
         return self.translate(self.contents.sample(n, generator), generator)
 
 
@@ -151,7 +151,7 @@ class TranslationSampler(ContentSampler):
 
     @torch.inference_mode()
     def translate(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """uint8 n×3×h×w -> uint8 n×3×R×R, both on the CPU; a style is drawn for each where there are styles."""
+        """Translate uint8 n×3×h×w to uint8 n×3×R×R, both on the CPU; where there are styles, one is drawn for each."""
         given = [inputs]
         if self.styles is not None:
             given.append(self.styles[torch.randint(len(self.styles), (len(inputs),), generator=generator)])
@@ -162,7 +162,7 @@ class TranslationSampler(ContentSampler):
         return to_uint8(self.network(*(to_float(x.to(self._device)) for x in images))).cpu()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Contents, styles if there are any, the network's state dict, its kind and its architecture."""
+        """Return contents, styles if there are any, the network's state dict, its kind and its architecture."""
         tensors = {"contents": self.contents.images} | ({} if self.styles is None else {"styles": self.styles})
         tensors |= {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         (name,) = (name for name, (_, kind) in NETWORKS.items() if type(self.network) is kind)
