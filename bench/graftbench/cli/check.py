@@ -10,7 +10,7 @@ from cyclopts import Parameter, validators
 if TYPE_CHECKING:
     from graftbench.checks.check import Result
     from graftbench.checks.child import Plugin
-    from graftbench.checks.parent import Checked
+    from graftbench.checks.parent import CheckedPlugins
 
 MARKS = {"passed": "ok", "failed": "FAILED", "does not apply": "-", "not made": "?"}
 
@@ -36,14 +36,14 @@ def check(
     """
     import msgspec
 
-    from graftbench.checks.parent import Checked, Listener
+    from graftbench.checks.parent import CheckedPlugins, Listener
     from graftbench.checks.parent import check as check_target
     from graftbench.errors import GraftbenchError
 
     if not targets:
         raise GraftbenchError("Nothing was named to check: a file, a folder, or package.module:Class.")
     listener = Listener() if json else Listener(found=_print_plugin, made=_print_result, preparing=_print_preparing)
-    every = Checked()
+    every = CheckedPlugins()
     for target in targets:
         one = check_target(target, argument=argument, seconds=seconds, listener=listener)
         every.results |= one.results
@@ -55,7 +55,7 @@ def check(
     return 2 if every.unusable else int(every.failed)
 
 
-def _as_object(every: Checked) -> dict[str, object]:
+def _as_object(every: CheckedPlugins) -> dict[str, object]:
     plugins = [
         {"kind": plugin.kind, "name": plugin.name, "where": plugin.where, "results": results}
         for plugin, results in every.results.items()
@@ -82,7 +82,7 @@ def _print_result(_: Plugin, result: Result) -> None:
         print(f"            | {line}", flush=True)
 
 
-def _print_summaries(every: Checked) -> None:
+def _print_summaries(every: CheckedPlugins) -> None:
     from graftbench.checks.check import summary
 
     print()

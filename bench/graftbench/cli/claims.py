@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from graftbench.comparison.claims import Checked, Finding
+    from graftbench.comparison.claims import CheckedClaims, Finding
 
 
 def claims(
@@ -44,7 +44,7 @@ def claims(
     return 0
 
 
-def _print(checked: Checked) -> None:
+def _print(checked: CheckedClaims) -> None:
     from rich.console import Console
 
     console = Console()
@@ -53,7 +53,7 @@ def _print(checked: Checked) -> None:
         console.print(line, highlight=False, markup=False)
 
 
-def findings_table(checked: Checked) -> Table:
+def findings_table(checked: CheckedClaims) -> Table:
     """One row a claim: sentence, contrast and source; mean difference, pairs, p; verdict and reason."""
     from rich.table import Table
     from rich.text import Text
@@ -92,7 +92,7 @@ def _probability(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
-def _below(checked: Checked) -> list[str]:
+def _below(checked: CheckedClaims) -> list[str]:
     """What the numbers stand on."""
     cells = f"{checked.cells:,} cells"
     out = f", {checked.left_out:,} that did not end well left out" if checked.left_out else ""
@@ -101,7 +101,7 @@ def _below(checked: Checked) -> list[str]:
     return [f"{cells}{out}.{budgets}", f"A positive difference speaks for the claim. p: {test}."]
 
 
-def markdown_table(checked: Checked) -> str:
+def markdown_table(checked: CheckedClaims) -> str:
     """The same as one Markdown table."""
     headings = ("claim", "source", "compared", "difference", "pairs", "p", "verdict")
     rule = ("---", "---", "---", "---:", "---:", "---:", "---")

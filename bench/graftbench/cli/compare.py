@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from graftbench.regression.results import Comparison, Row
+    from graftbench.regression.results import Comparison, GateRow
 
 MOST_CELLS = 20
 """Of a list of cells on a terminal; the files have all."""
@@ -141,11 +141,11 @@ def _list(console: Console, title: str, cells: list[str]) -> None:
             console.print(f"  … and {len(cells) - MOST_CELLS:,} more", highlight=False, soft_wrap=True)
 
 
-def _folds(row: Row) -> bool:
+def _folds(row: GateRow) -> bool:
     return row.verdict == "not compared" or (row.verdict == "unchanged" and row.kind != "quality")
 
 
-def folded(rows: Iterable[Row]) -> list[str]:
+def folded(rows: Iterable[GateRow]) -> list[str]:
     """A sentence for each reason why rows are not compared, and one that counts unchanged costs."""
     from graftbench.regression.measures import MEASURES
 
@@ -162,7 +162,7 @@ def folded(rows: Iterable[Row]) -> list[str]:
     return [*told, "--all prints every row."] if told else []
 
 
-def rows_table(rows: Iterable[Row]) -> Table:
+def rows_table(rows: Iterable[GateRow]) -> Table:
     """One line a row."""
     from rich import box
     from rich.table import Table

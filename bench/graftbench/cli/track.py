@@ -10,7 +10,7 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from graftbench.regression.history.history import Entry
+    from graftbench.regression.history.history import HistoryEntry
     from graftbench.regression.history.series import Series
 
 Names = Annotated[list[str], Parameter(negative=(), consume_multiple=False)]
@@ -109,12 +109,12 @@ def report(
     return 0
 
 
-def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[Entry], list[Series]]:
+def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[HistoryEntry], list[Series]]:
     """The history and the series that are asked for."""
     import sys
 
     from graftbench.errors import unknown
-    from graftbench.regression.history.history import Key, read
+    from graftbench.regression.history.history import SeriesKey, read
     from graftbench.regression.history.series import name_of, series_of
     from graftbench.regression.measures import parse_measures
 
@@ -123,7 +123,7 @@ def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[
     for warning in warnings:
         print(warning, file=sys.stderr)
     wanted = [name.strip() for text in methods for name in text.split(",")]
-    known = {name_of(Key.parse(text).method) for entry in entries for text in entry.series}
+    known = {name_of(SeriesKey.parse(text).method) for entry in entries for text in entry.series}
     for name in wanted:
         if name not in known:
             raise unknown("method", name, known, where="in this history")
