@@ -64,12 +64,12 @@ def small_world(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def subject(small_world: Callable[[int], World], tmp_path: Path) -> Callable[[Path], method.Subject]:
+def subject(small_world: Callable[[int], World], tmp_path: Path) -> Callable[[Path], method.MethodSubject]:
     """The method in a file, with real images."""
 
-    def of(file: Path) -> method.Subject:
+    def of(file: Path) -> method.MethodSubject:
         ((_, cls, _, _),) = plugins_of(str(file)).classes
-        return method.Subject(cls, small_world, tmp_path)
+        return method.MethodSubject(cls, small_world, tmp_path)
 
     return of
 
@@ -206,7 +206,7 @@ def quick_first(slips: Iterable[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("slip", quick_first(SLIPS))
-def test_slips_of_methods(slip: str, plugin: Make, subject: Callable[[Path], method.Subject]) -> None:
+def test_slips_of_methods(slip: str, plugin: Make, subject: Callable[[Path], method.MethodSubject]) -> None:
     """Each is found by the check that it belongs to, and said in words."""
     name, change, words = SLIPS[slip]
     file = plugin("method", change)
@@ -215,7 +215,7 @@ def test_slips_of_methods(slip: str, plugin: Make, subject: Callable[[Path], met
 
 
 @pytest.mark.slow
-def test_the_template_has_no_slip(plugin: Make, subject: Callable[[Path], method.Subject]) -> None:
+def test_the_template_has_no_slip(plugin: Make, subject: Callable[[Path], method.MethodSubject]) -> None:
     """What the slips are made of is whole: none of these checks finds anything in it."""
     whole = subject(plugin("method"))
     names = {name for name, _, _ in SLIPS.values()}
@@ -225,7 +225,7 @@ def test_the_template_has_no_slip(plugin: Make, subject: Callable[[Path], method
 
 
 @pytest.mark.slow
-def test_a_training_that_goes_astray_in_silence(plugin: Make, subject: Callable[[Path], method.Subject]) -> None:
+def test_a_training_that_goes_astray_in_silence(plugin: Make, subject: Callable[[Path], method.MethodSubject]) -> None:
     """Losses that nobody looks at: what is returned is no generator."""
     silent = plugin(
         "method",
@@ -237,7 +237,7 @@ def test_a_training_that_goes_astray_in_silence(plugin: Make, subject: Callable[
 
 @pytest.mark.slow
 def test_a_method_that_refuses_a_side_is_checked_at_another(
-    plugin: Make, subject: Callable[[Path], method.Subject]
+    plugin: Make, subject: Callable[[Path], method.MethodSubject]
 ) -> None:
     """`check` refuses 32: the first fit is at 64, and there is no second; refusing both is a fault."""
     refuse = (
@@ -293,10 +293,10 @@ def opened():
 """
 
 
-def domain_in(file: Path, folder: Path) -> domain.Subject:
+def domain_in(file: Path, folder: Path) -> domain.DomainSubject:
     """The domain in a file."""
     ((_, cls, _, given),) = plugins_of(str(file)).classes
-    return domain.Subject(cls, "", folder, given)
+    return domain.DomainSubject(cls, "", folder, given)
 
 
 @pytest.mark.parametrize("slip", quick_first(DOMAIN_SLIPS))
@@ -339,7 +339,7 @@ def test_images_and_items_that_differ(plugin: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", registry.domains().classes)
 def test_registered_domains_say_whose_images_they_are(name: str, tmp_path: Path) -> None:
     """The words of every domain of the package, also of those whose images are not here."""
-    assert found_by(domain.CHECKS, "metadata", domain.Subject(registry.domains()[name], "", tmp_path)) == ""
+    assert found_by(domain.CHECKS, "metadata", domain.DomainSubject(registry.domains()[name], "", tmp_path)) == ""
 
 
 HERE = ("histology",)
@@ -363,7 +363,7 @@ def test_registered_domains_keep_the_contract(name: str, tmp_path: Path) -> None
     if name.startswith("icons"):
         pytest.importorskip("material", reason="the extra `icons` is not installed")
     base, _, argument = name.partition(":")
-    found = domain.Subject(registry.domains()[base], argument, tmp_path)
+    found = domain.DomainSubject(registry.domains()[base], argument, tmp_path)
     for one in domain.CHECKS:
         if not one.unless(found.cls):
             assert list(one.look(found)) == [], one.name
@@ -399,7 +399,7 @@ def test_slips_of_reports(slip: str, plugin: Make, tmp_path: Path) -> None:
     """Likewise."""
     name, change, words = REPORT_SLIPS[slip]
     ((_, cls, _, given),) = plugins_of(str(plugin("report", change))).classes
-    found = found_by(report.CHECKS, name, report.Subject(cls, tmp_path, given))
+    found = found_by(report.CHECKS, name, report.ReportSubject(cls, tmp_path, given))
     assert found
     assert words in found
 
@@ -413,7 +413,7 @@ def test_a_clock_in_a_report_is_found(plugin: Make, tmp_path: Path) -> None:
     ):
         file = plugin("report", ('"# {printed', f'"# {{{code}}} {{printed'))
         ((_, cls, _, given),) = plugins_of(str(file)).classes
-        assert words in found_by(report.CHECKS, "elsewhere", report.Subject(cls, tmp_path / words, given))
+        assert words in found_by(report.CHECKS, "elsewhere", report.ReportSubject(cls, tmp_path / words, given))
         del sys.modules[cls.__module__]
 
 
@@ -429,7 +429,7 @@ QUICK_REPORTS = ("table",)
 )
 def test_registered_reports_keep_the_contract(name: str, tmp_path: Path) -> None:
     """Every report of the package; another process is tried where there is time, and in tests/reports/test_pure.py."""
-    found = report.Subject(registry.reports()[name], tmp_path)
+    found = report.ReportSubject(registry.reports()[name], tmp_path)
     for one in report.CHECKS:
         if one.name != "elsewhere" or name not in QUICK_REPORTS:
             assert list(one.look(found)) == [], one.name

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from graftbench.comparison.claims import CLAIMS, Checked, Finding, check_claims, read_runs
+from graftbench.comparison.claims import CLAIMS, CheckedClaims, Finding, check_claims, read_runs
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.record import Record, Score, Status
@@ -384,4 +384,4 @@ def test_runs_are_taken_together(write: Callable[[str, list[Record]], Path]) -> 
 def test_what_is_checked_survives_json() -> None:
     """Plain values alone: what is written is what is read."""
     checked = check_claims(kids("dcgan", [3.0] * 5) + kids("finetune", [1.0] * 5))
-    assert msgspec.json.decode(msgspec.json.encode(checked), type=Checked) == checked
+    assert msgspec.json.decode(msgspec.json.encode(checked), type=CheckedClaims) == checked

@@ -325,7 +325,7 @@ def test_arguments_are_described_and_their_defaults_are_the_gate_s() -> None:
     call = graftbench.regression.pytest_plugin.AssertNoRegression.__call__
     parameters = inspect.signature(call).parameters
     assert all(f"{name}:" in (call.__doc__ or "") for name in parameters if name != "self")
-    defaults = gate.Options()
+    defaults = gate.GateOptions()
     assert all(
         parameters[name].default == getattr(defaults, name) for name in ("level", "by", "test", "few_seeds", "costs")
     )

@@ -12,7 +12,7 @@ from graftbench.cli.output import print_json
 if TYPE_CHECKING:
     from graftbench.checks.check import Result
     from graftbench.checks.child import Plugin
-    from graftbench.checks.parent import Checked
+    from graftbench.checks.parent import CheckedPlugins
 
 MARKS = {"passed": "ok", "failed": "FAILED", "does not apply": "-", "not made": "?"}
 
@@ -36,7 +36,7 @@ def check(
         argument: For domains that take one: what a suite writes behind the colon.
         json: Print an object with all results.
     """
-    from graftbench.checks.parent import Checked, Listener
+    from graftbench.checks.parent import CheckedPlugins, Listener
     from graftbench.checks.parent import check as check_target
     from graftbench.errors import GraftbenchError
 
@@ -51,7 +51,7 @@ def check(
             preparing=lambda what: print(f"preparing {what}", file=sys.stderr, flush=True),
         )
     )
-    checked = Checked()
+    checked = CheckedPlugins()
     for target in targets:
         one = check_target(target, argument=argument, seconds=seconds, listener=listener)
         checked.results |= one.results
@@ -78,7 +78,7 @@ def _print_result(_: Plugin, result: Result) -> None:
         print(f"            | {line}", flush=True)
 
 
-def _print_summaries(checked: Checked) -> None:
+def _print_summaries(checked: CheckedPlugins) -> None:
     from graftbench.checks.check import summary
 
     print()

@@ -10,7 +10,7 @@ from graftbench.cli.output import markdown_rows, print_json
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from graftbench.comparison.claims import Checked, Finding
+    from graftbench.comparison.claims import CheckedClaims, Finding
 
 
 def claims(
@@ -49,7 +49,7 @@ def claims(
     return 0
 
 
-def findings_table(checked: Checked) -> Table:
+def findings_table(checked: CheckedClaims) -> Table:
     """Make a table, one row a claim: sentence, contrast and source; mean difference, pairs, p; verdict and reason."""
     from rich.table import Table
     from rich.text import Text
@@ -88,7 +88,7 @@ def _probability(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
-def _below(checked: Checked) -> list[str]:
+def _below(checked: CheckedClaims) -> list[str]:
     """Return the lines below the table: what the numbers rest on."""
     cells = f"{checked.cells:,} cells"
     out = f", {checked.left_out:,} that did not end well left out" if checked.left_out else ""
@@ -97,7 +97,7 @@ def _below(checked: Checked) -> list[str]:
     return [f"{cells}{out}.{budgets}", f"A positive difference speaks for the claim. p: {test}."]
 
 
-def markdown_table(checked: Checked) -> str:
+def markdown_table(checked: CheckedClaims) -> str:
     """Make the same table in Markdown."""
     headings = ("claim", "source", "compared", "difference", "pairs", "p", "verdict")
     rule = ("---", "---", "---", "---:", "---:", "---:", "---")

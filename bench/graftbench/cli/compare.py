@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from graftbench.regression.results import Comparison, Row
+    from graftbench.regression.results import Comparison, GateRow
 
 MOST_CELLS = 20
 """Of a list of cells on a terminal; the files have all."""
@@ -134,11 +134,11 @@ def _print_cells(console: Console, title: str, cells: list[str]) -> None:
             print_lines(console, [f"  … and {len(cells) - MOST_CELLS:,} more"])
 
 
-def _folds(row: Row) -> bool:
+def _folds(row: GateRow) -> bool:
     return row.verdict == "not compared" or (row.verdict == "unchanged" and row.kind != "quality")
 
 
-def folded(rows: Iterable[Row]) -> list[str]:
+def folded(rows: Iterable[GateRow]) -> list[str]:
     """Return a sentence for each reason why rows are not compared, and one that counts unchanged costs."""
     from graftbench.regression.measures import MEASURES
 
@@ -155,7 +155,7 @@ def folded(rows: Iterable[Row]) -> list[str]:
     return [*lines, "--all prints every row."] if lines else []
 
 
-def rows_table(rows: Iterable[Row]) -> Table:
+def rows_table(rows: Iterable[GateRow]) -> Table:
     """Make a table of rows."""
     from rich import box
     from rich.table import Table

@@ -12,7 +12,7 @@ from graftbench.cli.options import Flag, comma_separated
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from graftbench.regression.history.history import Entry
+    from graftbench.regression.history.history import HistoryEntry
     from graftbench.regression.history.series import Series
 
 Names = Annotated[list[str], Parameter(negative=(), consume_multiple=False)]
@@ -111,12 +111,12 @@ def report(
     return 0
 
 
-def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[Entry], list[Series]]:
+def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[HistoryEntry], list[Series]]:
     """Read the history and the series that are asked for."""
     import sys
 
     from graftbench.errors import unknown
-    from graftbench.regression.history.history import Key, read
+    from graftbench.regression.history.history import SeriesKey, read
     from graftbench.regression.history.series import name_of, series_of
     from graftbench.regression.measures import parse_measures
 
@@ -125,7 +125,7 @@ def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[
     for warning in warnings:
         print(warning, file=sys.stderr)
     names = comma_separated(",".join(methods))
-    recorded = {name_of(Key.parse(text).method) for entry in entries for text in entry.series}
+    recorded = {name_of(SeriesKey.parse(text).method) for entry in entries for text in entry.series}
     for name in names:
         if name not in recorded:
             raise unknown("method", name, recorded, where="in this history")

@@ -78,7 +78,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
+class CheckedClaims(msgspec.Struct, frozen=True, kw_only=True):
     """All claims on the records of one or several runs.
 
     Attributes:
@@ -505,7 +505,7 @@ def read_runs(paths: Sequence[Path]) -> list[Record]:
     return list({record.id: record for path in paths for record in read_run(path).records}.values())
 
 
-def check_claims(records: Sequence[Record], *, level: float = 0.05, claims: Sequence[Claim] = CLAIMS) -> Checked:
+def check_claims(records: Sequence[Record], *, level: float = 0.05, claims: Sequence[Claim] = CLAIMS) -> CheckedClaims:
     """Test every claim on the cells that ended well.
 
     No correction for the number of claims is made: each is a question of its own.
@@ -524,7 +524,7 @@ def check_claims(records: Sequence[Record], *, level: float = 0.05, claims: Sequ
     ended_well = [record for record in records if record.status == Status.OK]
     cells = frame(ended_well).assign(**{AUGMENT: [_policy(record) for record in ended_well]})
     few, many = _budgets(cells) if ended_well else (None, None)
-    return Checked(
+    return CheckedClaims(
         findings=[_check(claim, cells, level) for claim in claims],
         level=level,
         cells=len(ended_well),

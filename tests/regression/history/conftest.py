@@ -9,7 +9,7 @@ import pytest
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.record import Record, Resources, Score, Status
 from graftbench.records.run import Run
-from graftbench.regression.history.history import Entry, Value
+from graftbench.regression.history.history import HistoryEntry, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +31,10 @@ def commit(i: int) -> str:
 
 
 @pytest.fixture
-def entry() -> Callable[..., Entry]:
-    """A line: number (day of the year 2026), values of one series, anything else of an Entry."""
+def entry() -> Callable[..., HistoryEntry]:
+    """A line: number (day of the year 2026), values of one series, anything else of a HistoryEntry."""
 
-    def make(i: int, values: dict[str, float] | None = None, *, key: str = KEY, **fields: Any) -> Entry:
+    def make(i: int, values: dict[str, float] | None = None, *, key: str = KEY, **fields: Any) -> HistoryEntry:
         series = {key: {name: Value(float(value), 0.1, 3) for name, value in (values or {"kid": 1.0}).items()}}
         defaults: dict[str, Any] = {
             "run": "quick",
@@ -46,7 +46,7 @@ def entry() -> Callable[..., Entry]:
             "cells": 3,
             "series": series,
         }
-        return Entry(**(defaults | fields))
+        return HistoryEntry(**(defaults | fields))
 
     return make
 

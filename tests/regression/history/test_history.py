@@ -11,14 +11,14 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import Protocol
-from graftbench.regression.history.history import FILE, FORMAT, Key, Value, add, entry_of, read
+from graftbench.regression.history.history import FILE, FORMAT, SeriesKey, Value, add, entry_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from graftbench.records.run import Run
-    from graftbench.regression.history.history import Entry
+    from graftbench.regression.history.history import HistoryEntry
 
 KEY = "finetune|twemoji->folder:cats@32|25|8 kimg"
 
@@ -86,24 +86,24 @@ def test_metrics_and_paths_of_weights_are_no_other_protocol(run: Callable[..., R
 def test_variants_are_told_apart(run: Callable[..., Run]) -> None:
     """By the parameters in which they differ."""
     two = with_first(run(), cell=msgspec.structs.replace(run().records[0].cell, parameters={"lr": 0.2}))
-    found = [Key.parse(text).method for text in entry_of(two)[0].series]
+    found = [SeriesKey.parse(text).method for text in entry_of(two)[0].series]
     assert found == ["finetune (lr=0.2)", "finetune (lr=0.1)"]
 
 
 def test_keys() -> None:
     """As text and back; a bar in a name does not break it."""
-    key = Key("finetune", "twemoji->openmoji@32", 25, "8 kimg")
-    assert Key.parse(key.text) == key
-    assert Key.parse(key._replace(method="a|b").text).method == "a¦b"
+    key = SeriesKey("finetune", "twemoji->openmoji@32", 25, "8 kimg")
+    assert SeriesKey.parse(key.text) == key
+    assert SeriesKey.parse(key._replace(method="a|b").text).method == "a¦b"
     for text in ("a|b|c", "a|b|many|8 kimg"):
         with pytest.raises(GraftbenchError, match=r"names no series"):
-            Key.parse(text)
+            SeriesKey.parse(text)
 
 
 # ------------------------------------------------------------------------------------------------------------- file
 
 
-def test_lines_are_appended(tmp_path: Path, entry: Callable[..., Entry]) -> None:
+def test_lines_are_appended(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """One line a run, each with its format; what is read is what was written."""
     entries = [entry(i, {"kid": i}) for i in range(3)]
     for one in entries:
@@ -114,14 +114,14 @@ def test_lines_are_appended(tmp_path: Path, entry: Callable[..., Entry]) -> None
     assert read(tmp_path / "new" / "history" / FILE) == (entries, [])
 
 
-def test_read_in_the_order_of_time(tmp_path: Path, entry: Callable[..., Entry]) -> None:
+def test_read_in_the_order_of_time(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """An old commit that is run late stands where it belongs."""
     for i in (5, 2, 9):
         add(tmp_path, entry(i))
     assert [one.date[8:10] for one in read(tmp_path)[0]] == ["03", "06", "10"]
 
 
-def test_the_same_run_again(tmp_path: Path, entry: Callable[..., Entry]) -> None:
+def test_the_same_run_again(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """Nothing is written, and a sentence says so; the suite's name does not matter."""
     add(tmp_path, entry(1))
     before = (tmp_path / FILE).read_bytes()
@@ -130,7 +130,7 @@ def test_the_same_run_again(tmp_path: Path, entry: Callable[..., Entry]) -> None
     assert "nothing was added" in again.sentence
 
 
-def test_a_commit_twice(tmp_path: Path, entry: Callable[..., Entry]) -> None:
+def test_a_commit_twice(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """Refused with other values; replaced when asked for, with both lines left in the file."""
     add(tmp_path, entry(1, {"kid": 1}))
     with pytest.raises(GraftbenchError, match=r"has other values of commit .* add --replace"):
@@ -142,7 +142,7 @@ def test_a_commit_twice(tmp_path: Path, entry: Callable[..., Entry]) -> None:
     assert next(iter(left.series.values()))["kid"].mean == 2
 
 
-def test_the_last_line_counts_whatever_its_date(tmp_path: Path, entry: Callable[..., Entry]) -> None:
+def test_the_last_line_counts_whatever_its_date(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """Replacing goes by the order of the file, not by that of time."""
     add(tmp_path, entry(1, {"kid": 1}))
     add(tmp_path, entry(1, {"kid": 2}, date="2020-01-01T00:00:00Z"), replace=True)
@@ -150,7 +150,7 @@ def test_the_last_line_counts_whatever_its_date(tmp_path: Path, entry: Callable[
     assert (left.date[:4], next(iter(left.series.values()))["kid"].mean) == ("2020", 2)
 
 
-def test_a_commit_on_other_hardware_or_with_other_series(tmp_path: Path, entry: Callable[..., Entry]) -> None:
+def test_a_commit_on_other_hardware_or_with_other_series(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """Both are additions, not replacements."""
     first = entry(1)
     add(tmp_path, first)
@@ -159,7 +159,7 @@ def test_a_commit_on_other_hardware_or_with_other_series(tmp_path: Path, entry: 
     assert len(read(tmp_path)[0]) == 3
 
 
-def test_a_torn_last_line(tmp_path: Path, entry: Callable[..., Entry]) -> None:
+def test_a_torn_last_line(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """Left out with a warning when read, and set aside by the next addition; no run is lost."""
     add(tmp_path, entry(1))
     path = tmp_path / FILE
@@ -173,7 +173,7 @@ def test_a_torn_last_line(tmp_path: Path, entry: Callable[..., Entry]) -> None:
     assert (len(read(tmp_path)[0]), read(tmp_path)[1]) == (2, [])
 
 
-def test_a_newer_format_is_refused(tmp_path: Path, entry: Callable[..., Entry]) -> None:
+def test_a_newer_format_is_refused(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """With the line and both versions; nothing is added to such a file."""
     add(tmp_path, entry(1))
     with (tmp_path / FILE).open("a", encoding="utf-8") as file:
@@ -183,7 +183,7 @@ def test_a_newer_format_is_refused(tmp_path: Path, entry: Callable[..., Entry]) 
             action()
 
 
-def test_an_older_line_lacks_fields(tmp_path: Path, entry: Callable[..., Entry]) -> None:
+def test_an_older_line_lacks_fields(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """What it lacks takes its default; what is unknown is passed over."""
     fields = msgspec.to_builtins(entry(1))
     for name in ("format", "images", "cells", "failed"):
@@ -193,7 +193,7 @@ def test_an_older_line_lacks_fields(tmp_path: Path, entry: Callable[..., Entry])
     assert (found.format, found.images, found.cells) == (FORMAT, {}, 0)
 
 
-def test_what_is_no_history(tmp_path: Path, entry: Callable[..., Entry]) -> None:
+def test_what_is_no_history(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """No file: how to start one. A line that is none: which, and that nothing was changed. A file for a folder."""
     with pytest.raises(GraftbenchError, match=r"There is no history at .* starts one"):
         read(tmp_path)

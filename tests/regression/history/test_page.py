@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.regression.history.history import Entry
+    from graftbench.regression.history.history import HistoryEntry
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 KID = (MEASURES["kid"],)
@@ -57,7 +57,7 @@ class Checker(HTMLParser):
 
 
 @pytest.fixture
-def history(entry: Callable[..., Entry]) -> list[Entry]:
+def history(entry: Callable[..., HistoryEntry]) -> list[HistoryEntry]:
     """Kid gets worse at run 12, the fit gets faster, memory stays."""
     noise = 0.02 * np.random.default_rng(0).standard_normal((20, 2))
     return [
@@ -69,7 +69,7 @@ def history(entry: Callable[..., Entry]) -> list[Entry]:
     ]
 
 
-def test_what_the_page_says(history: list[Entry]) -> None:
+def test_what_the_page_says(history: list[HistoryEntry]) -> None:
     """Counts, groups in order, latest values, commits of the step, each series with its picture and description."""
     series = series_of(history)
     page = render(history, series, name="nightly")
@@ -83,7 +83,7 @@ def test_what_the_page_says(history: list[Entry]) -> None:
     assert "20 runs, 2026-01-01 to 2026-01-20; latest commit <code>0000000013</code>" in page
 
 
-def test_the_page_is_sound_and_stands_alone(history: list[Entry]) -> None:
+def test_the_page_is_sound_and_stands_alone(history: list[HistoryEntry]) -> None:
     """Tags nest, ids are unique, references lead somewhere; nothing is loaded, nothing runs."""
     page = render(history, series_of(history), name="nightly")
     checker = Checker()
@@ -94,7 +94,7 @@ def test_the_page_is_sound_and_stands_alone(history: list[Entry]) -> None:
     assert not re.search(r"<script|<link|https?://|src=|url\(|@import", page)
 
 
-def test_texts_are_escaped(entry: Callable[..., Entry]) -> None:
+def test_texts_are_escaped(entry: Callable[..., HistoryEntry]) -> None:
     """Names of methods, commits and hardware are text, never markup."""
     bad = "<b>&"
     entries = [
@@ -113,7 +113,7 @@ def test_an_empty_history() -> None:
     assert page.count("None.") == 3
 
 
-def test_the_picture_of_a_series(history: list[Entry]) -> None:
+def test_the_picture_of_a_series(history: list[HistoryEntry]) -> None:
     """A mark a run with commit, date, value and seeds; two levels; a triangle that says what happened."""
     (series,) = series_of(history, KID)
     picture = str(sparkline(series, "s0"))
@@ -126,7 +126,7 @@ def test_the_picture_of_a_series(history: list[Entry]) -> None:
     assert '<desc id="s0-d">20 runs; latest' in picture
 
 
-def test_everything_is_within_the_picture(history: list[Entry]) -> None:
+def test_everything_is_within_the_picture(history: list[HistoryEntry]) -> None:
     """A wild point is drawn hollow at the edge, and the levels keep their height."""
     ((key, values),) = history[5].series.items()
     wild = {key: values | {"kid": msgspec.structs.replace(values["kid"], mean=1e6)}}
@@ -141,14 +141,14 @@ def test_everything_is_within_the_picture(history: list[Entry]) -> None:
     assert max(heights) - min(heights) > HEIGHT / 2
 
 
-def test_one_run_and_a_constant(entry: Callable[..., Entry]) -> None:
+def test_one_run_and_a_constant(entry: Callable[..., HistoryEntry]) -> None:
     """Both are drawn, without a division by zero."""
     for n in (1, 9):
         (series,) = series_of([entry(i) for i in range(n)], KID)
         assert str(sparkline(series, "s0")).count("<circle") == n
 
 
-def test_long_series_have_marks_at_their_newest_runs(entry: Callable[..., Entry]) -> None:
+def test_long_series_have_marks_at_their_newest_runs(entry: Callable[..., HistoryEntry]) -> None:
     """The line shows all runs, so that thousands of long series still make a page."""
     entries = [entry(i, date=f"{2000 + i}-01-01T00:00:00Z") for i in range(300)]
     (series,) = series_of(entries, KID)
@@ -161,7 +161,7 @@ def test_long_series_have_marks_at_their_newest_runs(entry: Callable[..., Entry]
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on the PATH")
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1280])
-def test_in_a_browser(history: list[Entry], tmp_path: Path, width: int) -> None:
+def test_in_a_browser(history: list[HistoryEntry], tmp_path: Path, width: int) -> None:
     """Nothing sticks out to the side, every picture is drawn, the console is silent."""
     html = render(history, series_of(history), name="nightly").replace(
         "default-src 'none';", "default-src 'none'; script-src 'unsafe-inline';"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from graftbench.regression.history import words
-from graftbench.regression.history.history import FILE, Entry, Value, read
+from graftbench.regression.history.history import FILE, HistoryEntry, Value, read
 from graftbench.regression.history.page import render
 from graftbench.regression.history.series import series_of
 from graftbench.regression.measures import MEASURES, parse_measures
@@ -28,7 +28,7 @@ def stepped(n: int = 20, place: int = 12, size: float = 0.5) -> list[float]:
     return list(1 + noise + size * (np.arange(n) >= place))
 
 
-def test_a_step_names_its_commits(entry: Callable[..., Entry]) -> None:
+def test_a_step_names_its_commits(entry: Callable[..., HistoryEntry]) -> None:
     """The last commit of the old level and the first of the new one; higher KID is worse."""
     entries = [entry(i, {"kid": value}) for i, value in enumerate(stepped())]
     (series,) = series_of(entries, KID)
@@ -42,7 +42,7 @@ def test_a_step_names_its_commits(entry: Callable[..., Entry]) -> None:
     assert words.changes(series) == [f"39 % worse at 000000000b..000000000c ({' → '.join(levels)})"]
 
 
-def test_the_direction_is_the_measures(entry: Callable[..., Entry]) -> None:
+def test_the_direction_is_the_measures(entry: Callable[..., HistoryEntry]) -> None:
     """More images per second are better."""
     name = "sampling_images_per_second"
     (series,) = series_of([entry(i, {name: 100 * value}) for i, value in enumerate(stepped())], (MEASURES[name],))
@@ -50,7 +50,7 @@ def test_the_direction_is_the_measures(entry: Callable[..., Entry]) -> None:
     assert (series.lost, series.changed) == (0, True)
 
 
-def test_small_steps_are_not_told(entry: Callable[..., Entry]) -> None:
+def test_small_steps_are_not_told(entry: Callable[..., HistoryEntry]) -> None:
     """Below the measure's threshold nobody minds; with a lower one it is a step."""
     entries = [entry(i, {"kid": value}) for i, value in enumerate(stepped(size=0.08))]
     (series,) = series_of(entries, KID)
@@ -58,7 +58,7 @@ def test_small_steps_are_not_told(entry: Callable[..., Entry]) -> None:
     assert len(series_of(entries, parse_measures(["kid=5%"]))[0].steps) == 1
 
 
-def test_a_loss_that_was_made_good_is_none(entry: Callable[..., Entry]) -> None:
+def test_a_loss_that_was_made_good_is_none(entry: Callable[..., HistoryEntry]) -> None:
     """Up and down again: two steps, nothing lost. Small steps up add up."""
     values = np.array(stepped(30, 10)) - 0.5 * (np.arange(30) >= 20)
     (series,) = series_of([entry(i, {"kid": value}) for i, value in enumerate(values)], KID)
@@ -69,7 +69,7 @@ def test_a_loss_that_was_made_good_is_none(entry: Callable[..., Entry]) -> None:
     assert series.lost == pytest.approx(2 * 0.18 / 2.18, abs=0.02)
 
 
-def test_a_drift_is_told(entry: Callable[..., Entry]) -> None:
+def test_a_drift_is_told(entry: Callable[..., HistoryEntry]) -> None:
     """With its size over all runs."""
     values = np.array(stepped(40, 40)) + 0.01 * np.arange(40)
     (series,) = series_of([entry(i, {"kid": value}) for i, value in enumerate(values)], KID)
@@ -77,7 +77,7 @@ def test_a_drift_is_told(entry: Callable[..., Entry]) -> None:
     assert words.drift(series) == "drifts: 33 % worse over 40 runs"  # 2 · 0.39 / 2.39 = 0.326
 
 
-def test_hardware_splits_costs_alone(entry: Callable[..., Entry]) -> None:
+def test_hardware_splits_costs_alone(entry: Callable[..., HistoryEntry]) -> None:
     """A faster machine is no step in time, and scores go on over it."""
     other = {"cpu.model": "Xeon"}
     entries = []
@@ -96,7 +96,7 @@ def test_hardware_splits_costs_alone(entry: Callable[..., Entry]) -> None:
 
 
 @pytest.mark.parametrize("field", [{"protocol": "c" * 16}, {"images": {"twemoji->openmoji@32": "c" * 16}}])
-def test_protocol_and_images_split_scores_alone(entry: Callable[..., Entry], field: dict[str, object]) -> None:
+def test_protocol_and_images_split_scores_alone(entry: Callable[..., HistoryEntry], field: dict[str, object]) -> None:
     """Numbers of two protocols, or on other pixels, do not compare; times do."""
     entries = [entry(i, {"kid": 1.0 + (i >= 8), "fit_seconds": 10.0}, **({} if i < 8 else field)) for i in range(16)]
     found = series_of(entries, (MEASURES["kid"], MEASURES["fit_seconds"]))
@@ -108,7 +108,7 @@ def test_protocol_and_images_split_scores_alone(entry: Callable[..., Entry], fie
     assert all(one.place for one in found[:2])
 
 
-def test_missing_runs(entry: Callable[..., Entry]) -> None:
+def test_missing_runs(entry: Callable[..., HistoryEntry]) -> None:
     """Runs before the first value and after the last one are no points; those between widen the range of commits."""
     values: list[dict[str, float]] = [{"kid": value} for value in stepped()]
     values[0] = values[12] = values[19] = {"fid": 1.0}
@@ -120,14 +120,14 @@ def test_missing_runs(entry: Callable[..., Entry]) -> None:
     assert "1 run between has no value" in words.changes(series)[0]
 
 
-def test_one_run(entry: Callable[..., Entry]) -> None:
+def test_one_run(entry: Callable[..., HistoryEntry]) -> None:
     """A history that begins: a series with its value and no change."""
     (series,) = series_of([entry(1, {"kid": 0.03})], KID)
     assert (series.found.n, series.changed, series.lost, words.changes(series)) == (1, False, 0, [])
     assert series_of([], KID) == []
 
 
-def test_the_worst_first_and_only_the_methods_asked_for(entry: Callable[..., Entry]) -> None:
+def test_the_worst_first_and_only_the_methods_asked_for(entry: Callable[..., HistoryEntry]) -> None:
     """By what was lost, then what changed; a variant goes by its method's name."""
     keys = [f"{name}|twemoji->openmoji@32|25|8 kimg" for name in ("steady", "better", "bad (lr=1)", "worse")]
     entries = []
@@ -147,7 +147,7 @@ def test_numbers_in_words() -> None:
 
 
 @pytest.mark.slow
-def test_a_long_history_of_many_series(tmp_path: Path, entry: Callable[..., Entry]) -> None:
+def test_a_long_history_of_many_series(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """500 runs × 200 series are read, judged and drawn within a minute; about five seconds on one idle core."""
     rng = np.random.default_rng(0)
     keys = [f"m{i}|twemoji->openmoji@32|25|8 kimg" for i in range(100)]

@@ -15,7 +15,7 @@ from graftbench.regression.history.history import add
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graftbench.regression.history.history import Entry
+    from graftbench.regression.history.history import HistoryEntry
 
 RECORDS = Path(__file__).parents[3] / "docs" / "quick" / "records.jsonl"
 
@@ -36,7 +36,7 @@ def track(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.fixture
-def history(tmp_path: Path, entry: Callable[..., Entry]) -> Path:
+def history(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> Path:
     """Twelve runs of two methods; the KID of one goes up at the seventh."""
     for i in range(12):
         add(tmp_path / "nightly", entry(i, {"kid": 1.0 if i < 6 else 1.5, "fid": 900.0}))
