@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 from graftbench.citations import EXTRACTOR_PAPERS, METRIC_PAPERS, bibliography, bibtex, entry_of, key_of, latex
-from graftbench.comparison.claims import read_runs
 from graftbench.contracts import Reference
 from graftbench.extractors.catalogue import FIXED, PATTERNS
 from graftbench.metrics.catalogue import METRICS
 from graftbench.plugins import registry
+from graftbench.records.run import read_runs
 
 if TYPE_CHECKING:
     from graftbench.citations import Entry
@@ -31,7 +31,7 @@ BIBTEX, PDFLATEX = shutil.which("bibtex"), shutil.which("pdflatex")
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
     """The committed records of the quick suite."""
-    return read_runs([RECORDS])
+    return read_runs([RECORDS]).records
 
 
 @pytest.fixture(scope="module")

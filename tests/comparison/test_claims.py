@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from graftbench.comparison.claims import CLAIMS, CheckedClaims, Finding, check_claims, read_runs
+from graftbench.comparison.claims import CLAIMS, CheckedClaims, Finding, check_claims
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.record import Record, Score, Status
+from graftbench.records.run import read_runs
 from graftbench.records.store import append
 
 if TYPE_CHECKING:
@@ -373,7 +374,7 @@ def test_runs_are_taken_together(write: Callable[[str, list[Record]], Path]) -> 
     """Cells of two runs pair; a cell that both have counts once, the later run's."""
     one = write("one", [*kids("dcgan", [3.0] * 5), record("finetune", 0, kid=9.0)])
     two = write("two", kids("finetune", [1.0] * 5))
-    records = read_runs([one, two])
+    records = list(read_runs([one, two]).records)
     assert len(records) == 10
     assert found("finetune-beats-scratch", records).verdict == "holds"
     assert {record.score("kid").value for record in records if record.cell.method == "finetune"} == {1.0}  # type: ignore[union-attr]

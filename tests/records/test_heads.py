@@ -9,9 +9,9 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
-from graftbench.records.heads import Software, heads, newest
+from graftbench.records.heads import Head, Software
 from graftbench.records.record import CurvePoint, Record, Resources, Score, Status
-from graftbench.records.store import append, read
+from graftbench.records.store import append, latest, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def written(folder: Path, *records: Record) -> Path:
 def test_a_head_says_what_the_record_says(tmp_path: Path) -> None:
     """Every field of a head is the record's; a failed record without resources too."""
     path = written(tmp_path, record(0), record(1, status=Status.TIMEOUT, reason="too slow", resources=None))
-    for head, whole in zip(heads(path), read(path)[0], strict=True):
+    for head, whole in zip(read(path, Head)[0], read(path)[0], strict=True):
         for name in ("id", "cell", "status", "reason", "artifacts", "finished_at", "wall_seconds", "format"):
             assert getattr(head, name) == getattr(whole, name)
         assert head.environment == Software.of(whole.environment) == Software(**whole.environment)
@@ -70,12 +70,12 @@ def test_a_head_says_what_the_record_says(tmp_path: Path) -> None:
 def test_the_newest_record_of_an_id_counts(tmp_path: Path) -> None:
     """A cell that was run again keeps its place and has its newest status."""
     path = written(tmp_path, record(0, status=Status.OOM), record(1), record(0))
-    assert [(h.cell.seed, h.status) for h in newest(heads(path)).values()] == [(0, "ok"), (1, "ok")]
+    assert [(h.cell.seed, h.status) for h in latest(read(path, Head)[0]).values()] == [(0, "ok"), (1, "ok")]
 
 
 def test_no_file_has_no_heads(tmp_path: Path) -> None:
     """A folder that was never run is no error."""
-    assert heads(tmp_path / "records.jsonl") == []
+    assert read(tmp_path / "records.jsonl", Head) == ([], [])
 
 
 def test_an_unfinished_last_line_is_told_and_left_out(tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_an_unfinished_last_line_is_told_and_left_out(tmp_path: Path) -> None:
     path = written(tmp_path, record(0), record(1))
     torn = path.read_bytes()[:-40]
     path.write_bytes(torn)
-    told: list[str] = []
-    assert [head.cell.seed for head in heads(path, told.append)] == [0]
-    assert told == read(path)[1]
+    heads, warnings = read(path, Head)
+    assert [head.cell.seed for head in heads] == [0]
+    assert warnings == read(path)[1] != []
     assert path.read_bytes() == torn
 
 
@@ -105,7 +105,7 @@ def test_a_bad_line_is_refused_as_by_read(tmp_path: Path, line: bytes) -> None:
     path = written(tmp_path, record(0))
     path.write_bytes(path.read_bytes() + b"\n" + line + b"\n")
     with pytest.raises(GraftbenchError, match="line 3") as ours:
-        heads(path)
+        read(path, Head)
     with pytest.raises(GraftbenchError, match="line 3") as theirs:
         read(path)
     newer = "is newer than this version"
@@ -116,4 +116,4 @@ def test_a_newer_record_that_still_looks_like_one_is_refused(tmp_path: Path) -> 
     """Its fields may mean something else."""
     path = written(tmp_path, record(0), record(1, format=2))
     with pytest.raises(GraftbenchError, match="line 2: record format 2 is newer"):
-        heads(path)
+        read(path, Head)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
-from graftbench.records.heads import Cost, Head
+from graftbench.records.heads import Head, HeadCost
 from graftbench.records.record import Status
 from graftbench.suites.estimates import Estimates, makespan
 
@@ -41,7 +41,7 @@ def past(
     status: Status = Status.OK,
 ) -> Head:
     """What a cell left."""
-    cost = Cost(device=device, fit_seconds=fit, peak_memory_mib=mib)
+    cost = HeadCost(device=device, fit_seconds=fit, peak_memory_mib=mib)
     return Head(id=spec.id, cell=spec, status=status, resources=cost, wall_seconds=wall)
 
 

@@ -34,9 +34,10 @@ def claims(
     """
     from rich.console import Console
 
-    from graftbench.comparison.claims import check_claims, read_runs
+    from graftbench.comparison.claims import check_claims
+    from graftbench.records.run import read_runs
 
-    checked = check_claims(read_runs([run, *more]), level=level)
+    checked = check_claims(read_runs([run, *more]).records, level=level)
     if json:
         print_json(checked)
     elif markdown:

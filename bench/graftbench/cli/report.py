@@ -32,7 +32,8 @@ def report(
     from rich.console import Console
 
     from graftbench.plugins.registry import reports
-    from graftbench.report import default_folder, read_runs, terminal_table, write_reports
+    from graftbench.records.run import read_runs
+    from graftbench.report import default_folder, terminal_table, write_reports
 
     run, plugins = read_runs(runs, select), reports(plugin)
     folder = out or default_folder(runs)

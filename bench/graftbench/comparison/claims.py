@@ -24,11 +24,9 @@ from graftbench.errors import GraftbenchError
 from graftbench.metrics.catalogue import METRICS
 from graftbench.records.cell_spec import content_hash
 from graftbench.records.record import Status
-from graftbench.records.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 
@@ -491,18 +489,6 @@ CLAIMS = (
 
 
 # --------------------------------------------------------------------------------------------------------------- checks
-
-
-def read_runs(paths: Sequence[Path]) -> list[Record]:
-    """The newest record of every cell of several runs; a cell in two of them counts once, the later run's.
-
-    Args:
-        paths: Run folders, or their records.jsonl.
-
-    Raises:
-        GraftbenchError: There is no run at a path, or one of its files cannot be read.
-    """
-    return list({record.id: record for path in paths for record in read_run(path).records}.values())
 
 
 def check_claims(records: Sequence[Record], *, level: float = 0.05, claims: Sequence[Claim] = CLAIMS) -> CheckedClaims:

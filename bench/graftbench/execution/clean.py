@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Literal
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import OUTPUT, RESULT
 from graftbench.execution.run_folder import SUITE, RunFolder
-from graftbench.records.heads import heads, newest
+from graftbench.records.heads import Head
+from graftbench.records.store import latest, read
 from graftbench.suites.matrix import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from graftbench.records.heads import Head
 
 Keep = Literal["sampler", "samples", "nothing"]
 """As in `CellJob.keep`."""
@@ -102,7 +102,7 @@ def clean_run(
     if not (run / SUITE).is_file():
         raise GraftbenchError(f"'{run}' is no run folder: it holds no {SUITE}.")
     with folder.claimed(folder.suite().name):
-        known = newest(heads(folder.records))
+        known = latest(read(folder.records, Head)[0])
         items = _work(folder) if work else []
         gone = _superseded(folder, known) if superseded else []
         items += [*gone, *_artifacts(folder, known, keep, {item.path for item in gone})]

@@ -25,8 +25,9 @@ from graftbench.execution.trackers.attach import Chosen
 from graftbench.plugins.code_hash import files_of
 from graftbench.plugins.pickled import ship
 from graftbench.records.cell_spec import NO_SOURCE
-from graftbench.records.heads import heads, newest
+from graftbench.records.heads import Head
 from graftbench.records.record import Record, Status
+from graftbench.records.store import latest, read
 from graftbench.resources.device import resolve_devices
 from graftbench.resources.environment import checkout, describe, git_state
 from graftbench.suites.code_file import note_code
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from graftbench.execution.trackers.base import Tracker
     from graftbench.plugins.registry import Given
     from graftbench.records.cell_spec import CellSpec
-    from graftbench.records.heads import Head
     from graftbench.suites.plan import Plan
 
 KEEP = ("sampler", "samples", "nothing")
@@ -232,7 +232,10 @@ class _State:
     @classmethod
     def of(cls, folder: RunFolder, cells: Sequence[CellSpec], told: Progress) -> _State:
         """Read the records; take over the results that a driver before did not get to record."""
-        found = newest(heads(folder.records, told.say))
+        records, warnings = read(folder.records, Head)
+        for warning in warnings:
+            told.say(warning)
+        found = latest(records)
         results, unfinished = folder.settle({head.id: head.finished_at for head in found.values()})
         state = cls(folder, cells, list(found.values()), {h.id: h.status for h in found.values()}, unfinished)
         for record, left in results:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graftbench.records.cell_spec import without_path
-from graftbench.records.heads import newest
 from graftbench.records.record import Status
+from graftbench.records.store import latest as latest_of
 from graftbench.suites.code_file import is_of_whole_files
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def explain(
         suite_ids: Ids of the whole suite, where `cells` are a shard of it.
         again: Statuses whose cells run again without being asked to.
     """
-    latest = newest(records)
+    latest = latest_of(records)
     known = set(ids if suite_ids is None else suite_ids)
     missing = any(cell_id not in latest for cell_id in ids)
     places = {_place(head.cell): head for head in latest.values()} if missing else {}

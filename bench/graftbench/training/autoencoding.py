@@ -104,8 +104,8 @@ def optimal_sigma_nll(reconstruction: Tensor, x: Tensor) -> Tensor:
 def best_sigma_nll(error: Tensor) -> Tensor:
     """Return −log N per dimension where the squared error is `error` on average and σ² is that error, its best value.
 
-    It is ½ (log(2π error) + 1). σ² is not let below (1/255)², half a grey level's width on pixels in [−1, 1]: beneath it a
-    density on 8-bit images means nothing.
+    It is ½ (log(2π error) + 1). σ² is not let below (1/255)², half a grey level's width on pixels in [−1, 1]: beneath
+    it a density on 8-bit images means nothing.
     """
     variance = error.detach().clamp(min=(1 / 255) ** 2)
     # error / variance has the value 1 and the gradient of the logarithm
