@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graftbench.errors import GraftbenchError
+from graftbench.records.cell_spec import CellSpec  # noqa: TC001 - msgspec resolves it
 from graftbench.records.record import FORMAT, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
-
-    from graftbench.records.cell_spec import CellSpec
 
 
 class Software(msgspec.Struct, frozen=True, gc=False):
