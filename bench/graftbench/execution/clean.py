@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from filelock import lock_descriptor
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import OUTPUT, RESULT
@@ -206,16 +206,8 @@ def _free(path: Path) -> Iterator[bool]:
     if lock is None:
         yield True
         return
-    descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(descriptor)
+    with lock.open("r+b") as file:  # closing it frees the lock
+        yield lock_descriptor(file.fileno(), blocking=False)
 
 
 # -------------------------------------------------------------------------------------------------------------- removal

@@ -10,7 +10,6 @@ through by the next one: a result is recorded, a checkpoint is gone on from, the
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import secrets
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import tomli_w
+from filelock import lock_descriptor
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import PROGRESS, RESULT, SCRATCH
@@ -82,14 +82,12 @@ class RunFolder:
             yield
 
     def _lock(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not lock_descriptor(descriptor, blocking=False):
             holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
             who = f" ({holder})" if holder else ""
             raise GraftbenchError(
                 f"Another run is working in '{self.path}'{who}; wait for it or choose another folder."
-            ) from error
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
 

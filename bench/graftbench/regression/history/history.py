@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from filelock import lock_descriptor
 
 from graftbench.comparison.stats import mean, standard_deviation
 from graftbench.errors import GraftbenchError
@@ -313,7 +313,7 @@ def add(folder: Path, entry: HistoryEntry, *, replace: bool = False) -> HistoryA
     path = folder / FILE
     line = msgspec.json.encode(entry) + b"\n"
     with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock_descriptor(file.fileno())
         torn = _cut_torn_line(path, file)
         there = [old for old in _entries(path)[0] if _overlaps(old, entry)]
         if there and _content(there[-1]) == _content(entry):
