@@ -56,7 +56,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside `path` to write to; it is renamed to `path` when the block ends without an exception.
+    """Give a temporary file beside `path`; it is renamed to `path` when the block ends without an exception.
 
     Readers see the old file or the new one, never a part, also after a power cut.
 
@@ -81,7 +81,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `path` to fill; it replaces `path` when the block ends without an exception.
+    """Give an empty folder beside `path`; it replaces `path` when the block ends without an exception.
 
     The caller holds a lock on `path` (`locked`): leftovers of a killed process under the temporary name are removed.
     Between the removal of an old folder and the arrival of the new one there is a moment with neither.

@@ -24,7 +24,7 @@ import msgspec
 from graftbench.comparison.protocols import check_one_protocol
 from graftbench.comparison.stats import mean, pairs_needed, sign_flip_test, standard_deviation
 from graftbench.comparison.table import frame
-from graftbench.contracts import Reference  # noqa: TC001 - msgspec reads the annotation
+from graftbench.contracts import Reference
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.catalogue import METRICS
 from graftbench.records.record import Status
@@ -353,7 +353,7 @@ def _scores(cells: pd.DataFrame, method: str, metric: str) -> dict[Setting, floa
     rows = cells[cells["method"] == method]
     if rows.empty:
         raise _MissingCells(f"no cells of {method}")
-    rows = rows.dropna(subset=[metric]) if metric in rows else rows[:0]
+    rows = rows.query(f"`{metric}`.notna()") if metric in rows else rows[:0]
     if rows.empty:
         raise _MissingCells(f"no {metric} of {method}")
     settings = zip(*(rows[name].tolist() for name in ("task", "compute_budget", "data_budget", "seed")), strict=True)

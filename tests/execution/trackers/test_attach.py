@@ -288,7 +288,7 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_sends_a_run_folder(run_folder: Path) -> None:
-    """Chosen cells, and how many; what the tracker cannot do is exit code 2."""
+    """RunTrackers cells, and how many; what the tracker cannot do is exit code 2."""
     pytest.importorskip("tensorboard", reason="the extra 'tensorboard' is not installed")
     done = command("export", run_folder, "--tracker", "tensorboard", "--select", "method=dcgan,theirs")
     assert (done.returncode, done.stderr) == (0, "")

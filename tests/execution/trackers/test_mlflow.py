@@ -9,7 +9,7 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.progress import Silent
-from graftbench.execution.trackers.attach import Chosen, find
+from graftbench.execution.trackers.attach import RunTrackers, find
 from graftbench.execution.trackers.find import asked_for
 from graftbench.execution.trackers.replay import replay
 from graftbench.records.run import read_run
@@ -115,7 +115,7 @@ def test_a_server_that_is_down_stops_no_run(
             def say(self, sentence: str) -> None:
                 sentences.append(sentence)
 
-        with Chosen([f"mlflow:uri={uri}"]).following(Heard(), "tiny", tmp_path) as told:
+        with RunTrackers([f"mlflow:uri={uri}"]).follow(Heard(), "tiny", tmp_path) as told:
             told.ended(record(), 1.0)
         failed, missing = sentences
         assert "Tracker 'mlflow' failed at opening (ConnectionError" in failed

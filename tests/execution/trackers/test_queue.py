@@ -14,7 +14,7 @@ import pytest
 from graftbench.errors import GraftbenchError
 from graftbench.execution.progress import Silent, read_curves
 from graftbench.execution.trackers import attach, queue
-from graftbench.execution.trackers.attach import Chosen, find
+from graftbench.execution.trackers.attach import RunTrackers, find
 from graftbench.execution.trackers.base import Tracker
 from graftbench.execution.trackers.group import group_of
 from graftbench.execution.trackers.replay import replay
@@ -141,7 +141,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def follow(run: Path, records: Sequence[Record], *trackers: Tracker, before: Sequence[Record] = ()) -> Heard:
     """Let trackers follow a run of these records."""
     heard = Heard()
-    with Chosen(trackers).following(heard, "tiny", run, before) as told:
+    with RunTrackers(trackers).follow(heard, "tiny", run, before) as told:
         for record in records:
             told.started(record.cell, None)
             told.ended(record, 1.0)
@@ -165,7 +165,7 @@ def test_curves_are_live_and_no_point_comes_twice(record: Callable[..., Record],
     """What the running cell writes is shown while it runs; at the end the rest comes from the record."""
     book, made, job = Book(), record(), tmp_path / "job"
     job.mkdir()
-    with Chosen([book]).following(Silent(), "tiny", tmp_path) as told:
+    with RunTrackers([book]).follow(Silent(), "tiny", tmp_path) as told:
         told.started(made.cell, job)
         for n in (2, 3):
             written = {"share": n / 4, "curve": made.curve[:n], "snapshots": made.snapshots if n == 3 else []}
@@ -198,7 +198,7 @@ def test_a_cell_that_starts_again_is_begun_again(record: Callable[..., Record], 
     book, made, job = Book(), record(), tmp_path / "job"
     job.mkdir()
     (job / "progress.json").write_bytes(msgspec.json.encode({"curve": made.curve[:1]}))
-    with Chosen([book]).following(Silent(), "tiny", tmp_path) as told:
+    with RunTrackers([book]).follow(Silent(), "tiny", tmp_path) as told:
         told.started(made.cell, job)
         wait_for(lambda: len(book.curves.get(made.id, [])) == 1)
         told.started(made.cell, None)
@@ -233,7 +233,7 @@ def test_a_cell_whose_curve_failed_arrives_with_its_record(
     job.mkdir()
     (job / "progress.json").write_bytes(msgspec.json.encode({"curve": made.curve[:1]}))
     heard = Heard()
-    with Chosen([tracker]).following(heard, "tiny", tmp_path) as told:
+    with RunTrackers([tracker]).follow(heard, "tiny", tmp_path) as told:
         told.started(made.cell, job)
         wait_for(lambda: bool(heard.sentences))
         monkeypatch.setattr(tracker, "verbs", ())
@@ -258,7 +258,7 @@ def test_a_tracker_that_hangs_holds_nothing_up(
     """The driver never waits for it; after the run it has its time, then it is left behind and said so."""
     tracker, heard = Hanging(verb), Heard()
     records = [record(spec(seed=seed)) for seed in range(3)]
-    with Chosen([tracker]).following(heard, "tiny", tmp_path) as told:
+    with RunTrackers([tracker]).follow(heard, "tiny", tmp_path) as told:
         start = time.monotonic()
         for made in records:
             told.started(made.cell, None)
@@ -282,7 +282,7 @@ def test_more_than_it_can_hold_is_left_out_and_counted(
     monkeypatch.setattr(queue, "WAITING", 4)
     monkeypatch.setattr(attach, "END_SECONDS", 5.0)
     tracker, heard = Hanging("open"), Heard()
-    with Chosen([tracker]).following(heard, "tiny", tmp_path) as told:
+    with RunTrackers([tracker]).follow(heard, "tiny", tmp_path) as told:
         first = record(spec(seed=100))
         told.ended(first, 1.0)
         assert tracker.reached.wait(5)
@@ -310,7 +310,7 @@ def test_a_run_that_is_broken_off_waits_a_moment_only(record: Callable[..., Reco
     book, made = Book(), record()
 
     def broken_off() -> None:
-        with Chosen([book, Hanging("begin")]).following(Silent(), "tiny", tmp_path) as told:
+        with RunTrackers([book, Hanging("begin")]).follow(Silent(), "tiny", tmp_path) as told:
             told.started(made.cell, None)
             wait_for(lambda: len(book.lines) == 2)
             raise KeyboardInterrupt
@@ -339,7 +339,7 @@ def test_a_run_in_which_nothing_ends_asks_nobody(tmp_path: Path) -> None:
 def test_without_trackers_nothing_is_between(tmp_path: Path) -> None:
     """What is told is told to the same object."""
     heard = Heard()
-    with Chosen([]).following(heard, "tiny", tmp_path) as told:
+    with RunTrackers([]).follow(heard, "tiny", tmp_path) as told:
         assert told is heard
     assert not list(tmp_path.iterdir())
 
@@ -354,7 +354,7 @@ def test_a_wait_is_announced_and_a_key_ends_it(
     assert main is not None
     threading.Timer(0.4, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
     start = time.monotonic()
-    with Chosen([Hanging("begin")]).following(heard, "tiny", tmp_path) as told:
+    with RunTrackers([Hanging("begin")]).follow(heard, "tiny", tmp_path) as told:
         told.ended(record(), 1.0)
     assert time.monotonic() - start < 5
     waiting, left = heard.sentences

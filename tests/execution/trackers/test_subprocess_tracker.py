@@ -14,7 +14,7 @@ import pytest
 from graftbench.errors import GraftbenchError
 from graftbench.execution.progress import Silent
 from graftbench.execution.trackers import attach
-from graftbench.execution.trackers.attach import Chosen, find
+from graftbench.execution.trackers.attach import RunTrackers, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ def follow(run: Path, written: str, records: list[Record]) -> list[str]:
             told.append(sentence)
 
     run.mkdir(exist_ok=True)
-    with Chosen([written]).following(Heard(), "tiny", run) as heard:
+    with RunTrackers([written]).follow(Heard(), "tiny", run) as heard:
         for record in records:
             heard.started(record.cell, None)
             heard.ended(record, 1.0)
@@ -180,12 +180,12 @@ from pathlib import Path
 from graftbench.execution.progress import Silent
 from graftbench.records.store import read
 from graftbench.execution.trackers import subprocess_tracker, attach
-from graftbench.execution.trackers.attach import Chosen
+from graftbench.execution.trackers.attach import RunTrackers
 
 apart.ORPHAN_SECONDS = following.STOPPED_SECONDS = 0.5
 run, written = Path(sys.argv[1]), sys.argv[2]
 (record, *_), _ = read(run / "records.jsonl")
-with Chosen([written]).following(Silent(), "tiny", run) as told:
+with RunTrackers([written]).follow(Silent(), "tiny", run) as told:
     told.started(record.cell, None)
     time.sleep(1000)
 """

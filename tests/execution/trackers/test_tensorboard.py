@@ -11,7 +11,7 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.progress import Silent
-from graftbench.execution.trackers.attach import Chosen
+from graftbench.execution.trackers.attach import RunTrackers
 from graftbench.execution.trackers.find import asked_for
 from graftbench.execution.trackers.replay import replay
 from graftbench.records.run import read_run
@@ -138,7 +138,7 @@ def test_a_folder_that_cannot_be_written_stops_no_run(run_folder: Path, tmp_path
             sentences.append(sentence)
 
     records = read_run(run_folder).records
-    with Chosen([f"tensorboard:logdir={tmp_path}/file"]).following(Heard(), "tiny", run_folder) as told:
+    with RunTrackers([f"tensorboard:logdir={tmp_path}/file"]).follow(Heard(), "tiny", run_folder) as told:
         for made in records:
             told.ended(made, 1.0)
     failed, missing = sentences

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graftbench.execution.progress import Silent
-from graftbench.execution.trackers.attach import Chosen, find
+from graftbench.execution.trackers.attach import RunTrackers, find
 from graftbench.execution.trackers.replay import replay
 from graftbench.records.run import read_run
 
@@ -171,7 +171,7 @@ def test_a_server_that_is_down_stops_no_run(
         def say(self, sentence: str) -> None:
             sentences.append(sentence)
 
-    with Chosen(["wandb"]).following(Heard(), "tiny", tmp_path) as told:
+    with RunTrackers(["wandb"]).follow(Heard(), "tiny", tmp_path) as told:
         told.ended(record(), 1.0)
     assert "1 of the 1 cells" in sentences[-1]
     if not key:
