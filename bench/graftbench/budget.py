@@ -66,7 +66,7 @@ class Meter:
         return now - self._started - self._paused_seconds
 
     def state_dict(self) -> dict[str, Any]:
-        """What was spent so far."""
+        """Return what was spent so far."""
         return {
             "images_seen": self.images_seen,
             "flops_per_image": self.flops_per_image,

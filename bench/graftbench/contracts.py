@@ -120,7 +120,7 @@ class Domain(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """What the pixels depend on (package versions, file names and contents), without decoding anything.
+        """Return what the pixels depend on (package versions, file names and contents), without decoding anything.
 
         The decoded images are cached under its hash and the resolution.
 
@@ -133,7 +133,7 @@ class Domain(ABC):
         """Decode and resize all images to resolution×resolution (antialiased; the docstring states the filter)."""
 
     def items(self, resolution: int) -> Sequence[Item] | None:
-        """The pictures one by one, for the suite to decode in threads and to resize by the rule of its choice.
+        """Return the pictures one by one, for the suite to decode in threads and to resize by the rule of its choice.
 
         Optional: a domain that draws its images itself, or has few, gives them by `images` alone, and then at
         `graftbench.images.resizing.DEFAULT` alone. `images` must give the same pixels as these items by the default
@@ -176,7 +176,7 @@ class Sampler(ABC):
     @classmethod
     @abstractmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> Sampler:
-        """The sampler that `state` described."""
+        """Make the sampler that `state` described."""
 
 
 class LatentSampler(Sampler):
@@ -193,7 +193,7 @@ class LatentSampler(Sampler):
 
     @abstractmethod
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """The images of n latents, float32 n×`latent_shape` on the CPU: uint8 n×3×H×W on the CPU."""
+        """Decode n latents, float32 n×`latent_shape` on the CPU, to images: uint8 n×3×H×W on the CPU."""
 
 
 class TranslatingSampler(Sampler):

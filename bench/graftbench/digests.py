@@ -36,7 +36,7 @@ def content_digest(file: Path) -> bytes:
 
 
 def stamp(file: Path) -> Stamp:
-    """What changes when a file does: its size, its times of change in nanoseconds, its number on the disk.
+    """Return what changes when a file does: its size, its times of change in nanoseconds, its number on the disk.
 
     Raises:
         OSError: It cannot be looked at.
@@ -115,7 +115,7 @@ def _file(path: Path) -> str:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """The files of a folder and of those in it that count, sorted by name."""
+    """Yield the files of a folder and of those in it that count, sorted by name."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in LEFT_OUT:
             continue

@@ -14,7 +14,7 @@ class GraftbenchError(Exception):
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "") -> GraftbenchError:
-    """An error that names the nearest valid `kind` for the unknown `name`, and all valid ones.
+    """Make an error that names the nearest valid `kind` for the unknown `name`, and all valid ones.
 
     Args:
         kind: What was looked for, in the singular ("method").

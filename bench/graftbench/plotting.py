@@ -104,7 +104,7 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
 
 
 def plain_look(label: str) -> Look:
-    """The look that a label's hash gives it, whoever else has it: for methods beside those that are told apart."""
+    """Return the look that a label's hash gives it, whoever else has it: for methods that need not be told apart."""
     return _look(_number(label) % len(PALETTE), 0)
 
 

@@ -126,7 +126,7 @@ def _take(file: Path, target: Path) -> Path:
 
 
 def terminal_table(run: Run, found: Found[Report]) -> Iterator[Any]:
-    """What the reports show on a terminal: any report may have a method `terminal(run)` that returns renderables."""
+    """Yield what reports show on a terminal: any may have a method `terminal(run)` that returns renderables."""
     for report in found.classes.values():
         show = getattr(report(), "terminal", None)
         if show is not None:

@@ -32,7 +32,7 @@ BAD_ZIP = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib
 
 
 def the_file(argument: str, what: str) -> Path:
-    """The file that a user named.
+    """Return the file that a user named.
 
     Raises:
         GraftbenchError: There is none.
@@ -45,12 +45,12 @@ def the_file(argument: str, what: str) -> Path:
 
 
 def refusal(archive: str) -> Callable[[str, str], GraftbenchError]:
-    """The error for a member of an archive that must not be read, from its name and what is wrong."""
+    """Make the error for a member of an archive that must not be read, from its name and what is wrong."""
     return lambda member, why: GraftbenchError(f"The archive '{archive}' is refused: its member {member!r} {why}.")
 
 
 def bad_name(name: str) -> str:
-    """What is wrong with a member's name, or nothing."""
+    """Say what is wrong with a member's name; empty if nothing."""
     plain = name.replace("\\", "/")
     if plain.startswith("/") or re.match(r"[A-Za-z]:", plain):
         return "has an absolute path"
@@ -60,7 +60,7 @@ def bad_name(name: str) -> str:
 
 
 def bad_size(unpacked: int, packed: int) -> str:
-    """What is wrong with sizes in bytes, or nothing."""
+    """Say what is wrong with sizes in bytes; empty if nothing."""
     if unpacked > LARGEST_MEMBER:
         return f"unpacks to {unpacked:,} bytes; at most {LARGEST_MEMBER:,} are read"
     if unpacked > FREE_BYTES and unpacked > LARGEST_RATIO * packed:
@@ -76,7 +76,7 @@ def is_picture(name: str) -> bool:
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """A zip file, all its members looked over, for whoever closes it.
+    """Open a zip file, all its members checked, for whoever closes it.
 
     Raises:
         GraftbenchError: It is damaged or refused.
@@ -111,7 +111,7 @@ def _look_over(archive: zipfile.ZipFile, path: Path) -> None:
 
 
 def member_of(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member's bytes, its checksum compared; several threads may read one archive.
+    """Read a member's bytes and compare its checksum; several threads may read one archive.
 
     Raises:
         ValueError: It is damaged.

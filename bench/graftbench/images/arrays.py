@@ -106,7 +106,7 @@ def layout_of(shape: tuple[int, ...], dtype: np.dtype[Any], what: str, found: st
 
 
 def sliced(array: NDArray[Any]) -> Callable[[int], Iterator[NDArray[Any]]]:
-    """The blocks of an array that can be read anywhere."""
+    """Return a function that yields the blocks of an array that can be read anywhere."""
     return lambda size: (array[start : start + size] for start in range(0, len(array), size))
 
 
@@ -134,7 +134,7 @@ _ARRAY_NAMES = ("arr_0", "images")
 
 
 def open_array_file(path: Path, name: str) -> Images:
-    """The images in an .npy or .npz file.
+    """Open the images in an .npy or .npz file.
 
     Args:
         path: The file; the ending of its name tells which kind it is.
@@ -172,7 +172,7 @@ def _header(stream: IO[bytes]) -> _Header:
 
 
 def _open_npy(path: Path, name: str) -> Images:
-    """An .npy file, mapped into memory: the system reads what is asked for."""
+    """Map an .npy file into memory: the system reads what is asked for."""
     with path.open("rb") as stream:
         header = _header(stream)
     layout = layout_of(header.shape, header.dtype, f"The array in '{name}'")
@@ -180,7 +180,7 @@ def _open_npy(path: Path, name: str) -> Images:
 
 
 def _open_npz(path: Path, name: str) -> Images:
-    """An .npz file, of which one array is unpacked as it is read."""
+    """Open an .npz file, of which one array is unpacked as it is read."""
     with zipfile.ZipFile(path) as archive:
         arrays = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]
         wanted = next((known for known in _ARRAY_NAMES if known in arrays), arrays[0] if len(arrays) == 1 else None)

@@ -59,7 +59,7 @@ class Images(ABC):
         """
 
     def batches(self, size: int) -> Iterator[Pixels]:
-        """The images in order: uint8 B×3×H×W, RGB, 0 to 255, writable, B ≤ size.
+        """Yield the images in order: uint8 B×3×H×W, RGB, 0 to 255, writable, B ≤ size.
 
         A batch has one size of images: where a folder changes sizes, the batch before ends early. Batches of a folder
         are decoded ahead in threads, so that up to three batches and what the caller keeps are in memory; the threads
@@ -83,5 +83,5 @@ class Images(ABC):
 
 
 def digest_of(*parts: object) -> hashlib._Hash:
-    """A SHA-256 that has read the parts as JSON and a zero byte, to be fed further."""
+    """Return a SHA-256 that has read the parts as JSON and a zero byte, to be fed further."""
     return hashlib.sha256(json.dumps([_FORMAT, *parts], separators=(",", ":")).encode("ascii") + b"\0")

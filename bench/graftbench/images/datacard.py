@@ -67,7 +67,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def card_of(domain: Domain, images: ImageSet) -> Card:
-    """The card of prepared images."""
+    """Make the card of prepared images."""
     groups = Counter(images.groups)
     equal = Counter(hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in images.pixels)
     splits = Counter(images.splits)

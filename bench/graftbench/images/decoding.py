@@ -53,7 +53,7 @@ DAMAGE = (
 
 
 def upright(content: bytes) -> Image.Image:
-    """The picture in an image file, decoded in full and turned upright by EXIF, in the mode that it is stored in.
+    """Decode the picture in an image file in full, upright by EXIF, in the mode that it is stored in.
 
     Pillow warns of odd metadata, which is not looked at, and of pictures beyond its limit, which are refused here. Who
     does not want these warnings filters them around the call: the filters belong to the process, and this runs in
@@ -145,5 +145,5 @@ def is_special(file: Path) -> bool:
 
 
 def printable(name: str) -> str:
-    r"""A file name with what is not UTF-8 in it written as `\xe9`: it is printed, and put into JSON."""
+    r"""Return a file name with what is not UTF-8 in it written as `\xe9`: it is printed, and put into JSON."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -36,7 +36,7 @@ class _Spec(NamedTuple):
 
 
 def _parse(text: str) -> _Spec:
-    """A domain's spec.
+    """Read a domain's spec.
 
     Raises:
         GraftbenchError: Another form, or an unknown split.
@@ -53,7 +53,7 @@ def _parse(text: str) -> _Spec:
 
 
 def open_domain(text: str, cache: Path | None, plugins: Sequence[Given]) -> Images:
-    """The images of the splits that a spec names.
+    """Open the images of the splits that a spec names.
 
     Args:
         text: The spec, `domain:` included.
@@ -71,7 +71,7 @@ def open_domain(text: str, cache: Path | None, plugins: Sequence[Given]) -> Imag
 
 
 def other_splits(text: str, cache: Path | None, plugins: Sequence[Given]) -> Images | None:
-    """The images of the splits that a spec does not name; None if it names none, or if the others have no images.
+    """Open the images of the splits that a spec does not name; None if it names none, or if the others have no images.
 
     Args:
         text: The spec, `domain:` included.
@@ -87,7 +87,7 @@ def other_splits(text: str, cache: Path | None, plugins: Sequence[Given]) -> Ima
 
 
 def _images(spec: _Spec, cache: Path | None, plugins: Sequence[Given]) -> Images | None:
-    """The images of a domain's splits in the domain's order; None if these splits are empty."""
+    """Open the images of a domain's splits in the domain's order; None if these splits are empty."""
     domain = load(make_domain(spec.name, plugins), spec.name, spec.resolution, cache)
     splits = [split for split in SPLITS if split in spec.splits]
     chosen = [position for position, split in enumerate(domain.splits) if not splits or split in splits]

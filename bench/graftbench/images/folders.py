@@ -36,7 +36,7 @@ _MOST_WORKERS = 4
 
 
 def open_folder(root: Path, name: str, *, skip_damaged: bool) -> Images:
-    """The images of a folder and of the folders in it.
+    """Open the images of a folder and of the folders in it.
 
     Args:
         root: The folder.
@@ -52,7 +52,7 @@ def open_folder(root: Path, name: str, *, skip_damaged: bool) -> Images:
 
 
 def open_zip_file(path: Path, name: str, *, skip_damaged: bool) -> Images:
-    """The pictures in a zip file, by name, in any layout: that of StyleGAN's and EDM's dataset_tool, or a folder's.
+    """Open the pictures in a zip file, by name, in any layout: of StyleGAN's and EDM's dataset_tool, or a folder's.
 
     Nothing is unpacked to the disk. Hidden members and those of other kinds (`dataset.json`) are left out.
 
@@ -79,7 +79,7 @@ def open_zip_file(path: Path, name: str, *, skip_damaged: bool) -> Images:
 
 
 def _unlisted(error: OSError) -> None:
-    """The images of a folder that may not be listed would be missing from the score."""
+    """Refuse a folder that may not be listed: its images would be missing from the score."""
     raise GraftbenchError(
         f"The folder '{printable(str(error.filename))}' cannot be read ({error.strerror})."
     ) from error
@@ -122,7 +122,7 @@ class _Pictures(Images):
             yield np.stack(batch)
 
     def without_damaged(self) -> _Pictures:
-        """The same without the files that cannot be decoded, which are in its `skipped`.
+        """Return these pictures without the files that cannot be decoded, which are in its `skipped`.
 
         Raises:
             GraftbenchError: No file is left.
@@ -153,7 +153,7 @@ class _Pictures(Images):
             return _decode(self._content(position))
 
     def _content(self, position: int) -> bytes:
-        """A file's bytes. Their digest is noted, or compared with what was noted before."""
+        """Read a file's bytes; note their digest, or compare it with what was noted before."""
         name, read = self._files[position]
         content = read()
         digest, before = hashlib.sha256(content).digest(), self._digests[position]
@@ -167,7 +167,7 @@ class _Pictures(Images):
 
     @contextmanager
     def _damage_named(self, position: int) -> Iterator[None]:
-        """What is raised on damaged files becomes a sentence with the file's name."""
+        """Turn what is raised on damaged files into a sentence with the file's name."""
         try:
             yield
         except DAMAGE as error:
@@ -178,7 +178,7 @@ class _Pictures(Images):
 
 
 def _decode(content: bytes) -> Pixels:
-    """An image file's bytes: uint8 3×H×W. Raises one of `DAMAGE`."""
+    """Decode an image file's bytes to uint8 3×H×W. Raises one of `DAMAGE`."""
     return np.ascontiguousarray(np.asarray(to_rgb(upright(content))).transpose(2, 0, 1))
 
 

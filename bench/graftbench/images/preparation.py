@@ -228,7 +228,7 @@ def _measured(name: str, group: str, pixels: NDArray[np.uint8], *, sketched: boo
 
 
 def _header(count: int, resolution: int) -> bytes:
-    """What `numpy.save` writes before the pixels; as long for every count, for NumPy leaves room for its digits."""
+    """Return what `numpy.save` writes before the pixels; as long for every count: NumPy leaves room for digits."""
     stream = BytesIO()
     shape = (count, 3, resolution, resolution)
     np.lib.format.write_array_header_1_0(

@@ -88,7 +88,7 @@ class ImageSet:
         return np.flatnonzero(np.array(self.splits) == split).astype(np.int64)
 
     def images(self, split: str) -> NDArray[np.uint8]:
-        """A copy of a split's images in order: uint8 n×3×H×W.
+        """Return a copy of a split's images in order: uint8 n×3×H×W.
 
         Raises:
             GraftbenchError: There is no such split.
@@ -97,7 +97,7 @@ class ImageSet:
 
 
 def split_of(group: str) -> Split:
-    """The split of a group: the SHA-256 of its name cuts it to 50 % train, 15 % validation, 35 % reference."""
+    """Return the split of a group: the SHA-256 of its name cuts it to 50 % train, 15 % validation, 35 % reference."""
     share = int.from_bytes(hashlib.sha256(_bytes(group)).digest()[:8], "big")
     percent = share * 100 >> 64
     if percent < _TRAIN_PERCENT:
@@ -114,7 +114,7 @@ def load(
     resize: str = DEFAULT,
     say: Callable[[str], None] = lambda _: None,
 ) -> ImageSet:
-    """The images of a domain, from the cache if they are there, else decoded and put there.
+    """Load the images of a domain, from the cache if they are there, else decode them and put them there.
 
     Processes that ask for the same images at once decode them once. What was cached is checked in full against its
     manifest, which reads the file once; a damaged entry is made again. Memory stays small however many images there
@@ -158,13 +158,13 @@ def load(
 
 
 def _choices(domain: Domain, resize: str) -> list[str]:
-    """What the images depend on beside the domain, where it is not as it was before there was a choice."""
+    """Return what the images depend on beside the domain, where it is not as it was before there was a choice."""
     choices = [] if resize == DEFAULT else [f"resize {resize}"]
     return choices if domain.curated_groups else [*choices, f"near-duplicates {near_duplicates.VERSION}"]
 
 
 def reopen(entry: Path, manifest: str) -> ImageSet:
-    """The images of a cache entry that is known to be there, whatever has become of what they were made from.
+    """Open a cache entry that is known to be there, whatever has become of what its images were made from.
 
     The files are checked in full only if they changed since they last were (`load` does that once a run): if their
     size, times or number on the disk are others. What a failing disk does to them in between is not noticed.
@@ -186,7 +186,7 @@ def reopen(entry: Path, manifest: str) -> ImageSet:
 
 
 def public_name(domain: Domain, name: str) -> str:
-    """The name without what is private to a machine: a path is cut to its last component."""
+    """Return the name without what is private to a machine: a path is cut to its last component."""
     base, colon, argument = name.partition(":")
     if colon and "PATH" in domain.takes_argument:
         return f"{base}:{Path(argument).expanduser().resolve().name}"
@@ -268,7 +268,7 @@ def _near(known: preparation.Prepared) -> list[tuple[int, int]]:
 
 
 def _together(ids: Sequence[str], groups: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[list[str]]:
-    """The images of every group that a near-duplicate is in."""
+    """Return the images of every group that a near-duplicate is in."""
     members: dict[str, list[str]] = {groups[a]: [] for a, _ in pairs}
     for name, group in zip(ids, groups, strict=True):
         if group in members:
@@ -300,7 +300,7 @@ def _check(name: str, resolution: int, decoded: DomainImages) -> None:
 
 
 def merge_duplicates(groups: Sequence[str], pixels: NDArray[np.uint8]) -> tuple[str, ...]:
-    """Groups such that images with equal pixels share one (`join_groups`).
+    """Join groups so that images with equal pixels share one (`join_groups`).
 
     Args:
         groups: One group per image.
@@ -310,7 +310,7 @@ def merge_duplicates(groups: Sequence[str], pixels: NDArray[np.uint8]) -> tuple[
 
 
 def join_groups(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> tuple[str, ...]:
-    """Groups such that both images of every pair share one: the first name (in order of text) of all that are joined.
+    """Join groups so that both images of every pair share one: the first name (as text) of all that are joined.
 
     Args:
         groups: One group per image.
@@ -380,7 +380,7 @@ def _checked_as(entry: Path, stamps: dict[str, Stamp]) -> bool:
 
 
 def _read(entry: Path, name: str, resolution: int, *, trusting: bool = False) -> ImageSet | None:
-    """A cache entry, or None if it is missing or not what its manifest says.
+    """Read a cache entry; None if it is missing or not what its manifest says.
 
     Args:
         entry: Its folder.

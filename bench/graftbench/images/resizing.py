@@ -35,7 +35,7 @@ SMALLEST_SIDE = 2
 
 
 def square(picture: Image.Image, resolution: int, rule: str = DEFAULT) -> NDArray[np.uint8]:
-    """A picture cropped to its centre square, laid on white and resized: uint8 3×resolution×resolution.
+    """Crop a picture to its centre square, lay it on white and resize it: uint8 3×resolution×resolution.
 
     Args:
         picture: Upright, in any mode that `to_rgb` knows.
@@ -72,7 +72,7 @@ def _clean(picture: Image.Image, side: int) -> NDArray[np.uint8]:
 
 
 def _area(picture: Image.Image, side: int) -> NDArray[np.uint8]:
-    """The mean over the area that a target pixel covers, parts of source pixels counted in part; halves round up.
+    """Take the mean over the area that a target pixel covers, parts of source pixels counted in part; halves round up.
 
     OpenCV's INTER_AREA for reductions and TensorFlow's AREA. Pillow's BOX and torch's "area" take whole pixels
     instead, which differs where the reduction is not by a whole number. Reckoned in whole numbers: every machine gets
@@ -84,7 +84,7 @@ def _area(picture: Image.Image, side: int) -> NDArray[np.uint8]:
 
 
 def _area_sums(values: NDArray[np.int64], side: int) -> NDArray[np.int64]:
-    """Sums over `side` equal parts of the first axis, times `side`: differences of the running sum at their ends."""
+    """Sum over `side` equal parts of the first axis, times `side`: differences of the running sum at their ends."""
     running = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
     below, part = np.divmod(np.arange(side + 1) * len(values), side)
     inside = values[np.minimum(below, len(values) - 1)]

@@ -42,7 +42,7 @@ Source: TypeAlias = "str | Path | NDArray[Any] | torch.Tensor"
 def open_images(
     source: Source, *, cache: Path | None = None, plugins: Sequence[Given] = (), on_damage: OnDamage = "error"
 ) -> Images:
-    """The images of a source.
+    """Open the images of a source.
 
     Args:
         source: One of
@@ -75,7 +75,7 @@ def open_images(
 
 
 def held_out_of(source: Source, *, cache: Path | None = None, plugins: Sequence[Given] = ()) -> Images | None:
-    """The images of all other splits of a domain, for `domain:NAME@RESOLUTION/SPLIT`: real images to compare with.
+    """Open the images of all other splits of a domain, for `domain:NAME@RESOLUTION/SPLIT`: real images to compare with.
 
     None if the source is no domain, if no split is named, and if the other splits have no images.
 
@@ -108,7 +108,7 @@ def _open_memory(source: object) -> Images:
 
 
 def _open_path(text: str | bytes, on_damage: OnDamage) -> Images:
-    """A folder, a zip file or an array file."""
+    """Open a folder, a zip file or an array file."""
     text = os.fsdecode(text)
     try:
         path = Path(text).expanduser()

@@ -57,14 +57,14 @@ def write_edm_zip(pixels: NDArray[np.uint8], file: Path) -> list[str]:
 
 
 def png_of(image: NDArray[np.uint8]) -> bytes:
-    """An image, uint8 3×H×W, as the bytes of a PNG file without metadata."""
+    """Return an image, uint8 3×H×W, as the bytes of a PNG file without metadata."""
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(stream, "PNG")
     return stream.getvalue()
 
 
 def _member(name: str) -> zipfile.ZipInfo:
-    """A member that says nothing of when and where it was written."""
+    """Make a member that says nothing of when and where it was written."""
     member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     member.create_system, member.external_attr = 3, 0o644 << 16
     return member

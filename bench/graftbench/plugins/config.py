@@ -34,7 +34,7 @@ def _is_struct(kind: object) -> bool:
 
 
 def config_of(struct: type[msgspec.Struct], parameters: dict[str, Any], where: str) -> msgspec.Struct:
-    """A method's parameters as its Config.
+    """Read a method's parameters as its Config.
 
     Raises:
         GraftbenchError: An unknown parameter (naming the nearest), a wrong type, or a value out of range.

@@ -57,7 +57,7 @@ def ship(cls: type[Any], files: dict[str, str], folder: Path) -> Path:
 
 
 def load_shipped(path: Path) -> type[Any]:
-    """The class that `ship` wrote.
+    """Load the class that `ship` wrote.
 
     Raises:
         GraftbenchError: The file is not what its name says.
@@ -73,7 +73,7 @@ def load_shipped(path: Path) -> type[Any]:
 
 
 def shipped_files(cls: type[Any]) -> dict[str, str] | None:
-    """The code of a class that was shipped; None of any other."""
+    """Return the code of a class that was shipped; None for any other."""
     return vars(cls).get(_MODULES)
 
 
@@ -99,7 +99,7 @@ def _is_installed(module: object) -> bool:
 
 
 def source_digests(cls: type[Any]) -> dict[str, str]:
-    """The code of a class that has no file (a notebook's, an interpreter's): name -> SHA-256.
+    """Return the code of a class that has no file (a notebook's, an interpreter's): name -> SHA-256.
 
     It covers the class's own functions and attributes, and what of the same module they name: functions and classes
     by their text where it can be had, else by their byte code; other values by their `repr`. What those import from

@@ -102,7 +102,7 @@ def _add_variants(found: Found[Method], variants: Mapping[str, Variant], where: 
 
 
 def make_domain(name: str, plugins: Sequence[Given] = ()) -> Domain:
-    """The domain that a suite writes as `name` or `name:ARGUMENT`.
+    """Make the domain that a suite writes as `name` or `name:ARGUMENT`.
 
     Raises:
         GraftbenchError: An unknown domain, or an argument that is missing or not taken.
@@ -140,7 +140,7 @@ def _add(found: Found[Plugin], cls: type[Plugin], where: str) -> None:
 
 
 def _plugin_classes(module: ModuleType | type, base: type[Plugin]) -> list[type[Plugin]]:
-    """The concrete plugin classes that a module defines itself; an entry point may name the class directly."""
+    """Return the concrete plugin classes that a module defines itself; an entry point may name the class directly."""
     if isinstance(module, type):
         return [module] if issubclass(module, base) else []
     return [
@@ -168,7 +168,7 @@ def _installed(folder: str) -> Iterator[tuple[str, Any]]:
 
 @cache
 def _entry_points(group: str) -> tuple[EntryPoint, ...]:
-    """Looked up once a process: every installed package is asked, and what is installed does not change meanwhile."""
+    """Look up entry points, once a process: every installed package is asked, and none is installed meanwhile."""
     return tuple(entry_points(group=group))
 
 
@@ -182,7 +182,7 @@ def _files(plugins: Sequence[Given]) -> Iterator[tuple[str, Any]]:
 
 
 def plugin_files(path: Path) -> list[Path]:
-    """The code files that `--plugin PATH` means: a file, or a folder's Python files that do not begin with `_`.
+    """Return the code files that `--plugin PATH` means: a file, or a folder's Python files that do not begin with `_`.
 
     A TOML file of variants has none.
 
@@ -199,7 +199,7 @@ def plugin_files(path: Path) -> list[Path]:
 
 
 def _toml(plugins: Sequence[Given]) -> Iterator[Path]:
-    """The TOML files that are named, and those in folders that are."""
+    """Yield the TOML files that are named, and those in folders that are."""
     for plugin in plugins:
         if isinstance(plugin, type):
             continue
@@ -231,6 +231,6 @@ def load_file(file: Path) -> ModuleType:
 
 
 def file_of(cls: type[Any]) -> Path:
-    """The file that defines a plugin class."""
+    """Return the file that defines a plugin class."""
     module = sys.modules[cls.__module__]
     return Path(cast("str", module.__file__)).resolve()

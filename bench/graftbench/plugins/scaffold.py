@@ -65,7 +65,7 @@ def write(kind: Kind, name: str, folder: Path) -> list[Path]:
 
 
 def rendered(template: str, name: str, *, house: bool) -> str:
-    """A template with a name filled in.
+    """Render a template with a name filled in.
 
     Args:
         template: "method", "test_method", and so on.
@@ -92,7 +92,7 @@ def rendered(template: str, name: str, *, house: bool) -> str:
 
 
 def _module_name(kind: str, name: str) -> str:
-    """The file's name without its ending.
+    """Return the file's name without its ending.
 
     Raises:
         GraftbenchError: The name cannot be one.
@@ -140,7 +140,7 @@ def _place(cls: type[Any]) -> str:
 
 
 def _hides(module: str) -> str:
-    """The module that a file of this name would hide; empty if there is none."""
+    """Return the module that a file of this name would hide; empty if there is none."""
     if module in sys.stdlib_module_names:
         return f"Python's own module '{module}'"
     try:
@@ -153,7 +153,7 @@ def _hides(module: str) -> str:
 
 
 def _checkout(folder: Path, kind: str) -> Path | None:
-    """The root of the checkout whose folder of plugins this is; None for any other folder."""
+    """Return the root of the checkout whose folder of plugins this is; None for any other folder."""
     root = folder.resolve().parent
     there = folder.resolve().name == FOLDERS[kind] and (root / "bench" / "graftbench" / "contracts.py").is_file()
     return root if there else None

@@ -46,7 +46,7 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 def read_variants(path: Path) -> dict[str, Variant]:
-    """The `[variants.NAME]` of a TOML file; a suite file may serve as one.
+    """Read the `[variants.NAME]` of a TOML file; a suite file may serve as one.
 
     Raises:
         GraftbenchError: It cannot be read, has no variants, or one of them is wrong.
@@ -70,7 +70,7 @@ def read_variants(path: Path) -> dict[str, Variant]:
 
 
 def placed(variants: Mapping[str, Variant], file: Path) -> dict[str, Variant]:
-    """The variants of a file, which know its folder."""
+    """Return the variants of a file with its folder filled in."""
     folder = str(file.resolve().parent)
     return {
         name: variant if variant.folder else msgspec.structs.replace(variant, folder=folder)
@@ -95,7 +95,7 @@ def check_variants(variants: Mapping[str, Variant], where: str) -> None:
 
 
 def class_of(name: str, variant: Variant, base: type[Method]) -> type[Method]:
-    """The variant as a class derived from its method.
+    """Make the variant as a class derived from its method.
 
     It counts as defined where its method is: `registry.file_of` finds the method's file.
 
@@ -119,19 +119,19 @@ def class_of(name: str, variant: Variant, base: type[Method]) -> type[Method]:
 
 
 def _absolute(variant: Variant, base: type[Method]) -> dict[str, Any]:
-    """The parameters; paths and places at which something lies, seen from the variant's folder, are absolute."""
+    """Return the parameters with paths and places at which something lies, seen from the variant's folder, absolute."""
     return {key: seen_from(variant.folder, key, value, base) for key, value in variant.parameters.items()}
 
 
 def seen_from(folder: str, name: str, value: Any, method: type[Method]) -> Any:  # noqa: ANN401 - as TOML has it
-    """A parameter of a method; one that is a path or a place is seen from a folder."""
+    """Return a parameter of a method; one that is a path or a place is seen from a folder."""
     if name in method.places:
         return placed_at(value, folder)
     return absolute(value, folder) if name in method.paths else value
 
 
 def absolute(value: Any, folder: str = "") -> Any:  # noqa: ANN401 - a parameter as TOML has it
-    """A path, or a list of paths, as absolute ones where something lies there; else as it is."""
+    """Return a path, or a list of paths, as absolute where something lies there; else as it is."""
     if isinstance(value, list):
         return [absolute(part, folder) for part in value]
     if not isinstance(value, str) or not value:
@@ -141,7 +141,7 @@ def absolute(value: Any, folder: str = "") -> Any:  # noqa: ANN401 - a parameter
 
 
 def placed_at(value: Any, folder: str = "") -> Any:  # noqa: ANN401 - a parameter as TOML has it
-    """A place as an absolute one where something is there, else as it is.
+    """Return a place as absolute where something lies there, else as it is.
 
     Links stay: a virtual environment's interpreter is one, and is another program when called by what it links to.
     """

@@ -31,7 +31,7 @@ _FROM_SUITE = ("source_models", "limits", "snapshots", "checkpoint_seconds")
 
 
 def find_cell(records: Sequence[Record], wanted: str) -> Record:
-    """The record whose id is, or begins with, what was asked for.
+    """Return the record whose id is, or begins with, what was asked for.
 
     Raises:
         GraftbenchError: None or several; it names the nearest, or those that begin so.
@@ -88,7 +88,7 @@ class CellView:
     caveats: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The record's fields (its `log_tail` under `log`), artifacts with `there`, and how to make the cell again."""
+        """Return the record's fields (`log_tail` as `log`), artifacts with `there`, and how to make the cell again."""
         fields = msgspec.to_builtins(self.record)
         del fields["log_tail"]
         artifacts = [{"kind": found.kind, "path": found.path, "there": found.there} for found in self.artifacts]
@@ -120,7 +120,7 @@ def view_cell(run: Run, wanted: str) -> CellView:
 
 
 def one_cell_suite(record: Record, folder: Path) -> str:
-    """A suite (TOML) that has this cell alone: the record's parameters and protocol, the rest from the run's suite."""
+    """Write a suite (TOML) of this cell alone: the record's parameters and protocol, the rest from the run's suite."""
     cell = record.cell
     suite: dict[str, Any] = {
         "name": f"cell-{record.id}",
@@ -138,7 +138,7 @@ def one_cell_suite(record: Record, folder: Path) -> str:
 
 
 def _method_of(record: Record, folder: Path) -> dict[str, Any]:
-    """What the suite says of the method: parameters, a variant, or where the images lie that were handed in."""
+    """Return what the suite says of the method: parameters, a variant, or where the submitted images lie."""
     cell = record.cell
     if cell.variant_of == SAMPLES:
         return {"methods": [], "samples": _handed_in(record, folder)}
@@ -149,7 +149,7 @@ def _method_of(record: Record, folder: Path) -> dict[str, Any]:
 
 
 def _handed_in(record: Record, folder: Path) -> list[dict[str, Any]]:
-    """The run's entry for the cell's images; none where its suite has none."""
+    """Return the run's entry for the cell's images; empty where its suite has none."""
     cell = record.cell
     spent = _without_none(msgspec.to_builtins(cell.compute_budget))
     wanted = {"method": cell.method, "task": str(cell.task), "data_budget": cell.data_budget, "seed": cell.seed}
@@ -175,7 +175,7 @@ def _without_none(value: Any) -> Any:  # noqa: ANN401 - TOML's values; TOML has 
 
 
 def _command(record: Record, suite: str) -> str:
-    """A here-document, then the run: on the kind of device, and with the threads, that the record tells of."""
+    """Write a here-document, then the run: on the kind of device, and with the threads, that the record tells of."""
     name = f"cell-{record.id}"
     end = "END"
     while end in suite.splitlines():
@@ -214,7 +214,7 @@ def _caveats(record: Record, folder: Path) -> list[str]:
 
 
 def _log_end(record: Record, folder: Path) -> str:
-    """The record's own end of the log, which cells have that failed, else that of the log's file."""
+    """Return the record's own end of the log, which failed cells have, else that of the log's file."""
     text = record.log_tail
     if not text and record.status == Status.OK and (path := record.artifacts.get("log")):
         try:

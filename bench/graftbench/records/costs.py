@@ -40,7 +40,7 @@ UNITS: dict[str, str] = {
 
 
 def checked_costs(costs: dict[str, Any], where: str) -> dict[str, float | int | str]:
-    """Declared costs by name, each of its type.
+    """Return declared costs by name, each of its type.
 
     Raises:
         GraftbenchError: A name that is none (naming the nearest), or a value that is no finite number of at least 0.

@@ -46,7 +46,7 @@ def is_known(record: Record, name: str) -> bool:
 
 
 def known_cost(record: Record, name: str) -> float | None:
-    """A cost that is a number, as recorded; None where it is not known."""
+    """Return a cost that is a number, as recorded; None where it is not known."""
     return getattr(record.resources, name) if is_known(record, name) else None
 
 

@@ -194,5 +194,5 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
 
     def score(self, name: str) -> Score | None:
-        """The metric of that name, or None."""
+        """Return the metric of that name, or None."""
         return next((score for score in self.scores if score.name == name), None)

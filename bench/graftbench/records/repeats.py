@@ -49,7 +49,7 @@ class Duplicate:
 
 
 def compared(records: Sequence[Record]) -> Duplicate:
-    """Records of one cell, one a run."""
+    """Compare records of one cell, one a run."""
     fine = [record for record in records if record.status == Status.OK]
     score, values = _widest(fine) if len(fine) > 1 else ("", (None, None))
     first = records[0]
@@ -57,7 +57,7 @@ def compared(records: Sequence[Record]) -> Duplicate:
 
 
 def _widest(records: Sequence[Record]) -> tuple[str, tuple[float | None, float | None]]:
-    """The metric that differs most, and its least and greatest value; one that is undefined in some goes before all."""
+    """Return the metric that differs most, its least and greatest value; one undefined in some goes first."""
     names = dict.fromkeys(score.name for record in records for score in record.scores)
     widest, found = 0.0, ("", (None, None))
     for name in names:

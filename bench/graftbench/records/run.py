@@ -36,7 +36,7 @@ SUITE = "suite.toml"
 
 
 def read_run(path: str | Path) -> Run:
-    """What a report reads of a run folder: the newest record of every cell, and the suite's name and size.
+    """Read what a report reads of a run folder: the newest record of every cell, and the suite's name and size.
 
     Name and number of cells come from the keys `name` and `cells` of suite.toml; a folder without that file (two runs
     merged by hand) goes by the folder's name, its size unknown.

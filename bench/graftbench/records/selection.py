@@ -99,7 +99,7 @@ def _condition(field: str, operator: str, value: str) -> Condition:
 
 
 def select(records: Iterable[Record], text: str) -> list[Record]:
-    """The records that fulfil every condition, in their order.
+    """Return the records that fulfil every condition, in their order.
 
     Raises:
         GraftbenchError: See `parse`; or none does, naming what there is of the first field that nothing fulfils.

@@ -27,7 +27,7 @@ CHANNELS, SIDE, BATCH = 32, 32, 8
 
 
 def calibration_seconds(device: str | torch.device = "cpu", repeats: int = REPEATS) -> float:
-    """The median time of the work on this device, in seconds.
+    """Return the median time of the work on this device, in seconds.
 
     On a CPU it is CPU time of this thread, since cells have one thread and other processes' turns are not the machine's
     speed; on a CUDA device wall time with the device synchronised at both ends. The first pass, which chooses kernels,
@@ -53,7 +53,7 @@ def _timed(once: Callable[[], None], clock: Callable[[], float], synchronize: Ca
 
 
 def _work(device: str | torch.device) -> Callable[[], None]:
-    """Builds the work; the function does it once."""
+    """Build the work; the function that is returned does it once."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(BATCH, CHANNELS, SIDE, SIDE, generator=generator).to(device)
     weights = [torch.randn(CHANNELS, CHANNELS, 3, 3, generator=generator).mul_(0.06).to(device) for _ in range(2)]

@@ -33,7 +33,7 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_devices(devices: str) -> list[str]:
-    """The devices that a run spreads its cells over: `auto` or `cuda` is every GPU, else `cpu` or names with commas.
+    """Return the devices that a run's cells are spread over: `auto` or `cuda` is every GPU, else names with commas.
 
     Raises:
         GraftbenchError: No such device, CUDA was asked for and is not there, or cpu stands beside cuda.

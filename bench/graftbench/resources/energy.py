@@ -49,7 +49,7 @@ class RaplCounter:
 
     @classmethod
     def open(cls, powercap: Path) -> RaplCounter | None:
-        """The counter, or None where there is none or (most often) only root may read it."""
+        """Open the counter; None where there is none or (most often) only root may read it."""
         try:
             packages = [
                 zone
@@ -92,7 +92,7 @@ class NvmlCounter:
 
     @classmethod
     def open(cls, device: str) -> NvmlCounter | None:
-        """The counter of the GPU that torch calls `device`, or None.
+        """Open the counter of the GPU that torch calls `device`, or return None.
 
         NVML numbers all GPUs in PCI order while CUDA numbers those in CUDA_VISIBLE_DEVICES, fastest first, so the GPU
         is found by its UUID.
@@ -104,7 +104,7 @@ class NvmlCounter:
 
     @classmethod
     def open_uuid(cls, uuid: str, nvml: Any) -> NvmlCounter | None:  # noqa: ANN401 - nvidia-ml-py has no types
-        """The counter of the GPU with this UUID (without the `GPU-`), or None where it has none of its own.
+        """Open the counter of the GPU with this UUID (without the `GPU-`); None where it has none of its own.
 
         A GPU that is cut into MIG slices has one counter for all slices, which says nothing about one.
         """
@@ -162,11 +162,11 @@ class EnergySpan:
             counter.joules()
 
     def pause(self) -> None:
-        """What is used from now on does not count."""
+        """Stop counting what is used from now on."""
         self._paused_at = self._counter.joules() if self._counter else None
 
     def go_on(self) -> None:
-        """It counts again. A reading that failed makes the whole span unknown."""
+        """Count again. A reading that failed makes the whole span unknown."""
         end = self._counter.joules() if self._counter else None
         if self._start is None or self._paused_at is None or end is None:
             self._start = None
@@ -184,7 +184,7 @@ class EnergySpan:
         return now - self._start, self._counter.source
 
     def end(self) -> tuple[float | None, str]:
-        """The same, and the counter is given back."""
+        """Return what `so_far` does, and give the counter back."""
         found = self.so_far()
         self._ended.set()
         if self._reader is not None:

@@ -159,7 +159,7 @@ def _git(checkout: Path, *arguments: str) -> str | None:
 
 
 def checkout() -> Path | None:
-    """The root of the checkout that this package runs from; None where it was installed without one."""
+    """Return the root of the checkout that this package runs from; None where it was installed without one."""
     root = Path(__file__).resolve().parents[3]
     return root if (root / ".git").exists() and (root / "pyproject.toml").is_file() else None
 
@@ -188,7 +188,7 @@ def _threads() -> dict[str, int] | None:
 
 
 def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name; the architecture where the system tells none (ARM)."""
+    """Return the processor's name; the architecture where the system tells none (ARM)."""
     with suppress(OSError):
         for line in cpuinfo.read_text().splitlines():
             name, _, value = line.partition(":")

@@ -162,7 +162,7 @@ class FitMonitor:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """What happens inside is not the fit's; only within the measured block."""
+        """Leave out what happens inside from the fit's cost; only within the measured block."""
         self._synchronize()
         self._aside_at, self._aside_cpu_at = self._clock(), self._own_cpu_seconds()
         self._memory.look()
@@ -178,7 +178,7 @@ class FitMonitor:
             self._aside_at = None
 
     def state_dict(self) -> dict[str, Any]:
-        """What the fit has cost so far, the processes before this one included."""
+        """Return what the fit has cost so far, the processes before this one included."""
         outside = self._aside_at is None
         now = self._clock() if self._aside_at is None else self._aside_at
         cpu_now = self._own_cpu_seconds() if outside else self._aside_cpu_at
@@ -280,7 +280,7 @@ def resources(
     flops_per_image: float | None = None,
     calibration_seconds: float | None = None,
 ) -> Resources:
-    """The record of a cell's cost.
+    """Make the record of a cell's cost.
 
     Args:
         measurement: Of the fit.
@@ -332,7 +332,7 @@ def with_told(
 
 
 def declared_resources(declared: Mapping[str, float | int | str]) -> Resources | None:
-    """The costs of what was made elsewhere: all declared, none measured; None where nothing was declared."""
+    """Return the costs of what was made elsewhere: all declared, none measured; None where nothing was declared."""
     if not declared:
         return None
     known = Resources(device="", fit_seconds=None, images_seen=0)
@@ -359,7 +359,7 @@ def is_cuda(device: str | torch.device) -> bool:
 
 
 def synchronizer(device: str | torch.device) -> Callable[[], None]:
-    """A function that waits until the device has done all that was queued; on a CPU it does nothing."""
+    """Return a function that waits until the device has done all that was queued; on a CPU it does nothing."""
     if not is_cuda(device):
         return lambda: None
     import torch  # noqa: PLC0415 - reports read this module's constants without torch
@@ -382,7 +382,7 @@ class CpuTicks(NamedTuple):
 
 
 def read_cpu_ticks(stat: Path) -> CpuTicks | None:
-    """The machine's CPU times, or None where the file is missing or is not in the format of proc(5).
+    """Read the machine's CPU times; None where the file is missing or is not in the format of proc(5).
 
     Busy is user, nice, system, irq, softirq and steal (time that the hypervisor gave to other guests: it slows a
     timing like any other process). Guest time is inside user already.

@@ -54,7 +54,7 @@ def table() -> dict[int, Process]:
 
 
 def children_of(pid: int) -> list[Process]:
-    """The direct children of a process."""
+    """Return the direct children of a process."""
     return [process for process in table().values() if process.parent == pid]
 
 

@@ -254,13 +254,13 @@ class _Watch:
         return self._reaped
 
     def _add_peak(self, max_kib: int) -> None:
-        """The kernel's own mark. It begins at that of the process that forked (this one), which says nothing."""
+        """Add the kernel's own mark, unless it is that of the process that forked (this one), which says nothing."""
         if max_kib > self._own_kib and sys.platform == "linux":
             self.peak_mib = max(self.peak_mib, max_kib / 1024)
 
 
 def peak_mib(pid: int) -> float:
-    """The most memory that a process has held resident, in MiB (proc(5), VmHWM); 0 where nobody can tell."""
+    """Return the most memory that a process has held resident, in MiB (proc(5), VmHWM); 0 where nobody can tell."""
     with suppress(OSError, ValueError):
         for line in Path(f"/proc/{pid}/status").read_text("utf-8", "replace").splitlines():
             if line.startswith("VmHWM:"):
@@ -270,7 +270,7 @@ def peak_mib(pid: int) -> float:
 
 @contextmanager
 def _end_of(pid: int) -> Iterator[Callable[[float], object]]:
-    """A function that waits for so many seconds, or until the process has ended."""
+    """Give a function that waits for so many seconds, or until the process has ended."""
     try:
         descriptor = os.pidfd_open(pid)
     except (AttributeError, OSError):  # another system, or an old one
@@ -307,7 +307,7 @@ class _Log:
         self._said += len(text)
 
     def end(self) -> str:
-        """The end of what was printed. The program has ended, so that nothing more comes."""
+        """Return the end of what was printed. The program has ended, so that nothing more comes."""
         self._reader.join(timeout=5)  # a process that could not be ended would hold the pipe open
         if not self._reader.is_alive():
             self._stream.close()

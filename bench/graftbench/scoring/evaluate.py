@@ -69,7 +69,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Estimate:
-        """The estimate of a metric.
+        """Return the estimate of a metric.
 
         Raises:
             KeyError: It was not asked for.
@@ -269,7 +269,7 @@ def statistics_of(
     plugins: Sequence[Given] = (),
     progress: Callable[[str, int, int], None] = lambda _name, _done, _count: None,
 ) -> Statistics:
-    """Reference statistics of images, to be saved and used in place of the images.
+    """Make reference statistics of images, to be saved and used in place of the images.
 
     Args:
         source: As for `evaluate`.

@@ -101,12 +101,12 @@ def floors_of(
 
 
 def _code() -> str:
-    """A floor of other code may be another number."""
+    """Return the hash of this code: a floor of other code may be another number."""
     return code_hash([Path(__file__)])
 
 
 def _read(path: Path) -> dict[str, Estimate] | None:
-    """What is cached; None if nothing is, or nothing readable: a cache is never a reason to fail."""
+    """Read what is cached; None if nothing is, or nothing readable: a cache is never a reason to fail."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Estimate])
     except (OSError, msgspec.MsgspecError, GraftbenchError):  # the last: neither a value nor a reason

@@ -120,7 +120,7 @@ def _named(ids: Sequence[str]) -> str:
 
 
 def _in_parts(target: ImageSet, positions: np.ndarray) -> Iterator[Tensor]:
-    """The images at some positions of a domain, few at once: it may be larger than the memory."""
+    """Yield the images at some positions of a domain, few at once: it may be larger than the memory."""
     parts = (positions[start : start + _AT_ONCE] for start in range(0, len(positions), _AT_ONCE))
     return (torch.from_numpy(np.array(target.pixels[part])) for part in parts)
 
@@ -233,13 +233,13 @@ def _candidates(thumbnails: Tensor, among: Tensor) -> Tensor:
 
 
 def _core(small: Tensor, shift: int) -> Tensor:
-    """What of each image is left in view by every shift, of length 1: n×d."""
+    """Return what of each image is left in view by every shift, of length 1: n×d."""
     side = small.shape[-1]
     return _direction(small[:, :, shift : side - shift, shift : side - shift].flatten(1))
 
 
 def _correlations(small: Tensor, cores: Tensor, shift: int) -> Tensor:
-    """The largest correlation over shifts of each of n images with each of its own c cores: n×c.
+    """Return the largest correlation over shifts of each of n images with each of its own c cores: n×c.
 
     Args:
         small: n×3×s×s.

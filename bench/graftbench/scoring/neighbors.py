@@ -39,7 +39,7 @@ class Neighbors:
 def neighbors_of(
     generated: NDArray[np.float32], train: NDArray[np.float32], positions: Sequence[int]
 ) -> Neighbors | None:
-    """The nearest training images of the first eight generated ones; None where there are none on a side.
+    """Find the nearest training images of the first eight generated ones; None where there are none on a side.
 
     Args:
         generated: Features M×D, finite.

@@ -36,12 +36,12 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, protocol: Protocol) -> Extraction:
-        """That of a resolved protocol."""
+        """Return that of a resolved protocol."""
         return cls(**{name: getattr(protocol, name) for name in cls.__struct_fields__})
 
 
 def resolve_protocol(protocol: Protocol) -> Protocol:
-    """The protocol with the extractor's defaults filled in, the hash of its weights, and its metrics written out.
+    """Return the protocol with the extractor's defaults, the hash of its weights, and its metrics written out.
 
     Raises:
         GraftbenchError: Unknown extractor or resize rule, a size that does not fit, or a missing weights file.
@@ -56,7 +56,7 @@ def resolve_protocol(protocol: Protocol) -> Protocol:
 
 
 def key_of(protocol: Protocol, images: str) -> str:
-    """The key of images' features under a resolved protocol.
+    """Return the key of images' features under a resolved protocol.
 
     Args:
         protocol: The protocol.

@@ -160,7 +160,7 @@ def _check_protocol(manifest: Manifest, protocol: Protocol | None, path: Path) -
 
 
 def _checked(manifest: Manifest, tensors: dict[str, np.ndarray], path: Path) -> Statistics:
-    """The content, if it is what the manifest says: matrices of finite floats of the right shapes."""
+    """Return the content, if it is what the manifest says: matrices of finite floats of the right shapes."""
     wrong = [name for name, tensor in tensors.items() if tensor.dtype.kind != "f" or not np.isfinite(tensor).all()]
     if wrong:
         raise GraftbenchError(

@@ -105,7 +105,7 @@ def score_sampler(
 
 
 def _score(estimate: Estimate, floor: Estimate | None, protocol_label: str) -> Score:
-    """An estimate as the record keeps it."""
+    """Return an estimate as the record keeps it."""
     return Score(
         name=estimate.name,
         value=estimate.value,
@@ -123,7 +123,7 @@ def _score(estimate: Estimate, floor: Estimate | None, protocol_label: str) -> S
 
 
 def extractor_of(protocol: Protocol, device: str, batch_size: int | None = None) -> Extractor:
-    """The protocol's extractor, its weights loaded.
+    """Make the protocol's extractor, its weights loaded.
 
     Raises:
         GraftbenchError: The weights are missing, cannot be downloaded, or are others.

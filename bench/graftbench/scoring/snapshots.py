@@ -77,7 +77,7 @@ class Snapshots:
         return Image.fromarray(strip.permute(1, 2, 0).numpy())
 
     def state_dict(self) -> dict[str, Any]:
-        """What was taken."""
+        """Return the snapshots taken so far."""
         return {"taken": msgspec.to_builtins(self.taken), "rows": list(self._rows)}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
@@ -93,7 +93,7 @@ def _same_chances() -> AbstractContextManager[None]:
 
 
 def protocol_of(protocol: Protocol) -> Protocol:
-    """The protocol without metrics that look at training images, with FID and KID.
+    """Return the protocol without metrics that look at training images, with FID and KID.
 
     Features cost nearly all of a scoring's time, so the protocol's other metrics are had for little; those that look
     at training images are about what was learnt by heart, and belong to the end.

@@ -213,7 +213,7 @@ class _Work:
 
 
 def gap(images: NDArray[np.float32], reference: NDArray[np.float32]) -> Gap:
-    """The distances of one set of features (N×D) from another (M×D)."""
+    """Measure the distances of one set of features (N×D) from another (M×D)."""
     kernel = kid(images, reference)
     return Gap(kernel.value, kernel.standard_error, fid(images, reference).value, mean_cosine(images, reference))
 
@@ -226,7 +226,7 @@ def mean_cosine(images: NDArray[np.float32], reference: NDArray[np.float32]) -> 
 
 
 def _read(path: Path) -> TaskDistance | None:
-    """What is cached; None if nothing is, or nothing readable."""
+    """Read what is cached; None if nothing is, or nothing readable."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=TaskDistance)
     except (OSError, msgspec.MsgspecError):

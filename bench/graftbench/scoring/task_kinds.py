@@ -60,7 +60,7 @@ DEGRADATIONS = {"colorize": in_grey, "superres4": reduced}
 def training_pairs(
     kind: Kind, source: ImageSet | None, target: ImageSet, chosen: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Inputs and truths of a cell's training images, row by row.
+    """Return inputs and truths of a cell's training images, row by row.
 
     Args:
         kind: Not `generate`.
@@ -132,7 +132,7 @@ def exam_of(kind: Kind, source: ImageSet | None, target: ImageSet, split: str, n
 
 
 def translated(sampler: Sampler, exam: Exam, side: int, generator: torch.Generator) -> Tensor:
-    """The sampler's answers to an exam's inputs: uint8 n×3×side×side.
+    """Return the sampler's answers to an exam's inputs: uint8 n×3×side×side.
 
     Raises:
         GraftbenchError: The sampler cannot translate, or returned something else.
@@ -158,5 +158,5 @@ def _places(images: ImageSet, split: str) -> dict[str, int]:
 
 
 def _tensor(images: ImageSet, positions: Sequence[int] | NDArray[np.int64]) -> Tensor:
-    """A copy of the images at some positions: uint8 n×3×H×W."""
+    """Return a copy of the images at some positions: uint8 n×3×H×W."""
     return torch.from_numpy(np.array(images.pixels[np.asarray(positions, dtype=np.int64)]))

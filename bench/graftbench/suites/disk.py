@@ -58,7 +58,7 @@ class Recorded(Protocol):
 
 
 def free_bytes(folder: Path) -> int:
-    """What an ordinary user can still write on the disk of a folder, which need not exist.
+    """Return what an ordinary user can still write on the disk of a folder, which need not exist.
 
     Raises:
         GraftbenchError: The disk does not say.
@@ -73,7 +73,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def kept_bytes(folder: Path, keep: str) -> int:
-    """What a cell's folder would hold under `keep` (as in `CellJob.keep`); 0 if it is not there."""
+    """Return what a cell's folder would hold under `keep` (as in `CellJob.keep`); 0 if it is not there."""
     left_out = {"sampler": (), "samples": (".safetensors",), "nothing": (".safetensors", ".png")}[keep]
     try:
         files = [path for path in folder.iterdir() if path.is_file() and path.suffix not in left_out]
@@ -83,7 +83,7 @@ def kept_bytes(folder: Path, keep: str) -> int:
 
 
 def recorded_bytes(run: Path, records: Iterable[Recorded], keep: str) -> dict[str, list[int]]:
-    """Method -> bytes that `ok` cells of a run folder have left. Folders that are gone tell nothing."""
+    """Return method -> bytes that `ok` cells of a run folder have left. Folders that are gone tell nothing."""
     ids: dict[str, dict[str, None]] = {}
     for record in records:
         if record.status == "ok":
@@ -94,7 +94,7 @@ def recorded_bytes(run: Path, records: Iterable[Recorded], keep: str) -> dict[st
 
 
 def guessed_bytes(cell: CellSpec, keep: str) -> int:
-    """What a cell may leave where no cell tells: its record and log, four sheets, and a network or a bank of images."""
+    """Guess what a cell may leave where no cell tells: record, log, four sheets, a network or a bank of images."""
     image = 3 * cell.task.resolution**2
     network = NETWORK_BYTES * max(1, cell.task.resolution // 64)
     bank = image * cell.protocol.n_generated if cell.family in _BANKS else 0
@@ -103,7 +103,7 @@ def guessed_bytes(cell: CellSpec, keep: str) -> int:
 
 
 def needed_bytes(cells: Iterable[CellSpec], sizes: Mapping[str, Sequence[int]], keep: str) -> int:
-    """What cells are going to leave: the median of their method's, else a guess by resolution and number of images.
+    """Estimate what cells are going to leave: their method's median, else a guess by resolution and number of images.
 
     Args:
         cells: The cells that are going to run.

@@ -112,11 +112,11 @@ class Estimates:
         return cls([record for record in ok if _device(record) == device], device)
 
     def seconds(self, cell: CellSpec) -> float | None:
-        """Expected seconds from the start of the cell's process to its end, or None."""
+        """Return the expected seconds from the start of the cell's process to its end, or None."""
         return self.time(cell).value
 
     def memory_mib(self, cell: CellSpec) -> float | None:
-        """Expected peak memory of the fit in MiB: of the device on CUDA, resident on a CPU; or None."""
+        """Return the expected peak memory of the fit in MiB: of the device on CUDA, resident on a CPU; or None."""
         return self.memory(cell).value
 
     def time(self, cell: CellSpec) -> Estimate:
@@ -128,7 +128,7 @@ class Estimates:
         return self._first(cell, _memory)
 
     def _first(self, cell: CellSpec, measure: Callable[[Sequence[Recorded], ComputeBudget], Estimate]) -> Estimate:
-        """The answer of the first group that has one; remembered, for thousands of cells ask the same."""
+        """Return the answer of the first group that has one; remembered, for thousands of cells ask the same."""
         asked = measure, (cell.method, cell.task.resolution, cell.compute_budget)
         if asked not in self._known:
             self._known[asked] = next(
@@ -155,7 +155,7 @@ _Key = tuple[str | None, int | None, "ComputeBudget | None"]
 
 
 def _levels(cell: CellSpec) -> tuple[tuple[str, _Key], ...]:
-    """What an estimate may rest on, the best first."""
+    """Return what an estimate may rest on, the best first."""
     method, side, budget = cell.method, cell.task.resolution, cell.compute_budget
     return (
         ("same method and budget", (method, side, budget)),
@@ -188,7 +188,7 @@ def _seconds(records: Sequence[Recorded], budget: ComputeBudget) -> Estimate:
 
 
 def _scaled(record: Recorded, budget: ComputeBudget) -> float:
-    """A record's seconds, had its fit had that budget."""
+    """Return a record's seconds, had its fit had that budget."""
     assert record.resources is not None
     fit = record.resources.fit_seconds or 0.0
     wall = fit if record.wall_seconds is None else record.wall_seconds

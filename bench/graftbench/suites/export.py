@@ -121,7 +121,7 @@ def export_task(
 
 
 def task_of(text: str, suite: Suite) -> TaskSpec:
-    """The suite's task that a text names, in full or as a manifest does: with the last parts of paths alone.
+    """Find the suite's task that a text names, in full or as a manifest does: with the last parts of paths alone.
 
     Raises:
         GraftbenchError: It is written wrongly, or the suite has no such task; the nearest is named.
@@ -200,7 +200,7 @@ def _check_free(out: Path) -> None:
 
 @contextmanager
 def _appearing(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the block ends well, and else is gone.
+    """Give a folder beside `out` that takes its place when the block ends well, and else is gone.
 
     Raises:
         GraftbenchError: It cannot be written.

@@ -92,7 +92,7 @@ class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_manifest(path: Path) -> ExportManifest:
-    """A `manifest.json`.
+    """Read a `manifest.json`.
 
     Raises:
         GraftbenchError: It cannot be read, or is no manifest of an export.
@@ -104,7 +104,7 @@ def read_manifest(path: Path) -> ExportManifest:
 
 
 def public(task: TaskSpec) -> str:
-    """A task as it is written where paths are nobody's business."""
+    """Write a task as it is written where paths are nobody's business."""
     source, target = without_path(task.source), without_path(task.target)
     return str(msgspec.structs.replace(task, source=source, target=target))
 

@@ -58,7 +58,7 @@ Written by graftbench {graftbench}; protocol {protocol}.
 
 
 def readme(manifest: ExportManifest, form: str) -> str:
-    """The README of an export.
+    """Write the README of an export.
 
     Args:
         manifest: What was written.
@@ -103,7 +103,7 @@ def _licence(domain: ExportedDomain) -> str:
 
 
 def costs_template() -> str:
-    """A `costs.toml` in which nothing is said yet."""
+    """Write a `costs.toml` in which nothing is said yet."""
     lines = [
         "# What making the generator cost, as far as it is known. Take the # away and fill in; leave out what is not",
         "# known rather than guess. Tables mark these numbers as declared.",

@@ -244,7 +244,7 @@ def look_ahead(
 
 
 def _elsewhere(records: Sequence[Head], running: Sequence[CellSpec], jobs: int, here: str) -> list[Elsewhere]:
-    """What the cells that run would take on each device but one."""
+    """Return what the cells that run would take on each device but one."""
     fitted = [head for head in records if head.status == Status.OK and head.cell.variant_of != SAMPLES]
     devices = {head.resources.device for head in fitted if head.resources is not None}
     found = []
@@ -257,7 +257,7 @@ def _elsewhere(records: Sequence[Head], running: Sequence[CellSpec], jobs: int, 
 
 
 def _past(path: Path, say: Callable[[str], None]) -> list[Head]:
-    """The newest heads of a run folder or a file of records.
+    """Read the newest heads of a run folder or a file of records.
 
     Raises:
         GraftbenchError: There is none.

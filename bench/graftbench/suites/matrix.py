@@ -28,7 +28,7 @@ Place = tuple[str, str, int, int, ComputeBudget]
 
 
 def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, list[str]]:
-    """The suite of which all these are parts, and notes on what differed without harm.
+    """Return the suite of which all these are parts, and notes on what differed without harm.
 
     Runs of one suite may differ in tasks, methods, data budgets and seeds (each machine had its own): the union counts.
     Suites of different names must agree in all the rest.
@@ -111,7 +111,7 @@ def place_of(cell: CellSpec) -> Place:
 
 
 def places(suite: Suite) -> set[Place]:
-    """The cells of a suite's matrix, and of the samples that were handed in beside it."""
+    """Return the cells of a suite's matrix, and of the samples that were submitted beside it."""
     serving = _serving(suite)
     return {place_of_samples(entry, suite) for entry in suite.samples} | {
         place
@@ -148,7 +148,7 @@ def _serving(suite: Suite) -> dict[Kind, list[str]]:
 
 
 def _public(task: str) -> str:
-    """The task without the folders in which a machine keeps its domains: `folder:/data/cats` -> `folder:cats`."""
+    """Return the task without the folders in which a machine keeps its domains: `folder:/d/cats` -> `folder:cats`."""
     names, _, side = task.rpartition("@")
     parts = []
     for name in names.split("->"):
@@ -158,7 +158,7 @@ def _public(task: str) -> str:
 
 
 def keep_samples(planned: Suite, there: Suite | None) -> Suite:
-    """The suite that was planned, with the samples that the run's suite has besides.
+    """Return the suite that was planned, with the samples that the run's suite has besides.
 
     Args:
         planned: As resolved.

@@ -131,7 +131,7 @@ def explain(
 
 
 def _place(cell: CellSpec) -> tuple[object, ...]:
-    """What a cell is a cell of, whatever its code, data and parameters are; equal on every machine."""
+    """Return what a cell is a cell of, whatever its code, data and parameters are; equal on every machine."""
     task = cell.task
     domains = without_path(task.source), without_path(task.target)
     return cell.method, task.kind, *domains, task.resolution, cell.data_budget, cell.compute_budget, cell.seed

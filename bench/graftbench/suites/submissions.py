@@ -65,7 +65,7 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return self.method, self.task, self.data_budget, self.seed, self.compute_budget
 
     def placed(self, file: Path) -> Submission:
-        """The same in a file, whose folder it knows."""
+        """Return the submission with the folder of its file filled in."""
         return self if self.folder else msgspec.structs.replace(self, folder=str(file.resolve().parent))
 
 

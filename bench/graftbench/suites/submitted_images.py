@@ -57,7 +57,7 @@ def read_samples(source: Path, *, needed: int, side: int) -> tuple[torch.Tensor,
 
 
 def submitted_sampler(source: Path, cell: CellSpec) -> tuple[ImageBankSampler, list[str]]:
-    """The images for a cell as a sampler that replays them, and what a reader should know.
+    """Make a sampler that replays the images submitted for a cell, and say what a reader should know.
 
     Of more images than the protocol scores, so many are drawn by the cell's seed, each at most once.
 

@@ -97,7 +97,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return self.compute_budget if isinstance(self.compute_budget, list) else [self.compute_budget]
 
     def budgets_of(self, task: str) -> list[int]:
-        """The data budgets of a task, as `str(parse_task(…))` writes it."""
+        """Return the data budgets of a task, as `str(parse_task(…))` writes it."""
         own = {str(parse_task(name)): budgets for name, budgets in self.task_budgets.items()}
         return own.get(task, self.data_budgets)
 
@@ -110,7 +110,7 @@ def packaged_suites() -> dict[str, str]:
 
 
 def load_suite(name_or_path: str | Path) -> Suite:
-    """A packaged suite by name, or a TOML file by path.
+    """Load a packaged suite by name, or a TOML file by path.
 
     Raises:
         GraftbenchError: No such suite, no valid TOML, an unknown key or a value of the wrong type.
@@ -133,7 +133,7 @@ def load_suite(name_or_path: str | Path) -> Suite:
 
 
 def parse_suite(text: str, where: str) -> Suite:
-    """A suite from TOML text; `where` names it in errors."""
+    """Read a suite from TOML text; `where` names it in errors."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -236,7 +236,7 @@ def _kind_of(text: str) -> tuple[Kind, str]:
 
 
 def override(suite: Suite, *, methods: Iterable[str] | None = None) -> Suite:
-    """The same suite with other methods; what it says of methods that are left out goes with them."""
+    """Return the suite with other methods; what it says of methods that are left out goes with them."""
     if methods is None:
         return suite
     names = list(methods)
