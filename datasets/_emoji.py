@@ -88,7 +88,7 @@ KINDS = tuple(_KINDS)
 
 
 def canonical(sequence: str) -> str:
-    """The id of an emoji: its code points in lower-case hexadecimal without leading zeros or U+FE0F.
+    """Return the id of an emoji: its code points in lower-case hexadecimal without leading zeros or U+FE0F.
 
     >>> canonical("0023-FE0F-20E3")
     '23-20e3'
@@ -119,7 +119,7 @@ def of_kind(files: Mapping[str, _Value], kind: str) -> dict[str, _Value]:
 
 
 def group_of(emoji: str) -> str:
-    """The group of an id: a family's name, the flag's first region, else the id itself."""
+    """Return the group of an id: a family's name, the flag's first region, else the id itself."""
     return _GROUPS.get(emoji, emoji)
 
 
@@ -136,12 +136,12 @@ def _kind(emoji: str) -> str:
 
 
 def _flag(region: str) -> str:
-    """The id of a region's flag: one regional indicator symbol for each letter."""
+    """Return the id of a region's flag: one regional indicator symbol for each letter."""
     return "-".join(f"{0x1F1E6 + ord(letter) - ord('a'):x}" for letter in region)
 
 
 def _spread(members: str) -> list[int]:
-    """The code points of a list of single ones and ranges in hexadecimal, both ends included."""
+    """Return the code points of a list of single ones and ranges in hexadecimal, both ends included."""
     points: list[int] = []
     for member in members.split():
         first, _, last = member.partition("-")

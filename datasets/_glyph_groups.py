@@ -30,13 +30,13 @@ _JOINED = joined(GLYPHS)
 
 
 def group_of(point: int) -> str:
-    """The group of a code point, the same in all fonts."""
+    """Return the group of a code point, the same in all fonts."""
     base = base_of(point)
     return _JOINED.get(base, base)
 
 
 def base_of(point: int) -> str:
-    """What a code point is a form of: a block's name, or code points in lower-case hexadecimal.
+    """Return what a code point is a form of: a block's name, or code points in lower-case hexadecimal.
 
     >>> base_of(ord("É"))
     '65'

@@ -14,13 +14,13 @@ _JOINED = joined(ICONS)
 
 
 def group_of(icon: str) -> str:
-    """The group of an id: what the icon shows, joined with what looks alike (`_lookalikes`)."""
+    """Return the group of an id: what the icon shows, joined with what looks alike (`_lookalikes`)."""
     base = base_of(icon)
     return _JOINED.get(base, base)
 
 
 def base_of(icon: str) -> str:
-    """The first word of a name that says what is drawn; the first word of all if none does.
+    """Return the first word of a name that says what is drawn; the first word of all if none does.
 
     >>> base_of("regular/circle-user"), base_of("account-box-outline")
     ('user', 'account')

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def database_file(path: Path) -> Path:
-    """The file with the pages of a database, which is a folder with data.mdb or the file itself.
+    """Return the file with the pages of a database, which is a folder with data.mdb or the file itself.
 
     Raises:
         GraftbenchError: There is none.
@@ -52,7 +52,7 @@ _open: WeakValueDictionary[Path, Any] = WeakValueDictionary()
 
 
 def _opened(path: Path) -> Any:  # noqa: ANN401 - lmdb has no types
-    """The database, for reading."""
+    """Open the database for reading."""
     try:
         import lmdb  # noqa: PLC0415 - optional
     except ImportError as error:

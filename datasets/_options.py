@@ -6,7 +6,7 @@ from graftbench.errors import GraftbenchError, unknown
 
 
 def options(argument: str, known: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    """The argument without its options, and the options.
+    """Split an argument into what is no option, and the options.
 
     Args:
         argument: As a suite writes it behind the colon.

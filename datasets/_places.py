@@ -40,7 +40,7 @@ def may_download() -> bool:
 
 
 def absent(name: str, place: Path, what: str, how: str) -> GraftbenchError:
-    """The error for data that are not there.
+    """Make the error for data that are not on this machine.
 
     Args:
         name: The domain.

@@ -52,7 +52,7 @@ class Recipe(Folder):
         return gathered(self.items(resolution), resolution, f"images of '{self.name}'")
 
     def items(self, resolution: int) -> list[Item]:
-        """The image files, sorted by relative path; each is opened when it is decoded.
+        """Return the image files, sorted by relative path; each is opened when it is decoded.
 
         Raises:
             GraftbenchError: The folder is not there, with what to fetch and where to put it; or holds no images; or

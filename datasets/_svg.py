@@ -11,7 +11,7 @@ _VIEW_BOX = re.compile(r'viewBox="[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)"')
 
 
 def drawn(svg: str, side: int) -> Image.Image:
-    """An SVG drawing in the middle of a transparent square that its longer side fills: RGBA side×side.
+    """Draw an SVG in the middle of a transparent square that its longer side fills: RGBA side×side.
 
     No fonts are looked for: what a drawing shows must not depend on the machine.
 

@@ -121,7 +121,7 @@ class TorchvisionDomain(Domain):
         """For each image of an opened part the names that it can be asked for by; `slug` is applied to them."""
 
     def group(self, data: Any, part: str, position: int) -> str:  # noqa: ANN401 - as above
-        """What stays on one side with an image; here it stands alone."""
+        """Return what stays on one side with an image; by default it stands alone."""
         del data
         return _id(part, position)
 
@@ -146,7 +146,7 @@ class TorchvisionDomain(Domain):
         return getattr(datasets, self.loader)(str(root), **self.parts[part], download=download)
 
     def _read(self, part: str) -> tuple[Any, list[set[str]]]:
-        """A part that is there, and for each image the names that it can be asked for by."""
+        """Read a part of the set, and for each image the names that it can be asked for by."""
         try:
             data = self._open(part, download=False)
             return data, [{slug(name) for name in names} for names in self.labels(data)]
@@ -164,12 +164,12 @@ class TorchvisionDomain(Domain):
 
 
 def slug(name: str) -> str:
-    """A class's name as a suite writes it: "T-shirt/top" is `t-shirt-top`, "aquarium_fish" `aquarium-fish`."""
+    """Return a class's name as a suite writes it: "T-shirt/top" is `t-shirt-top`, "aquarium_fish" `aquarium-fish`."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def named(targets: Sequence[int], classes: Sequence[str]) -> list[tuple[str, ...]]:
-    """The one name of each image, from numbers of classes and their names."""
+    """Return the one name of each image, from numbers of classes and their names."""
     return [(classes[int(target)],) for target in targets]
 
 

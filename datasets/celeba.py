@@ -42,10 +42,10 @@ class CelebA(TorchvisionDomain):
     )
 
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """The attributes that the image has."""
+        """Return the attributes that each image has."""
         return [tuple(n for n, has in zip(data.attr_names, row, strict=False) if has) for row in data.attr.tolist()]
 
     def group(self, data: Any, part: str, position: int) -> str:  # noqa: ANN401 - torchvision's class
-        """The person."""
+        """Return the person."""
         del part
         return f"person {int(data.identity[position, 0])}"

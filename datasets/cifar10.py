@@ -37,5 +37,5 @@ class Cifar10(TorchvisionDomain):
     )
 
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """The class."""
+        """Return the class of each image."""
         return named(data.targets, data.classes)

@@ -34,5 +34,5 @@ class Cifar100(TorchvisionDomain):
     )
 
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """The fine class."""
+        """Return the fine class of each image."""
         return named(data.targets, data.classes)

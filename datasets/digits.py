@@ -63,7 +63,7 @@ class Digits(Domain):
 
 
 def _table() -> NDArray[np.int64]:
-    """A row for each digit: 64 pixels from 0 to 16, row by row, and what it is: int64 1797×65."""
+    """Read a row for each digit: 64 pixels from 0 to 16, row by row, and what it is: int64 1797×65."""
     with gzip.open(_file(), "rt", encoding="ascii") as stream:
         return np.loadtxt(stream, delimiter=",").astype(np.int64)
 

@@ -35,5 +35,5 @@ class Dtd(TorchvisionDomain):
     )
 
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """The texture."""
+        """Return the texture of each image."""
         return named(data._labels, data.classes)  # noqa: SLF001 - torchvision has no public list

@@ -38,5 +38,5 @@ class FashionMnist(TorchvisionDomain):
     )
 
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """The kind of article."""
+        """Return the kind of article of each image."""
         return named(data.targets, data.classes)

@@ -34,5 +34,5 @@ class Flowers102(TorchvisionDomain):
     )
 
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """The flower."""
+        """Return the flower of each image."""
         return named(data._labels, data.classes)  # noqa: SLF001 - torchvision has no public list

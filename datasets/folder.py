@@ -59,7 +59,7 @@ class Folder(Domain):
         return gathered(self.items(resolution), resolution, f"image files in '{self.argument}'")
 
     def items(self, resolution: int) -> list[Item]:
-        """The image files, sorted by relative path; each is opened when it is decoded.
+        """Return the image files, sorted by relative path; each is opened when it is decoded.
 
         Raises:
             GraftbenchError: The path is no folder or holds no image files.
@@ -77,5 +77,5 @@ class Folder(Domain):
 
 
 def _open(file: Path) -> Image.Image:
-    """The picture in a file. Raises one of `graftbench.images.decoding.DAMAGE`."""
+    """Open the picture in a file. Raises one of `graftbench.images.decoding.DAMAGE`."""
     return upright(file.read_bytes())

@@ -127,7 +127,7 @@ class Glyphs(Domain):
 
 
 def _draw(font: ImageFont.FreeTypeFont, character: str, side: int) -> Image.Image:
-    """A character in the middle of a white square by its advance width, on the baseline."""
+    """Draw a character in the middle of a white square by its advance width, on the baseline."""
     picture = Image.new("L", (side, side), 255)
     left = (side - font.getlength(character)) / 2
     ImageDraw.Draw(picture).text((round(left), round(BASELINE * side)), character, fill=0, font=font, anchor="ls")
@@ -135,7 +135,7 @@ def _draw(font: ImageFont.FreeTypeFont, character: str, side: int) -> Image.Imag
 
 
 def _inside(file: Path) -> tuple[list[_Glyph], dict[str, str]]:
-    """The glyphs that have ink and lie inside the image, and why others are left out."""
+    """Return the glyphs that have ink and lie inside the image, and why others are left out."""
     font = _font(file, _UNITS)
     side = _UNITS / EM
     glyphs, excluded = [], {}
@@ -152,7 +152,7 @@ def _inside(file: Path) -> tuple[list[_Glyph], dict[str, str]]:
 
 
 def _glyphs(file: Path) -> list[_Glyph]:
-    """What a font has for visible, assigned, public code points; sorted by code point.
+    """Return what a font has for visible, assigned, public code points; sorted by code point.
 
     The TrueType forms of Computer Modern keep their glyphs under codes of TeX's: there the code point follows from the
     glyph's name by Adobe's Glyph List.
@@ -171,7 +171,7 @@ def _glyphs(file: Path) -> list[_Glyph]:
 
 
 def _font(file: Path, size: int) -> ImageFont.FreeTypeFont:
-    """A font at a size in pixels, laid out glyph by glyph: no library of the system takes part."""
+    """Load a font at a size in pixels, laid out glyph by glyph: no library of the system takes part."""
     return ImageFont.truetype(str(file), size, layout_engine=ImageFont.Layout.BASIC)
 
 

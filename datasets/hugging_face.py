@@ -48,7 +48,7 @@ class HuggingFace(Domain):
     curated_groups = False
 
     def fingerprint(self) -> str:
-        """The revision fetched, SHA-256 over names and contents of the copy's files, the options, and what decodes.
+        """Return the revision fetched, SHA-256 over names and contents of the copy's files, options, and decoder.
 
         Raises:
             GraftbenchError: There is no copy, or the name or an option is no valid one.
@@ -112,7 +112,7 @@ class HuggingFace(Domain):
         return name, chosen
 
     def _place(self) -> Path:
-        """The copy, in the revision asked for."""
+        """Find the copy, in the revision asked for."""
         name, chosen = self._parsed()
         place = data_folder() / "hf" / name
         if not place.is_dir() and may_download():
@@ -154,7 +154,7 @@ def _cache() -> str:
 
 
 def _receipt(place: Path) -> str:
-    """The revision that a copy was fetched in; empty where the user put it there."""
+    """Return the revision that a copy was fetched in; empty where the user put the copy there."""
     try:
         return str(json.loads((place / _RECEIPT).read_text("utf-8"))["revision"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -178,7 +178,7 @@ def _splits(place: Path) -> dict[str, Any]:
 
 
 def _undecoded(rows: Any, column: str, argument: str) -> Any:  # noqa: ANN401 - an optional package's types
-    """The column of images alone, as files not yet decoded.
+    """Return the column of images alone, as files not yet decoded.
 
     Raises:
         GraftbenchError: There is no such column of images, or more than one and none was chosen.

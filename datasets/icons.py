@@ -50,7 +50,7 @@ class Icons(Domain):
     takes_argument = "SET"
 
     def fingerprint(self) -> str:
-        """The versions of the package that brings the icons and of what draws them.
+        """Return the versions of the package that brings the icons and of what draws them.
 
         Raises:
             GraftbenchError: There is no such set, or the package is not installed.

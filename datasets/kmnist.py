@@ -41,5 +41,5 @@ class Kmnist(TorchvisionDomain):
     )
 
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """The syllable."""
+        """Return the syllable of each image."""
         return named(data.targets, data.classes)

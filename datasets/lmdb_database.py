@@ -44,7 +44,7 @@ class LmdbDatabase(Domain):
         return gathered(self.items(resolution), resolution, f"values of '{self._path().name}'")
 
     def items(self, resolution: int) -> list[Item]:
-        """The values, in order of key.
+        """Return the values, in order of key.
 
         Raises:
             GraftbenchError: The package lmdb or the database is not there, or the database is damaged.

@@ -54,7 +54,7 @@ class Lsun(Domain):
     )
 
     def fingerprint(self) -> str:
-        """The scene, SHA-256 over the database's file, and what decodes the images.
+        """Return the scene, SHA-256 over the database's file, and what decodes the images.
 
         Raises:
             GraftbenchError: There is no such scene, or its database is not there.

@@ -37,5 +37,5 @@ class Mnist(TorchvisionDomain):
     )
 
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """The digit."""
+        """Return the digit of each image."""
         return [(str(int(target)),) for target in data.targets]

@@ -73,12 +73,12 @@ class NpzFile(Domain):
         return the_file(self.argument, "an .npz or .npy file with an array of images")
 
     def _array(self) -> Images:
-        """The array, of which shape and type have been looked at."""
+        """Open the array, of which shape and type have been checked."""
         return open_array_file(self._path(), self._path().name)
 
 
 def _pixels(array: Images) -> Pixels:
-    """The whole array, uint8 N×3×H×W, filled as it is unpacked."""
+    """Read the whole array, uint8 N×3×H×W, filled as it is unpacked."""
     pixels, filled = np.empty((array.count, 3, *array.sizes[0]), np.uint8), 0
     for batch in array.batches(_AT_ONCE):
         pixels[filled : filled + len(batch)] = batch

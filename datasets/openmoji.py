@@ -36,7 +36,7 @@ class OpenMoji(Domain):
     takes_argument = "[KIND]"
 
     def fingerprint(self) -> str:
-        """The versions of the package that brings the images and of what draws them; the kind and its count."""
+        """Return the versions of the package that brings the images and of what draws them; the kind and its count."""
         files = of_kind(_files(), self.argument)
         kind = f", {self.argument}" if self.argument else ""
         return (
@@ -62,7 +62,7 @@ class OpenMoji(Domain):
 
 
 def _draw(svg: str, side: int) -> Image.Image:
-    """An SVG as an RGBA picture; no fonts are looked for, since no emoji has text."""
+    """Draw an SVG as an RGBA picture; no fonts are looked for, since no emoji has text."""
     from resvg_py import svg_to_bytes  # noqa: PLC0415 - only who draws needs the renderer
 
     return Image.open(BytesIO(svg_to_bytes(svg_string=svg, width=side, height=side, skip_system_fonts=True)))

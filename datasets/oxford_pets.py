@@ -34,7 +34,7 @@ class OxfordPets(TorchvisionDomain):
     )
 
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """The breed, and `cat` or `dog`."""
+        """Return the breed of each image, and `cat` or `dog`."""
         return [
             (data.classes[breed], data.bin_classes[kind])
             for breed, kind in zip(data._labels, data._bin_labels, strict=True)  # noqa: SLF001 - no public list

@@ -40,5 +40,5 @@ class Stl10(TorchvisionDomain):
     )
 
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """The class."""
+        """Return the class of each image."""
         return named(data.labels, data.classes)

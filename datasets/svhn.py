@@ -39,5 +39,5 @@ class Svhn(TorchvisionDomain):
     )
 
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """The digit in the middle."""
+        """Return the digit in the middle of each image."""
         return [(str(int(label)),) for label in data.labels]

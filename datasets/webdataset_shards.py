@@ -126,7 +126,7 @@ def _samples(shard: Path) -> Iterator[Item]:
 
 
 def _pictures(shard: Path) -> list[_Member]:
-    """The members that are pictures, in order.
+    """Return the members that are pictures, in order.
 
     Raises:
         GraftbenchError: The file is damaged or refused.
@@ -166,7 +166,7 @@ def _picture(shard: Path, member: _Member) -> Image.Image:
 
 
 def _key(name: str) -> tuple[str, str]:
-    """A member's key and ending: `a/b.c.jpg` -> `a/b`, `c.jpg`."""
+    """Split a member's name into key and ending: `a/b.c.jpg` -> `a/b`, `c.jpg`."""
     folder, slash, last = name.removeprefix("./").rpartition("/")
     stem, _, ending = last.partition(".")
     return f"{folder}{slash}{stem}", ending.lower()

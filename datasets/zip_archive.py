@@ -62,7 +62,7 @@ class ZipArchive(Domain):
         return gathered(self.items(resolution), resolution, f"images in '{self._path().name}'")
 
     def items(self, resolution: int) -> list[Item]:
-        """The images, or those of the label, sorted by name; the archive stays open as long as they are kept.
+        """Return the images, or those of the label, sorted by name; the archive stays open as long as they are kept.
 
         Raises:
             GraftbenchError: The file is not there, is damaged or is refused, or has no such label.

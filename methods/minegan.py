@@ -66,7 +66,7 @@ class MinedSampler(LatentSampler):
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """The images of n latents, before the miner: uint8 n×3×H×W on the CPU."""
+        """Decode n latents, before the miner: uint8 n×3×H×W on the CPU."""
         return torch.cat([to_uint8(self.network(part.to(self._device))).cpu() for part in latents.split(BATCH)])
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -120,7 +120,7 @@ def outcome(check: Check[Subject], subject: Subject) -> Result:
 
 
 def raised(error: BaseException, rule: str) -> Fault:
-    """An exception as a fault, with the place that raised it; one that is a sentence for users stands for itself."""
+    """Make a fault of an exception, with the place that raised it; a sentence for users stands for itself."""
     if isinstance(error, GraftbenchError):
         return Fault(str(error).rstrip("."), _lowered(rule), "do what the sentence says")
     frames = traceback.extract_tb(error.__traceback__)

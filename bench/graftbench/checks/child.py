@@ -130,7 +130,7 @@ class Session:
         self._tell(Message(ended=True))
 
     def _subject(self, one: Target) -> tuple[Any, Sequence[Check[Any]]]:
-        """What the checks of a plugin look at, and the checks.
+        """Return what the checks of a plugin look at, and the checks.
 
         Raises:
             GraftbenchError: A domain needs an argument that was not given.
@@ -188,7 +188,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def _end_with_parent() -> None:
-    """A plugin that hangs must not outlive a command that was killed (prctl(2); Linux)."""
+    """End with the parent: a plugin that hangs must not outlive a command that was killed (prctl(2); Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 

@@ -55,7 +55,7 @@ class DomainSubject:
         return f"{self.cls.name}:{self.argument}" if self.argument else self.cls.name
 
     def made(self) -> Domain:
-        """The domain, new each time."""
+        """Make the domain anew."""
         return self.cls(self.argument)
 
     @cached_property
@@ -111,7 +111,7 @@ def fingerprint(subject: DomainSubject) -> Iterator[Fault]:
 
 @contextmanager
 def _decoded() -> Iterator[list[int]]:
-    """Counts the picture files that Pillow decodes: an empty list, or the count."""
+    """Count the picture files that Pillow decodes: an empty list, or the count."""
     whole, count = ImageFile.ImageFile.load, []
 
     def load(self: ImageFile.ImageFile) -> Any:  # noqa: ANN401 - as Pillow has it

@@ -72,11 +72,11 @@ class World:
     tell: Callable[[str], None] = field(default=lambda _: None)
 
     def pixels(self, images: ImageSet, n: int, split: str = "train") -> torch.Tensor:
-        """The first n images of a split: uint8 n×3×R×R."""
+        """Return the first n images of a split: uint8 n×3×R×R."""
         return torch.from_numpy(images.images(split)[:n])
 
     def source_model(self, kind: str) -> SourceModel:
-        """A source model of four steps."""
+        """Train a source model of four steps."""
         recipe = source.recipe_for(SourceModelSpec(kimg=0.016, parameters={"batch_size": 4}), kind, self.source)
         file = self.folder / f"{recipe.id}.safetensors"
         if not file.is_file():
@@ -84,7 +84,7 @@ class World:
         return source.load(file, recipe.id)
 
     def task(self, cls: type[Method], *, seed: int = 0, n: int = IMAGES) -> Task:
-        """A task with n target images for a method: a source model if it declares one, held-out images if it may."""
+        """Make a task with n target images for a method: with a source model and held-out images if it may have them."""
         scratch = self.folder / "fits" / f"{cls.name}-{seed}-{n}"
         scratch.mkdir(parents=True, exist_ok=True)
         offer: dict[str, object] = {
@@ -110,7 +110,7 @@ class World:
         return cast("Task", OfferedTask(**offer))
 
     def meter(self, images: int = BUDGET) -> WatchedMeter:
-        """A budget of so many images."""
+        """Make a budget of so many images."""
         return WatchedMeter(ComputeBudget(kimg=images / 1000), self.tell)
 
     def fit(
@@ -122,12 +122,12 @@ class World:
         return Fit(made, task, meter, made.fit(task, meter))
 
     def method(self, method: str | type[Method], **parameters: object) -> Method:
-        """A method, or the registered one of a name, with cheap settings."""
+        """Make a method, or the registered one of a name, with cheap settings."""
         return with_small_settings(registry.methods()[method] if isinstance(method, str) else method, parameters)
 
 
 def with_small_settings(cls: type[Method], parameters: dict[str, object]) -> Method:
-    """A method with `SMALL` as far as it has such parameters and takes such values.
+    """Make a method with `SMALL` as far as it has such parameters and takes such values.
 
     Raises:
         GraftbenchError: The parameters are none of this method.
@@ -141,7 +141,7 @@ def with_small_settings(cls: type[Method], parameters: dict[str, object]) -> Met
 
 
 def worlds(cache_folder: Path, folder: Path, tell: Callable[[str], None] = lambda _: None) -> Callable[[int], World]:
-    """The world at a resolution: Twemoji to OpenMoji at 32 px; at others Twemoji to itself, which is drawn faster.
+    """Give the world at a resolution: Twemoji to OpenMoji at 32 px; at others Twemoji to itself, which is drawn faster.
 
     Args:
         cache_folder: For the domains' images.

@@ -91,7 +91,7 @@ def promised(key: str, patterns: tuple[str, ...]) -> bool:
 
 
 def nearest_parameters(network: nn.Module, key: str) -> list[str]:
-    """The names of the parameters of the innermost module around a buffer that has any."""
+    """Return the names of the parameters of the innermost module around a buffer that has any."""
     owner = key.rpartition(".")[0]
     while not (found := [name for name, _ in network.get_submodule(owner).named_parameters()]):
         if not owner:

@@ -41,7 +41,7 @@ class MethodSubject:
         return [side for side in SIDES if not refusal(self.cls, side)]
 
     def side(self, place: int = 0) -> int:
-        """The first side that the method takes, or the next.
+        """Return the first side that the method takes, or the next.
 
         Raises:
             Broken: There is none.
@@ -58,19 +58,19 @@ class MethodSubject:
         return found[place]
 
     def fitted(self, side: int | None = None, seed: int = 0) -> Fit:
-        """The fit at a side (the first that the method takes) with a seed."""
+        """Fit at a side (the first that the method takes) with a seed."""
         key = self.side() if side is None else side, seed
         if key not in self._fits:
             self._fits[key] = _explained(lambda: self.world(key[0]).fit(self.cls, seed=seed))
         return self._fits[key]
 
     def again(self, *, n: int = IMAGES, images: int = BUDGET, **parameters: Any) -> Fit:  # noqa: ANN401 - any settings
-        """A fit of its own at the first side; the arguments are those of `World.fit`."""
+        """Fit anew at the first side; the arguments are those of `World.fit`."""
         return _explained(lambda: self.world(self.side()).fit(self.cls, n=n, images=images, **parameters))
 
 
 def refusal(cls: type[Method], side: int) -> str:
-    """What `check` says against a side; empty where it says nothing."""
+    """Return what `check` says against a side; empty where it says nothing."""
     try:
         cls().check(side)
     except GraftbenchError as error:
@@ -79,7 +79,7 @@ def refusal(cls: type[Method], side: int) -> str:
 
 
 def _explained(fit: Callable[[], Fit]) -> Fit:
-    """A fit; what the suite's own guards raise is said in words."""
+    """Fit; what the suite's own guards raise is said in words."""
     try:
         return fit()
     except NotOffered as error:
@@ -101,7 +101,7 @@ def _explained(fit: Callable[[], Fit]) -> Fit:
 
 
 def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
+    """Return a seeded generator."""
     return torch.Generator().manual_seed(seed)
 
 
@@ -114,7 +114,7 @@ def same_state(a: Sampler, b: Sampler) -> bool:
 
 
 def form(images: object, shape: tuple[int, ...], what: str) -> Iterator[Fault]:
-    """What is wrong with the type and shape of images."""
+    """Find what is wrong with the type and shape of images."""
     expected = f"a torch.uint8 tensor {'×'.join(map(str, shape))} on the CPU"
     if not isinstance(images, torch.Tensor):
         yield Fault(f"{what} returned a {type(images).__name__}", expected, "return a tensor")

@@ -56,7 +56,7 @@ def metadata(subject: MethodSubject) -> Iterator[Fault]:
 
 
 def one_of(cls: type[Any], name: str, known: Collection[str]) -> Iterator[Fault]:
-    """An attribute that is none of the known values."""
+    """Find an attribute that is none of the known values."""
     found = getattr(cls, name, None)
     if found not in known:
         choices = ", ".join(repr(value) for value in known)
@@ -65,7 +65,7 @@ def one_of(cls: type[Any], name: str, known: Collection[str]) -> Iterator[Fault]
 
 
 def words(cls: type[Any], name: str, *, period: bool = False) -> Iterator[Fault]:
-    """An attribute that is no text to print; with `period` it may be a whole sentence."""
+    """Find an attribute that is no text to print; with `period` it may be a whole sentence."""
     text = getattr(cls, name, None)
     if not isinstance(text, str) or not text.strip():
         said = f"= {text!r}" if isinstance(text, str) else "is missing"
@@ -76,7 +76,7 @@ def words(cls: type[Any], name: str, *, period: bool = False) -> Iterator[Fault]
 
 
 def _reference(cls: type[Method]) -> Iterator[Fault]:
-    """The paper or package that a method comes from."""
+    """Check the paper or package that a method comes from."""
     found = getattr(cls, "reference", None)
     if not isinstance(found, contracts.Reference):
         yield Fault(

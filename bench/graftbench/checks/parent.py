@@ -133,7 +133,7 @@ class _Supervisor:
 
     @staticmethod
     def _wait(process: subprocess.Popen[bytes]) -> None:
-        """A process that has told everything may end by itself, and tidy up."""
+        """Let a process that has told everything end by itself, and tidy up."""
         try:
             process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -197,7 +197,7 @@ class _Supervisor:
         self._listener.made(plugin, result)
 
     def _note_end(self, code: int, tail: str, in_time: bool) -> None:  # noqa: FBT001 - what `_follow` said
-        """A process that did not come to its end: blame the check that had begun, or give up."""
+        """Note that a process did not come to its end: blame the check that had begun, or give up."""
         how = _ended(code) if in_time else f"nothing was heard for {self._limit:g} s"
         if self._begun is None:
             self.ended = True
@@ -211,7 +211,7 @@ class _Supervisor:
         self._add((kind, name), result)
 
     def _overdue(self, kind: str) -> Fault:
-        """What a check that was ended for its time comes to."""
+        """Return what a check that was ended for its time comes to."""
         found = f"it had not ended after {self._seconds:g} s"
         mend = "make it quicker, or allow it more time (--seconds)"
         if kind == "method" and "refused" in self._notes:

@@ -183,7 +183,7 @@ def infinite_numbers() -> list[Record]:
 
 
 def unknown_scores() -> list[Record]:
-    """A metric that only a plugin knows, with a name that is markup."""
+    """Make scores of a metric that only a plugin knows, with a name that is markup."""
     scores = [Score(name=f"own{MARKUP}|_$", value=0.5, n_generated=9, n_reference=0, protocol="x")]
     return [msgspec.structs.replace(record(name), scores=scores) for name in ("finetune", "vae")]
 
@@ -212,7 +212,7 @@ CASES: dict[str, Callable[[], list[Record]]] = {
 
 
 def write_run(folder: Path, records: Sequence[Record]) -> Path:
-    """A run folder with sample sheets: suite.toml, records.jsonl, cells/."""
+    """Write a run folder with sample sheets: suite.toml, records.jsonl, cells/."""
     folder.mkdir(parents=True)
     (folder / "suite.toml").write_text(f'name = "checked"\ncells = {len(records)}\n', "utf-8")
     for one in records:
@@ -222,7 +222,7 @@ def write_run(folder: Path, records: Sequence[Record]) -> Path:
 
 
 def write_sheets(folder: Path, records: Sequence[Record]) -> None:
-    """The sample sheets of these records: each of one colour, which follows from the cell's id."""
+    """Write the sample sheets of these records: each of one colour, which follows from the cell's id."""
     for one in records:
         if "samples" in one.artifacts:
             sheet = folder / one.artifacts["samples"]

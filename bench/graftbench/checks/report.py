@@ -55,18 +55,18 @@ class ReportSubject:
         self._count = 0
 
     def empty_folder(self) -> Path:
-        """A folder that nobody has used."""
+        """Make a folder that nobody has used."""
         self._count += 1
         found = self.folder / f"{self.cls.name}-{self._count}"
         found.mkdir(parents=True)
         return found
 
     def run_folder(self, records: Sequence[Record]) -> Path:
-        """A run folder of these records."""
+        """Make a run folder of these records."""
         return write_run(self.empty_folder() / "run", records)
 
     def written(self, records: Sequence[Record]) -> list[Path]:
-        """What the report writes of these records, into a folder of its own."""
+        """Return what the report writes of these records, into a folder of its own."""
         folder = self.empty_folder() / "run"
         write_sheets(folder, records)
         return self.cls().write(Run("checked", records, folder, len(records)), self.empty_folder())

@@ -32,7 +32,7 @@ def fit_on(
     images: int = 10,
     **parameters: object,
 ) -> tuple[Sampler | None, Task, Meter]:
-    """A fit that takes a snapshot and writes a checkpoint before every step but the first, and may be killed after it.
+    """Fit, with a snapshot and a checkpoint before every step but the first; the fit may be killed after it.
 
     Args:
         world: Where the task is from.

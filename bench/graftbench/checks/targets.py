@@ -52,7 +52,7 @@ class Plugins:
 
 
 def given(target: str) -> list[Given]:
-    """A target as the registry takes it: a path, or a class written `package.module:Class`; none for an empty text.
+    """Read a target as the registry takes it: a path, or a class `package.module:Class`; none for an empty text.
 
     Raises:
         GraftbenchError: There is no such module or class.
@@ -78,7 +78,7 @@ def given(target: str) -> list[Given]:
 
 
 def plugins_of(target: str) -> Plugins:
-    """The plugins in a target.
+    """Find the plugins in a target.
 
     Raises:
         GraftbenchError: There is no such file, folder or class.
@@ -105,7 +105,7 @@ def plugins_of(target: str) -> Plugins:
 
 
 def _registered(file: Path) -> list[Target]:
-    """The plugins of a file that is one of the package's own."""
+    """Return the plugins of a file that is one of the package's own."""
     for kind, (folder, search) in _SEARCHES.items():
         own = importlib.import_module(f"graftbench.{folder}").__path__
         if file.resolve().parent in {Path(place).resolve() for place in own}:
@@ -115,7 +115,7 @@ def _registered(file: Path) -> list[Target]:
 
 
 def _files(path: Path) -> list[Path]:
-    """The code files and TOML files that a path stands for."""
+    """Return the code files and TOML files that a path stands for."""
     if path.is_dir():
         tables = sorted(file for file in path.glob("*.toml") if not file.name.startswith("_"))
         return [*registry.plugin_files(path), *tables]
@@ -145,7 +145,7 @@ _SEARCHES: dict[str, tuple[str, Callable[[Sequence[Given]], Found[Any]]]] = {
 
 
 def _add(found: Plugins, file: Path, *, alone: bool) -> None:
-    """The plugins of one file that can be imported."""
+    """Add the plugins of one file that can be imported."""
     before, refused = len(found.classes), dict[str, str]()
     for kind in _kinds_in(file):
         _, search = _SEARCHES[kind]
@@ -159,7 +159,7 @@ def _add(found: Plugins, file: Path, *, alone: bool) -> None:
 
 
 def _kinds_in(file: Path) -> list[str]:
-    """The kinds of plugins that a file may have: others are not searched for, and what they import not imported."""
+    """Return the kinds of plugins that a file may have; others are not searched for, nor their imports imported."""
     if file.suffix != ".py":
         return ["method"]
     own = [value for value in vars(registry.load_file(file)).values() if _is_plugin(value)]

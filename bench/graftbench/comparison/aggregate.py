@@ -66,7 +66,7 @@ def aggregate(
     way: Way | None = None,
     resamples: int = 10_000,
 ) -> Estimated:
-    """An aggregate over tasks and seeds with its interval over seeds.
+    """Aggregate over tasks and seeds, with an interval over seeds.
 
     Args:
         tasks: One sequence of values a task, one value a seed; at least two seeds each, unequal numbers allowed.

@@ -64,7 +64,7 @@ class Jackknife:
 
 
 def resample(strata: Strata, statistic: Statistic, rng: np.random.Generator, resamples: int) -> NDArray[np.float64]:
-    """The statistic of `resamples` draws with replacement, seeds within each task; shape (resamples,)."""
+    """Return the statistic of `resamples` draws with replacement, seeds within each task; shape (resamples,)."""
     found = []
     for start in range(0, resamples, _CHUNK):
         size = min(_CHUNK, resamples - start)
@@ -93,7 +93,7 @@ def jackknife(strata: Strata, statistic: Statistic) -> Jackknife:
 
 
 def expanded_tail(level: float, known: Jackknife) -> float:
-    """The share of resamples to leave out on each side: Φ(-factor · t), with Student's quantile t.
+    """Return the share of resamples to leave out on each side: Φ(-factor · t), with Student's quantile t.
 
     0.025 for many seeds at a level of 0.95, 0.011 for 6 tasks of 5, 0.001 for one task of 5.
     """
@@ -143,7 +143,7 @@ def stratified_interval(
 
 
 def _tails(way: Way, level: float, known: Jackknife, draws: NDArray[np.float64], value: float) -> tuple[float, float]:
-    """The two quantiles of the resamples that are the ends."""
+    """Return the two quantiles of the resamples that are the ends."""
     if way == "expanded":
         tail = expanded_tail(level, known)
         return tail, 1 - tail

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def finite(values: ArrayLike, what: str, ndim: int) -> NDArray[np.float64]:
-    """The values as float64, of `ndim` dimensions.
+    """Return the values as float64, of `ndim` dimensions.
 
     Raises:
         GraftbenchError: Another number of dimensions, no values, or one that is not finite.

@@ -181,7 +181,7 @@ def _verdict(found: list[float], sign: float, level: float, p_holm: float | None
 def default_baseline(
     families: Mapping[str, str], blocks: Sequence[Mapping[str, float]], *, lower_is_better: bool = True
 ) -> str:
-    """What the others are compared with where nobody says: the first method of family `scratch`, else the best.
+    """Return the baseline where nobody names one: the first method of family `scratch`, else the best.
 
     The first is that with a score in most blocks, of equals the first by name: it is chosen without a look at how good
     the scores are, so that the p-values of what is compared with it mean what they say. The best, by the mean of its
@@ -269,7 +269,7 @@ _BLOCK = ("task", "data_budget", "compute_budget", "protocol")
 
 
 def _table(records: pd.DataFrame | Iterable[Record], metric: str, by: str) -> pd.DataFrame:
-    """The records as a frame, its columns there."""
+    """Return the records as a frame, its columns checked."""
     import pandas as pd  # noqa: PLC0415 - reports compare without it
 
     if isinstance(records, pd.DataFrame):
@@ -285,7 +285,7 @@ def _table(records: pd.DataFrame | Iterable[Record], metric: str, by: str) -> pd
 
 
 def _blocks(table: pd.DataFrame, metric: str, by: str) -> dict[Hashable, dict[str, dict[int, float]]]:
-    """Method -> seed -> score, for every block in order."""
+    """Return method -> seed -> score, for every block in order."""
     found: dict[Hashable, dict[str, dict[int, float]]] = {}
     columns = [table[name].tolist() for name in (by, "seed", metric)]
     for key, name, seed, value in zip(

@@ -77,7 +77,7 @@ class Enough:
 
 
 def enough(n_pairs: int, level: float = 0.05, *, sides: Literal[1, 2] = 1, tests: int = 1) -> Enough:
-    """The least p that a sign-flip or signed-rank test of so many pairs can reach, and how many pairs the level takes.
+    """Return the least p that a sign-flip or signed-rank test of so many pairs can reach, and the pairs it takes.
 
     Of n pairs that all agree p is sides · 2⁻ⁿ; Holm multiplies the smallest of m by m. Above 14 pairs `sign_flip_test`
     draws 16,384 patterns, so that no p of its is below 1/16,385.
@@ -105,5 +105,5 @@ def enough(n_pairs: int, level: float = 0.05, *, sides: Literal[1, 2] = 1, tests
 
 
 def _least(pairs: int, sides: int) -> float:
-    """The smallest p of so many pairs."""
+    """Return the smallest p of so many pairs."""
     return min(1.0, sides * 0.5**pairs) if pairs <= EXACT else 1 / (2**EXACT + 1)

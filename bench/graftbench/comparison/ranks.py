@@ -177,7 +177,7 @@ def nemenyi_p(scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def groups(ranks: Sequence[float] | NDArray[np.float64], difference: float) -> list[tuple[int, ...]]:
-    """The largest groups of methods whose average ranks all lie within a critical difference of each other.
+    """Return the largest groups of methods whose average ranks all lie within a critical difference of each other.
 
     Groups may overlap; a method that differs from all others is a group of its own. That two methods share a group does
     not say that they are equal, only that these blocks do not tell them apart.

@@ -31,7 +31,7 @@ class SignFlips:
 
 
 def sign_flips(differences: ArrayLike) -> SignFlips:
-    """The p-values that `sign_flip_test` gives for each column.
+    """Return the p-values that `sign_flip_test` gives for each column.
 
     Args:
         differences: Shape (pairs, tests); positive ones speak for a claim.

@@ -103,7 +103,7 @@ def signed_rank_test(differences: ArrayLike) -> SignedRank:
 
 
 def hodges_lehmann(differences: ArrayLike, level: float = 0.95) -> Shift:
-    """The shift between the sides of a pair, with the interval that inverts the signed-rank test.
+    """Estimate the shift between the sides of a pair, with the interval that inverts the signed-rank test.
 
     The interval runs from the k-th smallest to the k-th largest of the n(n + 1)/2 means of pairs, with the largest k
     that keeps the level. 5 pairs have no interval of 95 %: at most 1 - 2⁻⁴ = 93.75 %. 6 have, of 96.9 %.

@@ -90,7 +90,7 @@ def standard_deviation(values: Sequence[float]) -> float | None:
 
 
 def standard_error(values: Sequence[float]) -> float | None:
-    """Standard error of the mean, sd / √n; None for one value.
+    """Return the standard error of the mean, sd / √n; None for one value.
 
     Raises:
         GraftbenchError: No values, or one that is not finite.

@@ -133,7 +133,7 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def load(path: str | Path) -> pd.DataFrame:
-    """The newest record of every cell of a run folder, or of a records.jsonl, one row a cell.
+    """Load the newest record of every cell of a run folder, or of a records.jsonl, one row a cell.
 
     Columns: id, method, family, task, source, target, resolution, data_budget, compute_budget, seed, status, reason,
     protocol; one for each score (fid, kid, inception_score, then the others that a record has, as in

@@ -155,7 +155,7 @@ class Board:
         yield from failures
 
     def _head(self, console: Console, width: int) -> list[RenderableType]:
-        """The bar, how cells have ended, the times, the notice."""
+        """Draw the bar, how cells have ended, the times, the notice."""
         from rich.progress_bar import ProgressBar  # noqa: PLC0415 - only on a terminal
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
@@ -214,7 +214,7 @@ def _cells(lines: Sequence[Line], width: int, *, titles: bool) -> Table:
 
 
 def _fitting(lines: Sequence[Line], width: int) -> dict[_Column, int]:
-    """The columns that there is room for, and how wide they are.
+    """Return the columns that there is room for, and how wide they are.
 
     Columns are left out until names of methods would have to be cut to keep those that matter most; then these are cut;
     then the rest of the columns goes, too.

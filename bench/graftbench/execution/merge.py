@@ -159,7 +159,7 @@ def _undisturbed(run: Path) -> Iterator[None]:
 
 
 def _read(path: Path) -> _Run:
-    """A run folder.
+    """Read a run folder.
 
     Raises:
         GraftbenchError: A whole line is no record, or the suite cannot be read.
@@ -319,7 +319,7 @@ def _files(folder: Path) -> int:
 
 
 def _copy(source: Path, target: Path, *, link: bool) -> None:
-    """A folder in place of another. Links in it stay links: what they point at is not the run's."""
+    """Copy a folder over another. Links in it stay links: what they point at is not the run's."""
     part = target.with_name(f".{target.name}.part")
     shutil.copytree(source, part, symlinks=True, copy_function=_link if link else shutil.copy2)
     if target.exists():

@@ -34,19 +34,19 @@ class Progress(Protocol):
         """Something worth knowing."""
 
     def begin(self, total: int, done: int, statuses: Mapping[str, int] | None = None) -> None:
-        """The run has `total` cells, of which `done` are there already; how these ended, where it is known."""
+        """Begin a run of `total` cells, of which `done` have ended already; `statuses` says how, where it is known."""
 
     def plan(self, waiting: Iterable[CellSpec], expected: Callable[[CellSpec], float | None] | None = None) -> None:
-        """The cells that are going to run, and how many seconds are expected of one (None: nothing is known)."""
+        """Take note of the cells that are going to run, and of the seconds expected of one (None: nothing is known)."""
 
     def started(self, cell: CellSpec, folder: Path | None) -> None:
-        """A cell was started, for the first time or again; `progress.json` may appear in its job's folder."""
+        """Report that a cell was started, for the first time or again; its job's folder may get a `progress.json`."""
 
     def ended(self, record: Record, seconds: float) -> None:
-        """A cell left its record; seconds from start to end, 0 where it did not run now."""
+        """Report that a cell left its record; seconds from start to end, 0 where it did not run now."""
 
     def stopping(self, first: bool) -> None:  # noqa: FBT001 - the first Ctrl-C or the second: there is no other argument
-        """The run is asked to stop: after the running cells (`first`), or at once."""
+        """Report that the run is asked to stop: after the running cells (`first`), or at once."""
 
 
 class Silent:
@@ -102,7 +102,7 @@ class Curves(msgspec.Struct, frozen=True):
 
 
 def read_curves(folder: Path) -> Curves:
-    """The curves of a running cell; none where it has not said anything, or nothing readable."""
+    """Read the curves of a running cell; none where it has not written anything, or nothing readable."""
     try:
         return msgspec.json.decode((folder / PROGRESS).read_bytes(), type=Curves)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -110,7 +110,7 @@ def read_curves(folder: Path) -> Curves:
 
 
 def read_report(folder: Path) -> Report | None:
-    """What a running cell says about itself; None where it has not said anything, or nothing readable."""
+    """Read what a running cell reports; None where it has not written anything, or nothing readable."""
     try:
         found = msgspec.json.decode((folder / PROGRESS).read_bytes(), type=Report)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -270,7 +270,7 @@ class ConsoleProgress:
         return "?" if seconds is None else f"about {clock(seconds)}"
 
     def board(self) -> Board:
-        """The board as it stands."""
+        """Draw the board as it stands."""
         now = self._clock()
         with self._lock:
             running = list(self._running.values())

@@ -34,7 +34,7 @@ DISTANCES = "distances"
 
 
 def tiled(images: torch.Tensor) -> Image.Image:
-    """The first 8×4 images, uint8 n×3×R×R, as one picture, row by row; white where there are fewer."""
+    """Tile the first 8×4 images, uint8 n×3×R×R, as one picture, row by row; white where there are fewer."""
     side = images.shape[-1]
     tiles = torch.full((COLUMNS * ROWS, 3, side, side), 255, dtype=torch.uint8)
     shown = images[: len(tiles)]
@@ -65,7 +65,7 @@ def answers(inputs: torch.Tensor, images: torch.Tensor, truths: torch.Tensor | N
 
 
 def neighbor_sheet(found: Neighbors, generated: torch.Tensor, pixels: NDArray[np.uint8]) -> Image.Image:
-    """Generated images in the first row, below each its nearest training images, the nearest first.
+    """Draw generated images in the first row, below each its nearest training images, the nearest first.
 
     Args:
         found: What is near to what.

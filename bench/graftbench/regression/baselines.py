@@ -147,7 +147,7 @@ _ENVIRONMENT = tuple(dict.fromkeys((*machines.HARDWARE, *machines.SOFTWARE)))
 
 
 def _slim(record: Record) -> dict[str, Any]:
-    """What comparisons read of a record; what is left out has the record format's defaults when it is read."""
+    """Keep what comparisons read of a record; what is left out has the record format's defaults when it is read."""
     fields = msgspec.to_builtins(record)
     kept = {key: fields[key] for key in ("id", "cell", "status", "reason", "resources", "finished_at", "format")}
     kept |= {"origin": record.origin} if record.origin else {}
@@ -181,7 +181,7 @@ def names(folder: Path = FOLDER) -> list[str]:
 
 
 def listed(folder: Path = FOLDER) -> list[Baseline]:
-    """The baselines of a folder by name; none where there is no such folder.
+    """List the baselines of a folder by name; none where the folder does not exist.
 
     Raises:
         GraftbenchError: One cannot be read.
@@ -190,7 +190,7 @@ def listed(folder: Path = FOLDER) -> list[Baseline]:
 
 
 def about(path: Path) -> Baseline:
-    """What a baseline's folder tells of it.
+    """Read what a baseline's folder tells of it.
 
     Raises:
         GraftbenchError: It cannot be read, or was written by a newer version.
@@ -224,7 +224,7 @@ def remove(name: str, folder: Path = FOLDER) -> None:
 
 
 def load(name: str, folder: Path = FOLDER) -> tuple[Baseline, list[Record]]:
-    """A baseline and its records.
+    """Load a baseline and its records.
 
     Raises:
         GraftbenchError: There is none of that name, it cannot be read, or it holds fewer records than it says.

@@ -73,7 +73,7 @@ def change_of(
     test: Test = "student",
     unit: _Unit | None = None,
 ) -> Change | None:
-    """The change of a measure over pairs of cells; None where no pair has it on both sides.
+    """Return the change of a measure over pairs of cells; None where no pair has it on both sides.
 
     A pair's change is 2 (new - base) / (scale_base + scale_new), where a side's scale is the mean size of its values in
     the series (cells that differ in the seed alone). It is the logarithm of the ratio to second order, defined for
@@ -178,7 +178,7 @@ def _test(changes: list[float], test: Test, *, measured: bool) -> tuple[float | 
 
 
 def least_pairs(test: Test, level: float) -> int:
-    """The fewest pairs with which a test can reach a level at all: Student's 2, sign flips' n with 2⁻ⁿ ≤ level."""
+    """Return the fewest pairs with which a test can reach a level: Student's 2, sign flips' n with 2⁻ⁿ ≤ level."""
     return 2 if test == "student" else max(1, math.ceil(-math.log2(level) - 1e-9))
 
 

@@ -105,7 +105,7 @@ class Judge:
     # ------------------------------------------------------------------------------------------- what is compared
 
     def _change(self, pairs: list[Pair], measure: Measure) -> tuple[Change | None, str]:
-        """The change, or why there is none; neither where nobody has measured it."""
+        """Return the change, or why there is none; neither where nobody has measured it."""
         if measure.kind == "quality":
             return self._quality(pairs, measure)
         # a reference row fits nothing: its milliseconds are no cost
@@ -245,7 +245,7 @@ def _drawn_again(pair: Pair) -> bool:
 
 
 def _counted(family: Sequence[_Found]) -> list[GateRow]:
-    """What is counted has no noise: the threshold decides alone."""
+    """Judge what is counted and has no noise: the threshold decides alone."""
     rows = []
     for blank, measure, change in family:
         if change is None:

@@ -74,7 +74,7 @@ class Measure:
         return f"{self.label}{unit} {'↓' if self.better < 0 else '↑'}"
 
     def of(self, record: Record) -> float | None:
-        """The value in a record; None where it is undefined, was not measured or is no finite number."""
+        """Return the value in a record; None where it is undefined, was not measured or is no finite number."""
         if self.kind == "quality":
             score = record.score(self.name)
             value = None if score is None else score.value

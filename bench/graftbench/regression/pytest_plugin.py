@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _setting(config: pytest.Config, name: str) -> str:
-    """The option, else the setting; empty for neither. Paths in the settings' file begin at the project's root."""
+    """Return the option, else the setting; empty for neither. Paths in the settings begin at the project's root."""
     option = config.getoption(f"--graftbench-{name}")
     if option:
         return str(option)
@@ -53,7 +53,7 @@ def _setting(config: pytest.Config, name: str) -> str:
 
 @pytest.fixture(scope="session")
 def assert_no_regression(request: pytest.FixtureRequest) -> AssertNoRegression:
-    """Compares a selection of two runs' cells; the runs are read once a session.
+    """Compare a selection of two runs' cells; the runs are read once a session.
 
     The test is skipped where neither run is named, and is an error where one is missing or cannot be read.
     """
@@ -154,7 +154,7 @@ class AssertNoRegression:
         return found
 
     def _chosen(self, wanted: dict[str, tuple[object, ...]]) -> tuple[list[list[Record]], list[list[Record]]]:
-        """The cells of both sides; every name must occur in the base, and some cell of it have all of them."""
+        """Choose the cells of both sides; every name must occur in the base, and some cell of it have all of them."""
         from graftbench.errors import GraftbenchError, unknown  # noqa: PLC0415 - pytest's start pays for nothing of it
 
         base, new = ([_select(run, wanted) for run in side.repeats] for side in (self.base, self.new))
@@ -196,7 +196,7 @@ def _name(record: Record) -> str:
 
 
 def failure(found: Comparison) -> str:
-    """What failed, one line each; empty for nothing."""
+    """Say what failed, one line each; empty for nothing."""
     failing = [f"{failed.cell}: {failed.status}. {failed.reason}" for failed in found.failing]
     sections = (
         ("worse", [_row(row).strip() for row in found.of("regression")]),

@@ -95,7 +95,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     format: int = 1
 
     def of(self, verdict: Verdict) -> list[GateRow]:
-        """The rows with this verdict."""
+        """Return the rows with this verdict."""
         return [row for row in self.rows if row.verdict == verdict]
 
     @property

@@ -32,7 +32,7 @@ class Side:
 
 
 def read_side(what: str, *, folder: Path = baselines.FOLDER, selection: str = "") -> Side:
-    """The records behind a path or a name.
+    """Read the records behind a path or a name.
 
     A path wins over a baseline of the same name. A folder without records of its own whose subfolders have some is one
     of repeats, taken in the order of their names.

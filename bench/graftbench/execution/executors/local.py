@@ -167,7 +167,7 @@ class LocalExecutor:
         return lost
 
     def _enforce(self) -> None:
-        """The backstop of the limits that zygote.py keeps: it may itself have been stopped."""
+        """Enforce the limits that zygote.py keeps once more: it may itself have been stopped."""
         now = time.monotonic()
         for job in self._running.values():
             if job.pid and job.seconds is not None and now - job.started > job.seconds + BACKSTOP_SECONDS:

@@ -52,7 +52,7 @@ class Placement:
         self._free_mib = free_mib
 
     def choose(self, occupied: Sequence[str], memory_mib: float | None) -> str | None:
-        """The device with the fewest jobs that has room, the first of several; None where none has.
+        """Return the device with the fewest jobs that has room, the first of several; None where none has.
 
         Args:
             occupied: The device of each running job.

@@ -162,7 +162,7 @@ class RayExecutor:
         self._running[key] = _Running(messages, shipping.Arrival(folder, RESULT), folder, time.monotonic(), seconds)
 
     def _remote(self) -> Any:  # noqa: ANN401 - Ray's types are an extra
-        """The task as a remote function."""
+        """Make the task as a remote function."""
         # The function is sent as it is, not by name: nodes cannot import it yet.
         self._ray.cloudpickle.register_pickle_by_value(shipping)
         # Not `num_gpus` in the decorator: that starts a process for each task.
@@ -178,7 +178,7 @@ class RayExecutor:
     # -------------------------------------------------------------------------------------------------- what is sent
 
     def _parcel(self, files: Mapping[str, Path]) -> Parcel:
-        """A parcel in Ray's store; files that have not changed are read and stored once."""
+        """Put a parcel into Ray's store; files that have not changed are read and stored once."""
         stats = ((name, path, path.stat()) for name, path in files.items())
         signature = tuple((name, str(path), found.st_size, found.st_mtime_ns) for name, path, found in stats)
         if signature not in self._parcels:
@@ -262,7 +262,7 @@ class RayExecutor:
         return None
 
     def _failed(self, key: str, error: Exception) -> Ended:
-        """The end of a job whose task has failed. Ray's own words name machines; records do not."""
+        """End a job whose task has failed. Ray's own words name machines; records do not."""
         errors = self._ray.exceptions
         cause = getattr(error, "cause", None) if isinstance(error, errors.RayTaskError) else error
         if isinstance(cause, errors.OutOfMemoryError):
@@ -441,7 +441,7 @@ def _samples(source: Path) -> tuple[dict[str, Path], str]:
 
 
 def _plugin(path: Path) -> tuple[dict[str, Path], str]:
-    """A plugin folder whole; of a plugin file, the file and those beside it that it imports.
+    """Return a plugin folder whole; of a plugin file, the file and those beside it that it imports.
 
     Raises:
         GraftbenchError: The folder holds too much to be a plugin.
@@ -467,14 +467,14 @@ def _protocol(job: Job) -> Protocol | None:
 
 
 def _weights_to_send(protocol: Protocol) -> Path | None:
-    """The extractor's weights, unless nodes have them: in a package, or under the path that is the extractor's name."""
+    """Return the extractor's weights, unless nodes have them: in a package, or under the path that is its name."""
     name, weights = protocol.extractor, protocol.weights
     packaged = name == "lite0" and given_file(name, weights) is None
     return None if packaged or name.startswith(TORCHSCRIPT) else weights_file(name, weights)
 
 
 def _without_weights(job: Job) -> Job:
-    """The job with its protocol's own path of weights left out: a node finds them in FOLDER_VARIABLE."""
+    """Leave the protocol's own path of weights out of a job: a node finds them in FOLDER_VARIABLE."""
     if isinstance(job, SourceJob):
         return job
     if not isinstance(job, CellJob):
@@ -522,7 +522,7 @@ class _Connection:
 
 
 def _checked_address(address: str | None) -> str:
-    """An address behind which a cluster answers; `ray.init` itself tries for 80 s.
+    """Return an address behind which a cluster answers; `ray.init` itself tries for 80 s.
 
     Raises:
         GraftbenchError: None does.

@@ -68,7 +68,7 @@ class Order(TypedDict):
 
 
 def _relocated(job: Job, place: Callable[[str], str], *, folder: Path, cache: Path, device: str) -> Job:
-    """The job with the paths of the machine that runs it."""
+    """Return the job with the paths of the machine that runs it."""
     here = {"folder": str(folder), "cache": str(cache), "device": device}
     if not isinstance(job, CellJob):
         return msgspec.structs.replace(job, images=place(job.images), **here)
@@ -114,7 +114,7 @@ class Keeper:
         self._process.stdin.flush()
 
     def wait(self, seconds: float) -> Ended | None:
-        """The end of the job; None if it has not ended within `seconds`."""
+        """Wait for the end of the job; None if it has not ended within `seconds`."""
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], seconds)
         if not ready:
@@ -146,7 +146,7 @@ class KeeperOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The keeper's process: a job per line of standard input, its end on standard output; ends with the former."""
+    """Serve as the keeper: a job per line of standard input, its end on standard output; end with the former."""
     (device,) = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     executor = LocalExecutor(jobs=1, devices=[device])

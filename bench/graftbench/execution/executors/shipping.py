@@ -68,7 +68,7 @@ def digest_of(files: Mapping[str, Path]) -> str:
 
 
 def bundles(files: Mapping[str, Path], limit_bytes: int = BUNDLE_BYTES) -> Iterator[list[tuple[str, bytes]]]:
-    """The files' contents in bundles of at most `limit_bytes`; a larger file goes on in the next bundle."""
+    """Yield the files' contents in bundles of at most `limit_bytes`; a larger file goes on in the next bundle."""
     bundle: list[tuple[str, bytes]] = []
     held = 0
     for name, path in files.items():
@@ -107,7 +107,7 @@ def unpack(bundle: Iterable[tuple[str, bytes]], folder: Path) -> None:
 
 
 def settle(store: Path, digest: str, contents: Callable[[], Iterable[list[tuple[str, bytes]]]]) -> Path:
-    """The folder of a parcel in a store; unpacked there if it is new.
+    """Return the folder of a parcel in a store; unpack it there if it is new.
 
     Any number of processes may do so at once: each unpacks under a name of its own, the first to finish gives the
     folder its name, the others throw theirs away.
@@ -184,7 +184,7 @@ class Arrival:
 
 
 def node_home() -> Path:
-    """The user's own folder on this machine: `graftbench-UID` in the folder of temporary files ($TMPDIR, else /tmp).
+    """Return the user's folder on this machine: `graftbench-UID` in the folder of temporary files ($TMPDIR, else /tmp).
 
     Raises:
         PermissionError: Somebody else has made it.
@@ -199,7 +199,7 @@ def node_home() -> Path:
 
 
 def on_node(order: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The Ray task: make the driver's graftbench importable on this machine, then have it carry out an order.
+    """Run the Ray task: make the driver's graftbench importable on this machine, then have it carry out an order.
 
     It travels by value, with what it calls.
 
@@ -236,7 +236,7 @@ def prefer(code: Path) -> None:
 
 
 def package_files(package: Path, plugin_folders: Mapping[str, Collection[str]]) -> dict[str, Path]:
-    """The files of an imported package as an installation would lay them out.
+    """Return the files of an imported package as an installation would lay them out.
 
     In a checkout the plugin folders lie beside the package; in an installation inside. Weights of source models are
     left out: a job names the one that it needs.

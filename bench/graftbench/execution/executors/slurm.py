@@ -226,7 +226,7 @@ class SlurmExecutor:
         return math.ceil(seconds / 60) + MARGIN_MINUTES
 
     def _look(self, key: str) -> Ended | None:
-        """A job's end, if it has ended."""
+        """Return a job's end, if it has ended."""
         job = self._running[key]
         ending = _ending(job.waiting)
         if ending is None:
@@ -272,7 +272,7 @@ _DEAD = {"CANCELLED", "FAILED", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY", "TIME
 
 
 def _without_a_word(job: _Running) -> Ending:
-    """The end of a job whose task did not say how it ended."""
+    """End a job whose task did not say how it ended."""
     state = str(job.task.state).partition(" ")[0]  # CANCELLED by 1000
     cause = {"OUT_OF_MEMORY": Cause.MEMORY, "TIMEOUT": Cause.TIME}.get(state, Cause.LOST)
     seconds = time.monotonic() - job.submitted

@@ -21,7 +21,7 @@ class Failed(Exception):  # noqa: N818 - it is raised for its words
 
 
 def words_of(error: BaseException) -> str:
-    """An exception in one line."""
+    """Return an exception in one line."""
     plain = isinstance(error, Failed | GraftbenchError)
     return " ".join((str(error) if plain else f"{type(error).__name__}: {error}").split())
 

@@ -24,7 +24,7 @@ _NOT_CONFIG = ("manifests", "parameters", "protocol", "task", "files", "compute_
 
 
 def cell_of(spec: CellSpec, began: float, cell_id: str = "") -> Cell:
-    """A cell that has started.
+    """Make the entry of a cell that has started.
 
     Args:
         spec: The cell.
@@ -88,7 +88,7 @@ def _named(kind: str, values: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def result_of(record: Record, folder: Path) -> Result:
-    """What a record says.
+    """Make the entry of what a record says.
 
     Args:
         record: The record.
@@ -129,7 +129,7 @@ def flat(values: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def _score(score: Score) -> dict[str, float]:
-    """The score and what it is to be read with."""
+    """Return the score and what it is to be read with."""
     low, high = score.interval or (None, None)
     found = {"score": score.value, "interval_low": low, "interval_high": high, "floor": score.floor}
     return {f"{kind}/{score.full_name}": value for kind, value in found.items() if value is not None}

@@ -29,7 +29,7 @@ BUILT_IN = {
 
 
 def asked_for(written: str) -> Tracker:
-    """The tracker that a user means by `NAME` or `NAME:key=value,key=value`; a name may be that of a Python file.
+    """Find the tracker that a user means by `NAME` or `NAME:key=value,key=value`; a name may be that of a Python file.
 
     Raises:
         GraftbenchError: An unknown name or option, a value that does not do, a plugin that cannot be imported.
@@ -60,7 +60,7 @@ def described() -> list[dict[str, str]]:
 
 
 def _class(name: str) -> type[Tracker]:
-    """The class of that name, built in or of an installed package, or the one that a file defines."""
+    """Return the class of that name, built in or of an installed package, or the one that a file defines."""
     if name.endswith(".py"):
         return _in_file(Path(name))
     known = names()

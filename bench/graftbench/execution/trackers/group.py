@@ -20,7 +20,7 @@ _KEY = re.compile(r"[0-9a-f]{16}")
 
 
 def group_of(suite: str, folder: Path) -> Group:
-    """The run folder with its key, which is drawn once and kept in the folder.
+    """Return the run folder with its key, which is drawn once and kept in the folder.
 
     A copy of a folder has its key too: what a tracker shows of the copy replaces what it shows of the original.
     A folder that cannot be written (an archive) has one that follows from its path.

@@ -98,7 +98,7 @@ class MLflow(Tracker):
         self._shown = _Shown(group, f"{uri} {name}")
 
     def begin(self, cell: Cell) -> None:
-        """A new run; the one of this cell that was there before, which this folder made, goes to MLflow's trash."""
+        """Begin a new run; the earlier one of this cell, which this folder made, goes to MLflow's trash."""
         if (before := self._shown.get(cell.id)) is not None:
             with suppress(Exception):  # it was deleted there, or the database is a new one
                 self._client.delete_run(before)
@@ -173,7 +173,7 @@ class _Shown:
             self._all: dict[str, dict[str, str]] = {}
 
     def get(self, cell: str) -> str | None:
-        """The run that shows a cell."""
+        """Return the run that shows a cell."""
         return self._all.get(self._place, {}).get(cell)
 
     def set(self, cell: str, run: str) -> None:

@@ -52,7 +52,7 @@ class _Open:
     sent: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
 
     def new(self, curve: Iterable[CurvePoint], snapshots: Iterable[Snapshot]) -> list[Point]:
-        """The points that were not sent, which are sent now."""
+        """Return the points that were not sent, which are sent now."""
         found = []
         for point in points_of(curve, snapshots):
             key = (point.images_seen, tuple(sorted(point.values)))
@@ -75,7 +75,7 @@ class Feed:
         self.open: dict[str, _Open] = {}
 
     def begin(self, cell: Cell, folder: Path | None = None) -> None:
-        """A cell starts, for the first time or again."""
+        """Begin a cell, for the first time or again."""
         shown = _Open(cell, folder)
         self.open.pop(shown.cell.id, None)
         self._tracker.begin(shown.cell)
@@ -90,7 +90,7 @@ class Feed:
                 self._tracker.points(shown.cell, points)
 
     def end(self, record: Record) -> None:
-        """A cell is recorded: the rest of its curve, then its result. One that was not begun is begun before."""
+        """End a cell: send the rest of its curve, then its result. One that was not begun is begun before."""
         if record.id not in self.open:
             self.begin(cell_of(record.cell, began_of(record), record.id))
         shown = self.open.pop(record.id)
@@ -122,12 +122,12 @@ class Sink:
         threading.Thread(target=self._work, name=f"tracker {tracker.name}", daemon=True).start()
 
     def started(self, cell: CellSpec, folder: Path | None) -> None:
-        """A cell was started, for the first time or again."""
+        """Report that a cell was started, for the first time or again."""
         now = time.time()
         self._put(cell.id, f"beginning {cell}", lambda: self._feed.begin(cell_of(cell, now), folder))
 
     def ended(self, record: Record) -> None:
-        """A cell's record is on the disk."""
+        """Report that a cell's record is on the disk."""
         self._ended += 1
         self._put(record.id, f"{record.cell}", lambda: self._end(record))
 

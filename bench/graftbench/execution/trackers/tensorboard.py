@@ -53,7 +53,7 @@ class TensorBoard(Tracker):
         self._files: dict[str, _EventFile] = {}
 
     def begin(self, cell: Cell) -> None:
-        """A new event file in place of those that the cell has."""
+        """Begin a new event file in place of those that the cell has."""
         if (before := self._files.pop(cell.id, None)) is not None:
             before.close()
         folder = self._root / f"{_file_name(cell.name)} {cell.id[:8]}"
@@ -132,7 +132,7 @@ def _scalars(values: Mapping[str, float]) -> Any:  # noqa: ANN401 - see _EventFi
 
 
 def _picture(tag: str, png: bytes) -> Any:  # noqa: ANN401
-    """A PNG as it is; its header has width and height as big-endian 32-bit numbers at byte 16."""
+    """Show a PNG as it is; its header has width and height as big-endian 32-bit numbers at byte 16."""
     summary = _module("compat.proto.summary_pb2").Summary
     width, height = struct.unpack(">II", png[16:24])
     image = summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
@@ -150,7 +150,7 @@ def _text(tag: str, markdown: str) -> Any:  # noqa: ANN401
 
 
 def _session_start(config: Mapping[str, Value], began: float) -> Any:  # noqa: ANN401
-    """What the tab HPARAMS lists; it infers columns from what the sessions have."""
+    """Describe what the tab HPARAMS lists; it infers columns from what the sessions have."""
     protos = _module("plugins.hparams.plugin_data_pb2")
     info = protos.SessionStartInfo(start_time_secs=began)
     for name, value in config.items():
@@ -178,7 +178,7 @@ def _of_plugin(tag: str, data: Any) -> Any:  # noqa: ANN401
 
 
 def _module(name: str) -> Any:  # noqa: ANN401
-    """A module of the optional package. Its classes are made when it is imported: no type checker sees them."""
+    """Import a module of the optional package. Its classes are made on import: no type checker sees them."""
     return import_module(f"tensorboard.{name}")
 
 

@@ -63,7 +63,7 @@ class WeightsAndBiases(Tracker):
             raise Failed("Weights & Biases knows no login here: use `wandb login`, or WANDB_MODE=offline")
 
     def begin(self, cell: Cell) -> None:
-        """A W&B run under an id of this folder and cell: on the server it overwrites the one before."""
+        """Begin a W&B run under an id of this folder and cell: on the server it overwrites the one before."""
         if (before := self._runs.pop(cell.id, None)) is not None:
             before.finish(exit_code=1)
         run_id = hashlib.sha256(f"{self._group.key} {cell.id}".encode()).hexdigest()[:16]
@@ -103,7 +103,7 @@ class WeightsAndBiases(Tracker):
             self._runs[cell.id].log({STEP: point.images_seen, "fit_seconds": point.seconds, **point.values})
 
     def end(self, cell: Cell, result: Result) -> None:
-        """The summary, the pictures and how it ended."""
+        """Send the summary, the pictures and how the cell ended."""
         run = self._runs.pop(cell.id)
         media = {f"pictures/{kind}": self._wandb.Image(str(path)) for kind, path in result.pictures.items()}
         if media:

@@ -22,7 +22,7 @@ FORMATS = {
 
 
 def render(comparison: Comparison, name: str) -> str:
-    """The comparison in a format.
+    """Render the comparison in a format.
 
     Raises:
         GraftbenchError: An unknown format, naming the nearest.

@@ -42,7 +42,7 @@ def change(row: GateRow) -> str:
 
 
 def percent(worse: float, better: int) -> str:
-    """A change relative to the mean of both sides, above zero worse, as a signed percentage of the base's value."""
+    """Write a change relative to the mean of both sides, above zero worse, as a signed percentage of the base."""
     rise = -better * worse
     share = rise / (1 - rise / 2) if rise < 2 else math.inf  # base 1 - rise/2, new 1 + rise/2
     if share > 9.995:

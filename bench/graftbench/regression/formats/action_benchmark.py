@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def render(found: Comparison, better: Literal[-1, 1] = -1) -> str:
-    """An array with one object a row."""
+    """Render an array with one object a row."""
     chosen = [row for row in found.rows if MEASURES[row.measure].better == better and row.new is not None]
     return msgspec.json.format(msgspec.json.encode([_entry(row) for row in chosen])).decode() + "\n"
 

@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def render(found: Comparison) -> str:
-    """An array with one object a row."""
+    """Render an array with one object a row."""
     return action_benchmark.render(found, 1)

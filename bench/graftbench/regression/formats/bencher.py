@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def render(found: Comparison) -> str:
-    """An object of objects; values in the printed scale, measures by their names with `-` (Bencher's slugs)."""
+    """Render an object of objects; values in the printed scale, measures by their names with `-` (Bencher's slugs)."""
     told: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     for row in found.rows:
         if row.new is not None:

@@ -20,7 +20,7 @@ MOST_LINES = 50
 
 
 def render(found: Comparison) -> str:
-    """A headline, what needs looking at, and the rest folded away."""
+    """Render a headline, what needs looking at, and the rest folded away."""
     mark = {0: "✅", 1: "❌", 3: "⚠️"}[found.code]
     parts = [f"### {mark} {_plain(found.new)} against {_plain(found.base)}", summary(found)]
     parts += _section("Regressions", found.of("regression"))

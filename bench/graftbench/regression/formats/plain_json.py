@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 
 def render(found: Comparison) -> str:
-    """An object, indented."""
+    """Render an object, indented."""
     fields = {"code": found.code} | msgspec.to_builtins(found)
     return msgspec.json.format(msgspec.json.encode(fields)).decode() + "\n"

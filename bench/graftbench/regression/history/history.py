@@ -65,7 +65,7 @@ class SeriesKey(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> SeriesKey:
-        """The key of a text as in the file.
+        """Read the key of a text as in the file.
 
         Raises:
             GraftbenchError: It has other than four parts, or a data budget that is no number.
@@ -141,7 +141,7 @@ class HistoryAddition:
 
 
 def entry_of(run: Run, *, commit: str = "", date: str = "") -> tuple[HistoryEntry, list[str]]:
-    """A run as a line of the history, and sentences on what was left out of it.
+    """Make a line of the history of a run, and sentences on what was left out of it.
 
     Wall times of cells that shared the machine with other processes are left out: they are upper bounds.
 
@@ -207,7 +207,7 @@ def _finished(records: Iterable[Record]) -> str:
 
 
 def _fact(records: Iterable[Record], key: str) -> str:
-    """The values of a key of the environment, `gpu.name`, over all records."""
+    """Return the values of a key of the environment, `gpu.name`, over all records."""
     found = set()
     for record in records:
         value: Any = record.environment
@@ -255,7 +255,7 @@ def _value(record: Record, measure: Measure) -> float | None:
 
 
 def _labels(records: Iterable[Record]) -> dict[str, str]:
-    """Record's id -> its method, with the parameters in which the variants of this run differ."""
+    """Return record's id -> its method, with the parameters in which the variants of this run differ."""
     methods: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         methods[record.cell.method].append(record)
@@ -284,7 +284,7 @@ def _notes(entry: HistoryEntry, good: Sequence[Record]) -> list[str]:
 
 
 def short(commit: str) -> str:
-    """The first ten characters."""
+    """Return the first ten characters."""
     return commit[:10]
 
 
@@ -391,7 +391,7 @@ def _without_replaced(entries: Sequence[HistoryEntry]) -> list[HistoryEntry]:
 
 
 def _entries(path: Path) -> tuple[list[HistoryEntry], list[str]]:
-    """The lines of a file in its order."""
+    """Read the lines of a file in its order."""
     *lines, last = path.read_bytes().split(b"\n")
     warnings = [f"{path}: the last line is unfinished ({len(last)} bytes) and was left out."] if last else []
     decoder = msgspec.json.Decoder(HistoryEntry)

@@ -50,7 +50,7 @@ class SeriesRow:
 
 
 def render(entries: Sequence[HistoryEntry], series: Sequence[Series], *, name: str) -> str:
-    """The page as text: no scripts, no network, light and dark, fit for print; everything from the history is escaped.
+    """Render the page: no scripts, no network, light and dark, fit for print; everything from the history is escaped.
 
     Args:
         entries: The history (`history.read`).

@@ -166,7 +166,7 @@ def series_of(
 
 
 def name_of(method: str) -> str:
-    """The method's name without the parameters of its variant."""
+    """Return the method's name without the parameters of its variant."""
     return method.partition(" (")[0]
 
 

@@ -44,7 +44,7 @@ class _Frame:
 
 
 def sparkline(series: Series, prefix: str) -> Markup:
-    """The series as an <svg> element: up is larger, left is older, runs equally far apart.
+    """Draw the series as an <svg> element: up is larger, left is older, runs equally far apart.
 
     The colours are the page's: classes `line`, `level`, `worse`, `better`, `point`, `last`.
 
@@ -75,7 +75,7 @@ def _frame(series: Series, values: list[float]) -> _Frame:
 
 
 def _description(series: Series) -> str:
-    """What a screen reader says."""
+    """Write what a screen reader says."""
     latest = series.latest
     assert latest.value is not None
     said = f"{series.found.n} runs; latest {words.number(series.measure, latest.value.mean)} at {short(latest.commit)}"
@@ -83,7 +83,7 @@ def _description(series: Series) -> str:
 
 
 def _line(frame: _Frame, values: list[float | None]) -> str:
-    """The points joined; broken where a run has none."""
+    """Join the points; the line is broken where a run has none."""
     path, joined = [], False
     for i, value in enumerate(values):
         if value is not None:
@@ -100,7 +100,7 @@ def _levels(frame: _Frame, series: Series) -> str:
 
 
 def _steps(frame: _Frame, series: Series) -> str:
-    """A triangle at each step, pointing the way the value goes; its colour says worse or better."""
+    """Draw a triangle at each step, pointing the way the value goes; its colour says worse or better."""
     marks = []
     for change in series.steps:
         x = (frame.x(change.step.last) + frame.x(change.step.first)) / 2

@@ -148,7 +148,7 @@ def relative(before: float, after: float) -> float:
 
 
 def find(values: Sequence[float | None]) -> Segmentation:
-    """The levels, steps and drift of a series in the order of time.
+    """Find the levels, steps and drift of a series in the order of time.
 
     Args:
         values: One a run; None or a number that is not finite where there is none. Runs are taken as equally far apart.
@@ -170,7 +170,7 @@ def find(values: Sequence[float | None]) -> Segmentation:
 
 
 def noise(y: Floats) -> float:
-    """Standard deviation of the noise of two points or more, 1.4826/√2 · median |yᵢ₊₁ - yᵢ|: right for normal noise."""
+    """Estimate the standard deviation of the noise of two points or more: 1.4826/√2 · median |yᵢ₊₁ - yᵢ|."""
     differences = np.abs(np.diff(y))
     differences[differences <= EXACT * np.abs(y).max()] = 0.0
     return 1.4826 / math.sqrt(2) * float(np.median(differences))
@@ -194,7 +194,7 @@ class _Fit:
 
 
 def _best(z: Floats, time: Floats, *, exact: bool) -> _Fit:
-    """The fit of least cost: without a slope, or with one of those tried."""
+    """Return the fit of least cost: without a slope, or with one of those tried."""
     beta = penalty(len(z))
     best = _partition(z, beta, exact=exact)
     slope = _theil_sen(z, time)
@@ -262,7 +262,7 @@ def _slope_within(z: Floats, time: Floats, starts: tuple[int, ...], clip: float)
 
 
 def _told(fit: _Fit, y: Floats, where: list[int], sigma: float, unit: float) -> Segmentation:
-    """The fit in the unit and the indices of the series as given."""
+    """Return the fit in the unit and the indices of the series as given."""
     time = np.array(where, dtype=np.float64)
     slope = fit.slope * unit
     flat = y - slope * time

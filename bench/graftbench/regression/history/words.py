@@ -16,7 +16,7 @@ def number(measure: Measure, value: float) -> str:
 
 
 def share(worse: float) -> str:
-    """A share that is above zero for the worse: `12 % worse`, `3.4 % better`."""
+    """Write a share that is above zero for the worse: `12 % worse`, `3.4 % better`."""
     percent = 100 * abs(worse)
     return f"{percent:.{0 if percent >= 9.95 else 1}f} % {'worse' if worse > 0 else 'better'}"
 
@@ -37,7 +37,7 @@ def drift(series: Series) -> str:
 
 
 def changes(series: Series) -> list[str]:
-    """The drift, then the steps, the newest first."""
+    """Write the drift, then the steps, the newest first."""
     told = [step(series.measure, change) for change in reversed(series.steps)]
     if series.drift is not None:
         told.insert(0, drift(series))
