@@ -82,7 +82,7 @@ def light(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make: Callable[..., E
     import torch
 
     torch.set_num_threads(1)
-    monkeypatch.setattr("graftbench.scoring.score.make_extractor", make)
+    monkeypatch.setattr("graftbench.scoring.features.make_extractor", make)
     monkeypatch.setenv("GRAFTBENCH_CACHE", str(tmp_path / "default-cache"))
 
 
@@ -102,7 +102,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, make: Callable[..., Extractor]) -> lis
         extractor.features = counted
         return extractor
 
-    monkeypatch.setattr("graftbench.scoring.score.make_extractor", counting)
+    monkeypatch.setattr("graftbench.scoring.features.make_extractor", counting)
     return batches
 
 
@@ -271,7 +271,7 @@ def test_a_network_that_returns_nan_is_an_error(
         extractor.features = lambda images: (torch.full((len(images), 5), torch.nan), torch.zeros(len(images), 0))
         return extractor
 
-    monkeypatch.setattr("graftbench.scoring.score.make_extractor", broken)
+    monkeypatch.setattr("graftbench.scoring.features.make_extractor", broken)
     for metrics in (["fid"], ["kid"]):
         with pytest.raises(GraftbenchError, match="NaN or infinite entries"):
             evaluate(data.made, data.real, metrics=metrics, cache=tmp_path, **FAST)
@@ -327,7 +327,7 @@ def test_what_is_cached_needs_no_network(data: Data, cache: Path, monkeypatch: p
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the network was loaded")
 
-    monkeypatch.setattr("graftbench.scoring.score.make_extractor", refuse)
+    monkeypatch.setattr("graftbench.scoring.features.make_extractor", refuse)
     second = statistics_of(data.real, size=32, device="cpu", cache=cache)
     assert second.manifest == first.manifest
     assert second.features is not None
@@ -359,7 +359,7 @@ def test_fid_alone_keeps_no_features(
     def refuse(*_: Any) -> None:
         raise AssertionError("features were gathered")
 
-    monkeypatch.setattr("graftbench.scoring.evaluate._Reader.features", refuse)
+    monkeypatch.setattr("graftbench.scoring.features.FeatureReader.features", refuse)
     for expected in (MADE + REAL, MADE):
         found = evaluate(data.made, data.real, metrics=["fid"], cache=tmp_path, **FAST)
         assert values(found)["fid"] == pytest.approx(values(whole)["fid"], rel=1e-6)

@@ -84,7 +84,7 @@ class World:
         return source.load(file, recipe.id)
 
     def task(self, cls: type[Method], *, seed: int = 0, n: int = IMAGES) -> Task:
-        """Make a task with n target images for a method: with a source model and held-out images if it may have them."""
+        """Make a task with n target images for a method: with source model and held-out images if it may have them."""
         scratch = self.folder / "fits" / f"{cls.name}-{seed}-{n}"
         scratch.mkdir(parents=True, exist_ok=True)
         offer: dict[str, object] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +24,7 @@ from graftbench.execution.job import (
     write_whole,
 )
 from graftbench.images import prepared
-from graftbench.scoring import score
+from graftbench.scoring.features import FeatureReader
 from graftbench.training import source
 from graftbench.training.checkpoints import FILE as CHECKPOINT
 
@@ -87,8 +86,7 @@ def _train(job: SourceJob) -> None:
 
 def _extract(job: ReferenceJob) -> None:
     images = prepared.reopen(Path(job.images), job.manifest)
-    extractor = functools.cache(lambda: score.extractor_of(job.protocol, job.device))
-    score.RealFeatures(extractor, images, job.protocol, Path(job.cache)).floors()
+    FeatureReader(job.protocol, Path(job.cache), device=job.device).floors_of_domain(images)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graftbench.images.base import Images
+    from graftbench.images.prepared import ImageSet
     from graftbench.plugins.registry import Given
 
 PREFIX = "domain:"
@@ -93,11 +94,17 @@ def _images(spec: _Spec, cache: Path | None, plugins: Sequence[Given]) -> Images
     chosen = [position for position, split in enumerate(domain.splits) if not splits or split in splits]
     if not chosen:
         return None
-    positions = np.array(chosen)
+    suffix = "/" + "+".join(splits) if splits else ""
+    return images_at(domain, chosen, f"domain:{domain.domain}@{domain.resolution}{suffix}")
+
+
+def images_at(domain: ImageSet, positions: Sequence[int], name: str = "") -> Images:
+    """Return the images at some positions of a domain, read from the disk when they are asked for."""
+    chosen = np.asarray(positions, dtype=np.intp)
     return ArrayImages(
-        f"domain:{domain.domain}@{domain.resolution}" + ("/" + "+".join(splits) if splits else ""),
+        name or f"domain:{domain.domain}@{domain.resolution}",
         Layout(len(chosen), domain.resolution, domain.resolution, channels_last=False),
-        lambda size: (domain.pixels[positions[start : start + size]] for start in range(0, len(positions), size)),
-        manifest=digest_of("domain", domain.manifest, chosen).hexdigest(),
+        lambda size: (domain.pixels[chosen[start : start + size]] for start in range(0, len(chosen), size)),
+        manifest=digest_of("domain", domain.manifest, chosen.tolist()).hexdigest(),
         skipped=domain.excluded,
     )

@@ -10,22 +10,20 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from graftbench.cache import cache_folder
 from graftbench.errors import GraftbenchError
 from graftbench.images.sources import held_out_of, open_images
 from graftbench.metrics.catalogue import METRICS, resolve
-from graftbench.metrics.covariance import StreamingMoments, moments
 from graftbench.metrics.evaluate import INTERVAL_LIMIT, MOMENTS_SUFFICE, evaluate_features
-from graftbench.metrics.features import Features, cached_features, cached_moments
-from graftbench.metrics.spectrum import band_powers
+from graftbench.metrics.features import Features
 from graftbench.records.cell_spec import Protocol
 from graftbench.resources.device import resolve_device
-from graftbench.scoring.floors import HeldOut, floors_of, training_floors
+from graftbench.scoring.features import FeatureReader
+from graftbench.scoring.floors import training_floors
 from graftbench.scoring.protocol import Extraction, key_of, resolve_protocol
 from graftbench.scoring.reference_statistics import Manifest, Statistics, is_statistics, load_statistics
 from graftbench.version import __version__
@@ -33,12 +31,7 @@ from graftbench.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
-    from graftbench.extractors.base import Extractor
-    from graftbench.images.base import Pixels
     from graftbench.images.sources import Images, Source
-    from graftbench.metrics.covariance import Moments
     from graftbench.metrics.estimate import Estimate
     from graftbench.plugins.registry import Given
 
@@ -81,93 +74,6 @@ class Evaluation:
 
     def __contains__(self, name: str) -> bool:
         return any(score.name == name for score in self.scores)
-
-
-@dataclass
-class _Clock:
-    """Seconds by what they were spent on."""
-
-    extract: float = 0.0
-    forward: float = 0.0
-    metrics: float = 0.0
-
-
-class _Reader:
-    """Reads sets of images under one protocol; the network is loaded when the first of them is not in the cache."""
-
-    def __init__(
-        self,
-        protocol: Protocol,
-        *,
-        cache: Path | None,
-        plugins: Sequence[Given],
-        device: str,
-        batch_size: int | None,
-        progress: Callable[[str, int, int], None],
-    ) -> None:
-        self.protocol = resolve_protocol(protocol)
-        self.cache = cache_folder() if cache is None else cache
-        self.plugins = plugins
-        self.device = resolve_device(device)
-        self.batch_size = batch_size
-        self.progress = progress
-        self.clock = _Clock()
-        self._extractor: Extractor | None = None
-
-    @property
-    def extractor(self) -> Extractor:
-        if self._extractor is None:
-            from graftbench.scoring.score import extractor_of  # noqa: PLC0415 - torch comes with it
-
-            self._extractor = extractor_of(self.protocol, self.device, self.batch_size)
-        return self._extractor
-
-    def open(self, source: Source) -> Images:
-        return open_images(source, cache=self.cache, plugins=self.plugins)
-
-    def held_out(self, reference: Source, given: Source | None) -> Images | None:
-        """Real images for the floors: those that were named, or the other splits of the reference's domain."""
-        if given is not None:
-            return self.open(given)
-        return held_out_of(reference, cache=self.cache, plugins=self.plugins)
-
-    def features(self, images: Images) -> Features:
-        parts = [(pooled, logits, band_powers(batch)) for batch, pooled, logits in self._batches(images)]
-        pooled, logits, powers = zip(*parts, strict=True)
-        return Features(np.concatenate(pooled), np.concatenate(logits), np.concatenate(powers))
-
-    def cached(self, images: Images) -> Features:
-        key = key_of(self.protocol, images.manifest)
-        return cached_features(self.cache / "features", key, lambda: self.features(images))
-
-    def cached_moments(self, images: Images) -> Moments:
-        """From the features, where they are cached; they are not made for this."""
-        key = key_of(self.protocol, images.manifest)
-        if (self.cache / "features" / f"{key}.npz").exists():
-            return moments(self.cached(images).pooled)
-        return cached_moments(self.cache / "moments", key, lambda: self.moments(images))
-
-    def moments(self, images: Images) -> Moments:
-        running = StreamingMoments()
-        for _, pooled, _ in self._batches(images):
-            running.add(pooled)
-        return running.moments()
-
-    def _batches(self, images: Images) -> Iterator[tuple[Pixels, NDArray[np.float32], NDArray[np.float32]]]:
-        """The images, their features and their logits, batch by batch."""
-        import torch  # noqa: PLC0415
-
-        extractor = self.extractor
-        start, done = time.perf_counter(), 0
-        self.progress(images.name, 0, images.count)
-        for batch in images.batches(extractor.batch_size):
-            before = time.perf_counter()
-            pooled, logits = extractor.features(torch.from_numpy(batch))
-            self.clock.forward += time.perf_counter() - before
-            done += len(batch)
-            self.progress(images.name, done, images.count)
-            yield batch, pooled.numpy(), logits.numpy()
-        self.clock.extract += time.perf_counter() - start
 
 
 def evaluate(
@@ -224,34 +130,48 @@ def evaluate(
             seed; the held-out images are the reference's.
     """
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    wanted = resolve(("default", "memorization") if names == ("default",) and train is not None else names)
+    metric_names = resolve(("default", "memorization") if names == ("default",) and train is not None else names)
     if seed < 0:  # said before the images are read
         raise GraftbenchError(f"A seed is 0 or a positive integer; found {seed}.")
-    protocol = Protocol(extractor=extractor, size=size, resize=resize, weights=weights)
-    reader = _Reader(protocol, cache=cache, plugins=plugins, device=device, batch_size=batch_size, progress=progress)
-    images = reader.open(generated)
-    others = None if train is None or not any("train" in METRICS[name].needs for name in wanted) else reader.open(train)
-    # One image has no covariance; that is for the metric to say.
-    stream = set(wanted) <= MOMENTS_SUFFICE and not (intervals and images.count <= INTERVAL_LIMIT) and images.count > 1
-    target = _reference(reader, reference, moments_only=stream)
-    found = reader.moments(images) if stream else reader.features(images)
-    shown = None if others is None else reader.cached(others)
+    protocol = resolve_protocol(Protocol(extractor=extractor, size=size, resize=resize, weights=weights))
+    folder = cache_folder() if cache is None else cache
+    reader = FeatureReader(protocol, folder, device=resolve_device(device), batch_size=batch_size, progress=progress)
+    opened = partial(open_images, cache=folder, plugins=plugins)
+
+    # Open the images. One image has no covariance; that is for the metric to say.
+    images = opened(generated)
+    needs_train = any("train" in METRICS[name].needs for name in metric_names)
+    train_images = opened(train) if train is not None and needs_train else None
+    with_interval = intervals and images.count <= INTERVAL_LIMIT
+    stream = set(metric_names) <= MOMENTS_SUFFICE and not with_interval and images.count > 1
+
+    # Extract features, or moments where they suffice.
+    target = _reference(reader, reference, opened, moments_only=stream)
+    extracted = reader.moments(images) if stream else reader.features(images)
+    train_features = None if train_images is None else reader.cached(train_images)
+
+    # Score them, and held-out real images under the same protocol.
     start = time.perf_counter()
-    scores = evaluate_features(found, target.content, metrics=wanted, train=shown, intervals=intervals, seed=seed)
-    reader.clock.metrics = time.perf_counter() - start
-    real = reader.held_out(reference, held_out) if floors else None
-    known = _floors(reader, real, target, wanted, n=images.count, seed=seed)
-    if floors and shown is not None and target.features is not None:
-        known |= training_floors(target.features, shown, wanted)
+    scores = evaluate_features(
+        extracted, target.content, metrics=metric_names, train=train_features, intervals=intervals, seed=seed
+    )
+    metrics_seconds = time.perf_counter() - start
+    real = None
+    if floors:
+        named = held_out is not None
+        real = opened(held_out) if named else held_out_of(reference, cache=folder, plugins=plugins)
+    known_floors = {} if real is None else _floors(reader, real, target, metric_names, n=images.count, seed=seed)
+    if floors and train_features is not None and target.features is not None:
+        known_floors |= training_floors(target.features, train_features, metric_names)
     return Evaluation(
         scores=tuple(scores),
-        protocol=reader.protocol,
+        protocol=protocol,
         generated=images.name,
         reference=target.manifest.name,
-        train="" if others is None else others.name,
-        floors=known,
-        seconds={"extract": reader.clock.extract, "forward": reader.clock.forward, "metrics": reader.clock.metrics},
-        notes=tuple(_notes(images, target, real, others)),
+        train="" if train_images is None else train_images.name,
+        floors=known_floors,
+        seconds={"extract": reader.extract_seconds, "forward": reader.forward_seconds, "metrics": metrics_seconds},
+        notes=tuple(_notes(images, target, real, train_images)),
     )
 
 
@@ -287,12 +207,13 @@ def statistics_of(
     Raises:
         GraftbenchError: Images or weights are missing, damaged or do not fit; an unknown name.
     """
-    protocol = Protocol(extractor=extractor, size=size, resize=resize, weights=weights)
-    reader = _Reader(protocol, cache=cache, plugins=plugins, device=device, batch_size=batch_size, progress=progress)
-    return _statistics(reader, reader.open(source), moments_only=moments_only)
+    protocol = resolve_protocol(Protocol(extractor=extractor, size=size, resize=resize, weights=weights))
+    folder = cache_folder() if cache is None else cache
+    reader = FeatureReader(protocol, folder, device=resolve_device(device), batch_size=batch_size, progress=progress)
+    return _statistics(reader, open_images(source, cache=folder, plugins=plugins), moments_only=moments_only)
 
 
-def _statistics(reader: _Reader, images: Images, *, moments_only: bool) -> Statistics:
+def _statistics(reader: FeatureReader, images: Images, *, moments_only: bool) -> Statistics:
     content = reader.cached_moments(images) if moments_only else reader.cached(images)
     manifest = Manifest(
         name=images.name,
@@ -306,16 +227,18 @@ def _statistics(reader: _Reader, images: Images, *, moments_only: bool) -> Stati
     return Statistics(manifest, None, content)
 
 
-def _reference(reader: _Reader, source: Source, *, moments_only: bool) -> Statistics:
-    """The reference as it is saved in a file, or made of its images."""
+def _reference(
+    reader: FeatureReader, source: Source, opened: Callable[[Source], Images], *, moments_only: bool
+) -> Statistics:
+    """Load the reference from a statistics file, or make it of its images."""
     if isinstance(source, (str, os.PathLike)) and is_statistics(Path(source)):
         return load_statistics(_expanded(Path(source)), reader.protocol)
-    images = reader.open(source)
+    images = opened(source)
     return _statistics(reader, images, moments_only=moments_only and images.count > 1)
 
 
 def _expanded(path: Path) -> Path:
-    """`~` as the home directory, where one is known."""
+    """Return the path with `~` as the home directory, where one is known."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -323,21 +246,16 @@ def _expanded(path: Path) -> Path:
 
 
 def _floors(
-    reader: _Reader, held_out: Images | None, target: Statistics, metrics: Sequence[str], *, n: int, seed: int
+    reader: FeatureReader, held_out: Images, target: Statistics, metrics: Sequence[str], *, n: int, seed: int
 ) -> dict[str, Estimate]:
-    if held_out is None:
-        return {}
     if held_out.manifest == target.manifest.images:
         raise GraftbenchError(
             f"The held-out images {held_out.name} are the reference images; a floor needs other real images."
         )
-    real = HeldOut(key_of(reader.protocol, held_out.manifest), held_out.count, lambda: reader.cached(held_out))
-    reference_key = key_of(reader.protocol, target.manifest.images)
+    key = key_of(reader.protocol, target.manifest.images)
     if target.features is not None and target.features.powers is None:
-        reference_key += (
-            "-without-powers"  # statistics of an earlier version: the images themselves have one floor more
-        )
-    return floors_of(target.content, reference_key, real, metrics, n, cache=reader.cache, seed=seed)
+        key += "-without-powers"  # statistics of an earlier version: the images themselves have one floor more
+    return reader.floors(target.content, key, held_out, metrics, n=n, seed=seed)
 
 
 def _notes(images: Images, target: Statistics, held_out: Images | None, train: Images | None) -> Iterator[str]:

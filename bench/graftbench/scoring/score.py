@@ -7,28 +7,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from graftbench.extractors.load import make_extractor
-from graftbench.images.prepared import SPLITS
+from graftbench.images.domains import images_at
 from graftbench.metrics.catalogue import METRICS, resolve
 from graftbench.metrics.evaluate import evaluate_features
-from graftbench.metrics.features import Features, cached_features
+from graftbench.metrics.features import Features
 from graftbench.metrics.fidelity import fidelity
 from graftbench.metrics.spectrum import band_powers
-from graftbench.records.cell_spec import content_hash
 from graftbench.records.record import Score
-from graftbench.scoring.floors import HeldOut, floors_of, training_floors
+from graftbench.scoring.features import FeatureReader, split_of
+from graftbench.scoring.floors import training_floors
 from graftbench.scoring.neighbors import neighbors_of
-from graftbench.scoring.protocol import key_of
 from graftbench.scoring.task_kinds import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    import torch
+
     from graftbench.contracts import Sampler
-    from graftbench.extractors.base import Extractor
     from graftbench.images.prepared import ImageSet
     from graftbench.metrics.estimate import Estimate
     from graftbench.records.cell_spec import Protocol
@@ -81,26 +79,33 @@ def score_sampler(
         seed: Of subsets, directions and splits, where a metric draws any.
         exam: Inputs to translate, and their truths: the metrics of fidelity are then added. None to draw samples.
     """
+    # Sample, or translate the inputs of the exam.
     start = time.perf_counter()
     if exam is None:
         images = sampler.sample(protocol.n_generated, generator)
     else:
         images = translated(sampler, exam, target.resolution, generator)
     seconds = time.perf_counter() - start
-    extractor = extractor_of(protocol, device)
-    real = RealFeatures(lambda: extractor, target, protocol, cache)
+
+    # Extract features, those of real images at most once.
+    reader = FeatureReader(protocol, cache, device=device)
+    real = split_of(target, protocol.reference)
+    reference = reader.cached(real)
+    train_features = reader.cached(images_at(target, sorted(train))) if train else None
+    generated = Features.of(*reader.extractor.features(images), band_powers(images))
+
+    # Compute every metric from them.
     metrics = [name for name in resolve(protocol.metrics) if train or "train" not in METRICS[name].needs]
-    reference, shown = real.split(protocol.reference), real.at(sorted(train)) if train else None
-    generated = Features.of(*extractor.features(images), band_powers(images))
-    estimates = evaluate_features(generated, reference, metrics=metrics, train=shown, seed=seed)
+    estimates = evaluate_features(generated, reference, metrics=metrics, train=train_features, seed=seed)
     if exam is not None and exam.positions is not None and exam.truths is not None:
         true = reference.rows(np.searchsorted(target.positions(protocol.reference), exam.positions))
         estimates += fidelity(images, exam.truths, generated.pooled, true.pooled)
+
     # Fewer inputs than the protocol generates have no floor: it is that of n_generated images.
-    floors = real.floors() if len(images) == protocol.n_generated else {}
-    floors |= {} if shown is None else training_floors(reference, shown, metrics)
+    floors = reader.floors_of_domain(target) if len(images) == protocol.n_generated else {}
+    floors |= {} if train_features is None else training_floors(reference, train_features, metrics)
     scores = [_score(estimate, floors.get(estimate.name), protocol.label) for estimate in estimates]
-    near = None if shown is None else neighbors_of(generated.pooled, shown.pooled, sorted(train))
+    near = None if train_features is None else neighbors_of(generated.pooled, train_features.pooled, sorted(train))
     return Scored(scores, images, seconds, near)
 
 
@@ -120,67 +125,3 @@ def _score(estimate: Estimate, floor: Estimate | None, protocol_label: str) -> S
         n_train=estimate.n_train,
         protocol=protocol_label,
     )
-
-
-def extractor_of(protocol: Protocol, device: str, batch_size: int | None = None) -> Extractor:
-    """Make the protocol's extractor, its weights loaded.
-
-    Raises:
-        GraftbenchError: The weights are missing, cannot be downloaded, or are others.
-    """
-    return make_extractor(
-        protocol.extractor,
-        size=protocol.size,
-        resize=protocol.resize,
-        weights=protocol.weights,
-        device=device,
-        batch_size=batch_size,
-    )
-
-
-@dataclass(frozen=True)
-class RealFeatures:
-    """Features of a domain's real images: from the cache, else extracted and cached.
-
-    Attributes:
-        extractor: Makes the extractor when something is not in the cache: importing it and its weights takes seconds.
-        images: The domain.
-        protocol: How to extract, and which split is the reference.
-        cache: Cache folder.
-    """
-
-    extractor: Callable[[], Extractor]
-    images: ImageSet
-    protocol: Protocol
-    cache: Path
-
-    def split(self, *splits: str) -> Features:
-        """Of the images of some splits, in the domain's order."""
-        return self.at(self._positions(*splits))
-
-    def at(self, positions: Sequence[int]) -> Features:
-        """Of the images at some positions."""
-        return cached_features(self.cache / "features", self._key(positions), lambda: self._extract(positions))
-
-    def floors(self) -> dict[str, Estimate]:
-        """Metric -> what as many real images score that are in no way the reference's."""
-        others = self._positions(*(split for split in SPLITS if split != self.protocol.reference))
-        reference = self._positions(self.protocol.reference)
-        return floors_of(
-            self.at(reference),
-            self._key(reference),
-            HeldOut(self._key(others), len(others), lambda: self.at(others)),
-            resolve(self.protocol.metrics),
-            self.protocol.n_generated,
-            cache=self.cache,
-        )
-
-    def _positions(self, *splits: str) -> list[int]:
-        return sorted(int(i) for split in splits for i in self.images.positions(split))
-
-    def _key(self, positions: Sequence[int]) -> str:
-        return key_of(self.protocol, content_hash([self.images.manifest, [int(i) for i in positions]]))
-
-    def _extract(self, positions: Sequence[int]) -> Features:
-        pixels = np.asarray(self.images.pixels[np.asarray(positions, dtype=np.intp)])
-        return Features.of(*self.extractor().features(torch.from_numpy(pixels)), band_powers(pixels))

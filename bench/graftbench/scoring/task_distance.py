@@ -24,15 +24,14 @@ from graftbench.metrics.frechet import fid
 from graftbench.metrics.kernel import kid
 from graftbench.plugins.code_hash import code_hash
 from graftbench.records.cell_spec import NO_SOURCE, content_hash
+from graftbench.scoring.features import FeatureReader, split_of
 from graftbench.scoring.protocol import Extraction
-from graftbench.scoring.score import RealFeatures, extractor_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from graftbench.extractors.base import Extractor
     from graftbench.images.prepared import ImageSet
     from graftbench.records.cell_spec import Protocol, TaskSpec
 
@@ -150,8 +149,8 @@ class _Work:
     device: str
 
     @cached_property
-    def extractor(self) -> Extractor:
-        return extractor_of(self.protocol, self.device)
+    def reader(self) -> FeatureReader:
+        return FeatureReader(self.protocol, self.cache, device=self.device)
 
     @cached_property
     def n(self) -> int:
@@ -193,7 +192,7 @@ class _Work:
         )
 
     def _real(self, images: ImageSet, split: str) -> NDArray[np.float32]:
-        return RealFeatures(lambda: self.extractor, images, self.protocol, self.cache).split(split).pooled
+        return self.reader.cached(split_of(images, split)).pooled
 
     def _drawn(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """As many rows as are measured, without replacement, the same every time."""
@@ -209,7 +208,7 @@ class _Work:
         mean, components, coordinates = principal_components(train, COMPONENTS)
         scales = coordinates.norm(dim=0) / max(1, len(coordinates) - 1) ** 0.5
         drawn = PcaGaussianSampler(mean, components, scales).sample(self.n, torch.Generator().manual_seed(0))
-        return np.asarray(self.extractor.features(drawn)[0])
+        return np.asarray(self.reader.extractor.features(drawn)[0])
 
 
 def gap(images: NDArray[np.float32], reference: NDArray[np.float32]) -> Gap:

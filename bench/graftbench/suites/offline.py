@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache as once
 from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError
@@ -11,8 +10,8 @@ from graftbench.extractors.load import weights_file
 from graftbench.images import prepared
 from graftbench.plugins import registry
 from graftbench.records.cell_spec import NO_SOURCE
+from graftbench.scoring.features import FeatureReader
 from graftbench.scoring.protocol import resolve_protocol
-from graftbench.scoring.score import RealFeatures, extractor_of
 from graftbench.suites.plan import make_plan
 from graftbench.suites.suite import parse_task
 from graftbench.training import source
@@ -105,11 +104,11 @@ def _weights(suite: Suite, done: Prepared, say: Callable[[str], None]) -> None:
 
 def _references(plan: Plan, cache: Path, device: str, done: Prepared, say: Callable[[str], None]) -> None:
     protocol = plan.suite.protocol
-    extractor = once(lambda: extractor_of(protocol, device))
+    reader = FeatureReader(protocol, cache, device=device)
     for (name, side), images in plan.targets.items():
         say(f"extracting features of {name}@{side}")
         try:
-            RealFeatures(extractor, images, protocol, cache).floors()
+            reader.floors_of_domain(images)
         except GraftbenchError as error:
             done.failed.append(f"features of {name}@{side}: {error}")
         else:
