@@ -15,6 +15,7 @@ import msgspec
 
 from graftbench.digests import content_digest
 from graftbench.errors import GraftbenchError
+from graftbench.records.run import Run  # noqa: TC001 - reports import it from here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from graftbench.budget import Meter
     from graftbench.records.cell_spec import ComputeBudget, Kind, Origin
-    from graftbench.records.run import Run
 
 Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "submitted", "reference"]
 """`submitted` is for generators from elsewhere of which nobody said what they are."""

@@ -21,8 +21,7 @@ from graftbench import digests
 from graftbench.contracts import Domain, DomainImages, Item
 from graftbench.digests import content_digest, remembered
 from graftbench.errors import GraftbenchError
-from graftbench.images import preparation
-from graftbench.images import prepared as imageset
+from graftbench.images import preparation, prepared
 from graftbench.images.resizing import RULES, square
 from graftbench.plugins.registry import make_domain
 from graftbench.suites.plan import make_plan
@@ -56,9 +55,9 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def _load(folder: Path, *, resize: str = "lanczos-antialias", side: int = 32) -> imageset.ImageSet:
+def _load(folder: Path, *, resize: str = "lanczos-antialias", side: int = 32) -> prepared.ImageSet:
     name = f"folder:{folder}"
-    return imageset.load(make_domain(name), name, side, folder.parent / "cache", resize=resize)
+    return prepared.load(make_domain(name), name, side, folder.parent / "cache", resize=resize)
 
 
 def test_the_file_is_what_numpy_would_save(folder: Path) -> None:
@@ -74,9 +73,9 @@ def test_the_file_is_what_numpy_would_save(folder: Path) -> None:
 
 def test_items_and_images_of_a_domain_are_the_same(folder: Path) -> None:
     """`images` of a folder gives what its items give, in the same order."""
-    images, prepared = make_domain(f"folder:{folder}").images(32), _load(folder)
-    assert list(images.ids) == list(prepared.ids)
-    assert np.array_equal(images.pixels, prepared.pixels)
+    images, loaded = make_domain(f"folder:{folder}").images(32), _load(folder)
+    assert list(images.ids) == list(loaded.ids)
+    assert np.array_equal(images.pixels, loaded.pixels)
 
 
 def test_order_does_not_depend_on_who_is_done_first() -> None:
@@ -126,7 +125,7 @@ compute_budget = {{ kimg = 1 }}\n[protocol]\nn_generated = 8\nmetrics = ["kid"]\
             return DomainImages(["a"], ["a"], np.zeros((1, 3, resolution, resolution), np.uint8))
 
     with pytest.raises(GraftbenchError, match="by 'lanczos-antialias' alone; found the resize rule 'area'"):
-        imageset.load(Drawn(), "drawn", 8, cache, resize="area")
+        prepared.load(Drawn(), "drawn", 8, cache, resize="area")
 
 
 def _again(picture: Image.Image, quality: int) -> Image.Image:
@@ -147,7 +146,7 @@ def test_near_duplicates_share_a_side(folder: Path) -> None:
     assert {frozenset(members) for members in images.near_duplicates} == {
         frozenset((name, f"again {name}")) for name in _patches()
     }
-    assert any(imageset.split_of(name) != imageset.split_of(f"again {name}") for name in _patches())
+    assert any(prepared.split_of(name) != prepared.split_of(f"again {name}") for name in _patches())
 
 
 def test_curated_groups_are_left_alone(folder: Path) -> None:
@@ -166,7 +165,7 @@ def test_curated_groups_are_left_alone(folder: Path) -> None:
             patch = next(iter(_patches().values()))
             return [Item(f"{resolution} {q}", str(q), lambda q=q: _again(patch, min(q, 90))) for q in (70, 90, 91)]
 
-    images = imageset.load(Curated(), "curated", 32, folder.parent / "cache")
+    images = prepared.load(Curated(), "curated", 32, folder.parent / "cache")
     assert images.groups == ("70", "90", "90")
     assert images.near_duplicates == ()
 
@@ -175,8 +174,8 @@ def test_a_cell_reads_the_pixels_only_if_somebody_touched_them(folder: Path, mon
     """After a full check, `reopen` trusts the files' size, times and number; a changed byte is noticed all the same."""
     images = _load(folder)
     assert images.entry is not None
-    monkeypatch.setattr(imageset, "_hash_of", lambda *_: pytest.fail("the pixels were read"))
-    assert imageset.reopen(images.entry, images.manifest).manifest == images.manifest
+    monkeypatch.setattr(prepared, "_hash_of", lambda *_: pytest.fail("the pixels were read"))
+    assert prepared.reopen(images.entry, images.manifest).manifest == images.manifest
     monkeypatch.undo()
     file = images.entry / "pixels.npy"
     before = file.stat()
@@ -187,7 +186,7 @@ def test_a_cell_reads_the_pixels_only_if_somebody_touched_them(folder: Path, mon
         stream.write(bytes([last[0] ^ 1]))
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # as a careless copy would
     with pytest.raises(GraftbenchError, match="gone, damaged or others"):
-        imageset.reopen(images.entry, images.manifest)
+        prepared.reopen(images.entry, images.manifest)
 
 
 def test_a_lost_note_only_costs_a_check(folder: Path) -> None:
@@ -197,7 +196,7 @@ def test_a_lost_note_only_costs_a_check(folder: Path) -> None:
     note = images.entry / "checked.json"
     for spoil in (note.unlink, lambda: note.write_text("{")):
         spoil()
-        assert imageset.reopen(images.entry, images.manifest).manifest == images.manifest
+        assert prepared.reopen(images.entry, images.manifest).manifest == images.manifest
         assert set(json.loads(note.read_text())) == {"manifest.json", "pixels.npy"}
 
 
@@ -286,7 +285,7 @@ class Many(Domain):
             return Image.fromarray(noise).resize((256, 256), Image.Resampling.NEAREST)
         return [Item(str(i), str(i), lambda i=i: draw(i)) for i in range(int(sys.argv[1]))]
 
-imageset.load(Many(), "many", 256, Path(sys.argv[2]))
+prepared.load(Many(), "many", 256, Path(sys.argv[2]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

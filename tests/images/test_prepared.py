@@ -309,7 +309,7 @@ class Slow(Domain):
 me.touch()
 while not other.exists():
     time.sleep(0.001)
-print(imageset.load(Slow(), "slow", 4, cache).manifest)
+print(prepared.load(Slow(), "slow", 4, cache).manifest)
 """
 
 

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
     from graftbench.checks.method_subject import MethodSubject
 
-GROUND = {
-    *("budget", "contracts", "environment", "errors", "record", "resources", "samplers", "stats"),
-    *("training", "adversarial", "autoencoding", "diffusion", "translation", "paired", "metrics", "nn"),
-}
-"""What a method's file may import of the core: the floors beneath it. None of them leads to a domain's images."""
+GROUND = frozenset(
+    ("budget", "comparison", "contracts", "errors", "extractors", "metrics", "nn", "records", "resources", "training")
+)
+"""What a method's file may import of the core: the layers beneath it. None of them leads to a domain's images."""
 
 OWN = "graftbench.methods."
 """Where the package's own methods are; among them neighbours are imported relatively, the core by its modules."""

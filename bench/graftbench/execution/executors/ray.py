@@ -34,7 +34,7 @@ import msgspec
 from graftbench.errors import GraftbenchError
 from graftbench.execution.executors import shipping
 from graftbench.execution.executors.local import JOB
-from graftbench.execution.executors.ray_node import CLOSE_SECONDS, Order, Parcel, disk_full_errors, main
+from graftbench.execution.executors.ray_node import CLOSE_SECONDS, Order, Parcel, disk_full_errors
 from graftbench.execution.job import PROGRESS, RESULT, Cause, CellJob, Ended, Job, SourceJob
 from graftbench.extractors.load import TORCHSCRIPT, weights_file
 from graftbench.extractors.weights import ENDINGS, file_stem, given_file
@@ -588,10 +588,3 @@ class _own_signal_handlers:  # noqa: N801 - a context manager, used as a functio
     def __exit__(self, *_: object) -> None:
         if self._main:
             signal.signal(signal.SIGTERM, self._before)
-
-
-# -------------------------------------------------------------------------------------------------------- on a node
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

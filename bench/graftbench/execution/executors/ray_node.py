@@ -259,3 +259,7 @@ def disk_full_errors() -> tuple[int, ...]:
     from graftbench.execution.cell import DISK_FULL  # noqa: PLC0415 - torch comes with it
 
     return DISK_FULL
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -214,7 +214,7 @@ def on_node(order: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     digest, references = order["code"]
     code = settle(home / "parcels", digest, lambda: map(fetch, references))
     prefer(code)
-    carry_out = importlib.import_module("graftbench.execution.executors.ray").carry_out
+    carry_out = importlib.import_module("graftbench.execution.executors.ray_node").carry_out
     yield from carry_out(order, home, fetch)
 
 
@@ -253,4 +253,4 @@ def package_files(package: Path, plugin_folders: Mapping[str, Collection[str]]) 
 
 
 def _is_weights(name: str) -> bool:
-    return name.startswith("source_models/") and name.endswith(".safetensors")
+    return name.startswith("training/source_models/") and name.endswith(".safetensors")
