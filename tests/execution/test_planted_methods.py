@@ -284,7 +284,7 @@ class Edits(Planted):
     name = "edits"
     def fit(self, task, budget):
         path = Path({str(plugin)!r})
-        path.write_text(path.read_text() + "\\n# edited\\n")
+        path.write_text(path.read_text().replace("scratch", "frozen"))
         return ImageBankSampler(task.images)
 """
     )
