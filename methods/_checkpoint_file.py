@@ -33,14 +33,14 @@ def kind_of(file: Path) -> Kind:
         GraftbenchError: It is neither; it says what it is, where that can be told.
     """
     if not file.is_file():
-        found = "is a folder" if file.is_dir() else "does not exist"
-        raise GraftbenchError(f"The checkpoint '{file}' {found}; expected a TorchScript or torch.export file.")
-    if (what := _known(file)) in ("TorchScript", "torch.export"):
+        problem = "is a folder" if file.is_dir() else "does not exist"
+        raise GraftbenchError(f"The checkpoint '{file}' {problem}; expected a TorchScript or torch.export file.")
+    if (what := _described(file)) in ("TorchScript", "torch.export"):
         return what
     raise GraftbenchError(f"'{file.name}' is {what}, and neither a TorchScript nor a torch.export file. {HINT}")
 
 
-def _known(file: Path) -> Any:  # noqa: ANN401 - a `Kind`, or in words what else it is
+def _described(file: Path) -> Any:  # noqa: ANN401 - a `Kind`, or in words what else it is
     if not zipfile.is_zipfile(file):
         return _no_zip(file)
     with zipfile.ZipFile(file) as archive:

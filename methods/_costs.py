@@ -37,11 +37,11 @@ def declared_costs(out: Path) -> tuple[dict[str, float | int | str], list[str]]:
     if file is None:
         return {}, []
     try:
-        given = _parsed(file)
+        declared = _parsed(file)
     except (OSError, ValueError) as error:
         return {}, [f"The program's {file.name} cannot be read ({error}): it declares nothing."]
     costs, notes = {}, []
-    for name, value in given.items():
+    for name, value in declared.items():
         try:
             costs |= checked_costs({name: value}, f"in the program's {file.name}")
         except GraftbenchError as error:
@@ -53,7 +53,7 @@ def _parsed(file: Path) -> dict[str, Any]:
     if file.stat().st_size > LARGEST:
         raise ValueError(f"it has more than {LARGEST:,} bytes")
     text = file.read_text("utf-8")
-    found = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
-    if not isinstance(found, dict):
-        raise ValueError(f"expected names and values, found {type(found).__name__}")  # noqa: TRY004 - of a file
-    return found
+    costs = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    if not isinstance(costs, dict):
+        raise ValueError(f"expected names and values, found {type(costs).__name__}")  # noqa: TRY004 - of a file
+    return costs

@@ -138,7 +138,7 @@ def find(model: str, revision: str = "") -> Pipeline:
     return _described(model, folder, folder.name)
 
 
-_WANTED = {
+_DOWNLOADED = {
     "allow_patterns": [
         *("model_index.json", "config.json", "scheduler_config.json", "diffusion_pytorch_model*.safetensors*"),
         *(f"{part}/*.{ending}" for part in PARTS for ending in ("json", "txt", "safetensors")),
@@ -155,7 +155,9 @@ def _from_hub(model: str, revision: str) -> Path:
     allowed = os.environ.get(DOWNLOAD_VARIABLE) == "1"
     hub = package("huggingface_hub")
     try:
-        return Path(hub.snapshot_download(model, revision=revision or None, local_files_only=not allowed, **_WANTED))
+        return Path(
+            hub.snapshot_download(model, revision=revision or None, local_files_only=not allowed, **_DOWNLOADED)
+        )
     except Exception as error:  # the hub's client raises errors of several packages
         how = "the hub gave none" if allowed else f"to fetch it, set {DOWNLOAD_VARIABLE}=1 and run the same again"
         why = f" ({type(error).__name__}: {' '.join(str(error).split())})" if allowed else ""
@@ -172,12 +174,12 @@ def _described(name: str, folder: Path, revision: str) -> Pipeline:
     latents = UNETS[kind] == "UNet2DConditionModel"
     bare = Pipeline(name, folder, revision, {}, {}, None)
     unet, scheduler = _config(bare, "unet"), _config(bare, "scheduler")
-    found = Pipeline(name, folder, revision, unet, scheduler, _config(bare, "vae") if latents else None)
-    _check_unet(found, kind)
-    _check_schedule(found)
+    pipeline = Pipeline(name, folder, revision, unet, scheduler, _config(bare, "vae") if latents else None)
+    _check_unet(pipeline, kind)
+    _check_schedule(pipeline)
     for part in ("unet", "vae", "text_encoder") if latents else ("unet",):
-        _check_weights(name, found.part(part))
-    return found
+        _check_weights(name, pipeline.part(part))
+    return pipeline
 
 
 def _config(pipeline: Pipeline, part: str) -> dict[str, Any]:
@@ -188,14 +190,14 @@ def _config(pipeline: Pipeline, part: str) -> dict[str, Any]:
 def _json(name: str, file: Path, what: str) -> dict[str, Any]:
     """Read a configuration, which is a JSON object that names its class."""
     try:
-        found = json.loads(file.read_text("utf-8"))
+        config = json.loads(file.read_text("utf-8"))
     except FileNotFoundError as error:
         raise GraftbenchError(f"'{name}' holds no pipeline of diffusers: it has no {file.name} ({what}).") from error
     except (OSError, ValueError) as error:
         raise GraftbenchError(f"'{name}': {file.name} cannot be read as JSON ({error}).") from error
-    if not isinstance(found, dict) or "_class_name" not in found:
+    if not isinstance(config, dict) or "_class_name" not in config:
         raise GraftbenchError(f"'{name}': {file.name} names no class, so it is not {what}.")
-    return found
+    return config
 
 
 def _check_unet(pipeline: Pipeline, kind: str) -> None:
@@ -205,16 +207,16 @@ def _check_unet(pipeline: Pipeline, kind: str) -> None:
             f"'{pipeline.name}' is a {kind} with a {unet['_class_name']}; it can be fine-tuned with a {UNETS[kind]}."
         )
     channels = (unet.get("in_channels", 3), unet.get("out_channels", 3))
-    wanted = 3 if pipeline.vae is None else pipeline.vae.get("latent_channels", 4)
-    if channels != (wanted, wanted):
+    needed = 3 if pipeline.vae is None else pipeline.vae.get("latent_channels", 4)
+    if channels != (needed, needed):
         raise GraftbenchError(
-            f"The U-Net of '{pipeline.name}' takes {channels[0]} channels and gives {channels[1]}; expected {wanted} "
-            f"and {wanted} ({'colours' if pipeline.vae is None else 'the latents of its autoencoder'})."
+            f"The U-Net of '{pipeline.name}' takes {channels[0]} channels and gives {channels[1]}; expected {needed} "
+            f"and {needed} ({'colours' if pipeline.vae is None else 'the latents of its autoencoder'})."
         )
-    if asked := [key for key in _CONDITIONS if unet.get(key) is not None]:
+    if conditions := [key for key in _CONDITIONS if unet.get(key) is not None]:
         raise GraftbenchError(
             f"The U-Net of '{pipeline.name}' is conditioned on more than noise levels and one prompt "
-            f"({', '.join(asked)}); images here have no classes."
+            f"({', '.join(conditions)}); images here have no classes."
         )
 
 
@@ -227,8 +229,8 @@ def _check_schedule(pipeline: Pipeline) -> None:
             "denoising diffusion models (DDPMScheduler, DDIMScheduler and those made from their settings)."
         )
     kinds = ("epsilon", "sample", "v_prediction")
-    if (found := config.get("prediction_type", "epsilon")) not in kinds:
-        raise GraftbenchError(f"'{pipeline.name}' predicts '{found}'; expected one of {', '.join(kinds)}.")
+    if (kind := config.get("prediction_type", "epsilon")) not in kinds:
+        raise GraftbenchError(f"'{pipeline.name}' predicts '{kind}'; expected one of {', '.join(kinds)}.")
 
 
 def _check_weights(name: str, folder: Path) -> None:

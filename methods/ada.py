@@ -100,8 +100,8 @@ class _Controller:
         self._share = 0.0
         self.highest = 0.0
 
-    def __call__(self, seen: DiscriminatorPass) -> dict[str, Tensor]:
-        self._signs.append(seen.real_logits.detach().sign().mean())
+    def __call__(self, batch: DiscriminatorPass) -> dict[str, Tensor]:
+        self._signs.append(batch.real_logits.detach().sign().mean())
         if len(self._signs) == self._config.interval:
             self._adjust(sum(sign.item() for sign in self._signs) / len(self._signs))
             self._signs.clear()

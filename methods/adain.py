@@ -107,12 +107,12 @@ class Adain(Method):
         def step(size: int, log: TrainingLog) -> bool:
             with torch.no_grad():
                 styles = maps(targets.draw(size))
-                wanted = adain(maps(sources.draw(size))[-1], styles[-1])
+                target = adain(maps(sources.draw(size))[-1], styles[-1])
             with autocast(dtype, task.device):
-                images = network.decoder(wanted).float()
+                images = network.decoder(target).float()
             log.look(images)
-            found = maps(images)
-            content, style = F.mse_loss(found[-1], wanted), style_distance(found, styles)
+            features = maps(images)
+            content, style = F.mse_loss(features[-1], target), style_distance(features, styles)
             descend(optimizer, config.content_weight * content + config.style_weight * style)
             log.add(content=content, style=style)
             return True
@@ -125,7 +125,7 @@ class Adain(Method):
         return train(task, budget, config, step, network.decoder, sampler=sampler)
 
 
-def style_distance(found: list[Tensor], styles: list[Tensor]) -> Tensor:
+def style_distance(features: list[Tensor], styles: list[Tensor]) -> Tensor:
     """Sum, over layers, the mean squared differences of means and of deviations (equation 13)."""
-    pairs = [(moments(a), moments(b)) for a, b in zip(found, styles, strict=True)]
+    pairs = [(moments(a), moments(b)) for a, b in zip(features, styles, strict=True)]
     return torch.stack([F.mse_loss(x, y) for a, b in pairs for x, y in zip(a, b, strict=True)]).sum()

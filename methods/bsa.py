@@ -137,12 +137,12 @@ def _step(
         choice = torch.randint(len(task.images), (size,), generator=task.generator).to(task.device)
         images, z = to_float(task.images[choice]), latents(choice)
         with autocast(dtype, task.device):
-            found = generator(z + config.latent_noise * noise(*z.shape)).float()
+            generated = generator(z + config.latent_noise * noise(*z.shape)).float()
             with torch.no_grad():
-                wanted = feature_maps(judge, images)
-            perceptual = perceptual_loss(feature_maps(judge, found), wanted)
+                target = feature_maps(judge, images)
+            perceptual = perceptual_loss(feature_maps(judge, generated), target)
         losses = {
-            "pixels": config.pixels * F.l1_loss(found, images),
+            "pixels": config.pixels * F.l1_loss(generated, images),
             "features": config.features * perceptual,
             "latents": config.latents * latent_distance(z, noise(10 * size, z.shape[1])),
             "statistics": config.stay * statistics_change(_statistics(generator), start),
@@ -176,13 +176,13 @@ def feature_maps(discriminator: Discriminator, x: Tensor) -> list[Tensor]:
     return maps
 
 
-def perceptual_loss(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+def perceptual_loss(generated: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
     """Average, over layers, the mean absolute difference of feature maps relative to the target's mean absolute value.
 
     The published code sums 0.001 · L1 over ten layers of VGG-16 on pixels in 0…255, whose maps are large and of
     different sizes; a discriminator's are not, so each is measured by itself.
     """
-    terms = [F.l1_loss(a.float(), b.float()) / b.float().abs().mean() for a, b in zip(found, wanted, strict=True)]
+    terms = [F.l1_loss(a.float(), b.float()) / b.float().abs().mean() for a, b in zip(generated, target, strict=True)]
     return torch.stack(terms).mean()
 
 

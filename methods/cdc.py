@@ -174,9 +174,9 @@ class _Consistency:
         with torch.no_grad():
             kept = activations(self._source, z)[layer]
         self._generator.eval()
-        found = activations(self._generator, z)[layer]
+        adapted = activations(self._generator, z)[layer]
         train_unfrozen(self._generator)
-        return {"consistency": self._config.consistency * consistency_loss(kept, found)}
+        return {"consistency": self._config.consistency * consistency_loss(kept, adapted)}
 
 
 def activations(generator: Generator, z: Tensor) -> list[Tensor]:
@@ -199,8 +199,8 @@ def similarities(features: Tensor) -> Tensor:
     """
     unit = F.normalize(features.flatten(1), dim=1)
     size = len(unit)
-    others = ~torch.eye(size, dtype=torch.bool, device=unit.device)
-    return (unit @ unit.T)[others].view(size, size - 1).log_softmax(dim=1)
+    other = ~torch.eye(size, dtype=torch.bool, device=unit.device)
+    return (unit @ unit.T)[other].view(size, size - 1).log_softmax(dim=1)
 
 
 def consistency_loss(source: Tensor, adapted: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Checkpoint(Method):
-    """Loads a generator."""
+    """Loads a generator that was trained elsewhere."""
 
     name = "checkpoint"
     family: ClassVar[Family] = "submitted"
@@ -115,7 +115,7 @@ class Checkpoint(Method):
         file = Path(config.file)
         sampler = CheckpointSampler(file.read_bytes(), kind_of(file), config).to(task.device)
         latents = torch.randn(config.batch, *config.latent, generator=task.generator)
-        clipped, least = sampler.looked_at(latents, task.resolution)
+        clipped, least = sampler.check_batch(latents, task.resolution)
         task.log.measured |= NOT_HERE | ({"device": ""} if "device" in config.costs else {})
         task.log.parameters_total = parameters_of(sampler.model)
         task.log.declared |= config.costs
@@ -173,7 +173,7 @@ class CheckpointSampler(LatentSampler):
         return torch.cat([self._bytes(self._raw(part)) for part in latents.split(self._config.batch)])
 
     @torch.inference_mode()
-    def looked_at(self, latents: torch.Tensor, side: int) -> tuple[float, float]:
+    def check_batch(self, latents: torch.Tensor, side: int) -> tuple[float, float]:
         """Return the share of a batch's numbers that lie beyond the range, and the least number.
 
         Raises:
@@ -192,10 +192,10 @@ class CheckpointSampler(LatentSampler):
         """Generate images of up to `batch` latents and check them: float32 n×3×H×W on the CPU."""
         n, batch = len(latents), self._config.batch
         padded = torch.cat([latents, latents.new_zeros(batch - n, *latents.shape[1:])])
-        given = padded.to(self._device, getattr(torch, self._config.dtype))
+        batch_latents = padded.to(self._device, getattr(torch, self._config.dtype))
         with _own_chances(self._device):
-            made = self._called(given)
-        images = _images(made, batch)[:n]
+            output = self._called(batch_latents)
+        images = _images(output, batch)[:n]
         _check_numbers(images, self._config.range)
         return images.expand(-1, 3, -1, -1)
 
@@ -218,9 +218,9 @@ class CheckpointSampler(LatentSampler):
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         """Return the file's bytes and the configuration."""
-        held = torch.frombuffer(bytearray(self._data), dtype=torch.uint8)
-        known = msgspec.structs.replace(self._config, file="")
-        return {"file": held}, {"kind": self._kind, "config": msgspec.json.encode(known).decode()}
+        contents = torch.frombuffer(bytearray(self._data), dtype=torch.uint8)
+        config = msgspec.structs.replace(self._config, file="")
+        return {"file": contents}, {"kind": self._kind, "config": msgspec.json.encode(config).decode()}
 
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> CheckpointSampler:
@@ -238,23 +238,23 @@ def _own_chances(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _images(made: object, batch: int) -> torch.Tensor:
+def _images(output: object, batch: int) -> torch.Tensor:
     """Return a generator's output as float32 B×C×H×W on the CPU, C 1 or 3.
 
     Raises:
         GraftbenchError: It is something else.
     """
-    if not isinstance(made, torch.Tensor):
+    if not isinstance(output, torch.Tensor):
         raise GraftbenchError(
-            f"The checkpoint returns {type(made).__name__}; expected one tensor of images. Export a module that "
+            f"The checkpoint returns {type(output).__name__}; expected one tensor of images. Export a module that "
             "returns that alone."
         )
-    shape = tuple(made.shape)
+    shape = tuple(output.shape)
     if len(shape) != 4 or shape[0] != batch or shape[1] not in (1, 3):
         raise GraftbenchError(
             f"The checkpoint makes {shape} of {batch} latents; expected ({batch}, 3, side, side), or 1 channel."
         )
-    return made.float().cpu()
+    return output.float().cpu()
 
 
 def _check_numbers(images: torch.Tensor, declared: str) -> None:

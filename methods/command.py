@@ -75,11 +75,11 @@ class Command(Method):
         for what in ("train", "sample"):
             lacking = [name for part in parsed(getattr(self.config, what)) for name in lacks(part, values)]
             if lacking:
-                given = " and ".join(f"{{{name}}}" for name in budget_values(budget))
+                offered = " and ".join(f"{{{name}}}" for name in budget_values(budget))
                 raise GraftbenchError(
-                    f"`{what}` asks for {{{lacking[0]}}}, but the compute budget is {budget}, which is {given}. Write "
-                    f"what belongs to one kind of budget in brackets, [--option {{{lacking[0]}}}]: it is left out "
-                    "under the others."
+                    f"`{what}` asks for {{{lacking[0]}}}, but the compute budget is {budget}, which is {offered}. "
+                    f"Write what belongs to one kind of budget in brackets, [--option {{{lacking[0]}}}]: it is left "
+                    "out under the others."
                 )
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
@@ -98,11 +98,11 @@ class Command(Method):
                 )
         budget.grant(1)  # the clock runs from here
         ran = job.run("train", seconds=limit(budget.budget))
-        with budget.paused(), job.place.kept_if_refused():
+        with budget.paused(), job.workspace.kept_if_refused():
             job.account("train")
             note(task, ran, budget.budget)
             check_ended(ran, "training", budget.budget)
-            declare(task, job.place.out, budget)
+            declare(task, job.workspace.out, budget)
             if self.config.sample:
                 task.log.notes.append("The sampling rate includes the start of the sampling program.")
                 return CommandSampler(job)

@@ -216,17 +216,17 @@ class Pool:
         if not self._size:
             return images
         keep = torch.rand(len(images), generator=self._generator) < 0.5
-        places = torch.randint(self._size, (len(images),), generator=self._generator)
-        drawn = zip(images, keep.tolist(), places.tolist(), strict=True)
-        return torch.stack([self._one(image, old=keep, place=place) for image, keep, place in drawn])
+        positions = torch.randint(self._size, (len(images),), generator=self._generator)
+        drawn = zip(images, keep.tolist(), positions.tolist(), strict=True)
+        return torch.stack([self._one(image, old=keep, position=position) for image, keep, position in drawn])
 
-    def _one(self, image: Tensor, *, old: bool, place: int) -> Tensor:
+    def _one(self, image: Tensor, *, old: bool, position: int) -> Tensor:
         if len(self._images) < self._size:
             self._images.append(image)
             return image
         if not old:
             return image
-        past, self._images[place] = self._images[place], image
+        past, self._images[position] = self._images[position], image
         return past
 
 

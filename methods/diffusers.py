@@ -131,7 +131,7 @@ class Diffusers(Method):
             GraftbenchError: A package is missing; there is no such model, or none that can be fine-tuned; the side of
                 the images, the steps, the prompt or the layers do not go with it.
         """
-        self._found(resolution)
+        self._checked_pipeline(resolution)
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Minimise the model's own loss at uniform noise levels: ‖target − f(x_t, t)‖², the mean over all numbers.
@@ -140,7 +140,7 @@ class Diffusers(Method):
             GraftbenchError: As in `check`, or the weights cannot be read.
         """
         with budget.paused():
-            pipeline = self._found(task.resolution)
+            pipeline = self._checked_pipeline(task.resolution)
             import_networks(pipeline)
         sampling = self._sampling(pipeline, task.resolution)
         networks = load(pipeline, task.device, self.config.prompt)
@@ -155,7 +155,7 @@ class Diffusers(Method):
         step = self._step(task, unet.network, networks, sampling.config)
         return train(task, budget, self.config, step, unet.averaged, sampler=sampler)
 
-    def _found(self, resolution: int) -> Pipeline:
+    def _checked_pipeline(self, resolution: int) -> Pipeline:
         """Find the pipeline and check all settings against it."""
         config: Config = self.config
         package("diffusers")
@@ -174,22 +174,22 @@ class Diffusers(Method):
     def _sampling(self, pipeline: Pipeline, side: int) -> Sampling:
         """Return how images are drawn, with the model's own noise levels and kind of prediction."""
         config: Config = self.config
-        own = {key: value for key, value in pipeline.scheduler.items() if not key.startswith("_")}
-        own |= {"timestep_spacing": config.spacing} if config.spacing else {}
+        schedule = {key: value for key, value in pipeline.scheduler.items() if not key.startswith("_")}
+        schedule |= {"timestep_spacing": config.spacing} if config.spacing else {}
         name = SCHEDULERS[config.scheduler]
-        levels = own.get("num_train_timesteps", 1000)
+        levels = schedule.get("num_train_timesteps", 1000)
         if config.sampling_steps > levels:
             raise GraftbenchError(
                 f"sampling_steps must be at most the noise levels of '{pipeline.name}' ({levels}); found "
                 f"{config.sampling_steps}."
             )
         try:
-            scheduler_of(name, own)
-            noise_levels(own)
+            scheduler_of(name, schedule)
+            noise_levels(schedule)
         except NotImplementedError as error:
             raise GraftbenchError(f"The noise levels of '{pipeline.name}' do not go with {name}: {error}.") from error
         return Sampling(
-            scheduler=name, config=own, steps=config.sampling_steps, side=side, factor=pipeline.latent_factor
+            scheduler=name, config=schedule, steps=config.sampling_steps, side=side, factor=pipeline.latent_factor
         )
 
     def _ranks(self, unet: nn.Module, name: str) -> dict[str, int]:
@@ -298,10 +298,10 @@ def note_origin(task: Task, pipeline: Pipeline) -> None:
 
 def without_dropout(task: Task, unet: nn.Module) -> None:
     """Switch dropout off: its chances would come from torch's global generator."""
-    found = [part for part in unet.modules() if isinstance(part, nn.Dropout) and part.p > 0]
-    for part in found:
-        part.p = 0.0
-    if found:
+    layers = [part for part in unet.modules() if isinstance(part, nn.Dropout) and part.p > 0]
+    for layer in layers:
+        layer.p = 0.0
+    if layers:
         task.log.notes.append("The model's dropout is switched off: all chances come from the cell's seed.")
 
 

@@ -135,9 +135,9 @@ def crossed(first: Individual, second: Individual) -> Individual:
     for mine, other in zip(trained(generator), trained(second.generator), strict=True):
         pairs += [(optimizer.state[mine][key], value) for key, value in second.adam.state[other].items()]
     with torch.no_grad():
-        for own, other in pairs:
-            if own.is_floating_point():
-                own.lerp_(other, 0.5)
+        for mine, other in pairs:
+            if mine.is_floating_point():
+                mine.lerp_(other, 0.5)
     return Individual(generator, optimizer, CROSSOVER, (first.loss + second.loss) / 2, first.images)
 
 
@@ -286,7 +286,7 @@ class Egan(Method):
         config: Config = self.config
         generator, discriminator = new_networks(task, config)
         prepare(task, generator=generator, discriminator=discriminator)
-        others = [seeded(lambda: Generator(generator.spec), task.generator) for _ in range(config.population - 1)]
-        parents = [generator, *(place(other, task.device) for other in others)]
+        siblings = [seeded(lambda: Generator(generator.spec), task.generator) for _ in range(config.population - 1)]
+        parents = [generator, *(place(other, task.device) for other in siblings)]
         step = Evolution(task, config, parents, discriminator)
         return train(task, budget, config, step, generator, sampler=GeneratorSampler)

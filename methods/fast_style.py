@@ -145,6 +145,6 @@ def mean_grams(features: list[Tensor], layers: tuple[int, ...]) -> dict[int, Ten
 
 def style_distance(features: list[Tensor], styles: dict[int, Tensor]) -> Tensor:
     """Compare each image's Gram matrices with the style's, relative to the style's: mean over images and layers."""
-    found = {layer: gram(features[layer]) for layer in styles}
-    errors = [relative_error(found[layer], style.expand_as(found[layer])) for layer, style in styles.items()]
+    grams = {layer: gram(features[layer]) for layer in styles}
+    errors = [relative_error(grams[layer], style.expand_as(grams[layer])) for layer, style in styles.items()]
     return torch.stack(errors).mean()

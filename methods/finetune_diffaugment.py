@@ -7,45 +7,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
-from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
+from graftbench.training.adversarial import fit_adversarial, source_networks
+
+from .diffaugment import DiffAugmented
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
-    from graftbench.contracts import Sampler, Task
+    from graftbench.contracts import Family, Sampler, SourceNeed, Task
 
 
-class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Defaults: those of `finetune`, and the policy of the paper's 100-shot experiments."""
+class FinetuneDiffAugmented(DiffAugmented):
+    """Zhao, Liu, Lin, Zhu, Han, NeurIPS 2020; the fine-tuning as Wang et al., ECCV 2018.
 
-    loss: str = "non-saturating"
-    augment: str = "color,translation,cutout"
-
-
-class FinetuneDiffAugmented(Method):
-    """Zhao, Liu, Lin, Zhu, Han, NeurIPS 2020; the fine-tuning as Wang et al., ECCV 2018."""
+    Defaults: those of `finetune`, and the policy of the paper's 100-shot experiments.
+    """
 
     name = "finetune-diffaugment"
     family: ClassVar[Family] = "fine-tune"
     title = "Full fine-tune with DiffAugment"
-    reference = Reference(
-        authors="Zhao, Liu, Lin, Zhu, Han",
-        title="Differentiable Augmentation for Data-Efficient GAN Training",
-        venue="NeurIPS",
-        year=2020,
-        arxiv="2006.10738",
-        code="https://github.com/mit-han-lab/data-efficient-gans",
-        code_license="BSD-2-Clause",
-    )
     trains = "generator and discriminator, from the source model; the discriminator sees every image augmented"
     differs = (
         "the shared small networks and a non-saturating loss without R1 instead of StyleGAN2 pretrained on faces, and "
         "no horizontal flips: the methods here differ in what they do, not in their networks"
     )
     source_model: ClassVar[SourceNeed] = "gan"
-    resumable = True
-    moves = ("generator.*", "discriminator.*")
-    Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train both source networks; the loop applies the policy to all that the discriminator sees."""

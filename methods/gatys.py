@@ -184,7 +184,7 @@ class Canvas:
         """Return the content and style loss of each image, B."""
         maps = self._backbone(self.pixels)
         content = _squares(maps[self._config.content_layer] - self._kept) / _squares(self._kept).clamp(min=1e-12)
-        styles = {layer: _squares(gram(maps[layer]) - wanted) for layer, wanted in self._grams.items()}
+        styles = {layer: _squares(gram(maps[layer]) - target) for layer, target in self._grams.items()}
         # The unit is the loss at the start, unless content and style are as good as one image.
         self._units = self._units or {
             layer: torch.maximum(loss.detach(), 1e-6 * _squares(self._grams[layer])) for layer, loss in styles.items()

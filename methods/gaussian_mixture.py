@@ -89,7 +89,7 @@ class GaussianMixture(Method):
         return PcaMixtureSampler(*parts)
 
 
-class Mixture(NamedTuple):
+class GaussianClusters(NamedTuple):
     """Weights C, means C×K and variances C×K of a mixture with diagonal covariances, float64."""
 
     weights: Tensor
@@ -99,7 +99,7 @@ class Mixture(NamedTuple):
 
 def expectation_maximisation(
     x: Tensor, clusters: int, prior_images: float, generator: torch.Generator
-) -> tuple[Mixture, list[float]]:
+) -> tuple[GaussianClusters, list[float]]:
     """Fit a mixture to points.
 
     Args:
@@ -140,7 +140,7 @@ def starting_centres(x: Tensor, clusters: int, generator: torch.Generator) -> Te
     return distances.argmin(dim=1)
 
 
-def maximise(x: Tensor, responsibilities: Tensor, spread: Tensor, prior_images: float) -> Mixture:
+def maximise(x: Tensor, responsibilities: Tensor, spread: Tensor, prior_images: float) -> GaussianClusters:
     """Return the mixture that is most probable a posteriori, given how far each point belongs to each cluster, n×C.
 
     The prior on a variance is the inverse gamma density ∝ v^(−ν/2) exp(−ν s / 2v) with s the spread K of all points:
@@ -151,10 +151,10 @@ def maximise(x: Tensor, responsibilities: Tensor, spread: Tensor, prior_images: 
     means = shares.T @ x
     scatter = torch.stack([weights @ (x - mean).square() for weights, mean in zip(shares.T, means, strict=True)])
     variances = (counts[:, None] * scatter + prior_images * spread) / (counts[:, None] + prior_images)
-    return Mixture(counts / len(x), means, variances)
+    return GaussianClusters(counts / len(x), means, variances)
 
 
-def log_joint(x: Tensor, mixture: Mixture) -> Tensor:
+def log_joint(x: Tensor, mixture: GaussianClusters) -> Tensor:
     """Return log(weight · density) of each of n points under each of C clusters: n×C."""
     precisions = 1 / mixture.variances
     squares = x.square() @ precisions.T - 2 * x @ (mixture.means * precisions).T

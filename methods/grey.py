@@ -25,19 +25,9 @@ class IdentitySampler(ContentSampler):
         del generator
         return inputs.clone()
 
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Return the contents."""
-        return {"contents": self.contents.images}, {}
-
-    @classmethod
-    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> IdentitySampler:
-        """Rebuild the sampler."""
-        del metadata
-        return cls(tensors["contents"])
-
 
 class Grey(Method):
-    """Does not colour."""
+    """Returns the grey inputs without colouring them."""
 
     name = "grey"
     family: ClassVar[Family] = "reference"

@@ -41,9 +41,9 @@ def _counts(pixels: torch.Tensor) -> NDArray[np.int64]:
 
 def _curve(source: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.uint8]:
     shares = source.cumsum() / source.sum()
-    there = np.flatnonzero(target)
-    quantiles = target.cumsum()[there] / target.sum()
-    return np.rint(np.interp(shares, quantiles, there)).astype(np.uint8)
+    levels = np.flatnonzero(target)
+    quantiles = target.cumsum()[levels] / target.sum()
+    return np.rint(np.interp(shares, quantiles, levels)).astype(np.uint8)
 
 
 class CurvesSampler(ContentSampler):
@@ -63,12 +63,6 @@ class CurvesSampler(ContentSampler):
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         """Return contents and curves."""
         return {"contents": self.contents.images, "curves": self.curves}, {}
-
-    @classmethod
-    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> CurvesSampler:
-        """Rebuild the sampler."""
-        del metadata
-        return cls(**tensors)
 
 
 class HistogramMatching(Method):

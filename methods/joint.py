@@ -42,7 +42,7 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
             raise ValueError(f"source_share must be in [0, 1); found {self.source_share}")
 
 
-class Mixture:
+class DomainBatches:
     """Batches of both domains: source images first, then the target's.
 
     Args:
@@ -102,7 +102,7 @@ class Joint(Method):
         generator = ConditionalGenerator(source)
         discriminator = seeded(lambda: ProjectionDiscriminator(judge), task.generator)
         prepare(task, generator=generator, discriminator=discriminator)
-        both = Mixture(task, self.config.source_share)
+        both = DomainBatches(task, self.config.source_share)
         differences = {"real": both.images, "conditions": both.domains}
         step = Adversary(task, self.config, generator, discriminator, **differences)
         return train(

@@ -86,10 +86,10 @@ class _Regularizer:
         self._real: Tensor | None = None
         self._fake: Tensor | None = None
 
-    def __call__(self, seen: DiscriminatorPass) -> dict[str, Tensor]:
-        self._real = self._average(self._real, seen.real_logits)
-        self._fake = self._average(self._fake, seen.fake_logits)
-        above, below = seen.real_logits - self._fake, self._real - seen.fake_logits
+    def __call__(self, batch: DiscriminatorPass) -> dict[str, Tensor]:
+        self._real = self._average(self._real, batch.real_logits)
+        self._fake = self._average(self._fake, batch.fake_logits)
+        above, below = batch.real_logits - self._fake, self._real - batch.fake_logits
         if self._config.one_sided:
             above, below = above.relu(), below.relu()
         return {"lecam": self._config.weight * (above.square().mean() + below.square().mean())}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Memorizer(Method):
-    """Copies."""
+    """Replays the training images."""
 
     name = "memorizer"
     family: ClassVar[Family] = "reference"

@@ -9,19 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
-import torch
 
-from graftbench.contracts import Family, LatentSampler, Method, Reference, Sampler, SourceNeed
-from graftbench.nn.build import freeze, place, train_unfrozen
+from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.nn.build import freeze, train_unfrozen
 from graftbench.nn.generator import Generator, GeneratorSpec
 from graftbench.nn.mapping import MappedGenerator, Miner
 from graftbench.training import prepare, staged, train, trained
 from graftbench.training.adversarial import AdversarialConfig, Adversary, source_networks
-from graftbench.training.samplers import BATCH, to_uint8
+from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
+    import torch
+
     from graftbench.budget import Meter
-    from graftbench.contracts import Task
+    from graftbench.contracts import Sampler, Task
 
 
 class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,37 +42,13 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
             raise ValueError(f"mining_share must be in [0, 1]; found {self.mining_share}")
 
 
-class MinedSampler(LatentSampler):
-    """z ~ N(0, I) through miner and generator, in eval mode and float32, weights channels last."""
+class MinedSampler(GeneratorSampler):
+    """z ~ N(0, I) through miner and generator, in eval mode and float32, weights channels last.
+
+    Saved with both networks' tensors and the generator's architecture.
+    """
 
     kind: ClassVar[str] = "mined-generator"
-
-    def __init__(self, network: MappedGenerator) -> None:
-        self._device = network.generator.to_rgb.weight.device
-        self.network = place(network.eval(), self._device)
-
-    def to(self, device: torch.device) -> MinedSampler:
-        """Compute on `device` from now on."""
-        self._device, self.network = device, self.network.to(device)
-        return self
-
-    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw n images: uint8 n×3×H×W on the CPU, in batches of a fixed size from noise that is drawn on the CPU."""
-        return self.decode(torch.randn(n, *self.latent_shape, generator=generator))
-
-    @property
-    def latent_shape(self) -> tuple[int, ...]:
-        """Dimensions of z."""
-        return (self.network.spec.latent,)
-
-    @torch.inference_mode()
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Decode n latents, before the miner: uint8 n×3×H×W on the CPU."""
-        return torch.cat([to_uint8(self.network(part.to(self._device))).cpu() for part in latents.split(BATCH)])
-
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Both networks' tensors and the generator's architecture."""
-        return dict(self.network.state_dict()), {"spec": msgspec.json.encode(self.network.spec).decode()}
 
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> MinedSampler:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Oracle(Method):
-    """The floor."""
+    """Replays held-out real images: the floor of every score."""
 
     name = "oracle"
     family: ClassVar[Family] = "reference"

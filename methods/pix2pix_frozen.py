@@ -4,52 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
 from graftbench.nn.build import seeded
 from graftbench.nn.paired import FrozenUNet, FrozenUNetSpec
-from graftbench.training.paired import PairedConfig, check_judge, fit_pairs
+from graftbench.training.paired import fit_pairs
+
+from .pix2pix import Pix2pix
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
-    from graftbench.contracts import Sampler, Task
-    from graftbench.records.cell_spec import Kind
+    from graftbench.contracts import Family, Sampler, Task
 
 
-class Pix2pixFrozen(Method):
+class Pix2pixFrozen(Pix2pix):
     """pix2pix (Isola et al., CVPR 2017) on the maps of an ImageNet network, as here alone."""
 
     name = "pix2pix-frozen"
     family: ClassVar[Family] = "frozen"
     title = "pix2pix, frozen classifier as encoder"
-    reference = Reference(
-        authors="Isola, Zhu, Zhou, Efros",
-        title="Image-to-Image Translation with Conditional Adversarial Networks",
-        venue="CVPR",
-        year=2017,
-        arxiv="1611.07004",
-        code="https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix",
-        code_license="BSD-2-Clause",
-    )
     trains = "the way up of a U-Net and a judge of pairs by patches of 16 px, from fresh weights"
     frozen = "the ImageNet backbone EfficientNet-Lite0 that is the way down"
     differs = (
         "the paper trains its encoder; here it is a classifier's first stages, seen at twice the size, under a decoder "
         "of 3×3 convolutions and nearest-neighbour doublings; otherwise as pix2pix here"
     )
-    kinds: ClassVar[tuple[Kind, ...]] = ("superres4", "colorize", "stylize")
-    needs_pairs = True
-    resumable = True
     moves = ("translator.decoder.*", "judge.*")
-    Config = PairedConfig
 
     @property
     def leaks(self) -> str:
         """Name the default extractor, whose network is the backbone."""
         return "lite0"
-
-    def check(self, resolution: int) -> None:
-        """Refuse a side of which the judge's halvings leave too little."""
-        check_judge(self.config, resolution)
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train on the task's pairs."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Source(Method):
-    """Does not transfer."""
+    """Samples the source model without any transfer."""
 
     name = "source"
     family: ClassVar[Family] = "reference"

@@ -73,8 +73,8 @@ class WganGp(Method):
         # Its gradient is 0 but for rounding, which Adam would scale up to a random walk.
         cast("nn.Linear", critic.head).bias.requires_grad = False
 
-        def penalty(seen: DiscriminatorPass) -> dict[str, Tensor]:
-            between = interpolates(seen.real, seen.fake, task.generator)
+        def penalty(batch: DiscriminatorPass) -> dict[str, Tensor]:
+            between = interpolates(batch.real, batch.fake, task.generator)
             return {"penalty": self.config.penalty_weight * lipschitz_penalty(critic, between)}
 
         return fit_adversarial(task, budget, self.config, generator, critic, discriminator_terms=[penalty])

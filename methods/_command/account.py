@@ -15,25 +15,25 @@ FILE = "graftbench.json"
 
 ANSWER_SECONDS = 60
 
-ASK = """
+QUERY = """
 import importlib.metadata, json, sys
-found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
-print(json.dumps({"python": sys.version.split()[0], "packages": dict(sorted(found.items()))}))
+packages = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
+print(json.dumps({"python": sys.version.split()[0], "packages": dict(sorted(packages.items()))}))
 """
 
 
 def interpreter(python: str, variables: Mapping[str, str]) -> dict[str, Any]:
     """Return the version and packages of a Python interpreter; empty for one that does not answer."""
     try:
-        asked = subprocess.run(  # noqa: S603 - the user's own interpreter
-            [python, "-c", ASK],
+        answer = subprocess.run(  # noqa: S603 - the user's own interpreter
+            [python, "-c", QUERY],
             env=dict(variables),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=True,
             timeout=ANSWER_SECONDS,
         )
-        return json.loads(asked.stdout)
+        return json.loads(answer.stdout)
     except (OSError, ValueError, subprocess.SubprocessError):
         return {}
 
@@ -42,10 +42,9 @@ def keep(out: Path, what: str, words: Sequence[str], about: Mapping[str, Any]) -
     """Add a command and what is known of its interpreter to the file."""
     file = out / FILE
     try:
-        known = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    known = known if isinstance(known, dict) else {}
-    text = json.dumps({**known, **about, what: list(words)}, indent=1, ensure_ascii=False)
+        entries = dict(json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        entries = {}
+    text = json.dumps({**entries, **about, what: list(words)}, indent=1, ensure_ascii=False)
     out.mkdir(exist_ok=True)
     file.write_text(text + "\n", "utf-8")

@@ -37,10 +37,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         train, sample = parsed(self.train), parsed(self.sample)
         if not any(part.words and not part.optional for part in train):
             raise ValueError("train is empty; give the training command")
-        asked = {name for part in (*train, *sample) for word in part.words for name in names_in(word)}
-        asked |= {name for text in self.env.values() for name in names_in(text)}
-        if "source" in asked and not self.source:
+        placeholders = {name for part in (*train, *sample) for word in part.words for name in names_in(word)}
+        placeholders |= {name for text in self.env.values() for name in names_in(text)}
+        if "source" in placeholders and not self.source:
             raise ValueError("{source} is asked for; write source = true, so that the source domain's images are there")
-        odd = [name for name in self.env if not name or "=" in name or "\0" in name]
-        if odd:
-            raise ValueError(f"env: '{odd[0]}' is no name of a variable")
+        for name in self.env:
+            if not name or "=" in name or "\0" in name:
+                raise ValueError(f"env: '{name}' is no name of a variable")

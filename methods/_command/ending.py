@@ -45,13 +45,10 @@ def _tolerance(seconds: float) -> float:
 
 def note(task: Task, ran: Ran, budget: ComputeBudget) -> None:
     """Leave in the log what was measured, and what a reader should know."""
-    log = task.log
-    if task.device.type == "cuda":
-        log.measured["peak_memory_mib"] = ran.device_memory_mib
-        if ran.device_memory_mib is None:
-            log.notes.append("The driver did not say how much device memory the program held.")
-    else:
-        log.measured["peak_memory_mib"] = ran.peak_memory_mib
+    log, on_gpu = task.log, task.device.type == "cuda"
+    log.measured["peak_memory_mib"] = ran.device_memory_mib if on_gpu else ran.peak_memory_mib
+    if on_gpu and ran.device_memory_mib is None:
+        log.notes.append("The driver did not say how much device memory the program held.")
     if ran.left_behind:
         log.notes.append(left_behind(ran, "training"))
     if budget.seconds is not None and ran.seconds > budget.seconds:
@@ -87,10 +84,11 @@ def check_ended(ran: Ran, what: str, budget: ComputeBudget | None) -> None:
     lines = [line.strip() for line in ran.tail.splitlines() if line.strip()]
     last = _plain(lines[-1]) if lines else ""
     if any(words in ran.tail for words in OUT_OF_MEMORY):
-        raise _told(MemoryError(f"the {what} program had not enough memory: {last}"), ran.tail)
-    said = f": {last}" if last else ", and printed nothing"
-    hint = " It asked for input, and there is none here." if _asked_for_input(ran.tail) else ""
-    raise with_tail(f"The {what} program ended with {how}{said}.{hint}", ran.tail)
+        raise with_tail(MemoryError(f"the {what} program had not enough memory: {last}"), ran.tail)
+    message = f": {last}" if last else ", and printed nothing"
+    input_wanted = "EOFError" in ran.tail or "EOF when reading" in ran.tail
+    hint = " It asked for input, and there is none here." if input_wanted else ""
+    raise with_tail(GraftbenchError(f"The {what} program ended with {how}{message}.{hint}"), ran.tail)
 
 
 def _plain(line: str) -> str:
@@ -99,16 +97,8 @@ def _plain(line: str) -> str:
     return text if len(text) <= LINE_CHARACTERS else f"…{text[-LINE_CHARACTERS:]}"
 
 
-def _asked_for_input(tail: str) -> bool:
-    return "EOFError" in tail or "EOF when reading" in tail
-
-
-def with_tail(sentence: str, tail: str) -> GraftbenchError:
-    """Return an error that carries the end of the program's output, for the record's log."""
-    return _told(GraftbenchError(sentence), tail)
-
-
-def _told(error: Error, tail: str) -> Error:
+def with_tail(error: Error, tail: str) -> Error:
+    """Add the end of the program's output to an error, for the record's log."""
     if tail.strip():
         error.add_note(f"The end of what the program printed:\n{tail[-TAIL_CHARACTERS:]}")
     return error
@@ -131,13 +121,13 @@ def declare(task: Task, out: Path, meter: Meter) -> None:
     costs, notes = declared_costs(out)
     task.log.declared |= costs
     task.log.notes += notes
-    seen = costs.get("images_seen")
+    images_seen = costs.get("images_seen")
     budget, most = meter.budget, meter.limit_images
     if most is None:
         return
-    if seen is None:
+    if images_seen is None:
         task.log.notes.append(
             f"Nobody counted how many images the program showed: it was told its budget of {budget} and does not say."
         )
-    elif int(seen) > most:
-        raise OverBudget(f"the program says that it showed {seen:,} images; its budget was {budget}")
+    elif int(images_seen) > most:
+        raise OverBudget(f"the program says that it showed {images_seen:,} images; its budget was {budget}")

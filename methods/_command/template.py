@@ -115,8 +115,8 @@ def filled(parts: list[Part], values: Mapping[str, str | None]) -> list[str]:
     Raises:
         GraftbenchError: A placeholder without a value, outside brackets.
     """
-    shown = [part for part in parts if not (part.optional and any(missing(word, values) for word in part.words))]
-    return [fill(word, values) for part in shown for word in part.words]
+    kept = [part for part in parts if not (part.optional and any(missing(word, values) for word in part.words))]
+    return [fill(word, values) for part in kept for word in part.words]
 
 
 def lacks(part: Part, values: Mapping[str, str | None]) -> list[str]:
@@ -135,10 +135,10 @@ def fill(text: str, values: Mapping[str, str | None]) -> str:
     Raises:
         GraftbenchError: One has none.
     """
-    found = []
+    pieces = []
     for literal, name in _pieces(text):
         value = values.get(name) if name else ""
         if value is None:
             raise GraftbenchError(f"The placeholder {{{name}}} in '{text}' has no value here.")
-        found.append(literal + value)
-    return "".join(found)
+        pieces.append(literal + value)
+    return "".join(pieces)

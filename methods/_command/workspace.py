@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import torch
-
 from graftbench.digests import files_below
 from graftbench.errors import GraftbenchError
 from graftbench.images.writers import write_edm_zip, write_png_folder
@@ -23,7 +21,7 @@ from .template import fill, missing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graftbench.contracts import Task
+    import torch
 
 Form = Literal["png", "zip"]
 
@@ -37,7 +35,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXP
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """A cell's folders for a foreign program.
 
     Attributes:
@@ -57,14 +55,14 @@ class Place:
     temporary: Path
 
     @classmethod
-    def of(cls, folder: Path, form: Form) -> Place:
+    def of(cls, folder: Path, form: Form) -> Workspace:
         """Make a cell's folders anew and empty."""
         folder = folder.resolve()
         ending = ".zip" if form == "zip" else ""
         scratch, out = folder / "scratch", folder / "output"
         for path in (scratch, out):
             shutil.rmtree(path, ignore_errors=True)
-        place = cls(
+        workspace = cls(
             out=out,
             work=scratch / "work",
             data=scratch / f"data{ending}",
@@ -72,9 +70,9 @@ class Place:
             samples=scratch / "samples",
             temporary=scratch / "tmp",
         )
-        for path in (out, place.work, place.samples, place.temporary):
+        for path in (out, workspace.work, workspace.samples, workspace.temporary):
             path.mkdir(parents=True)
-        return place
+        return workspace
 
     def fresh_samples(self) -> Path:
         """Empty the folder `{samples}`."""
@@ -117,13 +115,13 @@ def code_files(code: str | Sequence[str]) -> dict[str, Path]:
     """
     if isinstance(code, str):
         return dict(_below(Path(code), "")) if code else {}
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for entry in code:
         for name, file in _below(Path(entry), f"{Path(entry).name}/"):
-            if name in found:
-                raise GraftbenchError(f"Two entries of `code` are of one name, '{name}': {found[name]} and {file}.")
-            found[name] = file
-    return found
+            if name in files:
+                raise GraftbenchError(f"Two entries of `code` are of one name, '{name}': {files[name]} and {file}.")
+            files[name] = file
+    return files
 
 
 def _below(path: Path, prefix: str) -> Iterator[tuple[str, Path]]:
@@ -149,22 +147,22 @@ def copy_code(code: str | Sequence[str], work: Path) -> None:
 # -------------------------------------------------------------------------------------------------------- environment
 
 
-def environment(values: Mapping[str, str | None], own: Mapping[str, str], python: str, device: str) -> dict[str, str]:
+def environment(values: Mapping[str, str | None], user: Mapping[str, str], python: str, device: str) -> dict[str, str]:
     """Return the environment of a program: this process's, without what belongs to its own interpreter.
 
     Args:
         values: Placeholders; they are there as variables, `GRAFTBENCH_SEED` for `{seed}`.
-        own: Variables that the user gives, in which placeholders are filled in; left out where one has no value.
+        user: Variables that the user gives, in which placeholders are filled in; left out where one has no value.
         python: The program's interpreter; the commands of its environment come first. Empty for this one.
         device: As torch calls it.
     """
-    found = {name: value for name, value in os.environ.items() if name not in OURS}
-    found["PATH"] = search_path(python)
-    found["CUDA_VISIBLE_DEVICES"] = visible_devices(device, os.environ.get("CUDA_VISIBLE_DEVICES"))
-    found["PYTHONUNBUFFERED"] = "1"  # the log is live
-    found |= dict.fromkeys(THREADS, values["threads"] or "1")
-    found |= {f"GRAFTBENCH_{name.upper()}": value for name, value in values.items() if value is not None}
-    return found | {name: fill(text, values) for name, text in own.items() if not missing(text, values)}
+    variables = {name: value for name, value in os.environ.items() if name not in OURS}
+    variables["PATH"] = search_path(python)
+    variables["CUDA_VISIBLE_DEVICES"] = visible_devices(device, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    variables["PYTHONUNBUFFERED"] = "1"  # the log is live
+    variables |= dict.fromkeys(THREADS, values["threads"] or "1")
+    variables |= {f"GRAFTBENCH_{name.upper()}": value for name, value in values.items() if value is not None}
+    return variables | {name: fill(text, values) for name, text in user.items() if not missing(text, values)}
 
 
 def search_path(python: str) -> str:
@@ -172,8 +170,8 @@ def search_path(python: str) -> str:
     parts = os.environ.get("PATH", os.defpath).split(os.pathsep)
     if not python:
         return os.pathsep.join([str(Path(sys.executable).parent), *parts])
-    own = str(Path(sys.prefix, "bin"))
-    parts = [part for part in parts if part != own or sys.prefix == sys.base_prefix]
+    this = str(Path(sys.prefix, "bin"))
+    parts = [part for part in parts if part != this or sys.prefix == sys.base_prefix]
     folder = [str(Path(python).parent)] if os.sep in python else []
     return os.pathsep.join([*folder, *parts])
 
@@ -188,38 +186,31 @@ def visible_devices(device: str, before: str | None) -> str:
     kind, _, index = device.partition(":")
     if kind != "cuda":
         return ""
-    seen = [name.strip() for name in before.split(",")] if before else []
+    visible = [name.strip() for name in before.split(",")] if before else []
     number = int(index or 0)
-    return seen[number] if number < len(seen) else str(number)
+    return visible[number] if number < len(visible) else str(number)
 
 
 # ---------------------------------------------------------------------------------------------------------------- run
 
 
 def run_words(
-    words: Sequence[str], place: Place, variables: Mapping[str, str], device: str, *, seconds: float | None = None
+    words: Sequence[str],
+    workspace: Workspace,
+    variables: Mapping[str, str],
+    device: str,
+    *,
+    seconds: float | None = None,
 ) -> Ran:
     """Run a command in its working directory, for at most so many seconds."""
-    program = Program(words, place.work, {**variables, "TMPDIR": str(place.temporary)})
-    looked = HeldOnDevice.open(device) if device.partition(":")[0] == "cuda" else None
-    if looked is None:
+    program = Program(words, workspace.work, {**variables, "TMPDIR": str(workspace.temporary)})
+    held = HeldOnDevice.open(device) if device.partition(":")[0] == "cuda" else None
+    if held is None:
         return run(program, seconds=seconds)
     try:
-        return run(program, seconds=seconds, held_on_device=looked.mib)
+        return run(program, seconds=seconds, held_on_device=held.mib)
     finally:
-        looked.close()
-
-
-def threads() -> int:
-    """Return how many threads this job may use."""
-    return torch.get_num_threads()
-
-
-def images_of(task: Task, place: Place, *, source: bool) -> None:
-    """Write the images that the program may see."""
-    write_images(task.images, place.data)
-    if source:
-        write_images(task.source_images, place.source)
+        held.close()
 
 
 def check_program(word: str, python: str, files: Mapping[str, Path], *, what: str) -> None:
@@ -228,17 +219,16 @@ def check_program(word: str, python: str, files: Mapping[str, Path], *, what: st
     Raises:
         GraftbenchError: What was looked for, and where.
     """
-    if "{" in word:
+    relative = os.sep in word and not Path(word).is_absolute()
+    if "{" in word or (relative and Path(word).as_posix() in files):
         return
-    if os.sep in word and not Path(word).is_absolute() and Path(word).as_posix() in files:
-        return
-    if os.sep in word and not Path(word).is_absolute():
+    if relative:
         raise GraftbenchError(
             f"`{what}` runs '{word}', which is not among `code`; in the working directory lie {_some(files)}."
         )
     if shutil.which(word, path=search_path(python)) is None:
-        there = "is no program that can be run" if Path(word).exists() else "does not exist"
-        raise GraftbenchError(f"`{what}` runs '{word}', which {there if os.sep in word else 'is not on the PATH'}.")
+        problem = "is no program that can be run" if Path(word).exists() else "does not exist"
+        raise GraftbenchError(f"`{what}` runs '{word}', which {problem if os.sep in word else 'is not on the PATH'}.")
 
 
 def check_script(word: str, files: Mapping[str, Path], *, what: str) -> None:

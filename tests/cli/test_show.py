@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.records.cell_view import LOG_LINES, find_cell, view_cell
+from graftbench.records.cell_view import LOG_LINES, view_cell
 from graftbench.records.record import Status
 from graftbench.records.run import Run, read_run
+from graftbench.records.selection import find_cell
 from graftbench.suites.suite import parse_suite, parse_task
 
 if TYPE_CHECKING:
@@ -45,6 +46,15 @@ def test_a_cell_is_found_by_its_first_digits(run: Run) -> None:
     record = of(run, "finetune")
     assert find_cell(run.records, record.id) is record
     assert find_cell(run.records, f" {record.id[:12].upper()} ") is record
+
+
+def test_a_cell_is_found_by_conditions(run: Run) -> None:
+    """Whatever `--select` takes, if it leaves one cell."""
+    record = of(run, "finetune")
+    cell = record.cell
+    assert find_cell(run.records, f"method=finetune budget={cell.data_budget} seed={cell.seed}") is record
+    with pytest.raises(GraftbenchError, match=r"names 4 cells.*more conditions"):
+        find_cell(run.records, "method=finetune")
 
 
 def test_no_cell_and_several_are_refused(run: Run) -> None:

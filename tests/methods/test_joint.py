@@ -23,7 +23,7 @@ joint = importlib.import_module("graftbench.methods.joint")
 def mixture(world: Callable[..., Any], source_share: float = 0.5) -> Any:
     """Source images that are all black and target images that are all white would look like this one's."""
     task = world(32).task(registry.methods()["joint"])
-    return joint.Mixture(task, source_share), task
+    return joint.DomainBatches(task, source_share), task
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_both_domains_are_learnt(world: Callable[..., Any]) -> None:
 def test_all_real_images_count(world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Source images spend the budget, too: of 10 images in batches of 4, 4 and 2, five are the target's."""
     counts = []
-    of_source = joint.Mixture.of_source
+    of_source = joint.DomainBatches.of_source
     monkeypatch.setattr(
-        joint.Mixture, "images", lambda self, n, make=joint.Mixture.images: log(self, n) or make(self, n)
+        joint.DomainBatches, "images", lambda self, n, make=joint.DomainBatches.images: log(self, n) or make(self, n)
     )
 
     def log(both: Any, n: int) -> None:

@@ -68,3 +68,20 @@ def test_a_method_that_is_not_there_names_those_that_are(records: list[Record]) 
     """Nothing is reported silently about nothing."""
     with pytest.raises(GraftbenchError, match=r"No cell fulfils 'method=dcgna'.*there are dcgan, finetune"):
         select(records, "method=dcgna")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("{}", 1), ("cell={}", 1), ("method=finetune and {}", 1), ("cell!={}", 35)]
+)
+def test_a_cell_is_selected_by_the_first_digits_of_its_id(records: list[Record], text: str, count: int) -> None:
+    """Alone or beside conditions; case does not matter."""
+    record = next(record for record in records if record.cell.method == "finetune")
+    selected = select(records, text.format(record.id[:8].upper()))
+    assert len(selected) == count
+    assert (record in selected) is (count == 1)
+
+
+def test_an_unknown_id_names_the_nearest(records: list[Record]) -> None:
+    """As `graftbench show` does."""
+    with pytest.raises(GraftbenchError, match=r"No cell's id begins with 'ffffffffffffffff'.*nearest is"):
+        select(records, "f" * 16)

@@ -50,7 +50,7 @@ def compare(
         few_seeds: Where pairs are too few to tell a change from noise: pass and say so, or gate by the threshold alone.
         costs: On other hardware: do not compare costs, divide times by the calibration kernel's, or compare any.
         shared_timings: Compare wall times too that were taken while other processes used the machine.
-        select: Only some cells of both: "task=twemoji->openmoji@32 budget<=100 method=dcgan,finetune".
+        select: Only some cells of both, as in graftbench report.
         baselines: Folder of the named baselines.
         write: FORMAT=PATH, several times: md, json, junit, action-benchmark, action-benchmark-bigger, bmf.
         all: Print every row; otherwise costs that did not change are counted, and what is not compared is one line.

@@ -22,7 +22,7 @@ def export(
         run: A run folder.
         tracker: tensorboard, wandb, mlflow, that of an installed package or of a Python file; options as
             NAME:key=value,key=value. May be given several times.
-        select: Only these cells, as in graftbench report: "method=dcgan,finetune budget<=100".
+        select: Only some cells: "task=twemoji->openmoji@32 budget<=100 method=dcgan,finetune", or digits of an id.
     """
     from rich.console import Console
 

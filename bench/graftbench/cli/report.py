@@ -26,7 +26,7 @@ def report(
         out: Where to write; RUN/report by default, of the first run.
         formats: Comma-separated: html, md, csv, tex, pdf, svg, png. All by default.
         figure: Only pictures whose name starts so (quality, cost, samples, curves, …).
-        select: Only some cells: "task=twemoji->openmoji@32 budget<=100 method=dcgan,finetune".
+        select: Only some cells: "task=twemoji->openmoji@32 budget<=100 method=dcgan,finetune", or digits of an id.
         plugin: File or folder with more reports.
     """
     from rich.console import Console

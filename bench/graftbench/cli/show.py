@@ -30,7 +30,8 @@ def show(
 
     Args:
         run: A run folder, or a records.jsonl.
-        cell: The cell's id, or so many of its first digits that no other begins with them.
+        cell: The first digits of the cell's id, as many as no other begins with; or what --select takes elsewhere, if
+            it leaves one cell: "method=dcgan budget=25 seed=0".
         json: Print an object: the record, its artifacts, the end of its log, the suite and command that make it again.
     """
     from graftbench.records.cell_view import view_cell

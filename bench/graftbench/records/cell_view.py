@@ -5,51 +5,26 @@ from __future__ import annotations
 import shlex
 import tomllib
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import tomli_w
 
-from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import SAMPLES
 from graftbench.records.record import Status
+from graftbench.records.selection import find_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from graftbench.records.record import Record
     from graftbench.records.run import Run
 
-SHOWN_MATCHES = 10
 LOG_LINES = 20
 _LOG_BYTES = 64 * 1024
 _SUITE = "suite.toml"
 _FROM_SUITE = ("source_models", "limits", "snapshots", "checkpoint_seconds")
 """What a record does not hold of its suite: how the source model was made, and what a cell may take."""
-
-
-def find_cell(records: Sequence[Record], wanted: str) -> Record:
-    """Return the record whose id is, or begins with, what was asked for.
-
-    Raises:
-        GraftbenchError: None or several; it names the nearest, or those that begin so.
-    """
-    prefix = wanted.strip().lower()
-    by_id = {record.id: record for record in records}
-    if prefix in by_id:
-        return by_id[prefix]
-    found = [record for record in records if prefix and record.id.startswith(prefix)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(f"{record.id} ({record.cell})" for record in found[:SHOWN_MATCHES])
-        more = f" and {len(found) - SHOWN_MATCHES:,} more" if len(found) > SHOWN_MATCHES else ""
-        raise GraftbenchError(f"'{wanted}' begins the ids of {len(found):,} cells: {listed}{more}. Give more digits.")
-    near = max(by_id, key=lambda cell_id: SequenceMatcher(None, prefix, cell_id[: len(prefix)]).ratio(), default="")
-    hint = f" The nearest is {near} ({by_id[near].cell})." if near else ""
-    raise GraftbenchError(f"No cell's id begins with '{wanted}', of {len(by_id):,} cells with a record.{hint}")
 
 
 @dataclass(frozen=True)
@@ -96,17 +71,17 @@ class CellView:
         return fields | {"artifacts": artifacts, "log": self.log, "reproduce": again}
 
 
-def view_cell(run: Run, wanted: str) -> CellView:
+def view_cell(run: Run, cell: str) -> CellView:
     """Look a cell of a run up.
 
     Args:
         run: As `graftbench.records.run.read_run` gives it.
-        wanted: The cell's id, or its first digits.
+        cell: The first digits of the cell's id, or a selection that leaves it alone.
 
     Raises:
         GraftbenchError: No cell or several; see `find_cell`.
     """
-    record = find_cell(run.records, wanted)
+    record = find_cell(run.records, cell)
     suite = one_cell_suite(record, run.folder)
     artifacts = tuple(Artifact(kind, path, (run.folder / path).exists()) for kind, path in record.artifacts.items())
     return CellView(

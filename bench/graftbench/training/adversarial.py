@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class AdversarialConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every method on the adversarial loop can be told.
+    """The settings of every method on the adversarial loop.
 
     Attributes:
         lr_generator: Adam's learning rate (SNGAN: 2e-4, arXiv 1802.05957, table 2).
@@ -116,7 +116,7 @@ def source_networks(model: SourceModel, resolution: int) -> tuple[Generator, Dis
 
 @dataclass(frozen=True)
 class DiscriminatorPass:
-    """What a term of the discriminator's loss may look at; images as the discriminator saw them.
+    """The batch that a term of the discriminator's loss may use; images as the discriminator saw them.
 
     Attributes:
         real: Augmented real images, B×3×H×W, without gradient.
@@ -135,7 +135,7 @@ class DiscriminatorPass:
 
 @dataclass(frozen=True)
 class GeneratorPass:
-    """What a term of the generator's loss may look at.
+    """The batch that a term of the generator's loss may use.
 
     Attributes:
         z: Latents, B×latent.
@@ -252,8 +252,8 @@ class Adversary:
             logits = self.discriminator(both, *(torch.cat([c, c]) for c in conditions)).float()
         (real, fakes), (real_logits, fake_logits) = both.split(size), logits.split(size)
         loss = self.loss.discriminator(real_logits, fake_logits)
-        seen = DiscriminatorPass(real, fakes, real_logits, fake_logits, conditions)
-        return _descend(self.adam_d, "discriminator", loss, [term(seen) for term in self._terms_d])
+        batch = DiscriminatorPass(real, fakes, real_logits, fake_logits, conditions)
+        return _descend(self.adam_d, "discriminator", loss, [term(batch) for term in self._terms_d])
 
     def generator_step(self, size: int, log: TrainingLog) -> dict[str, Tensor]:
         """Train the generator on `size` latents; return its losses."""
@@ -262,9 +262,9 @@ class Adversary:
             fake = self.generator(z, *conditions).float()
         log.look(fake)
         logits = self.judge(fake, *conditions)
-        seen = GeneratorPass(z, fake, logits, conditions)
+        batch = GeneratorPass(z, fake, logits, conditions)
         loss = self.loss.generator(logits)
-        return _descend(self.adam_g, "generator", loss, [term(seen) for term in self._terms_g])
+        return _descend(self.adam_g, "generator", loss, [term(batch) for term in self._terms_g])
 
     @torch.no_grad()
     def generated(self, size: int, conditions: tuple[Tensor, ...] = ()) -> Tensor:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class VaeConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every VAE can be told.
+    """The settings of every VAE.
 
     Attributes:
         lr: Adam's rate (1e-3 and batches of 64 are pythae's; the batch of 32 is the suite's).

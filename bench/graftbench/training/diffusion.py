@@ -40,7 +40,7 @@ BATCH = 32
 
 
 class DiffusionConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every diffusion method can be told.
+    """The settings of every diffusion method.
 
     Attributes:
         precision: As everywhere; float32 unless asked for, because bfloat16 does not pay at 16 channels on a CPU: group

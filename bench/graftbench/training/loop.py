@@ -44,7 +44,7 @@ COLLAPSE_BATCH = 4
 
 
 class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every trained method can be told.
+    """The settings of every trained method.
 
     Attributes:
         batch_size: Images per step.
@@ -118,7 +118,7 @@ def staged(task: Task, budget: Meter, stages: Sequence[tuple[float, Callable[[],
 
 
 class Staged:
-    """What `staged` returns."""
+    """A step that changes with the share of the budget that is spent; made by `staged`."""
 
     def __init__(self, budget: Meter, stages: Sequence[tuple[float, Callable[[], Step]]]) -> None:
         self._budget, self._stages = budget, list(stages)
@@ -209,13 +209,13 @@ def source_spec(model: SourceModel, name: str, kind: type[Spec], resolution: int
     try:
         spec = msgspec.json.decode(model.metadata[name], type=kind)
     except (KeyError, msgspec.MsgspecError) as error:
-        there = ", ".join(sorted(model.metadata.keys() - {"id", "recipe"})) or "nothing"
+        networks = ", ".join(sorted(model.metadata.keys() - {"id", "recipe"})) or "nothing"
         raise GraftbenchError(
-            f"Source model {model.id} does not describe a network '{name}'; it describes {there}."
+            f"Source model {model.id} does not describe a network '{name}'; it describes {networks}."
         ) from error
-    found = getattr(spec, "resolution", resolution)
-    if found != resolution:
-        raise GraftbenchError(f"Source model {model.id} is of {found} px ({name}); the task needs {resolution}.")
+    side = getattr(spec, "resolution", resolution)
+    if side != resolution:
+        raise GraftbenchError(f"Source model {model.id} is of {side} px ({name}); the task needs {resolution}.")
     return spec
 
 
@@ -319,8 +319,8 @@ class TrainingLog:
         if len(astray):
             index = int(astray[0])
             step, value = entries[index][0], float(values[index])
-            found = "exploded to" if math.isfinite(value) else "is"
-            raise Diverged(f"the {name} loss {found} {value:.3g} at step {step} ({self._budget.images_seen} images)")
+            verb = "exploded to" if math.isfinite(value) else "is"
+            raise Diverged(f"the {name} loss {verb} {value:.3g} at step {step} ({self._budget.images_seen} images)")
         return float(values.mean())
 
 

@@ -99,14 +99,17 @@ class PairedStep:
     def __call__(self, size: int, log: TrainingLog) -> bool:
         """Take one step on so many pairs, drawn with replacement."""
         chosen = torch.randint(len(self._inputs), (size,), generator=self._task.generator).to(self._inputs.device)
-        given, truth = to_float(self._inputs[chosen]), to_float(self._truths[chosen])
-        image = self._run(self._translator, given)
+        # What the translator makes of the inputs
+        inputs, truth = to_float(self._inputs[chosen]), to_float(self._truths[chosen])
+        image = self._run(self._translator, inputs)
         log.look(image)
-        given = enlarged(given, truth.shape[-1])
-        judged = [self._run(self._judge, given, x) for x in (truth, image.detach())]
+        # The judge's step
+        inputs = enlarged(inputs, truth.shape[-1])
+        judged = [self._run(self._judge, inputs, x) for x in (truth, image.detach())]
         loss_judge = 0.5 * self._loss.discriminator(*judged)
         descend(self._adam_j, loss_judge)
-        adversarial = self._loss.generator(self._run(self._judge, given, image))
+        # The translator's step
+        adversarial = self._loss.generator(self._run(self._judge, inputs, image))
         distance = F.l1_loss(image, truth)
         descend(self._adam_t, adversarial + self._l1_weight * distance)
         log.add(discriminator=loss_judge, generator=adversarial, l1=distance)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -19,6 +20,7 @@ from graftbench.nn.generator import Generator, GeneratorSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import Self
 
 BATCH = 128
 """Images that a generator makes at once: fixed, for the batch size changes the last bits of a convolution."""
@@ -43,10 +45,10 @@ class GeneratorSampler(LatentSampler):
 
     kind: ClassVar[str] = "generator"
 
-    def __init__(self, generator: Generator) -> None:
-        self.network = place(generator.eval(), generator.to_rgb.weight.device)
+    def __init__(self, network: Generator) -> None:
+        self.network = place(network.eval(), next(network.parameters()).device)
 
-    def to(self, device: torch.device) -> GeneratorSampler:
+    def to(self, device: torch.device) -> Self:
         """Compute on `device` from now on."""
         self.network = self.network.to(device)
         return self
@@ -63,11 +65,11 @@ class GeneratorSampler(LatentSampler):
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Decode n latents: uint8 n×3×H×W on the CPU."""
-        device = self.network.to_rgb.weight.device
+        device = next(self.network.parameters()).device
         return torch.cat([to_uint8(self.network(part.to(device))).cpu() for part in latents.split(BATCH)])
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Return the generator's state dict and its architecture."""
+        """Return the network's state dict and the generator's architecture."""
         return dict(self.network.state_dict()), {"spec": msgspec.json.encode(self.network.spec).decode()}
 
     @classmethod
@@ -78,7 +80,21 @@ class GeneratorSampler(LatentSampler):
         return cls(network)
 
 
-class ImageBankSampler(Sampler):
+class TensorSampler(Sampler):
+    """A sampler that is nothing but tensors: its attributes, and its constructor's arguments, under their names."""
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        """Return the attributes."""
+        return dict(vars(self)), {}
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> Self:
+        """Rebuild the sampler from its attributes."""
+        del metadata
+        return cls(**tensors)
+
+
+class ImageBankSampler(TensorSampler):
     """Replays a bank of images: without replacement until it is used up, then from a new shuffle.
 
     Raises:
@@ -99,16 +115,6 @@ class ImageBankSampler(Sampler):
         order = torch.cat([torch.randperm(size, generator=generator) for _ in range(rounds)])
         return self.images[order[:n]]
 
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Return the bank."""
-        return {"images": self.images}, {}
-
-    @classmethod
-    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> ImageBankSampler:
-        """Rebuild the sampler from its bank."""
-        del metadata
-        return cls(tensors["images"])
-
 
 def principal_components(images: torch.Tensor, kept: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Compute the exact PCA of uint8 images n×3×H×W by a singular value decomposition, on the CPU in float32.
@@ -119,9 +125,9 @@ def principal_components(images: torch.Tensor, kept: int) -> tuple[torch.Tensor,
     """
     x = to_float(images).cpu()
     mean = x.mean(dim=0)
-    left, singular, components = torch.linalg.svd((x - mean).flatten(1), full_matrices=False)
+    rows, singular, components = torch.linalg.svd((x - mean).flatten(1), full_matrices=False)
     kept = min(kept, max(1, len(x) - 1), len(singular))
-    return mean.contiguous(), components[:kept].contiguous(), left[:, :kept] * singular[:kept]
+    return mean.contiguous(), components[:kept].contiguous(), rows[:, :kept] * singular[:kept]
 
 
 def _at_coordinates(coordinates: torch.Tensor, components: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
@@ -129,15 +135,20 @@ def _at_coordinates(coordinates: torch.Tensor, components: torch.Tensor, mean: t
     return to_uint8((coordinates @ components).unflatten(1, mean.shape) + mean)
 
 
-class PcaGaussianSampler(LatentSampler):
-    """x = mean + Σ_k σ_k ε_k v_k with ε ~ N(0, I): a Gaussian on the principal components of the pixels."""
+@dataclass(eq=False)
+class PcaGaussianSampler(TensorSampler, LatentSampler):
+    """x = mean + Σ_k σ_k ε_k v_k with ε ~ N(0, I): a Gaussian on the principal components of the pixels.
+
+    Attributes:
+        mean: 3×H×W, pixels in [−1, 1].
+        components: v, K×(3HW).
+        scales: σ, K.
+    """
 
     kind: ClassVar[str] = "pca-gaussian"
-
-    def __init__(self, mean: torch.Tensor, components: torch.Tensor, scales: torch.Tensor) -> None:
-        self.mean = mean
-        self.components = components
-        self.scales = scales
+    mean: torch.Tensor
+    components: torch.Tensor
+    scales: torch.Tensor
 
     def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw n images: uint8 n×3×H×W."""
@@ -152,38 +163,27 @@ class PcaGaussianSampler(LatentSampler):
         """Decode n ε: uint8 n×3×H×W."""
         return _at_coordinates(latents * self.scales, self.components, self.mean)
 
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Return mean 3×H×W, components K×(3HW), scales K; pixels in [−1, 1]."""
-        return {"mean": self.mean, "components": self.components, "scales": self.scales}, {}
 
-    @classmethod
-    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> PcaGaussianSampler:
-        """Rebuild the same Gaussian."""
-        del metadata
-        return cls(tensors["mean"], tensors["components"], tensors["scales"])
-
-
-class PcaMixtureSampler(Sampler):
+@dataclass(eq=False)
+class PcaMixtureSampler(TensorSampler):
     """x = mean + Σ_k (m_ck + σ_ck ε_k) v_k, cluster c drawn by its weight: a mixture on the principal components.
 
     The noise is drawn before the clusters, so a mixture of one cluster draws the images of its Gaussian.
+
+    Attributes:
+        mean: 3×H×W, pixels in [−1, 1].
+        components: v, K×(3HW).
+        weights: Of the clusters, C.
+        centres: m, C×K.
+        scales: σ, C×K.
     """
 
     kind: ClassVar[str] = "pca-mixture"
-
-    def __init__(
-        self,
-        mean: torch.Tensor,
-        components: torch.Tensor,
-        weights: torch.Tensor,
-        centres: torch.Tensor,
-        scales: torch.Tensor,
-    ) -> None:
-        self.mean = mean
-        self.components = components
-        self.weights = weights
-        self.centres = centres
-        self.scales = scales
+    mean: torch.Tensor
+    components: torch.Tensor
+    weights: torch.Tensor
+    centres: torch.Tensor
+    scales: torch.Tensor
 
     def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw n images: uint8 n×3×H×W."""
@@ -192,17 +192,6 @@ class PcaMixtureSampler(Sampler):
         edges = self.weights.double().cumsum(0)
         cluster = torch.searchsorted(edges / edges[-1], uniform, right=True)
         return _at_coordinates(self.centres[cluster] + noise * self.scales[cluster], self.components, self.mean)
-
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Return mean 3×H×W, components K×(3HW), weights C, centres and scales C×K; pixels in [−1, 1]."""
-        names = ("mean", "components", "weights", "centres", "scales")
-        return {name: getattr(self, name) for name in names}, {}
-
-    @classmethod
-    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> PcaMixtureSampler:
-        """Rebuild the same mixture."""
-        del metadata
-        return cls(**tensors)
 
 
 def _kinds(base: type[Sampler] = Sampler) -> Iterator[type[Sampler]]:
@@ -248,12 +237,7 @@ def load_sampler(path: Path) -> Sampler:
         raise unknown("kind of sampler", metadata["sampler"], kinds, where=f"in {path}")
     try:
         return kinds[metadata["sampler"]].from_state(tensors, metadata)
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # something is missing or does not fit
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # something is missing or does not fit
         raise GraftbenchError(f"{path} is a damaged sampler of kind '{metadata['sampler']}': {error!r}.") from error
 
 

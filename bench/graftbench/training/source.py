@@ -107,7 +107,7 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
 
     struct = kind_of(kind).config
     config = config_of(struct, spec.parameters, f"[source_models.{kind}.parameters]")
-    given, defaults = msgspec.to_builtins(config), msgspec.to_builtins(struct())
+    settings, defaults = msgspec.to_builtins(config), msgspec.to_builtins(struct())
     return Recipe(
         kind=kind,
         domain=images.domain,
@@ -115,15 +115,15 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
         manifest=images.manifest,
         kimg=float(spec.kimg),
         seed=spec.seed,
-        parameters={name: value for name, value in given.items() if value != defaults[name]},
+        parameters={name: value for name, value in settings.items() if value != defaults[name]},
     )
 
 
 def find(recipe: Recipe, cache: Path) -> Path | None:
     """Return the model's file in the cache or in the package, or None."""
-    own = cached(recipe, cache)
-    if own.is_file():
-        return own
+    file = cached(recipe, cache)
+    if file.is_file():
+        return file
     for provenance in files("graftbench.training.source_models").iterdir():
         if provenance.name.endswith(".json") and json.loads(provenance.read_text("utf-8"))["id"] == recipe.id:
             shipped = Path(str(provenance)).with_suffix(".safetensors")
@@ -144,9 +144,9 @@ def obtain(
         device: Where to train, if need be.
         say: Told before and after a training.
     """
-    found = find(recipe, cache)
-    if found is not None:
-        return found
+    existing = find(recipe, cache)
+    if existing is not None:
+        return existing
     target = cached(recipe, cache)
     with locked(target.with_suffix(".lock")):
         if not target.is_file():

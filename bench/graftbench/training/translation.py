@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class TranslationConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every method that trains an image-to-image network can be told.
+    """The settings of every method that trains an image-to-image network.
 
     Attributes:
         lr: Adam's rate.
@@ -93,9 +93,9 @@ class Backbone:
             return [features.float() for features in self.network(images)]
 
 
-def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
+def relative_error(actual: Tensor, target: Tensor) -> Tensor:
     """Return Σ(actual − target)² / Σ target²: 0 where they agree, 1 for zeros; layers and sizes weigh alike."""
-    return (found - wanted).square().sum() / wanted.square().sum().clamp(min=1e-12)
+    return (actual - target).square().sum() / target.square().sum().clamp(min=1e-12)
 
 
 NETWORKS: dict[str, tuple[type[msgspec.Struct], type[nn.Module]]] = {
@@ -120,6 +120,16 @@ class ContentSampler(TranslatingSampler):
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw n images: uint8 n×3×R×R on the CPU. All draws are made on the CPU, the same on any device."""
         return self.translate(self.contents.sample(n, generator), generator)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Return the contents."""
+        return {"contents": self.contents.images}, {}
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, Tensor], metadata: dict[str, str]) -> ContentSampler:
+        """Rebuild the sampler from its tensors, the constructor's arguments."""
+        del metadata
+        return cls(**tensors)
 
 
 class TranslationSampler(ContentSampler):
@@ -152,10 +162,10 @@ class TranslationSampler(ContentSampler):
     @torch.inference_mode()
     def translate(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Translate uint8 n×3×h×w to uint8 n×3×R×R, both on the CPU; where there are styles, one is drawn for each."""
-        given = [inputs]
+        arguments = [inputs]
         if self.styles is not None:
-            given.append(self.styles[torch.randint(len(self.styles), (len(inputs),), generator=generator)])
-        batches = zip(*(images.split(BATCH) for images in given), strict=True)
+            arguments.append(self.styles[torch.randint(len(self.styles), (len(inputs),), generator=generator)])
+        batches = zip(*(images.split(BATCH) for images in arguments), strict=True)
         return torch.cat([self._translate(*batch) for batch in batches])
 
     def _translate(self, *images: Tensor) -> Tensor:
