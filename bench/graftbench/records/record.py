@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-if TYPE_CHECKING:
-    from graftbench.records.cell_spec import CellSpec, Origin
+from graftbench.records.cell_spec import CellSpec, Origin  # noqa: TC001 - msgspec reads it at run time
 
 FORMAT = 1
 """Version of the record format. A reader refuses a newer one."""
