@@ -27,7 +27,7 @@ HINT = (
 
 
 def kind_of(file: Path) -> Kind:
-    """Which of the two a file is, by what it holds; nothing is loaded.
+    """Return which of the two formats a file has, judged by its contents; nothing is loaded.
 
     Raises:
         GraftbenchError: It is neither; it says what it is, where that can be told.
@@ -66,7 +66,7 @@ def _no_zip(file: Path) -> str:
 
 
 def opened(data: bytes, kind: Kind, device: torch.device) -> Callable[[torch.Tensor], Any]:
-    """A file's generator on a device, in eval mode where it has modes.
+    """Load a file's generator onto a device, in eval mode where it has modes.
 
     Raises:
         GraftbenchError: It cannot be loaded.
@@ -98,5 +98,5 @@ def _exported(data: bytes, device: torch.device) -> Callable[[torch.Tensor], Any
 
 
 def parameters_of(model: Callable[[torch.Tensor], Any]) -> int:
-    """Numbers in its parameters; what was frozen into constants does not count."""
+    """Count the numbers in its parameters; what was frozen into constants does not count."""
     return sum(parameter.numel() for parameter in model.parameters()) if isinstance(model, torch.nn.Module) else 0

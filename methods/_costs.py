@@ -20,7 +20,7 @@ LARGEST = 1 << 20
 
 
 def check_costs(costs: dict[str, Any]) -> None:
-    """Refuse costs that are none.
+    """Refuse unknown names and unusable values of costs.
 
     Raises:
         ValueError: It names the nearest.
@@ -32,7 +32,7 @@ def check_costs(costs: dict[str, Any]) -> None:
 
 
 def declared_costs(out: Path) -> tuple[dict[str, float | int | str], list[str]]:
-    """The costs in a program's `costs.json` or `costs.toml`, and what is wrong with others: they are left out."""
+    """Read a program's `costs.json` or `costs.toml`: the usable costs, and notes on those that are left out."""
     file = next((out / name for name in FILES if (out / name).is_file()), None)
     if file is None:
         return {}, []

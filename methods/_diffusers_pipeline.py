@@ -46,7 +46,7 @@ _CONDITIONS = ("num_class_embeds", "class_embed_type", "addition_embed_type", "e
 
 
 def package(name: str) -> Any:  # noqa: ANN401 - an optional package
-    """An optional package, by its name as text, which is also the name of a file in this folder.
+    """Import an optional package by its name, which may also be the name of a file in this folder.
 
     Raises:
         GraftbenchError: It is not installed.
@@ -81,7 +81,7 @@ class Pipeline:
 
     @property
     def trained_side(self) -> int | None:
-        """Side in pixels of the images it was trained on, where it says so and they are square."""
+        """Return the side in pixels of the images it was trained on, where it says so and they are square."""
         size = self.unet.get("sample_size")
         sides = set(size) if isinstance(size, list) else {size}
         side = sides.pop()
@@ -89,11 +89,11 @@ class Pipeline:
 
     @property
     def latent_factor(self) -> int:
-        """Pixels per latent, along a side: the autoencoder halves between its levels; 1 where there is none."""
+        """Return the pixels per latent along a side: an autoencoder halves between its levels; 1 without one."""
         return 1 if self.vae is None else 2 ** (len(self.vae["block_out_channels"]) - 1)
 
     def part(self, name: str) -> Path:
-        """The folder of a part; the pipeline's own where the part has none."""
+        """Return the folder of a part; the pipeline's own where the part has none."""
         folder = self.folder / name
         return folder if folder.is_dir() else self.folder
 
@@ -120,7 +120,7 @@ class Pipeline:
 
 
 def find(model: str, revision: str = "") -> Pipeline:
-    """The pipeline in a folder, in the hub's local cache, or, where the user allowed it, on the hub.
+    """Find a pipeline in a folder, in the hub's local cache, or, where the user allowed it, on the hub.
 
     Args:
         model: A folder, or a name of the hub.
@@ -149,7 +149,7 @@ _WANTED = {
 
 
 def _from_hub(model: str, revision: str) -> Path:
-    """The snapshot of a model, in a folder that is named after its commit."""
+    """Return the snapshot of a model, in a folder that is named after its commit."""
     if not _HUB_NAME.fullmatch(model):
         raise GraftbenchError(f"There is no folder '{model}', and it is no name of the hub (OWNER/NAME).")
     allowed = os.environ.get(DOWNLOAD_VARIABLE) == "1"
@@ -186,7 +186,7 @@ def _config(pipeline: Pipeline, part: str) -> dict[str, Any]:
 
 
 def _json(name: str, file: Path, what: str) -> dict[str, Any]:
-    """A configuration, which is a JSON object that names its class."""
+    """Read a configuration, which is a JSON object that names its class."""
     try:
         found = json.loads(file.read_text("utf-8"))
     except FileNotFoundError as error:
@@ -219,7 +219,7 @@ def _check_unet(pipeline: Pipeline, kind: str) -> None:
 
 
 def _check_schedule(pipeline: Pipeline) -> None:
-    """Its noise levels must be those of a chain of betas: flows and σ-parametrised models have none."""
+    """Refuse noise levels that are no chain of betas: flows and σ-parametrised models have none."""
     config = pipeline.scheduler
     if "beta_schedule" not in config and config.get("trained_betas") is None:
         raise GraftbenchError(
@@ -232,7 +232,7 @@ def _check_schedule(pipeline: Pipeline) -> None:
 
 
 def _check_weights(name: str, folder: Path) -> None:
-    """Weights are read from safetensors alone: a pickle runs whatever code its author put into it."""
+    """Refuse weights that are not safetensors: a pickle runs whatever code its author put into it."""
     files = sorted(file.name for file in folder.iterdir() if file.is_file())
     if any(re.fullmatch(r"(diffusion_pytorch_)?model\.safetensors(\.index\.json)?", file) for file in files):
         return
@@ -265,7 +265,7 @@ class Networks:
 
     @property
     def frozen(self) -> dict[str, nn.Module]:
-        """What takes part and does not move, by name."""
+        """Return the networks that take part and do not move, by name."""
         parts = {"vae": self.vae, "text_encoder": self.text_encoder}
         return {name: network for name, network in parts.items() if network is not None}
 
@@ -284,7 +284,7 @@ def import_networks(pipeline: Pipeline) -> None:
 
 
 def make(config: dict[str, Any]) -> nn.Module:
-    """A network of diffusers with fresh weights, made from its configuration (`_class_name` included).
+    """Make a network of diffusers with fresh weights from its configuration (`_class_name` included).
 
     Its first weights come from torch's global generator, which is left as it was.
 
@@ -297,7 +297,7 @@ def make(config: dict[str, Any]) -> nn.Module:
 
 
 def load(pipeline: Pipeline, device: torch.device, prompt: str = "") -> Networks:
-    """Read the weights.
+    """Read the weights of a pipeline's networks.
 
     Args:
         pipeline: Where they are.
@@ -316,7 +316,7 @@ def load(pipeline: Pipeline, device: torch.device, prompt: str = "") -> Networks
 
 
 def _loaded(pipeline: Pipeline, part: str, config: dict[str, Any]) -> nn.Module:
-    """A network with its weights: diffusers reads them, for it knows the older names of layers."""
+    """Load a network with its weights: diffusers reads them, for it knows the older names of layers."""
     cls = getattr(package("diffusers"), config["_class_name"])
     how = {"use_safetensors": True, "local_files_only": True, "torch_dtype": torch.float32, "low_cpu_mem_usage": False}
     try:
@@ -334,7 +334,7 @@ def _loaded(pipeline: Pipeline, part: str, config: dict[str, Any]) -> nn.Module:
 
 
 def _encoded(pipeline: Pipeline, prompt: str) -> tuple[nn.Module, torch.Tensor]:
-    """The text encoder, and what it makes of a prompt: 1×L×D, as StableDiffusionPipeline encodes it."""
+    """Load the text encoder and encode a prompt: 1×L×D, as StableDiffusionPipeline encodes it."""
     library = package("transformers")
     try:
         with torch.random.fork_rng(devices=[]):

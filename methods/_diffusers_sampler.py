@@ -49,7 +49,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scheduler_of(name: str, config: dict[str, Any]) -> Any:  # noqa: ANN401 - an optional package
-    """A scheduler of diffusers, fresh: some remember their last steps.
+    """Make a fresh scheduler of diffusers: some remember their last steps.
 
     Raises:
         NotImplementedError: The class does not know the betas that the configuration names.
@@ -58,14 +58,14 @@ def scheduler_of(name: str, config: dict[str, Any]) -> Any:  # noqa: ANN401 - an
 
 
 def predict(unet: nn.Module, x: Tensor, t: Tensor, prompt: Tensor | None) -> Tensor:
-    """What the U-Net makes of x (B×C×H×W) at the noise levels t (B, or one for all), told the prompt (1×L×D)."""
+    """Run the U-Net on x (B×C×H×W) at the noise levels t (B, or one for all) under the prompt (1×L×D)."""
     if prompt is None:
         return unet(x, t).sample
     return unet(x, t, encoder_hidden_states=prompt.expand(len(x), -1, -1)).sample
 
 
 def encode(vae: Any, images: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ANN401 - an optional package
-    """Latents of images (B×3×H×W in [−1, 1]), drawn from the autoencoder's posterior and scaled as the U-Net has them.
+    """Draw latents of images (B×3×H×W in [−1, 1]) from the autoencoder's posterior, scaled as the U-Net has them.
 
     The autoencoder is frozen: no gradient is kept.
     """
@@ -120,7 +120,7 @@ class DiffusersSampler(Sampler):
         return x if self.vae is None else self.vae.decode(x / self.vae.config.scaling_factor).sample
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """The networks' tensors, their configurations, and how they are sampled."""
+        """Return the networks' tensors, their configurations, and how they are sampled."""
         tensors = {f"unet.{name}": tensor for name, tensor in self.unet.state_dict().items()}
         metadata = {"unet": _json(self.unet), "sampling": msgspec.json.encode(self.sampling).decode()}
         if self.vae is not None:
@@ -150,6 +150,6 @@ def _rebuilt(part: str, tensors: dict[str, Tensor], config: str) -> nn.Module:
 
 
 def _json(network: Any) -> str:  # noqa: ANN401 - an optional package
-    """A network's class and settings, without the versions and places of where it came from."""
+    """Return a network's class and settings, without the versions and paths of its origin."""
     settings = {key: value for key, value in network.config.items() if not key.startswith("_")}
     return msgspec.json.encode({"_class_name": type(network).__name__, **settings}, order="sorted").decode()

@@ -108,11 +108,11 @@ class _Controller:
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The probability, and what it follows."""
+        """Return the probability and what it is adjusted by."""
         return {"p": self._augment.p, "highest": self.highest, "share": self._share, "signs": list(self._signs)}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from there."""
+        """Resume from such a state."""
         self._augment.p, self.highest, self._share = state["p"], state["highest"], state["share"]
         self._signs = state["signs"]
 

@@ -55,7 +55,7 @@ class Config(TranslationConfig, frozen=True, forbid_unknown_fields=True, kw_only
         check_weights(content_weight=self.content_weight, style_weight=self.style_weight)
 
     def spec(self) -> StylizerSpec:
-        """The network's architecture."""
+        """Return the network's architecture."""
         return StylizerSpec(depth=self.depth, enlarge=self.enlarge, channels=self.channels)
 
 
@@ -88,7 +88,7 @@ class Adain(Method):
 
     @property
     def leaks(self) -> str:
-        """The encoder is the default extractor's."""
+        """Name the default extractor, whose network is the encoder."""
         return "lite0"
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
@@ -126,6 +126,6 @@ class Adain(Method):
 
 
 def style_distance(found: list[Tensor], styles: list[Tensor]) -> Tensor:
-    """Mean squares of the differences of means and of deviations, summed over layers (equation 13)."""
+    """Sum, over layers, the mean squared differences of means and of deviations (equation 13)."""
     pairs = [(moments(a), moments(b)) for a, b in zip(found, styles, strict=True)]
     return torch.stack([F.mse_loss(x, y) for a, b in pairs for x, y in zip(a, b, strict=True)]).sum()

@@ -146,7 +146,7 @@ class _Modulated:
         self.discriminator.head.requires_grad_(requires_grad=True)
 
     def importance(self, task: Task, config: Config) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Per layer of either network the Fisher information of each kernel's modulation, at generated images."""
+        """Return, per layer of each network, the Fisher information of the kernels' modulations at generated images."""
         generator, discriminator = self.generator.eval(), self.discriminator.eval()
         z = gaussian_latents(config.fisher_samples, generator, task)
 
@@ -173,7 +173,7 @@ class _Modulated:
 def kernel_importance(
     loss: Callable[[dict[str, Tensor], Tensor], Tensor], modulations: dict[str, RankOneModulation], samples: Tensor
 ) -> dict[str, Tensor]:
-    """Per layer the Fisher information of v_k, one number a kernel: E[(∂ log p / ∂v_k)²].
+    """Return, per layer, the Fisher information of v_k, one number a kernel: E[(∂ log p / ∂v_k)²].
 
     The published code adds the mean over u, the same for all kernels of a layer: it changes no order within one.
     """
@@ -184,7 +184,7 @@ def kernel_importance(
 
 
 def most_important(importance: Tensor, share: float) -> Tensor:
-    """Which kernels of a layer are the most important: bool, K; the share of them, but neither none nor all."""
+    """Mark the most important share of a layer's kernels, but neither none nor all: bool, K."""
     kernels = len(importance)
     count = min(max(1, round(share * kernels)), kernels - 1)
     chosen = torch.zeros(kernels, dtype=torch.bool, device=importance.device)

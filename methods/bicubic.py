@@ -27,17 +27,17 @@ class BicubicSampler(ContentSampler):
         self.side = side
 
     def translate(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """uint8 n×3×h×w -> n×3×side×side."""
+        """Enlarge inputs: uint8 n×3×h×w -> n×3×side×side."""
         del generator
         return to_uint8(enlarged(to_float(inputs), self.side))
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Contents and side."""
+        """Return contents and side."""
         return {"contents": self.contents.images}, {"side": str(self.side)}
 
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> BicubicSampler:
-        """The same."""
+        """Rebuild the sampler."""
         return cls(tensors["contents"], int(metadata["side"]))
 
 
@@ -58,6 +58,6 @@ class Bicubic(Method):
     needs_pairs = True
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
-        """Keep the side; the inputs are there to draw samples of."""
+        """Keep the side, and the inputs to draw samples of."""
         del budget
         return BicubicSampler(task.pairs[0].cpu(), task.resolution)

@@ -119,7 +119,7 @@ class Bsa(Method):
 def _step(
     task: Task, budget: Meter, config: Config, *, generator: Generator, latents: nn.Embedding, judge: Discriminator
 ) -> Step:
-    """A step on γ, β and the latents of the images drawn."""
+    """Make a step on γ, β and the latents of the images drawn."""
     optimizer = adam(trained(generator), lr=config.lr, beta1=0.9, beta2=0.999)
     optimizer.add_param_group({"params": trained(latents), "lr": config.lr_latents})
     task.keep(adam=optimizer)
@@ -155,12 +155,12 @@ def _step(
 
 
 def norms(generator: Generator) -> list[nn.BatchNorm2d]:
-    """The generator's batch norms."""
+    """Return the generator's batch norms."""
     return [module for module in generator.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def _statistics(generator: Generator) -> dict[str, Tensor]:
-    """The γ and β by name: what trains."""
+    """Return the γ and β by name: what is trained."""
     return {name: parameter for name, parameter in generator.named_parameters() if parameter.requires_grad}
 
 
@@ -168,7 +168,7 @@ def _statistics(generator: Generator) -> dict[str, Tensor]:
 
 
 def feature_maps(discriminator: Discriminator, x: Tensor) -> list[Tensor]:
-    """What each block of the discriminator makes of images B×3×R×R."""
+    """Return the output of each block of the discriminator for images B×3×R×R."""
     maps = []
     for block in discriminator.blocks:
         x = block(x)
@@ -177,7 +177,7 @@ def feature_maps(discriminator: Discriminator, x: Tensor) -> list[Tensor]:
 
 
 def perceptual_loss(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Mean absolute difference of feature maps, relative to the mean absolute value wanted; a mean over the layers.
+    """Average, over layers, the mean absolute difference of feature maps relative to the target's mean absolute value.
 
     The published code sums 0.001 · L1 over ten layers of VGG-16 on pixels in 0…255, whose maps are large and of
     different sizes; a discriminator's are not, so each is measured by itself.
@@ -187,7 +187,7 @@ def perceptual_loss(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor
 
 
 def latent_distance(z: Tensor, normal: Tensor) -> Tensor:
-    """Mean squared distance of a latent to its nearest draw from N(0, I), plus that of a draw to its nearest latent.
+    """Return the mean squared distance of latents to their nearest draw from N(0, I), plus that of draws to latents.
 
     The published code calls it an earth mover's distance; it is a Chamfer distance. The draws are ten a latent there.
 
@@ -200,7 +200,7 @@ def latent_distance(z: Tensor, normal: Tensor) -> Tensor:
 
 
 def statistics_change(now: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> Tensor:
-    """Σ over layers of the mean squared change of γ, and of β.
+    """Return Σ over layers of the mean squared change of γ, and of β.
 
     The published code puts γ = 1 and β = 0 behind the source's own and draws them back there.
     """

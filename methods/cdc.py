@@ -90,7 +90,7 @@ class Cdc(Method):
     Config = Config
 
     def check(self, resolution: int) -> None:
-        """The patches' block is one of the discriminator's."""
+        """Refuse a block for patches that the discriminator does not have."""
         blocks = DiscriminatorSpec(resolution).blocks
         if not 0 <= self.config.patch_block < blocks:
             raise GraftbenchError(
@@ -129,18 +129,18 @@ class Anchors:
         self.anchors = torch.randn(len(task.images), latent, generator=task.generator)
 
     def count(self, size: int) -> int:
-        """How many rows of a batch are at the anchors: the share, rounded up, so that a small batch has one too."""
+        """Return how many rows of a batch are at the anchors: the share, rounded up, so that small batches have one."""
         return math.ceil(self._share * size)
 
     def latents(self, size: int) -> Tensor:
-        """Size×latent: anchors drawn with replacement, each with its own noise, then z ~ N(0, I)."""
+        """Draw size×latent: anchors with replacement, each with its own noise, then z ~ N(0, I)."""
         z = torch.randn(size, self.anchors.shape[1], generator=self._task.generator)
         choice = torch.randint(len(self.anchors), (self.count(size),), generator=self._task.generator)
         z[: len(choice)] = self.anchors[choice] + self._spread * z[: len(choice)]
         return z.to(self._task.device, non_blocking=True)
 
     def conditions(self, size: int) -> tuple[Tensor]:
-        """Which rows are judged as a whole: bool, of the length of the batch."""
+        """Mark the rows that are judged as a whole: bool, of the length of the batch."""
         return (torch.arange(size, device=self._task.device) < self.count(size),)
 
 
@@ -180,7 +180,7 @@ class _Consistency:
 
 
 def activations(generator: Generator, z: Tensor) -> list[Tensor]:
-    """What the generator's stages put out, from 4×4 to R×R: the stem's and each block's, B×C×H×W."""
+    """Return the outputs of the generator's stages, from 4×4 to R×R: the stem's and each block's, B×C×H×W."""
     x = generator.stem(z).unflatten(1, (-1, 4, 4))
     stages = [generator.stem_norm(x).relu()]
     for block in generator.blocks:
@@ -189,7 +189,7 @@ def activations(generator: Generator, z: Tensor) -> list[Tensor]:
 
 
 def similarities(features: Tensor) -> Tensor:
-    """Log of the softmax, over the other samples, of each sample's cosine similarity to them.
+    """Return the log-softmax, over the other samples, of each sample's cosine similarity to them.
 
     Args:
         features: B×…, flattened.
@@ -204,7 +204,7 @@ def similarities(features: Tensor) -> Tensor:
 
 
 def consistency_loss(source: Tensor, adapted: Tensor) -> Tensor:
-    """KL(source ‖ adapted) of the similarities, a mean over samples; 0 for two samples or fewer.
+    """Return KL(source ‖ adapted) of the similarities, a mean over samples; 0 for fewer than two samples.
 
     Args:
         source: Features of the source generator, B×….

@@ -99,12 +99,12 @@ class Checkpoint(Method):
     Config = Config
 
     def check(self, resolution: int) -> None:
-        """Refuse a file that is not there or of another kind, before anything of it is loaded."""
+        """Refuse a file that is missing or of another kind, before anything of it is loaded."""
         del resolution
         kind_of(Path(self.config.file))
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
-        """Load the file and make one batch of images, to see whether they are such.
+        """Load the file and make one batch of images to check them.
 
         Raises:
             GraftbenchError: They are of another shape, size or range.
@@ -147,7 +147,7 @@ class CheckpointSampler(LatentSampler):
 
     @property
     def model(self) -> Callable[[torch.Tensor], Any]:
-        """The generator; loaded when it is first asked for."""
+        """Return the generator; it is loaded at the first call."""
         if self._model is None:
             self._model = opened(self._data, self._kind, self._device)
         return self._model
@@ -160,7 +160,7 @@ class CheckpointSampler(LatentSampler):
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
-        """As configured."""
+        """Return the configured shape of one z."""
         return tuple(self._config.latent)
 
     def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
@@ -169,12 +169,12 @@ class CheckpointSampler(LatentSampler):
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """The images of n latents: uint8 n×3×H×W on the CPU."""
+        """Decode n latents: uint8 n×3×H×W on the CPU."""
         return torch.cat([self._bytes(self._raw(part)) for part in latents.split(self._config.batch)])
 
     @torch.inference_mode()
     def looked_at(self, latents: torch.Tensor, side: int) -> tuple[float, float]:
-        """Share of the numbers of a batch that lie beyond the range, and the least number.
+        """Return the share of a batch's numbers that lie beyond the range, and the least number.
 
         Raises:
             GraftbenchError: Its images are of another size, or of another range.
@@ -189,7 +189,7 @@ class CheckpointSampler(LatentSampler):
         return float(beyond.float().mean()), float(images.min())
 
     def _raw(self, latents: torch.Tensor) -> torch.Tensor:
-        """What the generator makes of up to `batch` latents: float32 n×3×H×W on the CPU, looked at."""
+        """Generate images of up to `batch` latents and check them: float32 n×3×H×W on the CPU."""
         n, batch = len(latents), self._config.batch
         padded = torch.cat([latents, latents.new_zeros(batch - n, *latents.shape[1:])])
         given = padded.to(self._device, getattr(torch, self._config.dtype))
@@ -212,19 +212,19 @@ class CheckpointSampler(LatentSampler):
             ) from error
 
     def _bytes(self, images: torch.Tensor) -> torch.Tensor:
-        """0…255, rounded to nearest, clipped."""
+        """Scale to 0…255, round to nearest, clip."""
         low, high = LIMITS[self._config.range]
         return images.sub(low).mul(255 / (high - low)).round().clamp(0, 255).to(torch.uint8)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """The file's bytes, and what to do with them."""
+        """Return the file's bytes and the configuration."""
         held = torch.frombuffer(bytearray(self._data), dtype=torch.uint8)
         known = msgspec.structs.replace(self._config, file="")
         return {"file": held}, {"kind": self._kind, "config": msgspec.json.encode(known).decode()}
 
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> CheckpointSampler:
-        """The same; the file's code runs when it is first drawn from."""
+        """Rebuild the sampler; the file's code runs when images are first drawn."""
         config = msgspec.json.decode(metadata["config"], type=Config)
         kind: Kind = "TorchScript" if metadata["kind"] == "TorchScript" else "torch.export"
         return cls(tensors["file"].numpy().tobytes(), kind, config)
@@ -232,14 +232,14 @@ class CheckpointSampler(LatentSampler):
 
 @contextmanager
 def _own_chances(device: torch.device) -> Iterator[None]:
-    """Inside, torch's global generators begin at zero; outside they are left as they were."""
+    """Start torch's global generators at zero inside the block; outside they are left as they were."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         yield
 
 
 def _images(made: object, batch: int) -> torch.Tensor:
-    """What a generator returned as float32 B×C×H×W on the CPU, C 1 or 3.
+    """Return a generator's output as float32 B×C×H×W on the CPU, C 1 or 3.
 
     Raises:
         GraftbenchError: It is something else.
@@ -258,7 +258,7 @@ def _images(made: object, batch: int) -> torch.Tensor:
 
 
 def _check_numbers(images: torch.Tensor, declared: str) -> None:
-    """Refuse numbers that are none, or of another range.
+    """Refuse numbers that are not finite, or of another range.
 
     Raises:
         Diverged: There are some that are not finite.

@@ -52,7 +52,7 @@ class Command(Method):
     Config = Config
 
     def check(self, resolution: int) -> None:
-        """Refuse an interpreter, a program or a file that is not there."""
+        """Refuse an interpreter, a program or a file that does not exist."""
         del resolution
         config: Config = self.config
         files = code_files(config.code)
@@ -146,7 +146,7 @@ class CommandSampler(Sampler):
         return self._banks[key]
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """The images drawn at first."""
+        """Return the images drawn at first."""
         if self._saved is None:
             if not self._banks:
                 raise GraftbenchError("No images were drawn of the sampling command yet: there are none to save.")
@@ -155,6 +155,6 @@ class CommandSampler(Sampler):
 
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> CommandSampler:
-        """A sampler that replays them."""
+        """Make a sampler that replays the saved images."""
         del metadata
         return cls(None, tensors["images"])

@@ -93,7 +93,7 @@ class Cyclegan(Method):
     Config = Config
 
     def check(self, resolution: int) -> None:
-        """The discriminators cannot halve the side more often than the shared one does."""
+        """Refuse discriminators that halve the side more often than the shared one does."""
         most = DiscriminatorSpec(resolution).blocks // 2
         if not 1 <= self.config.halvings <= most:
             raise GraftbenchError(f"halvings is 1 to {most} at {resolution} px; found {self.config.halvings}.")
@@ -141,7 +141,7 @@ class Cycle:
         )
 
     def __call__(self, size: int, log: TrainingLog) -> bool:
-        """A step of the translators, then one of the discriminators, as in the published code."""
+        """Take a step of the translators, then one of the discriminators, as in the published code."""
         source, target = self._sources.draw(size), self._targets.draw(size)
         for group in (*self._adam_t.param_groups, *self._adam_j.param_groups):
             group["lr"] = self._config.lr * falling(self._budget.share(), self._config.decay_share)
@@ -152,7 +152,11 @@ class Cycle:
         return True
 
     def _translate(self, source: Tensor, target: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Equation 3 and the identity loss of section 5.2; what went to the target domain, and to the source's."""
+        """Take a step on equation 3 and the identity loss (section 5.2).
+
+        Returns:
+            Losses, translations to the target domain, translations to the source domain.
+        """
         config, size = self._config, len(source)
         # Instance norm does not mix images, so what goes through one translator can go together.
         to_target, target_again = self._run(self.there, torch.cat([source, target])).split(size)
@@ -174,7 +178,7 @@ class Cycle:
         return losses, to_target, to_source
 
     def _judge(self, source: Tensor, target: Tensor, to_target: Tensor, to_source: Tensor) -> Tensor:
-        """Half the least-squares loss of each discriminator, which slows them (section 7.1)."""
+        """Take a step on half the least-squares loss of each discriminator, which slows them (section 7.1)."""
         sides = (
             (self.judge_target, target, self._pool_target.exchange(to_target)),
             (self.judge_source, source, self._pool_source.exchange(to_source)),
@@ -200,15 +204,15 @@ class Pool:
         self._images: list[Tensor] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """The images."""
+        """Return the images."""
         return {"images": list(self._images)}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from there."""
+        """Resume from such a state."""
         self._images = state["images"]
 
     def exchange(self, images: Tensor) -> Tensor:
-        """As many images of the same shape, some of them from the past."""
+        """Return as many images of the same shape, some of them from the past."""
         if not self._size:
             return images
         keep = torch.rand(len(images), generator=self._generator) < 0.5
@@ -227,5 +231,5 @@ class Pool:
 
 
 def falling(share: float, decay_share: float) -> float:
-    """1 until the last `decay_share` of the budget, then falling linearly to 0 at its end."""
+    """Return 1 until the last `decay_share` of the budget, then a value that falls linearly to 0 at its end."""
     return min(1.0, (1 - share) / decay_share) if decay_share else 1.0

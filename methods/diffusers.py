@@ -119,7 +119,7 @@ class Diffusers(Method):
     Config = Config
 
     def __init_subclass__(cls) -> None:
-        """A variant that trains low-rank updates promises that they alone move."""
+        """Promise for a variant with low-rank updates that they alone move."""
         super().__init_subclass__()
         if cls.defaults.get("train") == "lora":
             cls.moves = ("unet.*.parametrizations.weight.0.*",)
@@ -156,7 +156,7 @@ class Diffusers(Method):
         return train(task, budget, self.config, step, unet.averaged, sampler=sampler)
 
     def _found(self, resolution: int) -> Pipeline:
-        """The pipeline, which all settings go with."""
+        """Find the pipeline and check all settings against it."""
         config: Config = self.config
         package("diffusers")
         pipeline = find(config.model, config.revision)
@@ -172,7 +172,7 @@ class Diffusers(Method):
         return pipeline
 
     def _sampling(self, pipeline: Pipeline, side: int) -> Sampling:
-        """How images are drawn, with the model's own noise levels and kind of prediction."""
+        """Return how images are drawn, with the model's own noise levels and kind of prediction."""
         config: Config = self.config
         own = {key: value for key, value in pipeline.scheduler.items() if not key.startswith("_")}
         own |= {"timestep_spacing": config.spacing} if config.spacing else {}
@@ -193,7 +193,7 @@ class Diffusers(Method):
         )
 
     def _ranks(self, unet: nn.Module, name: str) -> dict[str, int]:
-        """Layer -> rank of its update."""
+        """Return layer -> rank of its update."""
         config: Config = self.config
         most = {
             layer: min(part.weight.shape[0], part.weight[0].numel())
@@ -210,7 +210,7 @@ class Diffusers(Method):
         return {layer: min(config.rank, limit) for layer, limit in most.items()}
 
     def _prepared(self, task: Task, unet: nn.Module) -> Trained:
-        """The U-Net with what is trained of it, placed, logged and kept.
+        """Prepare what is trained of the U-Net: placed, logged and kept for checkpoints.
 
         Of low-rank updates only they are averaged and kept in checkpoints: the rest is as the model's files have it.
         """
@@ -229,7 +229,7 @@ class Diffusers(Method):
         )
 
     def _step(self, task: Task, unet: nn.Module, networks: Networks, schedule: dict[str, Any]) -> Step:
-        """A step of the shared loop, which trains `unet` with the frozen ones of `networks`."""
+        """Make a step of the shared loop, which trains `unet` with the frozen networks of `networks`."""
         config: Config = self.config
         vae, prompt = networks.vae, networks.prompt
         alpha_bars = noise_levels(schedule).to(task.device)
@@ -254,7 +254,7 @@ class Diffusers(Method):
 
 
 def noise_levels(schedule: dict[str, Any]) -> Tensor:
-    """ᾱ of every noise level that a model knows, T, as diffusers computes them from the model's settings.
+    """Return ᾱ of every noise level that a model knows, T, as diffusers computes them from the model's settings.
 
     Raises:
         NotImplementedError: It does not know the betas.
@@ -263,7 +263,7 @@ def noise_levels(schedule: dict[str, Any]) -> Tensor:
 
 
 def target_of(kind: str, x: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
-    """What a model is to predict from √ᾱ x + √(1 − ᾱ) ε: ε, x, or v = √ᾱ ε − √(1 − ᾱ) x.
+    """Return what a model is to predict from √ᾱ x + √(1 − ᾱ) ε: ε, x, or v = √ᾱ ε − √(1 − ᾱ) x.
 
     Salimans, Ho: Progressive Distillation for Fast Sampling of Diffusion Models, arXiv 2202.00512, appendix D.
 
@@ -282,12 +282,12 @@ def target_of(kind: str, x: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
 
 
 def counted_attention(device: torch.device) -> AbstractContextManager[object]:
-    """On a CPU attention as plain products: torch's counter counts nothing for its fused one (see nn/unet.py)."""
+    """Compute attention on a CPU as plain products: torch's counter misses the fused one (see nn/unet.py)."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def note_origin(task: Task, pipeline: Pipeline) -> None:
-    """Say in the record which commit of the hub was used, and if the model knows images of another side."""
+    """Note in the record which commit of the hub was used, and whether the model knows images of another side."""
     if pipeline.revision:
         task.log.notes.append(f"'{pipeline.name}' was used in revision {pipeline.revision}.")
     if pipeline.trained_side not in (None, task.resolution):
@@ -321,19 +321,19 @@ class Trained:
 
 
 def sharing(network: nn.Module) -> nn.Module:
-    """A copy of a network that has the same parameters, not equal ones: only its modules are new."""
+    """Copy a network's modules, but let the copy have the same parameters, not equal ones."""
     return deepcopy(network, {id(parameter): parameter for parameter in network.parameters()})
 
 
 def update_of(adapted: nn.Module, layer: str) -> nn.Module:
-    """The low-rank update of a layer."""
+    """Return the low-rank update of a layer."""
     module: Any = adapted.get_submodule(layer)
     return module.parametrizations.weight[0]
 
 
 @torch.no_grad()
 def merged(unet: nn.Module, updates: dict[str, nn.Module]) -> nn.Module:
-    """A copy of a plain U-Net whose layers have these updates."""
+    """Copy a plain U-Net and add these updates to its layers."""
     plain = deepcopy(unet)
     for layer, update in updates.items():
         weight: Any = plain.get_submodule(layer).weight

@@ -73,7 +73,7 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def fitness(discriminator: nn.Module, loss: AdversarialLoss, real: Tensor, fake: Tensor, gamma: float) -> Tensor:
-    """F = E[D(G(z))] − γ log ‖∇ of the discriminator's loss with respect to its weights‖.
+    """Return F = E[D(G(z))] − γ log ‖∇ of the discriminator's loss with respect to its weights‖.
 
     D is a probability here, the sigmoid of a logit. Images of few modes are told from real ones by a small change of
     the discriminator, so the gradient is large where diversity is small: the paper's argument and sign, and those of
@@ -123,13 +123,13 @@ class Individual:
 
 
 def fittest(scores: Sequence[Tensor], n: int) -> list[int]:
-    """Positions of the n highest scores, best first; of equal ones the earlier, and what is no number comes last."""
+    """Return the positions of the n highest scores, best first; of equal ones the earlier, NaN last."""
     ranks = torch.stack(list(scores)).nan_to_num(nan=-torch.inf).argsort(descending=True, stable=True)
     return ranks[:n].tolist()
 
 
 def crossed(first: Individual, second: Individual) -> Individual:
-    """A child halfway between two in weights, batch-norm statistics and Adam's moments (ours: the paper has none)."""
+    """Average two in weights, batch-norm statistics and Adam's moments (ours: the paper has none)."""
     generator, optimizer = deepcopy((first.generator, first.adam))
     pairs = list(zip(generator.state_dict().values(), second.generator.state_dict().values(), strict=True))
     for mine, other in zip(trained(generator), trained(second.generator), strict=True):
@@ -165,7 +165,7 @@ class Evolution:
         task.keep(evolution=self)
 
     def __call__(self, size: int, log: TrainingLog) -> bool:
-        """A discriminator step, and a generation when it is due; whether the champion moved."""
+        """Take a discriminator step, and a generation when it is due; return whether the champion moved."""
         self._steps += 1
         losses = self._adversary.discriminator_step(size, self._offspring)
         moved = self._steps % self.config.discriminator_steps == 0
@@ -176,12 +176,12 @@ class Evolution:
         return moved
 
     def state_dict(self) -> dict[str, Any]:
-        """The parents with their Adams, and the count of steps. Where a parent came from no later step asks."""
+        """Return the parents with their Adams, and the count of steps. No later step needs a parent's origin."""
         states = [(dict(parent.generator.state_dict()), parent.adam.state_dict()) for parent in self.parents]
         return {"parents": states, "steps": self._steps}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from there."""
+        """Resume from such a state."""
         self._steps = state["steps"]
         for index, (parent, (weights, moments)) in enumerate(zip(self.parents, state["parents"], strict=True)):
             # The first parent at the start is the champion itself; later ones are networks of their own.
@@ -191,7 +191,7 @@ class Evolution:
             self.parents[index] = Individual(generator, optimizer)
 
     def generation(self, size: int) -> dict[str, Tensor]:
-        """Every parent has a child by every mutation, and the fittest of them are the next parents.
+        """Let every parent have a child by every mutation; the fittest of them are the next parents.
 
         All children meet the same chances, so that they are compared by their losses and not by their luck; the
         generator of randomness moves on as if there had been one child.
@@ -212,7 +212,7 @@ class Evolution:
         return {"generator": self.parents[0].loss, **self._shares()}
 
     def _mutated(self, parent: Individual, mutation: str, size: int, chance: Tensor) -> Individual:
-        """A copy of the parent and of its Adam, one step down the mutation's loss."""
+        """Copy the parent and its Adam, and take one step down the mutation's loss."""
         self._chance.set_state(chance)
         parent.adam.zero_grad(set_to_none=True)  # nothing to copy
         generator, optimizer = deepcopy((parent.generator, parent.adam))
@@ -222,7 +222,7 @@ class Evolution:
         return Individual(generator, optimizer, mutation, loss.detach(), fake.detach())
 
     def _score(self, child: Individual, size: int, chance: Tensor) -> Tensor:
-        """The child's fitness; 0 for an only child, whom nobody is compared with."""
+        """Return the child's fitness; 0 for an only child, which is compared with no other."""
         if self._children == 1:
             return torch.zeros(())
         self._chance.set_state(chance)
@@ -236,7 +236,7 @@ class Evolution:
 
     @torch.no_grad()
     def _offspring(self, size: int) -> Tensor:
-        """Images for the discriminator, as many from each parent as from the others or one more."""
+        """Generate images for the discriminator, from each parent as many as from the others or one more."""
         n = len(self.parents)
         counts = [size * (i + 1) // n - size * i // n for i in range(n)]
         return torch.cat([self._images(one.generator, k) for one, k in zip(self.parents, counts, strict=True) if k])

@@ -118,16 +118,16 @@ class _Spring:
         return {"elastic": self._config.strength * elastic_penalty(weights, self._anchors, self._stiffness)}
 
     def state_dict(self) -> dict[str, Any]:
-        """The information, once it was measured."""
+        """Return the Fisher information, once it was measured."""
         return {"moved": self._moved, "stiffness": self._stiffness}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from there."""
+        """Resume from such a state."""
         self._moved, self._stiffness = state["moved"], state["stiffness"]
 
 
 def generator_fisher(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> dict[str, Tensor]:
-    """Diagonal Fisher information of a generator's parameters, batch norm's γ and β among them.
+    """Estimate the diagonal Fisher information of a generator's parameters, batch norm's γ and β among them.
 
     The likelihood of a generated image is what the discriminator makes of it: p = sigmoid(D(G(z))).
 
@@ -144,7 +144,7 @@ def generator_fisher(generator: nn.Module, discriminator: nn.Module, z: Tensor) 
 
 
 def per_size(fisher: Mapping[str, Tensor], anchors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """F / Σ F_i θ_S,i²: with it the penalty is the squared change of the weights relative to their size.
+    """Return F / Σ F_i θ_S,i²: with it the penalty is the squared change of the weights relative to their size.
 
     It is then 1 at θ = 0 and at θ = 2 θ_S, and no unit in which a likelihood is measured is left in it.
     """
@@ -155,6 +155,6 @@ def per_size(fisher: Mapping[str, Tensor], anchors: Mapping[str, Tensor]) -> dic
 def elastic_penalty(
     weights: Mapping[str, Tensor], anchors: Mapping[str, Tensor], stiffness: Mapping[str, Tensor]
 ) -> Tensor:
-    """Σ F_i (θ_i − θ_S,i)² over all weights: the paper's penalty, without its λ."""
+    """Return Σ F_i (θ_i − θ_S,i)² over all weights: the paper's penalty, without its λ."""
     pulls = [(stiffness[name] * (weights[name] - anchor).square()).sum() for name, anchor in anchors.items()]
     return torch.stack(pulls).sum()

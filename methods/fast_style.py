@@ -98,7 +98,7 @@ class FastStyle(Method):
 
     @property
     def leaks(self) -> str:
-        """The backbone is the default extractor's."""
+        """Name the default extractor, whose network is the backbone."""
         return "lite0"
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
@@ -139,12 +139,12 @@ class FastStyle(Method):
 
 
 def mean_grams(features: list[Tensor], layers: tuple[int, ...]) -> dict[int, Tensor]:
-    """The Gram matrix of each layer, mean over the batch: C×C."""
+    """Return the Gram matrix of each layer, mean over the batch: C×C."""
     return {layer: gram(features[layer]).mean(dim=0) for layer in layers}
 
 
 def style_distance(features: list[Tensor], styles: dict[int, Tensor]) -> Tensor:
-    """Each image's Gram matrices against the style's, relative to the style's: mean over images and layers."""
+    """Compare each image's Gram matrices with the style's, relative to the style's: mean over images and layers."""
     found = {layer: gram(features[layer]) for layer in styles}
     errors = [relative_error(found[layer], style.expand_as(found[layer])) for layer, style in styles.items()]
     return torch.stack(errors).mean()

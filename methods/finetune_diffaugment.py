@@ -48,5 +48,5 @@ class FinetuneDiffAugmented(Method):
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
-        """Train both source networks on; the loop applies the policy to all that the discriminator sees."""
+        """Train both source networks; the loop applies the policy to all that the discriminator sees."""
         return fit_adversarial(task, budget, self.config, *source_networks(task.source_model, task.resolution))

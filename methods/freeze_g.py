@@ -56,7 +56,7 @@ class FreezeG(Method):
     Config = Config
 
     def check(self, resolution: int) -> None:
-        """No more blocks can be frozen than there are."""
+        """Refuse more frozen blocks than the generator has."""
         blocks = len(GeneratorSpec(resolution).stage_channels()) - 1
         if not 0 <= self.config.frozen_blocks <= blocks:
             raise GraftbenchError(

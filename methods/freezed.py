@@ -53,7 +53,7 @@ class FreezeD(Method):
     Config = Config
 
     def check(self, resolution: int) -> None:
-        """No more blocks can be frozen than there are."""
+        """Refuse more frozen blocks than the discriminator has."""
         blocks = DiscriminatorSpec(resolution).blocks
         if not 0 <= self.config.frozen_blocks <= blocks:
             raise GraftbenchError(

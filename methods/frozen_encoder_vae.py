@@ -60,7 +60,7 @@ class FrozenEncoder(nn.Module):
         self.head = nn.Linear(channels * config.grid**2, 2 * config.latent)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean, and log-variance kept within ±10."""
+        """Return the mean, and the log-variance kept within ±10."""
         with torch.no_grad():
             maps = self.backbone(x)
             pooled = [F.adaptive_avg_pool2d(maps[layer], self.grid) for layer in self.layers]
@@ -92,7 +92,7 @@ class FrozenEncoderVae(Method):
 
     @property
     def leaks(self) -> str:
-        """The backbone is the default extractor's."""
+        """Name the default extractor, whose network is the backbone."""
         return "lite0"
 
     def fit(self, task: Task, budget: Meter) -> Sampler:

@@ -17,7 +17,7 @@ from graftbench.contracts import Family, Method, Reference
 from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
-from graftbench.nn.precision import Precision  # noqa: TC001 - msgspec reads it at run time
+from graftbench.nn.precision import Precision
 from graftbench.nn.style import gram
 from graftbench.training import Batches, TrainingLog, adam, descend
 from graftbench.training.samplers import BATCH, ImageBankSampler, to_float, to_uint8
@@ -93,7 +93,7 @@ class Gatys(Method):
 
     @property
     def leaks(self) -> str:
-        """The backbone is the default extractor's."""
+        """Name the default extractor, whose network is the backbone."""
         return "lite0"
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
@@ -130,7 +130,7 @@ class Gatys(Method):
         return ImageBankSampler(bank)
 
     def _contents(self, task: Task) -> Iterator[Tensor]:
-        """Batches of source images, float in [−1, 1], in random order, again from the start when used up."""
+        """Yield batches of source images, float in [−1, 1], in random order, again from the start when used up."""
         images = task.source_images
         size = self.config.batch_size
         waiting = torch.empty(0, dtype=torch.long)
@@ -165,7 +165,7 @@ class Canvas:
         self._adam = adam([self.pixels], lr=config.lr, beta1=0.9, beta2=0.999)
 
     def paint(self, batches: Iterator[int], log: TrainingLog) -> bool:
-        """Take all steps; False if the budget ended before the last."""
+        """Take all steps; return False if the budget ended before the last."""
         for _ in range(self._config.steps):
             if next(batches, 0) < len(self.pixels):
                 return False
@@ -174,14 +174,14 @@ class Canvas:
         return True
 
     def step(self) -> tuple[Tensor, Tensor]:
-        """One step of each image; the losses before it, B each."""
+        """Take one step of each image; return the losses before it, B each."""
         content, style = self._losses()
         descend(self._adam, (self._config.content_weight * content + self._config.style_weight * style).sum())
         self.pixels.data.clamp_(-1, 1)
         return content, style
 
     def _losses(self) -> tuple[Tensor, Tensor]:
-        """Content and style loss of each image, B."""
+        """Return the content and style loss of each image, B."""
         maps = self._backbone(self.pixels)
         content = _squares(maps[self._config.content_layer] - self._kept) / _squares(self._kept).clamp(min=1e-12)
         styles = {layer: _squares(gram(maps[layer]) - wanted) for layer, wanted in self._grams.items()}
@@ -193,7 +193,7 @@ class Canvas:
 
 
 def _squares(x: Tensor) -> Tensor:
-    """Mean square of each image's numbers: B."""
+    """Return the mean square of each image's numbers: B."""
     return x.square().flatten(1).mean(dim=1)
 
 
@@ -219,7 +219,7 @@ class GatysSampler(ContentSampler):
         return self
 
     def translate(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """uint8 n×3×R×R -> the same shape, on the CPU."""
+        """Stylise inputs: uint8 n×3×R×R -> the same shape, on the CPU."""
         styles = self.styles[torch.randint(len(self.styles), (len(inputs),), generator=generator)]
         backbone = Backbone(Lite0Blocks(lite0_file(), enlarge=self.config.enlarge), self, "float32")
         pairs = zip(inputs.split(BATCH), styles.split(BATCH), strict=True)
@@ -233,11 +233,11 @@ class GatysSampler(ContentSampler):
         return to_uint8(canvas.pixels.detach()).cpu()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Contents, styles and settings; the backbone is the package's."""
+        """Return contents, styles and settings; the backbone is the package's."""
         tensors = {"contents": self.contents.images, "styles": self.styles}
         return tensors, {"config": msgspec.json.encode(self.config).decode()}
 
     @classmethod
     def from_state(cls, tensors: dict[str, Tensor], metadata: dict[str, str]) -> GatysSampler:
-        """The same."""
+        """Rebuild the sampler."""
         return cls(tensors["contents"], tensors["styles"], msgspec.json.decode(metadata["config"], type=Config))

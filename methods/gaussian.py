@@ -41,7 +41,7 @@ class Gaussian(Method):
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
-        """Exact PCA; standard deviations with n − 1."""
+        """Compute an exact PCA; standard deviations with n − 1."""
         mean, components, coordinates = principal_components(task.images, self.config.components)
         budget.spend(len(coordinates))
         scales = coordinates.norm(dim=0) / max(1, len(coordinates) - 1) ** 0.5

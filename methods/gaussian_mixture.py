@@ -76,7 +76,7 @@ class GaussianMixture(Method):
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
-        """EM from k-means++ centres; variances with n − 1, so that one cluster is `gaussian`."""
+        """Run EM from k-means++ centres; variances with n − 1, so that one cluster is `gaussian`."""
         config: Config = self.config
         mean, components, coordinates = principal_components(task.images, config.components)
         n = len(coordinates)
@@ -127,7 +127,7 @@ def expectation_maximisation(
 
 
 def starting_centres(x: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
-    """k-means++ (Arthur, Vassilvitskii, SODA 2007): which of the drawn centres each point n×K is nearest to, n.
+    """Assign each point n×K to the nearest of k-means++'s centres (Arthur, Vassilvitskii, SODA 2007): n.
 
     Each further centre is a point drawn with its squared distance to the nearest centre so far as weight.
     """
@@ -141,7 +141,7 @@ def starting_centres(x: Tensor, clusters: int, generator: torch.Generator) -> Te
 
 
 def maximise(x: Tensor, responsibilities: Tensor, spread: Tensor, prior_images: float) -> Mixture:
-    """The mixture that is most probable a posteriori, given how far each of the n points belongs to each cluster, n×C.
+    """Return the mixture that is most probable a posteriori, given how far each point belongs to each cluster, n×C.
 
     The prior on a variance is the inverse gamma density ∝ v^(−ν/2) exp(−ν s / 2v) with s the spread K of all points:
     the update counts ν imagined points of that variance. It keeps a cluster from shrinking onto one point.
@@ -155,7 +155,7 @@ def maximise(x: Tensor, responsibilities: Tensor, spread: Tensor, prior_images: 
 
 
 def log_joint(x: Tensor, mixture: Mixture) -> Tensor:
-    """log(weight · density) of each of n points under each of C clusters: n×C."""
+    """Return log(weight · density) of each of n points under each of C clusters: n×C."""
     precisions = 1 / mixture.variances
     squares = x.square() @ precisions.T - 2 * x @ (mixture.means * precisions).T
     squares = squares + (mixture.means.square() * precisions).sum(dim=1)

@@ -21,17 +21,17 @@ class IdentitySampler(ContentSampler):
     kind: ClassVar[str] = "identity"
 
     def translate(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """The inputs, uint8 n×3×R×R."""
+        """Return the inputs, uint8 n×3×R×R."""
         del generator
         return inputs.clone()
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Contents."""
+        """Return the contents."""
         return {"contents": self.contents.images}, {}
 
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> IdentitySampler:
-        """The same."""
+        """Rebuild the sampler."""
         del metadata
         return cls(tensors["contents"])
 

@@ -21,7 +21,7 @@ LEVELS = 256
 
 
 def tone_curves(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Curves that carry the inputs' histograms over to the targets': uint8 3×256, one row a channel.
+    """Return curves that carry the inputs' histograms over to the targets': uint8 3×256, one row a channel.
 
     Level v becomes the target level whose share of smaller or equal pixels is that of v, read between the levels that
     the targets have by linear interpolation and rounded. As scikit-image's `match_histograms`, for levels that the
@@ -56,17 +56,17 @@ class CurvesSampler(ContentSampler):
         self.curves = curves
 
     def translate(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """uint8 n×3×R×R -> the same shape."""
+        """Apply the curves: uint8 n×3×R×R -> the same shape."""
         del generator
         return torch.stack([self.curves[channel][inputs[:, channel].long()] for channel in range(3)], dim=1)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Contents and curves."""
+        """Return contents and curves."""
         return {"contents": self.contents.images, "curves": self.curves}, {}
 
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> CurvesSampler:
-        """The same."""
+        """Rebuild the sampler."""
         del metadata
         return cls(**tensors)
 

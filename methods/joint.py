@@ -56,15 +56,15 @@ class Mixture:
         self._share, self._device = source_share, task.device
 
     def of_source(self, n: int) -> int:
-        """How many images of a batch of n are of the source."""
+        """Return how many images of a batch of n are of the source."""
         return math.floor(n * self._share + 1e-9)  # 0.29 · 100 is a little less than 29
 
     def domains(self, n: int) -> tuple[Tensor]:
-        """The domains of a batch: int64 n."""
+        """Return the domains of a batch: int64 n."""
         return (torch.where(torch.arange(n, device=self._device) < self.of_source(n), SOURCE, TARGET),)
 
     def images(self, n: int) -> Tensor:
-        """Real images of these domains: float32 n×3×R×R in [−1, 1]."""
+        """Draw real images of these domains: float32 n×3×R×R in [−1, 1]."""
         k = self.of_source(n)
         return torch.cat([self._source.draw(k), self._target.draw(n - k)])
 
@@ -97,7 +97,7 @@ class Joint(Method):
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
-        """Train on both domains; what is left is the target's half, folded into a plain generator."""
+        """Train on both domains, then fold the target's half into a plain generator."""
         source, judge = source_networks(task.source_model, task.resolution)
         generator = ConditionalGenerator(source)
         discriminator = seeded(lambda: ProjectionDiscriminator(judge), task.generator)

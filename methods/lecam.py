@@ -95,11 +95,11 @@ class _Regularizer:
         return {"lecam": self._config.weight * (above.square().mean() + below.square().mean())}
 
     def state_dict(self) -> dict[str, Any]:
-        """The anchors."""
+        """Return the anchors."""
         return {"real": self._real, "fake": self._fake}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from there."""
+        """Resume from such a state."""
         self._real, self._fake = state["real"], state["fake"]
 
     def _average(self, anchor: Tensor | None, logits: Tensor) -> Tensor:

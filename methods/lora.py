@@ -95,7 +95,7 @@ class Lora(Method):
 
 
 def merged_sampler(generator: Generator) -> GeneratorSampler:
-    """A sampler of the plain generator that the updates make of it."""
+    """Make a sampler of the plain generator with the updates merged in."""
     with torch.device("meta"):  # its initialisation would draw from torch's global generator
         plain = Generator(generator.spec)
     return GeneratorSampler(merge(generator, plain))

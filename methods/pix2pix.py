@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.contracts import Family, Method, Reference
 from graftbench.nn.build import seeded
-from graftbench.nn.paired import UNet, UNetSpec
+from graftbench.nn.paired import PairedUNet, PairedUNetSpec
 from graftbench.training.paired import PairedConfig, check_judge, fit_pairs
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class Pix2pix(Method):
     Config = PairedConfig
 
     def check(self, resolution: int) -> None:
-        """The judge needs a side that is left after its halvings."""
+        """Refuse a side of which the judge's halvings leave too little."""
         check_judge(self.config, resolution)
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train on the task's pairs."""
-        spec = UNetSpec(task.resolution, self.config.channels)
-        return fit_pairs(task, budget, self.config, seeded(lambda: UNet(spec), task.generator))
+        spec = PairedUNetSpec(task.resolution, self.config.channels)
+        return fit_pairs(task, budget, self.config, seeded(lambda: PairedUNet(spec), task.generator))

@@ -44,11 +44,11 @@ class Pix2pixFrozen(Method):
 
     @property
     def leaks(self) -> str:
-        """The backbone is the default extractor's."""
+        """Name the default extractor, whose network is the backbone."""
         return "lite0"
 
     def check(self, resolution: int) -> None:
-        """The judge needs a side that is left after its halvings."""
+        """Refuse a side of which the judge's halvings leave too little."""
         check_judge(self.config, resolution)
 
     def fit(self, task: Task, budget: Meter) -> Sampler:

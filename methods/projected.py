@@ -75,11 +75,11 @@ class Projected(Method):
 
     @property
     def leaks(self) -> str:
-        """The backbone may be an extractor's network."""
+        """Name the extractor whose network is the backbone, if any."""
         return leaking_extractor(self.config.backbone)
 
     def check(self, resolution: int) -> None:
-        """The backbone's weights are here, or can be had."""
+        """Refuse a backbone whose weights are neither here nor can be fetched."""
         del resolution
         backbone_file(self.config.backbone, self.config.weights)
 

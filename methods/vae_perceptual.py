@@ -70,7 +70,7 @@ class VaePerceptual(Method):
 
     @property
     def leaks(self) -> str:
-        """The backbone is the default extractor's."""
+        """Name the default extractor, whose network is the backbone."""
         return "lite0"
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
@@ -87,7 +87,7 @@ class VaePerceptual(Method):
 
 
 def feature_nll(backbone: Lite0Blocks, config: Config, reconstruction: Tensor, x: Tensor) -> Tensor:
-    """The reconstruction loss: pixels' and maps' negative log-likelihoods, each at its own best σ.
+    """Return the reconstruction loss: pixels' and maps' negative log-likelihoods, each at its own best σ.
 
     Ours: the rule of the σ-VAE (arXiv 2006.13202), applied to each map. An image of D numbers has no more to tell when
     it is looked at through several maps, so the maps' mean per dimension counts D times, not their sum over their own

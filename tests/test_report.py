@@ -20,7 +20,8 @@ from graftbench.errors import GraftbenchError
 from graftbench.plotting import budget_curves, looks
 from graftbench.plugins.registry import Found
 from graftbench.records import store
-from graftbench.report import read_runs, write_reports
+from graftbench.records.run import read_runs
+from graftbench.report import write_reports
 
 if TYPE_CHECKING:
     from graftbench.records.run import Run

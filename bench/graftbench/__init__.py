@@ -11,6 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graftbench.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from graftbench.budget import Meter as Meter
     from graftbench.comparison.methods import compare_methods as compare_methods
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from graftbench.report import write_report as write_report
     from graftbench.scoring.evaluate import evaluate as evaluate
     from graftbench.suites.export import export_task as export_task
-
-__version__ = "0.1.0"
 
 # In a checkout the plugin folders lie beside `bench/`, not inside the package; an installed wheel has them inside.
 _CHECKOUT = Path(__file__).resolve().parents[2]

@@ -1,14 +1,15 @@
-"""Where prepared things are kept between runs, written whole or not at all, by one process at a time."""
+"""The cache of prepared data: files and folders are written whole or not at all, by one process at a time."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkstemp
 from typing import TYPE_CHECKING
+
+from filelock import lock_descriptor
 
 from graftbench.errors import GraftbenchError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def cache_folder() -> Path:
-    """The cache folder: $GRAFTBENCH_CACHE, else $XDG_CACHE_HOME/graftbench, else ~/.cache/graftbench.
+    """Return the cache folder: $GRAFTBENCH_CACHE, else $XDG_CACHE_HOME/graftbench, else ~/.cache/graftbench.
 
     It need not exist. As the XDG base directory specification asks, an $XDG_CACHE_HOME that is not absolute is
     ignored.
@@ -26,52 +27,50 @@ def cache_folder() -> Path:
         GraftbenchError: None of the three names a folder (no home directory is known).
     """
     try:
-        if own := os.environ.get("GRAFTBENCH_CACHE"):
-            return Path(own).expanduser().absolute()
-        shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        return (shared if shared.is_absolute() else Path.home() / ".cache") / "graftbench"
+        if folder := os.environ.get("GRAFTBENCH_CACHE"):
+            return Path(folder).expanduser().absolute()
+        user_caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        return (user_caches if user_caches.is_absolute() else Path.home() / ".cache") / "graftbench"
     except RuntimeError as error:  # what pathlib raises where the user has no home directory
         raise GraftbenchError(f"No cache folder is known ({error}); set GRAFTBENCH_CACHE to a folder.") from error
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, which is made if need be; other processes and threads wait until it is free.
+    """Hold a lock on the file `path`, which is created if need be; other processes and threads wait until it is free.
 
     The operating system frees the lock when the process ends, however it ends. The file stays: deleting it would let
     two processes hold locks on two files of one name.
 
     Raises:
-        GraftbenchError: The lock file cannot be made.
+        GraftbenchError: The lock file cannot be created.
     """
-    with _sentence(path):
+    with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        with _sentence(path):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        file = path.open("a+b")
+    with file:  # closing it frees the lock
+        with _explained(path):
+            lock_descriptor(file.fileno())
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` to write to; it takes the name `path` when the block ends without an exception.
+    """Give a temporary file beside `path`; it is renamed to `path` when the block ends without an exception.
 
-    Readers see the old file or the new one, never a part, and so does whoever looks after a power cut.
+    Readers see the old file or the new one, never a part, also after a power cut.
 
     Raises:
         GraftbenchError: The file cannot be written.
     """
-    with _sentence(path):
+    with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
         os.fchmod(descriptor, 0o666 & ~_umask())  # mkstemp's files are private; the cache may be shared
         os.close(descriptor)
     partial = Path(name)
     try:
-        with _sentence(path):
+        with _explained(path):
             yield partial
             _sync(partial)
             partial.replace(path)
@@ -82,20 +81,20 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """An empty temporary folder beside `path` to fill; it takes the place of `path` when the block ends well.
+    """Give an empty folder beside `path`; it replaces `path` when the block ends without an exception.
 
-    The caller holds a lock on `path` (`locked`): what a killed process left under the temporary name is cleared away.
-    Between the removal of an old folder and the arrival of the new one there is a moment without either.
+    The caller holds a lock on `path` (`locked`): leftovers of a killed process under the temporary name are removed.
+    Between the removal of an old folder and the arrival of the new one there is a moment with neither.
 
     Raises:
         GraftbenchError: The folder cannot be written.
     """
     partial = path.with_name(f".{path.name}.partial")
-    with _sentence(path):
+    with _explained(path):
         _remove(partial)
         partial.mkdir(parents=True)
     try:
-        with _sentence(path):
+        with _explained(path):
             yield partial
             for file in partial.iterdir():
                 _sync(file)
@@ -108,8 +107,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _sentence(path: Path) -> Iterator[None]:
-    """Errors of the file system become one sentence that says what can be done."""
+def _explained(path: Path) -> Iterator[None]:
+    """Turn errors of the file system into one sentence that says what the user can do.
+
+    Raises:
+        GraftbenchError: An OSError was raised inside.
+    """
     try:
         yield
     except OSError as error:
@@ -120,7 +123,7 @@ def _sentence(path: Path) -> Iterator[None]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -137,7 +140,7 @@ def _sync(path: Path) -> None:
 
 
 def _umask() -> int:
-    """The process's file mode mask; it can only be read by setting it."""
+    """Return the process's file mode mask, which can only be read by setting it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

@@ -12,12 +12,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import graftbench
 from graftbench.contracts import Reference
 from graftbench.metrics.catalogue import METRICS
 from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, without_path
 from graftbench.records.provenance import SAYS, origin_of
 from graftbench.records.record import Status
+from graftbench.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -474,7 +474,7 @@ def _own_entry(records: Sequence[Record]) -> Entry:
     """Graftbench, in the versions and commits that made the records."""
     versions = sorted({str(version) for r in records if (version := r.environment.get("graftbench"))})
     commits = sorted({str(commit)[:12] for r in records if (commit := r.environment.get("commit"))})
-    note = f"Version {', '.join(versions or [graftbench.__version__])}"
+    note = f"Version {', '.join(versions or [__version__])}"
     note += f", commit {', '.join(commits)}" if commits else ""
     fields = {
         "author": "{The graftbench authors}",

@@ -2,62 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.plugins.registry import reports
-from graftbench.records.run import Run, read_run
-from graftbench.records.selection import select
+from graftbench.records.run import read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from graftbench.contracts import Report
     from graftbench.plugins.registry import Found, Given
-    from graftbench.records.record import Record
+    from graftbench.records.run import Run
 
 FORMATS = {"html": ".html", "md": ".md", "csv": ".csv", "tex": ".tex", "pdf": ".pdf", "svg": ".svg", "png": ".png"}
 """Format -> ending of its files."""
 PICTURES = {".pdf", ".svg", ".png"}
-
-
-def read_runs(paths: Sequence[Path], selection: str = "") -> Run:
-    """One run of one or several folders (or records.jsonl), with the cells that a selection leaves.
-
-    Of several records of a cell the newest counts (by `finished_at`; of equal ones that of the later path). Artifacts
-    stay where they are.
-
-    Raises:
-        GraftbenchError: There is no run at a path, or the selection is wrong or leaves nothing.
-    """
-    runs = [read_run(path) for path in paths]
-    if len(runs) == 1:
-        run = runs[0]
-    else:
-        folder = Path(os.path.commonpath([run.folder.resolve() for run in runs]))
-        newest: dict[str, Record] = {}
-        for run in runs:
-            for record in run.records:
-                if record.id not in newest or newest[record.id].finished_at <= record.finished_at:
-                    newest[record.id] = _moved(record, run.folder.resolve(), folder)
-        names = list(dict.fromkeys(run.name for run in runs))
-        expected = sum(run.expected for run in runs) if len(names) == len(runs) else max(run.expected for run in runs)
-        run = Run(name=" + ".join(names), records=list(newest.values()), folder=folder, expected=expected)
-    if not selection:
-        return run
-    return Run(name=run.name, records=select(run.records, selection), folder=run.folder, expected=0)
-
-
-def _moved(record: Record, old: Path, new: Path) -> Record:
-    """The record with artifact paths from another folder."""
-    paths = {kind: Path(os.path.relpath(old / path, new)).as_posix() for kind, path in record.artifacts.items()}
-    return msgspec.structs.replace(record, artifacts=paths)
 
 
 def write_reports(

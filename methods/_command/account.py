@@ -23,7 +23,7 @@ print(json.dumps({"python": sys.version.split()[0], "packages": dict(sorted(foun
 
 
 def interpreter(python: str, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Version and packages of a Python interpreter; empty for one that does not answer."""
+    """Return the version and packages of a Python interpreter; empty for one that does not answer."""
     try:
         asked = subprocess.run(  # noqa: S603 - the user's own interpreter
             [python, "-c", ASK],
@@ -39,7 +39,7 @@ def interpreter(python: str, variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def keep(out: Path, what: str, words: Sequence[str], about: Mapping[str, Any]) -> None:
-    """Add a command to the file."""
+    """Add a command and what is known of its interpreter to the file."""
     file = out / FILE
     try:
         known = json.loads(file.read_text("utf-8"))

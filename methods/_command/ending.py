@@ -35,7 +35,7 @@ TAIL_CHARACTERS = 2000
 
 
 def limit(budget: ComputeBudget) -> float | None:
-    """Seconds after which a training is ended; None where seconds do not bind."""
+    """Return the seconds after which a training is ended; None where seconds do not bind."""
     return None if budget.seconds is None else budget.seconds + _tolerance(budget.seconds)
 
 
@@ -94,7 +94,7 @@ def check_ended(ran: Ran, what: str, budget: ComputeBudget | None) -> None:
 
 
 def _plain(line: str) -> str:
-    """A line without what a terminal would take for commands, not too long."""
+    """Return a line without control characters, cut to LINE_CHARACTERS."""
     text = "".join(character if character.isprintable() else "�" for character in line)
     return text if len(text) <= LINE_CHARACTERS else f"…{text[-LINE_CHARACTERS:]}"
 
@@ -104,7 +104,7 @@ def _asked_for_input(tail: str) -> bool:
 
 
 def with_tail(sentence: str, tail: str) -> GraftbenchError:
-    """An error that carries the end of the program's output, for the record's log."""
+    """Return an error that carries the end of the program's output, for the record's log."""
     return _told(GraftbenchError(sentence), tail)
 
 
@@ -115,7 +115,7 @@ def _told(error: Error, tail: str) -> Error:
 
 
 def written(out: Path) -> str:
-    """What a program has left in `{out}`."""
+    """Say in a sentence which files a program has left in `{out}`."""
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and path.name != FILE)
     if not files:
         return "It wrote nothing into {out} either."
@@ -123,7 +123,7 @@ def written(out: Path) -> str:
 
 
 def declare(task: Task, out: Path, meter: Meter) -> None:
-    """Take over the costs that the program declares.
+    """Copy the costs that the program declares into the fit's log.
 
     Raises:
         OverBudget: It says itself that it looked at more images than it might.

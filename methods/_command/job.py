@@ -48,7 +48,7 @@ class Job:
 
     @classmethod
     def of(cls, task: Task, config: Config, python: str, budget: ComputeBudget) -> Job:
-        """Make the folders, copy the code, write the images.
+        """Make the folders, copy the code and write the training images.
 
         Raises:
             GraftbenchError: The task has no folder of its own, or no source domain.
@@ -62,18 +62,18 @@ class Job:
         return cls(task, config, place, values)
 
     def run(self, what: str, seconds: float | None = None, **changed: str) -> Ran:
-        """Run one of the commands, for so many seconds at most."""
+        """Run one of the commands, for at most so many seconds."""
         values = {**dict.fromkeys(BUDGET), **self._values, **changed}
         self._words[what] = filled(self._parts[what], values)
         device = str(self._task.device)
         return run_words(self._words[what], self.place, self._environment(values), device, seconds=seconds)
 
     def account(self, what: str) -> None:
-        """Leave in the output what was run."""
+        """Write into the output folder which command was run."""
         keep(self.place.out, what, self._words[what], self.about)
 
     def draw(self, n: int, seed: int) -> torch.Tensor:
-        """Images of the sampling command: uint8 n×3×H×W."""
+        """Draw images with the sampling command: uint8 n×3×H×W."""
         self.place.fresh_samples()
         ran = self.run("sample", n=str(n), seed=str(seed))
         if ran.left_behind:
@@ -84,7 +84,7 @@ class Job:
             return self.images(n, ran)
 
     def images(self, n: int, ran: Ran) -> torch.Tensor:
-        """What lies in `{samples}`.
+        """Read the images in `{samples}`.
 
         Raises:
             GraftbenchError: What is wrong with it, and where it is kept.
@@ -106,7 +106,7 @@ class Job:
 
 
 def _values(task: Task, place: Place, python: str, *, source: bool) -> dict[str, str | None]:
-    """Placeholder -> value, but those of the budget."""
+    """Return placeholder -> value, without the placeholders of the budget."""
     return {
         "data": str(place.data),
         "source": str(place.source) if source else None,
@@ -124,7 +124,7 @@ def _values(task: Task, place: Place, python: str, *, source: bool) -> dict[str,
 
 
 def budget_values(budget: ComputeBudget) -> dict[str, str | None]:
-    """Those of the budget that have a value."""
+    """Return those placeholders of the budget that have a value."""
     if budget.kimg is not None:
         return {"kimg": _number(budget.kimg), "images_shown": str(_images(budget.kimg))}
     return {} if budget.seconds is None else {"seconds": _number(budget.seconds)}
@@ -135,5 +135,5 @@ def _number(value: float) -> str:
 
 
 def _images(kimg: float) -> int:
-    """As `Meter.limit_images` rounds."""
+    """Round thousands of images as `Meter.limit_images` does."""
     return max(1, round(kimg * 1000))

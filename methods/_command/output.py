@@ -21,7 +21,7 @@ BATCH = 256
 
 
 def read_images(folder: Path, n: int, side: int) -> tuple[torch.Tensor, int]:
-    """The first n images in a folder, by name: uint8 n×3×side×side on the CPU; and how many there are.
+    """Read the first n images of a folder by name: uint8 n×3×side×side on the CPU; and count all of them.
 
     Raises:
         GraftbenchError: They are too few, of another size, or cannot be read.
@@ -45,7 +45,7 @@ def read_images(folder: Path, n: int, side: int) -> tuple[torch.Tensor, int]:
 
 
 def _opened(folder: Path) -> Images:
-    """The images in a folder, or in the one archive that lies there instead of images."""
+    """Open the images of a folder, or of the one archive that lies there instead of images."""
     if not folder.is_dir():
         raise GraftbenchError("the folder {samples} is gone")
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]

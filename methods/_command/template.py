@@ -53,7 +53,7 @@ class Part(NamedTuple):
 
 
 def parsed(command: Words) -> list[Part]:
-    """A command's parts.
+    """Split a command into its parts.
 
     Raises:
         ValueError: A quote that is not closed, a brace that is none, an unknown placeholder.
@@ -83,7 +83,7 @@ def _split(text: str) -> list[str]:
 
 
 def names_in(text: str) -> list[str]:
-    """Names of the placeholders in a text.
+    """Return the names of the placeholders in a text.
 
     Raises:
         ValueError: A brace that is none, or an unknown placeholder.
@@ -92,7 +92,7 @@ def names_in(text: str) -> list[str]:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:
-    """(Literal text, placeholder behind it or nothing)."""
+    """Yield pairs of a literal text and the placeholder behind it (empty for none)."""
     braces = "braces that are no placeholder are written {{ and }}"
     try:
         pieces = list(Formatter().parse(text))
@@ -106,7 +106,7 @@ def _pieces(text: str) -> Iterator[tuple[str, str]]:
 
 
 def filled(parts: list[Part], values: Mapping[str, str | None]) -> list[str]:
-    """The words of a command.
+    """Return the words of a command with all placeholders filled in.
 
     Args:
         parts: The command.
@@ -120,17 +120,17 @@ def filled(parts: list[Part], values: Mapping[str, str | None]) -> list[str]:
 
 
 def lacks(part: Part, values: Mapping[str, str | None]) -> list[str]:
-    """Placeholders for want of which a part cannot be written: an optional one is then left out."""
+    """Return the placeholders without a value that a part needs; an optional part needs none, for it is left out."""
     return [] if part.optional else [name for word in part.words for name in missing(word, values)]
 
 
 def missing(text: str, values: Mapping[str, str | None]) -> list[str]:
-    """Placeholders of a text that have no value."""
+    """Return the placeholders of a text that have no value."""
     return [name for name in names_in(text) if values.get(name) is None]
 
 
 def fill(text: str, values: Mapping[str, str | None]) -> str:
-    """A text with its placeholders' values in their places.
+    """Fill the values of its placeholders into a text.
 
     Raises:
         GraftbenchError: One has none.

@@ -58,7 +58,7 @@ class Place:
 
     @classmethod
     def of(cls, folder: Path, form: Form) -> Place:
-        """The folders in a cell's folder, made anew and empty."""
+        """Make a cell's folders anew and empty."""
         folder = folder.resolve()
         ending = ".zip" if form == "zip" else ""
         scratch, out = folder / "scratch", folder / "output"
@@ -77,14 +77,14 @@ class Place:
         return place
 
     def fresh_samples(self) -> Path:
-        """`{samples}`, empty."""
+        """Empty the folder `{samples}`."""
         shutil.rmtree(self.samples, ignore_errors=True)
         self.samples.mkdir(parents=True)
         return self.samples
 
     @contextmanager
     def kept_if_refused(self) -> Iterator[None]:
-        """Where what happens inside fails, what lies in `{samples}` is kept: somebody will want to look at it."""
+        """Keep what lies in `{samples}` where the block fails: somebody will want to look at it."""
         try:
             yield
         except BaseException:
@@ -96,7 +96,7 @@ class Place:
 
 
 def write_images(images: torch.Tensor, path: Path) -> None:
-    """Images, uint8 N×3×H×W, as a zip file if the path ends so, else as PNG files in a folder, in their order."""
+    """Write images, uint8 N×3×H×W, as a zip file if the path ends so, else as numbered PNG files in a folder."""
     pixels = images.cpu().numpy()
     if path.suffix == ".zip":
         write_edm_zip(pixels, path)
@@ -108,7 +108,7 @@ def write_images(images: torch.Tensor, path: Path) -> None:
 
 
 def code_files(code: str | Sequence[str]) -> dict[str, Path]:
-    """Where files of `code` lie in the working directory -> where they come from.
+    """Return path in the working directory -> original path, for all files that `code` names.
 
     A single folder is the working directory itself; of a list, each lies there under its last name.
 
@@ -150,7 +150,7 @@ def copy_code(code: str | Sequence[str], work: Path) -> None:
 
 
 def environment(values: Mapping[str, str | None], own: Mapping[str, str], python: str, device: str) -> dict[str, str]:
-    """The environment of a program: this process's, without what is its interpreter's own.
+    """Return the environment of a program: this process's, without what belongs to its own interpreter.
 
     Args:
         values: Placeholders; they are there as variables, `GRAFTBENCH_SEED` for `{seed}`.
@@ -168,7 +168,7 @@ def environment(values: Mapping[str, str | None], own: Mapping[str, str], python
 
 
 def search_path(python: str) -> str:
-    """PATH with the folder of another interpreter first, and without that of this one's virtual environment."""
+    """Return PATH with the folder of another interpreter first, without that of this process's virtual environment."""
     parts = os.environ.get("PATH", os.defpath).split(os.pathsep)
     if not python:
         return os.pathsep.join([str(Path(sys.executable).parent), *parts])
@@ -179,7 +179,7 @@ def search_path(python: str) -> str:
 
 
 def visible_devices(device: str, before: str | None) -> str:
-    """CUDA_VISIBLE_DEVICES for a program that is to see one GPU, or none on a CPU.
+    """Return CUDA_VISIBLE_DEVICES for a program that is to see one GPU, or none on a CPU.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`, as torch counts what this process sees.
@@ -199,7 +199,7 @@ def visible_devices(device: str, before: str | None) -> str:
 def run_words(
     words: Sequence[str], place: Place, variables: Mapping[str, str], device: str, *, seconds: float | None = None
 ) -> Ran:
-    """Run a command in its working directory, for so many seconds at most."""
+    """Run a command in its working directory, for at most so many seconds."""
     program = Program(words, place.work, {**variables, "TMPDIR": str(place.temporary)})
     looked = HeldOnDevice.open(device) if device.partition(":")[0] == "cuda" else None
     if looked is None:
@@ -211,12 +211,12 @@ def run_words(
 
 
 def threads() -> int:
-    """How many this job may use."""
+    """Return how many threads this job may use."""
     return torch.get_num_threads()
 
 
 def images_of(task: Task, place: Place, *, source: bool) -> None:
-    """Write what the program may see."""
+    """Write the images that the program may see."""
     write_images(task.images, place.data)
     if source:
         write_images(task.source_images, place.source)
@@ -242,7 +242,7 @@ def check_program(word: str, python: str, files: Mapping[str, Path], *, what: st
 
 
 def check_script(word: str, files: Mapping[str, Path], *, what: str) -> None:
-    """Refuse a script that is not there: the first argument, if it is written as a file of Python or of a shell.
+    """Refuse a script that does not exist: the first argument, if it is written as a file of Python or of a shell.
 
     Raises:
         GraftbenchError: It names those that are.

@@ -9,7 +9,7 @@ from .._tables.metrics import DASH, KID, decimals, number
 from .._tables.scores import column, told_apart, untold_by
 
 if TYPE_CHECKING:
-    from graftbench.comparison.stats import Summary
+    from graftbench.comparison.stats import SeedSummary
 
     from .._tables.groups import Group, Row
 
@@ -67,7 +67,7 @@ def rankings(group: Group) -> tuple[Ranking, ...]:
     return tuple(_ranking(group, budget) for budget in sorted({row.data_budget for row in group.methods}))
 
 
-def ranked_rows(group: Group, data_budget: int) -> list[tuple[Row, Summary]]:
+def ranked_rows(group: Group, data_budget: int) -> list[tuple[Row, SeedSummary]]:
     """The methods that compete at a data budget, best KID first, each with its KID×10³ over seeds."""
     rows = [row for row in group.methods if row.data_budget == data_budget and not row.leaks]
     found = [(row, summary) for row in rows if (summary := row.summary(KID)) is not None]
@@ -88,7 +88,9 @@ def _ranking(group: Group, budget: int) -> Ranking:
     return Ranking(budget, shown, len(found) - len(shown), everyone - len(found), untold)
 
 
-def _place(row: Row, summary: Summary, found: list[tuple[Row, Summary]], places: int, *, is_open: bool) -> Place:
+def _place(
+    row: Row, summary: SeedSummary, found: list[tuple[Row, SeedSummary]], places: int, *, is_open: bool
+) -> Place:
     interval = summary.interval
     return Place(
         rank=1 + sum(other.mean < summary.mean for _, other in found),

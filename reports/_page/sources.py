@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from graftbench.citations import OURS, bibliography, bibtex
-from graftbench.comparison.claims import Checked, Finding, check_claims
+from graftbench.comparison.claims import CheckedClaims, Finding, check_claims
 from graftbench.contracts import Domain, Method, Reference
 from graftbench.records.cell_spec import SAMPLES, content_hash
 
@@ -63,7 +63,7 @@ class ClaimTable:
     """
 
     protocol: str
-    checked: Checked
+    checked: CheckedClaims
     answered: tuple[ClaimLine, ...]
     open: tuple[ClaimLine, ...]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from graftbench.comparison.bootstrap import Estimated
-    from graftbench.comparison.budgets import Efficiency, Images
+    from graftbench.comparison.budgets import Efficiency, ImageCount
     from graftbench.comparison.methods import Compared
     from graftbench.comparison.stats import Interval
     from graftbench.metrics.catalogue import Metric
@@ -304,7 +304,7 @@ def _needed(found: Efficiency) -> str:
     return markdown(value if value == low == high else f"{value} ({low} to {high})")
 
 
-def _number_of_images(images: Images) -> str:
+def _number_of_images(images: ImageCount) -> str:
     relation = {"=": "", "<": "under ", ">": "over "}[images.relation]
     whole = abs(images.images - round(images.images)) < 1e-6  # two to the power of a logarithm is seldom exact
     return relation + number(images.images, 0 if whole or images.images > 10 else 1)

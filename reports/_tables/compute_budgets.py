@@ -19,7 +19,7 @@ from .tasks import average_ranks, looking
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from graftbench.comparison.stats import Summary
+    from graftbench.comparison.stats import SeedSummary
     from graftbench.records.record import Record
 
     from .groups import Group, Row
@@ -44,7 +44,7 @@ class Line:
 
     label: str
     ranks: tuple[float | None, ...]
-    scores: dict[str, tuple[Summary | None, ...]]
+    scores: dict[str, tuple[SeedSummary | None, ...]]
     costs: tuple[tuple[float | None, float | None, float | None], ...]
     declared: tuple[tuple[bool, bool, bool], ...]
     origin_mark: str = ""
@@ -151,7 +151,7 @@ def _blocks(rows: _Rows, budgets: Sequence[str]) -> list[str]:
     return [block for block in dict.fromkeys(block for block, _ in rows) if all((block, b) in rows for b in budgets)]
 
 
-def _kid(rows: _Rows, block: str, budget: str, label: str) -> Summary | None:
+def _kid(rows: _Rows, block: str, budget: str, label: str) -> SeedSummary | None:
     row = rows.get((block, budget), {}).get(label)
     return None if row is None else row.summary(KID)
 

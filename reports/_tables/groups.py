@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from graftbench.comparison.stats import Summary, summarize
+from graftbench.comparison.stats import SeedSummary, summarize
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import NO_SOURCE, ComputeBudget, Protocol, TaskSpec, content_hash
 from graftbench.records.provenance import is_declared, known_cost, origin_of
@@ -85,7 +85,7 @@ class Row:
         found = ((seed, finite(score.value)) for seed, score in self._scores.get(metric.name, ()))
         return {seed: value * metric.scale for seed, value in found if value is not None}
 
-    def summary(self, metric: Metric) -> Summary | None:
+    def summary(self, metric: Metric) -> SeedSummary | None:
         """Over seeds, in the metric's printed scale; None where no seed has a value."""
         key = metric.name, metric.scale
         if key not in self._summaries:
@@ -93,7 +93,7 @@ class Row:
             self._summaries[key] = summarize(list(values.values())) if values else None
         return self._summaries[key]
 
-    def cost(self, name: str) -> Summary | None:
+    def cost(self, name: str) -> SeedSummary | None:
         """A field of the resources over the cells that ended well; None where none has it."""
         if name not in self._costs:
             known = [finite(known_cost(record, name)) for record in self.ok]
@@ -120,12 +120,12 @@ class Row:
         return found
 
     @cached_property
-    def _summaries(self) -> dict[tuple[str, float], Summary | None]:
+    def _summaries(self) -> dict[tuple[str, float], SeedSummary | None]:
         """What `summary` has made."""
         return {}
 
     @cached_property
-    def _costs(self) -> dict[str, Summary | None]:
+    def _costs(self) -> dict[str, SeedSummary | None]:
         """What `cost` has made."""
         return {}
 

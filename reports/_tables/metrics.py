@@ -10,7 +10,7 @@ from graftbench.metrics.catalogue import METRICS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graftbench.comparison.stats import Summary
+    from graftbench.comparison.stats import SeedSummary
 
 DASH = "—"
 MINUS = "−"
@@ -44,7 +44,7 @@ def number(value: float | None, places: int) -> str:
     return text.replace("-", MINUS)
 
 
-def mean_sd(summary: Summary | None, places: int) -> str:
+def mean_sd(summary: SeedSummary | None, places: int) -> str:
     """`12.3 ± 0.4`; the mean alone where one value has no spread; a dash for None."""
     if summary is None:
         return DASH

@@ -18,7 +18,7 @@ from .text import listing, one_line, plural, shorten_paths, span
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graftbench.comparison.stats import Summary
+    from graftbench.comparison.stats import SeedSummary
     from graftbench.metrics.catalogue import Metric
 
     from .groups import Group, Row
@@ -216,7 +216,7 @@ def places_of(group: Group, panel: Panel) -> dict[Metric, int]:
     }
 
 
-def _places(summaries: list[Summary | None]) -> int:
+def _places(summaries: list[SeedSummary | None]) -> int:
     return decimals([summary.mean for summary in summaries if summary is not None])
 
 

@@ -13,8 +13,9 @@ from graftbench.execution.executors.local import LocalExecutor
 from graftbench.execution.job import CellJob
 from graftbench.execution.prerequisites import entry_of
 from graftbench.records import store
-from graftbench.records.heads import heads
+from graftbench.records.heads import Head
 from graftbench.records.record import Score
+from graftbench.records.store import read
 from graftbench.suites.plan import make_plan
 from graftbench.suites.suite import Suite, parse_suite
 
@@ -115,7 +116,7 @@ def test_ten_thousand_records_are_no_burden(benchmark: BenchmarkFixture, tmp_pat
     assert len(msgspec.json.encode(full)) > 10_000
     assert isinstance(first.scores[0], Score)
     began = time.perf_counter()
-    heads(tmp_path / "run" / "records.jsonl")
+    read(tmp_path / "run" / "records.jsonl", Head)
     print(f"reading the heads alone: {time.perf_counter() - began:.2f} s")
 
     def again() -> None:

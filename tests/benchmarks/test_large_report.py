@@ -36,11 +36,12 @@ from pathlib import Path
 (peak,) = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
 print(time.process_time(), int(peak) / 1024)
 """
-READ = "from graftbench.report import read_runs; assert len(read_runs([Path(sys.argv[1])]).records) == 10_000"
+READ = "from graftbench.records.run import read_runs; assert len(read_runs([Path(sys.argv[1])]).records) == 10_000"
 LOAD = "import graftbench; assert len(graftbench.load(sys.argv[1]).query('data_budget <= 100')) == 7_500"
 REPORT = """
 from graftbench.plugins.registry import reports
-from graftbench.report import read_runs, write_reports
+from graftbench.records.run import read_runs
+from graftbench.report import write_reports
 assert write_reports(read_runs([Path(sys.argv[1])]), Path(sys.argv[2]), reports(), formats=sys.argv[3].split(","))
 """
 STEPS = {

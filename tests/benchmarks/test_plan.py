@@ -13,8 +13,9 @@ import pytest
 
 from graftbench.cache import cache_folder
 from graftbench.records.cell_spec import ComputeBudget, Protocol
-from graftbench.records.heads import heads, newest
+from graftbench.records.heads import Head
 from graftbench.records.record import CurvePoint, Record, Resources, Score, Status
+from graftbench.records.store import latest, read
 from graftbench.suites import plan as plan_module
 from graftbench.suites.forecast import look_ahead
 from graftbench.suites.plan import Plan, make_plan
@@ -114,4 +115,4 @@ def test_plan_against_a_folder(
 
 def test_resume(benchmark: BenchmarkFixture, folder: Path) -> None:
     """What a driver reads before it goes on."""
-    assert timed(benchmark, lambda: newest(heads(folder / "records.jsonl"))) < LIMIT_SECONDS / 2
+    assert timed(benchmark, lambda: latest(read(folder / "records.jsonl", Head)[0])) < LIMIT_SECONDS / 2

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graftbench.plugins.registry import reports
-from graftbench.report import read_runs, write_reports
+from graftbench.records.run import read_runs
+from graftbench.report import write_reports
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

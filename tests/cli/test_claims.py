@@ -11,7 +11,8 @@ import pytest
 
 from graftbench.cli import main
 from graftbench.cli.claims import _probability, _signed
-from graftbench.comparison.claims import CLAIMS, check_claims, read_runs
+from graftbench.comparison.claims import CLAIMS, check_claims
+from graftbench.records.run import read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ def test_the_table(run: Callable[..., Done]) -> None:
     for claim in CLAIMS:
         assert claim.statement.split()[-1] in words
     assert done.out.count("arXiv") == sum(claim.source is not None for claim in CLAIMS)
-    checked = check_claims(read_runs([RECORDS]))
+    checked = check_claims(read_runs([RECORDS]).records)
     assert f"{checked.cells} cells. Few images: {checked.few}; many: {checked.many}." in words
     assert "level 0.05, not corrected for many claims." in words
 
@@ -63,7 +64,7 @@ def test_the_object(run: Callable[..., Done]) -> None:
     """`--json` holds what Python gives, unrounded."""
     done = run(RECORDS, "--json", "--level", "0.25")
     found = json.loads(done.out)
-    checked = check_claims(read_runs([RECORDS]), level=0.25)
+    checked = check_claims(read_runs([RECORDS]).records, level=0.25)
     assert (found["level"], found["cells"], found["few"]) == (0.25, checked.cells, checked.few)
     assert [one["p"] for one in found["findings"]] == [one.p for one in checked.findings]
     assert [one["verdict"] for one in found["findings"]] == [one.verdict for one in checked.findings]

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from graftbench.cli.plan import ROWS, cells_table, duration, sentences, summary_table
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
-from graftbench.records.heads import Cost, Head, Software
+from graftbench.records.heads import Head, HeadCost, Software
 from graftbench.records.record import Status
 from graftbench.suites.estimates import Estimates
 from graftbench.suites.forecast import Outlook, SourceModel
@@ -45,7 +45,7 @@ def head(spec: CellSpec, status: Status = Status.OK, reason: str = "", torch: st
         cell=spec,
         status=status,
         reason=reason,
-        resources=Cost(device="cpu", fit_seconds=40, peak_memory_mib=500),
+        resources=HeadCost(device="cpu", fit_seconds=40, peak_memory_mib=500),
         environment=Software(graftbench="0.1.0", packages={"torch": torch}),
         wall_seconds=50,
     )

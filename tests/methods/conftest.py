@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graftbench.checks.fixtures import worlds
-from graftbench.checks.method import Subject
+from graftbench.checks.method_subject import MethodSubject
 from graftbench.plugins import registry
 
 if TYPE_CHECKING:
@@ -25,19 +25,19 @@ def world(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 
 @pytest.fixture(scope="session")
-def subject(world: Callable[[int], World], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Subject]:
+def subject(world: Callable[[int], World], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], MethodSubject]:
     """`subject(name)`: a registered method and its fits, for the checks of the contract."""
     folder = tmp_path_factory.mktemp("checks")
 
     @cache
-    def of(name: str) -> Subject:
-        return Subject(registry.methods()[name], world, folder)
+    def of(name: str) -> MethodSubject:
+        return MethodSubject(registry.methods()[name], world, folder)
 
     return of
 
 
 @pytest.fixture(scope="session")
-def fitted(subject: Callable[[str], Subject]) -> Callable[..., Fit]:
+def fitted(subject: Callable[[str], MethodSubject]) -> Callable[..., Fit]:
     """`fitted(name, resolution, seed)`: a fit that several tests look at; it is made once."""
 
     def fit(name: str, resolution: int = 32, seed: int = 0) -> Fit:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Checkpoint = registry.methods()["checkpoint"]
 
-SHIPPED = Path(graftbench.__file__).parent / "source_models" / "gan-twemoji-32-421463a0edc5.safetensors"
+SHIPPED = Path(graftbench.__file__).parent / "training" / "source_models" / "gan-twemoji-32-421463a0edc5.safetensors"
 
 LATENT = 6
 

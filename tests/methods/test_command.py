@@ -36,8 +36,7 @@ from graftbench.records.record import Status
 from graftbench.records.run import read_run
 from graftbench.resources import programs
 from graftbench.resources.device import HeldOnDevice
-from graftbench.suites.plan import _path_digests as path_digests_of
-from graftbench.suites.plan import make_plan
+from graftbench.suites.plan import file_digests, make_plan
 from graftbench.suites.suite import load_suite
 from graftbench.training.samplers import load_sampler, save_sampler
 
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 
 Command = registry.methods()["command"]
 ending, places, words = (
-    importlib.import_module(f"graftbench.methods._command_{name}") for name in ("end", "place", "words")
+    importlib.import_module(f"graftbench.methods._command.{name}") for name in ("ending", "workspace", "template")
 )
 
 SIDE = 16
@@ -214,7 +213,7 @@ def cell_of(variant: Any) -> CellSpec:
         protocol=Protocol(),
         code=code_of(variant),
         variant_of=variant.variant_of,
-        files=path_digests_of(variant, parameters),
+        files=file_digests(variant, parameters),
     )
 
 

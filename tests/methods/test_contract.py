@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graftbench.checks.check import Check
-    from graftbench.checks.method import Subject
+    from graftbench.checks.method_subject import MethodSubject
 
 DIVERGING = ("dcgan", "vae", "ddpm", "cyclegan")
 """One of each loop: of the others `divergence` is looked at where there is time."""
@@ -31,7 +31,7 @@ AT_BOTH_SIZES = (*DIVERGING, "adam", "gatys", "lora", "pix2pix", "projected", "g
 """One of each kind of network or sampler: the others are fitted at a second size where there is time."""
 
 
-def late(name: str, check: Check[Subject]) -> bool:
+def late(name: str, check: Check[MethodSubject]) -> bool:
     """Whether a check waits for `make test-all`."""
     second = check.name.endswith("at a second size") and name not in AT_BOTH_SIZES
     return second or (check.name == "divergence" and name not in DIVERGING)
@@ -49,7 +49,7 @@ APPLYING = [
 
 
 @pytest.mark.parametrize(("name", "check"), APPLYING)
-def test_contract(subject: Callable[[str], Subject], name: str, check: Check[Subject]) -> None:
+def test_contract(subject: Callable[[str], MethodSubject], name: str, check: Check[MethodSubject]) -> None:
     """Every rule that applies to a method is kept; the rule is the docstring of the check's function."""
     assert list(check.look(subject(name))) == []
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graftbench.metrics.kernel import kid, polynomial_kernel
-from graftbench.metrics.mmd import Variance, discrepancy
+from graftbench.metrics.mmd import DiscrepancyVariance, discrepancy
 
 RNG = np.random.default_rng
 
@@ -19,14 +19,14 @@ RNG = np.random.default_rng
 @example(1.0, 2.0, -3.0, 2.0)  # no θ ≥ 0 is near enough
 def test_bounds_are_where_the_estimate_is_just_believable(s: float, c: float, estimate: float, q: float) -> None:
     """At both ends the estimate is exactly q standard deviations away, the variance being that of the end itself."""
-    variance = Variance(s, c)
+    variance = DiscrepancyVariance(s, c)
     for end in variance.bounds(estimate, q):
         assert (estimate - end) ** 2 == pytest.approx(q**2 * variance.at(end), rel=1e-6, abs=1e-9)
 
 
 def test_bounds_without_first_order_are_symmetric() -> None:
     """With a variance that does not depend on θ, the interval is estimate ± q·sd."""
-    assert Variance(4.0, 0.0).bounds(1.0, 1.5) == pytest.approx((-2.0, 4.0))
+    assert DiscrepancyVariance(4.0, 0.0).bounds(1.0, 1.5) == pytest.approx((-2.0, 4.0))
 
 
 def test_a_linear_kernel_has_a_known_discrepancy() -> None:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from graftbench.nn.build import seeded
-from graftbench.nn.paired import FrozenUNet, FrozenUNetSpec, PairJudge, UNet, UNetSpec, enlarged
+from graftbench.nn.paired import FrozenUNet, FrozenUNetSpec, PairedUNet, PairedUNetSpec, PairJudge, enlarged
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -25,7 +25,7 @@ def images(n: int, side: int) -> torch.Tensor:
 @pytest.mark.parametrize("times", [1, 4])
 def test_an_image_for_each_input(side: int, times: int) -> None:
     """Inputs of the full or a quarter of the side become images of the side, within [−1, 1]."""
-    for network in (UNet(UNetSpec(side, 4)), FrozenUNet(FrozenUNetSpec(side, 4))):
+    for network in (PairedUNet(PairedUNetSpec(side, 4)), FrozenUNet(FrozenUNetSpec(side, 4))):
         made = seeded(lambda network=network: network, rng()).eval()(images(2, side // times))
         assert made.shape == (2, 3, side, side)
         assert made.abs().max() <= 1
@@ -33,15 +33,15 @@ def test_an_image_for_each_input(side: int, times: int) -> None:
 
 def test_widths_double_up_to_eight_times() -> None:
     """At 256 px the paper's encoder without its last layer: 64-128-256-512-512-512-512, from 128 to 2 px."""
-    assert UNetSpec(256, 64).widths == [64, 128, 256, 512, 512, 512, 512]
-    assert UNetSpec(8, 4).widths == [4, 8]
+    assert PairedUNetSpec(256, 64).widths == [64, 128, 256, 512, 512, 512, 512]
+    assert PairedUNetSpec(8, 4).widths == [4, 8]
 
 
 @pytest.mark.parametrize("spec", [(24, 4), (4, 4), (32, 0)])
 def test_impossible_architectures_are_refused(spec: tuple[int, int]) -> None:
     """A side that cannot be halved down to 2, or no channels."""
     with pytest.raises(ValueError, match=r"resolution|channels"):
-        UNetSpec(*spec)
+        PairedUNetSpec(*spec)
     with pytest.raises(ValueError, match=r"resolution|channels"):
         FrozenUNetSpec(*spec)
 

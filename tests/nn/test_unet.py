@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from graftbench.nn.build import count_parameters, seeded
 from graftbench.nn.schedule import ScheduleSpec
-from graftbench.nn.unet import Attention, ResidualBlock, UNet, UNetSpec, time_embedding
+from graftbench.nn.unet import Attention, DenoisingUNet, DenoisingUNetSpec, ResidualBlock, time_embedding
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -26,9 +26,9 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=rng(seed))
 
 
-def awake(spec: UNetSpec) -> UNet:
+def awake(spec: DenoisingUNetSpec) -> DenoisingUNet:
     """A U-Net whose last convolution is not zero."""
-    unet = seeded(lambda: UNet(spec), rng())
+    unet = seeded(lambda: DenoisingUNet(spec), rng())
     nn.init.normal_(unet.to_rgb.weight, std=0.1, generator=rng(1))
     return unet
 
@@ -36,20 +36,20 @@ def awake(spec: UNetSpec) -> UNet:
 @pytest.mark.parametrize("resolution", [8, 16, 32, 64, 128])
 def test_shape(resolution: int) -> None:
     """Images and their noise levels give noise of the images' shape, at 8 px too, where nothing is halved."""
-    unet = awake(UNetSpec(resolution))
+    unet = awake(DenoisingUNetSpec(resolution))
     assert unet(noise(2, 3, resolution, resolution), torch.tensor([0, 999])).shape == (2, 3, resolution, resolution)
     assert len(unet.halve) == int(math.log2(resolution / 8))
 
 
 def test_widths_double_towards_the_coarse_end() -> None:
     """Twice the channels at half the side, from the image's down to 8, and no more than `widest` times the first."""
-    assert UNetSpec(64, channels=16, widest=4).widths() == [16, 32, 64, 64]
-    assert UNetSpec(8, channels=32).widths() == [32]
+    assert DenoisingUNetSpec(64, channels=16, widest=4).widths() == [16, 32, 64, 64]
+    assert DenoisingUNetSpec(8, channels=32).widths() == [32]
 
 
 def test_size() -> None:
     """The default at 32 px is about half a million parameters, 1/80 of the paper's CIFAR network."""
-    assert 0.4e6 < count_parameters([UNet(UNetSpec(32))]) < 0.5e6
+    assert 0.4e6 < count_parameters([DenoisingUNet(DenoisingUNetSpec(32))]) < 0.5e6
 
 
 def test_fresh_prediction() -> None:
@@ -57,7 +57,7 @@ def test_fresh_prediction() -> None:
 
     ᾱ of the linear schedule's first level is 1 − 1e-4, so its share of x is 0.01.
     """
-    unet = seeded(lambda: UNet(UNetSpec(8, schedule=ScheduleSpec("linear"))), rng())
+    unet = seeded(lambda: DenoisingUNet(DenoisingUNetSpec(8, schedule=ScheduleSpec("linear"))), rng())
     x = noise(2, 3, 8, 8)
     assert not unet.velocity(x, torch.tensor([0, 999])).any()
     first, last = unet(x, torch.tensor([0, 999]))
@@ -67,7 +67,7 @@ def test_fresh_prediction() -> None:
 
 def test_layers_predict_the_velocity() -> None:
     """Where the layers are right about v = √ᾱ ε − √(1 − ᾱ) x_0, the network is right about ε, at every level."""
-    unet = UNet(UNetSpec(8))
+    unet = DenoisingUNet(DenoisingUNetSpec(8))
     clean, true = noise(5, 3, 8, 8), noise(5, 3, 8, 8, seed=1)
     t = torch.tensor([0, 250, 500, 750, 999])
     share = unet.alpha_bars[t][:, None, None, None]
@@ -77,7 +77,7 @@ def test_layers_predict_the_velocity() -> None:
 
 def test_every_parameter_learns() -> None:
     """Three steps of Adam move everything, though the last layer starts at zero and hides the others in the first."""
-    unet = seeded(lambda: UNet(UNetSpec(32)), rng())
+    unet = seeded(lambda: DenoisingUNet(DenoisingUNetSpec(32)), rng())
     before = {name: parameter.detach().clone() for name, parameter in unet.named_parameters()}
     optimizer = torch.optim.Adam(unet.parameters(), lr=1e-3)
     for step in range(3):
@@ -93,7 +93,7 @@ def test_images_of_a_batch_keep_apart() -> None:
 
     Tolerance: convolutions of one and of three images add up in another order, float32.
     """
-    unet, x, t = awake(UNetSpec(16)).eval(), noise(3, 3, 16, 16), torch.tensor([10, 500, 900])
+    unet, x, t = awake(DenoisingUNetSpec(16)).eval(), noise(3, 3, 16, 16), torch.tensor([10, 500, 900])
     together = unet(x, t)
     for i in range(3):
         torch.testing.assert_close(unet(x[i : i + 1], t[i : i + 1])[0], together[i], rtol=1e-4, atol=1e-5)
@@ -102,7 +102,7 @@ def test_images_of_a_batch_keep_apart() -> None:
 
 def test_level_matters() -> None:
     """The same image at another noise level gets another prediction from the layers."""
-    unet, x = awake(UNetSpec(8)), noise(1, 3, 8, 8)
+    unet, x = awake(DenoisingUNetSpec(8)), noise(1, 3, 8, 8)
     assert not torch.allclose(unet.velocity(x, torch.tensor([100])), unet.velocity(x, torch.tensor([101])), atol=1e-6)
 
 
@@ -148,18 +148,18 @@ def test_attention_is_counted() -> None:
 def test_wrong_resolution(resolution: int) -> None:
     """A side that halving does not bring to 8 is refused with what would be right."""
     with pytest.raises(ValueError, match=rf"4·2\^k \(8, 16, 32, 64, …\); found {resolution}$"):
-        UNetSpec(resolution)
+        DenoisingUNetSpec(resolution)
 
 
 @pytest.mark.parametrize("channels", [0, -16, 8, 24])
 def test_wrong_channels(channels: int) -> None:
     """A group of one channel would cancel the bias before it and the time, which then never move."""
     with pytest.raises(ValueError, match=f"a multiple of 16; found {channels}$"):
-        UNetSpec(channels=channels)
+        DenoisingUNetSpec(channels=channels)
 
 
 @pytest.mark.parametrize("wrong", ["widest", "blocks"])
 def test_wrong_size(wrong: str) -> None:
     """At least one block, and no less than the first width."""
     with pytest.raises(ValueError, match="widest and blocks must be positive"):
-        msgspec.structs.replace(UNetSpec(), **{wrong: 0})
+        msgspec.structs.replace(DenoisingUNetSpec(), **{wrong: 0})

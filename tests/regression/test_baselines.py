@@ -16,7 +16,7 @@ from graftbench.records.run import read_run
 from graftbench.regression import baselines
 from graftbench.regression.gate import compare
 from graftbench.regression.measures import MEASURES
-from graftbench.regression.options import Options
+from graftbench.regression.options import GateOptions
 from graftbench.regression.sides import read_side
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_a_comparison_reads_the_same_of_a_baseline(tmp_path: Path) -> None:
     (slim,) = read_side("main", folder=tmp_path).repeats
     computed = {score.name for score in whole[0].scores} & MEASURES.keys()
     measured = ("fit_seconds", "training_images_per_second", "peak_memory_mib", "flops_per_image", "parameters_total")
-    options = Options(measures=tuple(MEASURES[name] for name in (*sorted(computed), *measured)), shared=True)
+    options = GateOptions(measures=tuple(MEASURES[name] for name in (*sorted(computed), *measured)), shared=True)
     elsewhere = [msgspec.structs.replace(r, environment=r.environment | {"cpu": {"model": "Xeon"}}) for r in whole]
     for new in (whole, whole[9:], elsewhere):
         assert compare([slim], [new], options) == compare([whole], [new], options)

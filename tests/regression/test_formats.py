@@ -15,7 +15,7 @@ from graftbench.records.record import Status
 from graftbench.regression.formats import FORMATS, render
 from graftbench.regression.gate import Comparison, compare
 from graftbench.regression.measures import parse_measures
-from graftbench.regression.options import Options
+from graftbench.regression.options import GateOptions
 
 _words = importlib.import_module("graftbench.regression.formats._words")
 
@@ -100,7 +100,9 @@ def everything(make: Any) -> Comparison:
         make.record("still", status=Status.OOM),
         make.record("fresh"),
     ]
-    options = Options(measures=parse_measures(["kid,precision,sampling_images_per_second,peak_memory_mib,fit_seconds"]))
+    options = GateOptions(
+        measures=parse_measures(["kid,precision,sampling_images_per_second,peak_memory_mib,fit_seconds"])
+    )
     verdict = compare([base], [new], options, names=("base", f"new {STRANGE}"))
     assert {row.verdict for row in verdict.rows} >= {"regression", "improvement", "unchanged", "too few pairs"}
     assert verdict.failing

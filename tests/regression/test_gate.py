@@ -14,7 +14,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.records.record import Status
 from graftbench.regression.gate import Comparison, compare, compare_runs
 from graftbench.regression.measures import DEFAULT, MEASURES, parse_measures
-from graftbench.regression.options import Options
+from graftbench.regression.options import GateOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ KID = (MEASURES["kid"],)
 
 def judged(base: Any, new: Any, **options: Any) -> Comparison:
     """Two runs, one repeat each."""
-    return compare([base], [new], Options(**options))
+    return compare([base], [new], GateOptions(**options))
 
 
 def verdicts(found: Comparison) -> dict[str, str]:
@@ -366,7 +366,7 @@ def test_what_nobody_measured_does_not_pass(make: Any) -> None:
 def test_bad_options(options: dict[str, Any], sentence: str) -> None:
     """They are named with what is known."""
     with pytest.raises(GraftbenchError, match=sentence):
-        Options(**options)
+        GateOptions(**options)
 
 
 def test_measures_as_text() -> None:

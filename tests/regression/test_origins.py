@@ -12,7 +12,7 @@ from graftbench.regression import baselines
 from graftbench.regression.gate import compare
 from graftbench.regression.history.history import entry_of
 from graftbench.regression.measures import MEASURES
-from graftbench.regression.options import Options
+from graftbench.regression.options import GateOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ def fitted(make: Any, kid: float = 0.1, seeds: int = 5) -> list[Record]:
 def judged(base: Sequence[Record], new: Sequence[Record], *names: str) -> Comparison:
     """By the measures of these names; KID, seconds and parameters where none is named."""
     names = names or ("kid", "fit_seconds", "parameters_total")
-    return compare([base], [new], Options(measures=tuple(MEASURES[name] for name in names)))
+    return compare([base], [new], GateOptions(measures=tuple(MEASURES[name] for name in names)))
 
 
 def verdicts(found: Comparison) -> dict[str, str]:

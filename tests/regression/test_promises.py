@@ -18,7 +18,7 @@ from scipy.special import stdtr
 from graftbench.records.store import read
 from graftbench.regression.gate import compare
 from graftbench.regression.measures import MEASURES
-from graftbench.regression.options import Options
+from graftbench.regression.options import GateOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,7 @@ def alarms(recorded: Recorded, noise: str, seeds: int, comparisons: int, **optio
     found = 0
     for _ in range(comparisons):
         verdict: Comparison = compare(
-            [simulated.run(seeds, 0)], [simulated.run(seeds, 1000)], Options(**options), names=("base", "new")
+            [simulated.run(seeds, 0)], [simulated.run(seeds, 1000)], GateOptions(**options), names=("base", "new")
         )
         found += bool(verdict.of("regression"))
     return found

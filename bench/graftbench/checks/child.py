@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graftbench.checks.targets import Target
 
 
-class Key(NamedTuple):
+class PluginKey(NamedTuple):
     """A plugin among others: "method", "domain" or "report", and its name."""
 
     kind: str
@@ -42,7 +42,7 @@ class Made(msgspec.Struct, frozen=True):
     status: Status
 
 
-class Request(msgspec.Struct, frozen=True):
+class CheckRequest(msgspec.Struct, frozen=True):
     """What is to be done.
 
     Attributes:
@@ -101,11 +101,11 @@ class Session:
         folder: For files of the checks.
     """
 
-    def __init__(self, request: Request, tell: Callable[[Message], None], folder: Path) -> None:
+    def __init__(self, request: CheckRequest, tell: Callable[[Message], None], folder: Path) -> None:
         self._request, self._tell, self._folder = request, tell, folder
-        self._statuses: dict[Key, dict[str, Status]] = {}
+        self._statuses: dict[PluginKey, dict[str, Status]] = {}
         for one in request.made:
-            self._statuses.setdefault(Key(one.kind, one.name), {})[one.check] = one.status
+            self._statuses.setdefault(PluginKey(one.kind, one.name), {})[one.check] = one.status
 
     def run(self) -> None:
         """Find the plugins and make their checks, one after another."""
@@ -115,7 +115,7 @@ class Session:
         self._tell(Message(importing=True))
         try:
             found = plugins_of(self._request.target)
-            subjects = [(Key(one.kind, one.cls.name), *self._subject(one)) for one in found.classes]
+            subjects = [(PluginKey(one.kind, one.cls.name), *self._subject(one)) for one in found.classes]
             if any(key.kind == "method" for key, _, _ in subjects):
                 self._prepare()
         except GraftbenchError as error:
@@ -141,17 +141,17 @@ class Session:
         if one.kind == "method":
             from graftbench.checks import method  # noqa: PLC0415 - it imports torch
 
-            return method.Subject(cls, self._worlds, self._folder), method.CHECKS
+            return method.MethodSubject(cls, self._worlds, self._folder), method.CHECKS
         if one.kind == "report":
             from graftbench.checks import report  # noqa: PLC0415 - for reports alone
 
-            return report.Subject(cls, self._folder, one.given), report.CHECKS
+            return report.ReportSubject(cls, self._folder, one.given), report.CHECKS
         from graftbench.checks import domain  # noqa: PLC0415 - for domains alone
 
         argument = self._request.argument if cls.takes_argument else ""
         if cls.takes_argument and not argument and not cls.takes_argument.startswith("["):
             raise GraftbenchError(f"Domain '{cls.name}' takes an argument; give --argument {cls.takes_argument}.")
-        return domain.Subject(cls, argument, self._folder, one.given), domain.CHECKS
+        return domain.DomainSubject(cls, argument, self._folder, one.given), domain.CHECKS
 
     @cached_property
     def _worlds(self) -> Callable[[int], World]:
@@ -168,7 +168,7 @@ class Session:
             self._tell(Message(preparing=f"real images of {side}×{side} pixels for the fits (once)"))
             self._worlds(side)
 
-    def _make(self, key: Key, check: Check[Any], subject: Any) -> None:  # noqa: ANN401 - each kind has its own
+    def _make(self, key: PluginKey, check: Check[Any], subject: Any) -> None:  # noqa: ANN401 - each kind has its own
         self._tell(Message(begins=(key.kind, key.name, check.name)))
         statuses = self._statuses[key]
         wanting = [(name, statuses.get(name)) for name in check.needs if statuses.get(name) in ("failed", "not made")]
@@ -196,7 +196,7 @@ def _end_with_parent() -> None:
 def main(arguments: Sequence[str]) -> None:
     """Do what the request (JSON) in the first argument says; the second is the number of an open file for messages."""
     _end_with_parent()
-    request, channel = msgspec.json.decode(arguments[0], type=Request), int(arguments[1])
+    request, channel = msgspec.json.decode(arguments[0], type=CheckRequest), int(arguments[1])
 
     def tell(message: Message) -> None:
         os.write(channel, msgspec.json.encode(message) + b"\n")

@@ -36,7 +36,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 _FINGERPRINT = "import sys; from graftbench.checks.domain import tell_fingerprint; tell_fingerprint(*sys.argv[1:])"
 
 
-class Subject:
+class DomainSubject:
     """A domain, and its images, which several checks look at.
 
     Args:
@@ -74,7 +74,7 @@ class Subject:
         return self.made().items(SIDES[0])
 
 
-def metadata(subject: Subject) -> Iterator[Fault]:
+def metadata(subject: DomainSubject) -> Iterator[Fault]:
     """Name, title, description, licence, attribution and source are stated: images are somebody's."""
     cls = subject.cls
     if not _NAME.fullmatch(cls.name) or cls.name == "none":
@@ -89,7 +89,7 @@ def metadata(subject: Subject) -> Iterator[Fault]:
         yield Fault(f"class {cls.__name__} has no docstring", "what its images and groups are", "write one")
 
 
-def fingerprint(subject: Subject) -> Iterator[Fault]:
+def fingerprint(subject: DomainSubject) -> Iterator[Fault]:
     """The fingerprint is a text that is the same each time, and nothing is decoded for it."""
     with _decoded() as files:
         found = subject.made().fingerprint()
@@ -125,7 +125,7 @@ def _decoded() -> Iterator[list[int]]:
         ImageFile.ImageFile.load = whole
 
 
-def fingerprint_elsewhere(subject: Subject) -> Iterator[Fault]:
+def fingerprint_elsewhere(subject: DomainSubject) -> Iterator[Fault]:
     """Another process, with another hash seed, has the same fingerprint; else nothing is ever found in the cache."""
     command = [sys.executable, "-c", _FINGERPRINT, subject.plugin, subject.name]
     environment = os.environ | {"PYTHONHASHSEED": "1234", "TZ": "Pacific/Kiritimati"}
@@ -148,7 +148,7 @@ def tell_fingerprint(plugin: str, name: str) -> None:
 # ---------------------------------------------------------------------------------------------------------- images
 
 
-def images(subject: Subject) -> Iterator[Fault]:
+def images(subject: DomainSubject) -> Iterator[Fault]:
     """Images are uint8 N×3×R×R, RGB, at every resolution that is asked for."""
     for side, found in zip(SIDES, (subject.large, subject.small), strict=True):
         yield from _pixels(found, side)
@@ -173,7 +173,7 @@ def _pixels(found: DomainImages, side: int) -> Iterator[Fault]:
         )
 
 
-def ids(subject: Subject) -> Iterator[Fault]:
+def ids(subject: DomainSubject) -> Iterator[Fault]:
     """Ids are distinct, printable texts, the same at every load and every resolution."""
     found = list(subject.large.ids)
     if not found:
@@ -196,7 +196,7 @@ def ids(subject: Subject) -> Iterator[Fault]:
         yield Fault(f"{both[0]!r} is among the images and among the excluded", "one of both", "leave one out")
 
 
-def groups(subject: Subject) -> Iterator[Fault]:
+def groups(subject: DomainSubject) -> Iterator[Fault]:
     """There is one group for each image, the same at every load."""
     large, small = subject.large, subject.small
     if len(large.groups) != len(large.ids):
@@ -211,14 +211,14 @@ def groups(subject: Subject) -> Iterator[Fault]:
         yield Fault(f"{moved[0]!r} is in another group at {SIDES[1]} px", "one group at all times", "use no positions")
 
 
-def excluded(subject: Subject) -> Iterator[Fault]:
+def excluded(subject: DomainSubject) -> Iterator[Fault]:
     """What cannot be used is named with the reason."""
     silent = [name for name, why in subject.large.excluded.items() if not isinstance(why, str) or not why.strip()]
     if silent:
         yield Fault(f"{silent[0]!r} is excluded without a reason", "why it cannot be used", "say what is wrong with it")
 
 
-def same_as_items(subject: Subject) -> Iterator[Fault]:
+def same_as_items(subject: DomainSubject) -> Iterator[Fault]:
     """`images` gives the very pixels of `items`, resized by the default rule."""
     if subject.items is None:
         return
@@ -230,7 +230,7 @@ def same_as_items(subject: Subject) -> Iterator[Fault]:
         yield Fault("pixels of `items` differ from those of `images`", "the same, to the bit", mend)
 
 
-def prepared(subject: Subject) -> Iterator[Fault]:
+def prepared(subject: DomainSubject) -> Iterator[Fault]:
     """The suite can prepare the images, and no split is empty."""
     found = prepared_images.load(subject.made(), subject.name, SIDES[0], subject.folder / "cache")
     empty = [split for split in prepared_images.SPLITS if split not in found.splits]
@@ -249,7 +249,7 @@ def prepared(subject: Subject) -> Iterator[Fault]:
 
 _IMAGES = ("images",)
 
-CHECKS: tuple[Check[Subject], ...] = (
+CHECKS: tuple[Check[DomainSubject], ...] = (
     Check("metadata", metadata),
     Check("fingerprint", fingerprint),
     Check("fingerprint elsewhere", fingerprint_elsewhere, ("fingerprint",)),

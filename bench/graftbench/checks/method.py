@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from graftbench.checks import method_fits, method_parameters, method_resuming, method_text
 from graftbench.checks.check import Check
-from graftbench.checks.method_subject import SIDES, Subject, refusal
+from graftbench.checks.method_subject import SIDES, MethodSubject, refusal
 
 if TYPE_CHECKING:
     from graftbench.contracts import Method
 
-__all__ = ["CHECKS", "SIDES", "Subject"]
+__all__ = ["CHECKS", "SIDES", "MethodSubject"]
 
 
 def _adapter(cls: type[Method]) -> str:
@@ -59,7 +59,7 @@ def _translates(cls: type[Method]) -> str:
 
 _FIT, _FIT_2 = ("fit",), ("fit at a second size",)
 
-CHECKS: tuple[Check[Subject], ...] = (
+CHECKS: tuple[Check[MethodSubject], ...] = (
     *method_text.CHECKS,
     Check("fit", method_fits.fit, unless=_adapter),
     Check("budget", method_fits.budget, _FIT, _own),

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from graftbench.checks.fixtures import Fit
-    from graftbench.checks.method_subject import Subject
+    from graftbench.checks.method_subject import MethodSubject
 
 
-def fit(subject: Subject, place: int = 0) -> Iterator[Fault]:
+def fit(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
     """A fit on twelve images with a budget of ten ends and returns a sampler."""
     found = subject.fitted(subject.side(place)).sampler
     if not isinstance(found, Sampler):
@@ -38,7 +38,7 @@ def fit(subject: Subject, place: int = 0) -> Iterator[Fault]:
         )
 
 
-def budget(subject: Subject, place: int = 0) -> Iterator[Fault]:
+def budget(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
     """The budget is spent to the image and not beyond, and the first batch's arithmetic is counted.
 
     A reference row stands outside it: it sees each target image once, or none.
@@ -65,7 +65,7 @@ def budget(subject: Subject, place: int = 0) -> Iterator[Fault]:
         )
 
 
-def samples(subject: Subject, place: int = 0) -> Iterator[Fault]:
+def samples(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
     """Samples are uint8 n×3×R×R on the CPU, and one seed draws the same again, another seed others."""
     side = subject.side(place)
     sampler = subject.fitted(side).sampler
@@ -88,7 +88,7 @@ def samples(subject: Subject, place: int = 0) -> Iterator[Fault]:
         yield from form(sampler.decode(latents), (3, 3, side, side), "decode of three latents")
 
 
-def log(subject: Subject) -> Iterator[Fault]:
+def log(subject: MethodSubject) -> Iterator[Fault]:
     """What moves is part of what there is; losses are finite and their images grow up to the budget."""
     found = subject.fitted()
     log = found.task.log
@@ -120,7 +120,7 @@ def _finite(loss: float) -> bool:
     return bool(torch.isfinite(torch.tensor(loss)))
 
 
-def left_alone(subject: Subject) -> Iterator[Fault]:
+def left_alone(subject: MethodSubject) -> Iterator[Fault]:
     """A fit changes neither target nor source images, nor the pairs, nor the source model."""
     task, fresh = subject.fitted().task, subject.world(subject.side()).task(subject.cls)
     mend = "work on a copy (tensor.clone()), and avoid operations whose names end in _"
@@ -140,7 +140,7 @@ def left_alone(subject: Subject) -> Iterator[Fault]:
             yield Fault(f"{changed[0]} of task.source_model changed", "the source model as it was", mend)
 
 
-def comes_back(subject: Subject, place: int = 0) -> Iterator[Fault]:
+def comes_back(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
     """Saved as safetensors and loaded, a sampler draws the same images, pixel for pixel; at first more than at once."""
     sampler = subject.fitted(subject.side(place)).sampler
     path = subject.folder / f"sampler-{subject.cls.name}.safetensors"
@@ -168,13 +168,13 @@ def comes_back(subject: Subject, place: int = 0) -> Iterator[Fault]:
         )
 
 
-def one_image(subject: Subject) -> Iterator[Fault]:
+def one_image(subject: MethodSubject) -> Iterator[Fault]:
     """The smallest data budget there is does not break a method: one image, fewer than a batch."""
     sampler, side = subject.again(n=1, images=8).sampler, subject.side()
     yield from form(sampler.sample(2, rng()), (2, 3, side, side), "sample(2, generator) after a fit on one image")
 
 
-def one_seed(subject: Subject) -> Iterator[Fault]:
+def one_seed(subject: MethodSubject) -> Iterator[Fault]:
     """The same task seed gives the same sampler to the bit, whatever torch's global generator has been through."""
     first = subject.fitted().sampler
     torch.manual_seed(12345)
@@ -192,7 +192,7 @@ def one_seed(subject: Subject) -> Iterator[Fault]:
     )
 
 
-def another_seed(subject: Subject) -> Iterator[Fault]:
+def another_seed(subject: MethodSubject) -> Iterator[Fault]:
     """The task's generator is what a fit draws its chances from: another seed, another sampler."""
     first, other = subject.fitted().sampler, subject.fitted(seed=1).sampler
     if same_state(first, other) or torch.equal(first.sample(9, rng()), other.sample(9, rng())):
@@ -203,7 +203,7 @@ def another_seed(subject: Subject) -> Iterator[Fault]:
         )
 
 
-def translation(subject: Subject) -> Iterator[Fault]:
+def translation(subject: MethodSubject) -> Iterator[Fault]:
     """What one input becomes has the truth's form and does not depend on the inputs beside it."""
     found, side = subject.fitted(), subject.side()
     assert isinstance(found.sampler, TranslatingSampler)

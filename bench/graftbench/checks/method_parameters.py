@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from graftbench.checks.method_subject import Subject
+    from graftbench.checks.method_subject import MethodSubject
     from graftbench.checks.strict_task import SnapshotLog
     from graftbench.contracts import Method
 
 
-def moves(subject: Subject, place: int = 0) -> Iterator[Fault]:
+def moves(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
     """Exactly the parameters that `moves` names change; frozen ones keep every bit, and so do their modules' buffers.
 
     A buffer belongs to the innermost module that has parameters: batch norm's statistics to batch norm, the vectors
@@ -105,7 +105,7 @@ def _sizes(log: SnapshotLog) -> dict[str, int]:
     return {f"{n}.{key}": p.numel() for n, net in log.networks.items() for key, p in net.named_parameters()}
 
 
-def counted(subject: Subject) -> Iterator[Fault]:
+def counted(subject: MethodSubject) -> Iterator[Fault]:
     """The record's counts of parameters are those of the networks that took part and of what moved."""
     log: SnapshotLog = subject.fitted().task.log  # pyright: ignore[reportAssignmentType] - as above
     sizes = _sizes(log)

@@ -16,14 +16,14 @@ from graftbench.errors import GraftbenchError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graftbench.checks.method_subject import Subject
+    from graftbench.checks.method_subject import MethodSubject
     from graftbench.contracts import Method
 
 DIVERGING = 1e12
 """A learning rate with which no training stays finite."""
 
 
-def resumed(subject: Subject) -> Iterator[Fault]:
+def resumed(subject: MethodSubject) -> Iterator[Fault]:
     """Killed after two of three steps and gone on with, a fit leaves what it leaves undisturbed, to the bit."""
     path = subject.folder / f"checkpoint-{subject.cls.name}.safetensors"
     path.unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def resumed(subject: Subject) -> Iterator[Fault]:
         yield Fault(f"parameters counted {counts[0]}", f"{counts[1]}", keep)
 
 
-def diverging(subject: Subject) -> Iterator[Fault]:
+def diverging(subject: MethodSubject) -> Iterator[Fault]:
     """A training that leaves the finite numbers ends in `Diverged`, and is not returned as a generator."""
     rates: dict[str, Any] = dict.fromkeys(rates_of(subject.cls), DIVERGING)
     try:

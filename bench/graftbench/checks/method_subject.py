@@ -23,7 +23,7 @@ SIDES = (32, 64)
 """Resolutions that are tried: a method is looked at in the first that it takes, and some rules in the next as well."""
 
 
-class Subject:
+class MethodSubject:
     """A method, and fits of it that several checks look at; each is made once.
 
     Args:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from types import ModuleType
 
-    from graftbench.checks.method import Subject
+    from graftbench.checks.method_subject import MethodSubject
 
 GROUND = {
     *("budget", "contracts", "environment", "errors", "record", "resources", "samplers", "stats"),
@@ -33,7 +33,7 @@ OWN = "graftbench.methods."
 _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 
 
-def metadata(subject: Subject) -> Iterator[Fault]:
+def metadata(subject: MethodSubject) -> Iterator[Fault]:
     """What tables, documentation and bibliography are made from is there and in its place."""
     cls = subject.cls
     if not _NAME.fullmatch(cls.name):
@@ -102,7 +102,7 @@ def _reference(cls: type[Method]) -> Iterator[Fault]:
 # ------------------------------------------------------------------------------------------------------ parameters
 
 
-def config(subject: Subject) -> Iterator[Fault]:
+def config(subject: MethodSubject) -> Iterator[Fault]:
     """The configuration's defaults construct, are frozen, and unknown parameters are errors."""
     cls = subject.cls
     if not issubclass(cls.Config, msgspec.Struct):
@@ -159,7 +159,7 @@ def _constructed(cls: type[Method]) -> Iterator[Fault]:
 # ------------------------------------------------------------------------------------------------------------ file
 
 
-def file(subject: Subject) -> Iterator[Fault]:
+def file(subject: MethodSubject) -> Iterator[Fault]:
     """The file says what it is in a docstring, and defines one public method, no more."""
     module = sys.modules[subject.cls.__module__]
     if not module.__doc__:
@@ -176,7 +176,7 @@ def is_own(value: object, module: ModuleType) -> bool:
     return isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
 
 
-def imports(subject: Subject) -> Iterator[Fault]:
+def imports(subject: MethodSubject) -> Iterator[Fault]:
     """Nothing of graftbench is imported that could load a domain: validation and reference images are not the fit's."""
     text = file_of(subject.cls).read_text("utf-8")
     for line, module in _imported(ast.parse(text), own=subject.cls.__module__.startswith(OWN)):
@@ -220,7 +220,7 @@ def without_file(cls: type[Method]) -> str:
         return "the class has no file"
 
 
-CHECKS: tuple[Check[Subject], ...] = (
+CHECKS: tuple[Check[MethodSubject], ...] = (
     Check("metadata", metadata),
     Check("parameters", config),
     Check("file", file, unless=lambda cls: without_file(cls) or ("it is a variant" if cls.variant_of else "")),

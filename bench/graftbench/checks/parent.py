@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from graftbench.checks.check import Fault, Result
-from graftbench.checks.child import Made, Message, Plugin, Request
+from graftbench.checks.child import CheckRequest, Made, Message, Plugin
 from graftbench.errors import GraftbenchError
 from graftbench.resources import processes
 
@@ -35,7 +35,7 @@ _TAIL_CHARACTERS = 2000
 
 
 @dataclass
-class Checked:
+class CheckedPlugins:
     """What came of a target.
 
     Attributes:
@@ -67,7 +67,9 @@ class Listener:
     preparing: Callable[[str], None] = lambda _: None
 
 
-def check(target: str, *, argument: str = "", seconds: float = SECONDS, listener: Listener | None = None) -> Checked:
+def check(
+    target: str, *, argument: str = "", seconds: float = SECONDS, listener: Listener | None = None
+) -> CheckedPlugins:
     """Make all checks of the plugins in a target.
 
     Args:
@@ -79,17 +81,17 @@ def check(target: str, *, argument: str = "", seconds: float = SECONDS, listener
     Raises:
         GraftbenchError: There is no such target, or nothing can be checked.
     """
-    watch = _Watch(target, argument, seconds, listener or Listener())
+    watch = _Supervisor(target, argument, seconds, listener or Listener())
     while not watch.ended:
         watch.one_process()
     return watch.checked
 
 
-class _Watch:
+class _Supervisor:
     """What is known so far, over all processes that were started for a target."""
 
     def __init__(self, target: str, argument: str, seconds: float, listener: Listener) -> None:
-        self.checked, self.ended = Checked(), False
+        self.checked, self.ended = CheckedPlugins(), False
         self._target, self._argument, self._seconds, self._listener = target, argument, seconds, listener
         self._known = False
         self._begun: tuple[str, str, str] | None = None
@@ -143,7 +145,7 @@ class _Watch:
             for plugin, results in self.checked.results.items()
             for result in results
         ]
-        return msgspec.json.encode(Request(self._target, self._argument, made)).decode()
+        return msgspec.json.encode(CheckRequest(self._target, self._argument, made)).decode()
 
     def _follow(self, channel: int) -> bool:
         """Read what is told until all is done, the process has ended (True) or its time is up (False)."""

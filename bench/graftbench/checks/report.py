@@ -41,7 +41,7 @@ ZONES = ("Etc/GMT+12", "Etc/GMT-14")
 """Twelve hours behind UTC and fourteen before: never the same date."""
 
 
-class Subject:
+class ReportSubject:
     """A report, and what it writes of a whole run.
 
     Args:
@@ -72,7 +72,7 @@ class Subject:
         return self.cls().write(Run("checked", records, folder, len(records)), self.empty_folder())
 
 
-def metadata(subject: Subject) -> Iterator[Fault]:
+def metadata(subject: ReportSubject) -> Iterator[Fault]:
     """Name, title, docstring and endings are in their place."""
     cls = subject.cls
     if not _NAME.fullmatch(cls.name):
@@ -85,7 +85,7 @@ def metadata(subject: Subject) -> Iterator[Fault]:
         yield Fault(f"formats = {cls.formats!r}", 'endings like (".md", ".svg")', "write a tuple of endings")
 
 
-def writes(subject: Subject) -> Iterator[Fault]:
+def writes(subject: ReportSubject) -> Iterator[Fault]:
     """Of a whole run it writes files into its folder, and returns all of them and nothing else."""
     run, out = subject.run_folder(whole()), subject.empty_folder()
     before = _snapshot(run)
@@ -121,7 +121,7 @@ def _snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def order(subject: Subject) -> Iterator[Fault]:
+def order(subject: ReportSubject) -> Iterator[Fault]:
     """The same records in any order give the same bytes."""
     records = whole()
     first, second = subject.written(records), subject.written(records[::-1])
@@ -130,7 +130,7 @@ def order(subject: Subject) -> Iterator[Fault]:
     )
 
 
-def elsewhere(subject: Subject) -> Iterator[Fault]:
+def elsewhere(subject: ReportSubject) -> Iterator[Fault]:
     """Another day, place, hash seed, time zone and folder: the same bytes, and nothing is written anywhere else."""
     run = subject.run_folder(whole())
     said: list[dict[str, str]] = []
@@ -183,7 +183,7 @@ def _differences(first: dict[str, str], second: dict[str, str], when: str, mend:
         yield Fault(f"{', '.join(other)} with other bytes for {when}", "the same bytes for the same records", mend)
 
 
-def private(subject: Subject) -> Iterator[Fault]:
+def private(subject: ReportSubject) -> Iterator[Fault]:
     """No output says where a file lies on this machine or on the one that made the records, or what day it is."""
     run, out = subject.run_folder(whole()), subject.empty_folder()
     today = datetime.now(UTC).date().isoformat()
@@ -196,7 +196,7 @@ def private(subject: Subject) -> Iterator[Fault]:
             yield Fault(f"{path.name} holds today's date", "what the records say", "print no date but theirs")
 
 
-def nothing(subject: Subject) -> Iterator[Fault]:
+def nothing(subject: ReportSubject) -> Iterator[Fault]:
     """A run without records is refused in a sentence, before anything is written: an empty page looks like a result."""
     out = subject.empty_folder()
     try:
@@ -214,7 +214,7 @@ def nothing(subject: Subject) -> Iterator[Fault]:
         yield Fault("something was written", "nothing", "look at the records first")
 
 
-def bears(subject: Subject, *, case: str) -> Iterator[Fault]:
+def bears(subject: ReportSubject, *, case: str) -> Iterator[Fault]:
     """Files that open, in which nothing is printed as nan, inf or None, and no name is taken for markup."""
     for path in subject.written(_with_time(CASES[case]())):
         if path.suffix not in TEXTS:

@@ -16,10 +16,10 @@ BROKEN_PIPE = 141
 
 
 def make_app() -> App:
-    """The application with its commands, none of them imported yet."""
+    """Make the application with its commands, none of them imported yet."""
     from cyclopts import App
 
-    from graftbench import __version__
+    from graftbench.version import __version__
 
     app = App(
         name="graftbench",

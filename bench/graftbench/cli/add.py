@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter, validators
-
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Count, Flag, Plugins, Texts
+from graftbench.cli.output import print_json
 
 if TYPE_CHECKING:
     from graftbench.records.cell_spec import ComputeBudget
     from graftbench.records.record import Record
 
-SHOWN = ("kid", "fid")
+PRINTED_SCORES = ("kid", "fid")
 """Scores that are printed; the report has all."""
 
 
@@ -24,15 +23,15 @@ def samples(
     run: Path,
     method: str,
     task: str | None = None,
-    budget: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    budget: Count = None,
     seed: int | None = None,
     compute: str | None = None,
     family: str = "submitted",
-    cost: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - never changed
+    cost: Texts = [],  # noqa: B006 - never changed
     costs: Path | None = None,
-    note: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
+    note: Texts = [],  # noqa: B006
     suite: str | None = None,
-    replace: Annotated[bool, Parameter(negative=())] = False,
+    replace: Flag = False,
     keep: str = "sampler",
     device: str = "auto",
     plugin: Plugins = [],  # noqa: B006
@@ -64,7 +63,6 @@ def samples(
     """
     import sys
 
-    import msgspec
     from rich.console import Console
 
     from graftbench.execution.add_samples import add_samples
@@ -93,7 +91,7 @@ def samples(
     if added.summary.stopped:
         raise KeyboardInterrupt
     if json:
-        print(msgspec.json.format(msgspec.json.encode(added.records)).decode())
+        print_json(added.records)
         return added.summary.exit_code
     for record in added.records:
         print("\n".join(lines_of(record)))
@@ -102,7 +100,7 @@ def samples(
 
 
 def compute_budget(text: str) -> ComputeBudget:
-    """`8 kimg`, `8kimg` or `kimg=8`.
+    """Parse `8 kimg`, `8kimg` or `kimg=8`.
 
     Raises:
         GraftbenchError: Another form, or no positive number.
@@ -110,10 +108,11 @@ def compute_budget(text: str) -> ComputeBudget:
     from graftbench.errors import GraftbenchError
     from graftbench.records.cell_spec import ComputeBudget
 
-    found = re.fullmatch(r"\s*(?P<n>[0-9.eE+-]+)\s*(?P<unit>[a-z]+)\s*|\s*(?P<name>[a-z]+)\s*=\s*(?P<v>\S+)\s*", text)
-    parts = found or {"unit": text, "name": "", "n": "0", "v": ""}
+    unit, equals, value = text.partition("=")
+    if not equals and (match := re.fullmatch(r"\s*([0-9.eE+-]+)\s*([a-z]+)\s*", text)):
+        value, unit = match.groups()
     try:
-        return ComputeBudget(**{parts["unit"] or parts["name"]: float(parts["n"] or parts["v"])})
+        return ComputeBudget(**{unit.strip(): float(value)})
     except (TypeError, ValueError) as error:
         raise GraftbenchError(
             f"A compute budget is written '8 kimg', '600 seconds' or '5e6 gflops'; found --compute '{text}'."
@@ -121,26 +120,26 @@ def compute_budget(text: str) -> ComputeBudget:
 
 
 def given_costs(pairs: list[str]) -> dict[str, Any]:
-    """`NAME=VALUE` pairs.
+    """Parse `NAME=VALUE` pairs.
 
     Raises:
         GraftbenchError: Another form, or a name twice.
     """
     from graftbench.errors import GraftbenchError
 
-    found: dict[str, Any] = {}
+    costs: dict[str, Any] = {}
     for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (equals and name.strip() and value.strip()):
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if not (name and value):
             raise GraftbenchError(f"A cost is written NAME=VALUE (fit_seconds=5400); found --cost '{pair}'.")
-        if name.strip() in found:
-            raise GraftbenchError(f"The cost {name.strip()} is given twice.")
-        found[name.strip()] = value.strip()
-    return found
+        if name in costs:
+            raise GraftbenchError(f"The cost {name} is given twice.")
+        costs[name] = value
+    return costs
 
 
 def read_costs(path: Path) -> dict[str, Any]:
-    """A TOML file of costs.
+    """Read a TOML file of costs.
 
     Raises:
         GraftbenchError: It cannot be read.
@@ -156,7 +155,7 @@ def read_costs(path: Path) -> dict[str, Any]:
 
 
 def lines_of(record: Record) -> list[str]:
-    """What came of samples, in words."""
+    """Describe in words the outcome of added samples."""
     from graftbench.metrics.catalogue import METRICS
     from graftbench.records.record import Status
 
@@ -164,7 +163,7 @@ def lines_of(record: Record) -> list[str]:
         return [f"{record.cell}: {record.status}. {record.reason}"]
     scores = [
         f"{METRICS[name].label} {score.value * METRICS[name].scale:.4g}"
-        for name in SHOWN
+        for name in PRINTED_SCORES
         if (score := record.score(name)) is not None and score.value is not None
     ]
     declared = record.resources.declared if record.resources is not None else []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from graftbench.cli.output import print_json
+
 FOLDER = Path("baselines")
 
 
@@ -16,9 +18,9 @@ def save(name: str, run: Path, /, *, baselines: Path = FOLDER, replace: bool = F
         baselines: Folder of the baselines; commit it beside the code that it judges.
         replace: Put it where another of that name is.
     """
-    from graftbench.regression import baselines as known
+    from graftbench.regression import baselines as store
 
-    saved = known.save(name, run, baselines, replace=replace)
+    saved = store.save(name, run, baselines, replace=replace)
     failed = f", {saved.failed} of which did not end well" if saved.failed else ""
     print(f"{baselines / name}: {saved.cells} cells of {saved.suite}{failed}, finished {saved.finished_at[:10]}")
     return 0
@@ -31,19 +33,18 @@ def ls(*, baselines: Path = FOLDER, json: bool = False) -> int:
         baselines: The folder.
         json: Print an array.
     """
-    import msgspec
+    from graftbench.regression import baselines as store
 
-    from graftbench.regression import baselines as known
-
-    found = known.listed(baselines)
+    listed = store.listed(baselines)
     if json:
-        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+        print_json(listed)
         return 0
-    if not found:
+    if not listed:
         print(f"There are no baselines in '{baselines}'; graftbench baseline save NAME RUN makes one.")
-    for each in found:
-        commits = ", ".join(commit[:8] for commit in each.commits)
-        print(f"{each.name}  {each.suite}, {each.cells} cells, finished {each.finished_at[:10]}, commit {commits}")
+    for baseline in listed:
+        commits = ", ".join(commit[:8] for commit in baseline.commits)
+        finished = baseline.finished_at[:10]
+        print(f"{baseline.name}  {baseline.suite}, {baseline.cells} cells, finished {finished}, commit {commits}")
     return 0
 
 
@@ -54,8 +55,8 @@ def remove(name: str, /, *, baselines: Path = FOLDER) -> int:
         name: Its name.
         baselines: Folder of the baselines.
     """
-    from graftbench.regression import baselines as known
+    from graftbench.regression import baselines as store
 
-    known.remove(name, baselines)
+    store.remove(name, baselines)
     print(f"removed {baselines / name}")
     return 0

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
+from graftbench.cli.output import print_json
+
 if TYPE_CHECKING:
     from graftbench.checks.check import Result
     from graftbench.checks.child import Plugin
-    from graftbench.checks.parent import Checked
+    from graftbench.checks.parent import CheckedPlugins
 
 MARKS = {"passed": "ok", "failed": "FAILED", "does not apply": "-", "not made": "?"}
 
@@ -34,41 +36,35 @@ def check(
         argument: For domains that take one: what a suite writes behind the colon.
         json: Print an object with all results.
     """
-    import msgspec
-
-    from graftbench.checks.parent import Checked, Listener
+    from graftbench.checks.parent import CheckedPlugins, Listener
     from graftbench.checks.parent import check as check_target
     from graftbench.errors import GraftbenchError
 
     if not targets:
         raise GraftbenchError("Nothing was named to check: a file, a folder, or package.module:Class.")
-    listener = Listener() if json else Listener(found=_print_plugin, made=_print_result, preparing=_print_preparing)
-    every = Checked()
+    listener = (
+        Listener()
+        if json
+        else Listener(
+            found=lambda plugin: print(f"\n{plugin.kind} {plugin.name} ({plugin.where})", flush=True),
+            made=_print_result,
+            preparing=lambda what: print(f"preparing {what}", file=sys.stderr, flush=True),
+        )
+    )
+    checked = CheckedPlugins()
     for target in targets:
         one = check_target(target, argument=argument, seconds=seconds, listener=listener)
-        every.results |= one.results
-        every.unusable |= one.unusable
+        checked.results |= one.results
+        checked.unusable |= one.unusable
     if json:
-        print(msgspec.json.format(msgspec.json.encode(_as_object(every))).decode())
+        plugins = [
+            {"kind": plugin.kind, "name": plugin.name, "where": plugin.where, "results": results}
+            for plugin, results in checked.results.items()
+        ]
+        print_json({"failed": checked.failed, "plugins": plugins, "unusable": checked.unusable})
     else:
-        _print_summaries(every)
-    return 2 if every.unusable else int(every.failed)
-
-
-def _as_object(every: Checked) -> dict[str, object]:
-    plugins = [
-        {"kind": plugin.kind, "name": plugin.name, "where": plugin.where, "results": results}
-        for plugin, results in every.results.items()
-    ]
-    return {"failed": every.failed, "plugins": plugins, "unusable": every.unusable}
-
-
-def _print_preparing(what: str) -> None:
-    print(f"preparing {what}", file=sys.stderr, flush=True)
-
-
-def _print_plugin(plugin: Plugin) -> None:
-    print(f"\n{plugin.kind} {plugin.name} ({plugin.where})", flush=True)
+        _print_summaries(checked)
+    return 2 if checked.unusable else int(checked.failed)
 
 
 def _print_result(_: Plugin, result: Result) -> None:
@@ -82,11 +78,11 @@ def _print_result(_: Plugin, result: Result) -> None:
         print(f"            | {line}", flush=True)
 
 
-def _print_summaries(every: Checked) -> None:
+def _print_summaries(checked: CheckedPlugins) -> None:
     from graftbench.checks.check import summary
 
     print()
-    for plugin, results in every.results.items():
+    for plugin, results in checked.results.items():
         print(summary(plugin.name, results))
-    for where, why in every.unusable.items():
+    for where, why in checked.unusable.items():
         print(f"graftbench: {where}: {why}.", file=sys.stderr)

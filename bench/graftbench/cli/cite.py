@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Plugins
 
 
 def cite(
@@ -22,10 +22,10 @@ def cite(
         plugin: File or folder with the methods and domains that the run had from one.
     """
     from graftbench.citations import bibliography, bibtex
-    from graftbench.comparison.claims import read_runs
     from graftbench.plugins.registry import domains, methods
+    from graftbench.records.run import read_runs
 
-    entries, missing = bibliography(read_runs([run, *more]), methods(plugin).classes, domains(plugin).classes)
+    entries, missing = bibliography(read_runs([run, *more]).records, methods(plugin).classes, domains(plugin).classes)
     print(bibtex(entries), end="")
     for sentence in missing:
         print(f"graftbench: {sentence}", file=sys.stderr)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graftbench.cli.output import markdown_rows, print_json
+
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from graftbench.comparison.claims import Checked, Finding
+    from graftbench.comparison.claims import CheckedClaims, Finding
 
 
 def claims(
@@ -30,31 +32,26 @@ def claims(
         json: Print an object.
         markdown: Print a Markdown table.
     """
-    import msgspec
+    from rich.console import Console
 
-    from graftbench.comparison.claims import check_claims, read_runs
+    from graftbench.comparison.claims import check_claims
+    from graftbench.records.run import read_runs
 
-    checked = check_claims(read_runs([run, *more]), level=level)
+    checked = check_claims(read_runs([run, *more]).records, level=level)
     if json:
-        print(msgspec.json.format(msgspec.json.encode(checked)).decode())
+        print_json(checked)
     elif markdown:
         print(markdown_table(checked))
     else:
-        _print(checked)
+        console = Console()
+        console.print(findings_table(checked))
+        for line in _below(checked):
+            console.print(line, highlight=False, markup=False)
     return 0
 
 
-def _print(checked: Checked) -> None:
-    from rich.console import Console
-
-    console = Console()
-    console.print(findings_table(checked))
-    for line in _below(checked):
-        console.print(line, highlight=False, markup=False)
-
-
-def findings_table(checked: Checked) -> Table:
-    """One row a claim: sentence, contrast and source; mean difference, pairs, p; verdict and reason."""
+def findings_table(checked: CheckedClaims) -> Table:
+    """Make a table, one row a claim: sentence, contrast and source; mean difference, pairs, p; verdict and reason."""
     from rich.table import Table
     from rich.text import Text
 
@@ -64,24 +61,24 @@ def findings_table(checked: Checked) -> Table:
     for heading in ("difference", "pairs", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", min_width=16, max_width=21)  # the claim has the rest
-    for found in checked.findings:
-        verdict = Text(found.verdict, styles[found.verdict])
+    for finding in checked.findings:
+        verdict = Text(finding.verdict, styles[finding.verdict])
         table.add_row(
-            Text.assemble((found.statement, "bold"), f"\n{found.contrast}".rstrip(), "\n", (found.source, "dim")),
-            *_numbers(found),
-            verdict.append(f"\n{found.reason}", "default") if found.reason else verdict,
+            Text.assemble((finding.statement, "bold"), f"\n{finding.contrast}".rstrip(), "\n", (finding.source, "dim")),
+            *_numbers(finding),
+            verdict.append(f"\n{finding.reason}", "default") if finding.reason else verdict,
         )
     return table
 
 
-def _numbers(found: Finding) -> tuple[str, str, str]:
-    if found.difference is None or found.p is None:
-        return "—", str(found.n), "—"
-    return _signed(found.difference), str(found.n), _probability(found.p)
+def _numbers(finding: Finding) -> tuple[str, str, str]:
+    if finding.difference is None or finding.p is None:
+        return "—", str(finding.n), "—"
+    return _signed(finding.difference), str(finding.n), _probability(finding.p)
 
 
 def _signed(value: float) -> str:
-    """A sign and three significant digits, or all before the point: `+1,790`, `−0.0513`."""
+    """Format with a sign and three significant digits, or all before the point: `+1,790`, `−0.0513`."""
     size = abs(value)
     rounded = float(f"{size:.3g}")  # as it is printed: 99.96 is 100
     text = f"{size:,.0f}" if rounded >= 100 or not size else f"{size:#.3g}"
@@ -92,8 +89,8 @@ def _probability(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
-def _below(checked: Checked) -> list[str]:
-    """What the numbers stand on."""
+def _below(checked: CheckedClaims) -> list[str]:
+    """Return the lines below the table: what the numbers rest on."""
     cells = f"{checked.cells:,} cells"
     out = f", {checked.left_out:,} that did not end well left out" if checked.left_out else ""
     budgets = "" if checked.few is None else f" Few images: {checked.few:,}; many: {checked.many:,}."
@@ -101,25 +98,16 @@ def _below(checked: Checked) -> list[str]:
     return [f"{cells}{out}.{budgets}", f"A positive difference speaks for the claim. p: {test}."]
 
 
-def markdown_table(checked: Checked) -> str:
-    """The same as one Markdown table."""
+def markdown_table(checked: CheckedClaims) -> str:
+    """Make the same table in Markdown."""
     headings = ("claim", "source", "compared", "difference", "pairs", "p", "verdict")
     rule = ("---", "---", "---", "---:", "---:", "---:", "---")
-    rows = [headings, rule, *(_markdown_row(found) for found in checked.findings)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_rows([headings, rule, *map(_markdown_row, checked.findings)])
 
 
-def _markdown_row(found: Finding) -> tuple[str, ...]:
-    verdict = f"{found.verdict}: {found.reason}" if found.reason else found.verdict
-    words = (found.statement, _linked(found.source), found.contrast or "—")
-    return (*map(_escaped, words), *_numbers(found), _escaped(verdict))
-
-
-def _linked(source: str) -> str:
-    """`Mo et al. 2020, arXiv 2002.10964` with a link on the number."""
-    authors, mark, number = source.partition(", arXiv ")
-    return f"{authors}, [{number}](https://arxiv.org/abs/{number})" if mark else source
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+def _markdown_row(finding: Finding) -> tuple[str, ...]:
+    verdict = f"{finding.verdict}: {finding.reason}" if finding.reason else finding.verdict
+    authors, mark, number = finding.source.partition(", arXiv ")  # Mo et al. 2020, arXiv 2002.10964
+    source = f"{authors}, [{number}](https://arxiv.org/abs/{number})" if mark else finding.source
+    row = (finding.statement, source, finding.contrast or "—", *_numbers(finding), verdict)
+    return tuple(text.replace("|", "\\|") for text in row)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
-
+from graftbench.cli.options import Flag
 from graftbench.errors import GraftbenchError
-
-Flag = Annotated[bool, Parameter(negative=())]
 
 
 def clean(
@@ -42,13 +39,12 @@ def clean(
     from graftbench.suites.disk import megabytes
 
     _check(run, cache=cache, source_models=source_models, other=bool(keep or superseded or work))
-    survey = False
+    survey = run is not None and not (keep or superseded or work)
+    folder = run or cache_folder()
     if run is None:
-        place = cache_folder()
-        found = clean_cache(place, source_models=source_models, dry_run=dry_run)
+        removal = clean_cache(folder, source_models=source_models, dry_run=dry_run)
     else:
-        place, survey = run, not (keep or superseded or work)
-        found = clean_run(
+        removal = clean_run(
             run,
             keep="nothing" if survey else keep or "sampler",
             superseded=survey or superseded,
@@ -56,21 +52,21 @@ def clean(
             dry_run=survey or dry_run,
         )
     if dry_run:
-        for item in found.items:
+        for item in removal.items:
             print(f"{item.path}  {megabytes(item.size)}")
-    for kind, (count, size) in found.kinds().items():
+    for kind, (count, size) in removal.kinds().items():
         print(f"{kind}: {count}, {megabytes(size)}")
-    for path in found.in_use:
+    for path in removal.in_use:
         print(f"in use, left alone: {path}")
     what = "would be removed" if dry_run else "could be removed" if survey else "removed"
-    print(f"{place}: {megabytes(found.size)} {what}.")
-    if survey and found.items:
+    print(f"{folder}: {megabytes(removal.size)} {what}.")
+    if survey and removal.items:
         print("Say what: --keep samples, --keep nothing, --superseded, --work.")
     return 0
 
 
 def _check(run: Path | None, *, cache: bool, source_models: bool, other: bool) -> None:
-    """Refuse what does not go together."""
+    """Refuse options that do not go together."""
     if (run is None) is not cache:
         raise GraftbenchError("Name a run folder, or give --cache; one of the two.")
     if source_models and not cache:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from cyclopts import Parameter
+from graftbench.cli.options import Flag, Texts
+from graftbench.cli.output import print_lines, wide_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from graftbench.regression.results import Comparison, Row
+    from graftbench.regression.results import Comparison, GateRow
 
 MOST_CELLS = 20
 """Of a list of cells on a terminal; the files have all."""
@@ -24,17 +25,17 @@ def compare(
     new: str,
     /,
     *,
-    metric: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - never changed
+    metric: Texts = [],  # noqa: B006 - never changed
     level: float = 0.05,
     by: Literal["method", "task", "budget"] = "method",
     test: Literal["student", "sign-flip"] = "student",
     few_seeds: Literal["pass", "gate"] = "pass",
     costs: Literal["same-machine", "calibrated", "any"] = "same-machine",
-    shared_timings: Annotated[bool, Parameter(negative=())] = False,
+    shared_timings: Flag = False,
     select: str = "",
     baselines: Path = Path("baselines"),
-    write: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - never changed
-    all: Annotated[bool, Parameter(negative=())] = False,  # noqa: A002 - the option's name
+    write: Texts = [],  # noqa: B006 - never changed
+    all: Flag = False,  # noqa: A002 - the option's name
 ) -> int:
     """Judge a new run against a base: exit code 0 fine, 1 a regression, 2 bad input, 3 newly failing or vanished cells.
 
@@ -59,7 +60,7 @@ def compare(
     from graftbench.regression.measures import parse_measures
 
     targets = [_target(item) for item in write]
-    found = compare_runs(
+    comparison = compare_runs(
         base,
         new,
         folder=baselines,
@@ -72,10 +73,10 @@ def compare(
         costs=costs,
         shared=shared_timings,
     )
-    show(found, every=all)
+    show(comparison, every=all)
     for name, path in targets:
-        _write(path, render(found, name))
-    return found.code
+        _write(path, render(comparison, name))
+    return comparison.code
 
 
 def _target(item: str) -> tuple[str, Path]:
@@ -100,53 +101,45 @@ def _write(path: Path, text: str) -> None:
         raise GraftbenchError(f"The comparison cannot be written to '{path}': {error}.") from error
 
 
-def show(found: Comparison, *, every: bool = False) -> None:
-    """Print it: what needs looking at first, then the rest, folded or (`every`) row by row."""
-    from rich.console import Console
-
+def show(comparison: Comparison, *, every: bool = False) -> None:
+    """Print a comparison: what needs looking at first, then the rest, folded or (`every`) row by row."""
     from graftbench.cli.show import PIPE_COLUMNS
     from graftbench.regression.formats._words import method_note, summary
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_COLUMNS)
-    console.print(f"{found.new} against {found.base}", style="bold", highlight=False, markup=False, soft_wrap=True)
-    rows = [row for row in found.rows if every or not _folds(row)]
+    console = wide_console(PIPE_COLUMNS)
+    print_lines(console, [f"{comparison.new} against {comparison.base}"], "bold")
+    rows = [row for row in comparison.rows if every or not _folds(row)]
     if rows:
         console.print(rows_table(rows))
-    for sentence in [] if every else folded(found.rows):
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-    failing = [f"{failed.cell}: {failed.status}. {failed.reason}" for failed in found.failing]
-    still = [f"{failed.cell}: {failed.status}" for failed in found.still_failing]
+    print_lines(console, [] if every else folded(comparison.rows))
+    failing = [f"{failed.cell}: {failed.status}. {failed.reason}" for failed in comparison.failing]
+    still = [f"{failed.cell}: {failed.status}" for failed in comparison.still_failing]
     for title, cells in (
         ("Newly failing", failing),
-        ("Vanished", found.vanished),
-        ("New", found.appeared),
-        ("Mended", found.mended),
+        ("Vanished", comparison.vanished),
+        ("New", comparison.appeared),
+        ("Mended", comparison.mended),
         ("Failing on both sides", still),
     ):
-        _list(console, title, cells)
-    for note in found.notes:
-        console.print(note, style="dim", highlight=False, markup=False, soft_wrap=True)
-    console.print(method_note(found), style="dim", highlight=False, markup=False, soft_wrap=True)
-    console.print(summary(found), style="bold", highlight=False, markup=False, soft_wrap=True)
+        _print_cells(console, title, cells)
+    print_lines(console, [*comparison.notes, method_note(comparison)], "dim")
+    print_lines(console, [summary(comparison)], "bold")
 
 
-def _list(console: Console, title: str, cells: list[str]) -> None:
+def _print_cells(console: Console, title: str, cells: list[str]) -> None:
     if cells:
-        console.print(f"{title}:", style="bold", highlight=False, soft_wrap=True)
-        for cell in cells[:MOST_CELLS]:
-            console.print(f"  {cell}", highlight=False, markup=False, soft_wrap=True)
+        print_lines(console, [f"{title}:"], "bold")
+        print_lines(console, [f"  {cell}" for cell in cells[:MOST_CELLS]])
         if len(cells) > MOST_CELLS:
-            console.print(f"  … and {len(cells) - MOST_CELLS:,} more", highlight=False, soft_wrap=True)
+            print_lines(console, [f"  … and {len(cells) - MOST_CELLS:,} more"])
 
 
-def _folds(row: Row) -> bool:
+def _folds(row: GateRow) -> bool:
     return row.verdict == "not compared" or (row.verdict == "unchanged" and row.kind != "quality")
 
 
-def folded(rows: Iterable[Row]) -> list[str]:
-    """A sentence for each reason why rows are not compared, and one that counts unchanged costs."""
+def folded(rows: Iterable[GateRow]) -> list[str]:
+    """Return a sentence for each reason why rows are not compared, and one that counts unchanged costs."""
     from graftbench.regression.measures import MEASURES
 
     reasons: dict[str, list[str]] = {}
@@ -156,14 +149,14 @@ def folded(rows: Iterable[Row]) -> list[str]:
             unchanged += 1
         else:
             reasons.setdefault(row.reason, []).append(MEASURES[row.measure].label)
-    told = [f"Not compared ({reason}): {', '.join(dict.fromkeys(labels))}." for reason, labels in reasons.items()]
+    lines = [f"Not compared ({reason}): {', '.join(dict.fromkeys(labels))}." for reason, labels in reasons.items()]
     if unchanged:
-        told.append(f"{unchanged} row{'' if unchanged == 1 else 's'} of cost unchanged.")
-    return [*told, "--all prints every row."] if told else []
+        lines.append(f"{unchanged} row{'' if unchanged == 1 else 's'} of cost unchanged.")
+    return [*lines, "--all prints every row."] if lines else []
 
 
-def rows_table(rows: Iterable[Row]) -> Table:
-    """One line a row."""
+def rows_table(rows: Iterable[GateRow]) -> Table:
+    """Make a table of rows."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Plugins
+from graftbench.cli.output import print_json
 
 if TYPE_CHECKING:
     from graftbench.images.datacard import Card
@@ -34,8 +35,6 @@ def show(
         plugin: File or folder with more domains.
         json: Print an object, with every image that was left out.
     """
-    import msgspec
-
     from graftbench.cache import cache_folder
     from graftbench.errors import GraftbenchError
     from graftbench.images import prepared
@@ -48,7 +47,7 @@ def show(
     images = prepared.load(domain, name, resolution, cache_folder())
     card = card_of(domain, images)
     if json:
-        print(msgspec.json.format(msgspec.json.encode(card)).decode())
+        print_json(card)
     else:
         print("\n".join(lines_of(card)))
     if sheet is not None:
@@ -62,7 +61,7 @@ def show(
 
 
 def lines_of(card: Card) -> list[str]:
-    """The card as text, a fact a line."""
+    """Return the card as text, a fact a line."""
     splits = ", ".join(f"{count:,} {split}" for split, count in card.splits.items())
     facts = {
         "domain": f"{card.name} at {card.resolution}×{card.resolution}",
@@ -89,7 +88,7 @@ def lines_of(card: Card) -> list[str]:
 
 
 def _near_duplicates(card: Card) -> str:
-    """How many sets, and the first of them."""
+    """Describe how many sets of near-duplicates there are, and the first of them."""
     sets = card.near_duplicates
     if not sets:
         return "none joined by comparison"

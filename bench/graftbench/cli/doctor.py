@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from graftbench.cli.output import print_json
+
 
 def doctor(*, json: bool = False) -> int:
     """Check what the suite needs of this machine: versions, devices, counters, cache, load.
@@ -11,7 +13,6 @@ def doctor(*, json: bool = False) -> int:
     """
     import dataclasses
 
-    import msgspec
     from rich.console import Console
     from rich.table import Table
 
@@ -20,11 +21,10 @@ def doctor(*, json: bool = False) -> int:
 
     checks = doctor_checks(cache_folder())
     if json:
-        rows = [dataclasses.asdict(check) for check in checks]
-        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
-    else:
-        table = Table("", "check", "found", "advice")
-        for check in checks:
-            table.add_row("ok" if check.ok else "!", check.name, check.found, check.advice)
-        Console().print(table)
+        print_json([dataclasses.asdict(check) for check in checks])
+        return 0
+    table = Table("", "check", "found", "advice")
+    for check in checks:
+        table.add_row("ok" if check.ok else "!", check.name, check.found, check.advice)
+    Console().print(table)
     return 0

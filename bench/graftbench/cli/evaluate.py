@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Count, Plugins, comma_separated
+from graftbench.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from graftbench.metrics.estimate import Estimate
     from graftbench.scoring.evaluate import Evaluation
 
-Positive = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
 Seed = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 
 
@@ -29,11 +29,11 @@ def evaluate(
     train: str | None = None,
     held_out: str | None = None,
     extractor: str = "lite0",
-    size: Positive = None,
+    size: Count = None,
     resize: str = "",
     weights: str = "",
     device: str = "auto",
-    batch_size: Positive = None,
+    batch_size: Count = None,
     intervals: bool = True,
     floors: bool = True,
     seed: Seed = 0,
@@ -68,7 +68,7 @@ def evaluate(
         result = score(
             generated,
             reference,
-            metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+            metrics=comma_separated(metrics),
             train=train,
             held_out=held_out,
             extractor=extractor,
@@ -84,38 +84,35 @@ def evaluate(
             progress=progress,
         )
     if json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(as_json(result))).decode())
+        print_json(as_json(result))
         return 0
     console = Console()
     console.print(scores_table(result))
-    for line in _below(result):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    print_lines(console, _below(result))
     return 0
 
 
 @contextmanager
 def reading() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar for each set of images, on a terminal's standard error; gone when all is read."""
+    """Show a progress bar for each set of images on a terminal's standard error, until all is read."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        known: dict[str, Any] = {}
+        tasks: dict[str, Any] = {}
 
-        def tell(name: str, done: int, count: int) -> None:
-            if name not in known or not done:
-                known[name] = bars.add_task(f"reading {name}", total=count)
-            bars.update(known[name], completed=done)
+        def show(name: str, done: int, count: int) -> None:
+            if name not in tasks or not done:
+                tasks[name] = bars.add_task(f"reading {name}", total=count)
+            bars.update(tasks[name], completed=done)
 
-        yield tell
+        yield show
 
 
 def scores_table(result: Evaluation) -> Table:
-    """Value, interval and floor of each metric."""
+    """Make a table of value, interval and floor of each metric."""
     from rich.table import Table
 
     from graftbench.metrics.catalogue import METRICS
@@ -141,7 +138,7 @@ def _numbers(score: Estimate, scale: float) -> tuple[str, str]:
 
 
 def _number(value: float) -> str:
-    """Four significant digits; a power of ten from ten million on and below a ten-thousandth."""
+    """Format with four significant digits; as a power of ten from ten million on and below a ten-thousandth."""
     size = abs(float(f"{value:.4g}"))  # as it is printed: 999.96 is 1,000
     if value == 0.0:
         text = "0"
@@ -152,8 +149,8 @@ def _number(value: float) -> str:
     return text.replace("-", "−")
 
 
-def _what(result: Evaluation) -> str:
-    """What was scored, against what, and how."""
+def _subject(result: Evaluation) -> str:
+    """Describe what was scored, against what, and how."""
     protocol = result.protocol
     n = result.scores[0].n_generated
     n_reference = max(score.n_reference for score in result.scores)
@@ -167,8 +164,8 @@ def _what(result: Evaluation) -> str:
 
 
 def _below(result: Evaluation) -> Iterator[str]:
-    """What stands below the table: sets and protocol, reasons, notes, time."""
-    yield _what(result)
+    """Yield the lines below the table: sets and protocol, reasons, notes, time."""
+    yield _subject(result)
     yield from _remarks(result.scores)
     for note in result.notes:
         yield f"{note[0].upper()}{note[1:]}."
@@ -181,22 +178,21 @@ def _below(result: Evaluation) -> Iterator[str]:
 
 
 def _remarks(scores: Sequence[Estimate]) -> Iterator[str]:
-    """Reasons and notes of metrics, those that say the same together."""
+    """Yield reasons and notes of metrics, equal ones together."""
     from graftbench.metrics.catalogue import METRICS
 
     labels: dict[tuple[str, str], list[str]] = {}
     for score in scores:
         if score.undefined or score.note:
             labels.setdefault((score.undefined, score.note.rstrip(".")), []).append(METRICS[score.name].label)
-    for (undefined, note), found in labels.items():
-        names = " and ".join(part for part in (", ".join(found[:-1]), found[-1]) if part)
-        yield (
-            f"{names} {'are' if len(found) > 1 else 'is'} undefined: {undefined}." if undefined else f"{names}: {note}."
-        )
+    for (undefined, note), metrics in labels.items():
+        names = " and ".join(part for part in (", ".join(metrics[:-1]), metrics[-1]) if part)
+        verb = "are" if len(metrics) > 1 else "is"
+        yield f"{names} {verb} undefined: {undefined}." if undefined else f"{names}: {note}."
 
 
 def as_json(result: Evaluation) -> dict[str, Any]:
-    """The result as plain values, the scores as they are (not scaled for print)."""
+    """Return the result as plain values, the scores as they are (not scaled for print)."""
     import dataclasses
 
     import msgspec

@@ -17,8 +17,8 @@ EXECUTORS = ("local", "ray", "slurm")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the command line says about an executor; see `graftbench run --help`."""
+class ExecutorOptions:
+    """The options of `graftbench run` that concern executors; see `graftbench run --help`."""
 
     jobs: int | None = None
     address: str | None = None
@@ -28,8 +28,8 @@ class Options:
     device: str | None = None
 
 
-def maker(name: str, out: Path, options: Options) -> Callable[[], Executor] | None:
-    """What makes the executor once the run folder is claimed; None for the local one, which the driver makes.
+def maker(name: str, out: Path, options: ExecutorOptions) -> Callable[[], Executor] | None:
+    """Return a function that makes the executor in the claimed run folder; None for local, which the driver makes.
 
     Raises:
         GraftbenchError: There is no such executor, its extra is not installed, or an option is of another one.
@@ -45,7 +45,7 @@ def maker(name: str, out: Path, options: Options) -> Callable[[], Executor] | No
     return _slurm(out, options) if name == "slurm" else None
 
 
-def _ray(options: Options) -> Callable[[], Executor]:
+def _ray(options: ExecutorOptions) -> Callable[[], Executor]:
     from graftbench.execution.executors.ray import RayExecutor
 
     return lambda: RayExecutor(
@@ -56,7 +56,7 @@ def _ray(options: Options) -> Callable[[], Executor]:
     )
 
 
-def _slurm(out: Path, options: Options) -> Callable[[], Executor]:
+def _slurm(out: Path, options: ExecutorOptions) -> Callable[[], Executor]:
     from graftbench.execution.executors.slurm import SlurmExecutor
 
     parameters = {}

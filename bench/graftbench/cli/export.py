@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
+from graftbench.cli.options import Texts
 
 
 def export(
     run: Path,
     /,
     *,
-    tracker: Annotated[list[str], Parameter(negative=())],
-    select: str | None = None,
+    tracker: Texts,
+    select: str = "",
 ) -> int:
     """Send a run that is there to a tracker, as `graftbench run --tracker` would have shown it.
 
@@ -30,7 +29,7 @@ def export(
     from graftbench.execution.trackers.replay import send
 
     with Console().status("") as status:
-        sent = send(run, tracker, select=select or "", said=lambda record: status.update(str(record.cell)))
+        sent = send(run, tracker, select=select, said=lambda record: status.update(str(record.cell)))
     for name, count in sent.items():
         print(f"{run}: {count} cells sent to {name}.")
     return 0

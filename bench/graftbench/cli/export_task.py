@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Flag, Plugins
 
 
 def export_task(
@@ -19,7 +19,7 @@ def export_task(
     suite: str | None = None,
     run: Path | None = None,
     form: Annotated[Literal["png", "zip"], Parameter(name="--format")] = "png",
-    source: Annotated[bool, Parameter(negative=())] = False,
+    source: Flag = False,
     plugin: Plugins = [],  # noqa: B006 - never changed
 ) -> int:
     """Write the images that a fit of a cell gets, a manifest, and a README of what to hand back.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Plugins
+from graftbench.cli.output import markdown_rows, print_json, print_lines
 
 if TYPE_CHECKING:
     from msgspec import Struct
 
-    from graftbench.plugins.registry import Found
+    from graftbench.contracts import Domain, Method
 
 
 def ls(
@@ -28,12 +29,9 @@ def ls(
         json: Print a list of objects, each with a name.
         markdown: Print a Markdown table; the README's tables are made by it.
     """
-    import msgspec
-
-    rows, found = _rows(what, plugin)
-    broken = found.broken if found else {}
+    rows, broken = _rows(what, plugin)
     if json:
-        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        print_json(rows)
     elif markdown:
         print(markdown_table(rows))
     else:
@@ -44,56 +42,56 @@ def ls(
 
 
 def rows_of(what: str) -> list[dict[str, Any]]:
-    """What a list has, one dictionary a row."""
+    """Return the rows of a list, one dictionary a row."""
     return _rows(what, [])[0]
 
 
-def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], Found | None]:
-    import msgspec
-
+def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return the rows of a list, and plugin file -> error for those that could not be imported."""
     from graftbench.contracts import Family
     from graftbench.plugins import registry
 
     if what == "methods":
-        methods = registry.methods(plugin)  # by name; the sort below keeps that order within a family
-        return [
-            {
-                "name": m.name,
-                "family": m.family,
-                "title": m.title,
-                "trains": m.trains,
-                "frozen": m.frozen,
-                "differs": m.differs,
-                "moves": list(m.moves),
-                "source_model": m.source_model,
-                "needs_source_images": m.needs_source_images,
-                "kinds": list(m.kinds),
-                "adapter": m.adapter,
-                "looks_at": "" if m.adapter else m().leaks,
-                "reference": msgspec.to_builtins(m.reference),
-                "parameters": {**_defaults(m.Config), **m.defaults},
-                "required": [field.name for field in msgspec.structs.fields(m.Config) if field.required],
-            }
-            for m in sorted(methods.classes.values(), key=lambda m: get_args(Family).index(m.family))
-        ], methods
+        methods = registry.methods(plugin)  # by name; the sort keeps that order within a family
+        families = get_args(Family)
+        rows = map(_method, sorted(methods.classes.values(), key=lambda m: families.index(m.family)))
+        return list(rows), methods.broken
     if what == "domains":
         domains = registry.domains(plugin)
-        return [
-            {
-                "name": d.name + (f":{d.takes_argument}" if d.takes_argument else ""),
-                "title": d.title,
-                "license": d.license,
-                "source": d.source,
-                "description": d.description,
-                "attribution": d.attribution,
-            }
-            for d in domains.classes.values()
-        ], domains
+        return [_domain(d) for d in domains.classes.values()], domains.broken
     if what == "reports":
         reports = registry.reports(plugin)
-        return [{"name": r.name, "title": r.title} for r in reports.classes.values()], reports
+        return [{"name": r.name, "title": r.title} for r in reports.classes.values()], reports.broken
     makers = {"extractors": _extractors, "metrics": _metrics, "suites": _suites, "trackers": _trackers}
-    return makers[what](), None
+    return makers[what](), {}
+
+
+def _method(m: type[Method]) -> dict[str, Any]:
+    from msgspec import structs, to_builtins
+
+    return {
+        "name": m.name,
+        "family": m.family,
+        "title": m.title,
+        "trains": m.trains,
+        "frozen": m.frozen,
+        "differs": m.differs,
+        "moves": list(m.moves),
+        "source_model": m.source_model,
+        "needs_source_images": m.needs_source_images,
+        "kinds": list(m.kinds),
+        "adapter": m.adapter,
+        "looks_at": "" if m.adapter else m().leaks,
+        "reference": to_builtins(m.reference),
+        "parameters": {**_defaults(m.Config), **m.defaults},
+        "required": [field.name for field in structs.fields(m.Config) if field.required],
+    }
+
+
+def _domain(d: type[Domain]) -> dict[str, Any]:
+    names = ("title", "license", "source", "description", "attribution")
+    name = d.name + (f":{d.takes_argument}" if d.takes_argument else "")
+    return {"name": name} | {field: getattr(d, field) for field in names}
 
 
 def _extractors() -> list[dict[str, Any]]:
@@ -124,22 +122,16 @@ def _trackers() -> list[dict[str, Any]]:
 def _suites() -> list[dict[str, Any]]:
     from graftbench.suites.suite import packaged_suites, parse_suite
 
+    names = ("name", "title", "tasks", "methods", "data_budgets", "seeds")
+    suites = [parse_suite(text, name) for name, text in packaged_suites().items()]
     return [
-        {
-            "name": s.name,
-            "title": s.title,
-            "tasks": s.tasks,
-            "methods": s.methods,
-            "data_budgets": s.data_budgets,
-            "seeds": s.seeds,
-            "compute_budget": ", ".join(map(str, s.compute_budgets)),
-        }
-        for s in (parse_suite(text, name) for name, text in packaged_suites().items())
+        {name: getattr(suite, name) for name in names} | {"compute_budget": ", ".join(map(str, suite.compute_budgets))}
+        for suite in suites
     ]
 
 
 def _defaults(config: type[Struct]) -> dict[str, Any]:
-    """Parameter -> default; None for one that must be given."""
+    """Return parameter -> default; None for one that must be given."""
     from msgspec import NODEFAULT, structs, to_builtins
 
     return {
@@ -151,21 +143,8 @@ def _defaults(config: type[Struct]) -> dict[str, Any]:
 
 
 _COLUMNS = (
-    "name",
-    "label",
-    "family",
-    "title",
-    "sets",
-    "needs",
-    "paper",
-    "options",
-    "missing",
-    "license",
-    "source",
-    "description",
-    "trains",
-    "data_budgets",
-    "compute_budget",
+    *("name", "label", "family", "title", "sets", "needs", "paper", "options", "missing", "license", "source"),
+    *("description", "trains", "data_budgets", "compute_budget"),
 )
 
 
@@ -184,8 +163,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
         table.add_row(*(escape(str(row[column])) for column in columns))
     console = Console()
     console.print(table)
-    for name, members in sets.items():
-        console.print(f"{name}: {', '.join(members)}", highlight=False, soft_wrap=True, markup=False)
+    print_lines(console, (f"{name}: {', '.join(members)}" for name, members in sets.items()))
 
 
 _WIDE = ("label", "sets", "paper")
@@ -195,20 +173,19 @@ _LONG = ("source", "description")
 
 
 def _sets(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Set -> names of its metrics, where the rows are metrics."""
-    found: dict[str, list[str]] = {}
+    """Return set -> names of its metrics, where the rows are metrics."""
+    sets: dict[str, list[str]] = {}
     for row in rows:
         for name in filter(None, row.get("sets", "").split(", ")):
-            found.setdefault(name, []).append(row["name"])
-    return found
+            sets.setdefault(name, []).append(row["name"])
+    return sets
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:
-    """The columns of the terminal's table as Markdown, a method's paper behind its title."""
+    """Return the columns of the terminal's table as Markdown, a method's paper behind its title."""
     columns = [column for column in _COLUMNS if rows and column in rows[0]]
-    lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
-    lines += ["| " + " | ".join(_markdown_cell(row, column) for column in columns) + " |" for row in rows]
-    return "\n".join(lines)
+    cells = ([_markdown_cell(row, column) for column in columns] for row in rows)
+    return markdown_rows([columns, ["---"] * len(columns), *cells])
 
 
 def _markdown_cell(row: dict[str, Any], column: str) -> str:

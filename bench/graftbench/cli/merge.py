@@ -7,7 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-SHOWN = 20
+from graftbench.cli.options import Flag
+
+MOST_DUPLICATES = 20
 """Duplicates that differ are listed up to this many."""
 
 
@@ -16,7 +18,7 @@ def merge(
     /,
     *,
     out: Path,
-    link: Annotated[bool, Parameter(negative=())] = False,
+    link: Flag = False,
 ) -> int:
     """Join run folders of one suite that come from shards or from several machines.
 
@@ -38,10 +40,10 @@ def merge(
         print(
             f"{len(merged.duplicates)} cells were run more than once: {agree} agree to the digit, {len(differ)} differ."
         )
-        for duplicate in differ[:SHOWN]:
+        for duplicate in differ[:MOST_DUPLICATES]:
             print(f"  {duplicate}")
-        if len(differ) > SHOWN:
-            print(f"  ... and {len(differ) - SHOWN} more")
+        if len(differ) > MOST_DUPLICATES:
+            print(f"  ... and {len(differ) - MOST_DUPLICATES} more")
     ended = ", ".join(f"{count} {status}" for status, count in merged.statuses.items()) or "no records"
     print(
         f"{merged.folder}: {merged.present} of {merged.total} cells; {merged.missing} missing. Records: {ended}. "

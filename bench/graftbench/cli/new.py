@@ -53,15 +53,15 @@ USE = {
 def _write(kind: Kind, name: str, out: Path) -> int:
     from graftbench.plugins.scaffold import write
 
-    plugin, test = map(_shown, write(kind, name, out))
-    given = f" --plugin {plugin}" if plugin.parent == test.parent else ""
+    plugin, test = map(_relative, write(kind, name, out))
+    option = f" --plugin {plugin}" if plugin.parent == test.parent else ""
     print(f"{plugin}\n{test}\n")
     print(f"It works as it is. To look at it:\n  graftbench check {plugin}\n  python -m pytest {test}")
-    print(f"  {USE[kind].format(name=name)}{given}")
+    print(f"  {USE[kind].format(name=name)}{option}")
     return 0
 
 
-def _shown(path: Path) -> Path:
-    """A path as seen from here, if it lies below."""
-    whole, here = path.resolve(), Path.cwd()
-    return whole.relative_to(here) if whole.is_relative_to(here) else path
+def _relative(path: Path) -> Path:
+    """Return a path relative to the current folder, if it lies below."""
+    absolute, current = path.resolve(), Path.cwd()
+    return absolute.relative_to(current) if absolute.is_relative_to(current) else path

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Count, Plugins
+from graftbench.cli.output import print_json, print_lines, wide_console
 from graftbench.suites.status import UNKNOWN_FILES
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def plan(
     *,
     out: Path | None = None,
     others: Annotated[list[Path], Parameter(name="--from", negative=())] = [],  # noqa: B006 - never changed
-    jobs: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    jobs: Count = None,
     shard: str = "1/1",
     speed: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
     every: Annotated[bool, Parameter(name="--all", negative=())] = False,
@@ -54,15 +55,13 @@ def plan(
         plugin: File or folder with more methods and domains.
         json: Print an object: cells, totals, source models, notes.
     """
-    import msgspec
-    from rich.console import Console
-
     from graftbench.cache import cache_folder
     from graftbench.cli.run import default_jobs
     from graftbench.execution.driver import RUN_AGAIN
     from graftbench.resources.device import resolve_devices
     from graftbench.suites.forecast import look_ahead
-    from graftbench.suites.plan import make_plan, parse_shard
+    from graftbench.suites.plan import make_plan
+    from graftbench.suites.shards import parse_shard
     from graftbench.suites.suite import load_suite
 
     part, cache = parse_shard(shard), cache_folder()
@@ -76,19 +75,16 @@ def plan(
         again=RUN_AGAIN,
     )
     if json:
-        print(msgspec.json.format(msgspec.json.encode(outlook.as_json())).decode())
+        print_json(outlook.as_json())
         return 0
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_COLUMNS)
+    console = wide_console(PIPE_COLUMNS)
     console.print(cells_table(outlook) if every or len(outlook.rows) <= ROWS else summary_table(outlook))
-    for sentence in [*sentences(outlook), *on_other_machines(outlook, speed)]:
-        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+    print_lines(console, [*sentences(outlook), *on_other_machines(outlook, speed)])
     return 0
 
 
 def cells_table(outlook: Outlook) -> Table:
-    """One row a cell. Columns that say the same everywhere are left out."""
+    """Make a table of one row a cell. Columns that say the same everywhere are left out."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -102,15 +98,15 @@ def cells_table(outlook: Outlook) -> Table:
         "expected": [duration(outlook.estimates.seconds(row.cell)) for row in outlook.rows],
         "why": [escape(_cut(row.why)) for row in outlook.rows],
     }
-    shown = {
+    columns = {
         name: values
         for name, values in columns.items()
         if name in _NAMES or len(set(values)) > 1 or (name in ("why", "expected") and set(values) - {"", "?"})
     }
     table = Table()
-    for name in shown:
+    for name in columns:
         _add_column(table, name)
-    for values in zip(*shown.values(), strict=True):
+    for values in zip(*columns.values(), strict=True):
         table.add_row(*values)
     return table
 
@@ -127,7 +123,7 @@ def _add_column(table: Table, name: str) -> None:
 
 
 def summary_table(outlook: Outlook) -> Table:
-    """One row for each method, state and reason."""
+    """Make a table of one row for each method, state and reason."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -147,7 +143,7 @@ def summary_table(outlook: Outlook) -> Table:
 
 
 def sentences(outlook: Outlook) -> list[str]:
-    """What the table does not say, one line each."""
+    """Return what the table does not say, one line each."""
     lines = [_counts(outlook), *_expected(outlook)]
     lines += [_model(model) for model in outlook.models]
     for remark, count in outlook.explained.other_software.items():
@@ -162,7 +158,7 @@ def sentences(outlook: Outlook) -> list[str]:
 
 
 def on_other_machines(outlook: Outlook, speed: float | None = None) -> list[str]:
-    """What the same cells take on devices that there are records of, at a given speed, and what nobody has measured.
+    """Return lines on how long the cells take on other devices, at a given speed, and on GPUs that nobody measured.
 
     Args:
         outlook: What is ahead.
@@ -187,14 +183,14 @@ def on_other_machines(outlook: Outlook, speed: float | None = None) -> list[str]
 
 def _counts(outlook: Outlook) -> str:
     states = Counter(str(row.state) for row in outlook.rows)
-    found = ", ".join(f"{states[state]} {state}" for state in COLOURS if states[state])
+    counts = ", ".join(f"{states[state]} {state}" for state in COLOURS if states[state])
     k, n = outlook.shard
     part = f" in shard {k}/{n}" if n > 1 else ""
-    return f"{_cells(len(outlook.rows))}{part}: {found or 'none'}. {len(outlook.to_run)} to run."
+    return f"{_cells(len(outlook.rows))}{part}: {counts or 'none'}. {len(outlook.to_run)} to run."
 
 
 def _expected(outlook: Outlook) -> list[str]:
-    """Time, memory and disk of what runs, and what that rests on."""
+    """Return lines on time, memory and disk of what runs, and on what these estimates rest."""
     count = len(outlook.to_run)
     if not count:
         return []
@@ -216,22 +212,22 @@ def _expected(outlook: Outlook) -> list[str]:
 def _basis(outlook: Outlook) -> str:
     times = [outlook.estimates.time(row.cell) for row in outlook.to_run]
     bases = Counter(time.basis for time in times if time.basis)
-    found = "; ".join(f"{_cells(count)} by {basis}" for basis, count in bases.most_common())
+    sources = "; ".join(f"{_cells(count)} by {basis}" for basis, count in bases.most_common())
     fit_only = sum(time.fit_only for time in times)
     fits = (
         f" For {_cells(fit_only)} only the fit is known: start, sampling and scoring come on top." if fit_only else ""
     )
     records = "1 record" if outlook.estimates.records == 1 else f"{outlook.estimates.records} records"
-    return f"That rests on {records} made on {outlook.estimates.device}: {found}.{fits}"
+    return f"That rests on {records} made on {outlook.estimates.device}: {sources}.{fits}"
 
 
 def _model(model: SourceModel) -> str:
     needed = f"needed by {_cells(model.cells)} to run" if model.cells else "needed by no cell to run"
     if model.place == "missing":
-        there = f"must be trained first ({model.kimg:g} kimg)" if model.cells else "is not there"
+        state = f"must be trained first ({model.kimg:g} kimg)" if model.cells else "is not there"
     else:
-        there = {"cached": "is in the cache", "shipped": "comes with the package"}[model.place]
-    return f"Source model {model.id} {there}; {needed}."
+        state = {"cached": "is in the cache", "shipped": "comes with the package"}[model.place]
+    return f"Source model {model.id} {state}; {needed}."
 
 
 def _cells(count: int) -> str:
@@ -248,7 +244,7 @@ def _cut(text: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`0.4 s`, `41 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`; `?` for what is not known."""
+    """Format a duration: `0.4 s`, `41 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`; `?` for None."""
     if seconds is None:
         return "?"
     if seconds < 10:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Plugins, comma_separated
 
 
 def report(
@@ -32,15 +32,15 @@ def report(
     from rich.console import Console
 
     from graftbench.plugins.registry import reports
-    from graftbench.report import default_folder, read_runs, terminal_table, write_reports
+    from graftbench.records.run import read_runs
+    from graftbench.report import default_folder, terminal_table, write_reports
 
-    run, found = read_runs(runs, select), reports(plugin)
+    run, plugins = read_runs(runs, select), reports(plugin)
     folder = out or default_folder(runs)
-    names = [name.strip() for name in formats.split(",") if name.strip()]
-    written = write_reports(run, folder, found, formats=names, figure=figure)
+    written = write_reports(run, folder, plugins, formats=comma_separated(formats), figure=figure)
     if not figure:
         console = Console()
-        for table in terminal_table(run, found):
+        for table in terminal_table(run, plugins):
             console.print(table)
     for path in written:
         print(path)

@@ -8,11 +8,11 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-Plugins = Annotated[list[Path], Parameter(name="--plugin", negative=())]
+from graftbench.cli.options import Count, Plugins, Texts
 
 
 def default_jobs(devices: list[str]) -> int:
-    """One cell per usable core; one per GPU."""
+    """Return one job per usable core, or one per GPU."""
     if devices != ["cpu"]:
         return len(devices)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -22,20 +22,20 @@ def run(
     suite: str,
     *,
     out: Path,
-    jobs: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
-    threads: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    jobs: Count = None,
+    threads: Count = None,
     device: str = "auto",
-    methods: Annotated[str | None, Parameter()] = None,
+    methods: str | None = None,
     plugin: Plugins = [],  # noqa: B006 - never changed
-    retry: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
+    retry: Texts = [],  # noqa: B006
     shard: str = "1/1",
     keep: str = "sampler",
     executor: str = "local",
     address: str | None = None,
     gpus_per_cell: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0,
     cpus_per_cell: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 1,
-    slurm: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
-    tracker: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
+    slurm: Texts = [],  # noqa: B006
+    tracker: Texts = [],  # noqa: B006
 ) -> int:
     """Run a suite: every cell that has no record in the folder yet.
 
@@ -66,18 +66,18 @@ def run(
 
     from rich.console import Console
 
-    from graftbench.cli.executors import Options, maker
+    from graftbench.cli.executors import ExecutorOptions, maker
     from graftbench.execution.driver import run as run_suite
     from graftbench.execution.progress import ConsoleProgress
     from graftbench.plugins.registry import methods as registered
     from graftbench.resources.device import resolve_devices
-    from graftbench.suites.plan import parse_shard
+    from graftbench.suites.shards import parse_shard
 
     names = None
     if methods is not None:
         names = list(registered(plugin).classes) if methods == "all" else [m.strip() for m in methods.split(",")]
     part = parse_shard(shard)
-    options = Options(
+    options = ExecutorOptions(
         jobs=jobs,
         address=address,
         gpus_per_cell=gpus_per_cell,

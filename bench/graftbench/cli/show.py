@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graftbench.cli.output import print_json, wide_console
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,20 +33,14 @@ def show(
         cell: The cell's id, or so many of its first digits that no other begins with them.
         json: Print an object: the record, its artifacts, the end of its log, the suite and command that make it again.
     """
-    import msgspec
-    from rich.console import Console
-
     from graftbench.records.cell_view import view_cell
     from graftbench.records.run import read_run
 
     view = view_cell(read_run(run), cell)
     if json:
-        print(msgspec.json.format(msgspec.json.encode(view.as_json())).decode())
+        print_json(view.as_json())
         return 0
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_COLUMNS)
-    _print(console.print, view)
+    _print(wide_console(PIPE_COLUMNS).print, view)
     return 0
 
 
@@ -75,7 +71,7 @@ def _print(emit: Callable[[object], None], view: CellView) -> None:
 
 
 def facts_table(rows: list[tuple[str, str]]) -> Table:
-    """Names to the left, what they are to the right."""
+    """Make a table of names to the left, their values to the right."""
     from rich.table import Table
     from rich.text import Text
 
@@ -119,7 +115,7 @@ def _identity(view: CellView) -> list[tuple[str, str]]:
 
 
 def scores_table(scores: list[Score]) -> Table:
-    """One row a score, in the scale in which reports print it."""
+    """Make a table of one row a score, in the scale in which reports print it."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -138,31 +134,31 @@ def scores_table(scores: list[Score]) -> Table:
 def _score(score: Score) -> tuple[str, ...]:
     from graftbench.metrics.catalogue import EVERY_METRIC
 
-    known = EVERY_METRIC.get(score.name)
-    scale = known.scale if known else 1.0
+    metric = EVERY_METRIC.get(score.name)
+    scale = metric.scale if metric else 1.0
     interval = "" if score.interval is None else " to ".join(_number(end * scale) for end in score.interval)
     counts = (score.n_generated, score.n_reference, score.n_train)
     images = ", ".join(
         f"{count:,} {what}" for count, what in zip(counts, ("gen", "ref", "train"), strict=True) if count
     )
-    told = (score.method, f"undefined: {score.undefined}" if score.undefined else "", score.note)
+    notes = (score.method, f"undefined: {score.undefined}" if score.undefined else "", score.note)
     return (
-        known.heading if known else score.name,
+        metric.heading if metric else score.name,
         "undefined" if score.value is None else _number(score.value * scale),
         interval,
         "" if score.floor is None else _number(score.floor * scale),
         images,
-        _printable("; ".join(filter(None, told))),
+        _printable("; ".join(filter(None, notes))),
     )
 
 
 def _number(value: float) -> str:
-    """Four significant digits, or all before the point."""
+    """Format with four significant digits, or all before the point."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _cost(record: Record) -> list[tuple[str, str]]:
-    """What is known, in the record's own words, of what others made each with whether it was measured or declared."""
+    """Return the record's costs; where any came from elsewhere, each says whether it was measured or declared."""
     from graftbench.records.provenance import costs_of, declared_by, origin_of
 
     origin = origin_of(record)
@@ -171,13 +167,13 @@ def _cost(record: Record) -> list[tuple[str, str]]:
     rows = [(name, _value(value), declared) for name, value, declared in costs_of(record)]
     if not origin and not any(declared for _, _, declared in rows):
         return [(name, text) for name, text, _ in rows]
-    told = [(name, f"{text}  ({'declared' if declared else 'measured'})") for name, text, declared in rows]
+    marked = [(name, f"{text}  ({'declared' if declared else 'measured'})") for name, text, declared in rows]
     words = declared_by([record])
-    return [*told, *([("", f"{words[0].upper()}{words[1:]}.")] if any(declared for _, _, declared in rows) else [])]
+    return [*marked, *([("", f"{words[0].upper()}{words[1:]}.")] if any(declared for _, _, declared in rows) else [])]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested names with dots between them: `packages.torch`."""
+    """Join nested names with dots: `packages.torch`."""
     rows = []
     for name, value in values.items():
         if isinstance(value, dict):
@@ -196,5 +192,5 @@ def _value(value: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without control characters: a log must not steer the terminal."""
+    """Drop control characters: a log must not steer the terminal."""
     return "".join(c for c in text if c.isprintable() or c in "\n\t")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Plugins
 
 if TYPE_CHECKING:
     from graftbench.contracts import Domain
@@ -48,8 +48,6 @@ def train(
         device: auto, cpu, cuda or cuda:N.
         plugin: File or folder with more domains.
     """
-    import msgspec
-
     from graftbench.cache import cache_folder
     from graftbench.images import prepared
     from graftbench.plugins import registry
@@ -95,7 +93,7 @@ def provenance(
     cache: Path,
     seconds: float,
 ) -> dict[str, Any]:
-    """What must be known of a model that is handed on: recipe, command, versions, its own scores, its hash.
+    """Describe a model that is handed on: recipe, command, versions, its own scores, its hash.
 
     The scores are those of the untransferred model on its own domain: generated images against the source domain's
     reference split.

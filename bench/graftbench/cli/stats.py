@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graftbench.cli.evaluate import Positive
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Count, Plugins
+from graftbench.cli.output import print_json
 
 
 def stats(
@@ -14,11 +14,11 @@ def stats(
     out: Path,
     moments: bool = False,
     extractor: str = "lite0",
-    size: Positive = None,
+    size: Count = None,
     resize: str = "",
     weights: str = "",
     device: str = "auto",
-    batch_size: Positive = None,
+    batch_size: Count = None,
     plugin: Plugins = [],  # noqa: B006 - never changed
     json: bool = False,
 ) -> int:
@@ -37,15 +37,13 @@ def stats(
         plugin: File or folder with more domains.
         json: Print the manifest.
     """
-    import msgspec
-
     from graftbench.cli.evaluate import reading
     from graftbench.scoring.evaluate import statistics_of
     from graftbench.scoring.reference_statistics import check_name
 
     check_name(out)
     with reading() as progress:
-        found = statistics_of(
+        statistics = statistics_of(
             images,
             moments_only=moments,
             extractor=extractor,
@@ -57,12 +55,12 @@ def stats(
             plugins=plugin,
             progress=progress,
         )
-    found.save(out)
-    manifest = found.manifest
+    statistics.save(out)
+    manifest = statistics.manifest
     if json:
-        print(msgspec.json.format(msgspec.json.encode(manifest)).decode())
+        print_json(manifest)
     else:
-        kept = "mean and covariance" if found.features is None else "features"
+        kept = "mean and covariance" if statistics.features is None else "features"
         print(
             f"{out}: {kept} of {manifest.n_images:,} images of {manifest.name} ({out.stat().st_size / 1e6:.1f} MB), "
             f"{manifest.extraction.label}, weights {manifest.extraction.weights_sha256[:12]}."

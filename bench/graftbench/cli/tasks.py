@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from graftbench.cli.run import Plugins
+from graftbench.cli.options import Plugins
+from graftbench.cli.output import markdown_rows, print_json, wide_console
 from graftbench.records.cell_spec import Protocol
 
 if TYPE_CHECKING:
@@ -37,42 +38,42 @@ def tasks(
     from graftbench.errors import GraftbenchError
     from graftbench.resources.device import resolve_device
 
-    found, failed = [], []
+    distances, failed = [], []
     where = resolve_device(device)
-    for task, (protocol, resize) in _wanted(names or ("quick", "standard")).items():
+    for task, (protocol, resize) in _conditions(names or ("quick", "standard")).items():
         try:
-            found.append(_measured(task, protocol, resize, where, plugin))
+            distances.append(_measure(task, protocol, resize, where, plugin))
         except GraftbenchError as error:
             failed.append(f"{task}: {error}")
-    rows = [row_of(distance) for distance in found]
+    rows = [row_of(distance) for distance in distances]
     if json:
-        print(msgspec.json.format(msgspec.json.encode([msgspec.to_builtins(d) | _shares(d) for d in found])).decode())
+        print_json([msgspec.to_builtins(d) | {"share": d.share, "word": d.word} for d in distances])
     elif markdown:
         print(markdown_of(rows))
     elif rows:
         _print(rows)
     if rows and not json:
-        print(f"\n{legend(found)}")
+        print(f"\n{legend(distances)}")
     for sentence in failed:
         print(f"graftbench: {sentence}", file=sys.stderr)
     return 2 if failed else 0
 
 
-def _wanted(names: tuple[str, ...]) -> dict[str, tuple[Protocol, str]]:
-    """Task -> protocol and resize rule, each once: what a suite says, or for a task alone the default."""
+def _conditions(names: tuple[str, ...]) -> dict[str, tuple[Protocol, str]]:
+    """Return task -> protocol and resize rule, each once: what a suite says, or for a task alone the default."""
     from graftbench.images.resizing import DEFAULT as RULE
     from graftbench.suites.suite import load_suite, parse_task
 
-    wanted: dict[str, tuple[Protocol, str]] = {}
+    tasks: dict[str, tuple[Protocol, str]] = {}
     for name in names:
         suite: Suite | None = None if "->" in name or "@" in name else load_suite(name)
         for task in [name] if suite is None else suite.tasks:
             conditions = (DEFAULT, RULE) if suite is None else (suite.protocol, suite.resize)
-            wanted.setdefault(str(parse_task(task)), conditions)
-    return wanted
+            tasks.setdefault(str(parse_task(task)), conditions)
+    return tasks
 
 
-def _measured(text: str, protocol: Protocol, resize: str, device: str, plugin: Plugins) -> TaskDistance:
+def _measure(text: str, protocol: Protocol, resize: str, device: str, plugin: Plugins) -> TaskDistance:
     from graftbench.cache import cache_folder
     from graftbench.images import prepared
     from graftbench.plugins import registry
@@ -92,7 +93,7 @@ def _measured(text: str, protocol: Protocol, resize: str, device: str, plugin: P
 
 
 def row_of(distance: TaskDistance) -> dict[str, str]:
-    """A task as a row of the table: heading -> text."""
+    """Return a task as a row of the table: heading -> text."""
     return {
         "task": distance.task,
         "source images (train)": f"{distance.n_source:,} ({distance.n_source_train:,})" if distance.source else "–",
@@ -110,11 +111,11 @@ def row_of(distance: TaskDistance) -> dict[str, str]:
     }
 
 
-def legend(found: list[TaskDistance]) -> str:
-    """What the columns are."""
+def legend(distances: list[TaskDistance]) -> str:
+    """Explain the columns."""
     from graftbench.scoring.task_distance import FAR, NEAR
 
-    protocols = ", ".join(dict.fromkeys(distance.protocol for distance in found))
+    protocols = ", ".join(dict.fromkeys(distance.protocol for distance in distances))
     return (
         f"Source training images against the target's reference images ({protocols}), n images, ± one standard error. "
         "Floor: the target's own training images. Gaussian: draws from a Gaussian of their pixels. Share: "
@@ -123,21 +124,16 @@ def legend(found: list[TaskDistance]) -> str:
 
 
 def markdown_of(rows: list[dict[str, str]]) -> str:
-    """The table in Markdown."""
+    """Make the table in Markdown."""
     if not rows:
         return ""
-    heads = list(rows[0])
-    lines = [f"| {' | '.join(heads)} |", f"|{'|'.join(' --- ' for _ in heads)}|"]
-    lines += [f"| `{row['task']}` | {' | '.join(row[head] for head in heads[1:])} |" for row in rows]
-    return "\n".join(lines)
-
-
-def _shares(distance: TaskDistance) -> dict[str, Any]:
-    return {"share": distance.share, "word": distance.word}
+    headings = list(rows[0])
+    cells = ([f"`{row['task']}`", *list(row.values())[1:]] for row in rows)
+    return markdown_rows([headings, ["---"] * len(headings), *cells])
 
 
 def _kid(gap: Gap | None) -> str:
-    """KID×10³ with its standard error."""
+    """Format KID×10³ with its standard error."""
     if gap is None or gap.kid is None:
         return "–"
     error = "" if gap.kid_standard_error is None else f" ± {1000 * gap.kid_standard_error:.0f}"
@@ -149,7 +145,6 @@ def _text(value: float | None, digits: int) -> str:
 
 
 def _print(rows: list[dict[str, str]]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -158,5 +153,4 @@ def _print(rows: list[dict[str, str]]) -> None:
         table.add_column(head, no_wrap=head == "task", justify="left" if head in ("task", "") else "right")
     for row in rows:
         table.add_row(*(escape(value) for value in row.values()))
-    console = Console()
-    (console if console.is_terminal else Console(width=200)).print(table)
+    wide_console(200).print(table)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from graftbench.cli.options import Flag, comma_separated
+
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from graftbench.regression.history.history import Entry
+    from graftbench.regression.history.history import HistoryEntry
     from graftbench.regression.history.series import Series
 
 Names = Annotated[list[str], Parameter(negative=(), consume_multiple=False)]
@@ -23,7 +25,7 @@ def add(
     history: Path,
     commit: str = "",
     date: str = "",
-    replace: Annotated[bool, Parameter(negative=())] = False,
+    replace: Flag = False,
 ) -> int:
     """Append what a run came to as one line to DIR/history.jsonl.
 
@@ -52,8 +54,8 @@ def show(
     *,
     measure: Names = [],  # noqa: B006 - never changed
     method: Names = [],  # noqa: B006 - never changed
-    changed: Annotated[bool, Parameter(negative=())] = False,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    changed: Flag = False,
+    json: Flag = False,
 ) -> int:
     """List the series of a history: latest value, steps with their commits, drift; the worst first.
 
@@ -65,15 +67,15 @@ def show(
         json: Print objects, one a line.
     """
     _, series = _read(history, measure, method)
-    shown = [one for one in series if one.changed or one.lost or not changed]
+    selected = [one for one in series if one.changed or one.lost or not changed]
     if json:
-        _print_objects(shown)
+        _print_objects(selected)
         return 0
     from rich.console import Console
 
     console = Console()
-    if shown:
-        console.print(series_table(shown))
+    if selected:
+        console.print(series_table(selected))
     worse = sum(one.lost > 0 for one in series)
     console.print(
         f"{len(series):,} series: {worse:,} worse than before, "
@@ -109,12 +111,12 @@ def report(
     return 0
 
 
-def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[Entry], list[Series]]:
-    """The history and the series that are asked for."""
+def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[HistoryEntry], list[Series]]:
+    """Read the history and the series that are asked for."""
     import sys
 
     from graftbench.errors import unknown
-    from graftbench.regression.history.history import Key, read
+    from graftbench.regression.history.history import SeriesKey, read
     from graftbench.regression.history.series import name_of, series_of
     from graftbench.regression.measures import parse_measures
 
@@ -122,16 +124,16 @@ def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[
     entries, warnings = read(history)
     for warning in warnings:
         print(warning, file=sys.stderr)
-    wanted = [name.strip() for text in methods for name in text.split(",")]
-    known = {name_of(Key.parse(text).method) for entry in entries for text in entry.series}
-    for name in wanted:
-        if name not in known:
-            raise unknown("method", name, known, where="in this history")
-    return entries, series_of(entries, chosen, methods=wanted)
+    names = comma_separated(",".join(methods))
+    recorded = {name_of(SeriesKey.parse(text).method) for entry in entries for text in entry.series}
+    for name in names:
+        if name not in recorded:
+            raise unknown("method", name, recorded, where="in this history")
+    return entries, series_of(entries, chosen, methods=names)
 
 
 def series_table(series: list[Series]) -> Table:
-    """One row a series."""
+    """Make a table of one row a series."""
     from rich.table import Table
     from rich.text import Text
 
@@ -146,15 +148,15 @@ def series_table(series: list[Series]) -> Table:
     table.add_column("changes, newest first", ratio=1)
     for one in series:
         assert one.latest.value is not None
-        told = Text("\n".join(words.changes(one)))
+        changes = Text("\n".join(words.changes(one)))
         if one.lost:
-            told = Text(f"{words.share(one.lost)} than at its best\n", "bold red") + told
+            changes = Text(f"{words.share(one.lost)} than at its best\n", "bold red") + changes
         table.add_row(
             Text.assemble(one.key.title, (f"\n{one.place}" if one.place else "", "dim")),
             one.measure.heading,
             Text.assemble(words.number(one.measure, one.latest.value.mean), (f"\n{short(one.latest.commit)}", "dim")),
             str(one.found.n),
-            told,
+            changes,
         )
     return table
 

@@ -85,7 +85,7 @@ def area_under_budgets(
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageCount:
     """A number of images, or that it lies outside what was measured.
 
     Attributes:
@@ -112,14 +112,14 @@ class Efficiency:
         seeds: Seeds of the curve.
     """
 
-    images: Images
-    low: Images
-    high: Images
+    images: ImageCount
+    low: ImageCount
+    high: ImageCount
     level: float
     seeds: int
 
 
-def images_needed(budgets: ArrayLike, curve: ArrayLike, quality: float, *, lower_is_better: bool = True) -> Images:
+def images_needed(budgets: ArrayLike, curve: ArrayLike, quality: float, *, lower_is_better: bool = True) -> ImageCount:
     """How many images a curve takes to reach a quality.
 
     The curve is made monotone by isotonic least squares (more images are not worse) and read in between on a
@@ -233,8 +233,8 @@ def _falling(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.diagonal(least, axis1=1, axis2=2)
 
 
-def _answer(place: float, places: NDArray[np.float64]) -> Images:
+def _answer(place: float, places: NDArray[np.float64]) -> ImageCount:
     """From log2 to images."""
     if isinf(place):
-        return Images("<", float(2 ** places[0])) if place < 0 else Images(">", float(2 ** places[-1]))
-    return Images("=", float(2**place))
+        return ImageCount("<", float(2 ** places[0])) if place < 0 else ImageCount(">", float(2 ** places[-1]))
+    return ImageCount("=", float(2**place))

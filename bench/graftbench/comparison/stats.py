@@ -39,7 +39,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Summary:
+class SeedSummary:
     """What n values say about their distribution.
 
     Attributes:
@@ -131,7 +131,7 @@ def _student_quantile(freedom: int, probability: float) -> float:
     return float(stdtrit(freedom, probability))
 
 
-def summarize(values: Sequence[float], level: float = 0.95) -> Summary:
+def summarize(values: Sequence[float], level: float = 0.95) -> SeedSummary:
     """All of the above in one named result.
 
     Raises:
@@ -143,13 +143,13 @@ def summarize(values: Sequence[float], level: float = 0.95) -> Summary:
     n = len(numbers)
     center = math.fsum(numbers) / n
     if n < 2:
-        return Summary(n=n, mean=center, sd=None, standard_error=None, interval=None)
+        return SeedSummary(n=n, mean=center, sd=None, standard_error=None, interval=None)
     sd = math.sqrt(math.fsum((number - center) ** 2 for number in numbers) / (n - 1))
     error = sd / math.sqrt(n)
-    return Summary(n=n, mean=center, sd=sd, standard_error=error, interval=_interval(center, error, n, level))
+    return SeedSummary(n=n, mean=center, sd=sd, standard_error=error, interval=_interval(center, error, n, level))
 
 
-def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> Summary | None:
+def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> SeedSummary | None:
     """Summary of a - b over the seeds that both have; None if they share no seed.
 
     Cells of one seed share their data subset, so pairing takes out what the subset does to both.

@@ -1,4 +1,4 @@
-"""Images that were made elsewhere become records of a run that is there, or that they begin."""
+"""Adds images that were made elsewhere to a run, or begins a run with them, and scores them."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ _PLACEHOLDERS = re.compile(r"\{(budget|seed)\}")
 
 
 @dataclass(frozen=True)
-class Added:
-    """What came of it.
+class AddedSamples:
+    """The outcome of adding samples.
 
     Attributes:
         records: One for each of the samples.
@@ -74,14 +74,15 @@ def add_samples(
     device: str = "auto",
     keep: str = "sampler",
     progress: Progress | None = None,
-) -> Added:
+) -> AddedSamples:
     """Add samples to a run's suite and score them at once, under its protocol.
 
-    What is refused leaves the run as it was. What was accepted and could not be scored leaves a record that says why.
+    Samples that are refused leave the run as it was. Those that are accepted and cannot be scored leave a record that
+    says why.
 
     Args:
-        path: A folder of images, or a .zip, .npz or .npy file. With `{budget}` and `{seed}` in it, all that there are
-            of the suite's data budgets and seeds.
+        path: A folder of images, or a .zip, .npz or .npy file. With `{budget}` and `{seed}` in it, all paths that exist
+            for the suite's data budgets and seeds.
         run: The run folder.
         method: What tables call the generator; not a registered method.
         task: One of the suite's; by default that of the `manifest.json` of `graftbench export-task` which lies with the
@@ -104,39 +105,45 @@ def add_samples(
             few, of another size, or hold reference images; or another run works in the folder.
     """
     folder = RunFolder(run)
-    base = _base(folder, suite)
+    base = _suite_of_run(folder, suite)
+
+    # Resolve which samples are of which cells.
     declared = checked_costs(costs or {}, f"of the samples '{method}'")
     common = {"method": method, "family": family, "costs": declared, "notes": list(notes)}
     common |= {"compute_budget": compute_budget}
     entries = [
-        Submission(path=place.name, folder=str(place.parent), **(common | cell))
-        for place, cell in _cells(str(path), base, task=task, data_budget=data_budget, seed=seed)
+        Submission(path=samples.name, folder=str(samples.parent), **(common | cell))
+        for samples, cell in _samples_and_cells(str(path), base, task=task, data_budget=data_budget, seed=seed)
     ]
+
+    # Refuse what cannot be scored.
     check_submissions(entries, "what was given")
-    there = list(latest(store.read(folder.records)[0]).values())
+    records = list(latest(store.read(folder.records)[0]).values())
     for entry in entries:
-        _check_free(entry, base, there, replace=replace)
-        _look_over(entry, base, there, plugins)
+        _check_free(entry, base, records, replace=replace)
+        _check_images(entry, base, records, plugins)
+
+    # Score them as a run of a suite that has no other cells, and keep them in the run's suite.
     summary = driver.run(
-        _alone(base, entries),
+        _suite_of_samples(base, entries),
         run,
         plugins=plugins,
         device=device,
         keep=keep,
         retry=list(Status),
         progress=progress,
-        kept=lambda planned, now: _joined(planned, now or base),
+        kept=lambda planned, current: _with_samples(current or base, planned),
     )
-    wanted = {place_of_samples(entry, base) for entry in entries}
-    found = latest(store.read(folder.records)[0]).values()
-    return Added([r for r in found if _is_samples(r) and place_of(r.cell) in wanted], summary)
+    added = {place_of_samples(entry, base) for entry in entries}
+    records = latest(store.read(folder.records)[0]).values()
+    return AddedSamples([r for r in records if _is_of_samples(r) and place_of(r.cell) in added], summary)
 
 
 # ---------------------------------------------------------------------------------------------------------- the suite
 
 
-def _base(folder: RunFolder, suite: str | Path | Suite | None) -> Suite:
-    """The run's suite, or the one that begins it.
+def _suite_of_run(folder: RunFolder, suite: str | Path | Suite | None) -> Suite:
+    """Return the run's suite, or the one that begins it.
 
     Raises:
         GraftbenchError: There is neither.
@@ -148,117 +155,114 @@ def _base(folder: RunFolder, suite: str | Path | Suite | None) -> Suite:
     return suite if isinstance(suite, Suite) else load_suite(suite)
 
 
-def _alone(base: Suite, entries: Sequence[Submission]) -> Suite:
-    """The suite without its methods: no plugin of theirs is needed to score what is added."""
+def _suite_of_samples(base: Suite, entries: Sequence[Submission]) -> Suite:
+    """Return the suite with the samples alone, so that no plugins of its methods are needed to score them."""
     tasks = [task for task in base.tasks if parse_task(task) in [parse_task(entry.task) for entry in entries]]
-    budgets = {name: own for name, own in base.task_budgets.items() if parse_task(name) in map(parse_task, tasks)}
+    budgets = {name: value for name, value in base.task_budgets.items() if parse_task(name) in map(parse_task, tasks)}
+    samples = list(entries)
     return msgspec.structs.replace(
-        base,
-        tasks=tasks,
-        task_budgets=budgets,
-        methods=[],
-        parameters={},
-        variants={},
-        samples=list(entries),
+        base, tasks=tasks, task_budgets=budgets, methods=[], parameters={}, variants={}, samples=samples
     )
 
 
-def _joined(planned: Suite, whole: Suite) -> Suite:
-    """The run's suite with what was added in the place of what was there for the same cells."""
-    added = {place_of_samples(entry, whole) for entry in planned.samples}
-    before = [entry for entry in whole.samples if place_of_samples(entry, whole) not in added]
-    joined = msgspec.structs.replace(whole, samples=[*before, *planned.samples], protocol=planned.protocol)
+def _with_samples(suite: Suite, planned: Suite) -> Suite:
+    """Return the run's suite with the samples of `planned`, in place of earlier ones for the same cells."""
+    replaced = {place_of_samples(entry, suite) for entry in planned.samples}
+    samples = [entry for entry in suite.samples if place_of_samples(entry, suite) not in replaced] + planned.samples
+    joined = msgspec.structs.replace(suite, samples=samples, protocol=planned.protocol)
     return msgspec.structs.replace(joined, cells=len(places(joined)))
 
 
 # -------------------------------------------------------------------------------------------------------- which cells
 
 
-def _cells(
+def _samples_and_cells(
     text: str, base: Suite, *, task: str | None, data_budget: int | None, seed: int | None
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Place of samples and the cell that they are of: one, or those of a pattern that are there.
+    """Yield each path of samples with the cell that they are of: one, or all that a pattern matches.
 
     Raises:
         GraftbenchError: Something is missing, contradicts a manifest, or nothing of a pattern is there.
     """
+    # One path.
     if not _PLACEHOLDERS.search(text):
-        place = _absolute(text)
-        if not place.exists():
+        path = _absolute(text)
+        if not path.exists():
             raise GraftbenchError(f"There are no images at '{text}'; expected a folder, or a .zip, .npz or .npy file.")
-        yield place, _cell(place, base, task=task, data_budget=data_budget, seed=seed)
+        yield path, _cell(path, base, task=task, data_budget=data_budget, seed=seed)
         return
-    known = {budget for budgets in (base.data_budgets, *base.task_budgets.values()) for budget in budgets}
-    tried = {
-        _absolute(text.replace("{budget}", str(budget)).replace("{seed}", str(one))): (budget, one)
-        for budget in ([data_budget] if data_budget is not None else sorted(known))
-        for one in ([seed] if seed is not None else base.seeds)
+    # A pattern: fill in the suite's budgets and seeds, and keep the paths that exist.
+    suite_budgets = {budget for budgets in (base.data_budgets, *base.task_budgets.values()) for budget in budgets}
+    candidates = {
+        _absolute(text.replace("{budget}", str(one_budget)).replace("{seed}", str(one_seed))): (one_budget, one_seed)
+        for one_budget in ([data_budget] if data_budget is not None else sorted(suite_budgets))
+        for one_seed in ([seed] if seed is not None else base.seeds)
     }
-    there = {place: cell for place, cell in tried.items() if place.exists()}
-    if not there:
-        names = ", ".join(str(place) for place in list(tried)[:3])
-        raise GraftbenchError(f"Nothing of '{text}' is there: neither of {names}{', …' if len(tried) > 3 else ''}.")
-    for place, (budget, one) in there.items():
-        yield place, _cell(place, base, task=task, data_budget=budget, seed=one)
+    matches = {path: cell for path, cell in candidates.items() if path.exists()}
+    if not matches:
+        names = ", ".join(map(str, list(candidates)[:3])) + (", …" if len(candidates) > 3 else "")
+        raise GraftbenchError(f"Nothing of '{text}' is there: neither of {names}.")
+    for path, (one_budget, one_seed) in matches.items():
+        yield path, _cell(path, base, task=task, data_budget=one_budget, seed=one_seed)
 
 
 def _absolute(text: str) -> Path:
-    """Without following a last link: the name is what the user gave."""
+    """Make a path absolute without following a last link: the name is what the user gave."""
     path = Path(text).expanduser().absolute()
     return path.parent.resolve() / path.name
 
 
-def _cell(place: Path, base: Suite, *, task: str | None, data_budget: int | None, seed: int | None) -> dict[str, Any]:
-    """Task, data budget and seed: as they were given, else as the manifest has them.
+def _cell(path: Path, base: Suite, *, task: str | None, data_budget: int | None, seed: int | None) -> dict[str, Any]:
+    """Return task, data budget and seed of samples: as the user gave them, else as their manifest has them.
 
     Raises:
         GraftbenchError: One is missing, or contradicts the manifest.
     """
-    manifest = manifest_of(place)
-    given = None if task is None else task_of(task, base)
+    manifest = manifest_of(path)
+    spec = None if task is None else task_of(task, base)
     if manifest is not None:
-        _check_manifest(place, manifest, {"task": given and public(given), "budget": data_budget, "seed": seed})
-        given = given or task_of(manifest.task, base)
+        _check_manifest(path, manifest, {"task": spec and public(spec), "budget": data_budget, "seed": seed})
+        spec = spec or task_of(manifest.task, base)
         data_budget, seed = manifest.data_budget, manifest.seed
-    if given is None and len(base.tasks) == 1:
-        given = parse_task(base.tasks[0])
-    for name, value in (("task", given), ("budget", data_budget), ("seed", seed)):
+    if spec is None and len(base.tasks) == 1:
+        spec = parse_task(base.tasks[0])
+    for name, value in (("task", spec), ("budget", data_budget), ("seed", seed)):
         if value is None:
             raise GraftbenchError(
-                f"Which cell are the samples '{place.name}' of? --{name} is missing, and no {MANIFEST} of "
+                f"Which cell are the samples '{path.name}' of? --{name} is missing, and no {MANIFEST} of "
                 "`graftbench export-task` lies with them."
             )
-    return {"task": str(given), "data_budget": data_budget, "seed": seed}
+    return {"task": str(spec), "data_budget": data_budget, "seed": seed}
 
 
-def _check_manifest(place: Path, manifest: ExportManifest, given: dict[str, Any]) -> None:
-    """Refuse what contradicts a manifest, and the folder that was handed out itself.
+def _check_manifest(path: Path, manifest: ExportManifest, options: dict[str, Any]) -> None:
+    """Refuse options that contradict the manifest, and the exported folder itself.
 
     Raises:
-        GraftbenchError: What was found, and what the manifest says.
+        GraftbenchError: It names the option, and what the manifest says.
     """
-    for handed_out in {image.file.partition("!")[0] for image in manifest.target.images}:
-        if (place / handed_out).exists():
+    for exported in {image.file.partition("!")[0] for image in manifest.target.images}:
+        if (path / exported).exists():
             raise GraftbenchError(
-                f"'{place.name}' is the folder that was handed out: it holds the training images ('{handed_out}'). "
+                f"'{path.name}' is the folder that was handed out: it holds the training images ('{exported}'). "
                 "Name the samples alone."
             )
-    said = {"task": manifest.task, "budget": manifest.data_budget, "seed": manifest.seed}
-    for name, value in given.items():
-        if value is not None and value != said[name]:
+    expected = {"task": manifest.task, "budget": manifest.data_budget, "seed": manifest.seed}
+    for name, value in options.items():
+        if value is not None and value != expected[name]:
             raise GraftbenchError(
-                f"The {MANIFEST} beside the samples says {name} {said[name]}; found --{name} {value}. Leave it out, or "
-                "hand in the samples of that cell."
+                f"The {MANIFEST} beside the samples says {name} {expected[name]}; found --{name} {value}. Leave it "
+                "out, or hand in the samples of that cell."
             )
 
 
-def manifest_of(place: Path) -> ExportManifest | None:
-    """The manifest of an export in a folder of samples, beside the samples, or in the folder above; None without one.
+def manifest_of(path: Path) -> ExportManifest | None:
+    """Read the manifest of an export that lies in a folder of samples, beside the samples or above; None without one.
 
     Raises:
         GraftbenchError: It is one of graftbench, but cannot be read.
     """
-    for folder in (place, place.parent):
+    for folder in (path, path.parent):
         file = folder / MANIFEST
         if file.is_file() and _is_ours(file):
             return read_manifest(file)
@@ -266,7 +270,7 @@ def manifest_of(place: Path) -> ExportManifest | None:
 
 
 def _is_ours(file: Path) -> bool:
-    """Other programs write files of that name too."""
+    """Return whether graftbench wrote a manifest; other programs use the name too."""
     try:
         return "graftbench" in json.loads(file.read_bytes())
     except (OSError, ValueError, TypeError):
@@ -276,20 +280,20 @@ def _is_ours(file: Path) -> bool:
 # ----------------------------------------------------------------------------------------------------------- refusals
 
 
-def _check_free(entry: Submission, base: Suite, there: Sequence[Record], *, replace: bool) -> None:
-    """Refuse a cell that has been scored; one that failed may be mended.
+def _check_free(entry: Submission, base: Suite, records: Sequence[Record], *, replace: bool) -> None:
+    """Refuse samples for a cell that has been scored; one that failed may be repeated.
 
     Raises:
-        GraftbenchError: It has, or the name is that of a method.
+        GraftbenchError: It has been scored, or the name is that of a method.
     """
-    fitted = {record.cell.method for record in there if not _is_samples(record)}
+    fitted = {record.cell.method for record in records if not _is_of_samples(record)}
     if entry.method in fitted | set(base.methods) | registry.methods(variants=base.variants).classes.keys():
         raise GraftbenchError(
             f"'{entry.method}' is a method's name: whoever reads the table would take the samples for its own. "
             "Choose another name."
         )
-    place = place_of_samples(entry, base)
-    scored = [record for record in there if place_of(record.cell) == place and record.status == Status.OK]
+    target_place = place_of_samples(entry, base)
+    scored = [record for record in records if place_of(record.cell) == target_place and record.status == Status.OK]
     if scored and not replace:
         raise GraftbenchError(
             f"The run has samples of {scored[0].cell} already. --replace puts these in their place (the old record "
@@ -297,12 +301,13 @@ def _check_free(entry: Submission, base: Suite, there: Sequence[Record], *, repl
         )
 
 
-def _look_over(entry: Submission, base: Suite, there: Sequence[Record], plugins: Sequence[Given]) -> None:
+def _check_images(entry: Submission, base: Suite, records: Sequence[Record], plugins: Sequence[Given]) -> None:
     """Refuse images that cannot be scored, before anything of the run is changed.
 
     Raises:
         GraftbenchError: They are unusable, another cell's, leaked, or of a manifest of other data.
     """
+    # The manifest is of this run's images.
     task, protocol = parse_task(entry.task), base.protocol
     domain = registry.make_domain(task.target, plugins)
     target = prepared.load(domain, task.target, task.resolution, cache_folder(), resize=base.resize)
@@ -313,16 +318,17 @@ def _look_over(entry: Submission, base: Suite, there: Sequence[Record], plugins:
             f"(manifest {manifest.target.manifest[:12]} by the rule {manifest.resize}, here {target.manifest[:12]} by "
             f"{target.resize}): the generator was not trained on this task."
         )
-    train = shots(target, entry.data_budget, entry.seed)
+    # The samples can be read, and were not handed in for another cell.
     pixels, sha256 = read_samples(entry.source, needed=protocol.n_generated, side=task.resolution)
-    for record in there:
+    for record in records:
         same = record.cell.method == entry.method and record.cell.files.get(SAMPLES) == sha256
         if same and place_of(record.cell) != place_of_samples(entry, base):
             raise GraftbenchError(
                 f"The samples '{entry.path}' are those of {record.cell}; each cell has those of a training of its own."
             )
-    check_leaks(pixels, target, train, protocol.reference)
+    # They hold no reference images.
+    check_leaks(pixels, target, shots(target, entry.data_budget, entry.seed), protocol.reference)
 
 
-def _is_samples(record: Record) -> bool:
+def _is_of_samples(record: Record) -> bool:
     return record.cell.variant_of == SAMPLES

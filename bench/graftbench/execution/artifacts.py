@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graftbench.execution.cell_task import (
-    CellTask,
-    log_line,
-)
+from graftbench.execution.cell_task import CellTask, log_line
 from graftbench.execution.job import OUTPUT
 from graftbench.execution.sheets import answers, interpolated, neighbor_sheet, save_neighbors, tiled
 from graftbench.training.samplers import save_sampler
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CellOutput:
-    """What a cell's pictures are made of; `strip` shows the snapshots, where there were any."""
+    """The sampler and scored images of a cell; `strip` shows the snapshots, where there were any."""
 
     sampler: Sampler
     scored: Scored
@@ -36,40 +33,41 @@ class CellOutput:
     strip: Image.Image | None = None
 
 
-def save_artifacts(job: CellJob, left: CellOutput) -> dict[str, str]:
-    """Write what `keep` says; the artifacts' kinds and paths."""
+def save_artifacts(job: CellJob, output: CellOutput) -> dict[str, str]:
+    """Write the artifacts that the job keeps; return their kinds and paths."""
     kinds = ["log"]
     if job.keep != "nothing":
-        kinds += _save_pictures(job, left)
+        kinds += _save_pictures(job, output)
     if job.keep == "sampler":
-        save_sampler(left.sampler, Path(job.folder) / ARTIFACTS["sampler"])
+        save_sampler(output.sampler, Path(job.folder) / ARTIFACTS["sampler"])
         kinds.append("sampler")
     else:
         shutil.rmtree(Path(job.folder) / OUTPUT, ignore_errors=True)
     return {kind: artifact_of(job, kind) for kind in kinds}
 
 
-def _save_pictures(job: CellJob, left: CellOutput) -> list[str]:
-    """Write the pictures that there are; their kinds."""
+def _save_pictures(job: CellJob, output: CellOutput) -> list[str]:
+    """Write sheets of what the cell has to show; return their kinds."""
     paths = {kind: Path(job.folder) / name for kind, name in ARTIFACTS.items()}
-    scored, exam = left.scored, left.exam
+    scored, exam = output.scored, output.exam
     sheet = tiled(scored.images) if exam is None else answers(exam.inputs, scored.images, exam.truths)
     sheet.save(paths["samples"], optimize=True)
     kinds = ["samples"]
-    if left.strip is not None:
-        left.strip.save(paths["progress"], optimize=True)
+    if output.strip is not None:
+        output.strip.save(paths["progress"], optimize=True)
         kinds.append("progress")
-    if (near := scored.neighbors) is not None:
-        save_neighbors(near, neighbor_sheet(near, scored.images, left.task.target.pixels), paths["neighbors"])
+    if (neighbors := scored.neighbors) is not None:
+        sheet = neighbor_sheet(neighbors, scored.images, output.task.target.pixels)
+        save_neighbors(neighbors, sheet, paths["neighbors"])
         kinds.append("neighbors")
-    if (ways := _interpolated(left.sampler, job.cell.seed)) is not None:
-        tiled(ways).save(paths["interpolation"])
+    if (steps := _interpolated(output.sampler, job.cell.seed)) is not None:
+        tiled(steps).save(paths["interpolation"])
         kinds.append("interpolation")
     return kinds
 
 
 def _interpolated(sampler: Sampler, seed: int) -> torch.Tensor | None:
-    """Ways through the sampler's latent space; where it fails the log says why: a picture is no reason to fail."""
+    """Interpolate in the latent space. Where it fails the log says why: a picture is no reason for a cell to fail."""
     try:
         return interpolated(sampler, seed)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything; scores that are there are not lost for it
@@ -89,5 +87,5 @@ ARTIFACTS = {
 
 
 def artifact_of(job: CellJob, kind: str) -> str:
-    """Its path relative to the run folder, where the driver puts what a cell left."""
+    """Return an artifact's path relative to the run folder, where the driver puts what a cell output."""
     return f"cells/{job.cell.id}/{ARTIFACTS[kind]}"

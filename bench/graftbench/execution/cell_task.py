@@ -1,4 +1,4 @@
-"""The task of one cell, as its method sees it, and the file that says how far the fit is."""
+"""The task of one cell as its method sees it, and the file that reports the progress of its fit."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 
 PROGRESS_SECONDS = 2.0
-"""A fit says at most this often how far it is."""
+"""A fit reports its progress at most this often."""
 
 
 PROGRESS_POINTS = 200
-"""The newest points of its curve that it then shows: four times those of a whole fit in the shared loop."""
+"""How many of the newest points of its curve it reports: four times those of a whole fit in the shared loop."""
 
 
 @dataclass
 class CellTask(ReferenceTask):
-    """The task of one cell. Held-out images are there for the family `reference` alone."""
+    """The task of one cell. Only methods of the family `reference` may read held-out images."""
 
     resolution: int
     device: torch.device
@@ -59,68 +59,68 @@ class CellTask(ReferenceTask):
     n_generated: int = 0
 
     def keep(self, **parts: Stateful) -> None:
-        """For checkpoints."""
+        """Name what a checkpoint must hold."""
         if self.checkpoints is not None:
             self.checkpoints.keep(**parts)
 
     def resume(self, budget: Meter) -> None:
-        """From the checkpoint in the job's folder; budget and generator are among what it loads."""
+        """Load the checkpoint in the job's folder, where there is one; it restores budget and generator too."""
         del budget
         if self.checkpoints is not None:
             self.checkpoints.restore()
 
     def snapshot(self, budget: Meter, sampler: Callable[[], Sampler]) -> None:
-        """Score what there is where the job says so, and say how far the fit is."""
+        """Score the sampler at the shares of the budget that the job names, and report the progress."""
         taken = self.snapshots is not None and self.snapshots.take(budget, sampler)
         if self.progress is not None:
             self.progress.tell(budget, self.log.curve, self.snapshots, at_once=taken)
 
     def checkpoint(self, budget: Meter) -> None:
-        """Write one where it is due."""
+        """Write a checkpoint if one is due."""
         if self.checkpoints is not None and budget.images_seen and self.checkpoints.due():
             with budget.paused():
                 self.checkpoints.write()
 
     @cached_property
     def images(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
-        """The data budget's images: uint8 N×3×H×W on the device."""
+        """Return the images of the data budget: uint8 N×3×H×W on the device."""
         return self._tensor(self.target.pixels[sorted(self.chosen)])
 
     @cached_property
     def source_images(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
-        """The source domain's training split: uint8 M×3×H×W on the device."""
+        """Return the source domain's training split: uint8 M×3×H×W on the device."""
         if self.job.cell.task.source == NO_SOURCE:
             raise GraftbenchError(f"Task {self.job.cell.task} has no source domain, and so no source images.")
         return self._tensor(images_of_domain(self.job, self.job.cell.task.source).images("train"))
 
     @cached_property
     def source_model(self) -> SourceModel:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
-        """The source model that the suite provides."""
+        """Return the source model that the suite provides."""
         if not self.job.source_model_file:
             raise GraftbenchError(f"Method '{self.job.cell.method}' declares no source model but asks for one.")
         return source.load(Path(self.job.source_model_file), self.job.cell.source_model)
 
     @cached_property
     def pairs(self) -> tuple[torch.Tensor, torch.Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
-        """Inputs and truths of the data budget's images: uint8 K×3×h×w and K×3×H×W on the device."""
+        """Return inputs and truths of the images of the data budget: uint8 K×3×h×w and K×3×H×W on the device."""
         inputs, truths = training_pairs(self.kind, source_image_set(self.job), self.target, self.chosen)
         return inputs.to(self.device), truths.to(self.device)
 
     @cached_property
     def held_out(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - cached
-        """Validation images and training images outside the data budget: uint8 K×3×H×W on the CPU."""
+        """Return validation images and training images outside the data budget: uint8 K×3×H×W on the CPU."""
         if self.job.cell.family != "reference":
             raise GraftbenchError(f"Method '{self.job.cell.method}' may not look at held-out images.")
         chosen = set(self.chosen)
-        rest = [i for split in ("train", "validation") for i in self.target.positions(split) if i not in chosen]
-        return torch.from_numpy(np.array(self.target.pixels[sorted(rest)]))
+        held_out = [i for split in ("train", "validation") for i in self.target.positions(split) if i not in chosen]
+        return torch.from_numpy(np.array(self.target.pixels[sorted(held_out)]))
 
     def _tensor(self, pixels: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.array(pixels)).to(self.device)
 
 
 class ProgressFile:
-    """Says how far a cell is, in a file of its folder that is replaced as a whole.
+    """Reports how far a cell is, in a file of its folder that is replaced as a whole.
 
     Args:
         path: The file.
@@ -140,21 +140,26 @@ class ProgressFile:
         phase: str = "fit",
         at_once: bool = False,
     ) -> None:
-        """Write share, images seen and per second, the last KID and the curves, unless that was done a moment ago."""
+        """Write the share, images seen and per second, the last KID and the curves, unless it was done a moment ago."""
         now = self._clock()
         if now < self._next and not at_once:
             return
         self._next = now + PROGRESS_SECONDS
         seconds = budget.seconds()
-        rate = budget.images_seen / seconds if seconds > 0 else 0.0
-        said = {"share": budget.share(), "images_seen": budget.images_seen, "images_per_second": rate}
-        said |= {"kid": snapshots.kid if snapshots else None, "phase": phase}
-        said |= {"curve": curve_points(curve[-PROGRESS_POINTS:]), "snapshots": snapshots.taken if snapshots else []}
-        write_whole(self._path, said)
+        report = {
+            "share": budget.share(),
+            "images_seen": budget.images_seen,
+            "images_per_second": budget.images_seen / seconds if seconds > 0 else 0.0,
+            "kid": snapshots.kid if snapshots else None,
+            "phase": phase,
+            "curve": curve_points(curve[-PROGRESS_POINTS:]),
+            "snapshots": snapshots.taken if snapshots else [],
+        }
+        write_whole(self._path, report)
 
 
 def curve_points(curve: Sequence[tuple[int, float, Mapping[str, float]]]) -> list[CurvePoint]:
-    """The training log as a record has it."""
+    """Convert the training log to the points of a record."""
     return [CurvePoint(images_seen=n, seconds=s, losses=dict(losses)) for n, s, losses in curve]
 
 
@@ -170,12 +175,12 @@ def log_line(sentence: str) -> None:
 
 
 def images_of_domain(job: CellJob, name: str) -> prepared.ImageSet:
-    """Open one of the job's prepared domains."""
+    """Open the prepared images of one of the job's domains."""
     return prepared.reopen(Path(job.images[name]), job.cell.manifests[name])
 
 
 def make_task(job: CellJob, target: prepared.ImageSet) -> CellTask:
-    """The task; the draw of images and all randomness of the fit follow from the cell's seed."""
+    """Make the cell's task. The draw of images and all randomness of the fit follow from the cell's seed."""
     cell = job.cell
     return CellTask(
         resolution=cell.task.resolution,

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from filelock import lock_descriptor
+
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import OUTPUT, RESULT
 from graftbench.execution.run_folder import SUITE, RunFolder
-from graftbench.records.heads import heads, newest
+from graftbench.records.heads import Head
+from graftbench.records.store import latest, read
 from graftbench.suites.matrix import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from graftbench.records.heads import Head
 
 Keep = Literal["sampler", "samples", "nothing"]
 """As in `CellJob.keep`."""
@@ -102,7 +102,7 @@ def clean_run(
     if not (run / SUITE).is_file():
         raise GraftbenchError(f"'{run}' is no run folder: it holds no {SUITE}.")
     with folder.claimed(folder.suite().name):
-        known = newest(heads(folder.records))
+        known = latest(read(folder.records, Head)[0])
         items = _work(folder) if work else []
         gone = _superseded(folder, known) if superseded else []
         items += [*gone, *_artifacts(folder, known, keep, {item.path for item in gone})]
@@ -206,16 +206,8 @@ def _free(path: Path) -> Iterator[bool]:
     if lock is None:
         yield True
         return
-    descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(descriptor)
+    with lock.open("r+b") as file:  # closing it frees the lock
+        yield lock_descriptor(file.fileno(), blocking=False)
 
 
 # -------------------------------------------------------------------------------------------------------------- removal

@@ -1,4 +1,4 @@
-"""Runs a suite into a folder: what is missing, once, and nothing that was computed is ever lost."""
+"""Runs a suite into a folder: each missing cell once. Nothing that was computed is ever lost."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import contextlib
 import functools
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,24 +15,26 @@ from graftbench.cache import cache_folder
 from graftbench.contracts import Domain, Method
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.execution.executors.local import LocalExecutor
-from graftbench.execution.job import CellJob
+from graftbench.execution.job import CellJob, new_record
 from graftbench.execution.prerequisites import Prerequisites, entry_of
 from graftbench.execution.progress import Progress, Silent
 from graftbench.execution.run_folder import SUITE, RunFolder
 from graftbench.execution.scheduler import Scheduler, Stop, Waiting
-from graftbench.execution.trackers.attach import Chosen
+from graftbench.execution.trackers.attach import RunTrackers
 from graftbench.plugins.code_hash import files_of
 from graftbench.plugins.pickled import ship
 from graftbench.records.cell_spec import NO_SOURCE
-from graftbench.records.heads import heads, newest
+from graftbench.records.heads import Head
 from graftbench.records.record import Record, Status
+from graftbench.records.store import latest, read
 from graftbench.resources.device import resolve_devices
 from graftbench.resources.environment import checkout, describe, git_state
+from graftbench.suites.code_file import note_code
 from graftbench.suites.disk import check_space
 from graftbench.suites.estimates import Estimates
 from graftbench.suites.matrix import keep_samples
-from graftbench.suites.plan import make_plan, note_code
-from graftbench.suites.plan import shard as shard_of
+from graftbench.suites.plan import make_plan
+from graftbench.suites.shards import shard as shard_of
 from graftbench.suites.suite import Suite, load_suite, override
 
 if TYPE_CHECKING:
@@ -43,19 +44,18 @@ if TYPE_CHECKING:
     from graftbench.execution.trackers.base import Tracker
     from graftbench.plugins.registry import Given
     from graftbench.records.cell_spec import CellSpec
-    from graftbench.records.heads import Head
     from graftbench.suites.plan import Plan
 
 KEEP = ("sampler", "samples", "nothing")
-"""What cells leave beside their record: sampler and sample sheets, the sheets alone, or neither."""
+"""Artifacts that cells leave beside their record: sampler and sample sheets, the sheets alone, or neither."""
 
 RUN_AGAIN = frozenset({Status.SKIPPED, Status.LOST})
-"""A cell that ended so was not what failed: the next run tries it again without being asked."""
+"""Statuses of cells that did not fail themselves: the next run tries them again without being asked."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to.
+    """The outcome of a run.
 
     Attributes:
         folder: The run folder.
@@ -73,7 +73,7 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 if every cell is `ok`, 130 where the user stopped the run, else 3."""
+        """Return 0 if every cell is `ok`, 130 where the user stopped the run, else 3."""
         if self.stopped:
             return 130
         return 0 if self.statuses.get(Status.OK, 0) == self.total else 3
@@ -112,7 +112,7 @@ def run(
         keep: What cells leave beside their record: `sampler` (and sample sheets), `samples` (the sheets), `nothing`.
         executor: Makes what runs the cells (`graftbench.execution.executors.ray`, `.slurm`), called when the folder is
             claimed; processes on this machine by default. `device` is then one of the machines where the cells run.
-        progress: Told what happens; silent by default. Trackers' troubles are said from other threads.
+        progress: Hears what happens; silent by default. Trackers' troubles are reported from other threads.
         trackers: Where cells are shown while they run: `tensorboard`, `wandb`, `mlflow`, with options behind a colon
             (`mlflow:uri=http://host:5000`), those of installed packages, or a `Tracker` of one's own. Whatever goes
             wrong there, records and summary are the same.
@@ -127,41 +127,46 @@ def run(
             full: what was recorded stays.
         KeyboardInterrupt: Stopped at once.
     """
-    told = progress or Silent()
-    chosen = Chosen(trackers)
-    names, given = named(methods, plugins)
-    wanted = override(suite if isinstance(suite, Suite) else load_suite(suite), methods=names)
-    again = _statuses(retry) | RUN_AGAIN
+    progress = progress or Silent()
+
+    # Check what was asked for, before anything is written.
+    run_trackers = RunTrackers(trackers)
+    names, all_plugins = named(methods, plugins)
+    requested = override(suite if isinstance(suite, Suite) else load_suite(suite), methods=names)
+    run_again = _statuses(retry) | RUN_AGAIN
     _check_choices(jobs=jobs, threads=threads, keep=keep)
     folder = RunFolder(out)
-    with folder.claimed(wanted.name):
+    with folder.claimed(requested.name):
+        # Plan the cells, and compare them with the records.
         cache = cache_folder()
-        plan = make_plan(wanted, cache, plugins=given, say=told.say)
+        plan = make_plan(requested, cache, plugins=all_plugins, say=progress.say)
         for note in plan.notes:
-            told.say(note)
+            progress.say(note)
         folder.check_protocol(plan.suite)
-        state = _State.of(folder, shard_of(plan.cells, *shard), told)
+        state = _State.of(folder, shard_of(plan.cells, *shard), progress)
         folder.write_suite(kept(plan.suite, folder.suite() if (folder.path / SUITE).exists() else None))
         note_code(folder.path, plan)
-        missing = state.missing(again)
-        stop = Stop(lambda: told.stopping(first=True))
+        missing = state.missing(run_again)
+        stop = Stop(lambda: progress.stopping(first=True))
+        tracked = run_trackers.follow(progress, plan.suite.name, folder.path, state.adopted)
+
+        # Run the missing cells.
         if missing:
             devices = resolve_devices(device) if executor is None else ["cpu" if device == "auto" else device]
             check_space(folder.path, missing, state.heads, keep)
             setting = _Setting(
                 cache=cache,
-                plugins=[str(path) for path in as_files(given, folder.path / SHIPPED)],
+                plugins=[str(path) for path in as_files(all_plugins, folder.path / SHIPPED)],
                 device=devices[0],
                 threads=max(1, (threads or 0) // jobs),
                 keep=keep,
             )
             make = executor or (lambda: LocalExecutor(jobs=jobs, devices=devices))
-            following = chosen.following(told, plan.suite.name, folder.path, state.taken_records)
-            with following as heard, stop.listening(), contextlib.closing(make()) as runner:
-                _run_cells(state, missing, plan, runner=runner, setting=setting, told=heard, stop=stop)
-            state.look_for_damage(told)
-        elif state.taken_records:
-            with chosen.following(told, plan.suite.name, folder.path, state.taken_records):
+            with tracked as listeners, stop.listening(), contextlib.closing(make()) as runner:
+                _run_cells(state, missing, plan, runner=runner, setting=setting, progress=listeners, stop=stop)
+            state.report_damage(progress)
+        elif state.adopted:  # trackers hear of them nevertheless
+            with tracked:
                 pass
         return state.summary(stopped=stop.wanted)
 
@@ -173,29 +178,29 @@ SHIPPED = "plugins"
 def named(
     methods: Sequence[str | type[Method]] | None, plugins: Sequence[str | Given]
 ) -> tuple[list[str] | None, list[Given]]:
-    """Names of methods, and all plugins: classes among the methods are plugins too, and paths are absolute."""
+    """Return the names of the methods, and all plugins: classes of methods are plugins too, and paths are absolute."""
     classes = [method for method in methods or () if isinstance(method, type)]
-    given: list[Given] = [p if isinstance(p, type) else Path(p).resolve() for p in (*plugins, *classes)]
+    all_plugins: list[Given] = [p if isinstance(p, type) else Path(p).resolve() for p in (*plugins, *classes)]
     names = None if methods is None else [m.name if isinstance(m, type) else m for m in methods]
-    return names, list(dict.fromkeys(given))
+    return names, list(dict.fromkeys(all_plugins))
 
 
 def as_files(plugins: Sequence[Given], folder: Path) -> list[Path]:
-    """Plugins as files that another process can load: classes of methods and domains are written into the folder."""
-    found = []
+    """Return plugins as files that another process can load; classes are written into `folder`."""
+    files = []
     for plugin in plugins:
         if not isinstance(plugin, type):
-            found.append(plugin)
+            files.append(plugin)
         elif issubclass(plugin, Method):
-            found.append(ship(plugin, files_of(plugin), folder.resolve()))
+            files.append(ship(plugin, files_of(plugin), folder.resolve()))
         elif issubclass(plugin, Domain):  # jobs get prepared images, and ask the class for its licence
-            found.append(ship(plugin, {}, folder.resolve()))
-    return found
+            files.append(ship(plugin, {}, folder.resolve()))
+    return files
 
 
 @dataclass(frozen=True)
 class _Setting:
-    """What all jobs of a run share."""
+    """Settings that all jobs of a run share."""
 
     cache: Path
     plugins: list[str]
@@ -206,16 +211,15 @@ class _Setting:
 
 @dataclass
 class _State:
-    """What is recorded of the cells of a run.
+    """The records of a run's cells.
 
     Attributes:
         folder: The run folder.
         cells: The cells of the suite, or of the shard.
-        heads: The newest record of every cell that the folder knows, as it was found.
+        heads: The newest record of every cell in the folder, as the run began.
         ended: Cell id -> status.
-        unfinished: Cell id -> job folder with a checkpoint to go on from.
-        taken: Cells that ended while nobody was there to record them, and were recorded now.
-        taken_records: Their records.
+        unfinished: Cell id -> job folder with a checkpoint to resume from.
+        adopted: Records, written now, of cells that had ended when no driver ran.
         kept: Records of the cells that ran now.
     """
 
@@ -224,56 +228,53 @@ class _State:
     heads: list[Head]
     ended: dict[str, Status]
     unfinished: dict[str, Path]
-    taken: set[str] = field(default_factory=set)
-    taken_records: list[Record] = field(default_factory=list)
+    adopted: list[Record] = field(default_factory=list)
     kept: list[Record] = field(default_factory=list)
 
     @classmethod
-    def of(cls, folder: RunFolder, cells: Sequence[CellSpec], told: Progress) -> _State:
-        """Read the records; take over the results that a driver before did not get to record."""
-        found = newest(heads(folder.records, told.say))
-        results, unfinished = folder.settle({head.id: head.finished_at for head in found.values()})
-        state = cls(folder, cells, list(found.values()), {h.id: h.status for h in found.values()}, unfinished)
-        for record, left in results:
-            state.taken_records.append(folder.keep(record, left))
+    def of(cls, folder: RunFolder, cells: Sequence[CellSpec], progress: Progress) -> _State:
+        """Read the records; adopt the results that an earlier driver did not get to record."""
+        records, warnings = read(folder.records, Head)
+        for warning in warnings:
+            progress.say(warning)
+        known_heads = list(latest(records).values())
+        results, unfinished = folder.settle({head.id: head.finished_at for head in known_heads})
+        state = cls(folder, cells, known_heads, {head.id: head.status for head in known_heads}, unfinished)
+        for record, job_folder in results:
+            state.adopted.append(folder.keep(record, job_folder))
             state.ended[record.id] = record.status
-            state.taken.add(record.id)
         return state
 
-    def keep(self, record: Record, left: Path) -> None:
+    def keep(self, record: Record, job_folder: Path) -> None:
         """Record a cell that ran.
 
         A machine to which the code was sent has no checkout to name: its cells ran this one's code, by its hash.
         """
         if record.environment and record.environment.get("commit") is None:
-            record = msgspec.structs.replace(record, environment=record.environment | self._here())
-        self.kept.append(self.folder.keep(record, left))
+            commit, dirty = git_state(checkout())
+            environment = record.environment | {"commit": commit, "dirty": dirty}
+            record = msgspec.structs.replace(record, environment=environment)
+        self.kept.append(self.folder.keep(record, job_folder))
         self.ended[record.id] = record.status
 
-    def _here(self) -> dict[str, Any]:
-        commit, dirty = git_state(checkout())
-        return {"commit": commit, "dirty": dirty}
+    def missing(self, run_again: Collection[Status]) -> list[CellSpec]:
+        """Return the cells without a record, and those whose status is one that is run again."""
+        adopted = {record.id for record in self.adopted}
+        done = {cell_id for cell_id, status in self.ended.items() if status not in run_again or cell_id in adopted}
+        return [cell for cell in self.cells if cell.id not in done]
 
-    def missing(self, again: Collection[Status]) -> list[CellSpec]:
-        """Cells without a record, or with one of a status that is run again."""
-        return [
-            cell
-            for cell in self.cells
-            if (status := self.ended.get(cell.id)) is None or (status in again and cell.id not in self.taken)
-        ]
-
-    def look_for_damage(self, told: Progress) -> None:
+    def report_damage(self, progress: Progress) -> None:
         """Say which files of the cells that ran now were changed by somebody else."""
         for path in (path for record in self.kept for path in self.folder.damaged(record)):
-            told.say(f"{path} is not what its cell left: another process wrote to it. The record is not affected.")
+            progress.say(f"{path} is not what its cell left: another process wrote to it. The record is not affected.")
 
     def statuses(self, without: Sequence[CellSpec] = ()) -> dict[str, int]:
-        """Status -> number of the cells that ended so, some left out."""
-        others = {cell.id for cell in without}
-        return dict(Counter(str(self.ended[c.id]) for c in self.cells if c.id in self.ended and c.id not in others))
+        """Count the cells by the status that they ended with, some left out."""
+        counted = self.ended.keys() - {cell.id for cell in without}
+        return dict(Counter(str(self.ended[cell.id]) for cell in self.cells if cell.id in counted))
 
     def summary(self, *, stopped: bool) -> Summary:
-        """How the cells ended."""
+        """Summarise how the cells ended."""
         return Summary(self.folder.path, len(self.cells), len(self.kept), self.statuses(), stopped)
 
 
@@ -284,30 +285,33 @@ def _run_cells(
     *,
     runner: Executor,
     setting: _Setting,
-    told: Progress,
+    progress: Progress,
     stop: Stop,
 ) -> None:
     """Make what the missing cells need, then run them."""
+    # Prerequisites: features of the references, source models.
     limits, estimates = plan.suite.limits, Estimates.of(state.heads)
-    told.begin(len(state.cells), len(state.cells) - len(missing), state.statuses(without=missing))
-    told.plan(missing, estimates.seconds)
-    needs = Prerequisites(
-        state.folder,
-        runner,
+    progress.begin(len(state.cells), len(state.cells) - len(missing), state.statuses(without=missing))
+    progress.plan(missing, estimates.seconds)
+    prerequisites = Prerequisites(
+        folder=state.folder,
+        executor=runner,
         cache=setting.cache,
         limits=limits,
-        progress=told,
+        progress=progress,
         stop=stop,
         unfinished=state.unfinished,
         checkpoint_seconds=plan.suite.checkpoint_seconds,
     )
-    needs.references(plan, missing)
-    files, failed = needs.source_models(plan, missing)
+    prerequisites.make_references(plan, missing)
+    files, failed = prerequisites.make_source_models(plan, missing)
+    # Cells whose source model could not be trained are recorded as skipped; the others run.
     for cell in missing:
         if cell.source_model in failed:
-            record = _skipped(cell, failed[cell.source_model], setting)
+            reason = f"its source model {cell.source_model} could not be trained: {failed[cell.source_model]}"
+            record = new_record(cell, Status.SKIPPED, describe(setting.device), reason=reason)
             state.keep(record, state.folder.work(cell.id))
-            told.ended(record, 0.0)
+            progress.ended(record, 0.0)
     able = [cell for cell in missing if cell.source_model not in failed]
     Scheduler(
         executor=runner,
@@ -315,7 +319,7 @@ def _run_cells(
         job=lambda cell, folder: _job(cell, folder, plan, files, setting),
         keep=state.keep,
         limits=limits,
-        progress=told,
+        progress=progress,
         stop=stop,
         environment=functools.partial(describe, setting.device),
         expected_mib=estimates.memory_mib,
@@ -339,18 +343,6 @@ def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setti
         keep=setting.keep,
         snapshots=plan.suite.snapshots,
         checkpoint_seconds=plan.suite.checkpoint_seconds,
-    )
-
-
-def _skipped(cell: CellSpec, reason: str, setting: _Setting) -> Record:
-    """The row of a cell whose source model could not be trained."""
-    return Record(
-        id=cell.id,
-        cell=cell,
-        status=Status.SKIPPED,
-        reason=f"its source model {cell.source_model} could not be trained: {reason}",
-        environment=describe(setting.device),
-        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 

@@ -1,26 +1,33 @@
-"""What a process is told to do, and how it ended: the words between driver, executors and processes. No torch here.
+"""Jobs and how they end: what driver, executors and job processes exchange. This module imports no torch.
 
 A job's process writes into its own folder alone, and leaves `result.json` there, whole or not at all. The executor
-that ran it has everything that it left in that folder before it reports the end.
+that ran it has everything that the job left in that folder before it reports the end.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.records.cell_spec import CellSpec, Protocol  # noqa: TC001 - msgspec reads it at run time
-from graftbench.suites.submissions import Submission  # noqa: TC001 - likewise
-from graftbench.training.source import Recipe  # noqa: TC001 - likewise
+from graftbench.records.cell_spec import CellSpec, Protocol
+from graftbench.records.record import Record, Status
+from graftbench.suites.submissions import Submission
+from graftbench.training.source import Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RESULT = "result.json"
 """A `Record` (cell) or a `Finished` (prerequisites)."""
+
+JOB = "job.json"
+"""The job, for its process."""
 
 LOG = "log.txt"
 PROGRESS = "progress.json"
@@ -33,11 +40,15 @@ OUTPUT = "output"
 MODEL = "model.safetensors"
 """What the training of a source model leaves."""
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a full disk."""
 
-class _Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
-    """What every job is told beside its work: where things are on the machine that runs it.
+EXIT_DISK_FULL = os.EX_IOERR
+"""Exit code of a job that could not write: nothing it says about itself is a result."""
 
-    None of it changes the result.
+
+class _JobBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """Where things are on the machine that runs a job. None of it changes the result.
 
     Attributes:
         folder: The job's own folder, absolute. Made by the driver before the start.
@@ -52,7 +63,7 @@ class _Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_def
     threads: int = 1
 
 
-class CellJob(_Job, frozen=True, kw_only=True, tag="cell", omit_defaults=True):
+class CellJob(_JobBase, frozen=True, kw_only=True, tag="cell", omit_defaults=True):
     """Fit, sample and score one cell. Leaves a `Record`, the sampler and a contact sheet.
 
     Attributes:
@@ -76,7 +87,7 @@ class CellJob(_Job, frozen=True, kw_only=True, tag="cell", omit_defaults=True):
     checkpoint_seconds: float = 0
 
 
-class SourceJob(_Job, frozen=True, kw_only=True, tag="source", omit_defaults=True):
+class SourceJob(_JobBase, frozen=True, kw_only=True, tag="source", omit_defaults=True):
     """Train a source model. Leaves MODEL and a `Finished`.
 
     Attributes:
@@ -90,7 +101,7 @@ class SourceJob(_Job, frozen=True, kw_only=True, tag="source", omit_defaults=Tru
     checkpoint_seconds: float = 0
 
 
-class ReferenceJob(_Job, frozen=True, kw_only=True, tag="reference", omit_defaults=True):
+class ReferenceJob(_JobBase, frozen=True, kw_only=True, tag="reference", omit_defaults=True):
     """Extract the features of a target's reference images and score its floors, into the cache. Leaves a `Finished`.
 
     Attributes:
@@ -108,7 +119,7 @@ Job = CellJob | SourceJob | ReferenceJob
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
-    """What a prerequisite leaves.
+    """The result of a prerequisite.
 
     Attributes:
         reason: Why it failed; empty if it did not.
@@ -152,8 +163,20 @@ class Ended:
 
 
 def decode(data: bytes) -> Job:
-    """A job from its JSON."""
+    """Read a job from its JSON."""
     return msgspec.json.decode(data, type=Job)
+
+
+def new_record(cell: CellSpec, status: Status, environment: dict[str, Any], **fields: Any) -> Record:  # noqa: ANN401 - fields of `Record`
+    """Make a record that is finished now; further fields of `Record` by name."""
+    finished_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return Record(id=cell.id, cell=cell, status=status, environment=environment, finished_at=finished_at, **fields)
+
+
+def log_tail(folder: Path, characters: int) -> str:
+    """Return the end of a job's log; empty where there is no log."""
+    log = folder / LOG
+    return log.read_bytes()[-characters:].decode("utf-8", "replace") if log.exists() else ""
 
 
 def write_whole(path: Path, value: object) -> None:

@@ -7,7 +7,7 @@ not depend on the order in which runs are named, and merging again what was merg
 
 from __future__ import annotations
 
-import fcntl
+import fcntl  # not filelock: it has no shared lock on a plain file that may be read-only
 import os
 import shutil
 from collections import Counter

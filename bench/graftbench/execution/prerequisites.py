@@ -1,21 +1,22 @@
-"""What must be there before cells run: features and floors of the references, and source models. Each made once."""
+"""Makes what cells need before they run: features and floors of the references, and source models. Each once."""
 
 from __future__ import annotations
 
 import shutil
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from graftbench.cache import atomic_file, locked
 from graftbench.errors import GraftbenchError
-from graftbench.execution.job import LOG, MODEL, RESULT, Cause, Finished, ReferenceJob, SourceJob
+from graftbench.execution.job import MODEL, RESULT, Cause, Finished, ReferenceJob, SourceJob, log_tail
 from graftbench.training import source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from graftbench.execution.executors import Executor
     from graftbench.execution.job import Ended, Job
@@ -31,62 +32,53 @@ if TYPE_CHECKING:
 LOG_TAIL_CHARACTERS = 400
 
 
+@dataclass(kw_only=True)
 class Prerequisites:
     """Makes what cells need, through the executor that will run them.
 
-    Args:
+    Attributes:
         folder: The run folder; jobs work in it.
-        executor: Runs them.
-        cache: Where what they make is kept.
-        limits: Their limit of time.
-        progress: Told what is made.
-        unfinished: Recipe id -> job folder with a checkpoint of its training to go on from.
+        executor: Runs the jobs.
+        cache: Keeps what the jobs make.
+        limits: Their limits of time and memory.
+        progress: Hears what is made.
+        stop: Says whether the user wants the run to end.
+        unfinished: Recipe id -> job folder with a checkpoint of its training to resume from.
         checkpoint_seconds: How often a training is checkpointed.
-        stop: Whether the user wants the run to end.
     """
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        executor: Executor,
-        *,
-        cache: Path,
-        limits: Limits,
-        progress: Progress,
-        stop: Stop,
-        unfinished: Mapping[str, Path],
-        checkpoint_seconds: float,
-    ) -> None:
-        self._unfinished, self._checkpoint_seconds = unfinished, checkpoint_seconds
-        self._folder, self._executor, self._cache = folder, executor, cache
-        self._limits, self._progress, self._stop = limits, progress, stop
+    folder: RunFolder
+    executor: Executor
+    cache: Path
+    limits: Limits
+    progress: Progress
+    stop: Stop
+    unfinished: Mapping[str, Path]
+    checkpoint_seconds: float
 
-    def references(self, plan: Plan, cells: Sequence[CellSpec]) -> None:
-        """Extract the references and score the floors of the cells' targets.
+    def make_references(self, plan: Plan, cells: Sequence[CellSpec]) -> None:
+        """Extract the features of the cells' references and score their floors.
 
         Raises:
             GraftbenchError: The extractor's weights are missing or wrong, or the extraction failed: no cell can be
                 scored.
         """
-        targets = dict.fromkeys((cell.task.target, cell.task.resolution) for cell in cells)
         jobs: dict[str, Job] = {}
-        folders = {}
-        for name, resolution in targets:
+        for name, resolution in dict.fromkeys((cell.task.target, cell.task.resolution) for cell in cells):
             images = plan.images[name, resolution]
             key = f"reference-{images.manifest[:16]}"
-            folders[key] = self._folder.work(key)
             jobs[key] = ReferenceJob(
-                folder=str(folders[key]),
-                cache=str(self._cache.resolve()),
+                folder=str(self.folder.work(key)),
+                cache=str(self.cache.resolve()),
                 protocol=plan.suite.protocol,
                 images=entry_of(images),
                 manifest=images.manifest,
             )
-        for reason in self._run(jobs, folders, None).values():
+        for reason in self._run(jobs, None).values():
             if reason:
                 raise GraftbenchError(reason)
 
-    def source_models(self, plan: Plan, cells: Sequence[CellSpec]) -> tuple[dict[str, Path], dict[str, str]]:
+    def make_source_models(self, plan: Plan, cells: Sequence[CellSpec]) -> tuple[dict[str, Path], dict[str, str]]:
         """Find the cells' source models and train those that nobody has.
 
         Several drivers that need one model at the same moment train it once: the others wait.
@@ -97,83 +89,77 @@ class Prerequisites:
         Raises:
             GraftbenchError: A file that is there is damaged, or of another architecture or resolution.
         """
-        needed = dict.fromkeys(cell.source_model for cell in cells if cell.source_model)
+        needed = {cell.source_model for cell in cells if cell.source_model}
         recipes = {recipe_id: plan.recipes[recipe_id] for recipe_id in sorted(needed)}
         with ExitStack() as locks:
             for recipe, _ in recipes.values():
-                if source.find(recipe, self._cache) is None:
-                    locks.enter_context(locked(source.cached(recipe, self._cache).with_suffix(".lock")))
+                if source.find(recipe, self.cache) is None:
+                    locks.enter_context(locked(source.cached(recipe, self.cache).with_suffix(".lock")))
             failed = self._train(
-                {name: pair for name, pair in recipes.items() if source.find(pair[0], self._cache) is None}
+                {name: pair for name, pair in recipes.items() if source.find(pair[0], self.cache) is None}
             )
         files = {}
         for recipe_id, (recipe, _) in recipes.items():
-            file = source.find(recipe, self._cache)
+            file = source.find(recipe, self.cache)
             if file is not None:
                 source.verify(file, recipe)
                 files[recipe_id] = file
         return files, failed
 
     def _train(self, missing: dict[str, tuple[Recipe, ImageSet]]) -> dict[str, str]:
+        """Train source models into the cache; return recipe id -> reason of those that failed."""
         jobs: dict[str, Job] = {}
-        folders = {}
         for recipe_id, (recipe, images) in missing.items():
-            self._progress.say(f"training source model {recipe_id} ({recipe.kimg:g} kimg); this is done once")
-            folders[recipe_id] = self._unfinished.get(recipe_id) or self._folder.work(recipe_id)
+            self.progress.say(f"training source model {recipe_id} ({recipe.kimg:g} kimg); this is done once")
             jobs[recipe_id] = SourceJob(
-                folder=str(folders[recipe_id]),
-                cache=str(self._cache.resolve()),
+                folder=str(self.unfinished.get(recipe_id) or self.folder.work(recipe_id)),
+                cache=str(self.cache.resolve()),
                 recipe=recipe,
                 images=entry_of(images),
-                checkpoint_seconds=self._checkpoint_seconds,
+                checkpoint_seconds=self.checkpoint_seconds,
             )
-        reasons = self._run(jobs, folders, self._limits.source_seconds, install=missing)
+        reasons = self._run(jobs, self.limits.source_seconds, install=missing)
         for recipe_id, reason in reasons.items():
-            say = f"source model {recipe_id} could not be trained: {reason}" if reason else f"trained {recipe_id}"
-            self._progress.say(say)
+            failure = f"source model {recipe_id} could not be trained: {reason}"
+            self.progress.say(failure if reason else f"trained {recipe_id}")
         return {recipe_id: reason for recipe_id, reason in reasons.items() if reason}
 
     def _run(
-        self,
-        jobs: dict[str, Job],
-        folders: dict[str, Path],
-        seconds: float | None,
-        install: dict[str, tuple[Recipe, ImageSet]] | None = None,
+        self, jobs: dict[str, Job], seconds: float | None, install: Mapping[str, tuple[Recipe, ImageSet]] | None = None
     ) -> dict[str, str]:
-        """Run jobs; key -> why it failed, empty if it did not.
+        """Run jobs; return key -> why it failed, empty if it did not.
 
         Raises:
             KeyboardInterrupt: The user wants to stop: what is being made is of no use unfinished.
         """
         waiting, reasons = list(jobs), {}
-        while waiting or self._executor.running:
-            while waiting and self._executor.room():
-                key = waiting.pop(0)
-                self._executor.start(key, jobs[key], folders[key], seconds=seconds, memory_mib=self._limits.memory_mib)
-            for ended in self._executor.wait(0.2):
-                folder = folders[ended.key]
+        while waiting or self.executor.running:
+            while waiting and self.executor.room():
+                key, memory_mib = waiting.pop(0), self.limits.memory_mib
+                self.executor.start(key, jobs[key], Path(jobs[key].folder), seconds=seconds, memory_mib=memory_mib)
+            for ended in self.executor.wait(0.2):
+                folder = Path(jobs[ended.key].folder)
                 reasons[ended.key] = _failure(ended, folder)
                 if install and not reasons[ended.key]:
-                    with atomic_file(source.cached(install[ended.key][0], self._cache)) as part:
+                    with atomic_file(source.cached(install[ended.key][0], self.cache)) as part:
                         shutil.copyfile(folder / MODEL, part)
                 shutil.rmtree(folder)
-            if self._stop.wanted:
+            if self.stop.wanted:
                 raise KeyboardInterrupt
         return reasons
 
 
 def entry_of(images: ImageSet) -> str:
-    """The folder of prepared images, absolute."""
+    """Return the folder of prepared images, absolute."""
     assert images.entry is not None
     return str(images.entry.resolve())
 
 
 def _failure(ended: Ended, folder: Path) -> str:
-    """Why a prerequisite failed, or nothing."""
+    """Return why a prerequisite failed; empty if it did not."""
     try:
         return msgspec.json.decode((folder / RESULT).read_bytes(), type=Finished).reason
     except (OSError, msgspec.MsgspecError):
-        log = folder / LOG
-        tail = log.read_bytes()[-LOG_TAIL_CHARACTERS:].decode("utf-8", "replace").strip() if log.exists() else ""
+        tail = log_tail(folder, LOG_TAIL_CHARACTERS).strip()
         how = ended.detail or ("its time was up" if ended.cause == Cause.TIME else f"exit code {ended.exit_code}")
         return f"its process ended ({how})" + (f": … {tail}" if tail else "")

@@ -1,29 +1,29 @@
-"""A run's folder: who may write in it, where a job works, where what it left is kept.
+"""A run's folder: the lock for its one writer, its suite and records, and the folders of jobs and cells.
 
     suite.toml  records.jsonl  code.json  .lock
-    cells/<id>/           what a recorded cell left
+    cells/<id>/           the artifacts of a recorded cell
     work/<key>-<digits>/  a job's own folder while it runs; nobody else knows its name
 
-A job's folder becomes `cells/<id>` when its record is on the disk. What a killed driver left in `work/` is looked
-through by the next one: a result is recorded, a checkpoint is gone on from, the rest is cleared away.
+A job's folder becomes `cells/<id>` when its record is on the disk. The next driver settles what a killed one left in
+`work/`: a result is recorded, a fit resumes from a checkpoint, the rest is removed.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import tomli_w
+from filelock import lock_descriptor
 
 from graftbench.errors import GraftbenchError
-from graftbench.execution.job import PROGRESS, RESULT, SCRATCH
+from graftbench.execution.job import JOB, PROGRESS, RESULT, SCRATCH
 from graftbench.records import store
 from graftbench.records.record import Record
 from graftbench.suites.suite import Suite, parse_suite
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SUITE, RECORDS, LOCK = "suite.toml", "records.jsonl", ".lock"
-JOB = "job.json"
 
 
 class RunFolder:
@@ -47,7 +46,7 @@ class RunFolder:
         self.records = self.path / RECORDS
 
     def cell(self, cell_id: str) -> Path:
-        """Where what a recorded cell left is kept."""
+        """Return the folder of a recorded cell's artifacts."""
         return self.path / "cells" / cell_id
 
     # ------------------------------------------------------------------------------------------------ who may write
@@ -57,7 +56,7 @@ class RunFolder:
         """Hold the folder for one driver.
 
         Args:
-            name: The suite's.
+            name: The suite's name.
 
         Raises:
             GraftbenchError: It cannot be written, holds something else, or another driver works in it.
@@ -75,28 +74,24 @@ class RunFolder:
             raise GraftbenchError(f"The output folder '{path}' cannot be written: {error.strerror}.") from error
         with lock:
             self._lock(lock.fileno())
-            if (path / SUITE).exists() and (there := self.suite()).name != name:
-                raise GraftbenchError(
-                    f"'{path}' holds a run of suite '{there.name}', not '{name}'. Choose another --out."
-                )
+            if (path / SUITE).exists() and (held := self.suite().name) != name:
+                raise GraftbenchError(f"'{path}' holds a run of suite '{held}', not '{name}'. Choose another --out.")
             yield
 
     def _lock(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not lock_descriptor(descriptor, blocking=False):
             holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
             who = f" ({holder})" if holder else ""
             raise GraftbenchError(
                 f"Another run is working in '{self.path}'{who}; wait for it or choose another folder."
-            ) from error
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
 
     # ----------------------------------------------------------------------------------------------------- the suite
 
     def suite(self) -> Suite:
-        """The suite as resolved when the folder was last run."""
+        """Read the suite as it was resolved when the folder was last run."""
         path = self.path / SUITE
         return parse_suite(path.read_text("utf-8"), str(path))
 
@@ -104,22 +99,20 @@ class RunFolder:
         """Refuse a suite under another protocol than the folder's.
 
         Raises:
-            GraftbenchError: It names what differs.
+            GraftbenchError: It names the field that differs.
         """
         if not (self.path / SUITE).exists():
             return
-        here = msgspec.structs.replace(suite.protocol, weights="")
-        there = msgspec.structs.replace(self.suite().protocol, weights="")
-        for name in here.__struct_fields__:
-            old, new = getattr(there, name), getattr(here, name)
-            if old != new:
+        before = msgspec.structs.asdict(self.suite().protocol)
+        for name, new in msgspec.structs.asdict(suite.protocol).items():
+            if name != "weights" and (old := before[name]) != new:
                 raise GraftbenchError(
                     f"'{self.path}' holds a run under another protocol ({name}: {old!r} there, {new!r} now); "
                     "numbers of two protocols do not compare. Choose another --out."
                 )
 
     def write_suite(self, suite: Suite) -> None:
-        """Keep the suite as resolved."""
+        """Write the suite as resolved."""
         part = self.path / f"{SUITE}.part"
         part.write_text(tomli_w.dumps(_without_none(msgspec.to_builtins(suite))), "utf-8")
         part.replace(self.path / SUITE)
@@ -127,24 +120,24 @@ class RunFolder:
     # -------------------------------------------------------------------------------------------------------- jobs
 
     def work(self, key: str) -> Path:
-        """A new, empty folder for a job, absolute. Other jobs do not know its name, and so do not write into it."""
+        """Make an empty folder for a job, and return its absolute path: other jobs do not know its name."""
         folder = self.path.resolve() / "work" / f"{key}-{secrets.token_hex(4)}"
         folder.mkdir(parents=True)
         return folder
 
     def left_behind(self) -> Iterator[tuple[str, Path]]:
-        """(Key, folder) of the jobs that a driver before did not see to the end."""
+        """Yield (key, folder) of the jobs that an earlier driver did not see to the end."""
         with suppress(FileNotFoundError):
             for folder in sorted((self.path.resolve() / "work").iterdir()):
                 yield folder.name.rpartition("-")[0], folder
 
     def keep(self, record: Record, folder: Path) -> Record:
-        """Append a record, then move what its job left to where it is kept.
+        """Append a record, then move its job's folder to where artifacts are kept.
 
-        A driver that is killed in between leaves a result that is recorded already; `settle` finds that.
+        A driver that is killed in between leaves a result that is recorded already; `settle` handles that.
 
         Returns:
-            The record as it was written: with the hashes of its artifacts.
+            The record as written: with the hashes of its artifacts.
 
         Raises:
             GraftbenchError: The record cannot be written; the job's own result stays and is taken next time.
@@ -163,7 +156,7 @@ class RunFolder:
         return record
 
     def damaged(self, record: Record) -> list[str]:
-        """Artifacts of a cell that are not what it left: something else has written there."""
+        """Return the artifacts of a cell that another process has changed."""
         return [
             record.artifacts[kind]
             for kind, digest in record.artifact_hashes.items()
@@ -177,17 +170,17 @@ class RunFolder:
         kept = self.cell(cell_id)
         kept.parent.mkdir(exist_ok=True)
         if kept.exists():
-            shutil.rmtree(kept)  # what an earlier try left
+            shutil.rmtree(kept)  # of an earlier attempt
         folder.rename(kept)
 
     def settle(self, recorded: dict[str, str]) -> tuple[list[tuple[Record, Path]], dict[str, Path]]:
-        """Look through what a driver before left in `work/`.
+        """Settle what an earlier driver left in `work/`.
 
         Args:
             recorded: Cell id -> `finished_at` of its newest record.
 
         Returns:
-            Results that nobody recorded, each with its folder; and key -> folder of jobs that left a checkpoint.
+            The results that were not recorded, each with its folder; and key -> folder of jobs with a checkpoint.
         """
         results, unfinished = [], {}
         for key, folder in self.left_behind():
@@ -206,7 +199,7 @@ class RunFolder:
 
 
 def read_result(folder: Path, cell_id: str) -> Record | None:
-    """The record that a cell's process left, or None: it left none, half of one, or that of another cell."""
+    """Read the record that a cell's process left; None where it left none, half of one, or that of another cell."""
     try:
         record = msgspec.json.decode((folder / RESULT).read_bytes(), type=Record)
     except (OSError, msgspec.MsgspecError, ValueError):
@@ -215,28 +208,23 @@ def read_result(folder: Path, cell_id: str) -> Record | None:
 
 
 def sha256(file: Path) -> str:
-    """Of a file's contents."""
+    """Return the SHA-256 (hex) of a file's contents."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def clear(folder: Path) -> None:
-    """Remove from a job's folder what only its run needed."""
-    done = [folder / name for name in (RESULT, JOB, PROGRESS, SCRATCH)]
-    for file in [*done, *folder.glob("checkpoint*"), *folder.glob("*.part")]:
+    """Remove from a job's folder the files that only its process needed."""
+    temporary = [folder / name for name in (RESULT, JOB, PROGRESS, SCRATCH)]
+    for file in [*temporary, *folder.glob("checkpoint*"), *folder.glob("*.part")]:
         if file.is_dir():
             shutil.rmtree(file)
         else:
             file.unlink(missing_ok=True)
 
 
-def _without_none(value: object) -> dict:
-    """TOML has no null; what is left out takes its default."""
-    assert isinstance(value, dict)
-    return {key: _each_without_none(part) for key, part in value.items() if part is not None}
-
-
-def _each_without_none(value: object) -> object:
-    if isinstance(value, list):
-        return [_each_without_none(part) for part in value]
-    return _without_none(value) if isinstance(value, dict) else value
+def _without_none(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Drop every key whose value is None: TOML has no null, and a missing key takes its default."""
+    if isinstance(value, dict):
+        return {key: _without_none(part) for key, part in value.items() if part is not None}
+    return [_without_none(part) for part in value] if isinstance(value, list) else value

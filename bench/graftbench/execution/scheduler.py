@@ -1,4 +1,4 @@
-"""Which cell runs when: side by side while there is room, once more where a retry can mend what went wrong."""
+"""Decides which cell runs when: side by side while there is room, and again where a retry can help."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import threading
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from graftbench.errors import GraftbenchError
-from graftbench.execution.job import LOG, RESULT, Cause, CellJob
+from graftbench.execution.job import EXIT_DISK_FULL, LOG, RESULT, Cause, CellJob, log_tail, new_record
 from graftbench.execution.run_folder import read_result
-from graftbench.records.record import Record, Status
+from graftbench.records.record import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,15 +24,13 @@ if TYPE_CHECKING:
     from graftbench.execution.job import Ended
     from graftbench.execution.progress import Progress
     from graftbench.records.cell_spec import CellSpec, Origin
+    from graftbench.records.record import Record
     from graftbench.suites.suite import Limits
 
 LOG_TAIL_CHARACTERS = 4000
 
 TRIES_WHEN_LOST = 3
-"""A cell whose machine or starting process died is started so often in all: that is not the cell's fault."""
-
-EXIT_DISK_FULL = 74
-"""Exit code of a job that could not write (`graftbench.execution.worker`)."""
+"""How often in all a cell is started whose machine or starting process died: that is not the cell's fault."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,8 @@ class Waiting:
 
     Attributes:
         cell: The cell.
-        attempts: How often it was started already.
-        folder: A job folder with a checkpoint to go on from.
+        attempts: How often it has been started.
+        folder: A job folder with a checkpoint to resume from.
     """
 
     cell: CellSpec
@@ -56,15 +53,15 @@ class _Started:
     waiting: Waiting
     folder: Path
     alone: bool = True
-    """Whether no other cell has run at the same time."""
+    """No other cell has run at the same time."""
 
 
 class Stop:
-    """Whether the user wants the run to end: after the running cells (first Ctrl-C), or at once (second Ctrl-C)."""
+    """The user's wish to end the run: after the running cells (first Ctrl-C), or at once (second Ctrl-C)."""
 
-    def __init__(self, told: Callable[[], None]) -> None:
+    def __init__(self, notify: Callable[[], None]) -> None:
         self.wanted = False
-        self._told = told
+        self._notify = notify
 
     @contextmanager
     def listening(self) -> Iterator[Stop]:
@@ -72,23 +69,18 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        signal.signal(signal.SIGINT, self._interrupted)
-        signal.signal(signal.SIGTERM, self._terminated)
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _interrupted(self, *_: object) -> None:
-        if self.wanted:
+    def _handle(self, number: int, _: object) -> None:
+        if self.wanted or number == signal.SIGTERM:
             raise KeyboardInterrupt
         self.wanted = True
-        self._told()
-
-    def _terminated(self, *_: object) -> None:
-        raise KeyboardInterrupt
+        self._notify()
 
 
 @dataclass(kw_only=True)
@@ -98,12 +90,12 @@ class Scheduler:
     Attributes:
         executor: Runs the cells.
         work: Makes an empty folder for a cell's job.
-        job: (cell, job folder) -> what its process is told.
+        job: (cell, job folder) -> its job.
         keep: Records a cell: (record, job folder).
         limits: Hard limits per cell.
-        progress: Told what happens.
-        stop: Whether the user wants the run to end.
-        environment: What a record says about where it was made, for cells that could not say it themselves.
+        progress: Hears what happens.
+        stop: Says whether the user wants the run to end.
+        environment: Describes the environment, for the records of cells that left none.
         expected_mib: Cell -> memory that it is expected to hold, None where nobody knows.
         origins: Method -> who makes its generators, where that is not the suite.
     """
@@ -127,12 +119,11 @@ class Scheduler:
             if not self.stop.wanted:
                 self._fill(waiting, alone)
             for ended in self.executor.wait(0.2):
-                again = self._collect(ended)
-                if again is not None:
-                    alone.append(again)
+                if (retry := self._collect(ended)) is not None:
+                    alone.append(retry)
 
     def _fill(self, waiting: deque[Waiting], alone: deque[Waiting]) -> None:
-        """Start what there is room for; cells that have to run alone come last."""
+        """Start cells while there is room; those that have to run alone come last."""
         while waiting and self.executor.room(self.expected_mib(waiting[0].cell)):
             self._start(waiting.popleft())
         if alone and not waiting and not self._started:
@@ -141,7 +132,7 @@ class Scheduler:
     def _start(self, waiting: Waiting) -> None:
         cell = waiting.cell
         folder = waiting.folder or self.work(cell.id)
-        (folder / RESULT).unlink(missing_ok=True)  # of the try before
+        (folder / RESULT).unlink(missing_ok=True)  # of an earlier attempt
         self.executor.start(
             cell.id,
             self.job(cell, folder),
@@ -169,47 +160,42 @@ class Scheduler:
                 f"The disk is full: cell {cell} could not write ('{started.folder}'). Nothing recorded is lost; make "
                 "room and run the same command again."
             )
-        killed = ended.cause in (Cause.TIME, Cause.MEMORY)  # what it wrote meanwhile came after its end
-        left = None if killed else read_result(started.folder, cell.id)
-        record = left or self._dead(cell, ended, started.folder)
-        if self._retry_mends(record, ended, started):
+        killed = ended.cause in (Cause.TIME, Cause.MEMORY)  # a result from after the limit does not count
+        result = None if killed else read_result(started.folder, cell.id)
+        record = result or self._record_of_dead(cell, ended, started.folder)
+        if self._retry_helps(record, ended, started):
             return replace(started.waiting, folder=started.folder)
-        record = msgspec.structs.replace(
-            record, wall_seconds=round(ended.seconds, 3), attempts=started.waiting.attempts
-        )
+        attempts = started.waiting.attempts
+        record = msgspec.structs.replace(record, wall_seconds=round(ended.seconds, 3), attempts=attempts)
         self.keep(record, started.folder)
         self.progress.ended(record, ended.seconds)
         return None
 
-    def _retry_mends(self, record: Record, ended: Ended, started: _Started) -> bool:
-        """Whether the cell deserves another try: it was lost, or it lacked memory that its neighbours held."""
+    def _retry_helps(self, record: Record, ended: Ended, started: _Started) -> bool:
+        """Return whether to try a cell again: it was lost, or it lacked memory that its neighbours held."""
         if record.status == Status.LOST:
             return started.waiting.attempts < TRIES_WHEN_LOST
         own_limit = ended.cause == Cause.MEMORY and self.limits.memory_mib is not None
         crowded = record.status == Status.OOM and not started.alone and not own_limit
         return crowded and started.waiting.attempts == 1
 
-    def _dead(self, cell: CellSpec, ended: Ended, folder: Path) -> Record:
-        """The row of a cell whose process left no record."""
+    def _record_of_dead(self, cell: CellSpec, ended: Ended, folder: Path) -> Record:
+        """Make the record of a cell whose process left none."""
         status, reason = _status(ended)
-        log = folder / LOG
-        text = log.read_bytes()[-LOG_TAIL_CHARACTERS:].decode("utf-8", "replace") if log.exists() else ""
-        return Record(
-            id=cell.id,
-            cell=cell,
-            status=status,
+        return new_record(
+            cell,
+            status,
+            self.environment(),
             reason=ended.detail or reason,
             exit_code=ended.exit_code,
-            log_tail=text,
+            log_tail=log_tail(folder, LOG_TAIL_CHARACTERS),
             origin=self.origins.get(cell.method, ""),
-            environment=self.environment(),
             artifacts={"log": f"cells/{cell.id}/{LOG}"},
-            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
 
 def _status(ended: Ended) -> tuple[Status, str]:
-    """The status of a cell that left no record, and a sentence."""
+    """Return the status of a cell that left no record, and the reason in a sentence."""
     if ended.cause == Cause.TIME:
         return Status.TIMEOUT, "killed because its time was up"
     if ended.cause == Cause.MEMORY:
@@ -217,12 +203,7 @@ def _status(ended: Ended) -> tuple[Status, str]:
     if ended.cause == Cause.LOST or ended.exit_code is None:
         return Status.LOST, "the machine or the process that started the cell is gone"
     if ended.exit_code < 0:
-        return Status.KILLED, f"the cell's process was ended by signal {-ended.exit_code} ({_name(-ended.exit_code)})"
+        number = -ended.exit_code
+        name = signal.Signals(number).name if number in list(signal.Signals) else "unknown"
+        return Status.KILLED, f"the cell's process was ended by signal {number} ({name})"
     return Status.ERROR, f"the cell's process ended with code {ended.exit_code} and left no record"
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return "unknown"

@@ -1,4 +1,4 @@
-"""How long a run still takes: from the cells that have ended, from what was expected, and from what the running did."""
+"""The remaining time of a run: from finished cells, from expectations, and from the progress of running cells."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from graftbench.records.cell_spec import CellSpec
 
-TELLING = (Status.OK, Status.TIMEOUT)
-"""Endings whose duration says something about other cells: a cell that fails may fail at once."""
+FULL_DURATION = (Status.OK, Status.TIMEOUT)
+"""Statuses whose duration says something about other cells: a cell that fails may fail at once."""
 
 
 @dataclass
-class _Ended:
-    """Cells that have ended, summed up. Seconds of those with an expectation stand beside what was expected of them."""
+class _Durations:
+    """Sums over finished cells; for those with an expectation, of both their seconds and the expected seconds."""
 
     count: int = 0
     seconds: float = 0.0
@@ -35,17 +35,18 @@ class _Ended:
 
     @property
     def mean(self) -> float | None:
+        """Return the mean seconds of a cell; None where none has ended."""
         return self.seconds / self.count if self.count else None
 
     @property
     def pace(self) -> float | None:
-        """Measured seconds per expected second."""
+        """Return measured seconds per expected second; None where nothing was expected."""
         return self.expected_seconds / self.expected if self.expected else None
 
 
 @dataclass
-class _Waiting:
-    """Cells of a method that wait: the sum of what is expected of them, and the number of those without expectation."""
+class _WaitingCells:
+    """Waiting cells of a method: the sum of their expected seconds, and how many have no expectation."""
 
     expected: float = 0.0
     unknown: int = 0
@@ -57,9 +58,9 @@ class Running:
 
     Attributes:
         since: When it was started, by the run's clock.
-        share: Share of its budget that it has spent, 0 to 1, when last heard of; None where nothing was heard.
-        heard: When that was.
-        first: (when, share) of the first that was heard: a cell that goes on from a checkpoint starts in the middle.
+        share: Share of its budget that it has spent, 0 to 1, by its last report; None before the first.
+        heard: When it last reported.
+        first: (when, share) of its first report: a cell that resumes from a checkpoint starts in the middle.
     """
 
     since: float
@@ -68,53 +69,54 @@ class Running:
     first: tuple[float, float] | None = None
 
     def hear(self, now: float, share: float) -> None:
-        """Take note of a share."""
+        """Note a reported share."""
         self.share, self.heard = share, now
         if self.first is None:
             self.first = now, share
 
-    def by_share(self, now: float) -> float | None:
-        """Seconds until the budget is spent at the rate so far; None until the share has grown by a hundredth."""
+    def seconds_by_share(self, now: float) -> float | None:
+        """Extrapolate the seconds until the budget is spent; None until the share has grown by a hundredth."""
         if self.share is None or self.first is None:
             return None
-        began, start = self.first
-        if self.share - start < 0.01 or self.heard <= began:
+        first_time, first_share = self.first
+        if self.share - first_share < 0.01 or self.heard <= first_time:
             return None
-        at_last = (1 - self.share) * (self.heard - began) / (self.share - start)
-        return max(0.0, at_last - (now - self.heard))
+        # (1 − share) / rate, rate = Δshare / Δtime, as of the last report; since then time has passed.
+        seconds_then = (1 - self.share) * (self.heard - first_time) / (self.share - first_share)
+        return max(0.0, seconds_then - (now - self.heard))
 
 
 @dataclass
 class Remaining:
     """The remaining time of a run.
 
-    A cell is taken to last what was expected of it, times how much longer than expected cells of its method have taken
-    so far (of all methods, where none of its own has ended). Where nothing was expected, as long as its method's cells
-    on average; where none of these has ended, as long as all.
+    A cell is taken to last its expected seconds times the pace of its method: measured by expected seconds of the
+    cells that have ended (of all methods, where none of its own has). Without an expectation it is taken to last as
+    long as its method's cells on average; where none of these has ended, as all cells.
 
     Attributes:
         jobs: Cells side by side.
-        expected: Seconds expected of a cell, or None: from records of earlier runs.
+        expected: Cell -> its expected seconds by the records of earlier runs, or None.
     """
 
     jobs: int = 1
     expected: Callable[[CellSpec], float | None] = lambda _: None
-    _all: _Ended = field(default_factory=_Ended)
-    _methods: dict[str, _Ended] = field(default_factory=lambda: defaultdict(_Ended))
-    _waiting: dict[str, _Waiting] = field(default_factory=lambda: defaultdict(_Waiting))
+    _all: _Durations = field(default_factory=_Durations)
+    _methods: dict[str, _Durations] = field(default_factory=lambda: defaultdict(_Durations))
+    _waiting: dict[str, _WaitingCells] = field(default_factory=lambda: defaultdict(_WaitingCells))
     _cells: dict[str, tuple[str, float | None]] = field(default_factory=dict)
 
     def wait_for(self, cells: Iterable[CellSpec]) -> None:
-        """Cells that are going to run."""
+        """Add cells that are going to run."""
         for cell in cells:
             expected = self.expected(cell)
             self._cells[cell.id] = cell.method, expected
             self._count(cell.method, expected, 1)
 
     def take(self, cell_id: str) -> None:
-        """A cell waits no more."""
-        if (found := self._cells.pop(cell_id, None)) is not None:
-            self._count(*found, -1)
+        """Count a cell no longer among the waiting."""
+        if (waiting := self._cells.pop(cell_id, None)) is not None:
+            self._count(*waiting, -1)
 
     def _count(self, method: str, expected: float | None, sign: int) -> None:
         waiting = self._waiting[method]
@@ -124,38 +126,37 @@ class Remaining:
             waiting.expected += sign * expected
 
     def ended(self, cell: CellSpec, status: Status, seconds: float) -> None:
-        """A cell ended after so many seconds; 0 where it did not run now."""
-        if status in TELLING and seconds > 0:
+        """Note that a cell ended after so many seconds; 0 where it did not run now."""
+        if status in FULL_DURATION and seconds > 0:
             expected = self.expected(cell)
             self._all.add(seconds, expected)
             self._methods[cell.method].add(seconds, expected)
 
     def seconds_of(self, cell: CellSpec) -> float | None:
-        """How long a cell takes; None where nothing is known."""
+        """Estimate how long a cell takes from its start; None where nothing is known."""
         expected = self.expected(cell)
         return self._mean(cell.method) if expected is None else expected * self._pace(cell.method)
 
     def _pace(self, method: str) -> float:
-        return (self._methods[method].pace if method in self._methods else None) or self._all.pace or 1.0
+        return self._methods[method].pace or self._all.pace or 1.0
 
     def _mean(self, method: str) -> float | None:
-        found = self._methods[method].mean if method in self._methods else None
-        return self._all.mean if found is None else found
+        mean = self._methods[method].mean
+        return self._all.mean if mean is None else mean
 
     def _waiting_seconds(self) -> float | None:
         total = 0.0
         for method, waiting in self._waiting.items():
+            mean = self._mean(method)
+            if waiting.unknown and mean is None:
+                return None
             total += waiting.expected * self._pace(method)
-            if waiting.unknown:
-                mean = self._mean(method)
-                if mean is None:
-                    return None
-                total += waiting.unknown * mean
+            total += waiting.unknown * (mean or 0.0)
         return total
 
     def of_running(self, cell: CellSpec, running: Running, now: float) -> float | None:
-        """How long a running cell still takes: by its share where it tells one, else what it usually takes."""
-        by_share = running.by_share(now)
+        """Estimate a running cell's remaining seconds: by its share where it reports one, else by its usual ones."""
+        by_share = running.seconds_by_share(now)
         if by_share is not None:
             return by_share
         usual = self.seconds_of(cell)
@@ -164,24 +165,23 @@ class Remaining:
     def seconds(
         self, running: Iterable[tuple[CellSpec, Running]], now: float, *, stopping: bool = False
     ) -> float | None:
-        """Seconds until the last cell ends; None where that cannot be known.
+        """Estimate the seconds until the last cell ends; None where that cannot be known.
 
-        No schedule is simulated: the work that is left, spread over the jobs, or what the longest of the running cells
-        still takes, whichever is more.
+        No schedule is simulated: the estimate is the remaining work spread over the jobs, or the rest of the longest
+        running cell, whichever is more.
 
         Args:
             running: The running cells.
-            now: By the run's clock.
+            now: The time by the run's clock.
             stopping: The waiting cells are not going to run.
         """
         rests = [self.of_running(cell, state, now) for cell, state in running]
-        known = [rest for rest in rests if rest is not None]
-        if len(known) < len(rests):
+        waiting = 0.0 if stopping else self._waiting_seconds()
+        running_seconds = [rest for rest in rests if rest is not None]
+        if waiting is None or len(running_seconds) < len(rests):
             return None
+        longest = max(running_seconds, default=0.0)
         if stopping:
-            return max(known, default=0.0)
-        waiting = self._waiting_seconds()
-        if waiting is None:
-            return None
+            return longest
         side_by_side = max(1, min(self.jobs, len(self._cells) + len(rests)))
-        return max((waiting + sum(known)) / side_by_side, *known, 0.0)
+        return max((waiting + sum(running_seconds)) / side_by_side, longest)

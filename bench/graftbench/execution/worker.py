@@ -1,4 +1,4 @@
-"""The process of one job. `python -m graftbench.execution.worker JOB.json` runs one by hand."""
+"""The process of one job: `python -m graftbench.execution.worker JOB.json` runs one by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,19 @@ import torch
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution import cell
-from graftbench.execution.job import MODEL, RESULT, CellJob, Finished, Job, ReferenceJob, SourceJob, decode, write_whole
+from graftbench.execution.job import (
+    DISK_FULL,
+    EXIT_DISK_FULL,
+    MODEL,
+    RESULT,
+    CellJob,
+    Finished,
+    Job,
+    ReferenceJob,
+    SourceJob,
+    decode,
+    write_whole,
+)
 from graftbench.images import prepared
 from graftbench.scoring import score
 from graftbench.training import source
@@ -21,9 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graftbench.records.record import Record
-
-EXIT_DISK_FULL = 74
-"""Exit code of a job that could not write: nothing it says about itself is a result (EX_IOERR of sysexits.h)."""
 
 
 def run_job_file(path: Path) -> None:
@@ -37,14 +46,14 @@ def run_job_file(path: Path) -> None:
     try:
         write_whole(Path(job.folder) / RESULT, run_job(job))
     except OSError as error:
-        if error.errno not in cell.DISK_FULL:
+        if error.errno not in DISK_FULL:
             raise
         print(f"The disk is full: {error}", file=sys.stderr)  # noqa: T201 - the job's log
         raise SystemExit(EXIT_DISK_FULL) from error
 
 
 def run_job(job: Job) -> Record | Finished:
-    """Do what a job says."""
+    """Do what a job says and return its result."""
     if isinstance(job, CellJob):
         torch.manual_seed(job.cell.seed)  # for what takes no generator; a method's own randomness is task.generator
         return cell.run_cell(job)
@@ -56,7 +65,7 @@ def run_job(job: Job) -> Record | Finished:
     except GraftbenchError as error:
         return Finished(reason=str(error), usage=isinstance(job, ReferenceJob))
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in cell.DISK_FULL:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise
         return Finished(reason=f"{type(error).__name__}: {error}")
     return Finished()

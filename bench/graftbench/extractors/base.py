@@ -27,7 +27,7 @@ class Network(torch.nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """One batch, uint8 B×3×H×W, to pooled B×D and logits B×K, float32."""
+        """Map one batch, uint8 B×3×H×W, to pooled features B×D and logits B×K, float32."""
 
 
 class Extractor:
@@ -35,10 +35,10 @@ class Extractor:
 
     Attributes:
         name: Its registered name.
-        network: What computes.
+        network: The network.
         width: Number of pooled features, D.
         classes: Number of logits, K; 0 where it has none.
-        device: Where it computes.
+        device: The device that it computes on.
         batch_size: Images per forward pass.
     """
 
@@ -52,7 +52,7 @@ class Extractor:
         self.batch_size = batch_size or (16 if self.device.type == "cpu" else 256)
 
     def features(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pooled features and logits of images.
+        """Return pooled features and logits of images.
 
         Deterministic on one machine; another batch size changes the last digits only (about 1e-5 of the largest).
 
@@ -82,7 +82,7 @@ class Extractor:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Deterministic float32: cuDNN and cuBLAS would otherwise round to TF32 where allowed, and autocast to bfloat16."""
+    """Compute in deterministic float32: cuDNN and cuBLAS may otherwise round to TF32, and autocast to bfloat16."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

@@ -1,4 +1,4 @@
-"""What is known of the extractors before anything is loaded: widths, sizes, files, addresses and hashes.
+"""The facts about extractors before anything is loaded: widths, sizes, files, addresses and hashes.
 
 Imports neither torch nor NumPy.
 """
@@ -16,16 +16,16 @@ OWN_RULE = "extractor"
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractorInfo:
-    """What a listing says about an extractor.
+    """An extractor as a listing describes it.
 
     Attributes:
-        name: What a suite writes.
+        name: Its name in a suite.
         title: The network.
         width: Number of pooled features, D; 0 where only loading the network tells.
         classes: Number of logits, K; 0 where there are none (or only loading tells): no Inception Score then.
         size: Default side in pixels to which images are resized; None where the extractor has its own rule.
         resizes: Resize rules that it accepts, the default first.
-        weights: Where the weights come from.
+        weights: Source of the weights.
         license: Licence of the weights, as far as their source states one.
     """
 
@@ -46,7 +46,7 @@ class Download:
     Attributes:
         file: Its name in torch.hub's folder of checkpoints, where torch-fidelity looks for it too.
         url: Its address.
-        sha256: Of its content, in hexadecimal digits.
+        sha256: Hash of its content, in hexadecimal digits.
     """
 
     file: str
@@ -65,7 +65,7 @@ class ClipFacts:
 
     Attributes:
         file: Name of the released archive, without its ending.
-        sha256: Of the archive; it is part of its address too.
+        sha256: Hash of the archive; it is part of its address too.
         width: Width of the embedding that images and texts share.
         size: Side in pixels of the images that it was trained on.
         stem: Shape of its first convolution's weights, by which a file of another encoder is recognised.
@@ -119,7 +119,7 @@ class DinoFacts:
 
     Attributes:
         file: The name under which it is released.
-        sha256: Of the released file.
+        sha256: Hash of the released file.
         width: Width of the class token.
         architecture: Its name in timm.
     """
@@ -189,7 +189,7 @@ DOWNLOADS = {
 
 
 def _own(name: str, title: str, width: int, classes: int, license_: str) -> ExtractorInfo:
-    """An extractor with its own resize rule and a file to download."""
+    """Describe an extractor with its own resize rule and a file to download."""
     return ExtractorInfo(
         name=name,
         title=title,

@@ -32,29 +32,30 @@ class ClipNetwork(Network):
     def __init__(self, name: str, weights: Path) -> None:
         super().__init__()
         facts = CLIP[name]
-        self.width, self.size = facts.width, facts.size
+        self.width, self.size, title = facts.width, facts.size, f"CLIP {facts.file}"
+        # The first convolution tells the encoders apart.
         state = _visual(clip_state(weights))
         stem = state.get("visual.conv1.weight")
         if stem is None or tuple(stem.shape) != facts.stem:
-            found = "no entry 'visual.conv1.weight'" if stem is None else f"'visual.conv1.weight' {tuple(stem.shape)}"
-            raise misfit(weights, f"CLIP {facts.file}", f"it has {found}, expected {facts.stem}")
+            entry = "no entry 'visual.conv1.weight'" if stem is None else f"'visual.conv1.weight' {tuple(stem.shape)}"
+            raise misfit(weights, title, f"it has {entry}, expected {facts.stem}")
         try:
             self.visual = build_model(state, torch.float32).visual
         except (RuntimeError, KeyError, IndexError, ValueError) as error:
-            lines = str(error).splitlines() or [type(error).__name__]
-            raise misfit(weights, f"CLIP {facts.file}", lines[min(1, len(lines) - 1)].strip()[:200]) from error
-        if (self.visual.output_dim, self.visual.input_resolution) != (facts.width, facts.size):
-            found = f"it is {self.visual.output_dim} wide and for {self.visual.input_resolution} pixels"
-            raise misfit(weights, f"CLIP {facts.file}", f"{found}, expected {facts.width} and {facts.size}")
+            raise misfit(weights, title, error) from error
+        width, size = self.visual.output_dim, self.visual.input_resolution
+        if (width, size) != (facts.width, facts.size):
+            expected = f"expected {facts.width} and {facts.size}"
+            raise misfit(weights, title, f"it is {width} wide and for {size} pixels, {expected}")
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to embeddings B×D and logits B×0."""
+        """Map uint8 B×3×H×W to embeddings B×D and logits B×0."""
         embedded = self.visual(normalised(resized_as_tf1(images, self.size), CLIP_MEAN, CLIP_STD))
         return embedded, embedded.new_empty(len(embedded), 0)
 
 
 def clip_state(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of OpenAI's TorchScript archive, or of a plain state dict.
+    """Return the tensors of OpenAI's TorchScript archive, or of a plain state dict.
 
     OpenAI's files are TorchScript archives, which `weights_only=True` refuses. They are opened with `torch.jit.load`,
     as torch-fidelity does for local files: no Python objects are unpickled. Of the archive nothing but the tensors is
@@ -69,7 +70,7 @@ def clip_state(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _is_script(path: Path) -> bool:
-    """Whether it is a TorchScript archive: a zip file with code in it."""
+    """Tell whether it is a TorchScript archive: a zip file with code in it."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any("/code/" in name for name in archive.namelist())
@@ -78,7 +79,7 @@ def _is_script(path: Path) -> bool:
 
 
 def _visual(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The image encoder's entries, and the text projection from which torch-fidelity reads the embedding's width."""
+    """Return the image encoder's entries, and the text projection, which tells torch-fidelity the embedding's width."""
     kept = {name: value for name, value in state.items() if name.startswith("visual.")}
     projection = state.get("text_projection", kept.get("visual.proj"))
     return kept if projection is None else kept | {"text_projection": projection}

@@ -47,24 +47,21 @@ class DinoNetwork(Network):
         positions = state.get("pos_embed")
         if positions is None:
             raise misfit(weights, title, "it has no entry 'pos_embed'")
-        if positions.ndim != 3 or not _is_square(positions.shape[1] - 1):
+        patches = positions.shape[1] - 1 if positions.ndim == 3 else 0
+        if patches < 1 or math.isqrt(patches) ** 2 != patches:
             raise misfit(weights, title, f"its 'pos_embed' is {tuple(positions.shape)}, expected (1, 1 + a square, D)")
         state["pos_embed"] = resampled_positions(positions, _SIZE // _PATCH)
         load_by_name(self.network, state, weights, title)
         self.network.eval().requires_grad_(requires_grad=False)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to class tokens B×D and logits B×0."""
+        """Map uint8 B×3×H×W to class tokens B×D and logits B×0."""
         tokens = self.network(normalised(resized_as_tf1(images, _SIZE), IMAGENET_MEAN, IMAGENET_STD))
         return tokens, tokens.new_empty(len(tokens), 0)
 
 
-def _is_square(number: int) -> bool:
-    return number > 0 and math.isqrt(number) ** 2 == number
-
-
 def resampled_positions(positions: torch.Tensor, side: int) -> torch.Tensor:
-    """Position embeddings 1×(1+n²)×D for n×n patches, for side×side patches, as Meta's code resamples them.
+    """Resample position embeddings 1×(1+n²)×D for n×n patches to side×side patches, as Meta's code does.
 
     Bicubic without antialiasing, with the scale (side + 0.1)/n: the 0.1 once kept rounding from losing a patch and is
     part of the features since. timm antialiases and has no offset, which gives other features.
@@ -79,7 +76,7 @@ def resampled_positions(positions: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def _as_timm(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Meta's names as timm's: the mask token is for training only, and the giant's feed-forward layers are renamed."""
+    """Return the state under timm's names, without training's mask token; the giant's feed-forward layers differ."""
     return {
         name.replace(".mlp.w12.", ".mlp.fc1.").replace(".mlp.w3.", ".mlp.fc2."): value
         for name, value in state.items()

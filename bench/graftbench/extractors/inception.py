@@ -40,16 +40,14 @@ class InceptionNetwork(Network):
         try:
             network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], copy)
         except RuntimeError as error:
-            lines = str(error).splitlines()
-            reason = lines[min(1, len(lines) - 1)].strip().rstrip(".")[:200]
-            raise misfit(weights, "torch-fidelity's Inception v3", reason) from error
+            raise misfit(weights, "torch-fidelity's Inception v3", error) from error
         self.trunk = torch.nn.Sequential(*(module for name, module in network.named_children() if name != "fc"))
         self.classifier = network.fc.weight
         fold_batch_norm(self.trunk)
         self.trunk.to(memory_format=torch.channels_last)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to pooled B×2048 and logits B×1008."""
+        """Map uint8 B×3×H×W to pooled features B×2048 and logits B×1008."""
         pixels = resized_as_tf1(images, FeatureExtractorInceptionV3.INPUT_IMAGE_SIZE).sub_(128.0).div_(128.0)
         pooled = self.trunk(pixels.contiguous(memory_format=torch.channels_last)).flatten(1)
         return pooled, pooled @ self.classifier.T

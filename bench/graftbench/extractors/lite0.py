@@ -36,7 +36,7 @@ class Lite0Network(Network):
         self.network.to(memory_format=torch.channels_last)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to pooled B×1280 and logits B×1000."""
+        """Map uint8 B×3×H×W to pooled features B×1280 and logits B×1000."""
         pixels = (resized(images, self.size, self.resize) - 127.0) / 128.0  # the scale of the converted TF weights
         maps = self.network.forward_features(pixels.contiguous(memory_format=torch.channels_last))
         pooled = self.network.forward_head(maps, pre_logits=True)

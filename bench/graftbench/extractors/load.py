@@ -1,4 +1,4 @@
-"""Feature extractors by name: what there is, which weights they use, and how to make one.
+"""Feature extractors by name: their facts, their weights, and making one.
 
 Nothing here imports torch before an extractor is made, so that names and hashes serve the command line too. Only facts
 about a `timm:` name come from timm, which imports it.
@@ -34,21 +34,20 @@ SMALLEST = 32
 
 
 def extractor_names() -> list[str]:
-    """Names that `make_extractor` knows; the last two are patterns, `timm:NAME` and `torchscript:PATH`."""
+    """Return the names that `make_extractor` knows, and last the patterns `timm:NAME` and `torchscript:PATH`."""
     return [*FIXED, *PATTERNS]
 
 
 def describe(name: str) -> ExtractorInfo:
-    """Facts about an extractor, or about a pattern.
+    """Return the facts about an extractor, or about a pattern.
 
     For `torchscript:…` width and classes are 0: they are found when it is made; no file is run only to be described.
 
     Raises:
         GraftbenchError: No extractor of that name, no such timm model, or no such TorchScript file.
     """
-    known = FIXED | PATTERNS
-    if name in known:
-        return known[name]
+    if name in (described := FIXED | PATTERNS):
+        return described[name]
     if name.startswith(TIMM):
         from graftbench.extractors import timm as networks_timm  # noqa: PLC0415 - imports timm and torch
 
@@ -65,7 +64,7 @@ def describe(name: str) -> ExtractorInfo:
             weights=str(path),
             license="of the file",
         )
-    raise unknown("extractor", name, known)
+    raise unknown("extractor", name, described)
 
 
 def check_input(name: str, *, size: int | None, resize: str) -> None:
@@ -98,7 +97,7 @@ def make_extractor(
     device: str | torch.device = "cpu",
     batch_size: int | None = None,
 ) -> Extractor:
-    """The extractor of that name with its weights loaded, in evaluation mode on `device`.
+    """Make the extractor of that name with its weights loaded, in evaluation mode on `device`.
 
     Args:
         name: One of `extractor_names()`, patterns filled in.
@@ -106,7 +105,7 @@ def make_extractor(
         resize: One of `describe(name).resizes`.
         weights: Path of a local weights file; empty for the one in the folder `GRAFTBENCH_WEIGHTS`, or the extractor's
             own.
-        device: Where to compute.
+        device: The device to compute on.
         batch_size: Images per forward pass; None for 16 on a CPU (the fastest there) and 256 elsewhere.
 
     Raises:
@@ -122,43 +121,42 @@ def make_extractor(
 
 
 def _network(name: str, file: Path, size: int | None, resize: str) -> Network:
-    """The network with its weights. Each family has its own module, of which only the one needed is imported."""
+    """Make the network with its weights. Each family has its own module; only the one needed is imported."""
     if name.startswith(TORCHSCRIPT):
         from graftbench.extractors.torchscript import ScriptNetwork  # noqa: PLC0415 - as the docstring says
 
-        return ScriptNetwork(file, size, resize)
-    if size is None:
-        return _network_with_own_rule(name, file)
-    if name.startswith(TIMM):
+        network = ScriptNetwork(file, size, resize)
+    elif name in CLIP:
+        from graftbench.extractors.clip import ClipNetwork  # noqa: PLC0415 - as the docstring says
+
+        network = ClipNetwork(name, file)
+    elif name in DINOV2:
+        from graftbench.extractors.dinov2 import DinoNetwork  # noqa: PLC0415 - as the docstring says
+
+        network = DinoNetwork(name, file)
+    elif name == "vgg16":
+        from graftbench.extractors.vgg16 import Vgg16Network  # noqa: PLC0415 - as the docstring says
+
+        network = Vgg16Network(file)
+    elif name == "inception-v3-compat":
+        from graftbench.extractors.inception import InceptionNetwork  # noqa: PLC0415 - as the docstring says
+
+        network = InceptionNetwork(file)
+    elif name.startswith(TIMM):
         from graftbench.extractors.timm import TimmNetwork  # noqa: PLC0415 - as the docstring says
 
-        return TimmNetwork(name, file, size, resize)
-    from graftbench.extractors.lite0 import Lite0Network  # noqa: PLC0415 - as the docstring says
+        assert size is not None  # as `check_input` requires
+        network = TimmNetwork(name, file, size, resize)
+    else:
+        from graftbench.extractors.lite0 import Lite0Network  # noqa: PLC0415 - as the docstring says
 
-    return Lite0Network(file, size, resize)
-
-
-def _network_with_own_rule(name: str, file: Path) -> Network:
-    """One of torch-fidelity's."""
-    if name in CLIP:
-        from graftbench.extractors.clip import ClipNetwork  # noqa: PLC0415 - only the one needed
-
-        return ClipNetwork(name, file)
-    if name in DINOV2:
-        from graftbench.extractors.dinov2 import DinoNetwork  # noqa: PLC0415 - only the one needed
-
-        return DinoNetwork(name, file)
-    if name == "vgg16":
-        from graftbench.extractors.vgg16 import Vgg16Network  # noqa: PLC0415 - only the one needed
-
-        return Vgg16Network(file)
-    from graftbench.extractors.inception import InceptionNetwork  # noqa: PLC0415 - only the one needed
-
-    return InceptionNetwork(file)
+        assert size is not None
+        network = Lite0Network(file, size, resize)
+    return network
 
 
 def weights_file(name: str, weights: str = "") -> Path:
-    """The file that `make_extractor(name, weights=weights)` loads; downloaded where it is not here yet.
+    """Return the file that `make_extractor(name, weights=weights)` loads; downloaded where it is missing.
 
     The option comes first, then `GRAFTBENCH_WEIGHTS/<name>.{pth,pt,safetensors}` with `_` for `:` and `/`, then the
     extractor's own file. A `torchscript:` name is itself the path.
@@ -171,8 +169,8 @@ def weights_file(name: str, weights: str = "") -> Path:
         if weights:
             raise GraftbenchError(f"The extractor '{name}' names its file itself; found the weights '{weights}' too.")
         return _script(name)
-    if given := given_file(name, weights):
-        return given
+    if path := given_file(name, weights):
+        return path
     if name in DOWNLOADS:
         return downloaded_file(name)
     if name.startswith(TIMM):
@@ -183,7 +181,7 @@ def weights_file(name: str, weights: str = "") -> Path:
 
 
 def weights_sha256(name: str, weights: str = "") -> str:
-    """SHA-256 (hex) of the weights that `make_extractor(name, weights=weights)` would use.
+    """Return the SHA-256 (hex) of the weights that `make_extractor(name, weights=weights)` would use.
 
     For released files it is the known hash, whether they have been downloaded yet or not: no other content is accepted
     in their place. A timm model's file is downloaded to be hashed.
@@ -198,21 +196,12 @@ def weights_sha256(name: str, weights: str = "") -> str:
 
 
 def lite0_file(weights: str = "") -> Path:
-    """The weights file of `lite0`: the one given, that of the folder `GRAFTBENCH_WEIGHTS`, or the package's.
+    """Return the weights file of `lite0`: the one given, that of the folder `GRAFTBENCH_WEIGHTS`, or the package's.
 
     Raises:
         GraftbenchError: It is missing.
     """
     return weights_file("lite0", weights)
-
-
-def inception_file(weights: str = "") -> Path:
-    """The weights file of `inception-v3-compat`: the one given, or torch-fidelity's, downloaded where it is not yet.
-
-    Raises:
-        GraftbenchError: It is missing and cannot be downloaded, or it is damaged.
-    """
-    return weights_file("inception-v3-compat", weights)
 
 
 def _packaged_lite0() -> Path:
@@ -237,7 +226,7 @@ def _script(name: str) -> Path:
 
 
 def register_lite0(size: int = 96) -> str:
-    """Make `lite0` known to torch-fidelity; returns the name for `calculate_metrics(feature_extractor=…)`.
+    """Make `lite0` known to torch-fidelity; return the name for `calculate_metrics(feature_extractor=…)`.
 
     Registering again changes nothing.
     """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def resized(images: torch.Tensor, size: int, resize: str) -> torch.Tensor:
-    """uint8 images as float32 B×3×size×size in 0 to 255, antialiased.
+    """Resize uint8 images to float32 B×3×size×size in 0 to 255, antialiased.
 
     The result is clamped to the range of a picture (bicubic overshoots at edges) but not rounded to integers: rounding
     would add noise of a quarter of a level and make the result depend on the last bit. It is Pillow's filter
@@ -26,7 +26,7 @@ def resized(images: torch.Tensor, size: int, resize: str) -> torch.Tensor:
 
 
 def resized_as_tf1(images: torch.Tensor, size: int) -> torch.Tensor:
-    """uint8 images as float32 B×3×size×size in 0 to 255, by TensorFlow 1's bilinear rule, which is not antialiased.
+    """Resize uint8 images to float32 B×3×size×size in 0 to 255, by TensorFlow 1's bilinear rule: not antialiased.
 
     Source pixel = target pixel · (old size / new size), without the half-pixel shift that is usual today. It is the
     rule of the original FID (arXiv 1706.08500), and torch-fidelity's for all its networks. The arithmetic is
@@ -41,7 +41,7 @@ def resized_as_tf1(images: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def _neighbours(before: int, after: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Indices of the two source pixels for each target pixel, and the share of the second."""
+    """Return the indices of the two source pixels for each target pixel, and the share of the second."""
     step = torch.tensor(before / after, dtype=torch.float32)  # rounded first, as there
     position = torch.arange(after, dtype=torch.float32, device=device) * step
     first = position.long()
@@ -49,17 +49,17 @@ def _neighbours(before: int, after: int, device: torch.device) -> tuple[torch.Te
 
 
 def _blend(first: torch.Tensor, second: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """The sum first + (second − first) · share, in the memory of `second`."""
+    """Return first + (second − first) · share, in the memory of `second`."""
     return second.sub_(first).mul_(share).add_(first)
 
 
 def normalised(pixels: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """(pixels/255 − mean)/std per channel, computed on the scale 0 to 255 as torch-fidelity does.
+    """Return (pixels/255 − mean)/std per channel, computed on the scale 0 to 255 as torch-fidelity does.
 
     Args:
         pixels: float32 B×3×H×W in 0 to 255.
-        mean: Of the channels, on the scale 0 to 1.
-        std: Of the channels, on the scale 0 to 1.
+        mean: Mean of each channel, on the scale 0 to 1.
+        std: Standard deviation of each channel, on the scale 0 to 1.
     """
     centre, scale = (
         torch.tensor([255 * value for value in values], dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1)

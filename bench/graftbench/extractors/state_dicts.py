@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """The state dict in a .pth, .pt or .safetensors file; nothing but tensors is unpickled.
+    """Return the state dict in a .pth, .pt or .safetensors file; nothing but tensors is unpickled.
 
     A state dict that lies under `state_dict` or `model` in a training checkpoint is found there.
 
@@ -45,7 +45,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
 
 
 def read_script(path: Path) -> torch.jit.ScriptModule:
-    """The module in a TorchScript file, on the CPU.
+    """Return the module in a TorchScript file, on the CPU.
 
     Its unpickler is not Python's and knows tensors and TorchScript's own types only; all the same torch advises to open
     files from trusted sources only.
@@ -67,28 +67,38 @@ def load_by_name(network: torch.nn.Module, state: Mapping[str, torch.Tensor], pa
     """Load a state dict with the network's own names; the tensors themselves become its parameters.
 
     Args:
-        network: Where they go; it may be on the meta device.
+        network: The network that gets them; it may be on the meta device.
         state: All its entries and no others.
-        path: Where they come from, for the message.
-        what: What the network is, for the message.
+        path: The file that they come from, for the message.
+        what: Name of the network, for the message.
 
     Raises:
         GraftbenchError: An entry is missing, unexpected or of another shape.
     """
     expected = network.state_dict()
-    for name, own in expected.items():
+    for name, parameter in expected.items():
         if name not in state:
             raise misfit(path, what, f"it has no entry '{name}'")
-        if state[name].shape != own.shape:
-            raise misfit(path, what, f"its '{name}' is {tuple(state[name].shape)}, expected {tuple(own.shape)}")
+        if state[name].shape != parameter.shape:
+            shapes = f"{tuple(state[name].shape)}, expected {tuple(parameter.shape)}"
+            raise misfit(path, what, f"its '{name}' is {shapes}")
     extra = next((name for name in state if name not in expected), None)
     if extra is not None:
         raise misfit(path, what, f"it has the entry '{extra}', which the network has not")
     network.load_state_dict({name: value.to(expected[name].dtype) for name, value in state.items()}, assign=True)
 
 
-def misfit(path: Path, what: str, why: str) -> GraftbenchError:
-    """The error for a file whose entries are not those of the network."""
+def misfit(path: Path, what: str, why: str | Exception) -> GraftbenchError:
+    """Make the error for a file whose entries are not those of the network.
+
+    Args:
+        path: The file.
+        what: Name of the network.
+        why: The reason, or torch's error: its second line tells the first reason, where there are two.
+    """
+    if isinstance(why, Exception):
+        lines = str(why).splitlines() or [type(why).__name__]
+        why = lines[min(1, len(lines) - 1)].strip().rstrip(".")[:200]
     return GraftbenchError(f"The weights file '{path}' does not fit {what}: {why}.")
 
 
@@ -103,10 +113,9 @@ def load_by_position(network: torch.nn.Module, state: Mapping[str, torch.Tensor]
     expected = network.state_dict()
     if len(state) != len(expected):
         raise GraftbenchError(f"The weights file '{path}' has {len(state)} entries; the network has {len(expected)}.")
-    for (found, tensor), (name, own) in zip(state.items(), expected.items(), strict=True):
-        if tensor.shape != own.shape or found.rpartition(".")[2] != name.rpartition(".")[2]:
-            raise GraftbenchError(
-                f"The weights file '{path}' does not fit the network: its '{found}' {tuple(tensor.shape)} stands where "
-                f"'{name}' {tuple(own.shape)} is expected."
-            )
+    for (stored, tensor), (name, parameter) in zip(state.items(), expected.items(), strict=True):
+        if tensor.shape != parameter.shape or stored.rpartition(".")[2] != name.rpartition(".")[2]:
+            entry = f"its '{stored}' {tuple(tensor.shape)}"
+            expected_entry = f"'{name}' {tuple(parameter.shape)}"
+            raise misfit(path, "the network", f"{entry} stands where {expected_entry} is expected")
     network.load_state_dict(dict(zip(expected, state.values(), strict=True)))

@@ -1,4 +1,4 @@
-"""Any model of timm: what it is, where its weights are, and the network."""
+"""Any model of timm: its facts, its weights, and the network."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from graftbench.extractors.base import Network
 from graftbench.extractors.catalogue import PILLOW_RULES, ExtractorInfo
 from graftbench.extractors.preprocessing import normalised, resized
 from graftbench.extractors.state_dicts import misfit, read_state
-from graftbench.extractors.weights import advice, fetch, torch_hub
+from graftbench.extractors.weights import advice, checkpoint
 
 if TYPE_CHECKING:
     from timm.models import PretrainedCfg
 
-_UNUSABLE = (RuntimeError, AssertionError, ValueError, TypeError, NotImplementedError, AttributeError, IndexError)
-"""What timm's models raise at sizes or options that they cannot take."""
+UNUSABLE = (RuntimeError, AssertionError, ValueError, TypeError, NotImplementedError, AttributeError, IndexError)
+"""Errors of timm's models at sizes, options or weights that they cannot take."""
 
 
 def config(name: str) -> PretrainedCfg:
-    """The configuration of `timm:NAME`, tag included; without a tag, timm's default one.
+    """Return the configuration of `timm:NAME`, tag included; without a tag, timm's default one.
 
     Raises:
         GraftbenchError: timm has no such model; the nearest name is given.
     """
     model = name.removeprefix("timm:")
     try:
-        found = get_pretrained_cfg(model, allow_unregistered=False)
+        facts = get_pretrained_cfg(model, allow_unregistered=False)
     except RuntimeError:
-        found = None
-    if found is None or not timm.is_model(model):
+        facts = None
+    if facts is None or not timm.is_model(model):
         near = get_close_matches(model, [*timm.list_models(pretrained=True), *timm.list_models()], n=1, cutoff=0.5)
         hint = f" Did you mean 'timm:{near[0]}'?" if near else ""
         raise GraftbenchError(
             f"Unknown timm model '{model}' in the extractor '{name}'.{hint} timm {timm.__version__} has "
             f"{len(timm.list_models(pretrained=True))} with weights; timm.list_models(pretrained=True) names them."
         )
-    return found
+    return facts
 
 
 def info(name: str) -> ExtractorInfo:
-    """Facts about `timm:NAME`.
+    """Return the facts about `timm:NAME`.
 
     The resize rules are bicubic or bilinear with antialiasing, first the one that the model was trained with. The whole
     image is resized to the model's square; timm's own evaluation cuts out the centre and loses what lies at the edge.
@@ -72,11 +72,11 @@ def info(name: str) -> ExtractorInfo:
 
 
 def _skeleton(name: str) -> Any:  # noqa: ANN401 - timm's models share no class that has these attributes
-    """The model without memory for its weights, or with it where its construction needs numbers."""
+    """Make the model without memory for its weights, or with it where its construction needs numbers."""
     try:
         with torch.device("meta"):
             return _create(name)
-    except _UNUSABLE:
+    except UNUSABLE:
         return _create(name)
 
 
@@ -84,6 +84,21 @@ def _create(name: str, **options: Any) -> Any:  # noqa: ANN401 - timm's
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # timm's notes on names that were mapped to new ones
         return timm.create_model(name.removeprefix("timm:"), **options)
+
+
+def load(name: str, weights: Path, **options: Any) -> Any:  # noqa: ANN401 - timm's
+    """Make a model with its weights. timm gets the state dict as read: it converts and checks it, and opens no file.
+
+    Raises:
+        GraftbenchError: The file cannot be read, or does not fit the model.
+    """
+    state = read_state(weights)
+    try:
+        network = _create(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **options)
+    except UNUSABLE as error:
+        raise misfit(weights, f"timm's {config(name).architecture}", error) from error
+    network.pretrained_cfg.pop("state_dict", None)  # it would keep a second copy of the weights
+    return network
 
 
 class TimmNetwork(Network):
@@ -107,19 +122,10 @@ class TimmNetwork(Network):
         super().__init__()
         facts = config(name)
         self.size, self.resize, self.mean, self.std = size, resize, facts.mean, facts.std
-        state = read_state(weights)
         default = facts.input_size[-1]
         self._check_size(name, size, default)
         options = {"img_size": size} if facts.fixed_input_size and size != default else {}
-        try:
-            # The state dict is handed over as read: timm converts and checks it, and opens no file itself.
-            self.network = _create(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **options)
-        except _UNUSABLE as error:
-            lines = str(error).splitlines() or [type(error).__name__]
-            raise misfit(
-                weights, f"timm's {facts.architecture}", lines[min(1, len(lines) - 1)].strip()[:200]
-            ) from error
-        self.network.pretrained_cfg.pop("state_dict", None)  # it would keep a second copy of the weights
+        self.network = load(name, weights, **options)
         self.network.eval().requires_grad_(requires_grad=False)
         self.network.to(memory_format=torch.channels_last)
         with torch.inference_mode():
@@ -139,14 +145,14 @@ class TimmNetwork(Network):
             patch = max(getattr(getattr(model, "patch_embed", None), "patch_size", (1,)))
             if size % patch:
                 raise ValueError(f"no multiple of its patches of {patch}: the edge would be cut off")
-        except _UNUSABLE as error:
+        except UNUSABLE as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise GraftbenchError(
                 f"The extractor '{name}' does not take images of {size} pixels ({reason}); its own size is {default}."
             ) from error
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to pooled B×D and logits B×K."""
+        """Map uint8 B×3×H×W to pooled features B×D and logits B×K."""
         pixels = normalised(resized(images, self.size, self.resize), self.mean, self.std)
         maps = self.network.forward_features(pixels.contiguous(memory_format=torch.channels_last))
         pooled = self.network.forward_head(maps, pre_logits=True).flatten(1)
@@ -156,7 +162,7 @@ class TimmNetwork(Network):
 
 
 def hub_file(name: str) -> Path:
-    """The released weights of `timm:NAME`: from the Hugging Face hub's cache or, where it is not there yet, downloaded.
+    """Return the released weights of `timm:NAME`, from the Hugging Face hub's cache or downloaded.
 
     Raises:
         GraftbenchError: No weights are released, or they cannot be downloaded.
@@ -165,10 +171,7 @@ def hub_file(name: str) -> Path:
     if not facts.hf_hub_id:
         if not isinstance(facts.url, str) or not facts.url:
             raise GraftbenchError(f"timm has no weights for '{name}'; having a file, {advice(name)}.")
-        path = torch_hub() / "checkpoints" / facts.url.rpartition("/")[2]
-        if not path.is_file():
-            fetch(name, facts.url, path)
-        return path
+        return checkpoint(name, facts.url)
     from huggingface_hub import hf_hub_download, try_to_load_from_cache  # noqa: PLC0415 - slow, and only for this
 
     files = [facts.hf_hub_filename] if facts.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]

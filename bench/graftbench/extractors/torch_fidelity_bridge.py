@@ -48,7 +48,7 @@ class _Lite0(FeatureExtractorBase):
 
 
 def register(size: int) -> str:
-    """Register the extractor for images resized to size×size, once; returns its name there.
+    """Register the extractor for images resized to size×size, once, and return its name there.
 
     Raises:
         GraftbenchError: The size is below 32.

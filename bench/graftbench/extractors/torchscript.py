@@ -49,7 +49,7 @@ class ScriptNetwork(Network):
         self.width, self.classes = pooled.shape[1], logits.shape[1]
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to pooled B×D and logits B×K (B×0 where the file returns features alone)."""
+        """Map uint8 B×3×H×W to pooled features B×D and logits B×K (B×0 where the file returns features alone)."""
         if self.size is not None:
             images = resized(images, self.size, self.resize).round_().to(torch.uint8)
         try:
@@ -72,13 +72,13 @@ class ScriptNetwork(Network):
         ):
             pooled = parts[0].float()
             return pooled, parts[1].float() if len(parts) == 2 else pooled.new_empty(count, 0)
-        found = ", ".join(
+        types = ", ".join(
             f"{str(part.dtype).removeprefix('torch.')} {tuple(part.shape)}"
             if isinstance(part, torch.Tensor)
             else type(part).__name__
             for part in parts
         )
         raise GraftbenchError(
-            f"The TorchScript file '{self.path}' returns {found} for {count} images; expected float features N×D, or "
+            f"The TorchScript file '{self.path}' returns {types} for {count} images; expected float features N×D, or "
             "features N×D and logits N×K."
         )

@@ -40,7 +40,7 @@ class Vgg16Network(Network):
         self.trunk.to(memory_format=torch.channels_last)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uint8 B×3×H×W to pooled B×4096 and logits B×1000."""
+        """Map uint8 B×3×H×W to pooled features B×4096 and logits B×1000."""
         pixels = normalised(resized_as_tf1(images, 224), IMAGENET_MEAN, IMAGENET_STD)
         maps = self.trunk(pixels.contiguous(memory_format=torch.channels_last))
         pooled = self.layers(maps.flatten(1))

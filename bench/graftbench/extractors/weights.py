@@ -1,4 +1,4 @@
-"""Where the weights of an extractor lie, and the hash of the file. Torch is imported only to download."""
+"""The weights files of extractors, and their hashes. Torch is imported only to download."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ ENDINGS = (".pth", ".pt", ".safetensors")
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
+    """Return the SHA-256 (hex) of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_stem(name: str) -> str:
-    """The name of an extractor's file in the folder of weights, without its ending: `timm:x/y` is `timm_x_y`."""
+    """Return the name of an extractor's file in the folder of weights, less its ending: `timm:x/y` is `timm_x_y`."""
     return name.replace(":", "_").replace("/", "_")
 
 
-def given_file(name: str, weights: str = "") -> Path | None:
-    """The local file that the user chose: the protocol's, else the one in the folder `GRAFTBENCH_WEIGHTS`, else None.
+def given_file(name: str, weights: str = "", kind: str = "extractor") -> Path | None:
+    """Return the file that the user chose: the protocol's, else the one in `GRAFTBENCH_WEIGHTS`, else None.
 
     Raises:
         GraftbenchError: The protocol's file or the folder is missing.
@@ -36,9 +36,7 @@ def given_file(name: str, weights: str = "") -> Path | None:
     if weights:
         path = Path(weights).expanduser()
         if not path.is_file():
-            raise GraftbenchError(
-                f"The weights file '{path}' for the extractor '{name}' is missing; give a file's path."
-            )
+            raise GraftbenchError(f"The weights file '{path}' for the {kind} '{name}' is missing; give a file's path.")
         return path
     folder = os.environ.get(FOLDER_VARIABLE)
     if not folder:
@@ -50,7 +48,7 @@ def given_file(name: str, weights: str = "") -> Path | None:
 
 
 def advice(name: str) -> str:
-    """What to do about missing weights, as the end of a sentence."""
+    """Return what to do about missing weights, as the end of a sentence."""
     return (
         f"put it into a folder as {file_stem(name)}{{{','.join(ENDINGS)}}} and name the folder in {FOLDER_VARIABLE}, "
         "or give its path as the protocol's `weights`"
@@ -58,7 +56,7 @@ def advice(name: str) -> str:
 
 
 def downloaded_file(name: str) -> Path:
-    """The released file of an extractor in torch.hub's folder of checkpoints, downloaded where it is not yet.
+    """Return the released file of an extractor in torch.hub's folder of checkpoints, downloaded if missing.
 
     Args:
         name: One of `DOWNLOADS`.
@@ -70,11 +68,19 @@ def downloaded_file(name: str) -> Path:
     path = torch_hub() / "checkpoints" / download.file
     if not path.is_file():
         fetch(name, download.url, path, download.sha256)
-    elif (found := sha256(path)) != download.sha256:
+    elif (digest := sha256(path)) != download.sha256:
         raise GraftbenchError(
-            f"The weights file '{path}' is damaged ({path.stat().st_size} bytes, SHA-256 {found[:16]}…; expected "
+            f"The weights file '{path}' is damaged ({path.stat().st_size} bytes, SHA-256 {digest[:16]}…; expected "
             f"{download.sha256[:16]}…); delete it to download it again."
         )
+    return path
+
+
+def checkpoint(name: str, url: str, digest: str = "") -> Path:
+    """Return the file of that address in torch.hub's folder of checkpoints, downloaded if missing, as `fetch` does."""
+    path = torch_hub() / "checkpoints" / url.rpartition("/")[2]
+    if not path.is_file():
+        fetch(name, url, path, digest)
     return path
 
 
@@ -84,7 +90,7 @@ def fetch(name: str, url: str, path: Path, digest: str = "") -> None:
     Args:
         name: The extractor, for the message.
         url: Address of the file.
-        path: Where it goes.
+        path: The file to write.
         digest: Hexadecimal digits with which the SHA-256 of its content must begin; empty where none is known.
 
     Raises:
@@ -103,6 +109,6 @@ def fetch(name: str, url: str, path: Path, digest: str = "") -> None:
 
 
 def torch_hub() -> Path:
-    """The folder of downloaded weights, by the same rule as torch.hub (TORCH_HOME, then XDG_CACHE_HOME)."""
+    """Return the folder of downloaded weights, by the same rule as torch.hub (TORCH_HOME, then XDG_CACHE_HOME)."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("TORCH_HOME") or f"{cache}/torch").expanduser() / "hub"

@@ -1,4 +1,4 @@
-"""What every metric takes: a matrix of finite features, from NumPy or torch, checked once."""
+"""The input of every metric: matrices of finite features, from NumPy or torch, checked once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST = 1e20
 
 
 def to_numpy(values: FeatureMatrix) -> NDArray[Any]:
-    """A torch tensor (any device, any float type) or an array as a NumPy array, without importing torch."""
+    """Return a torch tensor (any device, any float type) or an array as a NumPy array, without importing torch."""
     detach = getattr(values, "detach", None)  # torch's way to say "without the graph"; arrays have none
     if detach is None:
         return np.asarray(values)
@@ -29,12 +29,12 @@ def to_numpy(values: FeatureMatrix) -> NDArray[Any]:
 
 
 def matrix(values: FeatureMatrix, what: str) -> Array:
-    """Features as a float64 matrix N×D of its own, checked as in `checked`."""
+    """Return features as a float64 matrix N×D, a copy, checked as in `checked`."""
     return checked(values, what).astype(np.float64)
 
 
 def checked(values: FeatureMatrix, what: str) -> NDArray[Any]:
-    """Features as a matrix N×D of finite numbers, in their own type and not copied.
+    """Check that features are a matrix N×D of finite numbers; return it in its own type, not copied.
 
     Args:
         values: N×D numbers, any real type.
@@ -64,22 +64,49 @@ def checked(values: FeatureMatrix, what: str) -> NDArray[Any]:
     return array
 
 
-def check_widths(generated: int, reference: int) -> None:
-    """Both sides must come from one extractor.
+def pair(generated: FeatureMatrix, other: FeatureMatrix, what: str = "reference") -> tuple[Array, Array]:
+    """Return features M×D of generated images and N×D of others as float64 copies, checked as in `checked`.
+
+    Args:
+        generated: M×D.
+        other: N×D.
+        what: What the other images are, for the message ("training").
+
+    Raises:
+        GraftbenchError: Unusable features, or widths that differ.
+    """
+    x, y = matrix(generated, "generated features"), matrix(other, f"{what} features")
+    check_widths(x.shape[1], y.shape[1], what)
+    return x, y
+
+
+def check_widths(generated: int, other: int, what: str = "reference") -> None:
+    """Check that both sides come from one extractor.
 
     Raises:
         GraftbenchError: The widths differ.
     """
-    if generated != reference:
+    if generated != other:
         raise GraftbenchError(
-            f"The generated features are {generated} wide and the reference features {reference}; "
+            f"The generated features are {generated} wide and the {what} features {other}; "
             "both must come from one extractor."
         )
 
 
+def unit_rows(features: Array) -> Array:
+    """Scale rows to length 1. The largest entry is divided out first, so that no square underflows."""
+    scaled = features / np.abs(features).max(axis=1, keepdims=True)
+    return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+
+
+def zero_rows(features: NDArray[Any], what: str) -> str:
+    """Return the reason why directions of features are undefined, or "" if no row is 0."""
+    zero = int((~features.any(axis=1)).sum())
+    return f"{zero} of {len(features)} {what} feature vectors are 0, which has no direction" if zero else ""
+
+
 def too_few(needed: int, n_generated: int, n_reference: int | None, why: str) -> str:
-    """The reason why a metric is undefined for so few images, or the empty string if there are enough."""
-    found = [f"{n_generated} generated"] if n_generated < needed else []
-    if n_reference is not None and n_reference < needed:
-        found.append(f"{n_reference} reference")
-    return f"{why} needs at least {needed} images; found {' and '.join(found)}" if found else ""
+    """Return the reason why a metric is undefined for so few images, or "" if there are enough."""
+    sides = [(n_generated, "generated"), (n_reference, "reference")]
+    few = " and ".join(f"{n} {side}" for n, side in sides if n is not None and n < needed)
+    return f"{why} needs at least {needed} images; found {few}" if few else ""

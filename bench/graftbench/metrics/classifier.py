@@ -1,4 +1,4 @@
-"""Classifier two-sample test: how well can a linear classifier tell generated from real images?"""
+"""Classifier two-sample test: how well a linear classifier tells generated from real images."""
 
 from __future__ import annotations
 
@@ -9,30 +9,20 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from graftbench.metrics.arrays import Array, check_widths, matrix, too_few
+from graftbench.metrics.arrays import Array, pair, too_few
 from graftbench.metrics.estimate import Estimate, wilson_bounds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graftbench.metrics.arrays import FeatureMatrix
 
 LEAST = 10
 """Fewest images on a side: 5 to train on and 5 to be tested on."""
 
 
-@dataclass(frozen=True)
-class _Linear:
-    """Decision values are (x − mean)·weights + bias; above 0 is "generated"."""
-
-    mean: Array
-    weights: Array
-    bias: float
-
-    def __call__(self, x: Array) -> Array:
-        return (x - self.mean) @ self.weights + self.bias
-
-
 def c2st(generated: FeatureMatrix, real: FeatureMatrix, seed: int = 0) -> tuple[Estimate, Estimate]:
-    """Held-out accuracy and F1 of a linear classifier of generated against real images.
+    """Return the held-out accuracy and F1 of a linear classifier of generated against real images.
 
     Both sides are shuffled and cut to equal numbers; a half of each trains the classifier, the rest tests it. The
     classifier is a logistic regression on features that are standardized with the training half's statistics. It
@@ -58,16 +48,12 @@ def c2st(generated: FeatureMatrix, real: FeatureMatrix, seed: int = 0) -> tuple[
     References:
         Lopez-Paz & Oquab 2017 (arXiv 1610.06545), section 3; Zou & Donner 2008 for combining limits.
     """
-    x, y = matrix(generated, "generated features"), matrix(real, "reference features")
-    check_widths(x.shape[1], y.shape[1])
+    x, y = pair(generated, real)
     m, n = len(x), len(y)
-    reason = too_few(LEAST, m, n, "a classifier two-sample test")
-    if reason:
-        accuracy, f1 = (
-            Estimate(name=name, value=None, undefined=reason, n_generated=m, n_reference=n)
-            for name in ("c2st_accuracy", "c2st_f1")
-        )
-        return accuracy, f1
+    if reason := too_few(LEAST, m, n, "a classifier two-sample test"):
+        undefined = Estimate(name="c2st_accuracy", undefined=reason, n_generated=m, n_reference=n)
+        return undefined, replace(undefined, name="c2st_f1")
+    # Halves of a random subset of each side: one to train on, one to be tested on.
     rng, size = np.random.default_rng(seed), min(m, n)
     x, y = x[rng.permutation(m)[:size]], y[rng.permutation(n)[:size]]
     half = size // 2
@@ -75,15 +61,13 @@ def c2st(generated: FeatureMatrix, real: FeatureMatrix, seed: int = 0) -> tuple[
     hits, alarms = int((classifier(x[half:]) > 0.0).sum()), int((classifier(y[half:]) > 0.0).sum())
     counts = _Counts(hits, alarms, size - half)
     note = f"A random {size} images of each side: {half} to train on and {size - half} to be tested on."
-    accuracy, f1 = (
-        replace(estimate, n_generated=m, n_reference=n, note=note) for estimate in (_accuracy(counts), _f1(counts))
-    )
-    return accuracy, f1
+    images = {"n_generated": m, "n_reference": n, "note": note}
+    return replace(_accuracy(counts), **images), replace(_f1(counts), **images)
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """What a test found.
+    """Counts of the test images that the classifier took to be generated.
 
     Attributes:
         hits: Generated images taken to be generated.
@@ -111,12 +95,12 @@ def _accuracy(counts: _Counts) -> Estimate:
 
 
 def _f1_of(hit_rate: float, alarm_rate: float) -> float:
-    """F1 for as many generated as real images: TP = n·hit_rate, FP = n·alarm_rate, FN = n − TP."""
+    """Return F1 for as many generated as real images: TP = n·hit_rate, FP = n·alarm_rate, FN = n − TP."""
     return 2.0 * hit_rate / (1.0 + hit_rate + alarm_rate)
 
 
 def _f1(counts: _Counts) -> Estimate:
-    """F1 with the delta method's standard error, and an interval that stays one at rates of 0 and 1.
+    """Return F1 with the delta method's standard error, and an interval that stays one at rates of 0 and 1.
 
     F1 rises with the hit rate and falls with the alarm rate, which come from independent images; the distances to F1 at
     each rate's own Wilson limit are combined as the root of the sum of squares.
@@ -140,12 +124,15 @@ def _f1(counts: _Counts) -> Estimate:
     )
 
 
-def _train(x: Array, labels: Array) -> _Linear:
-    """Logistic regression on standardized features, with the minimum of the whole convex problem.
+def _train(x: Array, labels: Array) -> Callable[[Array], Array]:
+    """Fit a logistic regression on standardized features, to the minimum of the whole convex problem.
 
     Args:
         x: N×D.
-        labels: N times 0 or 1.
+        labels: N times 0 or 1, which is "generated".
+
+    Returns:
+        The function from features to decision values; above 0 is "generated".
     """
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     # A feature that is constant on the training half tells nothing; what rounding leaves of it must not be blown up.
@@ -154,11 +141,12 @@ def _train(x: Array, labels: Array) -> _Linear:
     scale[varies] = 1.0 / deviation[varies]
     z = (x - mean) * scale
     weights, bias = _logistic(z, labels)
-    return _Linear(mean, weights * scale, bias)
+    scaled = weights * scale
+    return lambda x: (x - mean) @ scaled + bias
 
 
 def _logistic(z: Array, labels: Array) -> tuple[Array, float]:
-    """Weights (D) and bias that minimize Σ log-loss + ½‖w‖² for N×D features.
+    """Return the weights (D) and the bias that minimize Σ log-loss + ½‖w‖² for N×D features.
 
     For N < D the weights lie in the span of the rows. Coordinates along the eigenvectors of the Gram matrix z·zᵀ, as
     orthonormal directions of that span, leave ‖w‖ as it is and turn N×D features into at most N×N ones.
@@ -184,5 +172,5 @@ def _minimize(z: Array, labels: Array) -> tuple[Array, float]:
         return value, np.append(z.T @ slopes + weights, slopes.sum())
 
     start = np.zeros(z.shape[1] + 1)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 0.0, "gtol": 1e-8})
-    return found.x[:-1], float(found.x[-1])
+    minimum = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 0.0, "gtol": 1e-8})
+    return minimum.x[:-1], float(minimum.x[-1])

@@ -36,17 +36,17 @@ class Moments:
 
     @property
     def width(self) -> int:
-        """Number of features, D."""
+        """Return the number of features, D."""
         return self.mean.size
 
     @property
     def variance(self) -> float:
-        """Trace of the covariance."""
+        """Return the trace of the covariance."""
         return float(np.square(self.root).sum())
 
 
 def moments(features: FeatureMatrix, what: str = "features") -> Moments:
-    """Mean and covariance of N×D features.
+    """Return mean and covariance of N×D features.
 
     Raises:
         GraftbenchError: Unusable features, or fewer than 2 rows.
@@ -58,7 +58,7 @@ def moments(features: FeatureMatrix, what: str = "features") -> Moments:
 
 
 def moments_of(array: NDArray[Any]) -> Moments:
-    """Mean and covariance of checked features, N×D with N ≥ 2, of any real type.
+    """Return mean and covariance of checked features, N×D with N ≥ 2, of any real type.
 
     More images than features are taken in blocks: no float64 copy of all of them is made.
     """
@@ -75,7 +75,7 @@ def moments_of(array: NDArray[Any]) -> Moments:
 
 
 def root_of(covariance: Array) -> Array:
-    """R×D with rootᵀ·root = covariance: by Cholesky, or by eigenvectors where it is singular.
+    """Return R×D with rootᵀ·root = covariance: by Cholesky, or by eigenvectors where it is singular.
 
     A covariance of more images than features is singular when features are constant (dead units) or images repeat.
     Rounding then leaves eigenvalues of either sign around zero; a variance is not negative, so they are dropped.
@@ -130,7 +130,7 @@ class StreamingMoments:
             self._products += centred.T @ centred
 
     def moments(self) -> Moments:
-        """What has been taken in.
+        """Return mean and covariance of the batches so far.
 
         Raises:
             GraftbenchError: Fewer than 2 images.

@@ -34,19 +34,19 @@ _TINY = 1e-36  # absolute error allowed for what underflows in float32 neverthel
 
 
 def squared_distances(x: Array, y: Array) -> Array:
-    """‖x−y‖² for all pairs, float64: M×D and N×D give M×N. Pairs closer than `ROUNDING` can tell are at distance 0."""
+    """Return ‖x−y‖² of all pairs in float64, M×D and N×D give M×N; 0 where `ROUNDING` hides the difference."""
     squares_x, squares_y = _squares(x), _squares(y)
     d2 = x @ y.T
     d2 *= -2.0
     d2 += squares_x[:, None]
     d2 += squares_y
-    # The sums cancel where two rows are nearly equal; what is left of equal rows is rounding of either sign.
+    # The sums cancel where two rows are nearly equal; what remains of equal rows is rounding of either sign.
     d2[d2 < ROUNDING * np.add.outer(squares_x, squares_y)] = 0.0
     return d2
 
 
 def nearest(x: Array, y: Array | None = None, k: int = 1) -> tuple[Array, Rows]:
-    """The k nearest rows of y for each row of x, or of x itself for y = None, each row itself left out.
+    """Find the k nearest rows of y for each row of x, or of x itself for y = None, each row itself left out.
 
     Args:
         x: M×D, float64.
@@ -59,60 +59,6 @@ def nearest(x: Array, y: Array | None = None, k: int = 1) -> tuple[Array, Rows]:
     """
     (a, b), scale = _prepare(x, x if y is None else y)
     return _nearest(a, b, scale, k, same=y is None)
-
-
-class Sets:
-    """Two sets of features, made ready once for all distances within and between them.
-
-    Args:
-        x: M×D, float64.
-        y: N×D, float64.
-    """
-
-    def __init__(self, x: Array, y: Array) -> None:
-        (self._x, self._y), self._scale = _prepare(x, y)
-
-    def nearest_in_x(self, k: int) -> tuple[Array, Rows]:
-        """As `nearest(x, None, k)`."""
-        return _nearest(self._x, self._x, self._scale, k, same=True)
-
-    def nearest_in_y(self, k: int) -> tuple[Array, Rows]:
-        """As `nearest(y, None, k)`."""
-        return _nearest(self._y, self._y, self._scale, k, same=True)
-
-    def pairs_within(self, limits_x: Array, limits_y: Array) -> Iterator[Pairs]:
-        """All pairs of x and y closer than a limit of either side, block by block.
-
-        Equality up to `ROUNDING` counts as within.
-
-        Args:
-            limits_x: M×A distances (not squared), one row for each row of x; A may be 0.
-            limits_y: N×B distances, likewise for y.
-        """
-        return _pairs_within(self._x, self._y, limits_x * self._scale, limits_y * self._scale)
-
-
-def _nearest(a: _Points, b: _Points, scale: float, k: int, *, same: bool) -> tuple[Array, Rows]:
-    available = len(b.exact) - same
-    low, rows = _shortlist(a, b, min(k + _SPARE, available), same=same)
-    d2, rows = _ranked(a, b, np.arange(len(a.exact)), rows, k)
-    if low.shape[1] < available:
-        beyond = low.max(axis=1, initial=np.float32(-np.inf))  # whoever is not on the list is at least as far as this
-        unsure = np.flatnonzero(beyond <= d2[:, -1] + ROUNDING * (a.squares + b.squares.max()))
-        for start in range(0, len(unsure), _BLOCK):
-            these = unsure[start : start + _BLOCK]
-            full = squared_distances(a.exact[these], b.exact)
-            if same:
-                full[np.arange(len(these)), these] = np.inf
-            d2[these], rows[these] = _ranked(a, b, these, np.argsort(full, axis=1, kind="stable")[:, :k], k)
-    return np.sqrt(d2) / scale, rows
-
-
-def _ranked(a: _Points, b: _Points, these: Rows, candidates: Rows, k: int) -> tuple[Array, Rows]:
-    """The k nearest of the candidates P×C for the P rows `these` of a: squared distances and row numbers, P×k each."""
-    d2 = _exact(a, b, np.repeat(these, candidates.shape[1]), candidates.ravel()).reshape(candidates.shape)
-    order = np.lexsort((candidates, d2))[:, :k]
-    return np.take_along_axis(d2, order, axis=1), np.take_along_axis(candidates, order, axis=1)
 
 
 @dataclass(frozen=True)
@@ -132,27 +78,82 @@ class Pairs:
     within_y: NDArray[np.bool_]
 
 
-def _pairs_within(a: _Points, b: _Points, limits_x: Array, limits_y: Array) -> Iterator[Pairs]:
-    squared_x, squared_y = np.square(limits_x), np.square(limits_y)
-    widest_x, widest_y = _upward(squared_x), _upward(squared_y)
-    for rows in _blocks(len(a.exact)):
-        for columns in _blocks(len(b.exact)):
-            low = _lower_bounds(a, b, rows, columns)
-            found = np.flatnonzero((low <= widest_x[rows, None]) | (low <= widest_y[columns]))
-            i, j = np.divmod(found, low.shape[1])
-            d2 = low.ravel()[found].astype(np.float64)
-            i += rows.start
-            j += columns.start
-            limits = np.hstack((squared_x[i], squared_y[j]))
-            high = d2 + 2.0 * a.error * (a.squares[i] + b.squares[j]) + 2.0 * _TINY
-            unsure = np.flatnonzero(((d2[:, None] <= limits) & (limits < high[:, None])).any(axis=1))
-            if unsure.size * 32 > low.size:  # then one product is faster than single pairs
-                exact = squared_distances(a.exact[rows], b.exact[columns]).ravel()[found[unsure]]
-            else:
-                exact = _exact(a, b, i[unsure], j[unsure])
-            d2[unsure] = exact - ROUNDING * (a.squares[i[unsure]] + b.squares[j[unsure]])
-            within = d2[:, None] <= limits
-            yield Pairs(i, j, within[:, : limits_x.shape[1]], within[:, limits_x.shape[1] :])
+class Sets:
+    """Two sets of features, prepared once for all distances within and between them.
+
+    Args:
+        x: M×D, float64.
+        y: N×D, float64.
+    """
+
+    def __init__(self, x: Array, y: Array) -> None:
+        (self._x, self._y), self._scale = _prepare(x, y)
+
+    def nearest_in_x(self, k: int) -> tuple[Array, Rows]:
+        """Find neighbours as `nearest(x, None, k)`."""
+        return _nearest(self._x, self._x, self._scale, k, same=True)
+
+    def nearest_in_y(self, k: int) -> tuple[Array, Rows]:
+        """Find neighbours as `nearest(y, None, k)`."""
+        return _nearest(self._y, self._y, self._scale, k, same=True)
+
+    def pairs_within(self, limits_x: Array, limits_y: Array) -> Iterator[Pairs]:
+        """Yield all pairs of x and y closer than a limit of either row, block by block.
+
+        Equality up to `ROUNDING` counts as within.
+
+        Args:
+            limits_x: M×A distances (not squared), one row for each row of x; A may be 0.
+            limits_y: N×B distances, likewise for y.
+        """
+        a, b = self._x, self._y
+        squared_x, squared_y = np.square(limits_x * self._scale), np.square(limits_y * self._scale)
+        widest_x, widest_y = _upward(squared_x), _upward(squared_y)
+        for rows in _blocks(len(a.exact)):
+            for columns in _blocks(len(b.exact)):
+                # Candidates: pairs whose lower bound is within a limit.
+                low = _lower_bounds(a, b, rows, columns)
+                candidates = np.flatnonzero((low <= widest_x[rows, None]) | (low <= widest_y[columns]))
+                i, j = np.divmod(candidates, low.shape[1])
+                i += rows.start
+                j += columns.start
+                # Where a limit lies between a pair's bounds, its distance in float64 decides.
+                d2, limits = low.ravel()[candidates].astype(np.float64), np.hstack((squared_x[i], squared_y[j]))
+                sums = a.squares[i] + b.squares[j]
+                high = d2 + 2.0 * a.error * sums + 2.0 * _TINY
+                unsure = np.flatnonzero(((d2[:, None] <= limits) & (limits < high[:, None])).any(axis=1))
+                exact = _exact_in_block(a, b, (rows, columns), i[unsure], j[unsure])
+                d2[unsure] = exact - ROUNDING * sums[unsure]
+                within = d2[:, None] <= limits
+                yield Pairs(i, j, within[:, : limits_x.shape[1]], within[:, limits_x.shape[1] :])
+
+
+def _nearest(a: _Points, b: _Points, scale: float, k: int, *, same: bool) -> tuple[Array, Rows]:
+    """Find the k nearest rows of b for each row of a; `same`: a is b, and no row is its own neighbour."""
+    # A few more than k candidates by float32's lower bounds, ranked by float64's distances.
+    available = len(b.exact) - same
+    low, candidates = _shortlist(a, b, min(k + _SPARE, available), same=same)
+    d2, neighbours = _ranked(a, b, np.arange(len(a.exact)), candidates, k)
+    if low.shape[1] < available:
+        # The lower bound of a row that is no candidate is at least the largest one of a candidate. Where that does not
+        # exceed the k-th distance, the candidates may be the wrong ones: all distances are taken in float64.
+        beyond = low.max(axis=1, initial=np.float32(-np.inf))
+        unsure = np.flatnonzero(beyond <= d2[:, -1] + ROUNDING * (a.squares + b.squares.max()))
+        for start in range(0, len(unsure), _BLOCK):
+            rows = unsure[start : start + _BLOCK]
+            full = squared_distances(a.exact[rows], b.exact)
+            if same:
+                full[np.arange(len(rows)), rows] = np.inf
+            candidates = np.argsort(full, axis=1, kind="stable")[:, :k]
+            d2[rows], neighbours[rows] = _ranked(a, b, rows, candidates, k)
+    return np.sqrt(d2) / scale, neighbours
+
+
+def _ranked(a: _Points, b: _Points, rows: Rows, candidates: Rows, k: int) -> tuple[Array, Rows]:
+    """Pick the k nearest of the candidates P×C for P rows of a: squared distances and row numbers in b, P×k each."""
+    d2 = _exact(a, b, np.repeat(rows, candidates.shape[1]), candidates.ravel()).reshape(candidates.shape)
+    order = np.lexsort((candidates, d2))[:, :k]
+    return np.take_along_axis(d2, order, axis=1), np.take_along_axis(candidates, order, axis=1)
 
 
 # ------------------------------------------------------------------------------------------------ float32 and its error
@@ -166,7 +167,7 @@ class _Points:
         exact: N×D, float64.
         rough: The same in float32.
         squares: ‖row‖², N, float64.
-        floor: What a row adds to a lower bound of the squared distance, float32.
+        floor: Contribution of a row to a lower bound of the squared distance, float32.
         error: Bound of the float32 error of a squared distance, as a share of ‖x‖² + ‖y‖².
     """
 
@@ -178,10 +179,13 @@ class _Points:
 
 
 def _prepare(x: Array, y: Array) -> tuple[tuple[_Points, _Points], float]:
-    """Both sides about the mean of y, where fewer digits cancel, and a power of two that brings them near 1.
+    """Centre both sides about the mean of y, where fewer digits cancel, and scale them to near 1 by a power of two.
 
     The mean is rounded to a few binary digits of the deviations (judged by some rows): subtracting it is then exact for
     features with float32's digits, and equal distances stay equal.
+
+    Returns:
+        Both sides, and the factor by which they (and so their distances) were multiplied.
     """
     centre = y.mean(axis=0)
     exponent = int(np.frexp(np.abs(y[:_SAMPLE] - centre).max())[1]) - 8
@@ -198,7 +202,7 @@ def _prepare(x: Array, y: Array) -> tuple[tuple[_Points, _Points], float]:
 
 
 def _points(centred: Array) -> _Points:
-    """Features ready for `_lower_bounds`.
+    """Prepare centred features for `_lower_bounds`.
 
     With u = 2⁻²⁴: the product of D terms, in any order of summation, is off by Du/(1−Du)·‖x‖‖y‖, the conversion of
     the factors to float32 adds 2u·‖x‖‖y‖ (2‖x‖‖y‖ ≤ ‖x‖² + ‖y‖²), the conversion of the squares u·‖x‖² + u·‖y‖², and
@@ -213,10 +217,10 @@ def _points(centred: Array) -> _Points:
 
 
 def _lower_bounds(a: _Points, b: _Points, rows: slice, columns: slice) -> NDArray[np.float32]:
-    """Lower bounds of ‖x−y‖² for a block; `error`·(‖x‖² + ‖y‖²) + `_TINY`, twice, makes them upper bounds."""
-    left = a.rough[rows]
-    # NumPy computes only one triangle of left @ left.T
-    tile = left @ (left if a is b and rows == columns else b.rough[columns]).T
+    """Return lower bounds of ‖x−y‖² in a block; twice `error`·(‖x‖² + ‖y‖²) + `_TINY` more are upper bounds."""
+    x = a.rough[rows]
+    # NumPy computes only one triangle of x @ x.T
+    tile = x @ (x if a is b and rows == columns else b.rough[columns]).T
     tile *= -2.0
     tile += a.floor[rows, None]
     tile += b.floor[columns]
@@ -224,51 +228,59 @@ def _lower_bounds(a: _Points, b: _Points, rows: slice, columns: slice) -> NDArra
 
 
 def _exact(a: _Points, b: _Points, i: Rows, j: Rows) -> Array:
-    """‖x−y‖² in float64 for single pairs, from differences: copies are at distance 0. P row numbers each give P."""
+    """Return ‖x−y‖² in float64 for P single pairs, from differences: copies are at distance 0."""
     d2 = np.empty(len(i))
     for start in range(0, len(i), _PAIRS):
-        these, those = i[start : start + _PAIRS], j[start : start + _PAIRS]
-        difference = b.exact[those]
-        difference -= a.exact[these]
+        difference = b.exact[j[start : start + _PAIRS]]
+        difference -= a.exact[i[start : start + _PAIRS]]
         d2[start : start + _PAIRS] = _squares(difference)
     return d2
+
+
+def _exact_in_block(a: _Points, b: _Points, block: tuple[slice, slice], i: Rows, j: Rows) -> Array:
+    """Return ‖x−y‖² in float64 for pairs of one block: by one product where they are many, else pair by pair."""
+    rows, columns = block
+    if len(i) * 32 > (rows.stop - rows.start) * (columns.stop - columns.start):
+        return squared_distances(a.exact[rows], b.exact[columns])[i - rows.start, j - columns.start]
+    return _exact(a, b, i, j)
 
 
 # ------------------------------------------------------------------------------------------------------------ selection
 
 
 def _shortlist(a: _Points, b: _Points, size: int, *, same: bool) -> tuple[NDArray[np.float32], Rows]:
-    """The `size` smallest lower bounds of each row, unordered, and their columns: M×size each.
+    """Return the `size` smallest lower bounds of each row, unordered, and their row numbers in b: M×size each.
 
     Within one set a block serves its rows and its columns; the blocks on the diagonal come first, so that the others
     have only few entries that can still displace one.
     """
     low = np.full((len(a.exact), size), np.inf, dtype=np.float32)
-    found = np.zeros((len(a.exact), size), dtype=np.intp)
+    numbers = np.zeros((len(a.exact), size), dtype=np.intp)
     blocks = _blocks(len(b.exact))
     if same:
         for block in blocks:
             tile = _lower_bounds(a, b, block, block)
             np.fill_diagonal(tile, np.inf)
-            _absorb(low[block], found[block], tile, block.start)
+            _absorb(low[block], numbers[block], tile, block.start)
         for i, rows in enumerate(blocks):
             for columns in blocks[i + 1 :]:
                 tile = _lower_bounds(a, b, rows, columns)
-                _absorb(low[rows], found[rows], tile, columns.start)
-                _absorb(low[columns], found[columns], tile.T, rows.start)
+                _absorb(low[rows], numbers[rows], tile, columns.start)
+                _absorb(low[columns], numbers[columns], tile.T, rows.start)
     else:
         for rows in _blocks(len(a.exact)):
             for columns in blocks:
-                _absorb(low[rows], found[rows], _lower_bounds(a, b, rows, columns), columns.start)
-    return low, found
+                _absorb(low[rows], numbers[rows], _lower_bounds(a, b, rows, columns), columns.start)
+    return low, numbers
 
 
-def _absorb(low: NDArray[np.float32], found: Rows, tile: NDArray[np.float32], first: int) -> None:
-    """Bring a block's smallest entries into the lists `low` and `found`, in place; its columns count from `first`."""
+def _absorb(low: NDArray[np.float32], numbers: Rows, tile: NDArray[np.float32], first: int) -> None:
+    """Bring a block's smallest entries into the lists `low` and `numbers`, in place; its columns count from `first`."""
     size, width = low.shape[1], tile.shape[1]
     limit = low.max(axis=1)
-    if size < width and np.isinf(limit).any():  # nothing is known yet
+    if size < width and np.isinf(limit).any():  # a list is not full yet
         limit = np.partition(tile, size - 1, axis=1)[:, size - 1]
+    # The entries that may displace one, moved to the left of a narrow matrix.
     mask = tile <= limit[:, None]
     counts = np.count_nonzero(mask, axis=1)
     row, column = np.divmod(np.flatnonzero(mask), width)
@@ -276,9 +288,10 @@ def _absorb(low: NDArray[np.float32], found: Rows, tile: NDArray[np.float32], fi
     values = np.full((len(low), counts.max(initial=0)), np.inf, dtype=np.float32)
     columns = np.zeros(values.shape, dtype=np.intp)
     values[row, slot], columns[row, slot] = tile[row, column], column
-    together, numbers = np.hstack((low, values)), np.hstack((found, columns + first))
-    keep = np.argpartition(together, size - 1, axis=1)[:, :size]
-    low[:], found[:] = np.take_along_axis(together, keep, axis=1), np.take_along_axis(numbers, keep, axis=1)
+    # The smallest of these and of the lists.
+    all_low, all_numbers = np.hstack((low, values)), np.hstack((numbers, columns + first))
+    keep = np.argpartition(all_low, size - 1, axis=1)[:, :size]
+    low[:], numbers[:] = np.take_along_axis(all_low, keep, axis=1), np.take_along_axis(all_numbers, keep, axis=1)
 
 
 # ------------------------------------------------------------------------------------------------------------- helpers
@@ -293,6 +306,6 @@ def _squares(rows: Array) -> Array:
 
 
 def _upward(squared: Array) -> NDArray[np.float32]:
-    """The largest limit of each row in float32, rounded up."""
+    """Return the largest limit of each row in float32, rounded up."""
     largest = squared.max(axis=1, initial=-np.inf)
     return np.nextafter(largest.astype(np.float32), np.float32(np.inf))

@@ -1,15 +1,15 @@
-"""How different are the generated images from each other, and which training images do they gather around? float64."""
+"""Diversity of generated images, and how they gather around training images; all in float64."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graftbench.errors import GraftbenchError
-from graftbench.metrics.arrays import Array, matrix, too_few
+from graftbench.metrics.arrays import Array, matrix, pair, too_few, unit_rows, zero_rows
 from graftbench.metrics.distances import nearest, squared_distances
-from graftbench.metrics.estimate import Estimate, student_bounds, wilson_bounds
+from graftbench.metrics.estimate import Estimate, jackknife_variance, student_bounds, wilson_bounds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,7 @@ _JACKKNIFE = 100  # most images that are left out one by one: 0.1 s
 
 
 def vendi_score(generated: FeatureMatrix) -> Estimate:
-    """Vendi score: the effective number of different images, exp of the entropy of the eigenvalues of K/n.
+    """Return the Vendi score: the effective number of different images, exp of the entropy of the eigenvalues of K/n.
 
     K holds the cosine similarities of the features (not centred, as in the paper), so K/n has trace 1. n identical
     images score 1, n orthogonal ones n. It rises with n as long as new images differ: two values compare only at equal
@@ -50,17 +50,9 @@ def vendi_score(generated: FeatureMatrix) -> Estimate:
     """
     x = matrix(generated, "generated features")
     n = len(x)
-    reason = too_few(1, n, None, "a Vendi score")
-    if not reason:
-        largest = np.abs(x).max(axis=1, keepdims=True)
-        zero = int((largest == 0.0).sum())
-        if zero:
-            reason = f"{zero} of {n} generated feature vectors are 0, which has no direction"
-        else:
-            x = x / largest  # so that no square underflows
-            x /= np.linalg.norm(x, axis=1, keepdims=True)
-    if reason:
-        return Estimate(name="vendi_score", value=None, undefined=reason, n_generated=n)
+    if reason := too_few(1, n, None, "a Vendi score") or zero_rows(x, "generated"):
+        return Estimate(name="vendi_score", undefined=reason, n_generated=n)
+    x = unit_rows(x)
     entropy, influence = _influence(x)
     value = min(max(float(np.exp(entropy)), 1.0), float(n))  # beyond by rounding only
     if n < 3:  # without one of two images the score is 1, whatever the other
@@ -79,20 +71,24 @@ def vendi_score(generated: FeatureMatrix) -> Estimate:
 
 
 def _entropy(values: NDArray[np.floating]) -> float:
-    """−Σ λ·log λ of eigenvalues in ascending order; those that are 0 up to rounding add nothing."""
+    """Return −Σ λ·log λ of eigenvalues in ascending order; those that are 0 up to rounding add nothing."""
     some = values[values > values.size * np.finfo(np.float64).eps * values[-1]]
     return -float(some @ np.log(some))
 
 
 def _jackknife_error(u: Array) -> float:
-    """Standard error of the entropy for unit rows u, each image left out in turn: one decomposition for each."""
+    """Return the standard error of the entropy for unit rows u, each image left out in turn.
+
+    It takes one decomposition for each image.
+    """
     n, gram = len(u), u @ u.T
     rest = [np.delete(np.delete(gram, i, axis=0), i, axis=1) / (n - 1) for i in range(n)]
-    return float(np.sqrt((n - 1.0) * np.var([_entropy(np.linalg.eigvalsh(part)) for part in rest])))
+    entropies = np.array([_entropy(np.linalg.eigvalsh(part)) for part in rest])
+    return float(np.sqrt(jackknife_variance(entropies)))
 
 
 def _influence(u: Array) -> tuple[float, Array]:
-    """Entropy of the eigenvalues of K/n for unit rows u (N×D), and its derivative by each image's weight.
+    """Return the entropy of the eigenvalues of K/n for unit rows u (N×D), and its derivative by each image's weight.
 
     With weights w that sum to 1 the eigenvalues are those of Σ wᵢuᵢuᵢᵀ, with dλ/dwᵢ = (uᵢ·v)² for the eigenvector v,
     and Σ_m (uᵢ·v_m)² = 1, so that dH/dwᵢ = −Σ_m log λ_m·(uᵢ·v_m)² up to a constant. On the N×N side (uᵢ·v)² = nλeᵢ² for
@@ -113,18 +109,13 @@ def _influence(u: Array) -> tuple[float, Array]:
 
 
 def _assign(generated: FeatureMatrix, train: FeatureMatrix) -> tuple[Array, int, NDArray[np.intp] | None]:
-    """Generated features, number of training images, and the nearest one's row for each (None without either)."""
-    x, t = matrix(generated, "generated features"), matrix(train, "training features")
-    if x.shape[1] != t.shape[1]:
-        raise GraftbenchError(
-            f"The generated features are {x.shape[1]} wide and the training features {t.shape[1]}; "
-            "both must come from one extractor."
-        )
+    """Return generated features, the number of training images, and each one's nearest row (None without either)."""
+    x, t = pair(generated, train, "training")
     return x, len(t), nearest(x, t)[1][:, 0] if len(x) and len(t) else None
 
 
 def intra_cluster_distance(generated: FeatureMatrix, train: FeatureMatrix) -> Estimate:
-    """Mean distance of generated images that gather around the same training image.
+    """Return the mean distance of generated images that gather around the same training image.
 
     Each generated image joins the cluster of its nearest training image; the mean over pairs inside each cluster is
     averaged over all training images. The paper measures LPIPS between pictures; this measures the Euclidean distance
@@ -147,38 +138,32 @@ def intra_cluster_distance(generated: FeatureMatrix, train: FeatureMatrix) -> Es
     References:
         Ojha et al. 2021 (arXiv 2104.06820), section 4.1.
     """
-    name = "intra_cluster_distance"
     x, shots, rows = _assign(generated, train)
     n = len(x)
+    define = partial(Estimate, name="intra_cluster_distance", n_generated=n, n_train=shots)
     reason = (
         "a mean over training images needs at least 1 training image; found 0"
         if shots == 0
         else too_few(2 * shots, n, None, f"two images for each of {shots} training images")
     )
     if reason or rows is None:
-        return Estimate(name=name, value=None, undefined=reason, n_generated=n, n_train=shots)
+        return define(undefined=reason)
     means, within = np.zeros(shots), np.zeros(shots)
     for shot in np.unique(rows):
-        members = np.flatnonzero(rows == shot)
-        mean, without = _mean_pair_distance(x[members])
-        means[shot] = mean
-        within[shot] = (len(members) - 1.0) * without.var()
+        means[shot], without = _mean_pair_distance(x[rows == shot])
+        within[shot] = jackknife_variance(without)
     value = float(means.mean())
     variance = _cluster_variance(np.bincount(rows, minlength=shots), means, within)
-    error = None if variance is None else float(np.sqrt(variance))
-    return Estimate(
-        name=name,
-        value=value,
-        standard_error=error,
-        interval=None if error is None else student_bounds(value, error, n - 1, low=0.0),
-        method="" if error is None else "jackknife within clusters, Poisson counts",
-        n_generated=n,
-        n_train=shots,
-    )
+    if variance is None:
+        return define(value=value)
+    error = float(np.sqrt(variance))
+    bounds = student_bounds(value, error, n - 1, low=0.0)
+    method = "jackknife within clusters, Poisson counts"
+    return define(value=value, standard_error=error, interval=bounds, method=method)
 
 
 def _cluster_variance(sizes: NDArray[np.intp], means: Array, within: Array) -> float | None:
-    """Variance of the mean over clusters of 1[size ≥ 2]·(mean pair distance).
+    """Return the variance of the mean over clusters of 1[size ≥ 2]·(mean pair distance).
 
     For a cluster with the probability q of fewer than 2 images, the variance v of its mean distance and the expectation
     μ of that, the variance is (1−q)·v + q(1−q)·μ². Counts of different clusters are negatively dependent, so the sum
@@ -207,7 +192,7 @@ def _cluster_variance(sizes: NDArray[np.intp], means: Array, within: Array) -> f
 
 
 def _mean_pair_distance(x: Array) -> tuple[float, Array]:
-    """Mean distance over the pairs of rows of x, and the same without each row; 0 where there is no pair."""
+    """Return the mean distance over the pairs of rows of x, and the same without each row; 0 where there is no pair."""
     size = len(x)
     if size < 2:
         return 0.0, np.zeros(size)
@@ -223,7 +208,7 @@ def _mean_pair_distance(x: Array) -> tuple[float, Array]:
 
 
 def cluster_occupancy(generated: FeatureMatrix, train: FeatureMatrix) -> Estimate:
-    """Share of the training images that are the nearest one of at least one generated image.
+    """Return the share of the training images that are the nearest one of at least one generated image.
 
     Args:
         generated: Features N×D.
@@ -240,27 +225,24 @@ def cluster_occupancy(generated: FeatureMatrix, train: FeatureMatrix) -> Estimat
     Raises:
         GraftbenchError: Widths differ, or entries are NaN or infinite.
     """
-    name = "cluster_occupancy"
     x, shots, rows = _assign(generated, train)
     n = len(x)
+    define = partial(Estimate, name="cluster_occupancy", n_generated=n, n_train=shots)
     reason = (
         "a share of training images needs at least 1 training image; found 0"
         if shots == 0
         else too_few(1, n, None, "a share of training images")
     )
     if reason or rows is None:
-        return Estimate(name=name, value=None, undefined=reason, n_generated=n, n_train=shots)
+        return define(undefined=reason)
     counts = np.bincount(rows, minlength=shots)
     occupied, once = int((counts > 0).sum()), int((counts == 1).sum())
     share = occupied / shots
     wilson = wilson_bounds(occupied, shots)
     singles = student_bounds(share, float(np.sqrt(once + 1.0)) / shots)
-    return Estimate(
-        name=name,
+    return define(
         value=share,
         standard_error=float(np.sqrt((n - 1.0) / n * once * (1.0 - once / n))) / shots,
         interval=(max(wilson[0], singles[0]), min(wilson[1], singles[1])),
         method="Wilson and jackknife",
-        n_generated=n,
-        n_train=shots,
     )

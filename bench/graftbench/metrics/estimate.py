@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scipy.special import ndtri, stdtrit
 
 from graftbench.errors import GraftbenchError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LEVEL = 0.95
 """Nominal coverage of every interval."""
@@ -34,14 +39,14 @@ class Estimate:
         n_generated: Number of generated images.
         n_reference: Number of reference images; 0 for a metric that needs none.
         n_train: Number of training images; 0 for a metric that needs none.
-        note: What a reader of the number should know; a sentence or empty.
+        note: A caveat for the reader of the number; a sentence or empty.
 
     Raises:
         GraftbenchError: Neither or both of a finite value and a reason are given, or the interval is no interval.
     """
 
     name: str
-    value: float | None
+    value: float | None = None
     undefined: str = ""
     standard_error: float | None = None
     interval: Bounds | None = None
@@ -65,7 +70,7 @@ class Estimate:
 
 
 def quantile(degrees: float = math.inf) -> float:
-    """Student's two-sided 95 % quantile: 1.96 for infinitely many degrees of freedom."""
+    """Return Student's two-sided 95 % quantile: 1.96 for infinitely many degrees of freedom."""
     tail = 1.0 - (1.0 - LEVEL) / 2.0
     return float(ndtri(tail) if math.isinf(degrees) else stdtrit(degrees, tail))
 
@@ -73,7 +78,7 @@ def quantile(degrees: float = math.inf) -> float:
 def student_bounds(
     value: float, standard_error: float, degrees: float = math.inf, *, low: float = -math.inf, high: float = math.inf
 ) -> Bounds:
-    """The 95 % interval value ± q·standard_error, cut to the metric's range.
+    """Return the 95 % interval value ± q·standard_error, cut to the metric's range.
 
     Args:
         value: The estimate.
@@ -86,8 +91,16 @@ def student_bounds(
     return max(low, value - reach), min(high, value + reach)
 
 
+def wilson(share: float, trials: float, quantile: float) -> Bounds:
+    """Return Wilson's interval of a share for a quantile of the normal (or Student's) distribution."""
+    z2 = quantile**2
+    centre = (share + z2 / (2 * trials)) / (1.0 + z2 / trials)
+    half = math.sqrt(z2 * (share * (1.0 - share) / trials + z2 / (4 * trials**2))) / (1.0 + z2 / trials)
+    return centre - half, centre + half
+
+
 def wilson_bounds(successes: int, trials: int) -> Bounds:
-    """Wilson's 95 % interval of a share: it keeps its coverage near 0 and 1 and for few trials.
+    """Return Wilson's 95 % interval of a share: it keeps its coverage near 0 and 1 and for few trials.
 
     Raises:
         GraftbenchError: Not 0 ≤ successes ≤ trials, or no trials.
@@ -97,9 +110,11 @@ def wilson_bounds(successes: int, trials: int) -> Bounds:
     """
     if not 0 <= successes <= trials or trials < 1:
         raise GraftbenchError(f"A share needs 0 ≤ successes ≤ trials and a trial; found {successes} of {trials}.")
-    z2 = quantile() ** 2
-    share = successes / trials
-    centre = (share + z2 / (2 * trials)) / (1.0 + z2 / trials)
-    half = math.sqrt(z2 * (share * (1.0 - share) / trials + z2 / (4 * trials**2))) / (1.0 + z2 / trials)
+    low, high = wilson(successes / trials, trials, quantile())
     # At the ends the bounds are 0 and 1 in exact arithmetic; rounding must not leave the share itself outside.
-    return (centre - half if successes else 0.0), (centre + half if successes < trials else 1.0)
+    return (low if successes else 0.0), (high if successes < trials else 1.0)
+
+
+def jackknife_variance(left_out: NDArray[np.float64]) -> float:
+    """Return (n−1)/n·Σ(θ₋ᵢ − mean)², the variance of an estimate by its n values with one image left out each."""
+    return float((left_out.size - 1) * left_out.var())

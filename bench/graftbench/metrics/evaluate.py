@@ -1,4 +1,4 @@
-"""Features to every metric that is asked for, each computed once."""
+"""From features to metrics by name, each computed once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError
+from graftbench.metrics.arrays import zero_rows
 from graftbench.metrics.catalogue import METRICS, resolve
 from graftbench.metrics.classifier import c2st
+from graftbench.metrics.covariance import Moments
 from graftbench.metrics.diversity import cluster_occupancy, intra_cluster_distance, vendi_score
 from graftbench.metrics.estimate import Estimate
 from graftbench.metrics.features import Features
@@ -26,15 +28,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from graftbench.metrics.covariance import Moments
 
 INTERVAL_LIMIT = 10_000
 """Up to this many images a side, FID and MiFID get an interval: beyond, it takes minutes and tells little."""
 
 
 @dataclass(frozen=True)
-class _Sets:
-    """What is compared, as each metric wants it. Who asks for what is not there finds None."""
+class _Sides:
+    """The features of all sides, as the metrics take them; a metric is computed only if its sides are there."""
 
     generated: Features | Moments
     reference: Features | Moments | None
@@ -44,58 +45,51 @@ class _Sets:
 
     @property
     def x(self) -> NDArray:
-        assert isinstance(self.generated, Features)
-        return self.generated.pooled
+        return _features(self.generated).pooled
 
     @property
     def y(self) -> NDArray:
-        assert isinstance(self.reference, Features)
-        return self.reference.pooled
+        return _features(self.reference).pooled
 
     @property
     def t(self) -> NDArray:
-        assert self.train is not None
-        return self.train.pooled
-
-    def high_frequency(self) -> list[Estimate]:
-        assert isinstance(self.generated, Features)
-        assert isinstance(self.reference, Features)
-        assert self.generated.powers is not None
-        assert self.reference.powers is not None
-        return [high_frequency(self.generated.powers, self.reference.powers)]
+        return _features(self.train).pooled
 
     @cached_property
     def fid(self) -> Estimate:
-        assert self.reference is not None
-        sides = [side.pooled if isinstance(side, Features) else side for side in (self.generated, self.reference)]
-        return fid(sides[0], sides[1], interval=self.with_interval, seed=self.seed)
+        return fid(_matrix(self.generated), _matrix(self.reference), interval=self.with_interval, seed=self.seed)
 
     @property
     def with_interval(self) -> bool:
-        assert self.reference is not None
         return self.intervals and max(_count(self.generated), _count(self.reference)) <= INTERVAL_LIMIT
 
-    def fid_inf(self) -> list[Estimate]:
-        reference = self.reference.pooled if isinstance(self.reference, Features) else self.reference
+    def high_frequency(self) -> list[Estimate]:
+        generated, reference = _features(self.generated).powers, _features(self.reference).powers
+        assert generated is not None
         assert reference is not None
-        return [fid_inf(self.x, reference, seed=self.seed)]
-
-    def inception_score(self) -> list[Estimate]:
-        assert isinstance(self.generated, Features)
-        return [inception_score(self.generated.logits)]
+        return [high_frequency(generated, reference)]
 
 
-_COMPUTE: tuple[tuple[tuple[str, ...], Callable[[_Sets], Iterable[Estimate]]], ...] = (
+def _features(side: Features | Moments | None) -> Features:
+    assert isinstance(side, Features)
+    return side
+
+
+def _matrix(side: Features | Moments | None) -> NDArray | Moments:
+    return side if isinstance(side, Moments) else _features(side).pooled
+
+
+_COMPUTE: tuple[tuple[tuple[str, ...], Callable[[_Sides], Iterable[Estimate]]], ...] = (
     (("fid",), lambda s: [s.fid]),
-    (("fid_inf",), _Sets.fid_inf),
+    (("fid_inf",), lambda s: [fid_inf(s.x, _matrix(s.reference), seed=s.seed)]),
     (("kid",), lambda s: [kid(s.x, s.y)]),
     (("kid_100x1000",), lambda s: [kid_subsets(s.x, s.y)]),
-    (("inception_score",), _Sets.inception_score),
+    (("inception_score",), lambda s: [inception_score(_features(s.generated).logits)]),
     (
         ("precision", "recall", "f_score", "density", "coverage", "null_coverage"),
         lambda s: prdc(s.x, s.y, seed=s.seed).values(),
     ),
-    (("high_frequency",), _Sets.high_frequency),
+    (("high_frequency",), _Sides.high_frequency),
     (("cmmd",), lambda s: [cmmd(s.x, s.y)]),
     (("cmmd_biased",), lambda s: [cmmd(s.x, s.y, biased=True)]),
     (("mind",), lambda s: [mind(s.x, s.y, interval=s.with_interval, seed=s.seed)]),
@@ -108,7 +102,7 @@ _COMPUTE: tuple[tuple[tuple[str, ...], Callable[[_Sets], Iterable[Estimate]]], .
     (("intra_cluster_distance",), lambda s: [intra_cluster_distance(s.x, s.t)]),
     (("cluster_occupancy",), lambda s: [cluster_occupancy(s.x, s.t)]),
 )
-"""Names that are computed together, and how."""
+"""Names that are computed together, and the function from the sides to their estimates."""
 
 MOMENTS_SUFFICE = frozenset({"fid"})
 """Metrics for which mean and covariance of the generated images are enough: their features need not be kept."""
@@ -126,17 +120,17 @@ def evaluate_features(
     intervals: bool = True,
     seed: int = 0,
 ) -> list[Estimate]:
-    """Metrics of generated images from features, in the catalogue's order.
+    """Compute metrics of generated images from features, in the catalogue's order.
 
     Args:
-        generated: Of the generated images; moments suffice for `fid`.
-        reference: Of the real images, from the same extractor; moments suffice for `fid` and `fid_inf`.
+        generated: Features of the generated images; moments suffice for `fid`.
+        reference: Features of the real images, from the same extractor; moments suffice for `fid` and `fid_inf`.
         metrics: Names or sets of the catalogue.
-        train: Of the images that the generator was trained on, for the metrics of memorisation. Real images that it was
+        train: Features of the training images, for the metrics of memorisation. Real images that the generator was
             not trained on are needed beside them; the reference takes that part.
         intervals: Estimate the standard errors of FID, MiFID and MIND, which take ten to twenty times as long as their
             values. The other metrics have theirs for little.
-        seed: Of subsets, directions and splits, where a metric draws any. `kid_100x1000` keeps torch-fidelity's.
+        seed: Seed of subsets, directions and splits, where a metric draws any. `kid_100x1000` keeps torch-fidelity's.
 
     Returns:
         One estimate per metric. A metric for which something is not there is undefined, with what is missing as the
@@ -147,68 +141,53 @@ def evaluate_features(
     """
     if seed < 0:
         raise GraftbenchError(f"A seed is 0 or a positive integer; found {seed}.")
-    wanted = resolve(metrics)
-    sets = _Sets(generated, reference, train, intervals, seed)
-    found: dict[str, Estimate] = {}
-    for names, compute in _COMPUTE:
-        asked = [name for name in names if name in wanted]
-        lacking = {name: reason for name in asked if (reason := _lacking(name, sets))}
-        found |= {name: _undefined(name, reason, sets) for name, reason in lacking.items()}
-        if set(asked) - set(lacking):
-            found |= {estimate.name: estimate for estimate in compute(sets)}
-    return [found[name] for name in wanted]
+    names = resolve(metrics)
+    sides = _Sides(generated, reference, train, intervals, seed)
+    lacking = {name: reason for name in names if (reason := _lacking(name, sides))}
+    estimates = {name: _undefined(name, reason, sides) for name, reason in lacking.items()}
+    for computed, compute in _COMPUTE:
+        if any(name in names and name not in lacking for name in computed):
+            estimates |= {estimate.name: estimate for estimate in compute(sides) if estimate.name not in lacking}
+    return [estimates[name] for name in names]
 
 
-def _lacking(name: str, sets: _Sets) -> str:
-    """What a metric needs and is not there; empty if nothing."""
-    needs = METRICS[name].needs
-    generated, reference = sets.generated, sets.reference
+def _lacking(name: str, sides: _Sides) -> str:
+    """Return the reason why a metric cannot be computed from what was given, or ""."""
+    needs, generated, reference = METRICS[name].needs, sides.generated, sides.reference
     if "reference" in needs and reference is None:
         return "no reference images were given"
-    if "train" in needs and sets.train is None:
+    if "train" in needs and sides.train is None:
         return "no training images were given"
     if not isinstance(generated, Features):
-        without = "of the generated images there are mean and covariance alone, no features"
-        return "" if name in MOMENTS_SUFFICE else without
+        alone = "of the generated images there are mean and covariance alone, no features"
+        return "" if name in MOMENTS_SUFFICE else alone
     if "reference" in needs and not isinstance(reference, Features) and name not in {*MOMENTS_SUFFICE, "fid_inf"}:
         return "of the reference images there are mean and covariance alone, no features"
     if "logits" in needs and not generated.logits.shape[1]:
         return "the extractor has no classes"
-    return _unfit(name, sets)
+    return _unfit(name, sides)
 
 
-def _unfit(name: str, sets: _Sets) -> str:
-    """What the features that are there lack; empty if nothing."""
-    if "pixels" in METRICS[name].needs:
-        return _without_powers(sets)
-    return _without_direction(sets) if name in _OF_DIRECTIONS else ""
-
-
-def _without_powers(sets: _Sets) -> str:
-    """Whose features came without what is computed from pixels; empty if nobody's did."""
-    for side, what in ((sets.generated, "generated"), (sets.reference, "reference")):
-        if isinstance(side, Features) and side.powers is None:
+def _unfit(name: str, sides: _Sides) -> str:
+    """Return the reason why the features do not serve a metric, or ""."""
+    for side, what in ((sides.generated, "generated"), (sides.reference, "reference")):
+        if not isinstance(side, Features):
+            continue
+        if "pixels" in METRICS[name].needs and side.powers is None:
             return f"of the {what} images there are features alone, no pixels"
+        if name in _OF_DIRECTIONS and (reason := zero_rows(side.pooled, what)):
+            return reason  # CMMD would raise, and no metric have a value
     return ""
 
 
-def _without_direction(sets: _Sets) -> str:
-    """Why directions of features are undefined; empty if they are not. CMMD would raise, and no metric have a value."""
-    for side, what in ((sets.generated, "generated"), (sets.reference, "reference")):
-        if isinstance(side, Features) and (zero := int((~side.pooled.any(axis=1)).sum())):
-            return f"{zero} of {len(side)} {what} feature vectors are 0, which has no direction"
-    return ""
-
-
-def _undefined(name: str, reason: str, sets: _Sets) -> Estimate:
+def _undefined(name: str, reason: str, sides: _Sides) -> Estimate:
     needs = METRICS[name].needs
     return Estimate(
         name=name,
-        value=None,
         undefined=reason,
-        n_generated=_count(sets.generated),
-        n_reference=_count(sets.reference) if "reference" in needs else 0,
-        n_train=_count(sets.train) if "train" in needs else 0,
+        n_generated=_count(sides.generated),
+        n_reference=_count(sides.reference) if "reference" in needs else 0,
+        n_train=_count(sides.train) if "train" in needs else 0,
     )
 
 

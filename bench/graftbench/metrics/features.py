@@ -1,13 +1,14 @@
-"""What an extractor saw in a set of images, kept on disk under a key made of everything that it depends on."""
+"""The features of a set of images, cached on disk under a key made of everything that they depend on."""
 
 from __future__ import annotations
 
 import struct
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,34 +26,28 @@ if TYPE_CHECKING:
 
     from graftbench.metrics.arrays import FeatureMatrix
 
+T = TypeVar("T")
+
 FORMAT = 3
-"""Version of what the cached features are. Part of their key: raise it when the extraction changes or adds numbers."""
+"""Version of the cached features. Part of their key: raise it when the extraction changes or adds numbers."""
 
 _DAMAGE = (
-    OSError,
-    ValueError,
-    KeyError,
-    IndexError,
-    EOFError,
+    *(OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
     TypeError,  # one bare array instead of an archive of several
-    SyntaxError,
-    TokenError,  # NumPy parses a header as Python
-    RuntimeError,  # an encrypted member; NotImplementedError (a compression this Python lacks) is one
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
+    *(SyntaxError, TokenError),  # NumPy parses a header as Python
+    RuntimeError,  # an encrypted member, or a compression that this Python lacks
 )
-"""What zipfile and NumPy raise on damaged files."""
+"""The errors of zipfile and NumPy on damaged files."""
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What an extractor saw in a set of images.
+    """The numbers that an extractor gave for a set of images.
 
     Attributes:
         pooled: float32 N×D.
         logits: float32 N×K; K = 0 for an extractor without classes.
-        powers: float64 N×3, what is known of the pixels themselves (`spectrum.band_powers`); None where nothing is.
+        powers: float64 N×3, of the pixels themselves (`spectrum.band_powers`); None where they were not computed.
     """
 
     pooled: NDArray[np.float32]
@@ -64,7 +59,7 @@ class Features:
 
     @classmethod
     def of(cls, pooled: FeatureMatrix, logits: FeatureMatrix, powers: FeatureMatrix | None = None) -> Features:
-        """Features from tensors or arrays.
+        """Return features made of tensors or arrays.
 
         Raises:
             GraftbenchError: They are no matrices of equally many rows, or the powers are not N×3.
@@ -81,7 +76,7 @@ class Features:
         return cls(first, second, third)
 
     def rows(self, positions: NDArray[np.intp]) -> Features:
-        """Those of some of the images."""
+        """Return the features of some of the images."""
         powers = None if self.powers is None else self.powers[positions]
         return Features(self.pooled[positions], self.logits[positions], powers)
 
@@ -91,7 +86,9 @@ class Features:
         Raises:
             GraftbenchError: The file cannot be written.
         """
-        powers = np.empty((0, 3)) if self.powers is None else self.powers  # always there: what lacks one is damaged
+        powers = (
+            np.empty((0, 3)) if self.powers is None else self.powers
+        )  # always written: a file without them is damaged
         _write(path, {"pooled": self.pooled, "logits": self.logits, "powers": powers})
 
     @classmethod
@@ -106,7 +103,7 @@ class Features:
 
 
 def features_key(*, images: str, extractor: str, weights_sha256: str, size: int | None, resize: str) -> str:
-    """32 hexadecimal digits over all that features depend on.
+    """Return 32 hexadecimal digits over all that features depend on.
 
     Args:
         images: Content hash of the images, in their order.
@@ -129,33 +126,33 @@ def features_key(*, images: str, extractor: str, weights_sha256: str, size: int 
 
 
 def cached_features(folder: Path, key: str, make: Callable[[], Features]) -> Features:
-    """The features stored under `key` in `folder`, or those that `make` returns, which are stored then.
+    """Return the features stored under `key` in `folder`, or make and store them.
 
     An unreadable file is made anew: a cache is never a reason to fail. Processes may do this side by side.
     """
-    path = folder / f"{key}.npz"
-    if path.exists():
-        try:
-            return Features.load(path)
-        except GraftbenchError:
-            pass  # damaged: replaced below
-    features = make()
-    features.save(path)
-    return features
+    return _cached(folder / f"{key}.npz", Features.load, make, Features.save)
 
 
 def cached_moments(folder: Path, key: str, make: Callable[[], Moments]) -> Moments:
-    """Mean and covariance under `key` in `folder`: those stored there, or those that `make` returns. As above."""
-    path = folder / f"{key}.npz"
+    """Return the mean and covariance stored under `key` in `folder`, or make and store them, as `cached_features`."""
+
+    def load(path: Path) -> Moments:
+        mean, root, n = _read(path, "mean", "root", "n")
+        return Moments(mean, root, int(n))
+
+    def save(moments: Moments, path: Path) -> None:
+        _write(path, {"mean": moments.mean, "root": moments.root, "n": moments.n})
+
+    return _cached(folder / f"{key}.npz", load, make, save)
+
+
+def _cached(path: Path, load: Callable[[Path], T], make: Callable[[], T], save: Callable[[T, Path], None]) -> T:
     if path.exists():
-        try:
-            mean, root, n = _read(path, "mean", "root", "n")
-            return Moments(mean, root, int(n))
-        except GraftbenchError:
-            pass
-    found = make()
-    _write(path, {"mean": found.mean, "root": found.root, "n": found.n})
-    return found
+        with suppress(GraftbenchError):  # damaged: replaced below
+            return load(path)
+    value = make()
+    save(value, path)
+    return value
 
 
 def _write(path: Path, arrays: dict[str, Any]) -> None:
@@ -164,7 +161,7 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def _read(path: Path, *names: str) -> list[NDArray[Any]]:
-    """Arrays of an .npz file. The file is opened here: NumPy leaves it open where it is no archive."""
+    """Return arrays of an .npz file. The file is opened here: NumPy leaves it open where it is no archive."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return [file[name] for name in names]

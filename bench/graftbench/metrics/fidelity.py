@@ -1,4 +1,4 @@
-"""How near each image is to the one that it should be: PSNR, SSIM, and how the extractor sees the difference.
+"""Fidelity of each image to the one that it should be: PSNR, SSIM, and the distance of the extractor's features.
 
 Defined where the true image of each generated one is known. Every score is a mean over images, and so has a standard
 error; FID and KID see a set of images alone.
@@ -7,6 +7,7 @@ error; FID and KID see a set of images alone.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +33,7 @@ BATCH = 256
 
 
 def psnr(images: Tensor, truths: Tensor) -> NDArray[np.float64]:
-    """10 log₁₀(255² / MSE) of each image in dB, the error over pixels and channels of uint8 n×3×H×W: float64 n.
+    """Return 10 log₁₀(255² / MSE) of each image in dB, the error over pixels and channels of uint8 n×3×H×W: float64 n.
 
     An image that is its truth would have infinitely many; an error below that of rounding (1/12) counts as 1/12, so
     58.9 dB is the most. Others average the error over all images before the logarithm, which gives less.
@@ -43,7 +44,7 @@ def psnr(images: Tensor, truths: Tensor) -> NDArray[np.float64]:
 
 
 def ssim(images: Tensor, truths: Tensor) -> NDArray[np.float64]:
-    """Structural similarity of each image, the mean over positions and R, G, B of uint8 n×3×H×W: float64 n, −1 to 1.
+    """Return each image's structural similarity, the mean over positions and R, G, B: uint8 n×3×H×W to float64 n.
 
     Wang, Bovik, Sheikh, Simoncelli, IEEE TIP 2004, equation 13 and section III.C: Gaussian window of 11 px, σ = 1.5,
     K = 0.01 and 0.03, moments divided by the window's weight (no n − 1), the windows that lie within the image. As
@@ -68,7 +69,7 @@ def _ssim(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _blur(x: Tensor) -> Tensor:
-    """Gaussian means of the windows that lie within the image: n×3×H×W -> n×3×(H−10)×(W−10)."""
+    """Return Gaussian means of the windows that lie within the image: n×3×H×W -> n×3×(H−10)×(W−10)."""
     offsets = torch.arange(WINDOW, dtype=x.dtype) - WINDOW // 2
     weights = torch.exp(-offsets.square() / (2 * SIGMA**2))
     weights = (weights / weights.sum()).expand(3, 1, 1, WINDOW)
@@ -76,7 +77,7 @@ def _blur(x: Tensor) -> Tensor:
 
 
 def feature_distance(features: NDArray[np.float32], true: NDArray[np.float32]) -> NDArray[np.float64]:
-    """1 − cosine of each image's features N×D and its truth's: float64 N, 0 to 2. A vector of zeros is at 1.
+    """Return 1 − cosine of each image's features N×D and its truth's: float64 N, 0 to 2. A vector of zeros is at 1.
 
     LPIPS (Zhang et al., arXiv 1801.03924) compares maps position by position with learnt weights; these are the pooled
     features that FID and KID see, so a shift of the image costs little.
@@ -89,34 +90,28 @@ def feature_distance(features: NDArray[np.float32], true: NDArray[np.float32]) -
 def fidelity(
     images: Tensor, truths: Tensor, features: NDArray[np.float32], true: NDArray[np.float32]
 ) -> list[Estimate]:
-    """All three, in the catalogue's order.
+    """Compute PSNR, SSIM and feature distance, in the catalogue's order.
 
     Args:
         images: uint8 n×3×H×W, n ≥ 1.
-        truths: What each should be.
+        truths: The image that each should be, likewise.
         features: Pooled features of the images, n×D.
-        true: Of the truths.
+        true: Pooled features of the truths, n×D.
     """
-    small = min(images.shape[2:]) < WINDOW
-    return [
-        _mean("psnr", psnr(images, truths)),
-        _undefined("ssim", len(images)) if small else _mean("ssim", ssim(images, truths), low=-1.0, high=1.0),
-        _mean("feature_distance", feature_distance(features, true), low=0.0, high=2.0),
-    ]
+    if min(images.shape[2:]) < WINDOW:
+        reason = f"its window is {WINDOW} px wide, the image less"
+        similarity = Estimate(name="ssim", undefined=reason, n_generated=len(images))
+    else:
+        similarity = _mean("ssim", ssim(images, truths), low=-1.0, high=1.0)
+    distance = _mean("feature_distance", feature_distance(features, true), low=0.0, high=2.0)
+    return [_mean("psnr", psnr(images, truths)), similarity, distance]
 
 
 def _mean(name: str, values: NDArray[np.float64], low: float = -math.inf, high: float = math.inf) -> Estimate:
     n, value = len(values), float(values.mean())
-    error = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else None
-    return Estimate(
-        name=name,
-        value=value,
-        standard_error=error,
-        interval=None if error is None else student_bounds(value, error, n - 1, low=low, high=high),
-        method="" if error is None else "mean over images",
-        n_generated=n,
-    )
-
-
-def _undefined(name: str, n: int) -> Estimate:
-    return Estimate(name=name, value=None, undefined=f"its window is {WINDOW} px wide, the image less", n_generated=n)
+    define = partial(Estimate, name=name, value=value, n_generated=n)
+    if n == 1:
+        return define()
+    error = float(values.std(ddof=1)) / math.sqrt(n)
+    bounds = student_bounds(value, error, n - 1, low=low, high=high)
+    return define(standard_error=error, interval=bounds, method="mean over images")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _trace_of_root(first: Moments, second: Moments) -> float:
-    """The trace of (Σ₁Σ₂)^½: the nuclear norm of A·Bᵀ for any roots AᵀA = Σ₁ and BᵀB = Σ₂.
+    """Return the trace of (Σ₁Σ₂)^½: the nuclear norm of A·Bᵀ for any roots AᵀA = Σ₁ and BᵀB = Σ₂.
 
     Proof: Σ₁Σ₂ = AᵀA·BᵀB has the nonzero eigenvalues of (A·Bᵀ)(A·Bᵀ)ᵀ, which are the squared singular values of A·Bᵀ.
     """
@@ -35,7 +35,7 @@ def _trace_of_root(first: Moments, second: Moments) -> float:
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
-    """‖μ₁−μ₂‖² + tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½), the squared Fréchet distance of two Gaussians.
+    """Return ‖μ₁−μ₂‖² + tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½), the squared Fréchet distance of two Gaussians.
 
     Symmetric up to rounding, and ≥ 0: a negative result is rounding and becomes 0.
 
@@ -58,7 +58,8 @@ def _sides(generated: FeatureMatrix | Moments, real: FeatureMatrix | Moments) ->
         side if isinstance(side, Moments) else checked(side, what)
         for side, what in ((generated, "generated features"), (real, "reference features"))
     )
-    check_widths(*(side.width if isinstance(side, Moments) else side.shape[1] for side in (first, second)))
+    widths = [side.width if isinstance(side, Moments) else side.shape[1] for side in (first, second)]
+    check_widths(widths[0], widths[1])
     return first, second
 
 
@@ -73,7 +74,7 @@ def _moments(side: Side) -> Moments:
 def fid(
     generated: FeatureMatrix | Moments, real: FeatureMatrix | Moments, *, interval: bool = False, seed: int = 0
 ) -> Estimate:
-    """Fréchet Inception Distance of generated to real images, in float64.
+    """Return the Fréchet Inception Distance of generated to real images, in float64.
 
     FID is biased upwards, the more the fewer images there are on either side, and the bias depends on the generator:
     two values compare only at equal numbers of images. The interval is one of the score at these numbers of images,
@@ -85,7 +86,7 @@ def fid(
             alone, the reference being as it is.
         interval: Estimate the standard error too, by the corrected infinitesimal jackknife (`fid_variance`): takes
             ten to twenty times as long as the value.
-        seed: Of the random directions of that correction.
+        seed: Seed of the random directions of that correction.
 
     Returns:
         A value ≥ 0; undefined where one side has fewer than 2 images. No standard error for generated moments.
@@ -94,32 +95,25 @@ def fid(
         GraftbenchError: Widths differ, or entries are NaN or infinite.
     """
     first, second = _sides(generated, real)
-    n_generated, n_reference = _count(first), _count(second)
-    reason = too_few(2, n_generated, n_reference, "a covariance")
-    if reason:
-        return Estimate(name="fid", value=None, undefined=reason, n_generated=n_generated, n_reference=n_reference)
+    define = partial(Estimate, name="fid", n_generated=_count(first), n_reference=_count(second))
+    if reason := too_few(2, _count(first), _count(second), "a covariance"):
+        return define(undefined=reason)
     value = frechet_distance(_moments(first), _moments(second))
     if not interval or isinstance(first, Moments):
-        return Estimate(name="fid", value=value, n_generated=n_generated, n_reference=n_reference)
-    rows = first.astype(np.float64)
-    variance = fid_variance(rows, second if isinstance(second, Moments) else second.astype(np.float64), seed)
+        return define(value=value)
+    fixed = isinstance(second, Moments)
+    variance = fid_variance(first.astype(np.float64), second if fixed else second.astype(np.float64), seed)
     error = float(np.sqrt(variance.value))
-    return Estimate(
-        name="fid",
-        value=value,
-        standard_error=error,
-        interval=student_bounds(value, error, variance.degrees, low=0.0),
-        method="jackknife" if not isinstance(second, Moments) else "jackknife, reference fixed",
-        n_generated=n_generated,
-        n_reference=n_reference,
-    )
+    bounds = student_bounds(value, error, variance.degrees, low=0.0)
+    method = "jackknife, reference fixed" if fixed else "jackknife"
+    return define(value=value, standard_error=error, interval=bounds, method=method)
 
 
 _SIZES = 15
 
 
 def fid_inf(generated: FeatureMatrix, real: FeatureMatrix | Moments, seed: int = 0) -> Estimate:
-    """FID∞: FID extrapolated to infinitely many generated images.
+    """Return FID∞: FID extrapolated to infinitely many generated images.
 
     FID of N generated images goes as FID∞ + c/N once their covariance has full rank, so the intercept of a line through
     15 sizes from N/2 to N, random subsets each, removes the generated side's bias. It cannot remove the reference
@@ -129,7 +123,7 @@ def fid_inf(generated: FeatureMatrix, real: FeatureMatrix | Moments, seed: int =
     Args:
         generated: Pooled features N×D.
         real: Pooled features N₂×D, or their moments.
-        seed: Of the subsets.
+        seed: Seed of the subsets.
 
     Returns:
         The intercept, which may be negative; undefined for N ≤ 2D, where the smallest subset has no full rank and the
@@ -151,7 +145,7 @@ def fid_inf(generated: FeatureMatrix, real: FeatureMatrix | Moments, seed: int =
             f"needs more than {2 * width}; found {n_generated}"
         )
     if reason:
-        return define(value=None, undefined=reason)
+        return define(undefined=reason)
     rng, reference = np.random.default_rng(seed), _moments(second)
     sizes = np.linspace(n_generated // 2, n_generated, _SIZES).astype(int)
     subsets = (first[rng.choice(n_generated, size, replace=False)] for size in sizes)

@@ -1,4 +1,4 @@
-"""How much FID would vary if the images were drawn again: the infinitesimal jackknife, corrected for its excess.
+"""The variance of FID over new draws of the images: the infinitesimal jackknife, corrected for its excess.
 
 FID is a smooth function of the images' weights (1/n each). Its first derivatives are the influences of the images, and
 the sum of their squares is the infinitesimal jackknife's variance (Jaeckel 1972; Efron 1982, chapter 6). Hoeffding's
@@ -33,15 +33,15 @@ STEP = 0.5
 
 
 @dataclass(frozen=True)
-class Variance:
-    """Estimated variance of FID, and the degrees of freedom of that estimate (Satterthwaite 1946)."""
+class EstimatedVariance:
+    """A variance of a score by the jackknife, and the degrees of freedom of that estimate (Satterthwaite 1946)."""
 
     value: float
     degrees: float
 
 
-def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array | None = None) -> Variance:
-    """Variance of FID, or of FID over the mean of something, over new draws of the images.
+def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array | None = None) -> EstimatedVariance:
+    """Estimate the variance of FID, or of FID over the mean of some divisors, over new draws of the images.
 
     A nominal 95 % interval made of it covers 92 to 98 % in simulations with Gaussian features of decaying spectrum and
     20 to 600 images a side. It is too wide (covering 99 %) where all directions vary alike and one side alone has fewer
@@ -50,9 +50,10 @@ def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array
     Args:
         x: Features of one side N₁×D, N₁ ≥ 2.
         y: Features of the other side N₂×D; or its moments, and then that side is taken as fixed.
-        seed: Of the random directions.
+        seed: Seed of the random directions.
         divisors: N₁ numbers, one per image of the first side: FID is divided by their mean (MiFID's penalty).
     """
+    # Influences of the images.
     first = _Rows.of(x)
     second = y if isinstance(y, Moments) else _Rows.of(y)
     shift = first.mean - second.mean
@@ -64,12 +65,13 @@ def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array
     if divisors is not None:
         unit = float(divisors.mean())
         influences[0] = influences[0] - _distance(first, second) / unit * (divisors - unit)
+    # The correction, and the unit of what FID is divided by.
     rng = np.random.default_rng(seed)
     n, m = len(first.rows), len(second.rows) if isinstance(second, _Rows) else 0
     at = _evaluation(first, second)
     centre = at(np.ones(n), np.ones(m))
-    found = corrected(influences, at, centre, lambda: (STEP * signs(n, rng), STEP * signs(m, rng)))
-    return Variance(found.value / unit**2, found.degrees)
+    variance = corrected(influences, at, centre, lambda: (STEP * signs(n, rng), STEP * signs(m, rng)))
+    return EstimatedVariance(variance.value / unit**2, variance.degrees)
 
 
 def corrected(
@@ -77,8 +79,8 @@ def corrected(
     at: Callable[[Array, Array], float],
     centre: float,
     draw: Callable[[], tuple[Array, Array]],
-) -> Variance:
-    """The jackknife's variance less V₂, for any function of the weights of two sides.
+) -> EstimatedVariance:
+    """Return the jackknife's variance less V₂, for any function of the weights of two sides.
 
     V₂ is a quarter of the variance of T(w+e) + T(w−e) − 2T(w) over directions e of random signs: with signs over n,
     that is Σᵢⱼ eᵢeⱼ·T″ᵢⱼ/n², whose variance over signs is 4·Σ_{i<j} T″ᵢⱼ²/n⁴ = 4V₂; the step's square is divided out.
@@ -92,7 +94,7 @@ def corrected(
     parts = [float(side @ side) / side.size**2 for side in influences]
     jackknife = sum(parts)
     if jackknife == 0.0:
-        return Variance(0.0, np.inf)
+        return EstimatedVariance(0.0, np.inf)
     degrees = jackknife**2 / sum(part**2 / (side.size - 1) for part, side in zip(parts, influences, strict=True))
     differences = []
     for _ in range(_DIRECTIONS):
@@ -100,7 +102,7 @@ def corrected(
         differences.append((at(1.0 + e, 1.0 + f) + at(1.0 - e, 1.0 - f) - 2.0 * centre) / STEP**2)
     second_order = float(np.var(differences, ddof=1)) / 4.0
     # V₁ ≥ 0 bounds V₁ + V₂ from below by half of V₁ + 2V₂.
-    return Variance(max(jackknife - second_order, jackknife / 2.0), degrees)
+    return EstimatedVariance(max(jackknife - second_order, jackknife / 2.0), degrees)
 
 
 @dataclass(frozen=True)
@@ -122,16 +124,16 @@ class _Rows:
 
     @property
     def tall(self) -> bool:
-        """More images than features: the covariance has the smaller side."""
+        """Tell whether images outnumber features, so that the covariance has the smaller side."""
         return self.rows.shape[0] > self.rows.shape[1]
 
     @cached_property
     def root(self) -> Array:
-        """R×D with rootᵀ·root = Σ, as in `Moments`."""
+        """Return R×D with rootᵀ·root = Σ, as in `Moments`."""
         return root_of(self.rows.T @ self.rows) if self.tall else self.rows
 
     def per_image(self, vectors: Array) -> Array:
-        """Singular vectors R×K of a product with `root` as those of the product with `rows`: N×K.
+        """Turn singular vectors R×K of a product with `root` into those of the product with `rows`: N×K.
 
         For tall rows = Q·root with orthonormal Q, and the vectors are Q times those of the root.
         """
@@ -143,14 +145,14 @@ class _Rows:
         return self.rows @ (self.root.T @ (vectors / np.diag(gram)[:, None]))
 
     def weighted(self, factors: Array) -> _Rows:
-        """The same images with weights factors/n, which sum to 1."""
+        """Return these images with weights factors/n, which sum to 1."""
         change = factors @ self.rows / len(self.rows)  # of the mean, over √(n−1)
         rows = (self.rows - change) * np.sqrt(factors)[:, None]
         return _Rows(self.mean + change * np.sqrt(len(self.rows) - 1), rows)
 
 
 def _singular(product: Array) -> tuple[Array, Array, Array]:
-    """Left vectors R₁×K, singular values K and right vectors R₂×K, values of rounding's size left out.
+    """Return left vectors R₁×K, singular values K and right vectors R₂×K, values of rounding's size left out.
 
     By the eigenvectors of the smaller Gram matrix, in half the time of a singular value decomposition. What enters an
     influence is s·v², so that the digits which small values lose do not matter.
@@ -165,7 +167,7 @@ def _singular(product: Array) -> tuple[Array, Array, Array]:
 
 
 def _influences(side: _Rows, direction: Array, vectors: Array, values: Array) -> Array:
-    """The derivative of FID by one side's weights, times n, for each image: N numbers of mean 0.
+    """Return n times the derivative of FID by the weight of each image of one side: N numbers of mean 0.
 
     For an image at a = x − μ it is direction·a + aᵀ(1−T)a less its mean, T = Σ₁^(-½)(Σ₁^½Σ₂Σ₁^½)^½Σ₁^(-½) being the
     optimal map of one Gaussian to the other. The images' aᵀTa are the diagonal of the root of A·Σ₂·Aᵀ, which has the
@@ -178,22 +180,22 @@ def _influences(side: _Rows, direction: Array, vectors: Array, values: Array) ->
 
 
 def _evaluation(first: _Rows, second: _Rows | Moments) -> Callable[[Array, Array], float]:
-    """FID as a function of both sides' weights."""
+    """Return FID as a function of both sides' weights."""
     tall = first.tall or (isinstance(second, _Rows) and second.tall)
     return partial(_distance_at, first, second) if tall else _Products(first, second).distance_at
 
 
 def signs(n: int, rng: np.random.Generator) -> Array:
-    """Half of the images +1, half −1, at random; less their mean where n is odd. Empty for a fixed side, n = 0."""
+    """Draw +1 for half of the images and −1 for the rest, less their mean where n is odd; n is 0 for a fixed side."""
     if not n:
         return np.empty(0)
     signs = rng.permutation(np.where(np.arange(n) % 2 == 0, 1.0, -1.0))
     return signs - signs.mean()
 
 
-def _distance_at(first: _Rows, second: _Rows | Moments, factors: Array, others: Array) -> float:
-    """FID at weights factors/n and others/m, by its definition."""
-    return _distance(first.weighted(factors), second if isinstance(second, Moments) else second.weighted(others))
+def _distance_at(first: _Rows, second: _Rows | Moments, factors_x: Array, factors_y: Array) -> float:
+    """Return FID at weights factors_x/n and factors_y/m, by its definition."""
+    return _distance(first.weighted(factors_x), second if isinstance(second, Moments) else second.weighted(factors_y))
 
 
 class _Products:
@@ -212,35 +214,35 @@ class _Products:
         self._squares = np.square(first.rows).sum(axis=1), np.square(other).sum(axis=1)
         self._shift = first.mean - second.mean
 
-    def distance_at(self, factors: Array, others: Array) -> float:
-        """FID at weights factors/n and others/m; `others` is not looked at where that side is fixed."""
+    def distance_at(self, factors_x: Array, factors_y: Array) -> float:
+        """Return FID at weights factors_x/n and factors_y/m, the latter ignored where that side is fixed."""
         n, m = self._n
         x, y = self._rows
-        a = factors @ x / n
+        a = factors_x @ x / n
         product = self._cross - y @ a
         shift = self._shift + a * np.sqrt(n - 1)
-        variance = float(factors @ self._squares[0]) - n * float(a @ a)
+        variance = float(factors_x @ self._squares[0]) - n * float(a @ a)
         if self._fixed:
             variance += float(self._squares[1].sum())
         else:
-            b = others @ y / m
+            b = factors_y @ y / m
             product -= (x @ b)[:, None] - float(a @ b)
-            product *= np.sqrt(others)
+            product *= np.sqrt(factors_y)
             shift = shift - b * np.sqrt(m - 1)
-            variance += float(others @ self._squares[1]) - m * float(b @ b)
-        product *= np.sqrt(factors)[:, None]
+            variance += float(factors_y @ self._squares[1]) - m * float(b @ b)
+        product *= np.sqrt(factors_x)[:, None]
         return float(shift @ shift) + variance - 2.0 * _nuclear_norm(product)
 
 
 def _distance(first: _Rows | Moments, second: _Rows | Moments) -> float:
-    """FID with half of `frechet_distance`'s digits in the smallest singular values, which a variance does not need."""
+    """Return FID with half of `frechet_distance`'s digits in the smallest singular values: enough for a variance."""
     variances = float(np.square(first.root).sum() + np.square(second.root).sum())
     shift = first.mean - second.mean
     return float(shift @ shift) + variances - 2.0 * _nuclear_norm(first.root @ second.root.T)
 
 
 def _nuclear_norm(product: Array) -> float:
-    """Sum of the singular values, by the eigenvalues of the smaller Gram matrix: a third of the time."""
+    """Sum the singular values, by the eigenvalues of the smaller Gram matrix: a third of the time."""
     gram = product @ product.T if product.shape[0] <= product.shape[1] else product.T @ product
     squared = scipy.linalg.eigvalsh(gram, overwrite_a=True, check_finite=False)
     return float(np.sqrt(squared.clip(min=0.0)).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def inception_score(logits: FeatureMatrix, splits: int = 10, shuffle_seed: int | None = 2020) -> Estimate:
-    """Inception Score: exp of the mean KL(p(y|x) ‖ p(y)), averaged over disjoint splits.
+    """Return the Inception Score: exp of the mean KL(p(y|x) ‖ p(y)), averaged over disjoint splits.
 
     The defaults are torch-fidelity's (10 splits after a shuffle seeded with 2020), and so is the number for the same
     logits. The score rises with the number of images per split, so it compares only at equal n and splits.
@@ -43,30 +44,25 @@ def inception_score(logits: FeatureMatrix, splits: int = 10, shuffle_seed: int |
         raise GraftbenchError(f"The number of splits must be at least 1; found {splits}.")
     array = matrix(logits, "logits")
     n = array.shape[0]
-    reason = too_few(2 * splits, n, None, f"an Inception Score over {splits} splits")
-    if reason:
-        return Estimate(name="inception_score", value=None, undefined=reason, n_generated=n)
+    define = partial(Estimate, name="inception_score", n_generated=n)
+    if reason := too_few(2 * splits, n, None, f"an Inception Score over {splits} splits"):
+        return define(undefined=reason)
     if shuffle_seed is not None:
         # torch-fidelity's generator, so that both tools split alike.
         array = array[np.random.RandomState(shuffle_seed).permutation(n)]
     p, negative_entropy = _probabilities(array)
     bounds = [i * n // splits for i in range(splits + 1)]
     scores = np.array([_score(p[a:b], negative_entropy[a:b]) for a, b in pairwise(bounds)])
-    error = float(scores.std(ddof=1) / np.sqrt(splits)) if splits > 1 else None
     value = float(scores.mean())
-    return Estimate(
-        name="inception_score",
-        value=value,
-        standard_error=error,
-        interval=None if error is None else student_bounds(value, error, splits - 1, low=1.0, high=float(p.shape[1])),
-        method="" if error is None else "splits",
-        spread=float(scores.std()) if splits > 1 else None,
-        n_generated=n,
-    )
+    if splits == 1:
+        return define(value=value)
+    error = float(scores.std(ddof=1) / np.sqrt(splits))
+    bounds = student_bounds(value, error, splits - 1, low=1.0, high=float(p.shape[1]))
+    return define(value=value, standard_error=error, interval=bounds, method="splits", spread=float(scores.std()))
 
 
 def _probabilities(logits: Array) -> tuple[Array, Array]:
-    """Softmax N×K, and each image's Σ p log p: one exponential per entry serves both."""
+    """Return the softmax N×K, and each image's Σ p log p: one exponential per entry serves both."""
     logits -= logits.max(axis=1, keepdims=True)  # its own copy; no exponential overflows
     p = np.exp(logits)
     total = p.sum(axis=1, keepdims=True)
@@ -75,6 +71,6 @@ def _probabilities(logits: Array) -> tuple[Array, Array]:
 
 
 def _score(p: Array, negative_entropy: Array) -> float:
-    """The score of one split: exp of the mean of Σ p log p less Σ q log q, where q is the mean of p (0 log 0 = 0)."""
+    """Return the score of one split: exp of the mean of Σ p log p less Σ q log q, q the mean of p (0 log 0 = 0)."""
     q = p.mean(axis=0)
     return float(np.exp(max(0.0, negative_entropy.mean() - xlogy(q, q).sum())))

@@ -5,12 +5,13 @@ Binkowski et al. 2018 (arXiv 1801.01401). All in float64, and in row blocks: mem
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.arrays import Array, check_widths, matrix, too_few
+from graftbench.metrics.arrays import Array, pair, too_few
 from graftbench.metrics.estimate import Estimate
 from graftbench.metrics.mmd import BLOCK, discrepancy, estimate_of
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def polynomial_kernel(x: Array, y: Array) -> Array:
-    """k(x, y) = (x·y/D + 1)³ for all pairs: M×D and N×D give M×N."""
+    """Return k(x, y) = (x·y/D + 1)³ for all pairs: M×D and N×D give M×N."""
     base = x @ y.T
     base /= x.shape[1]
     base += 1.0
@@ -28,14 +29,8 @@ def polynomial_kernel(x: Array, y: Array) -> Array:
     return cube
 
 
-def _both(generated: FeatureMatrix, real: FeatureMatrix) -> tuple[Array, Array]:
-    x, y = matrix(generated, "generated features"), matrix(real, "reference features")
-    check_widths(x.shape[1], y.shape[1])
-    return x, y
-
-
 def kid(generated: FeatureMatrix, real: FeatureMatrix) -> Estimate:
-    """Kernel Inception Distance: the unbiased estimate of MMD² from all pairs, with its standard error.
+    """Return the Kernel Inception Distance: the unbiased estimate of MMD² from all pairs, with its standard error.
 
     Args:
         generated: Pooled features M×D.
@@ -51,11 +46,10 @@ def kid(generated: FeatureMatrix, real: FeatureMatrix) -> Estimate:
     References:
         Binkowski et al. 2018 (arXiv 1801.01401); Gretton et al. 2012, lemma 6.
     """
-    x, y = _both(generated, real)
+    x, y = pair(generated, real)
     m, n = len(x), len(y)
-    reason = too_few(2, m, n, "an unbiased kernel distance")
-    if reason:
-        return Estimate(name="kid", value=None, undefined=reason, n_generated=m, n_reference=n)
+    if reason := too_few(2, m, n, "an unbiased kernel distance"):
+        return Estimate(name="kid", undefined=reason, n_generated=m, n_reference=n)
     offset = float(polynomial_kernel(x.mean(axis=0, keepdims=True), y.mean(axis=0, keepdims=True))[0, 0])
     return estimate_of("kid", discrepancy(x, y, polynomial_kernel, offset), m, n)
 
@@ -63,7 +57,7 @@ def kid(generated: FeatureMatrix, real: FeatureMatrix) -> Estimate:
 def kid_subsets(
     generated: FeatureMatrix, real: FeatureMatrix, subsets: int = 100, subset_size: int = 1000, seed: int = 2020
 ) -> Estimate:
-    """KID as torch-fidelity computes it: the mean over random subsets, the same subsets for the same seed.
+    """Return KID as torch-fidelity computes it: the mean over random subsets, the same subsets for the same seed.
 
     The kernel matrix is computed once; a subset's sum is then a product with its indicator vector. `kid` uses every
     pair and is the better estimate; this one is for comparison with published numbers.
@@ -87,27 +81,19 @@ def kid_subsets(
         raise GraftbenchError(
             f"KID needs at least 1 subset of at least 2 images; found {subsets} subsets of {subset_size}."
         )
-    x, y = _both(generated, real)
-    name = f"kid_{subsets}x{subset_size}"
-    reason = too_few(subset_size, len(x), len(y), f"KID over subsets of {subset_size}")
-    if reason:
-        return Estimate(name=name, value=None, undefined=reason, n_generated=len(x), n_reference=len(y))
+    x, y = pair(generated, real)
+    define = partial(Estimate, name=f"kid_{subsets}x{subset_size}", n_generated=len(x), n_reference=len(y))
+    if reason := too_few(subset_size, len(x), len(y), f"KID over subsets of {subset_size}"):
+        return define(undefined=reason)
     in_x, in_y = _indicators(len(x), len(y), subsets, subset_size, seed)
     pairs = subset_size * (subset_size - 1)
-    values = (_sums_within(in_x, x) + _sums_within(in_y, y)) / pairs - 2.0 * _sums_between(
-        in_x, x, y, in_y
-    ) / subset_size**2
-    return Estimate(
-        name=name,
-        value=float(values.mean()),
-        spread=float(values.std()),
-        n_generated=len(x),
-        n_reference=len(y),
-    )
+    between = 2.0 * _sums_between(in_x, x, y, in_y) / subset_size**2
+    values = (_sums_within(in_x, x) + _sums_within(in_y, y)) / pairs - between
+    return define(value=float(values.mean()), spread=float(values.std()))
 
 
 def _indicators(m: int, n: int, subsets: int, size: int, seed: int) -> tuple[Array, Array]:
-    """Which images each subset holds: subsets×m and subsets×n of zeros and ones, drawn in torch-fidelity's order."""
+    """Draw the images of each subset, in torch-fidelity's order: subsets×m and subsets×n of zeros and ones."""
     rng = np.random.RandomState(seed)  # torch-fidelity's generator
     in_x, in_y = np.zeros((subsets, m)), np.zeros((subsets, n))
     for i in range(subsets):
@@ -117,7 +103,7 @@ def _indicators(m: int, n: int, subsets: int, size: int, seed: int) -> tuple[Arr
 
 
 def _sums_between(in_x: Array, x: Array, y: Array, in_y: Array) -> Array:
-    """Sum of k(x, y) over all pairs of each subset."""
+    """Sum k(x, y) over all pairs of each subset."""
     total = np.zeros(len(in_x))
     for start in range(0, len(x), BLOCK):
         k = polynomial_kernel(x[start : start + BLOCK], y)
@@ -126,7 +112,7 @@ def _sums_between(in_x: Array, x: Array, y: Array, in_y: Array) -> Array:
 
 
 def _sums_within(in_x: Array, x: Array) -> Array:
-    """Sum of k(x, x') over all ordered pairs i ≠ j of each subset, from the triangle as in `_within`."""
+    """Sum k(x, x') over all ordered pairs i ≠ j of each subset, from the triangle as in `mmd._within`."""
     total = np.zeros(len(in_x))
     for start in range(0, len(x), BLOCK):
         k = polynomial_kernel(x[start : start + BLOCK], x[start:])

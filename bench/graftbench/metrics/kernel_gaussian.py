@@ -27,7 +27,7 @@ def _unit(values: FeatureMatrix, what: str) -> Array:
 
 
 def _gaussian_kernel(x: Array, y: Array) -> Array:
-    """exp(−‖x−y‖²/(2σ²)) − 1 for unit vectors: M×D and N×D give M×N.
+    """Return exp(−‖x−y‖²/(2σ²)) − 1 for unit vectors: M×D and N×D give M×N.
 
     The constant changes no discrepancy, and without it the kernel's values (0.98 to 1) keep two digits more.
     """
@@ -35,7 +35,7 @@ def _gaussian_kernel(x: Array, y: Array) -> Array:
 
 
 def cmmd(generated: FeatureMatrix, real: FeatureMatrix, *, biased: bool = False) -> Estimate:
-    """CMMD of generated to real images: 1000 × MMD² of unit embeddings, Gaussian kernel with σ = 10.
+    """Return CMMD of generated to real images: 1000 × MMD² of unit embeddings, Gaussian kernel with σ = 10.
 
     Ours is the unbiased U-statistic, which compares at any numbers of images. The authors' code computes the biased
     V-statistic, larger by about 1000·(1 − mean kernel)·(1/M + 1/N); `biased=True` gives that number, for comparison
@@ -59,10 +59,9 @@ def cmmd(generated: FeatureMatrix, real: FeatureMatrix, *, biased: bool = False)
     x, y = _unit(generated, "generated features"), _unit(real, "reference features")
     check_widths(x.shape[1], y.shape[1])
     name, m, n = "cmmd_biased" if biased else "cmmd", len(x), len(y)
-    reason = too_few(2, m, n, "an unbiased kernel distance")
-    if reason:
-        return Estimate(name=name, value=None, undefined=reason, n_generated=m, n_reference=n)
-    found = discrepancy(x, y, _gaussian_kernel, 0.0)
+    if reason := too_few(2, m, n, "an unbiased kernel distance"):
+        return Estimate(name=name, undefined=reason, n_generated=m, n_reference=n)
+    mmd = discrepancy(x, y, _gaussian_kernel, 0.0)
     if biased:
-        return Estimate(name=name, value=_SCALE * found.biased, n_generated=m, n_reference=n)
-    return estimate_of(name, found, m, n, _SCALE)
+        return Estimate(name=name, value=_SCALE * mmd.biased, n_generated=m, n_reference=n)
+    return estimate_of(name, mmd, m, n, _SCALE)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from scipy.special import stdtrit
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.arrays import Array, check_widths, matrix, too_few
+from graftbench.metrics.arrays import Array, pair, too_few
 from graftbench.metrics.distances import Pairs, Rows, Sets, squared_distances
-from graftbench.metrics.estimate import LEVEL, Bounds, Estimate
+from graftbench.metrics.estimate import Bounds, Estimate, jackknife_variance, quantile, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graftbench.metrics.arrays import FeatureMatrix
+
+    Float32: TypeAlias = NDArray[np.float32]
+
+LeaveOneOut: TypeAlias = "tuple[float, Array | None, Array | None]"
+"""A score, and what it is without each point and without each ball's image, or the generated and the real image."""
 
 _HALF = 128  # images of the larger side in a half: more take time and change the correction little
 _SMALLEST_HALF = 20  # images of the smaller side in a half, as far as there are so many
@@ -40,7 +45,7 @@ def prdc(
     splits: int = 50,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Precision, recall, their F-score, density, coverage and what coverage would be for equal distributions.
+    """Return precision, recall, their F-score, density, coverage, and the coverage of equal distributions.
 
     A ball around an image reaches to its k-th nearest neighbour in its own set. Then, with M generated and N real
     images:
@@ -88,26 +93,25 @@ def prdc(
             "Balls need at least 1 neighbour, and the number of splits is not negative; "
             f"found k_precision = {k_precision}, k_density = {k_density} and splits = {splits}."
         )
-    x, y = matrix(generated, "generated features"), matrix(real, "reference features")
-    check_widths(x.shape[1], y.shape[1])
+    x, y = pair(generated, real)
     m, n = len(x), len(y)
     reasons = _reasons(m, n, k_precision, k_density)
     scores = _scores(x, y, k_precision, k_density)
     factors = _inflation(x, y, k_precision, k_density, splits=splits, seed=seed) if splits else {}
-    found = {}
+    estimates = {}
     for name, reason in reasons.items():
+        define = partial(Estimate, name=name, n_generated=m, n_reference=n)
         if reason:
-            found[name] = Estimate(name=name, value=None, undefined=reason, n_generated=m, n_reference=n)
+            estimates[name] = define(undefined=reason)
         elif name == "null_coverage":
-            value = null_coverage(m, n, k_density)
-            found[name] = Estimate(name=name, value=value, n_generated=m, n_reference=n)
+            estimates[name] = define(value=null_coverage(m, n, k_density))
         else:
-            found[name] = _estimate(scores[name], factors.get(name), splits)
-    return found
+            estimates[name] = _estimate(scores[name], factors.get(name), splits)
+    return estimates
 
 
 def null_coverage(n_generated: int, n_real: int, k: int = 5) -> float:
-    """Expected coverage if both sets come from one continuous distribution.
+    """Return the coverage that is expected if both sets come from one continuous distribution.
 
     A ball is empty if the k nearest of all N−1+M other images are real ones. All orders are equally likely, so that
     happens with probability (N−1 over k)/(N+M−1 over k) = ∏_{i=1..k} (N−i)/(N+M−i).
@@ -119,15 +123,14 @@ def null_coverage(n_generated: int, n_real: int, k: int = 5) -> float:
 
 
 def _reasons(m: int, n: int, k_precision: int, k_density: int) -> dict[str, str]:
-    """Why each score is undefined; empty where it is not."""
-
-    def balls_of_real(k: int) -> str:  # k + 1 stands for "enough" on the side that needs but one image
-        return too_few(k + 1, min(m, 1) * (k + 1), n, f"a ball to neighbour {k} of each reference image")
-
-    def balls_of_generated(k: int) -> str:
-        return too_few(k + 1, m, min(n, 1) * (k + 1), f"a ball to neighbour {k} of each generated image")
-
-    precision, recall, density = balls_of_real(k_precision), balls_of_generated(k_precision), balls_of_real(k_density)
+    """Return by score the reason why it is undefined, "" where it is defined."""
+    # k + 1 stands for "enough" on the side that needs but one image.
+    precision, density = (
+        too_few(k + 1, min(m, 1) * (k + 1), n, f"a ball to neighbour {k} of each reference image")
+        for k in (k_precision, k_density)
+    )
+    k = k_precision
+    recall = too_few(k + 1, m, min(n, 1) * (k + 1), f"a ball to neighbour {k} of each generated image")
     return {
         "precision": precision,
         "recall": recall,
@@ -160,14 +163,10 @@ class _Score:
     without_real: Array | None
 
     def variances(self) -> tuple[float, float] | None:
-        """The jackknife's variance from each set, (n−1)/n·Σ(θ₋ᵢ − mean)²; None where it takes more images."""
+        """Return the jackknife's variance from each set, (n−1)/n·Σ(θ₋ᵢ − mean)²; None where it takes more images."""
         if self.without_generated is None or self.without_real is None:
             return None
-        return _jackknife(self.without_generated), _jackknife(self.without_real)
-
-
-def _jackknife(without: Array) -> float:
-    return float((without.size - 1) * without.var())
+        return jackknife_variance(self.without_generated), jackknife_variance(self.without_real)
 
 
 class _Balls:
@@ -199,17 +198,17 @@ class _Balls:
     def add(self, point: Rows, ball: Rows, inside: NDArray[np.bool_], inside_grown: NDArray[np.bool_]) -> None:
         """Count pairs of a point and a ball; each pair once."""
         p, b = point[inside], ball[inside]
-        _tally(self.in_balls, p)
-        _tally(self.sole_ball, p, b)
-        _tally(self.in_ball, b)
-        _tally(self.sole_point, b, p)
+        np.add.at(self.in_balls, p, 1)
+        np.add.at(self.sole_ball, p, b)
+        np.add.at(self.in_ball, b, 1)
+        np.add.at(self.sole_point, b, p)
         shell = inside_grown & ~inside
         p, b = point[shell], ball[shell]
-        _tally(self.in_shell, b)
+        np.add.at(self.in_shell, b, 1)
         np.bitwise_or.at(self.shells.reshape(-1), p * self.shells.shape[1] + b // 8, (128 >> b % 8).astype(np.uint8))
 
-    def covered(self) -> tuple[float, Array | None, Array | None]:
-        """Share of points in at least one ball: the value, without each point, without each ball's image."""
+    def covered(self) -> LeaveOneOut:
+        """Return the share of points in at least one ball: the value, without each point, without each ball's image."""
         inside, points, balls = self.in_balls > 0, self.in_balls.size, self.in_ball.size
         total = int(np.count_nonzero(inside))
         without_point = (total - inside) / (points - 1) if points > 1 else None
@@ -217,52 +216,49 @@ class _Balls:
         return total / points, without_point, without_ball
 
     def _change(self) -> Rows:
-        """By how many points fewer or more are covered without each ball's image, B."""
+        """Return by how many points fewer or more are covered without each ball's image, B."""
         balls = self.in_ball.size
         change = np.zeros(balls, dtype=np.intp)
-        low = np.flatnonzero(self.in_balls < 2)  # the others stay covered whoever is left out: balls only grow
+        low = np.flatnonzero(self.in_balls < 2)  # the rest stays covered whoever is left out: balls only grow
         for start in range(0, low.size, _LOW):
-            these = low[start : start + _LOW]
-            point, ball = np.nonzero(np.unpackbits(self.shells[these], axis=1, count=balls))
-            held = np.zeros((these.size, balls), dtype=bool)  # whether a grown ball covers the point without image j
+            points = low[start : start + _LOW]
+            point, ball = np.nonzero(np.unpackbits(self.shells[points], axis=1, count=balls))
+            held = np.zeros((points.size, balls), dtype=bool)  # whether a grown ball covers the point without image j
             held[point[:, None], self.neighbours[ball]] = True
-            bare = self.in_balls[these] == 0
+            # Points in no ball are gained where a ball grows over them.
+            bare = self.in_balls[points] == 0
             change += np.count_nonzero(held[bare], axis=0)
-            sole = self.sole_ball[these[~bare]]
+            # Points in one ball are lost without its image, unless another ball grows over them.
+            sole = self.sole_ball[points[~bare]]
             lost = ~held[np.flatnonzero(~bare), sole]
-            _tally(change, sole[lost], -1)
+            np.add.at(change, sole[lost], -1)
         return change
 
-    def density(self) -> tuple[float, Array | None, Array | None]:
-        """Mean number of balls that hold a point, over k: the value, without each point, without each ball's image."""
+    def density(self) -> LeaveOneOut:
+        """Return the mean number of balls that hold a point, over k: the value, and without each point, each image."""
         points, balls, total = self.in_balls.size, self.in_ball.size, int(self.in_balls.sum())
         without_point = (total - self.in_balls) / (self.k * (points - 1)) if points > 1 else None
         without_ball = None
         if balls > self.k + 1:
             grown = np.zeros(balls, dtype=np.intp)
-            _tally(grown, self.neighbours.ravel(), np.repeat(self.in_shell, self.k))
+            np.add.at(grown, self.neighbours.ravel(), np.repeat(self.in_shell, self.k))
             without_ball = (total - self.in_ball + grown) / (self.k * points)
         return total / (self.k * points), without_point, without_ball
 
-    def filled(self) -> tuple[float, Array | None, Array | None]:
-        """Share of balls that hold a point: the value, without each point, without each ball's image."""
+    def filled(self) -> LeaveOneOut:
+        """Return the share of balls that hold a point: the value, without each point, without each ball's image."""
         points, balls, full = self.in_balls.size, self.in_ball.size, self.in_ball > 0
         total = int(np.count_nonzero(full))
         without_point = without_ball = None
         if points > 1:
             emptied = np.zeros(points, dtype=np.intp)
-            _tally(emptied, self.sole_point[self.in_ball == 1])
+            np.add.at(emptied, self.sole_point[self.in_ball == 1], 1)
             without_point = (total - emptied) / balls
         if balls > self.k + 1:
             grown = np.zeros(balls, dtype=np.intp)
-            _tally(grown, self.neighbours[~full & (self.in_shell > 0)].ravel())
+            np.add.at(grown, self.neighbours[~full & (self.in_shell > 0)].ravel(), 1)
             without_ball = (total - full + grown) / (balls - 1)
         return total / balls, without_point, without_ball
-
-
-def _tally(counts: Rows, where: Rows, amount: Rows | int = 1) -> None:
-    """counts[where] += amount, where rows may repeat."""
-    np.add.at(counts, where, amount)
 
 
 @dataclass(frozen=True)
@@ -278,12 +274,12 @@ class _Neighbours:
     rows: Rows
 
     def limits(self, k: int) -> Array:
-        """Radii of the balls to neighbour k, and to neighbour k + 1 (the same if there is none), N×2."""
+        """Return the radii of the balls to neighbour k, and to neighbour k + 1 (the same if there is none), N×2."""
         return self.distances[:, [k - 1, min(k, self.rows.shape[1] - 1)]].astype(np.float64)
 
 
 def _scores(x: Array, y: Array, k_precision: int, k_density: int) -> dict[str, _Score]:
-    """Every score that is defined for so many images."""
+    """Compute every score that is defined for so many images."""
 
     def neighbours(images: int, k: int, find: Callable[[int], tuple[Array, Rows]]) -> _Neighbours:
         depth = min(k + 1, images - 1)
@@ -294,17 +290,17 @@ def _scores(x: Array, y: Array, k_precision: int, k_density: int) -> dict[str, _
     if not (len(x) and len(y)):
         return {}
     sets = Sets(x, y)
-    made = neighbours(len(x), k_precision, sets.nearest_in_x)
-    real = neighbours(len(y), max(k_precision, k_density), sets.nearest_in_y)
-    return _collect(made, real, k_precision, k_density, sets.pairs_within)
+    of_generated = neighbours(len(x), k_precision, sets.nearest_in_x)
+    of_real = neighbours(len(y), max(k_precision, k_density), sets.nearest_in_y)
+    return _collect(of_generated, of_real, k_precision, k_density, sets.pairs_within)
 
 
 def _scores_of_distances(
-    between: NDArray[np.float32], made: NDArray[np.float32], real: NDArray[np.float32], k_precision: int, k_density: int
+    between: Float32, within_x: Float32, within_y: Float32, k_precision: int, k_density: int
 ) -> dict[str, _Score]:
-    """The same from whole distance matrices M×N, M×M and N×N (infinite on the diagonal), for few images."""
+    """Compute the scores of few images from distance matrices M×N, M×M and N×N (infinite on the diagonal)."""
 
-    def neighbours(within: NDArray[np.float32], k: int) -> _Neighbours:
+    def neighbours(within: Float32, k: int) -> _Neighbours:
         depth = min(k + 1, len(within) - 1)
         rows = np.argpartition(within, depth - 1, axis=1)[:, :depth]
         distances = np.take_along_axis(within, rows, axis=1)
@@ -318,46 +314,46 @@ def _scores_of_distances(
         distance = between[x, y][:, None]
         return [Pairs(x, y, distance <= limits_x[x], distance <= limits_y[y])]
 
-    return _collect(
-        neighbours(made, k_precision), neighbours(real, max(k_precision, k_density)), k_precision, k_density, search
-    )
+    of_generated, of_real = neighbours(within_x, k_precision), neighbours(within_y, max(k_precision, k_density))
+    return _collect(of_generated, of_real, k_precision, k_density, search)
 
 
 def _collect(
-    made: _Neighbours,
-    real: _Neighbours,
+    of_generated: _Neighbours,
+    of_real: _Neighbours,
     k_precision: int,
     k_density: int,
     search: Callable[[Array, Array], Iterable[Pairs]],
 ) -> dict[str, _Score]:
-    """Every score that is defined for so many images, from neighbours within the sets and a search between them."""
-    m, n = len(made.rows), len(real.rows)
-    of_real = [(k, _Balls(m, real.rows, k)) for k in dict.fromkeys((k_precision, k_density)) if k < n]
-    of_made = [(k_precision, _Balls(n, made.rows, k_precision))] if k_precision < m else []
-    limits_x = np.hstack([np.empty((m, 0)), *(made.limits(k) for k, _ in of_made)])
-    limits_y = np.hstack([np.empty((n, 0)), *(real.limits(k) for k, _ in of_real)])
+    """Compute every score that is defined, from neighbours within the sets and a search for pairs between them."""
+    # Balls of each side, of one or two sizes.
+    m, n = len(of_generated.rows), len(of_real.rows)
+    real = {k: _Balls(m, of_real.rows, k) for k in (k_precision, k_density) if k < n}
+    generated = {k: _Balls(n, of_generated.rows, k) for k in (k_precision,) if k < m}
+    limits_x = np.hstack([np.empty((m, 0)), *(of_generated.limits(k) for k in generated)])
+    limits_y = np.hstack([np.empty((n, 0)), *(of_real.limits(k) for k in real)])
+    # The images in them.
     for pairs in search(limits_x, limits_y):
-        for i, (_, balls) in enumerate(of_made):
+        for i, balls in enumerate(generated.values()):
             balls.add(pairs.y, pairs.x, pairs.within_x[:, 2 * i], pairs.within_x[:, 2 * i + 1])
-        for i, (_, balls) in enumerate(of_real):
+        for i, balls in enumerate(real.values()):
             balls.add(pairs.x, pairs.y, pairs.within_y[:, 2 * i], pairs.within_y[:, 2 * i + 1])
-    balls, images = dict(of_real), (m, n)
-    found: list[_Score] = []
-    if k_precision in balls:
-        found.append(_Score("precision", images, *balls[k_precision].covered()))
-    for _, generated in of_made:
-        value, without_real, without_generated = generated.covered()
-        found.append(_Score("recall", images, value, without_generated, without_real))
-    if len(found) == 2:
-        found.append(_f_score(*found))
-    if k_density in balls:
-        found.append(_Score("density", images, *balls[k_density].density()))
-        found.append(_Score("coverage", images, *balls[k_density].filled()))
-    return {score.name: score for score in found}
+    # The scores.
+    scores: dict[str, LeaveOneOut] = {}
+    if k_precision in real:
+        scores["precision"] = real[k_precision].covered()
+    if k_precision in generated:
+        value, without_real, without_generated = generated[k_precision].covered()
+        scores["recall"] = value, without_generated, without_real
+    if k_precision in real and k_precision in generated:
+        scores["f_score"] = _f_score(scores["precision"], scores["recall"])
+    if k_density in real:
+        scores["density"], scores["coverage"] = real[k_density].density(), real[k_density].filled()
+    return {name: _Score(name, (m, n), *score) for name, score in scores.items()}
 
 
-def _f_score(precision: _Score, recall: _Score) -> _Score:
-    """Harmonic mean of two scores, 0 where both are 0, and of their leave-one-out values."""
+def _f_score(precision: LeaveOneOut, recall: LeaveOneOut) -> LeaveOneOut:
+    """Return the harmonic mean of two scores, 0 where both are 0, and of their leave-one-out values."""
 
     def mean(p: Array | None, r: Array | None) -> Array | None:
         if p is None or r is None:
@@ -365,21 +361,16 @@ def _f_score(precision: _Score, recall: _Score) -> _Score:
         total = p + r
         return 2.0 * p * r / np.where(total > 0.0, total, 1.0)
 
-    total = precision.value + recall.value
-    return _Score(
-        "f_score",
-        precision.images,
-        2.0 * precision.value * recall.value / total if total else 0.0,
-        mean(precision.without_generated, recall.without_generated),
-        mean(precision.without_real, recall.without_real),
-    )
+    p, r = precision[0], recall[0]
+    value = 2.0 * p * r / (p + r) if p + r else 0.0
+    return value, mean(precision[1], recall[1]), mean(precision[2], recall[2])
 
 
 # -------------------------------------------------------------------------------------- standard errors and intervals
 
 
 def _inflation(x: Array, y: Array, k_precision: int, k_density: int, *, splits: int, seed: int) -> dict[str, float]:
-    """True variance over the jackknife's expected variance, for each score, measured on halves of the data.
+    """Measure the true variance over the jackknife's expected variance, for each score, on halves of the data.
 
     The jackknife's variance is too large on average (Efron & Stein 1981): what depends on m images jointly it counts m
     times, and a count of balls depends on k or more jointly, however many images there are. But two disjoint halves of
@@ -396,6 +387,7 @@ def _inflation(x: Array, y: Array, k_precision: int, k_density: int, *, splits: 
     References:
         Efron & Stein 1981, "The jackknife estimate of variance", Annals of Statistics 9(3).
     """
+    # Distances of as many images as two halves need.
     half_x, half_y = _half_sizes(len(x), len(y))
     if min(half_x, half_y) < 2:
         return {}
@@ -403,16 +395,21 @@ def _inflation(x: Array, y: Array, k_precision: int, k_density: int, *, splits: 
     x, y = (z[rng.permutation(len(z))[: 2 * half]] for z, half in ((x, half_x), (y, half_y)))
     centre = y.mean(axis=0)
     x, y = x - centre, y - centre
-    between, made, real = (np.sqrt(squared_distances(a, b)).astype(np.float32) for a, b in ((x, y), (x, x), (y, y)))
+    between, within_x, within_y = (
+        np.sqrt(squared_distances(a, b)).astype(np.float32) for a, b in ((x, y), (x, x), (y, y))
+    )
     between *= 1.0 - 1e-6  # copies of real images stay inside although each matrix rounds in its own way
-    np.fill_diagonal(made, np.inf)
-    np.fill_diagonal(real, np.inf)
+    np.fill_diagonal(within_x, np.inf)
+    np.fill_diagonal(within_y, np.inf)
+    # Random halves: the variance between two of them, and what the jackknife inside them claims.
     true: dict[str, float] = {}
     claimed: dict[str, float] = {}
     for _ in range(splits):
         order_x, order_y = rng.permutation(len(x)), rng.permutation(len(y))
         first, second = (
-            _scores_of_distances(_part(between, i, j), _part(made, i, i), _part(real, j, j), k_precision, k_density)
+            _scores_of_distances(
+                _part(between, i, j), _part(within_x, i, i), _part(within_y, j, j), k_precision, k_density
+            )
             for i, j in ((order_x[:half_x], order_y[:half_y]), (order_x[half_x:], order_y[half_y:]))
         )
         for name, score in first.items():
@@ -424,7 +421,7 @@ def _inflation(x: Array, y: Array, k_precision: int, k_density: int, *, splits: 
 
 
 def _half_sizes(m: int, n: int) -> tuple[int, int]:
-    """Images of each side in a half: in the ratio m:n, and as few as will do."""
+    """Return the images of each side in a half: in the ratio m:n, and as few as will do."""
     if not min(m, n):
         return 0, 0
     part = max(_HALF / max(m, n), _SMALLEST_HALF / min(m, n))
@@ -432,30 +429,26 @@ def _half_sizes(m: int, n: int) -> tuple[int, int]:
     return half_m, half_n
 
 
-def _part(whole: NDArray[np.float32], rows: Rows, columns: Rows) -> NDArray[np.float32]:
+def _part(whole: Float32, rows: Rows, columns: Rows) -> Float32:
     return whole.take(rows, axis=0).take(columns, axis=1)  # a third of the time of whole[np.ix_(rows, columns)]
 
 
 def _estimate(score: _Score, factor: float | None, splits: int) -> Estimate:
-    """Value, standard error and interval of a score; `factor` is None where the correction needs more images."""
+    """Return a score with standard error and interval; `factor` is None where the correction needs more images."""
     m, n = score.images
+    define = partial(Estimate, name=score.name, value=score.value, n_generated=m, n_reference=n)
     variances = score.variances()
     if variances is None:
-        return Estimate(name=score.name, value=score.value, n_generated=m, n_reference=n)
-    error = math.sqrt(sum(variances) * (1.0 if factor is None else factor))
-    return Estimate(
-        name=score.name,
-        value=score.value,
-        standard_error=error,
-        interval=None if factor is None else _interval(score, error, _degrees(score, splits)),
-        method="jackknife" if factor is None else "jackknife corrected by halves",
-        n_generated=m,
-        n_reference=n,
-    )
+        return define()
+    if factor is None:
+        return define(standard_error=math.sqrt(sum(variances)), method="jackknife")
+    error = math.sqrt(sum(variances) * factor)
+    bounds = _interval(score, error, _degrees(score, splits))
+    return define(standard_error=error, interval=bounds, method="jackknife corrected by halves")
 
 
 def _degrees(score: _Score, splits: int) -> float:
-    """Degrees of freedom of the corrected variance, after Satterthwaite: 2 over its relative variance.
+    """Return the degrees of freedom of the corrected variance, after Satterthwaite: 2 over its relative variance.
 
     A sum of n squared deviations with kurtosis κ has the relative variance (κ−1)/n; each set's part of the variance
     weighs it; and the mean of `splits` squared differences of halves, each about a χ² of 1 degree, adds 2/splits.
@@ -471,7 +464,7 @@ def _degrees(score: _Score, splits: int) -> float:
 
 
 def _interval(score: _Score, error: float, degrees: float) -> Bounds | None:
-    """The 95 % interval, with Student's quantile q.
+    """Return the 95 % interval, with Student's quantile q.
 
     A share p with standard error s is as certain as the share of p(1−p)/s² independent trials, so its interval is
     Wilson's for so many, which stays within 0 and 1 and does not shrink to a point at either. (Korn & Graubard 1998 do
@@ -479,17 +472,14 @@ def _interval(score: _Score, error: float, degrees: float) -> Bounds | None:
     fewer of both sets. Density has no upper bound and a spread in proportion to its size: value·exp(±q·s/value); there
     is no interval where value or s is 0.
     """
-    value, quantile = score.value, float(stdtrit(degrees, 1.0 - (1.0 - LEVEL) / 2.0))
+    value, q = score.value, quantile(degrees)
     m, n = score.images
     if score.name == "density":
         if value == 0.0 or error == 0.0:
             return None
-        width = math.exp(quantile * error / value)
+        width = math.exp(q * error / value)
         return value / width, value * width
     spread = value * (1.0 - value)
     images = {"precision": m, "recall": n, "coverage": n, "f_score": min(m, n)}[score.name]
-    trials = spread / error**2 if error > 0.0 and spread > 0.0 else images
-    z2 = quantile**2
-    centre = (value + z2 / (2.0 * trials)) / (1.0 + z2 / trials)
-    half = math.sqrt(z2 * (spread / trials + z2 / (4.0 * trials**2))) / (1.0 + z2 / trials)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low, high = wilson(value, spread / error**2 if error > 0.0 and spread > 0.0 else images, q)
+    return max(0.0, low), min(1.0, high)

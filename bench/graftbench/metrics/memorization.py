@@ -1,4 +1,4 @@
-"""Does a generator copy its training images? Four answers from features, all in float64.
+"""Memorization: four metrics, from features, of how much a generator copies its training images; all in float64.
 
 Distances are Euclidean distances of features. Standard errors and intervals are over drawing the generated (and the
 held-out) images again while the **training set stays fixed**: it is what may have been copied, and the question is
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.arrays import Array, check_widths, matrix, too_few
+from graftbench.metrics.arrays import Array, check_widths, matrix, pair, too_few, unit_rows, zero_rows
 from graftbench.metrics.covariance import Moments
 from graftbench.metrics.distances import nearest
-from graftbench.metrics.estimate import Estimate, quantile, student_bounds, wilson_bounds
+from graftbench.metrics.estimate import Estimate, jackknife_variance, quantile, student_bounds, wilson_bounds
 from graftbench.metrics.frechet import fid
 from graftbench.metrics.frechet_error import fid_variance
 
@@ -36,26 +36,12 @@ IDENTICAL = 1e-12
 """A mean cosine distance below this counts as 0: features that differ by 1e-6 of their length have 5e-13."""
 
 
-def _generated_and_train(generated: FeatureMatrix, train: FeatureMatrix) -> tuple[Array, Array]:
-    x, t = matrix(generated, "generated features"), matrix(train, "training features")
-    _check_train_width(x.shape[1], t.shape[1])
-    return x, t
-
-
-def _check_train_width(generated: int, train: int) -> None:
-    if generated != train:
-        raise GraftbenchError(
-            f"The generated features are {generated} wide and the training features {train}; "
-            "both must come from one extractor."
-        )
-
-
 def _too_few_train(needed: int, n_train: int, why: str) -> str:
     return f"{why} needs at least {needed} training images; found {n_train}" if n_train < needed else ""
 
 
 def _to_train(images: Array, train: Array) -> tuple[Array, Rows]:
-    """Distance of each image to its nearest training image, and that image's row.
+    """Return the distance of each image to its nearest training image, and that image's row.
 
     The distance is taken from the difference itself, in the features' own units: it keeps every digit of near copies.
     """
@@ -64,7 +50,7 @@ def _to_train(images: Array, train: Array) -> tuple[Array, Rows]:
 
 
 def _unseen(n: int) -> float:
-    """Wilson's upper limit for the share of a kind of image that is not among n: about 4/(n+4)."""
+    """Return Wilson's upper limit for the share of a kind of image that is not among n: about 4/(n+4)."""
     return wilson_bounds(0, n)[1]
 
 
@@ -72,7 +58,7 @@ def _unseen(n: int) -> float:
 
 
 def train_distance_ratio(generated: FeatureMatrix, held_out: FeatureMatrix, train: FeatureMatrix) -> Estimate:
-    """Mean distance of generated images to their nearest training image, over that of held-out images.
+    """Return the mean distance of generated images to their nearest training image, over that of held-out images.
 
     1: generated images are as far from the training set as new real images are. Towards 0: copies. Above 1: further off
     than new real images.
@@ -92,37 +78,27 @@ def train_distance_ratio(generated: FeatureMatrix, held_out: FeatureMatrix, trai
     Raises:
         GraftbenchError: Widths differ, or entries are NaN or infinite.
     """
-    name = "train_distance_ratio"
-    x, t = _generated_and_train(generated, train)
+    x, t = pair(generated, train, "training")
     y = matrix(held_out, "held-out features")
     check_widths(x.shape[1], y.shape[1])
-    m, n = len(x), len(y)
-    why = "a ratio of mean distances"
-    reason = too_few(2, m, n, why) or _too_few_train(1, len(t), why)
-    if not reason:
-        a, b = _to_train(x, t)[0], _to_train(y, t)[0]
-        if b.any():
-            mean_a, mean_b = a.mean(), b.mean()
-            ratio = float(mean_a / mean_b)
-            # Relative variances of the two means; of the first, times ratio², so that ratio 0 needs no division.
-            part_a = float(a.var(ddof=1) / (m * mean_b**2))
-            part_b = float(b.var(ddof=1) / (n * mean_b**2)) * ratio**2
-            return Estimate(
-                name=name,
-                value=ratio,
-                standard_error=float(np.sqrt(part_a + part_b)),
-                interval=_ratio_bounds(ratio, part_a, part_b, m, n),
-                method="delta method",
-                n_generated=m,
-                n_reference=n,
-                n_train=len(t),
-            )
-        reason = "every held-out image is a training image: their mean distance is 0"
-    return Estimate(name=name, value=None, undefined=reason, n_generated=m, n_reference=n, n_train=len(t))
+    m, n, why = len(x), len(y), "a ratio of mean distances"
+    define = partial(Estimate, name="train_distance_ratio", n_generated=m, n_reference=n, n_train=len(t))
+    if reason := too_few(2, m, n, why) or _too_few_train(1, len(t), why):
+        return define(undefined=reason)
+    a, b = _to_train(x, t)[0], _to_train(y, t)[0]
+    if not b.any():
+        return define(undefined="every held-out image is a training image: their mean distance is 0")
+    mean_a, mean_b = a.mean(), b.mean()
+    ratio = float(mean_a / mean_b)
+    # Relative variances of the two means; of the first, times ratio², so that ratio 0 needs no division.
+    part_a = float(a.var(ddof=1) / (m * mean_b**2))
+    part_b = float(b.var(ddof=1) / (n * mean_b**2)) * ratio**2
+    error, bounds = float(np.sqrt(part_a + part_b)), _ratio_bounds(ratio, part_a, part_b, m, n)
+    return define(value=ratio, standard_error=error, interval=bounds, method="delta method")
 
 
 def _welch(part_a: float, part_b: float, m: int, n: int) -> float:
-    """Welch and Satterthwaite's degrees of freedom of a sum of two estimated variances."""
+    """Return Welch and Satterthwaite's degrees of freedom of a sum of two estimated variances."""
     if part_a + part_b == 0.0:
         return np.inf
     share = part_a / (part_a + part_b)
@@ -130,7 +106,7 @@ def _welch(part_a: float, part_b: float, m: int, n: int) -> float:
 
 
 def _ratio_bounds(ratio: float, part_a: float, part_b: float, m: int, n: int) -> tuple[float, float]:
-    """The interval of a ratio on the logarithmic scale, where its distribution is closer to a normal one."""
+    """Return the interval of a ratio on the logarithmic scale, where its distribution is closer to a normal one."""
     missed = ratio + _unseen(m) * (1.0 - ratio)
     if ratio == 0.0:
         return 0.0, missed
@@ -143,7 +119,7 @@ def _ratio_bounds(ratio: float, part_a: float, part_b: float, m: int, n: int) ->
 
 
 def authpct(generated: FeatureMatrix, train: FeatureMatrix) -> Estimate:
-    """AuthPct: the percentage of generated images that are further from the training set than it is from itself.
+    """Return AuthPct: the percentage of generated images further from the training set than it is from itself.
 
     With r the nearest training image of a generated g, and r' the nearest other training image of r, g is authentic if
     d(g, r) > d(r, r'). At equality g counts as a copy: a copy of an image that the training set holds twice has both
@@ -170,27 +146,22 @@ def authpct(generated: FeatureMatrix, train: FeatureMatrix) -> Estimate:
     References:
         Alaa et al. 2021 (arXiv 2102.08921), section 3.3, in the form of Stein et al. 2023 (arXiv 2306.04675).
     """
-    x, t = _generated_and_train(generated, train)
+    x, t = pair(generated, train, "training")
     m = len(x)
-    reason = too_few(1, m, None, "a share of images") or _too_few_train(
-        2, len(t), "the distance of a training image to another one"
-    )
-    if reason:
-        return Estimate(name="authpct", value=None, undefined=reason, n_generated=m, n_train=len(t))
+    define = partial(Estimate, name="authpct", n_generated=m, n_train=len(t))
+    why = "the distance of a training image to another one"
+    if reason := too_few(1, m, None, "a share of images") or _too_few_train(2, len(t), why):
+        return define(undefined=reason)
     distances, rows = _to_train(x, t)
-    neighbours = nearest(t)[1][:, 0]
-    own = np.linalg.norm(t - t[neighbours], axis=1)
-    authentic = int((distances > own[rows]).sum())
+    between_train = np.linalg.norm(t - t[nearest(t)[1][:, 0]], axis=1)
+    authentic = int((distances > between_train[rows]).sum())
     share = authentic / m
     low, high = wilson_bounds(authentic, m)
-    return Estimate(
-        name="authpct",
+    return define(
         value=100.0 * share,
         standard_error=100.0 * float(np.sqrt(share * (1.0 - share) / m)),
         interval=(100.0 * low, 100.0 * high),
         method="Wilson",
-        n_generated=m,
-        n_train=len(t),
     )
 
 
@@ -206,7 +177,7 @@ def copying_z(
     least: int = 10,
     seed: int = 0,
 ) -> Estimate:
-    """C_T: are generated images nearer to the training set than held-out images are, cell by cell of feature space?
+    """Return C_T: the z of how much nearer to the training set generated images are than held-out ones, cell by cell.
 
     The training features are partitioned by k-means. In each cell the distances to the nearest training image, of
     generated against held-out images, give a Mann–Whitney z: mid-ranks and the tie-corrected variance, no continuity
@@ -241,45 +212,37 @@ def copying_z(
     """
     if (cells is not None and cells < 1) or least < 2:
         raise GraftbenchError(f"C_T needs at least 1 cell of at least 2 images; found {cells} cells of {least}.")
-    x, t = _generated_and_train(generated, train)
+    x, t = pair(generated, train, "training")
     y = matrix(held_out, "held-out features")
     check_widths(x.shape[1], y.shape[1])
     m, n = len(x), len(y)
+    define = partial(Estimate, name="copying_z", n_generated=m, n_reference=n, n_train=len(t))
     if cells is None:
         cells = max(1, min(10, min(m, n, len(t)) // 20))
-    why = "a Mann–Whitney z"
-    reason = too_few(least, m, n, why) or _too_few_train(cells, len(t), f"a partition into {cells} cells")
-    if reason:
-        return Estimate(name="copying_z", value=None, undefined=reason, n_generated=m, n_reference=n, n_train=len(t))
+    few_train = _too_few_train(cells, len(t), f"a partition into {cells} cells")
+    if reason := too_few(least, m, n, "a Mann–Whitney z") or few_train:
+        return define(undefined=reason)
+    # Distances to the training set, by cell.
     a, b = _to_train(x, t)[0], _to_train(y, t)[0]
     centres = k_means(t, cells, seed)
     cell_x, cell_y = (nearest(side, centres)[1][:, 0] for side in (x, y))
     parts = [(a[cell_x == cell], b[cell_y == cell]) for cell in range(len(centres))]
+    # Cells with enough images, and among them those with different distances.
     large = [(one, two) for one, two in parts if min(one.size, two.size) >= least]
     varied = [(one, two) for one, two in large if np.ptp(np.concatenate((one, two))) > 0.0]
+    if not large:
+        return define(undefined=f"none of {len(parts)} cells has {least} generated and {least} held-out images")
     if not varied:
-        reason = (
-            f"all distances to the training set are equal in each of {len(large)} cells"
-            if large
-            else f"none of {len(parts)} cells has {least} generated and {least} held-out images"
-        )
-        return Estimate(name="copying_z", value=None, undefined=reason, n_generated=m, n_reference=n, n_train=len(t))
+        return define(undefined=f"all distances to the training set are equal in each of {len(large)} cells")
+    # The mean z of these cells, and its interval.
     value, part_a, part_b = _weighted_z([_RankTest(one, two) for one, two in varied])
     error = float(np.sqrt(part_a + part_b))
     low, high = student_bounds(value, error, _welch(part_a, part_b, m, n))
     missed = value * (1.0 - _unseen(min(sum(one.size for one, _ in varied), sum(two.size for _, two in varied))))
-    left_out = len(parts) - len(varied)
-    return Estimate(
-        name="copying_z",
-        value=value,
-        standard_error=error,
-        interval=(min(low, missed), max(high, missed)),
-        method="jackknife",
-        n_generated=m,
-        n_reference=n,
-        n_train=len(t),
-        note=f"{left_out} of {len(parts)} cells left out: too few images or all distances equal." if left_out else "",
-    )
+    bounds = (min(low, missed), max(high, missed))
+    skipped = len(parts) - len(varied)
+    note = f"{skipped} of {len(parts)} cells left out: too few images or all distances equal." if skipped else ""
+    return define(value=value, standard_error=error, interval=bounds, method="jackknife", note=note)
 
 
 class _RankTest:
@@ -296,21 +259,23 @@ class _RankTest:
     def __init__(self, a: Array, b: Array) -> None:
         m, n = a.size, b.size
         self.n = n
+        # Placements: for each value the number of values of the other set below it, and for b above it.
         sorted_a, sorted_b = np.sort(a), np.sort(b)
-        place_a = (np.searchsorted(sorted_b, a, "left") + np.searchsorted(sorted_b, a, "right")) / 2.0
-        place_b = m - (np.searchsorted(sorted_a, b, "left") + np.searchsorted(sorted_a, b, "right")) / 2.0
+        placements_a = (np.searchsorted(sorted_b, a, "left") + np.searchsorted(sorted_b, a, "right")) / 2.0
+        placements_b = m - (np.searchsorted(sorted_a, b, "left") + np.searchsorted(sorted_a, b, "right")) / 2.0
+        # T, and T without each value.
         _, group, sizes = np.unique(np.concatenate((a, b)), return_inverse=True, return_counts=True)
         ties = float((sizes**3.0 - sizes).sum())
         size = sizes[group].astype(np.float64)
         fewer_ties = ties - 3.0 * size * (size - 1.0)  # (t³−t) − ((t−1)³−(t−1)) = 3t(t−1)
-        u = place_a.sum()
+        u = placements_a.sum()
         self.z = float(_z(u, m, n, np.array(ties)))
-        self.without_a = _z(u - place_a, m - 1, n, fewer_ties[:m])
-        self.without_b = _z(u - place_b, m, n - 1, fewer_ties[m:])
+        self.without_a = _z(u - placements_a, m - 1, n, fewer_ties[:m])
+        self.without_b = _z(u - placements_b, m, n - 1, fewer_ties[m:])
 
 
 def _z(u: Array, m: int, n: int, ties: Array) -> Array:
-    """The z of U; 0 where all values are tied, when U is exactly mn/2."""
+    """Return the z of U; 0 where all values are tied, when U is exactly mn/2."""
     total = m + n
     variance = m * n / 12.0 * (total + 1.0 - ties / (total * (total - 1.0)))
     some = variance > 1e-9 * m * n * total  # what remains of all tied is rounding; one untied value gives mn/4
@@ -318,7 +283,7 @@ def _z(u: Array, m: int, n: int, ties: Array) -> Array:
 
 
 def _weighted_z(tests: list[_RankTest]) -> tuple[float, float, float]:
-    """The mean of z weighted by n, and its jackknife variance from leaving out values of a, and of b.
+    """Return the mean of z weighted by n, and its jackknife variance from leaving out values of a, and of b.
 
     Without one value of a only its cell's z changes; without one of b the weights change too.
     """
@@ -329,15 +294,11 @@ def _weighted_z(tests: list[_RankTest]) -> tuple[float, float, float]:
     without_b = np.concatenate(
         [(summed - test.n * test.z + (test.n - 1) * test.without_b) / (total - 1) for test in tests]
     )
-    return value, _jackknife_variance(without_a), _jackknife_variance(without_b)
-
-
-def _jackknife_variance(left_out: Array) -> float:
-    return float((left_out.size - 1.0) * left_out.var())
+    return value, jackknife_variance(without_a), jackknife_variance(without_b)
 
 
 def k_means(points: Array, k: int, seed: int, iterations: int = 100) -> Array:
-    """Lloyd's k-means from a k-means++ start.
+    """Return the centres of Lloyd's k-means from a k-means++ start.
 
     Args:
         points: N×D, float64, N ≥ 1.
@@ -382,7 +343,7 @@ def mifid(
     interval: bool = False,
     seed: int = 0,
 ) -> Estimate:
-    """Memorization-informed FID: FID divided by the mean cosine distance to the training set where that is small.
+    """Return MiFID: FID divided by the mean cosine distance to the training set where that is small.
 
     The divisor m is the mean over **generated** images of the least 1 − |cos| to a **training** image; it is replaced
     by 1 where m ≥ threshold. torchmetrics 1.9 takes the mean over the other side (for each real image the nearest
@@ -394,9 +355,9 @@ def mifid(
         train: Features T×D of the training images.
         threshold: Mean cosine distance from which nothing is taken to be memorized. 0.1 is the competition's, for
             Inception's pool features; other extractors have other scales.
-        distance: FID of the same images where it is known already, with its interval if one is asked for.
+        distance: FID of the same images if it was computed before, with its interval if one is asked for.
         interval: Estimate the standard error too, as `fid` does, the training set as it is.
-        seed: Of the random directions of that estimate.
+        seed: Seed of the random directions of that estimate.
 
     Returns:
         A value ≥ 0. It is undefined, being infinite, where every generated
@@ -411,29 +372,29 @@ def mifid(
     """
     if not 0.0 < threshold <= 1.0:
         raise GraftbenchError(f"The threshold of MiFID is a cosine distance in (0, 1]; found {threshold}.")
-    x, t = _generated_and_train(generated, train)
+    x, t = pair(generated, train, "training")
     reference = real if isinstance(real, Moments) else matrix(real, "reference features")
-    width, n = (
-        (reference.width, reference.n) if isinstance(reference, Moments) else (reference.shape[1], len(reference))
-    )
+    n, width = (reference.n, reference.width) if isinstance(reference, Moments) else reference.shape
     check_widths(x.shape[1], width)
-    reason = too_few(2, len(x), n, "a covariance") or _too_few_train(1, len(t), "a distance to the training set")
-    reason = reason or _without_direction(x, "generated") or _without_direction(t, "training")
     define = partial(Estimate, name="mifid", n_generated=len(x), n_reference=n, n_train=len(t))
-    gaps = None if reason else _cosine_gaps(x, t)
-    if gaps is not None and gaps.mean() < IDENTICAL:
-        reason = "every generated image is a copy of a training image: MiFID is infinite"
-    if gaps is None or reason:
-        return define(value=None, undefined=reason)
+    reason = too_few(2, len(x), n, "a covariance") or _too_few_train(1, len(t), "a distance to the training set")
+    if reason := reason or zero_rows(x, "generated") or zero_rows(t, "training"):
+        return define(undefined=reason)
+    # The divisor.
+    gaps = _cosine_gaps(x, t)
+    if gaps.mean() < IDENTICAL:
+        return define(undefined="every generated image is a copy of a training image: MiFID is infinite")
     gap = float(gaps.mean())
     note = f"The mean cosine distance to the training set is {gap:.4g}."
     penalised = gap < threshold
+    # The value.
     if distance is None:
         distance = fid(x, reference, interval=interval and not penalised, seed=seed)
     assert distance.value is not None  # there are two images a side
     value = distance.value / gap if penalised else distance.value
     if not interval:
         return define(value=value, note=note)
+    # Its standard error and interval.
     if abs(gap - threshold) < quantile() * float(gaps.std(ddof=1)) / math.sqrt(len(x)):
         note += f" New images could move it across {threshold:g}, where MiFID jumps: it has no interval here."
         return define(value=value, note=note)
@@ -447,21 +408,9 @@ def mifid(
     return define(value=value, standard_error=error, interval=bounds, method="jackknife", note=note)
 
 
-def _without_direction(features: Array, what: str) -> str:
-    """The reason why cosines are undefined, or the empty string."""
-    zero = int((np.abs(features).max(axis=1) == 0.0).sum())
-    return f"{zero} of {len(features)} {what} feature vectors are 0, which has no direction" if zero else ""
-
-
-def _directions(features: Array) -> Array:
-    """Rows of length 1. The largest entry is divided out first, so that no square underflows."""
-    scaled = features / np.abs(features).max(axis=1, keepdims=True)
-    return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
-
-
 def _cosine_gaps(x: Array, t: Array) -> Array:
-    """Least 1 − |cos| of each row of x to a row of t, as ‖u ∓ v‖²/2, which has no digits to lose near 0."""
-    u, v = _directions(x), _directions(t)
+    """Return the least 1 − |cos| of each row of x to a row of t, as ‖u ∓ v‖²/2, which has no digits to lose near 0."""
+    u, v = unit_rows(x), unit_rows(t)
     gaps = np.empty(len(u))
     for start in range(0, len(u), _BLOCK):
         part = u[start : start + _BLOCK]

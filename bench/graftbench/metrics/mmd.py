@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy under any kernel, with its standard error: what KID and CMMD are made of.
+"""Maximum mean discrepancy under any kernel, with its standard error: the common part of KID and CMMD.
 
 All in float64, and in row blocks: memory grows with N, not N².
 """
@@ -26,7 +26,7 @@ BLOCK = 1024  # rows of the kernel matrix held at a time: 82 MB against 10,000 i
 
 
 @dataclass(frozen=True)
-class Variance:
+class DiscrepancyVariance:
     """The variance of the U-statistic at any true discrepancy θ: second_order + slope·θ for θ ≥ 0.
 
     By Hoeffding's decomposition the variance is that of the single images' effects (first order) and of the pairs'
@@ -45,11 +45,11 @@ class Variance:
     slope: float
 
     def at(self, discrepancy: float) -> float:
-        """The variance where the true discrepancy is this."""
+        """Return the variance where the true discrepancy is this."""
         return self.second_order + self.slope * max(0.0, discrepancy)
 
     def bounds(self, estimate: float, quantile: float) -> Bounds:
-        """All θ from which the estimate is at most `quantile` standard deviations away, the variance being θ's own.
+        """Return all θ that the estimate is at most `quantile` standard deviations from, the variance being θ's own.
 
         (θ − e)² = q²(s + cθ) is a quadratic in θ ≥ 0; below 0 the variance is s.
         """
@@ -65,21 +65,21 @@ class Variance:
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """What the kernel matrices say.
+    """Both estimates of MMD², and the variance of the unbiased one.
 
     Attributes:
         unbiased: The U-statistic: pairs of an image with itself are left out. It may be slightly negative.
         biased: The V-statistic: they are counted in, which adds about (k(x,x) − E k)/n for each side.
-        variance: Of the U-statistic; None below 4 images on a side.
+        variance: Variance of the U-statistic; None below 4 images on a side.
     """
 
     unbiased: float
     biased: float
-    variance: Variance | None
+    variance: DiscrepancyVariance | None
 
 
 def discrepancy(x: Array, y: Array, kernel: Kernel, offset: float) -> Discrepancy:
-    """MMD² of x and y.
+    """Estimate MMD² of x and y, with its variance.
 
     Args:
         x: M×D, M ≥ 2.
@@ -102,21 +102,20 @@ def discrepancy(x: Array, y: Array, kernel: Kernel, offset: float) -> Discrepanc
     )
 
 
-def estimate_of(name: str, found: Discrepancy, n_generated: int, n_reference: int, scale: float = 1.0) -> Estimate:
-    """The U-statistic as an estimate; the interval uses Student's quantile for the smaller side."""
-    define = partial(
-        Estimate, name=name, value=scale * found.unbiased, n_generated=n_generated, n_reference=n_reference
-    )
-    if found.variance is None:
+def estimate_of(name: str, mmd: Discrepancy, n_generated: int, n_reference: int, scale: float = 1.0) -> Estimate:
+    """Return the U-statistic as an estimate; the interval uses Student's quantile for the smaller side."""
+    value = scale * mmd.unbiased
+    define = partial(Estimate, name=name, value=value, n_generated=n_generated, n_reference=n_reference)
+    if mmd.variance is None:
         return define()
-    low, high = found.variance.bounds(found.unbiased, quantile(min(n_generated, n_reference) - 1))
-    error = math.sqrt(found.variance.at(found.unbiased))
+    low, high = mmd.variance.bounds(mmd.unbiased, quantile(min(n_generated, n_reference) - 1))
+    error = math.sqrt(mmd.variance.at(mmd.unbiased))
     return define(standard_error=scale * error, interval=(scale * low, scale * high), method="U-statistic")
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """What estimate and standard error need of a kernel matrix.
+    """The sums over a kernel matrix that the estimates and their variance are made of.
 
     Attributes:
         rows: Sum of each row (within one sample: without the diagonal).
@@ -143,7 +142,7 @@ def _between(x: Array, y: Array, kernel: Kernel, offset: float) -> _Sums:
 
 
 def _within(x: Array, kernel: Kernel, offset: float) -> _Sums:
-    """Only the triangle is computed: each block of rows against itself and the rows that follow."""
+    """Sum the kernel matrix of one sample from its triangle: each block of rows against itself and what follows."""
     rows, squares, diagonal = np.zeros(len(x)), 0.0, 0.0
     for start in range(0, len(x), BLOCK):
         k = kernel(x[start : start + BLOCK], x[start:])
@@ -157,8 +156,8 @@ def _within(x: Array, kernel: Kernel, offset: float) -> _Sums:
     return _Sums(rows, rows, squares, diagonal)
 
 
-def _variance(estimate: float, xx: _Sums, yy: _Sums, xy: _Sums) -> Variance:
-    """Variance of the two-sample U-statistic, by analysis of variance of the kernel matrices.
+def _variance(estimate: float, xx: _Sums, yy: _Sums, xy: _Sums) -> DiscrepancyVariance:
+    """Estimate the variance of the two-sample U-statistic, by analysis of variance of the kernel matrices.
 
     Hoeffding's decomposition writes k(x,x') = θ + p(x) + p(x') + κ(x,x'), k(x,y) = θ' + q(x) + r(y) + κ'(x,y) and
     k(y,y') = θ'' + s(y) + s(y') + κ''(y,y') with uncorrelated parts, so that exactly
@@ -172,6 +171,7 @@ def _variance(estimate: float, xx: _Sums, yy: _Sums, xy: _Sums) -> Variance:
     discrepancy of (1/m+1/n)Σλ with a first-order variance of 4(1/m+1/n)²Σλ²: the slope by chance is their ratio.
     """
     m, n = xx.rows.size, yy.rows.size
+    # Second order, then what the row effects hold beyond it: first order.
     kappa_xx, kappa_yy, kappa_xy = _residual_within(xx), _residual_within(yy), _residual_between(xy)
     effect_x = xx.rows / (m - 2) - xy.rows / n
     effect_y = yy.rows / (n - 2) - xy.columns / m
@@ -179,21 +179,22 @@ def _variance(estimate: float, xx: _Sums, yy: _Sums, xy: _Sums) -> Variance:
     first_y = effect_y.var(ddof=1) - kappa_yy / (n - 2) - kappa_xy / m
     first = max(0.0, float(4.0 * first_x / m + 4.0 * first_y / n))
     second = 2.0 * kappa_xx / (m * (m - 1)) + 2.0 * kappa_yy / (n * (n - 1)) + 4.0 * kappa_xy / (m * n)
+    # The slope: first order over θ, weighed against the slope by chance.
     noise = _trace(xx) / m + _trace(yy) / n
-    weight = 2.0 * math.sqrt(second)
-    known = max(0.0, estimate) + weight
     by_chance = 2.0 * second / noise if noise > 0.0 else 0.0
-    return Variance(second, (first + by_chance * weight) / known if known > 0.0 else 0.0)
+    weight = 2.0 * math.sqrt(second)
+    total = max(0.0, estimate) + weight
+    return DiscrepancyVariance(second, (first + by_chance * weight) / total if total > 0.0 else 0.0)
 
 
 def _trace(sums: _Sums) -> float:
-    """Sum of the eigenvalues of the centred kernel: its mean diagonal less its mean elsewhere."""
+    """Sum the eigenvalues of the centred kernel: its mean diagonal less its mean elsewhere."""
     n = sums.rows.size
     return float(sums.diagonal / n - sums.rows.sum() / (n * (n - 1)))
 
 
 def _residual_within(sums: _Sums) -> float:
-    """Mean square of κ(x,x') over the pairs i<j: m(m−3)/2 degrees of freedom."""
+    """Return the mean square of κ(x,x') over the pairs i<j: m(m−3)/2 degrees of freedom."""
     m, total = sums.rows.size, sums.rows.sum() / 2.0
     all_pairs = sums.squares / 2.0 - 2.0 * total**2 / (m * (m - 1))
     row_effects = np.square(sums.rows).sum() / (m - 2) - 4.0 * total**2 / (m * (m - 2))
@@ -201,7 +202,7 @@ def _residual_within(sums: _Sums) -> float:
 
 
 def _residual_between(sums: _Sums) -> float:
-    """Mean square of κ'(x,y): (m−1)(n−1) degrees of freedom."""
+    """Return the mean square of κ'(x,y): (m−1)(n−1) degrees of freedom."""
     m, n, total = sums.rows.size, sums.columns.size, sums.rows.sum()
     correction = total**2 / (m * n)
     effects = np.square(sums.rows).sum() / n + np.square(sums.columns).sum() / m - 2.0 * correction

@@ -1,11 +1,11 @@
-"""Are generated images as sharp as the real ones? Their power at high spatial frequencies over that of real images.
+"""Sharpness of generated images: their power at high spatial frequencies over that of real images.
 
 This is computed from pixels as they are, not from an extractor's features, whose networks see resized images.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +29,7 @@ _BLOCK = 1 << 20  # grey values transformed at a time: 8 MB, and 16 MB of their 
 
 
 def band_powers(images: FeatureMatrix) -> Array:
-    """Each image's mean power above half the Nyquist frequency, and its size: what `high_frequency` is made of.
+    """Return each image's mean power above half the Nyquist frequency, and its size: the input of `high_frequency`.
 
     The power is the mean of |F|² over the frequencies (u, v) with u² + v² > ¼², in cycles per pixel, of the orthonormal
     2-D Fourier transform of the grey values less their mean, under a Hann window whose squares have the mean 1. White
@@ -55,16 +55,16 @@ def band_powers(images: FeatureMatrix) -> Array:
             f"Powers are of uint8 images N×3×H×W; found {pixels.dtype} {' × '.join(map(str, pixels.shape))}."
         )
     count, _, height, width = pixels.shape
-    found = np.empty((count, 3))
-    found[:, 1:] = height, width
+    powers = np.empty((count, 3))
+    powers[:, 1:] = height, width
     size = max(1, _BLOCK // (height * width))
     for start in range(0, count, size):
-        found[start : start + size, 0] = _powers(pixels[start : start + size])
-    return found
+        powers[start : start + size, 0] = _powers(pixels[start : start + size])
+    return powers
 
 
 def _powers(pixels: NDArray[np.uint8]) -> Array:
-    """Mean power in the band of a block of images of one size."""
+    """Return the mean power in the band of a block of images of one size."""
     grey = np.einsum("nchw,c->nhw", pixels, _GREY)
     grey -= grey[:, :1, :1].copy()  # so that an image of one grey value is exactly 0, whatever rounding does to a mean
     grey -= grey.mean(axis=(1, 2), keepdims=True)
@@ -75,24 +75,23 @@ def _powers(pixels: NDArray[np.uint8]) -> Array:
 
 @lru_cache(maxsize=8)
 def _window(n: int) -> Array:
-    """A Hann window of n points between the zeros at −½ and n − ½; the mean of its squares is 1."""
+    """Return a Hann window of n points between the zeros at −½ and n − ½; the mean of its squares is 1."""
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * (np.arange(n) + 0.5) / n)
     return hann / np.sqrt(np.square(hann).mean())
 
 
 @lru_cache(maxsize=8)
 def _band(height: int, width: int) -> Array:
-    """Weights of a half spectrum H×(W//2+1) that take the mean of the whole one over the band; 0 where it is empty."""
+    """Return weights of a half spectrum H×(W//2+1) that give the whole one's mean over the band; 0 if it is empty."""
     rows, columns = np.minimum(np.arange(height), height - np.arange(height)), np.arange(width // 2 + 1)
     # u² + v² > 1/16 in whole numbers: a frequency on the circle is on it, whatever the size.
     inside = 16 * ((rows[:, None] * width) ** 2 + (columns * height) ** 2) > (height * width) ** 2
-    twice = np.where((columns == 0) | (2 * columns == width), 1.0, 2.0)  # −v is not in a half spectrum
-    weights = inside * twice
+    weights = inside * np.where((columns == 0) | (2 * columns == width), 1.0, 2.0)  # −v is not in a half spectrum
     return weights / max(weights.sum(), 1.0)
 
 
 def high_frequency(generated: FeatureMatrix, reference: FeatureMatrix) -> Estimate:
-    """Share of high frequencies kept: mean power of generated images in the upper band over that of reference images.
+    """Return the share of high frequencies kept: generated over reference images' mean power in the upper band.
 
     1: as sharp as real images. Below 1: blurred. Above 1: noise, ringing or a checkerboard. The mean of a set says
     nothing about its single images: blurred and noisy ones together may reach 1.
@@ -125,39 +124,36 @@ def high_frequency(generated: FeatureMatrix, reference: FeatureMatrix) -> Estima
     reason = too_few(1, n, m, "a ratio of mean powers") or _sizes_differ(x, y)
     if not reason and not y[:, 0].any():
         reason = "no reference image has power above half the Nyquist frequency"
+    define = partial(Estimate, name="high_frequency", n_generated=n, n_reference=m)
     if reason:
-        return Estimate(name="high_frequency", value=None, undefined=reason, n_generated=n, n_reference=m)
+        return define(undefined=reason)
     value = float(x[:, 0].mean() / y[:, 0].mean())
+    if min(n, m) < 2 or value == 0.0:
+        return define(value=value)
     error, bounds = _precision(x[:, 0], y[:, 0], value)
-    return Estimate(
-        name="high_frequency",
-        value=value,
-        standard_error=error,
-        interval=bounds,
-        method="" if error is None else "delta method",
-        n_generated=n,
-        n_reference=m,
-    )
+    return define(value=value, standard_error=error, interval=bounds, method="delta method")
 
 
 def _sizes_differ(x: Array, y: Array) -> str:
-    """Why frequencies do not compare, or the empty string."""
-    sides = [np.unique(side[:, 1:].astype(int), axis=0).tolist() for side in (x, y)]
-    named = [", ".join(f"{width}×{height}" for height, width in side[:3]) for side in sides]
-    named = [
-        text + (f" and {len(side) - 3} more" if len(side) > 3 else "") for text, side in zip(named, sides, strict=True)
-    ]
-    if len(sides[0]) > 1 or sides[0] != sides[1]:
-        return f"frequencies compare between images of one size; found {named[0]} generated and {named[1]} reference"
-    if min(sides[0][0]) < LEAST_SIDE:
-        return f"a band of frequencies needs images of at least {LEAST_SIDE}×{LEAST_SIDE} pixels; found {named[0]}"
+    """Return the reason why frequencies do not compare, or ""."""
+    generated, reference = (np.unique(side[:, 1:].astype(int), axis=0).tolist() for side in (x, y))
+    if len(generated) > 1 or generated != reference:
+        sizes = f"{_listed(generated)} generated and {_listed(reference)} reference"
+        return f"frequencies compare between images of one size; found {sizes}"
+    if min(generated[0]) < LEAST_SIDE:
+        needed = f"at least {LEAST_SIDE}×{LEAST_SIDE} pixels"
+        return f"a band of frequencies needs images of {needed}; found {_listed(generated)}"
     return ""
 
 
-def _precision(x: Array, y: Array, ratio: float) -> tuple[float | None, Bounds | None]:
-    """Standard error and interval of a ratio of means of independent samples; None where there are none."""
-    if min(x.size, y.size) < 2 or ratio == 0.0:
-        return None, None
+def _listed(sizes: list[list[int]]) -> str:
+    """Name the first three sizes (height, width), and count the rest."""
+    more = f" and {len(sizes) - 3} more" if len(sizes) > 3 else ""
+    return ", ".join(f"{width}×{height}" for height, width in sizes[:3]) + more
+
+
+def _precision(x: Array, y: Array, ratio: float) -> tuple[float, Bounds]:
+    """Return standard error and interval of a ratio > 0 of means of independent samples of at least 2."""
     parts = [float(side.var(ddof=1) / (side.size * side.mean() ** 2)) for side in (x, y)]  # relative variances
     total = sum(parts)
     if total == 0.0:

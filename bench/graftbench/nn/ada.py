@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Geometry(NamedTuple):
-    """What happens to the places of each image's pixels; B numbers each. Angles in radians, x right and y down.
+    """The changes of the positions of each image's pixels; B numbers each. Angles in radians, x right and y down.
 
     Attributes:
         flip: 1, or −1 to mirror left and right.
@@ -44,12 +44,12 @@ class Geometry(NamedTuple):
 
     @classmethod
     def none(cls, n: int) -> Geometry:
-        """What leaves n images as they are."""
+        """Return the geometry that leaves n images as they are."""
         zero, one, nowhere = torch.zeros(n), torch.ones(n), torch.zeros(n, 2)
         return cls(one, zero, nowhere, one, zero, one, zero, nowhere)
 
     def matrix(self) -> Tensor:
-        """B×3×3 float64: homogeneous places (x, y, 1), in half sides from the centre, before -> after."""
+        """Return B×3×3 float64: homogeneous positions (x, y, 1), in half sides from the centre, before -> after."""
         # cos and sin of quarter turns from a table: computed ones would be off by 1e-16 and blur what must be exact.
         quarter = torch.tensor([[1, 0], [0, 1], [-1, 0], [0, -1]], dtype=torch.float64)[self.quarter_turns.long()]
         one = torch.ones_like(self.scale)
@@ -67,14 +67,14 @@ class Geometry(NamedTuple):
 
 
 class Colour(NamedTuple):
-    """What happens to the colours of each image; B numbers each. Values are in [−1, 1] before.
+    """The changes of the colours of each image; B numbers each. Values are in [−1, 1] before.
 
     Attributes:
-        brightness: What is added to all channels.
-        contrast: What the values are multiplied with.
+        brightness: Summand of all channels.
+        contrast: Factor of the values.
         luma_flip: 0, or 1 to reflect the greys (and them alone) about 0.
         hue: Angle of a turn about the axis of the greys, in radians.
-        saturation: What the distance from the axis of the greys is multiplied with.
+        saturation: Factor of the distance from the axis of the greys.
     """
 
     brightness: Tensor
@@ -85,12 +85,12 @@ class Colour(NamedTuple):
 
     @classmethod
     def none(cls, n: int) -> Colour:
-        """What leaves n images as they are."""
+        """Return the colours that leave n images as they are."""
         zero, one = torch.zeros(n), torch.ones(n)
         return cls(zero, one, zero, zero, one)
 
     def matrix(self) -> Tensor:
-        """B×4×4 float64: homogeneous colours (r, g, b, 1), before -> after."""
+        """Return B×4×4 float64: homogeneous colours (r, g, b, 1), before -> after."""
         along = torch.full((3, 3), 1 / 3, dtype=torch.float64)  # projection onto the greys
         across = torch.eye(3, dtype=torch.float64) - along
         # The cross product with the unit vector of the greys: a turn is along + cos·across + sin·cross (Rodrigues).
@@ -110,7 +110,7 @@ class Colour(NamedTuple):
 
 
 def _homogeneous(linear: Tensor, shift: Tensor | None = None) -> Tensor:
-    """B×k×k (and B×k×1) -> B×(k+1)×(k+1)."""
+    """Embed B×k×k (and a shift B×k×1) in B×(k+1)×(k+1)."""
     batch, size, _ = linear.shape
     matrix = torch.eye(size + 1, dtype=torch.float64).repeat(batch, 1, 1)
     matrix[:, :size, :size] = linear
@@ -132,7 +132,7 @@ def _shifting(by: Tensor) -> Tensor:
 
 
 def _chain(steps: tuple[Tensor, ...], size: int) -> Tensor:
-    """The product in which the first step acts first."""
+    """Return the product in which the first step acts first."""
     product = torch.eye(size, dtype=torch.float64)
     for step in steps:
         product = step @ product
@@ -143,7 +143,7 @@ def _chain(steps: tuple[Tensor, ...], size: int) -> Tensor:
 
 
 def draw_geometry(n: int, p: float, side: int, generator: torch.Generator) -> Geometry:
-    """Each kind of change with probability p for each of n images, independently; strengths are the paper's.
+    """Draw each kind of change with probability p for each of n images, independently; strengths are the paper's.
 
     A turn happens before the stretching, after it, or both; either with probability 1 − √(1 − p), so that an image is
     turned with probability p (appendix B).
@@ -163,7 +163,7 @@ def draw_geometry(n: int, p: float, side: int, generator: torch.Generator) -> Ge
 
 
 def draw_colour(n: int, p: float, generator: torch.Generator) -> Colour:
-    """Each kind of change with probability p for each of n images, independently; strengths are the paper's."""
+    """Draw each kind of change with probability p for each of n images, independently; strengths are the paper's."""
     none = Colour.none(n)
     return Colour(
         brightness=_where(p, 0.2 * torch.randn(n, generator=generator), none.brightness, generator),
@@ -175,7 +175,7 @@ def draw_colour(n: int, p: float, generator: torch.Generator) -> Colour:
 
 
 def _where(p: float, changed: Tensor, unchanged: Tensor, generator: torch.Generator) -> Tensor:
-    """`changed` for about a share p of the batch."""
+    """Take `changed` for about a share p of the batch, else `unchanged`."""
     chosen = torch.rand(len(changed), generator=generator) < p
     return torch.where(chosen.view(-1, *[1] * (changed.ndim - 1)), changed.to(unchanged.dtype), unchanged)
 
@@ -194,14 +194,14 @@ def _angle(n: int, generator: torch.Generator) -> Tensor:
 def warp(x: Tensor, geometry: Geometry) -> Tensor:
     """Move the pixels of B×C×S×S images: bilinear, mirrored at the edges; differentiable in x.
 
-    Flips, quarter turns and shifts by pixels are exact: with S a power of two, so are all places in float32.
+    Flips, quarter turns and shifts by pixels are exact: with S a power of two, so are all positions in float32.
     """
     side = x.shape[-1]
     inverse = torch.linalg.inv(geometry.matrix())[:, :2].to(x.device, x.dtype, non_blocking=True)
-    # Not affine_grid: its places come from linspace and are off by a rounding error, which would blur what is exact.
-    place = (2 * torch.arange(side, device=x.device, dtype=x.dtype) + 1) / side - 1
+    # Not affine_grid: its positions come from linspace and are off by a rounding error, which would blur what is exact.
+    centres = (2 * torch.arange(side, device=x.device, dtype=x.dtype) + 1) / side - 1
     from_x, from_y, constant = inverse[:, None, None].unbind(dim=-1)
-    sources = from_x * place[:, None] + from_y * place[:, None, None] + constant
+    sources = from_x * centres[:, None] + from_y * centres[:, None, None] + constant
     return F.grid_sample(x, sources, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _uniform(x: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """One number per image, B×1×1×1, drawn on the CPU so that every device sees the same."""
+    """Draw one number per image, B×1×1×1, on the CPU so that every device sees the same."""
     draw = torch.rand(x.shape[0], 1, 1, 1, generator=generator)
     return (draw * (high - low) + low).to(x.device, x.dtype, non_blocking=True)
 
@@ -42,7 +42,7 @@ def contrast(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def color(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Brightness, saturation, contrast, in this order."""
+    """Apply brightness, saturation, contrast, in this order."""
     return contrast(saturation(brightness(x, generator), generator), generator)
 
 

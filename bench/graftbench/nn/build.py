@@ -23,12 +23,12 @@ def seeded(make: Callable[[], Net], generator: torch.Generator) -> Net:
 
 
 def count_parameters(modules: Iterable[nn.Module], *, trained_only: bool = False) -> int:
-    """Numbers in the parameters of the modules."""
+    """Count the numbers in the parameters of the modules."""
     return sum(p.numel() for m in modules for p in m.parameters() if p.requires_grad or not trained_only)
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """No gradient, and no movement of buffers: a frozen module stays in eval mode (see `train_unfrozen`)."""
+    """Take a module's gradients and put it into eval mode, in which `train_unfrozen` leaves it: no buffer moves."""
     return module.requires_grad_(requires_grad=False).eval()
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from graftbench.nn.generator import Block, Generator
+from graftbench.nn.generator import Generator, UpsamplingBlock
 
 if TYPE_CHECKING:
     from graftbench.nn.discriminator import Discriminator
@@ -23,7 +23,7 @@ class ConditionalBatchNorm(nn.Module):
 
     Args:
         norm: Every domain's γ and β, and the running statistics, start as this one's.
-        domains: How many there are.
+        domains: Number of domains.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, domains: int) -> None:
@@ -34,7 +34,7 @@ class ConditionalBatchNorm(nn.Module):
         self.bias = nn.Parameter(norm.bias.detach().repeat(domains, 1))
 
     def forward(self, x: Tensor, domain: Tensor) -> Tensor:
-        """B×C×H×W and int64 B -> B×C×H×W."""
+        """Map B×C×H×W and int64 B to B×C×H×W."""
         weight, bias = (p[domain][:, :, None, None].to(x.dtype) for p in (self.weight, self.bias))
         return torch.addcmul(bias, self.statistics(x), weight)
 
@@ -43,18 +43,20 @@ class ConditionalGenerator(nn.Module):
     """z (B×latent) and domain (int64 B) -> image in [−1, 1] (B×3×R×R); parts are named as in `Generator`.
 
     Args:
-        generator: What it starts as, whatever the domain; its parts are taken over.
-        domains: How many there are.
+        generator: The generator that it starts as, whatever the domain; its parts are taken over.
+        domains: Number of domains.
     """
 
     def __init__(self, generator: Generator, domains: int = 2) -> None:
         super().__init__()
         self.spec, self.stem, self.to_rgb = generator.spec, generator.stem, generator.to_rgb
         self.stem_norm = ConditionalBatchNorm(generator.stem_norm, domains)
-        self.blocks = nn.ModuleList(ConditionalBlock(cast("Block", block), domains) for block in generator.blocks)
+        self.blocks = nn.ModuleList(
+            ConditionalBlock(cast("UpsamplingBlock", block), domains) for block in generator.blocks
+        )
 
     def forward(self, z: Tensor, domain: Tensor) -> Tensor:
-        """B×latent and int64 B -> B×3×R×R."""
+        """Map B×latent and int64 B to B×3×R×R."""
         x = self.stem(z).unflatten(1, (-1, 4, 4))
         x = self.stem_norm(x, domain).relu()
         for block in self.blocks:
@@ -62,7 +64,7 @@ class ConditionalGenerator(nn.Module):
         return self.to_rgb(x).tanh()
 
     def folded(self, domain: int) -> Generator:
-        """The plain generator that it is for one domain in eval mode: γ_y and β_y are those of a plain batch norm."""
+        """Return the plain generator that it is for one domain in eval mode: γ_y and β_y as those of a batch norm."""
         state = {key.replace("norm.statistics.", "norm."): tensor for key, tensor in self.state_dict().items()}
         rows = {key: tensor[domain] for key, tensor in state.items() if key.endswith(("norm.weight", "norm.bias"))}
         with torch.device("meta"):  # no weights are drawn
@@ -74,13 +76,13 @@ class ConditionalGenerator(nn.Module):
 class ConditionalBlock(nn.Module):
     """A generator's block whose batch norm is told the domain."""
 
-    def __init__(self, block: Block, domains: int) -> None:
+    def __init__(self, block: UpsamplingBlock, domains: int) -> None:
         super().__init__()
         self.upsample, self.conv = block.upsample, block.conv
         self.norm = ConditionalBatchNorm(block.norm, domains)
 
     def forward(self, x: Tensor, domain: Tensor) -> Tensor:
-        """B×C×H×W and int64 B -> B×C'×2H×2W."""
+        """Map B×C×H×W and int64 B to B×C'×2H×2W."""
         return self.norm(self.conv(self.upsample(x)), domain).relu()
 
 
@@ -92,7 +94,7 @@ class Projection(nn.Module):
 
     Args:
         features: Dimensions of h, at least as many as domains.
-        domains: How many there are.
+        domains: Number of domains.
     """
 
     def __init__(self, features: int, domains: int) -> None:
@@ -105,7 +107,7 @@ class Projection(nn.Module):
         self.train()
 
     def forward(self, h: Tensor, domain: Tensor) -> Tensor:
-        """B×features and int64 B -> B."""
+        """Map B×features and int64 B to B."""
         return ((self.embedding.weight - self.start)[domain] * h).sum(dim=1)
 
 
@@ -115,8 +117,8 @@ class ProjectionDiscriminator(nn.Module):
     h is what the head of the plain discriminator reads, all positions; Miyato & Koyama sum over the positions first.
 
     Args:
-        discriminator: What it starts as, whatever the domain; its parts are taken over.
-        domains: How many there are.
+        discriminator: The discriminator that it starts as, whatever the domain; its parts are taken over.
+        domains: Number of domains.
     """
 
     def __init__(self, discriminator: Discriminator, domains: int = 2) -> None:
@@ -125,7 +127,7 @@ class ProjectionDiscriminator(nn.Module):
         self.projection = Projection(discriminator.features, domains)
 
     def forward(self, x: Tensor, domain: Tensor) -> Tensor:
-        """B×3×R×R and int64 B -> B."""
+        """Map B×3×R×R and int64 B to B."""
         for block in self.blocks:
             x = block(x)
         h = x.flatten(1)

@@ -32,7 +32,7 @@ class DiscriminatorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     @property
     def blocks(self) -> int:
-        """Number of blocks: two a halving of the side."""
+        """Return the number of blocks: two a halving of the side."""
         return 2 * len(sides(self.resolution)[1:])
 
 
@@ -58,7 +58,7 @@ class Discriminator(nn.Module):
         self.head = wrap(nn.Linear(self.features, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×3×R×R -> B."""
+        """Map B×3×R×R to B."""
         for block in self.blocks:
             x = block(x)
         return self.head(x.flatten(1)).squeeze(1)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 
-if TYPE_CHECKING:
-    from torch import nn
-
-Net = TypeVar("Net", bound="nn.Module")
+from graftbench.nn.build import Net
 
 
 class Ema(Generic[Net]):
@@ -30,11 +27,11 @@ class Ema(Generic[Net]):
         self.steps = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The averages, the buffers, and how many steps are in them."""
+        """Return the averages, the buffers, and how many steps are in them."""
         return {"model": dict(self.model.state_dict()), "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from there."""
+        """Resume from a state that `state_dict` returned."""
         self.model.load_state_dict(state["model"])
         self.steps = state["steps"]
 

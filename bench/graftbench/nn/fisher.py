@@ -18,7 +18,7 @@ CHUNK = 16
 def diagonal_fisher(
     loss: Callable[[dict[str, Tensor], Tensor], Tensor], parameters: Mapping[str, Tensor], samples: Tensor
 ) -> dict[str, Tensor]:
-    """F_i = E[(∂ log p / ∂θ_i)²], the mean over samples of each one's squared gradient.
+    """Return F_i = E[(∂ log p / ∂θ_i)²], the mean over samples of each one's squared gradient.
 
     Not the square of the mean gradient, which is near 0 wherever a training has converged. The likelihood is given by
     its negative logarithm: the square is the same.
@@ -42,5 +42,5 @@ def diagonal_fisher(
 
 
 def with_parameters(network: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-    """What the network would return for x if it had these parameters (the others stay its own)."""
+    """Return what the network would return for x if it had these parameters (those that are not named stay)."""
     return functional_call(network, parameters, (x,))

@@ -27,11 +27,11 @@ class GeneratorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sides(self.resolution)  # a ValueError that names the right ones
 
     def stage_channels(self) -> list[int]:
-        """Channels at 4×4, 8×8, …, resolution×resolution."""
+        """Return the channels at 4×4, 8×8, …, resolution×resolution."""
         return [min(8, self.resolution // side) * self.channels for side in sides(self.resolution)]
 
 
-class Block(nn.Module):
+class UpsamplingBlock(nn.Module):
     """Nearest-neighbour upsampling, 3×3 convolution, batch norm, ReLU.
 
     Resize-convolution instead of the 4×4 transposed convolution of DCGAN (arXiv 1511.06434): no checkerboard
@@ -45,7 +45,7 @@ class Block(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W -> B×C'×2H×2W."""
+        """Map B×C×H×W to B×C'×2H×2W."""
         return self.norm(self.conv(self.upsample(x))).relu()
 
 
@@ -58,11 +58,11 @@ class Generator(nn.Module):
         widths = spec.stage_channels()
         self.stem = nn.Linear(spec.latent, widths[0] * 16, bias=False)
         self.stem_norm = nn.BatchNorm2d(widths[0])
-        self.blocks = nn.ModuleList(Block(a, b) for a, b in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(UpsamplingBlock(a, b) for a, b in itertools.pairwise(widths))
         self.to_rgb = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
-        """B×latent -> B×3×R×R."""
+        """Map B×latent to B×3×R×R."""
         x = self.stem(z).unflatten(1, (-1, 4, 4))
         x = self.stem_norm(x).relu()
         for block in self.blocks:

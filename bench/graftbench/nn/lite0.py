@@ -36,7 +36,7 @@ class Lite0Blocks(nn.Module):
         self.stages = nn.ModuleList(stage for stage, _ in zip(stages, range(self.STAGES - 1), strict=False))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The maps, finest first."""
+        """Return the maps, finest first."""
         maps = [self.stem(self.enlarge(x).contiguous(memory_format=torch.channels_last))]
         for stage in self.stages:
             maps.append(stage(maps[-1]))

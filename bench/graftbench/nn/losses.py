@@ -68,7 +68,7 @@ _LOSSES = {
 
 
 def adversarial_loss(name: str) -> AdversarialLoss:
-    """The loss of that name.
+    """Return the loss of that name.
 
     Raises:
         GraftbenchError: An unknown name; the message names the nearest.

@@ -5,7 +5,7 @@ Hu et al.: LoRA: Low-Rank Adaptation of Large Language Models, arXiv 2106.09685,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from graftbench.errors import GraftbenchError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Net = TypeVar("Net", bound="nn.Module")
+    from graftbench.nn.build import Net
 
 
 class LowRank(nn.Module):
@@ -31,7 +31,7 @@ class LowRank(nn.Module):
     rate, times an entry of `down` of size 1/r.
 
     Args:
-        shape: Of the weight.
+        shape: Shape of the weight.
         rank: r.
         alpha: α.
     """
@@ -43,7 +43,7 @@ class LowRank(nn.Module):
         self.scale = alpha / rank
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weight with its update, in its own shape."""
+        """Return the weight with its update, in its own shape."""
         return weight + self.scale * (self.up @ self.down).view_as(weight)
 
 

@@ -26,7 +26,7 @@ class Miner(nn.Module):
         self.merge = _linear(torch.cat([identity, -identity], dim=1))
 
     def forward(self, z: Tensor) -> Tensor:
-        """B×latent -> B×latent."""
+        """Map B×latent to B×latent."""
         return self.merge(self.expand(z).relu())
 
 
@@ -46,9 +46,9 @@ class MappedGenerator(nn.Module):
 
     @property
     def spec(self) -> GeneratorSpec:
-        """The generator's; the latents of both have as many dimensions."""
+        """Return the generator's specification; the latents of both have as many dimensions."""
         return self.generator.spec
 
     def forward(self, z: Tensor) -> Tensor:
-        """B×latent -> B×3×R×R."""
+        """Map B×latent to B×3×R×R."""
         return self.generator(self.miner(z))

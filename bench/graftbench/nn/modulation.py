@@ -48,14 +48,14 @@ class RankOneModulation(nn.Module):
         self.register_buffer("held", torch.ones(kernels, dtype=torch.bool, device=weight.device))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weight with its held kernels modulated, K×…."""
+        """Return the weight with its held kernels modulated, K×…."""
         change = torch.outer(GAIN * self.v, GAIN * self.u).view_as(weight)
         held = self.held.view(-1, *[1] * (weight.ndim - 1))
         return torch.where(held, weight.detach() * (1 + change), weight)
 
 
 def modulate(layers: Mapping[str, nn.Module], generator: torch.Generator) -> dict[str, RankOneModulation]:
-    """Modulate the weights of layers, all kernels held; the modulations under the layers' names.
+    """Modulate the weights of layers, all kernels held; return the modulations under the layers' names.
 
     Under a spectral norm the modulation comes first and the norm after it, so that the layer's bound holds. Either way
     it is the layer's `parametrizations.weight.0`.
@@ -76,7 +76,7 @@ def _modulate(layer: nn.Module, generator: torch.Generator) -> RankOneModulation
 
 
 def merged(network: nn.Module) -> dict[str, Tensor]:
-    """The state dict of the same network without modulations: the modulated weights under their plain names.
+    """Return the state dict of the network without modulations: the modulated weights under their plain names.
 
     Meant for networks in which nothing else is parametrized. The network itself is left as it is.
     """

@@ -18,12 +18,12 @@ WIDEST = 8
 """A layer has at most so many times the channels of the first (section 6.1: 64 to 512)."""
 
 
-class UNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PairedUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Architecture of a U-Net.
 
     Attributes:
         resolution: Side of what it makes: 2^k, at least 8.
-        channels: Of the first layer; they double with every halving of the side, up to 8 times.
+        channels: Channels of the first layer; they double with every halving of the side, up to 8 times.
     """
 
     resolution: int
@@ -37,12 +37,12 @@ class UNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def widths(self) -> list[int]:
-        """Channels after each halving; the last map is 2×2."""
+        """Return the channels after each halving; the last map is 2×2."""
         halvings = self.resolution.bit_length() - 2
         return [self.channels * min(2**k, WIDEST) for k in range(halvings)]
 
 
-class UNet(nn.Module):
+class PairedUNet(nn.Module):
     """Image in [−1, 1] (B×3×h×w) -> image in [−1, 1] (B×3×R×R); a smaller input is enlarged first (bicubic).
 
     Isola et al., arXiv 1611.07004, section 3.2.1 and 6.1.1: 4×4 convolutions of stride 2 down and transposed ones up,
@@ -51,7 +51,7 @@ class UNet(nn.Module):
     here the last map is 2×2 and nothing is dropped, so that one input has one answer.
     """
 
-    def __init__(self, spec: UNetSpec) -> None:
+    def __init__(self, spec: PairedUNetSpec) -> None:
         super().__init__()
         self.spec = spec
         widths = spec.widths
@@ -62,7 +62,7 @@ class UNet(nn.Module):
         self.to_rgb = nn.ConvTranspose2d(joined[-1], 3, 4, 2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×3×h×w -> B×3×R×R."""
+        """Map B×3×h×w to B×3×R×R."""
         x = enlarged(x, self.spec.resolution)
         maps: list[Tensor] = []
         for layer in self.down:
@@ -78,18 +78,18 @@ class FrozenUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         resolution: Side of what it makes: 2^k, at least 8.
-        channels: Of the last layer before the image; they double with every halving of the side.
+        channels: Channels of the last layer before the image; they double with every halving of the side.
     """
 
     resolution: int
     channels: int = 32
 
     def __post_init__(self) -> None:
-        UNetSpec(self.resolution, self.channels)
+        PairedUNetSpec(self.resolution, self.channels)
 
 
 class FrozenUNet(nn.Module):
-    """As `UNet`, but the way down is EfficientNet-Lite0, frozen, which sees the input twice as large.
+    """As `PairedUNet`, but the way down is EfficientNet-Lite0, frozen, which sees the input twice as large.
 
     Its maps are then R, R, R/2 and R/4 wide: the finest has every pixel of the input. The way up is trained: a 3×3
     convolution of each map's size, nearest-neighbour doublings between them. Maps differ in scale, so each gets a batch
@@ -113,7 +113,7 @@ class FrozenUNet(nn.Module):
         self.encoder = Lite0Blocks(lite0_file(), enlarge=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×3×h×w -> B×3×R×R."""
+        """Map B×3×h×w to B×3×R×R."""
         with torch.no_grad():
             maps = self.encoder(enlarged(x, self.spec.resolution))
         stem, fine, middle, coarse = (norm(features) for norm, features in zip(self.norms, maps, strict=True))
@@ -124,7 +124,7 @@ class FrozenUNet(nn.Module):
 
 
 def enlarged(x: Tensor, side: int) -> Tensor:
-    """B×3×h×w -> B×3×side×side by Keys' cubic filter with a = −1/2, as Pillow and MATLAB; untouched if it is so large.
+    """Enlarge B×3×h×w to B×3×side×side by Keys' cubic filter with a = −1/2, as Pillow and MATLAB; side = h: untouched.
 
     Torch takes a = −3/4 unless `antialias` is set, which for enlarging changes nothing else.
     """
@@ -154,9 +154,9 @@ class PairJudge(nn.Module):
             width = wider
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 4, padding=1))
 
-    def forward(self, given: Tensor, image: Tensor) -> Tensor:
-        """Logits of B pairs."""
-        return self.layers(torch.cat([given, image], dim=1)).squeeze(1)
+    def forward(self, condition: Tensor, image: Tensor) -> Tensor:
+        """Return the logits of B pairs."""
+        return self.layers(torch.cat([condition, image], dim=1)).squeeze(1)
 
 
 def _down(inputs: int, outputs: int, *, norm: bool) -> nn.Sequential:

@@ -30,7 +30,7 @@ class TwoLevelDiscriminator(nn.Module):
         self.patch = spectral_norm(patch) if image.spec.spectral_norm else patch
 
     def forward(self, x: Tensor, whole: Tensor) -> Tensor:
-        """Logits, each row with the same weight in a mean over all.
+        """Return logits, each row with the same weight in a mean over all.
 
         Args:
             x: Images, B×3×R×R.

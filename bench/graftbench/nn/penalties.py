@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def gradient_norms(critic: nn.Module, images: Tensor) -> Tensor:
-    """The Euclidean norm of the critic's gradient at each image, over all its pixels and channels.
+    """Return the Euclidean norm of the critic's gradient at each image, over all its pixels and channels.
 
     Differentiable in the critic's parameters. The sum of the outputs has at each image the gradient of that image's
     own output only where no layer mixes a batch: a critic with batch norm has no gradient per image (Gulrajani et
@@ -31,7 +31,7 @@ def gradient_norms(critic: nn.Module, images: Tensor) -> Tensor:
 
 
 def interpolates(real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
-    """One point on the line between each real image and the generated one beside it: fake + ε (real − fake).
+    """Draw a point on the line between each real image and the generated one beside it: fake + ε (real − fake).
 
     ε ~ U(0, 1), one per image, drawn on the CPU (arXiv 1704.00028, algorithm 1, lines 4 to 6).
     """
@@ -40,7 +40,7 @@ def interpolates(real: Tensor, fake: Tensor, generator: torch.Generator) -> Tens
 
 
 def lipschitz_penalty(critic: nn.Module, images: Tensor) -> Tensor:
-    """WGAN-GP's E[(‖∇D(x)‖₂ − 1)²] at the images, without its factor of 10 (arXiv 1704.00028, equation 3).
+    """Return WGAN-GP's E[(‖∇D(x)‖₂ − 1)²] at the images, without its factor of 10 (arXiv 1704.00028, equation 3).
 
     Two-sided: norms below 1 cost as well. It is called outside autocast: the loss is differentiated through the
     gradient itself, and bfloat16 with its 8 bits rounds a norm near 1 to steps of 1/128.

@@ -1,4 +1,4 @@
-"""How far images are apart in the feature maps of a frozen network."""
+"""Distances of images in the feature maps of a frozen network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SMALLEST_POWER = 1e-8
 def feature_errors(
     network: Callable[[Tensor], Sequence[Tensor]], layers: Sequence[int], x: Tensor, target: Tensor
 ) -> Tensor:
-    """Relative squared error of each feature map: mean (φ(x) − φ(t))² / mean φ(t)², means over batch and map.
+    """Return the relative squared error of each feature map: mean (φ(x) − φ(t))² / mean φ(t)², over batch and map.
 
     The feature loss of Gatys et al. (arXiv 1508.06576, eq. 1), Johnson et al. (arXiv 1603.08155, eq. 2) and Hou et al.
     (arXiv 1610.00291) is the numerator, up to a constant. The denominator is ours: maps of different networks and

@@ -11,7 +11,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def resolve(precision: Precision, device: torch.device) -> torch.dtype:
-    """The dtype of the matrix products: bfloat16 where the hardware multiplies it natively, else float32.
+    """Return the dtype of the matrix products: bfloat16 where the hardware multiplies it natively, else float32.
 
     On a CPU without AVX-512-BF16 or AMX, bfloat16 is emulated and slower than float32.
     """

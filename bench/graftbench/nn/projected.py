@@ -49,7 +49,7 @@ class Projections(nn.Module):
         self.scale = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(mixed, self.outputs, strict=True))
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Finest first, in and out."""
+        """Map feature maps to projected ones; finest first, in and out."""
         x, projected = None, []
         sides = [2 * maps[0].shape[-1], *(map_.shape[-1] for map_ in maps[:-1])]
         for side, map_, channel, scale in reversed(list(zip(sides, maps, self.channel, self.scale, strict=True))):
@@ -61,10 +61,10 @@ class Projections(nn.Module):
 
 
 def head(side: int, level: int, channels: int) -> nn.Sequential:
-    """A map (side×side) -> logits: 4×4 stride-2 convolutions until the side is below STOP, then one to one channel.
+    """Make a map (side×side) -> logits: 4×4 stride-2 convolutions until the side is below STOP, then one to a channel.
 
     Args:
-        side: Of the projected map.
+        side: Side of the projected map.
         level: Which map it is, 0 the finest: every head has c, c, 2c, 4c, 8c channels at the same reductions.
         channels: c.
     """
@@ -99,6 +99,6 @@ class ProjectedDiscriminator(nn.Module):
         self.heads = nn.ModuleList(head(map_.shape[-1], level, channels) for level, map_ in enumerate(maps))
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×3×R×R -> B×K."""
+        """Map B×3×R×R to B×K."""
         maps = self.projections(self.backbone(x)[-HEADS:])
         return torch.cat([judge(map_) for judge, map_ in zip(self.heads, maps, strict=True)], dim=1)

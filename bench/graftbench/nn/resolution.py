@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def sides(resolution: int) -> list[int]:
-    """The sides 4, 8, …, resolution that a network of up- or downsampling blocks passes through.
+    """Return the sides 4, 8, …, resolution that a network of up- or downsampling blocks passes through.
 
     Raises:
         ValueError: The resolution is no 4·2^k with k ≥ 1.

@@ -1,4 +1,4 @@
-"""How noise grows over the steps of a diffusion process."""
+"""Noise schedules: the growth of noise over the steps of a diffusion process."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ScheduleSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"a diffusion process has at least 1 step; found {self.steps}")
 
     def betas(self) -> Tensor:
-        """β of each step: float64, T."""
+        """Return β of each step: float64, T."""
         return cosine_betas(self.steps) if self.name == "cosine" else linear_betas(self.steps)
 
     def alpha_bars(self) -> Tensor:
-        """ᾱ_t = Π_{s ≤ t} (1 − β_s), the share of the image in x_t: float64, T.
+        """Return ᾱ_t = Π_{s ≤ t} (1 − β_s), the share of the image in x_t: float64, T.
 
         Index 0 is the papers' t = 1: the first noise level, not the clean image.
         """
@@ -40,7 +40,7 @@ class ScheduleSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def linear_betas(steps: int) -> Tensor:
-    """β from 1e-4 to 0.02 in equal steps (arXiv 2006.11239, section 4, T = 1000): float64, T.
+    """Return β from 1e-4 to 0.02 in equal steps (arXiv 2006.11239, section 4, T = 1000): float64, T.
 
     Other T scale both ends by 1000 / T, which keeps ᾱ_T (as guided-diffusion does; the paper has one T only).
     """
@@ -49,7 +49,7 @@ def linear_betas(steps: int) -> Tensor:
 
 
 def cosine_betas(steps: int, offset: float = 0.008) -> Tensor:
-    """ᾱ_t = f(t) / f(0), f(t) = cos²((t / T + s) / (1 + s) · π / 2); β = 1 − ᾱ_t / ᾱ_{t−1}, at most 0.999.
+    """Return β = 1 − ᾱ_t / ᾱ_{t−1}, at most 0.999, for ᾱ_t = f(t) / f(0), f(t) = cos²((t / T + s) / (1 + s) · π / 2).
 
     arXiv 2102.09672, eq. 17 and the lines after it, s = 0.008: float64, T.
     """

@@ -1,4 +1,4 @@
-"""What style is taken to be: Gram matrices, or means and deviations, of an ImageNet network's maps.
+"""Style as Gram matrices, or as means and deviations, of an ImageNet network's maps.
 
 And the network that swaps the second kind, AdaIN between a frozen encoder and a decoder.
 """
@@ -13,7 +13,7 @@ from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
 
 REDUCTION = (2, 2, 4, 8)
-"""How many times smaller than what it sees are the sides of Lite0Blocks' maps."""
+"""Sides of Lite0Blocks' input over sides of its maps."""
 
 CHANNELS = (32, 16, 24, 40)
 """Channels of its maps."""
@@ -23,7 +23,7 @@ EPSILON = 1e-5
 
 
 def gram(features: Tensor) -> Tensor:
-    """Gram matrices F Fᵀ / (H·W) of features B×C×H×W: B×C×C, float32 unless the features are float64.
+    """Return Gram matrices F Fᵀ / (H·W) of features B×C×H×W: B×C×C, float32 unless the features are float64.
 
     Gatys et al., arXiv 1508.06576, equation 3, divided by the positions. Johnson et al. (arXiv 1603.08155, equation 3)
     divide by C·H·W; a loss relative to its target, as all of ours are, cannot tell.
@@ -34,7 +34,7 @@ def gram(features: Tensor) -> Tensor:
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each map of B×C×H×W over its positions, both B×C×1×1.
+    """Return mean and standard deviation of each map of B×C×H×W over its positions, both B×C×1×1.
 
     Divided by H·W, not H·W − 1, as instance norm does (arXiv 1703.06868, equations 5 and 6); EPSILON is under the root.
     """
@@ -43,13 +43,13 @@ def moments(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def adain(content: Tensor, style: Tensor) -> Tensor:
-    """σ(y) · (x − μ(x)) / σ(x) + μ(y): the content's maps with the style's moments (arXiv 1703.06868, equation 8)."""
+    """Give the content's maps the style's moments: σ(y) · (x − μ(x)) / σ(x) + μ(y) (arXiv 1703.06868, equation 8)."""
     (mean, deviation), (style_mean, style_deviation) = moments(content), moments(style)
     return style_deviation * (content - mean) / deviation + style_mean
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Squared differences of neighbouring pixels, across and down, summed; per number of B×C×H×W images.
+    """Sum the squared differences of neighbouring pixels, across and down; per number of B×C×H×W images.
 
     The squared form is Mahendran and Vedaldi's with β = 2 (arXiv 1412.0035, section 3), which Johnson et al. cite and
     their code has; they sum over the image.
@@ -81,7 +81,7 @@ class StylizerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def doublings(self) -> int:
-        """Times that the decoder doubles the side."""
+        """Return how many times the decoder doubles the side."""
         return (REDUCTION[self.depth] // self.enlarge).bit_length() - 1
 
 
@@ -102,12 +102,12 @@ class Stylizer(nn.Module):
         self.encoder.stages = self.encoder.stages[: spec.depth]
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
-        """B×3×R×R twice -> B×3×R×R."""
+        """Map content and style, B×3×R×R each, to B×3×R×R."""
         return self.decoder(adain(self.encoder(content)[-1], self.encoder(style)[-1]))
 
 
 def decoder(spec: StylizerSpec, inputs: int) -> nn.Sequential:
-    """Maps B×inputs×h×w -> images B×3×R×R, about [−1, 1]."""
+    """Make the network from maps B×inputs×h×w to images B×3×R×R, about [−1, 1]."""
     width = spec.channels
     layers = [*_convolution(inputs, width), *_convolution(width, width)]
     for _ in range(spec.doublings):

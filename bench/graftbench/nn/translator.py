@@ -49,7 +49,7 @@ class Translator(nn.Module):
         self.to_rgb = nn.Conv2d(c, 3, 7, padding=3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×3×R×R -> B×3×R×R."""
+        """Map B×3×R×R to B×3×R×R."""
         return self.to_rgb(self.up(self.blocks(self.down(x)))).tanh()
 
 
@@ -62,7 +62,7 @@ class Residual(nn.Module):
         self.body = nn.Sequential(*first, *second[:-1])
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W -> B×C×H×W."""
+        """Map B×C×H×W to B×C×H×W."""
         return x + self.body(x)
 
 
@@ -70,12 +70,12 @@ class InstanceNorm(nn.InstanceNorm2d):
     """Instance norm without weights, whose output lies channels last: torch's own does not, and slows what follows."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name of it
-        """B×C×H×W -> B×C×H×W."""
+        """Map B×C×H×W to B×C×H×W."""
         return super().forward(input).contiguous(memory_format=torch.channels_last)
 
 
 def _layer(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    """Convolution, instance norm, ReLU. The norm would take a bias out again, so there is none."""
+    """Make convolution, instance norm, ReLU. The norm would take a bias out again, so there is none."""
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
     return [convolution, InstanceNorm(outputs), nn.ReLU()]
 
@@ -88,7 +88,7 @@ class PatchDiscriminator(nn.Module):
     30 for k = 2.
 
     Args:
-        spec: Of the shared discriminator.
+        spec: Architecture of the shared discriminator.
         halvings: k, at least 1.
     """
 
@@ -100,7 +100,7 @@ class PatchDiscriminator(nn.Module):
         self.head = spectral_norm(head) if spec.spectral_norm else head
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×3×R×R -> B×R/2^k×R/2^k."""
+        """Map B×3×R×R to B×R/2^k×R/2^k."""
         for block in self.blocks:
             x = block(x)
         return self.head(x).squeeze(1)

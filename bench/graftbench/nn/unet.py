@@ -14,13 +14,13 @@ from graftbench.nn.resolution import sides
 from graftbench.nn.schedule import ScheduleSpec
 
 COARSEST = 8
-"""Side at which the U-Net turns round."""
+"""Side of the coarsest maps, where the U-Net turns round."""
 
 GROUPS = 8
 """Groups of a group norm."""
 
 
-class UNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DenoisingUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Architecture of a denoising network, and the process whose steps it counts.
 
     Attributes:
@@ -48,7 +48,7 @@ class UNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("widest and blocks must be positive")
 
     def widths(self) -> list[int]:
-        """Channels at the sides resolution, resolution/2, …, 8."""
+        """Return the channels at the sides resolution, resolution/2, …, 8."""
         levels = len(sides(self.resolution)) - 1
         return [min(2**level, self.widest) * self.channels for level in range(levels)]
 
@@ -66,20 +66,20 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """B×C×H×W, B×E -> B×C'×H×W."""
+        """Map B×C×H×W and B×E to B×C'×H×W."""
         h = self.conv1(F.silu(self.norm1(x)))
         h = h + self.time(embedding)[:, :, None, None]
         return self.skip(x) + self.conv2(F.silu(self.norm2(h)))
 
 
 def residual_blocks(inputs: int, outputs: int, count: int, embedding: int) -> nn.ModuleList:
-    """`count` residual blocks, the first from `inputs` to `outputs` channels."""
+    """Make `count` residual blocks, the first from `inputs` to `outputs` channels."""
     ends = [inputs] + [outputs] * count
     return nn.ModuleList(ResidualBlock(a, b, embedding) for a, b in itertools.pairwise(ends))
 
 
 def through(blocks: nn.Module, h: Tensor, embedding: Tensor) -> Tensor:
-    """One residual block after the other."""
+    """Apply one residual block after the other."""
     for block in blocks.children():
         h = block(h, embedding)
     return h
@@ -99,7 +99,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W -> B×C×H×W."""
+        """Map B×C×H×W to B×C×H×W."""
         positions = self.norm(x).flatten(2).transpose(1, 2)
         q, k, v = self.qkv(positions).chunk(3, dim=2)
         weights = (q @ k.transpose(1, 2) / math.sqrt(q.shape[2])).softmax(dim=2).to(v.dtype)
@@ -107,7 +107,7 @@ class Attention(nn.Module):
 
 
 def time_embedding(t: Tensor, dimensions: int) -> Tensor:
-    """Sines and cosines of t at `dimensions`/2 frequencies from 1 down to 1/10000 (arXiv 1706.03762, section 3.5).
+    """Return sines and cosines of t at `dimensions`/2 frequencies from 1 to 1/10000 (arXiv 1706.03762, section 3.5).
 
     int64 B -> float32 B×dimensions.
     """
@@ -117,7 +117,7 @@ def time_embedding(t: Tensor, dimensions: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-class UNet(nn.Module):
+class DenoisingUNet(nn.Module):
     """(noisy images x_t: B×3×R×R, noise level t: B) -> the noise in them, float32 B×3×R×R.
 
     ε_θ(x_t, t) = √(1 − ᾱ_t) x_t + √ᾱ_t F_θ(x_t, t). The layers F thus predict v = √ᾱ_t ε − √(1 − ᾱ_t) x_0
@@ -130,7 +130,7 @@ class UNet(nn.Module):
 
     alpha_bars: Tensor
 
-    def __init__(self, spec: UNetSpec) -> None:
+    def __init__(self, spec: DenoisingUNetSpec) -> None:
         super().__init__()
         self.spec = spec
         self.register_buffer("alpha_bars", spec.schedule.alpha_bars().float(), persistent=False)
@@ -155,12 +155,12 @@ class UNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """B×3×R×R, int64 B (0 … T−1) -> B×3×R×R."""
+        """Map B×3×R×R and int64 B (0 … T−1) to B×3×R×R."""
         share = self.alpha_bars[t][:, None, None, None]
         return (1 - share).sqrt() * x + share.sqrt() * self.velocity(x, t).float()
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """F(x_t, t), the layers' prediction of √ᾱ_t ε − √(1 − ᾱ_t) x_0."""
+        """Return F(x_t, t), the layers' prediction of √ᾱ_t ε − √(1 − ᾱ_t) x_0."""
         e = F.silu(self.time(time_embedding(t, 2 * self.spec.channels)))
         h, skips = self.stem(x), []
         for level, blocks in enumerate(self.down):

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from graftbench.records.cell_spec import CellSpec, Origin  # noqa: TC001 - msgspec reads it at run time
+from graftbench.records.cell_spec import CellSpec, Origin
 
 FORMAT = 1
 """Version of the record format. A reader refuses a newer one."""

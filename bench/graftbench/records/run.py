@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from graftbench.errors import GraftbenchError
 from graftbench.records import store
+from graftbench.records.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,6 +54,39 @@ def read_run(path: str | Path) -> Run:
     expected = len(cells) if isinstance(cells, list) else cells if isinstance(cells, int) else 0
     name = str(suite.get("name") or folder.resolve().name)
     return Run(name=name, records=newest_records(file), folder=folder, expected=expected)
+
+
+def read_runs(paths: Sequence[Path], selection: str = "") -> Run:
+    """Read the runs of one or several folders (or records.jsonl) as one, with the cells that a selection leaves.
+
+    Of several records of a cell the newest counts (by `finished_at`; of equal ones that of the later path). Artifacts
+    stay where they are.
+
+    Raises:
+        GraftbenchError: There is no run at a path, or the selection is wrong or leaves nothing.
+    """
+    runs = [read_run(path) for path in paths]
+    if len(runs) == 1:
+        run = runs[0]
+    else:
+        folder = Path(os.path.commonpath([run.folder.resolve() for run in runs]))
+        newest: dict[str, Record] = {}
+        for run in runs:
+            for record in run.records:
+                if record.id not in newest or newest[record.id].finished_at <= record.finished_at:
+                    newest[record.id] = _moved(record, run.folder.resolve(), folder)
+        names = list(dict.fromkeys(run.name for run in runs))
+        expected = sum(run.expected for run in runs) if len(names) == len(runs) else max(run.expected for run in runs)
+        run = Run(name=" + ".join(names), records=list(newest.values()), folder=folder, expected=expected)
+    if not selection:
+        return run
+    return Run(name=run.name, records=select(run.records, selection), folder=run.folder, expected=0)
+
+
+def _moved(record: Record, old: Path, new: Path) -> Record:
+    """Return the record with the paths of its artifacts seen from another folder."""
+    paths = {kind: Path(os.path.relpath(old / path, new)).as_posix() for kind, path in record.artifacts.items()}
+    return msgspec.structs.replace(record, artifacts=paths)
 
 
 def _suite(file: Path) -> dict[str, Any]:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import SAMPLES, CellSpec
+from graftbench.records.heads import Head
+from graftbench.records.record import FORMAT, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
-from graftbench.records.record import FORMAT, Record
+
+Kept = TypeVar("Kept", Record, Head)
+"""A record, or its head."""
 
 
 def _cut_torn_line(path: Path) -> str | None:
-    """Move an unfinished last line, left by a killed writer, to PATH.torn. Returns a sentence if there was one."""
+    """Move an unfinished last line, left by a killed writer, to PATH.torn; return a sentence if there was one."""
     data = path.read_bytes()
     end = data.rfind(b"\n") + 1
     if end == len(data):
@@ -42,58 +47,80 @@ def append(path: Path, record: Record) -> None:
         os.fsync(file.fileno())
 
 
-def read(path: Path) -> tuple[list[Record], list[str]]:
-    """All records of a file in order, and a warning for an unfinished last line.
+def read(path: Path, kind: type[Kept] = Record) -> tuple[list[Kept], list[str]]:
+    """Read the records of a file in order; none if there is no file. Nothing is changed on the disk.
 
-    Reading changes nothing on the disk; the next `append` moves the unfinished line aside.
+    Args:
+        path: A `records.jsonl`.
+        kind: `Record`, or `Head` for a record without scores and curves: ten thousand take a fraction of a second. What
+            a head leaves out must be JSON but may say anything.
+
+    Returns:
+        The records, and a warning if the last line is unfinished: it is left out, and the next `append` moves it aside.
 
     Raises:
         GraftbenchError: A whole line is no record, or was written by a newer version.
     """
-    if not path.exists():
-        return [], []
-    records: list[Record] = []
-    warnings: list[str] = []
-    lines = path.read_bytes().split(b"\n")
-    last = lines.pop()
-    if last:
-        warnings.append(
-            f"{path}: the last line is unfinished ({len(last)} bytes) and was left out; "
-            "the cell that it belonged to will run again."
-        )
-    decoder = msgspec.json.Decoder(Record)
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            version = msgspec.json.decode(line, type=_Version).format
-            if version > FORMAT:
-                raise GraftbenchError(
-                    f"{path}, line {number}: record format {version} is newer than this version of graftbench reads "
-                    f"({FORMAT}). Upgrade graftbench, or read the run with the version that made it."
+    records: list[Kept] = []
+    decode = msgspec.json.Decoder(kind).decode
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return records, []
+    with file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                warning = (
+                    f"{path}: the last line is unfinished ({len(line)} bytes) and was left out; "
+                    "the cell that it belonged to will run again."
                 )
-            records.append(decoder.decode(line))
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
-            raise GraftbenchError(
-                f"{path}, line {number} is no record ({error}). Nothing was changed; remove that line to go on."
-            ) from error
-    return records, warnings
+                return records, [warning]
+            if not line.strip():
+                continue
+            try:
+                record = decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+                raise _unreadable(path, number, line, error) from error
+            if record.format > FORMAT:
+                raise _newer(path, number, record.format)
+            records.append(record)
+    return records, []
 
 
 class _Version(msgspec.Struct):
     format: int = FORMAT
 
 
-def latest(records: list[Record]) -> dict[str, Record]:
-    """Id -> the newest record of that id, in order of first appearance.
+def _unreadable(path: Path, number: int, line: bytes, error: Exception) -> GraftbenchError:
+    """Say why a line is no record: a newer version may have written it in other words."""
+    try:
+        version = msgspec.json.decode(line, type=_Version).format
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+        version = 0
+    if version > FORMAT:
+        return _newer(path, number, version)
+    return GraftbenchError(
+        f"{path}, line {number} is no record ({error}). Nothing was changed; remove that line to go on."
+    )
 
-    Of images that were handed in for one cell again and again the newest count, other pixels though they are.
+
+def _newer(path: Path, number: int, version: int) -> GraftbenchError:
+    return GraftbenchError(
+        f"{path}, line {number}: record format {version} is newer than this version of graftbench reads ({FORMAT}). "
+        "Upgrade graftbench, or read the run with the version that made it."
+    )
+
+
+def latest(records: Iterable[Kept]) -> dict[str, Kept]:
+    """Return id -> the newest record of that id, in order of first appearance.
+
+    Of images that were submitted for one cell again and again the newest count, other pixels though they are.
     """
-    newest: dict[object, Record] = {}
+    newest: dict[object, Kept] = {}
     for record in records:
-        newest[_place(record.cell) if record.cell.variant_of == SAMPLES else record.id] = record
+        newest[_coordinates(record.cell) if record.cell.variant_of == SAMPLES else record.id] = record
     return {record.id: record for record in newest.values()}
 
 
-def _place(cell: CellSpec) -> tuple[object, ...]:
+def _coordinates(cell: CellSpec) -> tuple[object, ...]:
     return cell.method, str(cell.task), cell.data_budget, cell.seed, str(cell.compute_budget)

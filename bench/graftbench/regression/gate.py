@@ -8,8 +8,8 @@ from graftbench.errors import GraftbenchError
 from graftbench.regression import baselines
 from graftbench.regression.judging import Judge
 from graftbench.regression.matching import match
-from graftbench.regression.options import DEFAULT_MEASURES, VERDICT_ORDER, Options
-from graftbench.regression.results import Comparison, Failure, Row, Verdict
+from graftbench.regression.options import DEFAULT_MEASURES, VERDICT_ORDER, GateOptions
+from graftbench.regression.results import Comparison, FailedCell, GateRow, Verdict
 from graftbench.regression.sides import read_side
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graftbench.regression.matching import Pair
     from graftbench.regression.measures import Measure
 
-__all__ = ["Comparison", "Failure", "Options", "Row", "Verdict", "compare", "compare_runs"]
+__all__ = ["Comparison", "FailedCell", "GateOptions", "GateRow", "Verdict", "compare", "compare_runs"]
 
 
 def compare_runs(
@@ -29,7 +29,7 @@ def compare_runs(
     *,
     folder: Path = baselines.FOLDER,
     selection: str = "",
-    **options: Any,  # noqa: ANN401 - the fields of Options, checked there
+    **options: Any,  # noqa: ANN401 - the fields of GateOptions, checked there
 ) -> Comparison:
     """Read two runs and judge the new one.
 
@@ -38,7 +38,7 @@ def compare_runs(
         new: Likewise.
         folder: Where baselines lie.
         selection: Which cells of both, as in `graftbench.records.selection`; empty for all.
-        options: Fields of `Options`.
+        options: Fields of `GateOptions`.
 
     Raises:
         GraftbenchError: A side cannot be read, or see `compare`.
@@ -47,7 +47,7 @@ def compare_runs(
     return compare(
         sides[0].repeats,
         sides[1].repeats,
-        Options(**options),
+        GateOptions(**options),
         names=(sides[0].name, sides[1].name),
         notes=[*sides[0].warnings, *sides[1].warnings],
     )
@@ -56,7 +56,7 @@ def compare_runs(
 def compare(
     base: Sequence[Sequence[Record]],
     new: Sequence[Sequence[Record]],
-    options: Options | None = None,
+    options: GateOptions | None = None,
     *,
     names: tuple[str, str] = ("base", "new"),
     notes: Iterable[str] = (),
@@ -78,7 +78,7 @@ def compare(
         GraftbenchError: Nothing to compare, other protocols or other images (see `matching.match`); no cell ended well
             on both sides and none is newly failing or mended; a measure that was asked for is nowhere measured.
     """
-    options = options or Options()
+    options = options or GateOptions()
     matched = match(base, new)
     if not (matched.pairs or matched.failing or matched.mended or matched.vanished):
         raise GraftbenchError("No cell ended well, in the base or in the new run: there is nothing to compare.")
@@ -102,7 +102,7 @@ def compare(
     )
 
 
-def _check_measured(found: Sequence[Row], measures: Sequence[Measure], pairs: int) -> None:
+def _check_measured(found: Sequence[GateRow], measures: Sequence[Measure], pairs: int) -> None:
     """Refuse to let pass what nobody has measured."""
     there = {row.measure for row in found}
     by_default = tuple(measures) == DEFAULT_MEASURES  # of those a run has what it has
@@ -115,6 +115,6 @@ def _check_measured(found: Sequence[Row], measures: Sequence[Measure], pairs: in
         )
 
 
-def _failure(pair: Pair) -> Failure:
+def _failure(pair: Pair) -> FailedCell:
     failed = next(record for record in pair.new if record.status != "ok")
-    return Failure(cell=str(pair), status=str(failed.status), reason=failed.reason)
+    return FailedCell(cell=str(pair), status=str(failed.status), reason=failed.reason)

@@ -11,7 +11,7 @@ from graftbench.comparison.multiplicity import holm
 from graftbench.records.provenance import HANDED_IN, is_declared, origin_of
 from graftbench.regression import machines
 from graftbench.regression.changes import change_of, least_pairs, pairs_needed
-from graftbench.regression.results import Row
+from graftbench.regression.results import GateRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graftbench.regression.changes import Change
     from graftbench.regression.matching import Pair
     from graftbench.regression.measures import Measure
-    from graftbench.regression.options import Options
+    from graftbench.regression.options import GateOptions
     from graftbench.regression.results import Verdict
 
 CALIBRATED = ("fit_seconds", "fit_cpu_seconds", "training_images_per_second", "sampling_images_per_second")
@@ -32,7 +32,7 @@ _COST_RULES = {
     "any": "costs are compared all the same, as was asked.",
 }
 
-_Found = tuple[Row, "Measure", "Change | None"]
+_Found = tuple[GateRow, "Measure", "Change | None"]
 
 
 class Judge:
@@ -43,7 +43,7 @@ class Judge:
         vanished: Scores that cells have in the base and no longer in the new run, `CELL: KID×10³ (why)`.
     """
 
-    def __init__(self, options: Options, pairs: Sequence[Pair]) -> None:
+    def __init__(self, options: GateOptions, pairs: Sequence[Pair]) -> None:
         self._options = options
         self._pairs = pairs
         base = [record for pair in pairs for record in pair.base]
@@ -61,7 +61,7 @@ class Judge:
             self.notes.append(f"Hardware differs ({'; '.join(hardware)}): {_COST_RULES[options.costs]}")
         self._other_hardware = bool(hardware)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[GateRow]:
         """One row for each measure of each group of pairs; what neither side has measured is left out."""
         groups: dict[tuple[str, str, int | None], list[Pair]] = defaultdict(list)
         for pair in self._pairs:
@@ -71,7 +71,7 @@ class Judge:
             for measure in self._options.measures:
                 change, reason = self._change(pairs, measure)
                 if change is not None or reason:
-                    blank = Row(
+                    blank = GateRow(
                         method=method,
                         task=task,
                         data_budget=budget,
@@ -150,7 +150,7 @@ class Judge:
 
     # ---------------------------------------------------------------------------------------------- what is found
 
-    def _tested(self, family: Sequence[_Found]) -> list[Row]:
+    def _tested(self, family: Sequence[_Found]) -> list[GateRow]:
         """Rows of one family of tests: p-values corrected together, each direction for itself.
 
         A row whose pairs are all equal is no test (Tarone 1990): in a deterministic run those are the methods whose
@@ -171,7 +171,7 @@ class Judge:
                 rows.append(self._verdict(_told(row, change), measure, change, p, tests))
         return rows
 
-    def _verdict(self, row: Row, measure: Measure, change: Change, p: float | None, tests: int) -> Row:
+    def _verdict(self, row: GateRow, measure: Measure, change: Change, p: float | None, tests: int) -> GateRow:
         options = self._options
         noise = measure.spread if change.sd is None else change.sd
         needed = pairs_needed(noise, measure.bound, options.level / tests)
@@ -190,7 +190,7 @@ class Judge:
         return _with(row, "too few pairs", more)
 
 
-def _more(row: Row, change: Change, least: int) -> str:
+def _more(row: GateRow, change: Change, least: int) -> str:
     """`has 4 pairs; 38 would find 10 % in 80 % of cases`, or what else is known of how many it takes."""
     has = f"has {change.n} pair{'' if change.n == 1 else 's'}"
     share = f"{100 * row.threshold:g} %"
@@ -223,7 +223,7 @@ def _corrected(p: list[float | None]) -> list[float | None]:
     return [None if value is None else next(adjusted) for value in p]
 
 
-def _told(row: Row, change: Change) -> Row:
+def _told(row: GateRow, change: Change) -> GateRow:
     return msgspec.structs.replace(
         row,
         pairs=change.n,
@@ -244,7 +244,7 @@ def _drawn_again(pair: Pair) -> bool:
     return cells[0].family == "reference" and cells[0].seed != cells[1].seed
 
 
-def _counted(family: Sequence[_Found]) -> list[Row]:
+def _counted(family: Sequence[_Found]) -> list[GateRow]:
     """What is counted has no noise: the threshold decides alone."""
     rows = []
     for blank, measure, change in family:
@@ -261,5 +261,5 @@ def _direction(change: float) -> Verdict:
     return "regression" if change > 0 else "improvement"
 
 
-def _with(row: Row, verdict: Verdict, reason: str) -> Row:
+def _with(row: GateRow, verdict: Verdict, reason: str) -> GateRow:
     return msgspec.structs.replace(row, verdict=verdict, reason=reason)

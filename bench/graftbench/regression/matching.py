@@ -1,4 +1,4 @@
-"""Which cell of the new run answers to which of the base."""
+"""The matching of two runs: which cell of the new run answers to which of the base."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Pair:
     """A cell on both sides.
 
     Attributes:
-        series: What it is a repetition of.
+        series: The series of which the cell is a repetition.
         seed: The base's seed.
         base: The base's records: one, or one a repeat.
-        new: The new run's, likewise.
+        new: The new run's records, likewise.
     """
 
     series: Series
@@ -40,17 +40,17 @@ class Pair:
 
     @property
     def method(self) -> str:
-        """The method's name, with what tells it from its variants if a run has several."""
+        """Return the method's name, with what tells it from its variants if a run has several."""
         return self.series[0]
 
     @property
     def task(self) -> str:
-        """The task as text."""
+        """Return the task as text."""
         return self.series[1]
 
     @property
     def data_budget(self) -> int:
-        """Target training images."""
+        """Return the number of target training images."""
         return self.series[2]
 
     def __str__(self) -> str:
@@ -64,11 +64,11 @@ class Matched:
     Attributes:
         pairs: Cells that ended well on both sides.
         failing: Cells that ended well in the base and not in the new run.
-        mended: The other way round.
+        mended: Cells that ended well in the new run and not in the base.
         still_failing: Cells that ended well on neither side.
         vanished: Cells of the base that the new run has not.
         appeared: Cells of the new run that the base has not.
-        notes: What a reader should know of the matching, in sentences.
+        notes: Remarks on the matching, in sentences.
     """
 
     pairs: tuple[Pair, ...]
@@ -101,21 +101,26 @@ def match(base: Sequence[Sequence[Record]], new: Sequence[Sequence[Record]]) -> 
     for name, runs in (("base", base), ("new run", new)):
         if not any(runs):
             raise GraftbenchError(f"The {name} has no records: there is nothing to compare.")
-    _same_conditions(_cells(base), _cells(new))
-    variants = (_variants(_cells(base)), _variants(_cells(new)))
-    remade = _remade(base, new)
+    base_cells, new_cells = _cells(base), _cells(new)
+    _check_protocols(base_cells, new_cells)
+    _check_images(base_cells, new_cells)
+    # sentences on what differs between the sides; a method of which one side was made elsewhere gets no other
+    variants = (_variants(base_cells), _variants(new_cells))
+    made_elsewhere = _made_elsewhere(base, new)
+    fitted = [[cell for cell in cells if cell.method not in made_elsewhere] for cells in (base_cells, new_cells)]
     notes = [
-        *remade.values(),
-        *_changed_parameters(*({m: v for m, v in side.items() if m not in remade} for side in variants)),
-        *_changed_sources(*([cell for cell in _cells(side) if cell.method not in remade] for side in (base, new))),
+        *made_elsewhere.values(),
+        *_changed_parameters(*map(_variants, fitted)),
+        *_changed_sources(*fitted),
     ]
-    sides = [_side(runs, variants, notes) for runs in (base, new)]
+    # cells by series and seed, then series by series
+    base_side, new_side = (_side(runs, variants, notes) for runs in (base, new))
     matched: dict[str, list[Any]] = defaultdict(list)
-    for series in dict.fromkeys((*sides[0], *sides[1])):
-        _match_series(series, sides[0].get(series, {}), sides[1].get(series, {}), matched, notes)
+    for series in dict.fromkeys((*base_side, *new_side)):
+        _match_series(series, base_side.get(series, {}), new_side.get(series, {}), matched, notes)
     if not any(matched[fate] for fate in ("pairs", "failing", "mended", "still_failing")):
-        raise GraftbenchError(f"The runs have no cell in common. {_nearest(*sides)}")
-    return Matched(**{name: tuple(found) for name, found in matched.items()}, notes=tuple(dict.fromkeys(notes)))
+        raise GraftbenchError(f"The runs have no cell in common. {_nearest(base_side, new_side)}")
+    return Matched(**{fate: tuple(cells) for fate, cells in matched.items()}, notes=tuple(dict.fromkeys(notes)))
 
 
 def _cells(runs: Iterable[Iterable[Record]]) -> list[CellSpec]:
@@ -125,18 +130,39 @@ def _cells(runs: Iterable[Iterable[Record]]) -> list[CellSpec]:
 # ------------------------------------------------------------------------------------------------------ conditions
 
 
-def _same_conditions(base: list[CellSpec], new: list[CellSpec]) -> None:
-    """Refuse what cannot be compared: other protocols, other pixels."""
-    protocols = [
+def _check_protocols(base: list[CellSpec], new: list[CellSpec]) -> None:
+    """Refuse runs that were scored under different protocols."""
+    base_protocols, new_protocols = (
         {content_hash(fields := _conditions(cell.protocol)): fields for cell in cells} for cells in (base, new)
-    ]
-    if protocols[0].keys() != protocols[1].keys():
+    )
+    if base_protocols.keys() != new_protocols.keys():
         raise GraftbenchError(
-            f"The runs were scored under different protocols ({_difference(*protocols)}); numbers of two protocols do "
-            "not compare. Run one of them again under the other's protocol, or save a new baseline."
+            f"The runs were scored under different protocols ({_difference(base_protocols, new_protocols)}); numbers "
+            "of two protocols do not compare. Run one of them again under the other's protocol, or save a new baseline."
         )
-    pixels = [_pixels(cells) for cells in (base, new)]
-    changed = sorted(name for name in pixels[0].keys() & pixels[1].keys() if pixels[0][name] != pixels[1][name])
+
+
+def _conditions(protocol: Protocol) -> dict[str, Any]:
+    """Return the protocol without what changes no number: which metrics are computed, and where the weights lie."""
+    fields = msgspec.to_builtins(protocol)
+    return {name: value for name, value in fields.items() if name not in {"metrics", "weights"}}
+
+
+def _difference(base: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> str:
+    """Return in words how the protocols of two runs differ: the first of each run that the other has not."""
+    old = next((fields for key, fields in base.items() if key not in new), None)
+    late = next((fields for key, fields in new.items() if key not in base), None)
+    if old and late:
+        return "; ".join(f"{name}: base {old[name]!r}, new {late[name]!r}" for name in old if old[name] != late[name])
+    side, other = ("base", "new run") if old else ("new run", "base")
+    extra = old or late or {}
+    return f"the {side} has {extra['extractor']}@{extra['size']}, n = {extra['n_generated']}, which the {other} has not"
+
+
+def _check_images(base: list[CellSpec], new: list[CellSpec]) -> None:
+    """Refuse runs on other pixels, splits or ids."""
+    base_hashes, new_hashes = _image_hashes(base), _image_hashes(new)
+    changed = sorted(key for key in base_hashes.keys() & new_hashes.keys() if base_hashes[key] != new_hashes[key])
     if changed:
         images = ", ".join(f"{name} at {resolution} px" for name, resolution in changed)
         raise GraftbenchError(
@@ -145,62 +171,46 @@ def _same_conditions(base: list[CellSpec], new: list[CellSpec]) -> None:
         )
 
 
-def _pixels(cells: Iterable[CellSpec]) -> dict[tuple[str, int], set[str]]:
-    """(domain, resolution) -> hashes of its images."""
-    found: dict[tuple[str, int], set[str]] = defaultdict(set)
+def _image_hashes(cells: Iterable[CellSpec]) -> dict[tuple[str, int], set[str]]:
+    """Map (domain, resolution) to the hashes of its images."""
+    hashes: dict[tuple[str, int], set[str]] = defaultdict(set)
     for cell in cells:
         for name, sha256 in cell.manifests.items():
-            found[without_path(name), cell.task.resolution].add(sha256)
-    return found
+            hashes[without_path(name), cell.task.resolution].add(sha256)
+    return hashes
 
 
-def _conditions(protocol: Protocol) -> dict[str, Any]:
-    """The protocol without what changes no number: which metrics are computed, and where the weights lie."""
-    fields = msgspec.to_builtins(protocol)
-    return {name: value for name, value in fields.items() if name not in {"metrics", "weights"}}
-
-
-def _difference(base: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> str:
-    old = next(fields for key, fields in base.items() if key not in new) if base.keys() - new.keys() else None
-    late = next(fields for key, fields in new.items() if key not in base) if new.keys() - base.keys() else None
-    if old is None or late is None:
-        side, other = ("base", "new run") if old is not None else ("new run", "base")
-        extra = old or late or {}
-        found = f"{extra['extractor']}@{extra['size']}, n = {extra['n_generated']}"
-        return f"the {side} has {found}, which the {other} has not"
-    return "; ".join(f"{name}: base {old[name]!r}, new {late[name]!r}" for name in old if old[name] != late[name])
-
-
-# -------------------------------------------------------------------------------------------------------- matching
+# ------------------------------------------------------------------------------------- what differs, in sentences
 
 
 _Variants = dict[str, dict[str, dict[str, Any]]]
 """Method -> hash of its parameters -> the parameters."""
 
 
-def _side(runs: Iterable[Iterable[Record]], variants: tuple[_Variants, _Variants], notes: list[str]) -> _Side:
-    side: _Side = defaultdict(lambda: defaultdict(list))
-    replaced = 0
-    for run in runs:
-        newest: dict[tuple[Series, int], Record] = {}
-        for record in sorted(run, key=lambda record: record.finished_at):
-            place = _series(record.cell, variants), record.cell.seed
-            replaced += place in newest
-            newest[place] = record
-        for (series, seed), record in newest.items():
-            side[series][seed].append(record)
-    if replaced:
-        notes.append(f"{replaced} records were left out: later ones of the same cells, of other code, replace them.")
-    return side
+def _variants(cells: Iterable[CellSpec]) -> _Variants:
+    variants: _Variants = defaultdict(dict)
+    for cell in cells:
+        variants[cell.method][content_hash(cell.shown_parameters)] = cell.shown_parameters
+    return variants
 
 
-def _series(cell: CellSpec, variants: tuple[_Variants, _Variants]) -> Series:
-    protocol = content_hash(_conditions(cell.protocol))
-    return _label(cell, variants), str(cell.task), cell.data_budget, str(cell.compute_budget), protocol
+def _made_elsewhere(base: Iterable[Iterable[Record]], new: Iterable[Iterable[Record]]) -> dict[str, str]:
+    """Map each method that was submitted on one side and fitted on the other to a sentence that says so."""
+    submitted: list[dict[str, set[bool]]] = [defaultdict(set), defaultdict(set)]
+    for side, runs in zip(submitted, (base, new), strict=True):
+        for record in (record for run in runs for record in run):
+            side[record.cell.method].add(origin_of(record) == HANDED_IN)
+    notes = {}
+    for method, old in sorted(submitted[0].items()):
+        late = submitted[1].get(method, old)
+        if late != old:
+            where = "new run" if True in late and old != {True} else "base"
+            notes[method] = f"{method} was made elsewhere in the {where}: scores are compared, costs are not."
+    return notes
 
 
 def _changed_parameters(base: _Variants, new: _Variants) -> list[str]:
-    """A sentence for each method that has one set of parameters on each side, and not the same."""
+    """Return a sentence for each method that has one set of parameters on each side, and not the same."""
     notes = []
     for method in base.keys() & new.keys():
         if len(base[method]) == len(new[method]) == 1:
@@ -213,47 +223,51 @@ def _changed_parameters(base: _Variants, new: _Variants) -> list[str]:
 
 
 def _changed_sources(base: Iterable[CellSpec], new: Iterable[CellSpec]) -> list[str]:
-    """A sentence if a method starts from other source models."""
-    sides: list[dict[str, set[str]]] = [defaultdict(set), defaultdict(set)]
-    for side, cells in zip(sides, (base, new), strict=True):
+    """Return a sentence if a method starts from other source models."""
+    sources: list[dict[str, set[str]]] = [defaultdict(set), defaultdict(set)]
+    for side, cells in zip(sources, (base, new), strict=True):
         for cell in cells:
             side[cell.method].add(cell.source_model)
-    changed = sorted(method for method in sides[0].keys() & sides[1].keys() if sides[0][method] != sides[1][method])
+    old, late = sources
+    changed = sorted(method for method in old.keys() & late.keys() if old[method] != late[method])
     return [f"Source models differ, of {', '.join(changed)}."] if changed else []
 
 
-def _remade(base: Iterable[Iterable[Record]], new: Iterable[Iterable[Record]]) -> dict[str, str]:
-    """Method -> a sentence, where it was submitted on one side and fitted on the other."""
-    sides: list[dict[str, set[bool]]] = [defaultdict(set), defaultdict(set)]
-    for side, runs in zip(sides, (base, new), strict=True):
-        for record in (record for run in runs for record in run):
-            side[record.cell.method].add(origin_of(record) == HANDED_IN)
-    notes = {}
-    for method, old in sorted(sides[0].items()):
-        late = sides[1].get(method, old)
-        if late != old:
-            where = "new run" if True in late and old != {True} else "base"
-            notes[method] = f"{method} was made elsewhere in the {where}: scores are compared, costs are not."
-    return notes
+# -------------------------------------------------------------------------------------------------------- matching
 
 
-def _variants(cells: Iterable[CellSpec]) -> _Variants:
-    found: _Variants = defaultdict(dict)
-    for cell in cells:
-        found[cell.method][content_hash(cell.shown_parameters)] = cell.shown_parameters
-    return found
+def _side(runs: Sequence[Sequence[Record]], variants: tuple[_Variants, _Variants], notes: list[str]) -> _Side:
+    """Sort the records of one side by series and seed; of several of one cell in a run the newest counts."""
+    side: _Side = defaultdict(lambda: defaultdict(list))
+    replaced = 0
+    for run in runs:
+        newest = {
+            (_series(record.cell, variants), record.cell.seed): record
+            for record in sorted(run, key=lambda record: record.finished_at)
+        }
+        replaced += len(run) - len(newest)
+        for (series, seed), record in newest.items():
+            side[series][seed].append(record)
+    if replaced:
+        notes.append(f"{replaced} records were left out: later ones of the same cells, of other code, replace them.")
+    return side
+
+
+def _series(cell: CellSpec, variants: tuple[_Variants, _Variants]) -> Series:
+    protocol = content_hash(_conditions(cell.protocol))
+    return _label(cell, variants), str(cell.task), cell.data_budget, str(cell.compute_budget), protocol
 
 
 def _label(cell: CellSpec, variants: tuple[_Variants, _Variants]) -> str:
-    """The method, and where a run has several variants of it the parameters in which this one differs."""
-    sets = [side.get(cell.method, {}) for side in variants]
-    if all(len(found) <= 1 for found in sets):
+    """Return the method, and where a run has several variants of it the parameters in which this one differs."""
+    base, new = (side.get(cell.method, {}) for side in variants)
+    if len(base) <= 1 and len(new) <= 1:
         return cell.method
-    every = {**sets[0], **sets[1]}.values()
+    parameter_sets = {**base, **new}.values()
     telling = [
         f"{name}={value!r}"
         for name, value in cell.shown_parameters.items()
-        if any(other.get(name) != value for other in every)
+        if any(parameters.get(name) != value for parameters in parameter_sets)
     ]
     return f"{cell.method} ({', '.join(telling)})" if telling else cell.method
 
@@ -265,15 +279,16 @@ def _match_series(
     matched: dict[str, list[Any]],
     notes: list[str],
 ) -> None:
-    if base and new and not base.keys() & new.keys():
-        couples = list(zip(sorted(base), sorted(new), strict=False))
+    """Pair the seeds of one series and sort the pairs into `matched` by how they ended."""
+    common = base.keys() & new.keys()
+    seed_pairs = [(seed, seed) for seed in sorted(common)]
+    if base and new and not common:
+        seed_pairs = list(zip(sorted(base), sorted(new), strict=False))
         notes.append("Seeds of base and new run differ; they are paired in their order.")
-    else:
-        couples = [(seed, seed) for seed in sorted(base.keys() & new.keys())]
-    gone, fresh = base.keys() - {old for old, _ in couples}, new.keys() - {late for _, late in couples}
+    gone, fresh = base.keys() - {old for old, _ in seed_pairs}, new.keys() - {late for _, late in seed_pairs}
     matched["vanished"] += [_cell_name(series, seed) for seed in sorted(gone)]
     matched["appeared"] += [_cell_name(series, seed) for seed in sorted(fresh)]
-    for old, late in couples:
+    for old, late in seed_pairs:
         pair = Pair(series, old, tuple(base[old]), tuple(new[late]))
         matched[_fate(pair)].append(pair)
 
@@ -290,11 +305,12 @@ def _fate(pair: Pair) -> str:
 
 
 def _nearest(base: _Side, new: _Side) -> str:
-    """What differs, in words: the parts of the series that have nothing in common."""
-    parts = ("methods", "tasks", "data budgets", "compute budgets")
-    told = []
-    for i, part in enumerate(parts):
+    """Return in words which parts of the series have nothing in common."""
+    differences = []
+    for i, part in enumerate(("methods", "tasks", "data budgets", "compute budgets")):
         old, late = ({str(series[i]) for series in side} for side in (base, new))
         if not old & late:
-            told.append(f"{part}: base {', '.join(sorted(old)[:5])}; new {', '.join(sorted(late)[:5])}")
-    return "They differ in " + "; ".join(told) + "." if told else "Each part occurs on both sides, but no combination."
+            differences.append(f"{part}: base {', '.join(sorted(old)[:5])}; new {', '.join(sorted(late)[:5])}")
+    if not differences:
+        return "Each part occurs on both sides, but no combination."
+    return f"They differ in {'; '.join(differences)}."

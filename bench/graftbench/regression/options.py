@@ -25,7 +25,7 @@ VERDICT_ORDER = {"regression": 0, "improvement": 1, "too few pairs": 2, "not com
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class GateOptions:
     """What counts as a regression.
 
     Attributes:

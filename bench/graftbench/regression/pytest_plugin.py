@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from graftbench.records.record import Record
-    from graftbench.regression.gate import Comparison, Row
+    from graftbench.regression.gate import Comparison, GateRow
     from graftbench.regression.sides import Side
 
 MOST_CELLS = 20
@@ -124,10 +124,10 @@ class AssertNoRegression:
         from graftbench.errors import GraftbenchError  # noqa: PLC0415 - pytest's start pays for nothing of it
         from graftbench.regression.gate import compare  # noqa: PLC0415 - likewise
         from graftbench.regression.measures import parse_measures  # noqa: PLC0415 - likewise
-        from graftbench.regression.options import Options  # noqa: PLC0415 - likewise
+        from graftbench.regression.options import GateOptions  # noqa: PLC0415 - likewise
 
         try:
-            options = Options(
+            options = GateOptions(
                 measures=parse_measures([metric] if isinstance(metric, str) else metric),
                 level=level,
                 by=by,
@@ -209,7 +209,7 @@ def failure(found: Comparison) -> str:
     return "\n".join([f"{found.new} against {found.base}", *told, *found.notes])
 
 
-def _row(row: Row) -> str:
+def _row(row: GateRow) -> str:
     from graftbench.regression.formats._words import change, label, value  # noqa: PLC0415 - as above
 
     numbers = f"{value(row, row.base)} before, {value(row, row.new)} now, {change(row)}"

@@ -9,7 +9,7 @@ import msgspec
 Verdict = Literal["regression", "improvement", "unchanged", "too few pairs", "not compared"]
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class GateRow(msgspec.Struct, frozen=True, kw_only=True):
     """One measure of one method (on one task, at one data budget).
 
     Attributes:
@@ -53,7 +53,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return " ".join(part for part in (self.method, self.task, budget) if part)
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class FailedCell(msgspec.Struct, frozen=True, kw_only=True):
     """A cell that failed: which, with which status, and why."""
 
     cell: str
@@ -82,19 +82,19 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     base: str
     new: str
-    rows: list[Row]
-    failing: list[Failure]
+    rows: list[GateRow]
+    failing: list[FailedCell]
     vanished: list[str]
     appeared: list[str]
     mended: list[str]
-    still_failing: list[Failure]
+    still_failing: list[FailedCell]
     notes: list[str]
     level: float
     test: str
     pairs: int
     format: int = 1
 
-    def of(self, verdict: Verdict) -> list[Row]:
+    def of(self, verdict: Verdict) -> list[GateRow]:
         """The rows with this verdict."""
         return [row for row in self.rows if row.verdict == verdict]
 

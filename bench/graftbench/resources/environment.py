@@ -16,8 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import graftbench
 from graftbench.errors import GraftbenchError
+from graftbench.version import __version__
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +92,7 @@ def describe(device: str | torch.device = "cpu") -> dict[str, Any]:
     """
     commit, dirty = git_state(checkout())
     return {
-        "graftbench": graftbench.__version__,
+        "graftbench": __version__,
         "commit": commit,
         "dirty": dirty,
         "python": platform.python_version(),
@@ -160,7 +160,7 @@ def _git(checkout: Path, *arguments: str) -> str | None:
 
 def checkout() -> Path | None:
     """The root of the checkout that this package runs from; None where it was installed without one."""
-    root = Path(graftbench.__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     return root if (root / ".git").exists() and (root / "pyproject.toml").is_file() else None
 
 

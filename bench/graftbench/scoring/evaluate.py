@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import graftbench
 from graftbench.cache import cache_folder
 from graftbench.errors import GraftbenchError
 from graftbench.images.sources import held_out_of, open_images
@@ -29,6 +28,7 @@ from graftbench.resources.device import resolve_device
 from graftbench.scoring.floors import HeldOut, floors_of, training_floors
 from graftbench.scoring.protocol import Extraction, key_of, resolve_protocol
 from graftbench.scoring.reference_statistics import Manifest, Statistics, is_statistics, load_statistics
+from graftbench.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -299,7 +299,7 @@ def _statistics(reader: _Reader, images: Images, *, moments_only: bool) -> Stati
         images=images.manifest,
         n_images=images.count,
         extraction=Extraction.of(reader.protocol),
-        graftbench=graftbench.__version__,
+        graftbench=__version__,
     )
     if isinstance(content, Features):
         return Statistics(manifest, content, None)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from graftbench import __version__
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import ComputeBudget, TaskSpec, without_path
+from graftbench.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import SAMPLES
-from graftbench.records.heads import Head, Software, heads, newest
+from graftbench.records.heads import Head, Software
 from graftbench.records.record import Status
+from graftbench.records.store import latest, read
 from graftbench.resources.environment import describe
 from graftbench.suites import disk
+from graftbench.suites.code_file import known_code
 from graftbench.suites.estimates import Estimates, makespan
-from graftbench.suites.plan import known_code, shard
-from graftbench.suites.status import State, explain
+from graftbench.suites.shards import shard
+from graftbench.suites.status import RENEWED, State, explain
 from graftbench.training import source
 
 if TYPE_CHECKING:
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
     from graftbench.suites.status import Explained, Row
 
 RECORDS = "records.jsonl"
+IDS_RENEWED = (
+    "This folder's records are of an earlier version, whose cell ids counted whole files; ids now count what a cell's "
+    "numbers depend on, so they were renewed once: these cells would run again, and the old records stay as they are, "
+    "to be read, reported and compared."
+)
+
 KEEP = "sampler"
 """What disk is estimated for: the default of `graftbench run --keep`."""
 
@@ -197,7 +205,8 @@ def look_ahead(
         GraftbenchError: A file of records is missing or damaged.
     """
     notes = list(plan.notes)
-    records = heads(out / RECORDS, notes.append) if out else []
+    records, warnings = read(out / RECORDS, Head) if out else ([], [])
+    notes += warnings
     cells = shard(plan.cells, *part)
     ids = dict(zip(map(id, plan.cells), plan.ids, strict=True))
     explained = explain(
@@ -209,7 +218,9 @@ def look_ahead(
         suite_ids=plan.ids,
         again=again,
     )
-    past = list(newest(records).values())
+    if any(RENEWED in row.why for row in explained.rows):
+        notes.append(IDS_RENEWED)
+    past = list(latest(records).values())
     found = {path: _past(path, notes.append) for path in others}
     running = [row.cell for row in explained.rows if row.runs]
     folders = ([(out, past)] if out else []) + [(path, known) for path, known in found.items() if path.is_dir()]
@@ -254,7 +265,10 @@ def _past(path: Path, say: Callable[[str], None]) -> list[Head]:
     file = path / RECORDS if path.is_dir() else path
     if not file.is_file():
         raise GraftbenchError(f"There are no records at '{file}'; --from takes a run folder or its {RECORDS}.")
-    return list(newest(heads(file, say)).values())
+    records, warnings = read(file, Head)
+    for warning in warnings:
+        say(warning)
+    return list(latest(records).values())
 
 
 def _models(plan: Plan, cache: Path, needed: Counter[str]) -> list[SourceModel]:

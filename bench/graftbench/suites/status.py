@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graftbench.records.cell_spec import without_path
-from graftbench.records.heads import newest
 from graftbench.records.record import Status
+from graftbench.records.store import latest as latest_of
+from graftbench.suites.code_file import is_of_whole_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +26,14 @@ Files = dict[str, str]
 
 UNKNOWN_FILES = "files not known"
 """Of a record whose code the folder has no note of: it was made before there was a code.json."""
+
+
+RENEWED = "code (hashed in another way since)"
+"""Of a record of a version that counted whole files: nothing may have changed but that."""
+
+
+NAMES_SHOWN = 6
+"""Of more edited definitions than these the files are named."""
 
 
 class State(StrEnum):
@@ -102,7 +111,7 @@ def explain(
         suite_ids: Ids of the whole suite, where `cells` are a shard of it.
         again: Statuses whose cells run again without being asked to.
     """
-    latest = newest(records)
+    latest = latest_of(records)
     known = set(ids if suite_ids is None else suite_ids)
     missing = any(cell_id not in latest for cell_id in ids)
     places = {_place(head.cell): head for head in latest.values()} if missing else {}
@@ -173,10 +182,15 @@ def _code(old: str, new: str, code: Mapping[str, Files]) -> str:
     before, after = code.get(old), code.get(new)
     if before is None or after is None:
         return f"code ({UNKNOWN_FILES})"
+    if is_of_whole_files(before) and not is_of_whole_files(after):
+        return RENEWED
     edited = [name for name in after if name in before and before[name] != after[name]]
     added = [f"{name} is new" for name in after if name not in before]
     removed = [f"{name} is gone" for name in before if name not in after]
-    return f"code ({', '.join([*edited, *added, *removed]) or 'a file is there once more or once less'})"
+    names = [*edited, *added, *removed]
+    if len(names) > NAMES_SHOWN:
+        names = sorted({name.partition("::")[0] for name in names})
+    return f"code ({', '.join(names) or 'a definition is there once more or once less'})"
 
 
 def _data(old: Mapping[str, str], new: Mapping[str, str]) -> str:

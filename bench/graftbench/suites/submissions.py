@@ -20,7 +20,7 @@ import msgspec
 
 from graftbench.contracts import Family
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.records.cell_spec import ComputeBudget  # noqa: TC001 - msgspec reads it at run time
+from graftbench.records.cell_spec import ComputeBudget
 from graftbench.records.costs import checked_costs
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BATCH = 256
 
 
-def looked_over(source: Path, *, needed: int, side: int) -> str:
+def check_images(source: Path, *, needed: int, side: int) -> str:
     """Read all images once and keep none; SHA-256 (hex) over their pixels in their order, whatever kind of file.
 
     Args:
@@ -42,7 +42,7 @@ def looked_over(source: Path, *, needed: int, side: int) -> str:
 
 
 def read_samples(source: Path, *, needed: int, side: int) -> tuple[torch.Tensor, str]:
-    """All images, uint8 n×3×side×side in their order, and what `looked_over` gives.
+    """All images, uint8 n×3×side×side in their order, and what `check_images` gives.
 
     Raises:
         GraftbenchError: As there.
@@ -56,7 +56,7 @@ def read_samples(source: Path, *, needed: int, side: int) -> tuple[torch.Tensor,
     return torch.from_numpy(pixels), digest.hexdigest()
 
 
-def handed_in(source: Path, cell: CellSpec) -> tuple[ImageBankSampler, list[str]]:
+def submitted_sampler(source: Path, cell: CellSpec) -> tuple[ImageBankSampler, list[str]]:
     """The images for a cell as a sampler that replays them, and what a reader should know.
 
     Of more images than the protocol scores, so many are drawn by the cell's seed, each at most once.

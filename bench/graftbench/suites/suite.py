@@ -17,11 +17,10 @@ from graftbench.plugins.config import check_keys
 from graftbench.plugins.variants import Variant, check_variants, placed
 from graftbench.records.cell_spec import NO_SOURCE, ComputeBudget, Kind, Protocol, TaskSpec
 from graftbench.suites.submissions import Submission, check_submissions
+from graftbench.training.source import SourceModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from graftbench.training.source import SourceModelSpec
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

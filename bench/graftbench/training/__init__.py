@@ -37,7 +37,7 @@ _FROM_THE_LOOP = (
 
 
 def __getattr__(name: str) -> object:
-    """Import the loop, and torch with it, only when something of it is asked for (PEP 562)."""
+    """Import the loop, and torch with it, only at the first use of one of its names (PEP 562)."""
     if name in _FROM_THE_LOOP:
         from graftbench.training import loop  # noqa: PLC0415 - torch comes with it
 

@@ -87,7 +87,7 @@ class AdversarialConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True,
 def new_networks(
     task: Task, config: AdversarialConfig, *, spectral_norm: bool = True
 ) -> tuple[Generator, Discriminator]:
-    """A generator and a discriminator with fresh weights, from the task's generator of randomness."""
+    """Make a generator and a discriminator with fresh weights, from the task's generator of randomness."""
     shape = GeneratorSpec(resolution=task.resolution, channels=config.channels_generator)
     judge = DiscriminatorSpec(
         resolution=task.resolution, channels=config.channels_discriminator, spectral_norm=spectral_norm
@@ -99,7 +99,7 @@ def new_networks(
 
 
 def source_networks(model: SourceModel, resolution: int) -> tuple[Generator, Discriminator]:
-    """The averaged generator and the last discriminator of a source model, each call a fresh copy.
+    """Load the averaged generator and the last discriminator of a source model, each call a fresh copy.
 
     Raises:
         GraftbenchError: The model is of another resolution or architecture.
@@ -209,20 +209,20 @@ class Adversary:
         task.keep(adversary=self)
 
     def _memories(self) -> dict[str, Stateful]:
-        """Those of the differences that have a state."""
+        """Return those of the differences that have a state, by name."""
         named = {"augment": self.augment, "real": self.real, "latents": self.latents, "conditions": self.conditions}
         for name, terms in (("discriminator", self._terms_d), ("generator", self._terms_g)):
             named |= {f"{name} term {index}": term for index, term in enumerate(terms)}
         return {name: cast("Stateful", part) for name, part in named.items() if hasattr(part, "state_dict")}
 
     def state_dict(self) -> dict[str, Any]:
-        """The count of steps, both optimisers, and what the differences remember."""
+        """Return the count of steps, both optimisers, and what the differences remember."""
         memories = {name: part.state_dict() for name, part in self._memories().items()}
         optimizers = {"adam_g": self.adam_g.state_dict(), "adam_d": self.adam_d.state_dict()}
         return {"steps": self._steps, **optimizers, "memories": memories}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from there; the networks are kept by `training.prepare`."""
+        """Resume from such a state; the networks are kept by `training.prepare`."""
         self._steps = state["steps"]
         self.adam_g.load_state_dict(state["adam_g"])
         self.adam_d.load_state_dict(state["adam_d"])
@@ -230,7 +230,7 @@ class Adversary:
             part.load_state_dict(state["memories"][name])
 
     def __call__(self, size: int, log: TrainingLog) -> bool:
-        """A discriminator step, and a generator step when it is due; whether the generator moved."""
+        """Take a discriminator step, and a generator step when it is due; return whether the generator moved."""
         self._steps += 1
         losses = self.discriminator_step(size)
         moved = self._steps % self._period == 0
@@ -240,7 +240,7 @@ class Adversary:
         return moved
 
     def discriminator_step(self, size: int, fake: Callable[[int], Tensor] | None = None) -> dict[str, Tensor]:
-        """One step of the discriminator on `size` real and as many generated images (by `fake`, if given); its losses.
+        """Train the discriminator on `size` real and as many generated images (by `fake`, if given); return its losses.
 
         `fake` returns float32 B×3×H×W in [−1, 1].
         """
@@ -256,7 +256,7 @@ class Adversary:
         return _descend(self.adam_d, "discriminator", loss, [term(seen) for term in self._terms_d])
 
     def generator_step(self, size: int, log: TrainingLog) -> dict[str, Tensor]:
-        """One step of the generator on `size` latents; its losses."""
+        """Train the generator on `size` latents; return its losses."""
         z, conditions = self.latents(size), self.conditions(size)
         with autocast(self._dtype, self.device):
             fake = self.generator(z, *conditions).float()
@@ -268,12 +268,12 @@ class Adversary:
 
     @torch.no_grad()
     def generated(self, size: int, conditions: tuple[Tensor, ...] = ()) -> Tensor:
-        """Freshly generated images without gradient: float32 B×3×H×W in [−1, 1]."""
+        """Generate fresh images without gradient: float32 B×3×H×W in [−1, 1]."""
         with autocast(self._dtype, self.device):
             return self.generator(self.latents(size), *conditions).float()
 
     def judge(self, images: Tensor, *conditions: Tensor) -> Tensor:
-        """Float32 logits of augmented images; differentiable in them."""
+        """Return float32 logits of augmented images; differentiable in them."""
         augmented = self.augment(images)
         with autocast(self._dtype, self.device):
             return self.discriminator(augmented, *conditions).float()
@@ -282,14 +282,14 @@ class Adversary:
 def _descend(
     optimizer: torch.optim.Optimizer, name: str, loss: Tensor, terms: Sequence[dict[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """One step down the sum; the adversarial loss under `name` and the terms under theirs."""
+    """Take one step down the sum; return the adversarial loss under `name` and the terms under theirs."""
     extra = {key: value for term in terms for key, value in term.items()}
     descend(optimizer, sum(extra.values(), start=loss))
     return {name: loss, **extra}
 
 
 def gaussian_latents(size: int, generator: nn.Module, task: Task) -> Tensor:
-    """Z ~ N(0, I) for a generator with a `spec.latent`: size×latent on the task's device, drawn on the CPU."""
+    """Draw z ~ N(0, I) for a generator with a `spec.latent`: size×latent on the task's device, drawn on the CPU."""
     z = torch.randn(size, cast("GeneratorSpec", generator.spec).latent, generator=task.generator)
     return z.to(task.device, non_blocking=True)
 
@@ -337,14 +337,14 @@ def fit_adversarial(
 
 
 def train_source(task: Task, budget: Meter, config: AdversarialConfig) -> dict[str, nn.Module]:
-    """What a source model of kind `gan` holds: the averaged generator and the last discriminator."""
+    """Train a source model of kind `gan`: the averaged generator and the last discriminator."""
     generator, discriminator = new_networks(task, config)
     sampler = fit_adversarial(task, budget, config, generator, discriminator)
     return {"generator": sampler.network, "discriminator": discriminator}
 
 
 def source_sampler(model: SourceModel, resolution: int) -> GeneratorSampler:
-    """The untransferred generator as a sampler.
+    """Make a sampler of the untransferred generator.
 
     Raises:
         GraftbenchError: The model is of another resolution or architecture.

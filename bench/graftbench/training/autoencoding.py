@@ -76,36 +76,36 @@ class Encoder(nn.Module):
         self.head = nn.Linear(body.features, 2 * spec.latent)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean, and log-variance kept within ±10 (variances of 5e-5 to 2e4)."""
+        """Return the mean, and the log-variance kept within ±10 (variances of 5e-5 to 2e4)."""
         for block in self.blocks:
             x = block(x)
         return gaussian_parameters(self.head(x.flatten(1)))
 
 
 def gaussian_parameters(head: Tensor) -> tuple[Tensor, Tensor]:
-    """B×2L -> mean B×L and log-variance B×L within ±10, float32."""
+    """Split B×2L into mean B×L and log-variance B×L within ±10, float32."""
     mean, log_variance = head.float().chunk(2, dim=1)
     return mean, log_variance.clamp(-10, 10)
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(μ, σ²) ‖ N(0, 1)) = ½ Σ (μ² + σ² − log σ² − 1), mean over the batch (arXiv 1312.6114, appendix B)."""
+    """Return KL(N(μ, σ²) ‖ N(0, 1)) = ½ Σ (μ² + σ² − log σ² − 1), mean over the batch (arXiv 1312.6114, app. B)."""
     return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1).mean()
 
 
 def optimal_sigma_nll(reconstruction: Tensor, x: Tensor) -> Tensor:
-    """−log N(x; x̂, σ²) summed over an image, mean over the batch, at the σ² = MSE of the batch that minimises it.
+    """Return −log N(x; x̂, σ²) summed over an image, mean over the batch, at the best σ², the batch's MSE.
 
-    = D/2 · (log(2π MSE) + 1) (arXiv 2006.13202, eq. 6).
+    It is D/2 · (log(2π MSE) + 1) (arXiv 2006.13202, eq. 6).
     """
     return x[0].numel() * best_sigma_nll(F.mse_loss(reconstruction, x))
 
 
 def best_sigma_nll(error: Tensor) -> Tensor:
-    """−log N per dimension where the squared error is `error` on average and σ² has its best value, that error.
+    """Return −log N per dimension where the squared error is `error` on average and σ² is that error, its best value.
 
-    = ½ (log(2π error) + 1). σ² is not let below (1/255)², half a grey level's width on pixels in [−1, 1]: beneath it a
-    density on 8-bit images means nothing.
+    It is ½ (log(2π error) + 1). σ² is not let below (1/255)², half a grey level's width on pixels in [−1, 1]: beneath
+    it a density on 8-bit images means nothing.
     """
     variance = error.detach().clamp(min=(1 / 255) ** 2)
     # error / variance has the value 1 and the gradient of the logarithm
@@ -166,25 +166,25 @@ def fit_vae(
 
 
 def new_autoencoder(task: Task, config: VaeConfig) -> tuple[Encoder, Generator]:
-    """An encoder and a decoder with fresh weights, from the task's generator of randomness."""
+    """Make an encoder and a decoder with fresh weights, from the task's generator of randomness."""
     decoder = new_decoder(task, config)
     return new_encoder(task, config), decoder
 
 
 def new_decoder(task: Task, config: VaeConfig) -> Generator:
-    """The shared generator with fresh weights."""
+    """Make the shared generator with fresh weights."""
     shape = GeneratorSpec(resolution=task.resolution, latent=config.latent, channels=config.channels)
     return seeded(lambda: Generator(shape), task.generator)
 
 
 def new_encoder(task: Task, config: VaeConfig) -> Encoder:
-    """An encoder with fresh weights."""
+    """Make an encoder with fresh weights."""
     shape = EncoderSpec(task.resolution, channels=2 * config.channels, latent=config.latent)
     return seeded(lambda: Encoder(shape), task.generator)
 
 
 def source_autoencoder(model: SourceModel, resolution: int) -> tuple[Encoder, Generator]:
-    """The encoder and the averaged decoder of a source model.
+    """Load the encoder and the averaged decoder of a source model.
 
     Raises:
         GraftbenchError: The model is of another resolution or architecture.
@@ -197,14 +197,14 @@ def source_autoencoder(model: SourceModel, resolution: int) -> tuple[Encoder, Ge
 
 
 def train_source(task: Task, budget: Meter, config: VaeConfig) -> dict[str, nn.Module]:
-    """What a source model of kind `vae` holds: the last encoder and the averaged decoder."""
+    """Train a source model of kind `vae`: the last encoder and the averaged decoder."""
     encoder, decoder = new_autoencoder(task, config)
     sampler = fit_vae(task, budget, config, encoder, decoder)
     return {"encoder": encoder, "decoder": sampler.network}
 
 
 def source_sampler(model: SourceModel, resolution: int) -> GeneratorSampler:
-    """The untransferred decoder as a sampler.
+    """Make a sampler of the untransferred decoder.
 
     Raises:
         GraftbenchError: The model is of another resolution or architecture.

@@ -40,11 +40,11 @@ class GeneratorState:
         self._generator = generator
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it is."""
+        """Return the generator's state."""
         return {"state": self._generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go there."""
+        """Set the generator to a state."""
         self._generator.set_state(state["state"])
 
 
@@ -86,15 +86,15 @@ class Checkpoints:
         self._last = clock()
 
     def keep(self, **parts: Stateful) -> None:
-        """Name parts; a name that is given again stands for the newer one."""
+        """Name parts to keep; a name that is given again stands for the newer one."""
         self._parts |= parts
 
     def due(self) -> bool:
-        """Whether it is time."""
+        """Return whether it is time for a checkpoint."""
         return self._seconds > 0 and self._clock() - self._last >= self._seconds
 
     def write(self) -> None:
-        """Replace the file.
+        """Replace the file by the present state of all parts.
 
         Raises:
             OSError: The disk is full or cannot be written.
@@ -115,7 +115,7 @@ class Checkpoints:
         self._last = self._clock()
 
     def restore(self) -> bool:
-        """Load the file into all parts, if it is there and is this fit's.
+        """Load the file into all parts, if it exists and is this fit's; return whether it did.
 
         Raises:
             Unusable: It is this fit's, but holds other parts than the fit has kept, or other shapes.
@@ -164,7 +164,7 @@ class Checkpoints:
 
 
 def pack(state: object) -> tuple[dict[str, torch.Tensor], str]:
-    """A state as named tensors, on the CPU and contiguous, and a JSON text that says where each belongs.
+    """Turn a state into named tensors, on the CPU and contiguous, and a JSON text that says where each belongs.
 
     Raises:
         TypeError: It holds something else than dicts, lists, tuples, tensors, numbers, strings, booleans and None.
@@ -195,7 +195,7 @@ def _key(key: object) -> object:
 
 
 def unpack(tensors: dict[str, torch.Tensor], text: str, device: torch.device | None = None) -> Any:  # noqa: ANN401 - a state has any form
-    """The state that was packed; what lay on an accelerator is put on `device`.
+    """Rebuild the state that was packed; what lay on an accelerator is put on `device`.
 
     Tensors lie in memory as they did, for another order in it changes the last bits of a sum.
     """
@@ -216,7 +216,7 @@ def unpack(tensors: dict[str, torch.Tensor], text: str, device: torch.device | N
 
 
 def _laid_out(tensor: torch.Tensor, strides: list[int]) -> torch.Tensor:
-    """The same numbers in another order in memory; an order with gaps or repetitions is left out."""
+    """Lay the same numbers out in another order in memory; an order with gaps or repetitions is left out."""
     reach = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, strides, strict=True))
     if list(tensor.stride()) == strides or reach != tensor.numel():
         return tensor

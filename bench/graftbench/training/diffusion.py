@@ -16,7 +16,7 @@ from graftbench.contracts import Sampler
 from graftbench.nn.build import place, seeded
 from graftbench.nn.precision import Precision, autocast, resolve
 from graftbench.nn.schedule import ScheduleName, ScheduleSpec
-from graftbench.nn.unet import UNet, UNetSpec
+from graftbench.nn.unet import DenoisingUNet, DenoisingUNetSpec
 from graftbench.training.loop import (
     Batches,
     TrainingConfig,
@@ -77,16 +77,16 @@ class DiffusionConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True, k
             )
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta must be in [0, 1]; found {self.eta}")
-        UNetSpec(channels=self.channels)  # a ValueError that says what is wrong
+        DenoisingUNetSpec(channels=self.channels)  # a ValueError that says what is wrong
 
 
 def diffuse(x: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
-    """x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε (arXiv 2006.11239, eq. 4): B×3×H×W twice and B -> B×3×H×W."""
+    """Return x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε (arXiv 2006.11239, eq. 4): B×3×H×W twice and B -> B×3×H×W."""
     share = alpha_bar[:, None, None, None]
     return share.sqrt() * x + (1 - share).sqrt() * noise
 
 
-def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: UNet) -> DiffusionSampler:
+def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: DenoisingUNet) -> DiffusionSampler:
     """Minimise ‖ε − ε_θ(x_t, t)‖² over the task's images until the budget is spent.
 
     L_simple of arXiv 2006.11239 (eq. 14): t is uniform, every noise level weighs the same; the mean over the numbers
@@ -124,31 +124,31 @@ def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: UNet
     return train(task, budget, config, step, unet, sampler=lambda average: sampler_of(average, config))
 
 
-def new_unet(task: Task, config: DiffusionConfig) -> UNet:
-    """A U-Net with fresh weights, from the task's generator of randomness."""
+def new_unet(task: Task, config: DiffusionConfig) -> DenoisingUNet:
+    """Make a U-Net with fresh weights, from the task's generator of randomness."""
     schedule = ScheduleSpec(config.schedule, config.timesteps)
-    spec = UNetSpec(task.resolution, channels=config.channels, schedule=schedule)
-    return seeded(lambda: UNet(spec), task.generator)
+    spec = DenoisingUNetSpec(task.resolution, channels=config.channels, schedule=schedule)
+    return seeded(lambda: DenoisingUNet(spec), task.generator)
 
 
-def source_unet(model: SourceModel, resolution: int) -> UNet:
-    """The averaged U-Net of a source model.
+def source_unet(model: SourceModel, resolution: int) -> DenoisingUNet:
+    """Load the averaged U-Net of a source model.
 
     Raises:
         GraftbenchError: The model is of another resolution or architecture.
     """
-    unet = UNet(source_spec(model, "unet", UNetSpec, resolution))
+    unet = DenoisingUNet(source_spec(model, "unet", DenoisingUNetSpec, resolution))
     load_prefixed(unet, model, "unet")
     return unet
 
 
 def train_source(task: Task, budget: Meter, config: DiffusionConfig) -> dict[str, nn.Module]:
-    """What a source model of kind `diffusion` holds: the averaged U-Net."""
+    """Train a source model of kind `diffusion`: the averaged U-Net."""
     return {"unet": fit_diffusion(task, budget, config, new_unet(task, config)).network}
 
 
 def source_sampler(model: SourceModel, resolution: int) -> DiffusionSampler:
-    """The untransferred U-Net as a sampler, with the default settings of sampling.
+    """Make a sampler of the untransferred U-Net, with the default settings of sampling.
 
     Raises:
         GraftbenchError: The model is of another resolution or architecture.
@@ -161,7 +161,7 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
 def visited(timesteps: int, steps: int) -> list[int]:
-    """The noise levels at which a sampler denoises: `steps` of them, evenly spaced from T − 1 down to 0.
+    """Return the noise levels at which a sampler denoises: `steps` of them, evenly spaced from T − 1 down to 0.
 
     Both ends are visited. The spacing of arXiv 2010.02502 (multiples of T/steps) begins at a lower level than the
     noise it is given has (arXiv 2305.08891, section 3.3).
@@ -170,7 +170,7 @@ def visited(timesteps: int, steps: int) -> list[int]:
 
 
 def ddim_step(x: Tensor, noise: Tensor, now: float, after: float, eta: float) -> tuple[Tensor, float]:
-    """Mean and standard deviation of x at the next lower noise level (arXiv 2010.02502, eq. 12 and 16).
+    """Return mean and standard deviation of x at the next lower noise level (arXiv 2010.02502, eq. 12 and 16).
 
     The clean image that the prediction implies is clipped to [−1, 1], as in the published code of arXiv 2006.11239,
     and the noise is recomputed from it.
@@ -215,7 +215,7 @@ class DiffusionSampler(Sampler):
 
     kind: ClassVar[str] = "diffusion"
 
-    def __init__(self, network: UNet, *, steps: int, eta: float) -> None:
+    def __init__(self, network: DenoisingUNet, *, steps: int, eta: float) -> None:
         self.network = place(network.eval(), network.alpha_bars.device)
         self.steps = steps
         self.eta = eta
@@ -238,18 +238,18 @@ class DiffusionSampler(Sampler):
         return images
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """The U-Net's state dict, its architecture and schedule, and how it is sampled."""
+        """Return the U-Net's state dict, its architecture and schedule, and how it is sampled."""
         spec = msgspec.json.encode(self.network.spec).decode()
         return dict(self.network.state_dict()), {"spec": spec, "steps": str(self.steps), "eta": repr(self.eta)}
 
     @classmethod
     def from_state(cls, tensors: dict[str, Tensor], metadata: dict[str, str]) -> DiffusionSampler:
         """Build the architecture and load the weights."""
-        network = UNet(msgspec.json.decode(metadata["spec"], type=UNetSpec))
+        network = DenoisingUNet(msgspec.json.decode(metadata["spec"], type=DenoisingUNetSpec))
         network.load_state_dict(tensors)
         return cls(network, steps=int(metadata["steps"]), eta=float(metadata["eta"]))
 
 
-def sampler_of(unet: UNet, config: DiffusionConfig) -> DiffusionSampler:
-    """A sampler with a config's settings; a network of fewer noise levels than `sampling_steps` visits them all."""
+def sampler_of(unet: DenoisingUNet, config: DiffusionConfig) -> DiffusionSampler:
+    """Make a sampler with a config's settings; a network of fewer levels than `sampling_steps` visits them all."""
     return DiffusionSampler(unet, steps=min(config.sampling_steps, unet.spec.schedule.steps), eta=config.eta)

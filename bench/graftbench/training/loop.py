@@ -16,7 +16,7 @@ from graftbench.contracts import Diverged, Sampler
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import place, train_unfrozen
 from graftbench.nn.ema import Ema
-from graftbench.nn.precision import Precision  # noqa: TC001 - msgspec reads it at run time
+from graftbench.nn.precision import Precision
 from graftbench.training.samplers import to_float
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def train(
 
 
 def staged(task: Task, budget: Meter, stages: Sequence[tuple[float, Callable[[], Step]]]) -> Staged:
-    """A step that changes with the share of the budget that is spent.
+    """Make a step that changes with the share of the budget that is spent.
 
     Args:
         task: Keeps the stage.
@@ -127,7 +127,7 @@ class Staged:
         self._current: Step | None = None
 
     def __call__(self, size: int, log: TrainingLog) -> bool:
-        """A step of the stage that the budget is in."""
+        """Take a step of the stage that the budget is in."""
         while self._stage < len(self._stages) - 1 and self._budget.share() >= self._stages[self._stage][0]:
             self._stage, self._current = self._stage + 1, None
         return (self._current or self._make())(size, log)
@@ -138,16 +138,16 @@ class Staged:
         return self._current
 
     def rebuild(self, state: dict[str, Any]) -> None:
-        """Call the makers again that had been called."""
+        """Call those makers again that had been called."""
         for self._stage in state["made"]:
             self._make()
 
     def state_dict(self) -> dict[str, Any]:
-        """The stages that were begun; empty ones were not."""
+        """Return the stages that were begun; stages that were skipped are not among them."""
         return {"made": list(self._made)}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Nothing is left to do after `rebuild`."""
+        """Check that `rebuild` has begun the same stages; nothing else is left to do."""
         assert state["made"] == self._made
 
 
@@ -165,12 +165,12 @@ def prepare(task: Task, **networks: nn.Module) -> None:
 
 
 def adam(weights: Iterable[nn.Parameter], *, lr: float, beta1: float, beta2: float) -> torch.optim.Adam:
-    """Adam as all methods here use it: one fused call per tensor kind instead of one per tensor."""
+    """Make Adam as all methods here use it: one fused call per tensor kind instead of one per tensor."""
     return torch.optim.Adam(list(weights), lr=lr, betas=(float(beta1), float(beta2)), foreach=True)
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step down the loss. Only the optimiser's own weights get gradients."""
+    """Take one step down the loss. Only the optimiser's own weights get gradients."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     optimizer.zero_grad(set_to_none=True)
     loss.backward(inputs=weights)
@@ -178,7 +178,7 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
 
 
 def trained(*modules: nn.Module) -> list[nn.Parameter]:
-    """The parameters that move."""
+    """Return the parameters that move."""
     return [p for module in modules for p in module.parameters() if p.requires_grad]
 
 
@@ -201,7 +201,7 @@ Spec = TypeVar("Spec", bound=msgspec.Struct)
 
 
 def source_spec(model: SourceModel, name: str, kind: type[Spec], resolution: int) -> Spec:
-    """The architecture of one network of a source model, as its metadata describes it.
+    """Return the architecture of one network of a source model, as its metadata describes it.
 
     Raises:
         GraftbenchError: It has no such network, or one of another resolution.
@@ -249,7 +249,7 @@ class TrainingLog:
         self._collapsed_at: int | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """What was added since the last point, and what is remembered of divergence and collapse."""
+        """Return what was added since the last point, and what is remembered of divergence and collapse."""
         losses = {
             name: {"steps": [step for step, _ in entries], "values": torch.stack([loss for _, loss in entries])}
             for name, entries in self._losses.items()
@@ -258,7 +258,7 @@ class TrainingLog:
         return {"losses": losses} | {name: getattr(self, f"_{name}") for name in names}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from there; the points that were written are in the task's log."""
+        """Resume from such a state; the points that were written are in the task's log."""
         for name, value in state.items():
             setattr(self, f"_{name}", value)
         self._losses = {
@@ -284,7 +284,7 @@ class TrainingLog:
             self._losses.setdefault(name, []).append((self._step, loss.detach().float()))
 
     def look(self, images: Tensor) -> None:
-        """Look at a batch that was just generated (B×3×H×W in [−1, 1]), once per point.
+        """Check a batch that was just generated (B×3×H×W in [−1, 1]) for collapse, once per point.
 
         Raises:
             Diverged: Twice in a row no pixel varied by a grey level over the batch: the output is one image.
@@ -329,7 +329,7 @@ Step = Callable[[int, TrainingLog], bool]
 
 
 def note_small_budget(task: Task, batch_size: int) -> None:
-    """Say so in the record where a batch holds more images than there are."""
+    """Note in the record that a batch holds more images than there are, where it does."""
     n = len(task.images)
     if batch_size > n:
         task.log.notes.append(f"Batches of {batch_size} were drawn with replacement from {n} images.")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from graftbench.budget import Meter
     from graftbench.contracts import Task
-    from graftbench.nn.paired import FrozenUNet, UNet
+    from graftbench.nn.paired import FrozenUNet, PairedUNet
     from graftbench.training.loop import TrainingLog
 
 
@@ -53,7 +53,7 @@ class PairedConfig(TranslationConfig, frozen=True, forbid_unknown_fields=True, k
 
 
 def check_judge(config: PairedConfig, resolution: int) -> None:
-    """Refuse a judge that has fewer than 2×2 logits left: its two last convolutions each take a pixel of the side.
+    """Refuse a judge with fewer than 2×2 logits: its two last convolutions each take a pixel of the side.
 
     Raises:
         GraftbenchError: It says how many halvings there may be.
@@ -63,7 +63,9 @@ def check_judge(config: PairedConfig, resolution: int) -> None:
         raise GraftbenchError(f"halvings is 1 to {most} at {resolution} px; found {config.halvings}.")
 
 
-def fit_pairs(task: Task, budget: Meter, config: PairedConfig, translator: UNet | FrozenUNet) -> TranslationSampler:
+def fit_pairs(
+    task: Task, budget: Meter, config: PairedConfig, translator: PairedUNet | FrozenUNet
+) -> TranslationSampler:
     """Train translator and judge on the task's pairs; the sampler holds the averaged translator and the inputs.
 
     One image of the budget is one pair shown.
@@ -95,7 +97,7 @@ class PairedStep:
         task.keep(adam_translator=self._adam_t, adam_judge=self._adam_j)
 
     def __call__(self, size: int, log: TrainingLog) -> bool:
-        """One step on so many pairs, drawn with replacement."""
+        """Take one step on so many pairs, drawn with replacement."""
         chosen = torch.randint(len(self._inputs), (size,), generator=self._task.generator).to(self._inputs.device)
         given, truth = to_float(self._inputs[chosen]), to_float(self._truths[chosen])
         image = self._run(self._translator, given)

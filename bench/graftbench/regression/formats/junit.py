@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from graftbench.regression.formats._words import change, label, method_note, summary, value
 
 if TYPE_CHECKING:
-    from graftbench.regression.results import Comparison, Row
+    from graftbench.regression.results import Comparison, GateRow
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, escaped or not."""
@@ -50,7 +50,7 @@ def _case(suite: ET.Element, subject: str, name: str) -> ET.Element:
     return ET.SubElement(suite, "testcase", classname=_clean(subject), name=_clean(name), time="0")
 
 
-def _sentence(row: Row) -> str:
+def _sentence(row: GateRow) -> str:
     return f"{label(row)}: {value(row, row.base)} before, {value(row, row.new)} now, {change(row)}; {row.reason}"
 
 

@@ -10,7 +10,7 @@ from graftbench.regression.formats._words import change, label, method_note, sum
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from graftbench.regression.results import Comparison, Failure, Row
+    from graftbench.regression.results import Comparison, FailedCell, GateRow
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 _HEAD = ("method", "measure", "base", "new", "change", "pairs", "why")
@@ -38,16 +38,16 @@ def render(found: Comparison) -> str:
     return "\n\n".join([*parts, f"<sub>{method_note(found)}</sub>"]) + "\n"
 
 
-def _section(title: str, rows: Sequence[Row]) -> list[str]:
+def _section(title: str, rows: Sequence[GateRow]) -> list[str]:
     return [f"**{title}**", _table(rows)] if rows else []
 
 
-def _table(rows: Iterable[Row]) -> str:
+def _table(rows: Iterable[GateRow]) -> str:
     lines = [_HEAD, _RULE, *(_line(row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _line(row: Row) -> tuple[str, ...]:
+def _line(row: GateRow) -> tuple[str, ...]:
     numbers = (value(row, row.base), value(row, row.new), change(row), str(row.pairs or "—"))
     return (_plain(row.subject), _plain(label(row)), *numbers, _plain(row.reason))
 
@@ -61,7 +61,7 @@ def _cells(title: str, cells: Iterable[str]) -> list[str]:
     return [f"**{title}**", "\n".join(lines)]
 
 
-def _failure(failed: Failure) -> str:
+def _failure(failed: FailedCell) -> str:
     return _plain(f"{failed.cell}: {failed.status}. {failed.reason}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from filelock import lock_descriptor
 
 from graftbench.comparison.stats import mean, standard_deviation
 from graftbench.errors import GraftbenchError
@@ -37,7 +37,7 @@ _UNSCORED = {"metrics", "weights"}
 """Fields of a protocol that change no number: which metrics are computed, and where the weights lie."""
 
 
-class Key(NamedTuple):
+class SeriesKey(NamedTuple):
     """What a series is about; cells that differ in the seed alone share it.
 
     Attributes:
@@ -64,7 +64,7 @@ class Key(NamedTuple):
         return f"{self.method} {self.task} n={self.data_budget}, {self.compute_budget}"
 
     @classmethod
-    def parse(cls, text: str) -> Key:
+    def parse(cls, text: str) -> SeriesKey:
         """The key of a text as in the file.
 
         Raises:
@@ -90,7 +90,7 @@ class Value(msgspec.Struct, frozen=True):
     n: int
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What a run came to: one line of history.jsonl.
 
     Attributes:
@@ -102,7 +102,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         images: Task -> hash of the ids, splits and pixels of its domains.
         cells: Number of cells.
         failed: Those that did not end well; they are in no series.
-        series: `Key.text` -> name of the measure -> value.
+        series: `SeriesKey.text` -> name of the measure -> value.
         format: Version of this line.
     """
 
@@ -125,7 +125,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Added:
+class HistoryAddition:
     """What `add` did.
 
     Attributes:
@@ -140,7 +140,7 @@ class Added:
 # ----------------------------------------------------------------------------------------------------- run -> entry
 
 
-def entry_of(run: Run, *, commit: str = "", date: str = "") -> tuple[Entry, list[str]]:
+def entry_of(run: Run, *, commit: str = "", date: str = "") -> tuple[HistoryEntry, list[str]]:
     """A run as a line of the history, and sentences on what was left out of it.
 
     Wall times of cells that shared the machine with other processes are left out: they are upper bounds.
@@ -163,7 +163,7 @@ def entry_of(run: Run, *, commit: str = "", date: str = "") -> tuple[Entry, list
             f"The records of '{run.name}' were scored under {len(protocols)} protocols "
             f"({', '.join(sorted(protocols.values()))}); a line of the history has one. Add the runs one by one."
         )
-    entry = Entry(
+    entry = HistoryEntry(
         run=run.name,
         commit=commit.strip() or _commit(run.records),
         date=_date(date) if date else _finished(run.records),
@@ -233,7 +233,7 @@ def _series(records: Sequence[Record]) -> dict[str, dict[str, Value]]:
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         cell = record.cell
-        key = Key(labels[record.id], _task(cell), cell.data_budget, str(cell.compute_budget))
+        key = SeriesKey(labels[record.id], _task(cell), cell.data_budget, str(cell.compute_budget))
         groups[key.text].append(record)
     return {key: _values(group) for key, group in groups.items()}
 
@@ -269,7 +269,7 @@ def _labels(records: Iterable[Record]) -> dict[str, str]:
     return found
 
 
-def _notes(entry: Entry, good: Sequence[Record]) -> list[str]:
+def _notes(entry: HistoryEntry, good: Sequence[Record]) -> list[str]:
     notes = []
     if any(record.environment.get("dirty") for record in good):
         notes.append(f"Files were changed since commit {short(entry.commit)} when it ran: the commit does not say all.")
@@ -291,7 +291,7 @@ def short(commit: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- file
 
 
-def add(folder: Path, entry: Entry, *, replace: bool = False) -> Added:
+def add(folder: Path, entry: HistoryEntry, *, replace: bool = False) -> HistoryAddition:
     """Append a line and wait until it is on the disk; the folder is made if need be.
 
     Other processes that add to the same history wait. A line that is there already is not written again.
@@ -313,11 +313,13 @@ def add(folder: Path, entry: Entry, *, replace: bool = False) -> Added:
     path = folder / FILE
     line = msgspec.json.encode(entry) + b"\n"
     with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock_descriptor(file.fileno())
         torn = _cut_torn_line(path, file)
         there = [old for old in _entries(path)[0] if _overlaps(old, entry)]
         if there and _content(there[-1]) == _content(entry):
-            return Added(f"{path} has this run of commit {short(entry.commit)}; nothing was added.", written=False)
+            return HistoryAddition(
+                f"{path} has this run of commit {short(entry.commit)}; nothing was added.", written=False
+            )
         if there and not replace:
             raise GraftbenchError(
                 f"{path} has other values of commit {entry.commit} on this hardware ({there[-1].date}, "
@@ -328,16 +330,16 @@ def add(folder: Path, entry: Entry, *, replace: bool = False) -> Added:
         os.fsync(file.fileno())
     what = f"{len(entry.series)} series of commit {short(entry.commit)}, {entry.date}"
     done = f"{what} take the place of the old ones in {path}." if there else f"{what} were added to {path}."
-    return Added(f"{torn} {done}".strip(), written=True)
+    return HistoryAddition(f"{torn} {done}".strip(), written=True)
 
 
-def _overlaps(old: Entry, new: Entry) -> bool:
+def _overlaps(old: HistoryEntry, new: HistoryEntry) -> bool:
     """Whether both have values of one commit on one hardware for a series."""
     same = old.commit == new.commit and old.hardware == new.hardware
     return same and not old.series.keys().isdisjoint(new.series)
 
 
-def _content(entry: Entry) -> str:
+def _content(entry: HistoryEntry) -> str:
     fields = msgspec.to_builtins(entry)
     return content_hash({name: value for name, value in fields.items() if name not in {"format", "run"}})
 
@@ -354,7 +356,7 @@ def _cut_torn_line(path: Path, file: BinaryIO) -> str:
     return f"An unfinished last line of {len(data) - end} bytes was moved to {path.name}.torn."
 
 
-def read(folder: Path) -> tuple[list[Entry], list[str]]:
+def read(folder: Path) -> tuple[list[HistoryEntry], list[str]]:
     """All lines of a history in the order of time (of equal dates, of the file), and a warning for an unfinished one.
 
     Args:
@@ -373,7 +375,7 @@ def read(folder: Path) -> tuple[list[Entry], list[str]]:
     return sorted(_without_replaced(entries), key=lambda entry: entry.date), warnings
 
 
-def _without_replaced(entries: Sequence[Entry]) -> list[Entry]:
+def _without_replaced(entries: Sequence[HistoryEntry]) -> list[HistoryEntry]:
     """In file order: of several lines of a commit on one hardware each series is left in the last one that has it."""
     seen: set[tuple[str, str, str]] = set()
     kept = []
@@ -388,11 +390,11 @@ def _without_replaced(entries: Sequence[Entry]) -> list[Entry]:
     return kept[::-1]
 
 
-def _entries(path: Path) -> tuple[list[Entry], list[str]]:
+def _entries(path: Path) -> tuple[list[HistoryEntry], list[str]]:
     """The lines of a file in its order."""
     *lines, last = path.read_bytes().split(b"\n")
     warnings = [f"{path}: the last line is unfinished ({len(last)} bytes) and was left out."] if last else []
-    decoder = msgspec.json.Decoder(Entry)
+    decoder = msgspec.json.Decoder(HistoryEntry)
     entries = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -408,12 +410,12 @@ def _entries(path: Path) -> tuple[list[Entry], list[str]]:
     return entries, warnings
 
 
-class _Version(msgspec.Struct):
+class _LineFormat(msgspec.Struct):
     format: int = FORMAT
 
 
-def _decoded(line: bytes, decoder: msgspec.json.Decoder[Entry]) -> Entry:
-    version = msgspec.json.decode(line, type=_Version).format
+def _decoded(line: bytes, decoder: msgspec.json.Decoder[HistoryEntry]) -> HistoryEntry:
+    version = msgspec.json.decode(line, type=_LineFormat).format
     if version > FORMAT:
         raise GraftbenchError(
             f"history format {version} is newer than this version of graftbench reads ({FORMAT}). Upgrade graftbench."

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from graftbench.regression.history.history import Entry
+    from graftbench.regression.history.history import HistoryEntry
     from graftbench.regression.history.series import Series
 
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
 @dataclass(frozen=True)
-class Row:
+class SeriesRow:
     """A series as the page shows it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Row:
     picture: Markup
 
 
-def render(entries: Sequence[Entry], series: Sequence[Series], *, name: str) -> str:
+def render(entries: Sequence[HistoryEntry], series: Sequence[Series], *, name: str) -> str:
     """The page as text: no scripts, no network, light and dark, fit for print; everything from the history is escaped.
 
     Args:
@@ -81,10 +81,10 @@ def render(entries: Sequence[Entry], series: Sequence[Series], *, name: str) -> 
     )
 
 
-def _row(series: Series, prefix: str) -> Row:
+def _row(series: Series, prefix: str) -> SeriesRow:
     latest = series.latest
     assert latest.value is not None
-    return Row(
+    return SeriesRow(
         subject=series.key.title,
         heading=series.measure.heading,
         place=series.place,

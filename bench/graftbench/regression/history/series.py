@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from graftbench.regression.history.history import Key, short
+from graftbench.regression.history.history import SeriesKey, short
 from graftbench.regression.history.steps import find, relative
 from graftbench.regression.measures import DEFAULT, MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from graftbench.regression.history.history import Entry, Value
-    from graftbench.regression.history.steps import Drift, Found, Step
+    from graftbench.regression.history.history import HistoryEntry, Value
+    from graftbench.regression.history.steps import Drift, Segmentation, Step
     from graftbench.regression.measures import Measure
 
 
 @dataclass(frozen=True)
-class Point:
+class SeriesPoint:
     """A run in a series.
 
     Attributes:
@@ -34,7 +34,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Change:
+class LevelChange:
     """A step that somebody minds.
 
     Attributes:
@@ -71,32 +71,32 @@ class Series:
         points: In time, from the first run with a value to the last one; runs without one in between are kept.
     """
 
-    key: Key
+    key: SeriesKey
     measure: Measure
     place: str
-    points: tuple[Point, ...]
+    points: tuple[SeriesPoint, ...]
 
     @cached_property
-    def found(self) -> Found:
+    def found(self) -> Segmentation:
         """Levels, steps and drift, whatever their size."""
         return find([None if point.value is None else point.value.mean for point in self.points])
 
     @property
-    def latest(self) -> Point:
+    def latest(self) -> SeriesPoint:
         """The newest point; it has a value."""
         return self.points[-1]
 
     @cached_property
-    def steps(self) -> tuple[Change, ...]:
+    def steps(self) -> tuple[LevelChange, ...]:
         """Steps of at least the measure's threshold."""
         return tuple(
             change for step in self.found.steps if abs((change := self._change(step)).worse) >= self.measure.threshold
         )
 
-    def _change(self, step: Step) -> Change:
+    def _change(self, step: Step) -> LevelChange:
         old, new = self.points[step.last], self.points[step.first]
         worse = -self.measure.better * step.size
-        return Change(step, worse, old.commit, new.commit, new.date, step.first - step.last - 1)
+        return LevelChange(step, worse, old.commit, new.commit, new.date, step.first - step.last - 1)
 
     @property
     def drift(self) -> Drift | None:
@@ -130,7 +130,7 @@ class Series:
 
 
 def series_of(
-    entries: Sequence[Entry], measures: Iterable[Measure] | None = None, *, methods: Iterable[str] = ()
+    entries: Sequence[HistoryEntry], measures: Iterable[Measure] | None = None, *, methods: Iterable[str] = ()
 ) -> list[Series]:
     """All series of a history, the greatest loss first, then those that changed, then in the order of the file.
 
@@ -151,7 +151,7 @@ def series_of(
     hardware = [entry.machine for entry in entries]
     if len(set(hardware)) == 1:
         hardware = [""] * len(entries)
-    keys = {text: Key.parse(text) for entry in entries for text in entry.series}
+    keys = {text: SeriesKey.parse(text) for entry in entries for text in entry.series}
     found = []
     for text, key in keys.items():
         if wanted and name_of(key.method) not in wanted:
@@ -170,17 +170,17 @@ def name_of(method: str) -> str:
     return method.partition(" (")[0]
 
 
-def _by_hardware(entries: Sequence[Entry], hardware: Sequence[str], text: str) -> dict[str, list[Entry]]:
+def _by_hardware(entries: Sequence[HistoryEntry], hardware: Sequence[str], text: str) -> dict[str, list[HistoryEntry]]:
     """Hardware that has run the series -> its runs, those without the series too."""
     places = dict.fromkeys(place for entry, place in zip(entries, hardware, strict=True) if text in entry.series)
-    groups: dict[str, list[Entry]] = {place: [] for place in places}
+    groups: dict[str, list[HistoryEntry]] = {place: [] for place in places}
     for entry, place in zip(entries, hardware, strict=True):
         if place in groups:
             groups[place].append(entry)
     return groups
 
 
-def _by_conditions(entries: Sequence[Entry], text: str, task: str) -> dict[str, list[Entry]]:
+def _by_conditions(entries: Sequence[HistoryEntry], text: str, task: str) -> dict[str, list[HistoryEntry]]:
     """Protocol and images under which the series was run -> its runs, those without it too; no name of a single one."""
     marks = dict.fromkeys((entry.protocol, entry.images.get(task, "")) for entry in entries if text in entry.series)
     groups = {
@@ -194,10 +194,10 @@ def _by_conditions(entries: Sequence[Entry], text: str, task: str) -> dict[str, 
     return {f"protocol {protocol[:6]}, images {images[:6]}": group for (protocol, images), group in groups.items()}
 
 
-def _points(entries: Sequence[Entry], text: str, measure: Measure) -> tuple[Point, ...]:
+def _points(entries: Sequence[HistoryEntry], text: str, measure: Measure) -> tuple[SeriesPoint, ...]:
     values = [entry.series.get(text, {}).get(measure.name) for entry in entries]
     there = [i for i, value in enumerate(values) if value is not None]
     if not there:
         return ()
     span = range(there[0], there[-1] + 1)
-    return tuple(Point(entries[i].commit, entries[i].date, values[i]) for i in span)
+    return tuple(SeriesPoint(entries[i].commit, entries[i].date, values[i]) for i in span)

@@ -119,7 +119,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Found:
+class Segmentation:
     """What a series shows.
 
     Attributes:
@@ -147,7 +147,7 @@ def relative(before: float, after: float) -> float:
     return (after - before) / size if size else 0.0
 
 
-def find(values: Sequence[float | None]) -> Found:
+def find(values: Sequence[float | None]) -> Segmentation:
     """The levels, steps and drift of a series in the order of time.
 
     Args:
@@ -159,10 +159,10 @@ def find(values: Sequence[float | None]) -> Found:
     where = [i for i, value in enumerate(values) if value is not None and math.isfinite(value)]
     y = np.array([values[i] for i in where], dtype=np.float64)
     if not where:
-        return Found(0, None)
+        return Segmentation(0, None)
     if len(y) < LEAST:
         middle = float(np.median(y))
-        return Found(len(y), None, (Level(where[0], where[-1], middle, middle),))
+        return Segmentation(len(y), None, (Level(where[0], where[-1], middle, middle),))
     sigma = noise(y)
     unit = sigma or EXACT * float(np.abs(y).max()) or 1.0
     fit = _best((y - np.median(y)) / unit, np.array(where, dtype=np.float64), exact=not sigma)
@@ -261,7 +261,7 @@ def _slope_within(z: Floats, time: Floats, starts: tuple[int, ...], clip: float)
 # ------------------------------------------------------------------------------------------------------------ in words
 
 
-def _told(fit: _Fit, y: Floats, where: list[int], sigma: float, unit: float) -> Found:
+def _told(fit: _Fit, y: Floats, where: list[int], sigma: float, unit: float) -> Segmentation:
     """The fit in the unit and the indices of the series as given."""
     time = np.array(where, dtype=np.float64)
     slope = fit.slope * unit
@@ -280,7 +280,7 @@ def _told(fit: _Fit, y: Floats, where: list[int], sigma: float, unit: float) -> 
     drift = None
     if slope:
         drift = Drift(slope, levels[0].start, levels[0].start + slope * (where[-1] - where[0]))
-    return Found(len(y), sigma, tuple(levels), steps, drift)
+    return Segmentation(len(y), sigma, tuple(levels), steps, drift)
 
 
 def _level(values: Floats, clip: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graftbench.regression.history.series import Change, Series
+    from graftbench.regression.history.series import LevelChange, Series
     from graftbench.regression.measures import Measure
 
 
@@ -21,7 +21,7 @@ def share(worse: float) -> str:
     return f"{percent:.{0 if percent >= 9.95 else 1}f} % {'worse' if worse > 0 else 'better'}"
 
 
-def step(measure: Measure, change: Change) -> str:
+def step(measure: Measure, change: LevelChange) -> str:
     """`15 % worse at 0123456789..abcdef0123 (0.02 → 0.0232)`."""
     levels = f"{number(measure, change.step.before)} → {number(measure, change.step.after)}"
     between = "1 run between has no value" if change.skipped == 1 else f"{change.skipped} runs between have no value"

@@ -1,0 +1,388 @@
+"""Published claims on made-up records: what counts as a pair, what is missing, and every verdict."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from graftbench.comparison.claims import CLAIMS, CheckedClaims, Finding, check_claims
+from graftbench.errors import GraftbenchError
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Record, Score, Status
+from graftbench.records.run import read_runs
+from graftbench.records.store import append
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+FEW, MANY = 10, 100
+FAMILIES = {"dcgan": "scratch", "diffaugment": "scratch", "vae": "vae", "freezed": "frozen", "source": "reference"}
+PROTOCOL = Protocol(size=96, resize="bicubic-antialias", weights_sha256="57" * 32)
+
+
+def record(
+    method: str,
+    seed: int = 0,
+    images: int = FEW,
+    *,
+    target: str = "openmoji",
+    status: Status = Status.OK,
+    parameters: dict[str, Any] | None = None,
+    protocol: Protocol = PROTOCOL,
+    **scores: float | None,
+) -> Record:
+    """A cell with some scores."""
+    cell = CellSpec(
+        method=method,
+        family=FAMILIES.get(method, "fine-tune"),
+        parameters=parameters or {},
+        task=TaskSpec("twemoji", target, 32),
+        data_budget=images,
+        compute_budget=ComputeBudget(kimg=8),
+        seed=seed,
+        protocol=protocol,
+    )
+    found = [
+        Score(
+            name=name,
+            value=value,
+            undefined="" if value is not None else "too few images",
+            n_generated=600,
+            n_reference=620,
+            protocol=protocol.label,
+        )
+        for name, value in scores.items()
+    ]
+    ended = found if status == Status.OK else []
+    return Record(id=cell.id, cell=cell, status=status, scores=ended, reason="" if ended else "it broke")
+
+
+def kids(method: str, values: Iterable[float], images: int = FEW, **more: Any) -> list[Record]:
+    """A cell a seed, with these KIDs."""
+    return [record(method, seed, images, kid=value, **more) for seed, value in enumerate(values)]
+
+
+def found(name: str, records: list[Record], level: float = 0.05) -> Finding:
+    """What becomes of one claim."""
+    return next(finding for finding in check_claims(records, level=level).findings if finding.name == name)
+
+
+# ------------------------------------------------------------------------------------------------------------ verdicts
+
+
+def test_a_claim_holds() -> None:
+    """Five seeds that all agree: p = 1/32; the mean difference is that of KID×10³."""
+    finding = found(
+        "finetune-beats-scratch", kids("dcgan", [3, 4, 5, 6, 7]) + kids("finetune", [2.0, 3.5, 4.9, 5.0, 6.0])
+    )
+    assert (finding.verdict, finding.reason, finding.n) == ("holds", "", 5)
+    assert (finding.p, finding.p_opposite) == (1 / 32, 1.0)
+    assert finding.difference == pytest.approx(1000.0 * (1.0 + 0.5 + 0.1 + 1.0 + 1.0) / 5)
+    assert finding.contrast == "KID×10³ of dcgan − finetune at 10 images; pairs: task, seed"
+
+
+def test_a_claim_does_not_hold() -> None:
+    """Enough pairs and no agreement; and where all speak for the opposite that is said."""
+    base = kids("dcgan", [3.0] * 5)
+    mixed = found("finetune-beats-scratch", base + kids("finetune", [2.0, 4.0, 2.0, 4.0, 2.9]))
+    assert (mixed.verdict, mixed.reason) == ("does not hold", "")
+    opposite = found("finetune-beats-scratch", base + kids("finetune", [4.0] * 5))
+    assert (opposite.verdict, opposite.p) == ("does not hold", 1.0)
+    assert opposite.reason == "the opposite holds (p = 0.031)"
+
+
+@pytest.mark.parametrize(
+    ("level", "verdict"), [(0.05, "not enough data"), (0.0625, "holds"), (0.0624, "not enough data")]
+)
+def test_too_few_pairs_for_the_level(level: float, verdict: str) -> None:
+    """Four pairs reach 1/16 and no lower level, whatever they say."""
+    finding = found("finetune-beats-scratch", kids("dcgan", [3.0] * 4) + kids("finetune", [1.0] * 4), level)
+    assert (finding.verdict, finding.p) == (verdict, 1 / 16)
+    assert finding.reason == ("" if verdict == "holds" else "needs 5 pairs, has 4")
+
+
+def test_a_level_that_drawn_patterns_cannot_reach() -> None:
+    """Of more than 14 pairs 16,384 patterns are drawn: no p is below 6.1e-5, and no claim fails for that."""
+    finding = found("finetune-beats-scratch", kids("dcgan", [3.0] * 20) + kids("finetune", [1.0] * 20), 1e-5)
+    assert (finding.verdict, finding.reason) == ("not enough data", "no test here gives a p of 1e-05 or less")
+
+
+def test_pairs_share_task_seed_and_budget() -> None:
+    """Seeds, tasks and budgets that only one method has make no pair."""
+    records = [
+        *kids("dcgan", [3.0] * 5),
+        *kids("finetune", [1.0] * 3),
+        record("finetune", 7, kid=1.0),
+        record("finetune", 3, target="material", kid=1.0),
+        record("finetune", 4, MANY, kid=1.0),
+    ]
+    finding = found("finetune-beats-scratch", records)
+    assert (finding.n, finding.reason) == (3, "needs 5 pairs, has 3")
+    none = found("finetune-beats-scratch", [record("dcgan", 0, kid=1.0), record("finetune", 1, kid=1.0)])
+    assert (none.n, none.p, none.verdict, none.reason) == (0, None, "not enough data", "needs 5 pairs, has 0")
+
+
+# ------------------------------------------------------------------------------------------------------ what is missing
+
+
+def test_what_is_missing_is_named() -> None:
+    """No cells of a method, no such score, one budget where two are needed, one task."""
+    records = kids("dcgan", [3.0] * 5) + kids("finetune", [1.0] * 5) + kids("vae", [1.0] * 5) + kids("ewc", [1.0] * 5)
+    reasons = {finding.name: finding.reason for finding in check_claims(records).findings}
+    assert reasons == {
+        "finetune-beats-scratch": "",
+        "finetune-gap-shrinks": "needs two data budgets, has one (10 images)",
+        "diffaugment-helps-scratch": "no cells of diffaugment",
+        "diffaugment-helps-finetune": "no cells of finetune-diffaugment",
+        "diffaugment-gain-shrinks": "no cells of diffaugment",
+        "diffaugment-finetune-gain-shrinks": "no cells of finetune-diffaugment",
+        "freezed-beats-finetune": "no cells of freezed",
+        "vae-is-blurrier": "no high_frequency of dcgan",
+        "vae-is-steadier": "needs 5 pairs, has 0",
+        "memorization-grows": "needs two data budgets, has one (10 images)",
+        "constraints-pay-near": "no cells of source",
+    }
+    alone = found("constraints-pay-near", [*records, record("source", kid=0.5)])
+    assert alone.reason == "needs two tasks at different distances from their source, has 1"
+
+
+def test_no_records_at_all() -> None:
+    """Every claim lacks data; nothing fails."""
+    for records in ([], [record("dcgan", status=Status.ERROR)]):
+        checked = check_claims(records)
+        assert {finding.verdict for finding in checked.findings} == {"not enough data"}
+        assert (checked.cells, checked.left_out, checked.few, checked.many) == (0, len(records), None, None)
+
+
+def test_failed_cells_and_undefined_scores_are_left_out() -> None:
+    """They are counted, and make no pair."""
+    records = kids("dcgan", [3.0] * 5) + kids("finetune", [1.0] * 3)
+    records += [record("finetune", 3, status=Status.DIVERGED), record("finetune", 4, kid=None)]
+    checked = check_claims(records)
+    assert (checked.cells, checked.left_out, checked.few, checked.many) == (9, 1, FEW, FEW)
+    assert checked.findings[0].n == 3
+
+
+def test_variants_of_a_method_are_not_mixed() -> None:
+    """A method with two sets of parameters in one place: which of them is claimed cannot be told."""
+    records = kids("dcgan", [3.0] * 5) + kids("finetune", [1.0] * 5)
+    finding = found("finetune-beats-scratch", [*records, record("finetune", 2, parameters={"lr": 1}, kid=1.0)])
+    assert finding.reason.startswith("several variants of finetune (parameters, code or source model differ)")
+
+
+def test_augmentation_is_not_compared_with_itself() -> None:
+    """Where a suite augments the plain method as well there is nothing to be said of DiffAugment."""
+    records = kids("diffaugment", [1.0] * 5) + kids("dcgan", [3.0] * 5, parameters={"augment": "color"})
+    finding = found("diffaugment-helps-scratch", records)
+    assert (finding.verdict, finding.reason) == ("not enough data", "dcgan is augmented itself (color)")
+    plain = kids("diffaugment", [1.0] * 5) + kids("dcgan", [3.0] * 5, parameters={"augment": ""})
+    assert found("diffaugment-helps-scratch", plain).verdict == "holds"
+
+
+@pytest.mark.parametrize("level", [0.0, -0.05, 0.51, 5.0, math.nan])
+def test_levels_out_of_range(level: float) -> None:
+    """5 instead of 0.05 is a likely slip."""
+    with pytest.raises(GraftbenchError, match=r"above 0 and at most 0\.5; found"):
+        check_claims([], level=level)
+
+
+def test_records_of_several_protocols_are_refused() -> None:
+    """Both are named with what differs; other metrics and another place of the weights make no other protocol."""
+    same = [
+        record("dcgan", 0, kid=1.0),
+        record("dcgan", 1, protocol=msgspec.structs.replace(PROTOCOL, weights="w.pth", metrics=["kid"]), kid=1.0),
+    ]
+    assert check_claims(same).cells == 2
+    other = msgspec.structs.replace(PROTOCOL, size=64, n_generated=100)
+    with pytest.raises(GraftbenchError) as caught:
+        check_claims([*same, record("dcgan", 2, protocol=other, kid=1.0)])
+    assert "2 protocols" in str(caught.value)
+    assert "lite0@96 (size 96, n_generated 600; 2 cells), lite0@64 (size 64, n_generated 100; 1 cells)" in str(
+        caught.value
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- the claims
+
+
+def both(method: str, few: list[float], many: list[float]) -> list[Record]:
+    """KIDs of a method at few and at many images."""
+    return kids(method, few) + kids(method, many, MANY)
+
+
+def test_a_gap_that_shrinks() -> None:
+    """Gains 2, 3 at few and 1, 1 at many: 1 and 2 speak for it, in units of KID×10³."""
+    records = both("dcgan", [4.0, 5.0], [3.0, 3.0]) + both("finetune", [2.0, 2.0], [2.0, 2.0])
+    finding = found("finetune-gap-shrinks", records, 0.25)
+    assert (finding.verdict, finding.n) == ("holds", 2)
+    assert finding.difference == pytest.approx(1500.0)
+    assert finding.contrast == (
+        "KID×10³ of dcgan − finetune: at 10 images less the same at 100 images; pairs: task, seed"
+    )
+
+
+def test_the_budgets_between_do_not_count() -> None:
+    """Few and many are the smallest and the largest; what lies between is no pair of either."""
+    records = both("dcgan", [4.0], [3.0]) + both("finetune", [2.0], [2.0])
+    records += kids("dcgan", [9.0], 50) + kids("finetune", [1.0], 50)
+    assert found("finetune-gap-shrinks", records).n == 1
+    assert found("finetune-beats-scratch", records).difference == pytest.approx(2000.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "better", "worse"),
+    [
+        ("finetune-beats-scratch", "finetune", "dcgan"),
+        ("diffaugment-helps-scratch", "diffaugment", "dcgan"),
+        ("diffaugment-helps-finetune", "finetune-diffaugment", "finetune"),
+        ("freezed-beats-finetune", "freezed", "finetune"),
+    ],
+)
+def test_orderings_at_few_images(name: str, better: str, worse: str) -> None:
+    """The lower KID is the better one; the other way round the opposite holds."""
+    assert found(name, kids(better, [1.0] * 5) + kids(worse, [2.0] * 5)).verdict == "holds"
+    turned = found(name, kids(better, [2.0] * 5) + kids(worse, [1.0] * 5))
+    assert turned.reason.startswith("the opposite holds")
+
+
+@pytest.mark.parametrize(
+    ("name", "better", "worse"),
+    [
+        ("finetune-gap-shrinks", "finetune", "dcgan"),
+        ("diffaugment-gain-shrinks", "diffaugment", "dcgan"),
+        ("diffaugment-finetune-gain-shrinks", "finetune-diffaugment", "finetune"),
+    ],
+)
+def test_gains_that_shrink(name: str, better: str, worse: str) -> None:
+    """2 at few and 1 at many images is a smaller gain; the same at both is none."""
+    base = both(worse, [3.0] * 5, [3.0] * 5)
+    assert found(name, base + both(better, [1.0] * 5, [2.0] * 5)).verdict == "holds"
+    assert found(name, base + both(better, [1.0] * 5, [1.0] * 5)).p == 1.0
+
+
+def test_blur_is_compared_at_every_budget() -> None:
+    """Six seeds at two budgets are six pairs, for budgets share their seed's draw; the VAE keeps less."""
+    records = [
+        record(method, seed, images, high_frequency=value + (0.1 if images == MANY else -0.1))
+        for method, value in (("dcgan", 1.2), ("vae", 0.3))
+        for seed in range(6)
+        for images in (FEW, MANY)
+    ]
+    finding = found("vae-is-blurrier", records)
+    assert (finding.verdict, finding.n) == ("holds", 6)
+    assert finding.difference == pytest.approx(0.9)
+    assert finding.contrast == "high frequencies of dcgan − vae, mean over budgets; pairs: task, seed"
+
+
+def test_steadiness_is_that_of_log_kid() -> None:
+    """Seeds 1, 4 and 10, 20: log ratios ln 4 and ln 2, whose SDs have the same ratio 2: ln 2 speaks for the VAE.
+
+    A KID of 0 or less has no logarithm and is left out; one seed has no spread.
+    """
+    records = kids("dcgan", [1.0, 4.0, -0.1]) + kids("vae", [10.0, 20.0])
+    records += kids("dcgan", [1.0], MANY) + kids("vae", [1.0, 2.0], MANY)
+    finding = found("vae-is-steadier", records, 0.5)
+    assert finding.n == 1
+    assert finding.difference == pytest.approx(math.log(2.0))
+    assert finding.source == "common observation, no single source"
+
+
+def memorizers(few: float, many: float, method: str = "dcgan") -> list[Record]:
+    """Train distance ratios of five seeds at few and at many images."""
+    return [
+        record(method, seed, images, train_distance_ratio=ratio)
+        for seed in range(5)
+        for images, ratio in ((FEW, few), (MANY, many))
+    ]
+
+
+def test_memorization_is_measured_against_the_source_row() -> None:
+    """A ratio that rises with the number of images as that of the untransferred generator does is no memorisation.
+
+    That of a generator that replays at few images is 0 there, which counts.
+    """
+    source = memorizers(1.25, 1.45, "source")
+    assert found("memorization-grows", memorizers(1.0, 1.2)).reason == "no cells of source"
+    assert found("memorization-grows", source).reason == "no cells of trained methods"
+    same = found("memorization-grows", source + memorizers(1.25, 1.45))
+    assert (same.n, same.p, same.difference) == (5, 1.0, 0.0)
+    copies = found("memorization-grows", source + memorizers(0.0, 1.45))
+    assert (copies.verdict, copies.difference) == ("holds", pytest.approx(1.0))
+    both = found("memorization-grows", source + memorizers(1.25, 1.45) + memorizers(0.0, 1.45, "vae"))
+    assert (both.n, both.difference) == (5, pytest.approx(0.5))  # the methods' mean, a pair a seed
+
+
+def test_far_targets_are_those_of_a_large_kid_of_the_source_row() -> None:
+    """EWC halves the KID at the near target and changes nothing at the far one: ln 2 for each seed and method."""
+    records = []
+    for target, distance, base, ours in (("near", 0.5, 2.0, 1.0), ("middle", 1.0, 9.0, 1.0), ("far", 2.0, 5.0, 5.0)):
+        records += [record("source", seed, target=target, kid=distance) for seed in range(5)]
+        records += kids("finetune", [base] * 5, target=target)
+        records += kids("ewc", [ours] * 5, target=target)
+    finding = found("constraints-pay-near", records)
+    assert (finding.verdict, finding.n) == ("holds", 5)
+    assert finding.difference == pytest.approx(math.log(2.0))
+    assert "twemoji->near@32 (KID×10³ of source 500) less twemoji->far@32 (2,000)" in finding.contrast
+    more = kids("cdc", [1.0] * 5, target="near") + kids("cdc", [-0.1] * 5, target="far")
+    assert found("constraints-pay-near", records + more).n == 5  # a KID below 0 has no logarithm
+
+
+def test_random_scores_seldom_bear_a_claim_out() -> None:
+    """Of 100 runs without any effect 3 % (and 4 standard errors, 7 %) find that fine-tuning is better."""
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(100):
+        records = kids("dcgan", rng.normal(3, 1, 5)) + kids("finetune", rng.normal(3, 1, 5))
+        held += check_claims(records, claims=CLAIMS[:1]).findings[0].verdict == "holds"
+    assert held <= 3.2 + 4 * math.sqrt(100 * 1 / 32 * 31 / 32)
+
+
+def test_claims_are_whole() -> None:
+    """Distinct names, a sentence each, and a source with an arXiv number or none at all."""
+    assert len({claim.name for claim in CLAIMS}) == len(CLAIMS)
+    for claim in CLAIMS:
+        assert claim.statement.endswith(".")
+        assert claim.source is None or (claim.source.arxiv and claim.source.title and claim.source.venue)
+    assert [claim.cited for claim in CLAIMS if claim.name in ("freezed-beats-finetune", "vae-is-blurrier")] == [
+        "Mo et al. 2020, arXiv 2002.10964",
+        "Gorijala & Dukkipati 2017, arXiv 1701.04568",
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------------------- runs
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, list[Record]], Path]:
+    """Writes a run folder."""
+
+    def made(name: str, records: list[Record]) -> Path:
+        (tmp_path / name).mkdir()
+        for one in records:
+            append(tmp_path / name / "records.jsonl", one)
+        return tmp_path / name
+
+    return made
+
+
+def test_runs_are_taken_together(write: Callable[[str, list[Record]], Path]) -> None:
+    """Cells of two runs pair; a cell that both have counts once, the later run's."""
+    one = write("one", [*kids("dcgan", [3.0] * 5), record("finetune", 0, kid=9.0)])
+    two = write("two", kids("finetune", [1.0] * 5))
+    records = list(read_runs([one, two]).records)
+    assert len(records) == 10
+    assert found("finetune-beats-scratch", records).verdict == "holds"
+    assert {record.score("kid").value for record in records if record.cell.method == "finetune"} == {1.0}  # type: ignore[union-attr]
+    with pytest.raises(GraftbenchError, match="There are no records at"):
+        read_runs([one, one / "none"])
+
+
+def test_what_is_checked_survives_json() -> None:
+    """Plain values alone: what is written is what is read."""
+    checked = check_claims(kids("dcgan", [3.0] * 5) + kids("finetune", [1.0] * 5))
+    assert msgspec.json.decode(msgspec.json.encode(checked), type=CheckedClaims) == checked

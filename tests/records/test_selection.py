@@ -1,0 +1,70 @@
+"""Selections of cells: every operator, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graftbench.errors import GraftbenchError
+from graftbench.records import store
+from graftbench.records.selection import parse, select
+
+if TYPE_CHECKING:
+    from graftbench.records.record import Record
+
+QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
+
+
+@pytest.fixture(scope="module")
+def records() -> list[Record]:
+    """The quick suite: nine methods, 25 and 400 images, seeds 0 and 1."""
+    return store.read(QUICK)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 36),
+        ("method=dcgan", 4),
+        ("method=dcgan,finetune", 8),
+        ("method!=dcgan,finetune", 28),
+        ("budget<=25", 18),
+        ("budget<25", 0),
+        ("budget>=25 and seed=1", 18),
+        ("budget>25 seed!=1", 9),
+        ("task=twemoji->openmoji@32 family=reference status=ok", 16),
+        ("source = twemoji  target = openmoji  resolution = 32", 36),
+        ("protocol=lite0@96", 36),
+    ],
+)
+def test_what_is_selected(records: list[Record], text: str, count: int) -> None:
+    """All conditions must hold; nothing asked for is everything; nothing left is an error."""
+    if count:
+        assert len(select(records, text)) == count
+    else:
+        with pytest.raises(GraftbenchError, match=r"No cell fulfils 'budget<25'.*there are 25, 400"):
+            select(records, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("methud=dcgan", "Unknown field 'methud' in --select. Did you mean 'method'"),
+        ("dcgan", "A selection is written FIELD=VALUE.*found 'dcgan'"),
+        ("method=dcgan finetune", "found 'finetune'"),
+        ("method<dcgan", "'method' has no order"),
+        ("budget=many", "'budget' is a whole number; found 'many'"),
+    ],
+)
+def test_wrong_selections_are_named(text: str, sentence: str) -> None:
+    """What was found, what was expected, the nearest name."""
+    with pytest.raises(GraftbenchError, match=sentence):
+        parse(text)
+
+
+def test_a_method_that_is_not_there_names_those_that_are(records: list[Record]) -> None:
+    """Nothing is reported silently about nothing."""
+    with pytest.raises(GraftbenchError, match=r"No cell fulfils 'method=dcgna'.*there are dcgan, finetune"):
+        select(records, "method=dcgna")
