@@ -31,7 +31,7 @@ BIBTEX, PDFLATEX = shutil.which("bibtex"), shutil.which("pdflatex")
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
     """The committed records of the quick suite."""
-    return read_runs([RECORDS]).records
+    return list(read_runs([RECORDS]).records)
 
 
 @pytest.fixture(scope="module")

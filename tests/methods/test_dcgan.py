@@ -5,7 +5,6 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +17,8 @@ from graftbench.training.adversarial import AdversarialConfig, Adversary, new_ne
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from graftbench.nn.discriminator import Discriminator
     from graftbench.nn.generator import Generator

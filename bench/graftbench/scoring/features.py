@@ -88,7 +88,8 @@ class FeatureReader:
         parts = [(pooled, logits, band_powers(batch)) for batch, pooled, logits in self._batches(images)]
         if not parts:
             width, classes = self.extractor.width, self.extractor.classes
-            return Features(*(np.empty((0, columns), np.float32) for columns in (width, classes)), np.empty((0, 3)))
+            pooled, logits = (np.empty((0, columns), np.float32) for columns in (width, classes))
+            return Features(pooled, logits, np.empty((0, 3)))
         pooled, logits, powers = zip(*parts, strict=True)
         return Features(np.concatenate(pooled), np.concatenate(logits), np.concatenate(powers))
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    from graftbench.nn.mapping import MappedGenerator
+
 BATCH = 128
 """Images that a generator makes at once: fixed, for the batch size changes the last bits of a convolution."""
 
@@ -45,7 +47,7 @@ class GeneratorSampler(LatentSampler):
 
     kind: ClassVar[str] = "generator"
 
-    def __init__(self, network: Generator) -> None:
+    def __init__(self, network: Generator | MappedGenerator) -> None:
         self.network = place(network.eval(), next(network.parameters()).device)
 
     def to(self, device: torch.device) -> Self:
