@@ -39,10 +39,11 @@ docs: $(INSTALLED) ## Build the documentation into build/site; a warning is an e
 test-all: $(INSTALLED) ## Run all tests.
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m ''
 
-lint: $(INSTALLED) ## Check rules, format and types.
+lint: $(INSTALLED) ## Check rules, format, types and who imports whom.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-cache --no-logo
 
 # Times of two days do not compare; ratios to peers that were timed in the same run do. Each run is stored in .benchmarks.
 BENCH := $(BIN)/python -m pytest tests/benchmarks -m '' --benchmark-columns=median,iqr,rounds \

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graftbench.contracts import Reference
 
-from ._recipe import Recipe
+from ._recipe import RecipeDomain
 
 _PAPER = Reference(
     authors="Zhao, Liu, Lin, Zhu, Han",
@@ -21,7 +21,7 @@ _SOURCE = "https://hanlab.mit.edu/projects/data-efficient-gans/datasets/"
 _ATTRIBUTION = "Collected by Shengyu Zhao, Zhijian Liu, Ji Lin, Jun-Yan Zhu and Song Han."
 
 
-class LowShot(Recipe):
+class LowShot(RecipeDomain):
     """A set of a hundred images of 256×256, if it does not say otherwise."""
 
     license = "not stated"

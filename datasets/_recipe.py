@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graftbench.errors import GraftbenchError
 
 
-class Recipe(Folder):
+class RecipeDomain(Folder):
     """A folder of images that the user fetches, under its published name in the data folder.
 
     It is read as `folder:` reads any folder: by relative path, with a fingerprint over the contents of all files. The

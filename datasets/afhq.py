@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from graftbench.contracts import Reference
 
-from ._recipe import Recipe
+from ._recipe import RecipeDomain
 
 
-class Afhq(Recipe):
+class Afhq(RecipeDomain):
     """About 15,000 faces of cats, dogs and wild animals at 512×512 (`afhq:cat`, `afhq:dog`, `afhq:wild`).
 
     There are two versions. The archives split each kind into train and test (or val); here they lie together, and

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from graftbench.contracts import Reference
 
-from ._recipe import Recipe
+from ._recipe import RecipeDomain
 
 _PAPER = Reference(
     authors="Ojha, Li, Lu, Efros, Lee, Shechtman, Zhang",
@@ -26,7 +26,7 @@ _HOW = (
 )
 
 
-class FfhqBabies(Recipe):
+class FfhqBabies(RecipeDomain):
     """About 2,500 faces of babies, chosen from FFHQ: a domain with `ffhq` as its source shares photographs with it."""
 
     name = "ffhq-babies"
@@ -42,7 +42,7 @@ class FfhqBabies(Recipe):
     paper = _PAPER
 
 
-class FfhqSunglasses(Recipe):
+class FfhqSunglasses(RecipeDomain):
     """About 2,700 faces with sunglasses, chosen from FFHQ: with `ffhq` as its source the two share photographs."""
 
     name = "ffhq-sunglasses"
@@ -58,7 +58,7 @@ class FfhqSunglasses(Recipe):
     paper = _PAPER
 
 
-class Sketches(Recipe):
+class Sketches(RecipeDomain):
     """About 300 drawings of faces from the CUHK face sketch database (Wang and Tang, TPAMI 2009)."""
 
     name = "sketches"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from graftbench.contracts import Reference
 
-from ._recipe import Recipe
+from ._recipe import RecipeDomain
 
 
-class Ffhq(Recipe):
+class Ffhq(RecipeDomain):
     """70,000 photographs of faces, aligned and cropped, 1024×1024 (or the 128×128 thumbnails under the same name)."""
 
     name = "ffhq"

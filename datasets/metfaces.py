@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from graftbench.contracts import Reference
 
-from ._recipe import Recipe
+from ._recipe import RecipeDomain
 
 
-class MetFaces(Recipe):
+class MetFaces(RecipeDomain):
     """1,336 faces from works of the Metropolitan Museum of Art, aligned as FFHQ's, 1024×1024.
 
     Several are of one work or one sitter: near-duplicates are found by their looks alone.

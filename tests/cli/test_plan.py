@@ -13,7 +13,7 @@ from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, Task
 from graftbench.records.heads import Head, HeadCost, Software
 from graftbench.records.record import Status
 from graftbench.suites.estimates import Estimates
-from graftbench.suites.forecast import Outlook, SourceModel
+from graftbench.suites.forecast import Outlook, PlannedSourceModel
 from graftbench.suites.status import explain
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def outlook(seeds: int, *, recorded: bool = True, shard: tuple[int, int] = (1, 1
         explained=explain(cells, [c.id for c in cells], found, here=HERE, code=code),
         estimates=Estimates.of(found),
         jobs=2,
-        models=[SourceModel("gan-a", "missing", 512, 3), SourceModel("vae-b", "shipped", 32, 0)],
+        models=[PlannedSourceModel("gan-a", "missing", 512, 3), PlannedSourceModel("vae-b", "shipped", 32, 0)],
         disk_needed_bytes=12_300_000,
         disk_guessed=2,
         disk_free_bytes=10**9,

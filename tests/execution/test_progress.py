@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from graftbench.execution.board import Board, Failure, Line, clock
+from graftbench.execution.board import Board, BoardLine, FailedCell, clock
 from graftbench.execution.progress import ConsoleProgress, read_report
 from graftbench.execution.time_left import Remaining, Running
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
@@ -77,7 +77,7 @@ METHODS = ("finetune-diffaugment", "dcgan", "ddpm-finetune", "gatys")
 def full_board(running: int, **changes: Any) -> Board:
     """A run in the middle, with so many running cells."""
     lines = [
-        Line(
+        BoardLine(
             method=METHODS[i % 4],
             task="twemoji->openmoji@32",
             images=(10, 100, 800)[i % 3],
@@ -98,8 +98,8 @@ def full_board(running: int, **changes: Any) -> Board:
         "remaining": "about 15:20",
         "running": lines,
         "failures": [
-            Failure("dcgan twemoji->openmoji@32 n=25 seed=0", "error", "ValueError: a long\nreason " + "word " * 60),
-            Failure("ewc twemoji->openmoji@32 n=25 seed=1", "timeout", "killed after the limit of 1800 s"),
+            FailedCell("dcgan twemoji->openmoji@32 n=25 seed=0", "error", "ValueError: a long\nreason " + "word " * 60),
+            FailedCell("ewc twemoji->openmoji@32 n=25 seed=1", "timeout", "killed after the limit of 1800 s"),
         ],
     }
     return Board(**(values | changes))
@@ -156,7 +156,7 @@ def test_a_narrow_board_keeps_what_matters_most() -> None:
 
 def test_columns_that_nobody_fills_are_not_shown() -> None:
     """Cells on other machines tell nothing but that they run."""
-    board = Board(total=2, done=1, running=[Line(method="dcgan", task="a->b@8", images=5, seed=0, elapsed=61)])
+    board = Board(total=2, done=1, running=[BoardLine(method="dcgan", task="a->b@8", images=5, seed=0, elapsed=61)])
     (titles, line) = [text for text in rendered(board, 80) if "elapsed" in text or "a->b" in text][-2:]
     assert titles.split() == ["method", "task", "images", "seed", "elapsed"]
     assert line.split() == ["dcgan", "a->b@8", "5", "0", "1:01"]
@@ -255,7 +255,7 @@ def test_the_board_counts_and_remembers() -> None:
     assert (board.done, board.total) == (3, 9)
     assert list(board.statuses) == [("ok", 1), ("oom", 1), ("timeout", 1)]
     assert [line.seed for line in board.running] == [1]
-    assert list(board.failures) == [Failure(str(one), "oom", "out of memory")]
+    assert list(board.failures) == [FailedCell(str(one), "oom", "out of memory")]
 
 
 def test_a_cell_that_is_started_again_is_there_once() -> None:

@@ -16,10 +16,10 @@ from graftbench.extractors.load import (
     describe,
     extractor_names,
     make_extractor,
-    register_lite0,
     weights_file,
     weights_sha256,
 )
+from graftbench.extractors.torch_fidelity_bridge import register_lite0
 from graftbench.extractors.weights import torch_hub
 from graftbench.metrics import fid, inception_score, kid
 

@@ -19,7 +19,7 @@ import pytest
 import graftbench
 from graftbench.errors import GraftbenchError
 from graftbench.resources import doctor, environment
-from graftbench.resources.doctor import Check, doctor_checks
+from graftbench.resources.doctor import DoctorCheck, doctor_checks
 from graftbench.resources.environment import (
     cpu_model,
     cpu_quota,
@@ -287,7 +287,7 @@ def test_memory_is_the_machine_s_or_the_limit(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------------------------------------- doctor
 
 
-def _by_name(checks: list[Check]) -> dict[str, Check]:
+def _by_name(checks: list[DoctorCheck]) -> dict[str, DoctorCheck]:
     return {check.name: check for check in checks}
 
 

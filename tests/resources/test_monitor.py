@@ -17,8 +17,8 @@ import pytest
 from graftbench.errors import GraftbenchError
 from graftbench.resources.energy import EnergySpan, NvmlCounter, RaplCounter
 from graftbench.resources.monitor import (
-    Cost,
     CpuTicks,
+    FitCost,
     FitMonitor,
     Measurement,
     other_cpu_share,
@@ -335,7 +335,7 @@ def test_a_fit_in_two_processes_costs_both_parts(tmp_path: Path) -> None:
     energy = _zone(tmp_path, "intel-rapl:0", "package-0", 0)
     clock = _clock(0.0, 100.0, 102.0)
     own = _clock(0.0, 50.0, 51.5)
-    before = Cost(5.0, 400.0, "VmHWM", 4.0, "rapl", 4.5)
+    before = FitCost(5.0, 400.0, "VmHWM", 4.0, "rapl", 4.5)
     with FitMonitor(clock=clock, process=tmp_path, powercap=tmp_path, own_cpu_seconds=own) as monitor:
         energy.write_text("9000000")
         monitor.load_state_dict(vars(before))
@@ -349,10 +349,10 @@ def test_a_fit_in_two_processes_costs_both_parts(tmp_path: Path) -> None:
 
 def test_what_one_part_does_not_know_both_do_not() -> None:
     """Energy or a mark that was not measured in one process is not known of the fit; nothing before changes nothing."""
-    later = Cost(2.0, 300.0, "VmHWM", 1.0, "rapl")
-    assert Cost().and_then(later) == later
-    assert Cost(5.0).and_then(later) == Cost(7.0)
-    assert Cost(5.0, 200.0, "ru_maxrss", 4.0, "nvml").and_then(later) == Cost(7.0, 300.0, "ru_maxrss")
+    later = FitCost(2.0, 300.0, "VmHWM", 1.0, "rapl")
+    assert FitCost().and_then(later) == later
+    assert FitCost(5.0).and_then(later) == FitCost(7.0)
+    assert FitCost(5.0, 200.0, "ru_maxrss", 4.0, "nvml").and_then(later) == FitCost(7.0, 300.0, "ru_maxrss")
 
 
 # ------------------------------------------------------------------------------------------------------ energy: RAPL

@@ -15,8 +15,8 @@ from graftbench.suites.status import UNKNOWN_FILES
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from graftbench.suites.forecast import Outlook, SourceModel
-    from graftbench.suites.status import Row
+    from graftbench.suites.forecast import Outlook, PlannedSourceModel
+    from graftbench.suites.status import CellStatus
 
 ROWS = 60
 """Above so many cells the table has a row for each method and reason."""
@@ -127,7 +127,7 @@ def summary_table(outlook: Outlook) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    groups: dict[tuple[str, str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str], list[CellStatus]] = {}
     for row in sorted(outlook.rows, key=lambda row: row.cell.method):
         groups.setdefault((row.cell.method, str(row.state), row.group), []).append(row)
     table = Table()
@@ -221,7 +221,7 @@ def _basis(outlook: Outlook) -> str:
     return f"That rests on {records} made on {outlook.estimates.device}: {sources}.{fits}"
 
 
-def _model(model: SourceModel) -> str:
+def _model(model: PlannedSourceModel) -> str:
     needed = f"needed by {_cells(model.cells)} to run" if model.cells else "needed by no cell to run"
     if model.place == "missing":
         state = f"must be trained first ({model.kimg:g} kimg)" if model.cells else "is not there"
@@ -234,7 +234,7 @@ def _cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count} cells"
 
 
-def _coloured(row: Row) -> str:
+def _coloured(row: CellStatus) -> str:
     colour = COLOURS[str(row.state)]
     return f"[{colour}]{row.state}[/]" if colour else str(row.state)
 

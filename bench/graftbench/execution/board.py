@@ -29,7 +29,7 @@ _LEAST_NAME = 10
 """Characters of a method's name that are always shown, if there is room for as many."""
 
 
-class Failure(NamedTuple):
+class FailedCell(NamedTuple):
     """A cell that failed, its status and its reason."""
 
     cell: str
@@ -38,7 +38,7 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class BoardLine:
     """A running cell.
 
     Attributes:
@@ -77,7 +77,7 @@ class _Column(NamedTuple):
 
     title: str
     rank: int
-    show: Callable[[Line], str]
+    show: Callable[[BoardLine], str]
     left: bool = False
     always: bool = True
 
@@ -94,7 +94,7 @@ def style_of(status: str) -> str:
     return {str(Status.OK): "green", str(Status.SKIPPED): "yellow"}.get(status, "red")
 
 
-def _budget(line: Line) -> str:
+def _budget(line: BoardLine) -> str:
     if line.scoring:
         return "━" * BAR + " score"
     if line.share is None:
@@ -141,8 +141,8 @@ class Board:
     elapsed: float = 0.0
     remaining: str = ""
     notice: str = ""
-    running: Sequence[Line] = ()
-    failures: Sequence[Failure] = ()
+    running: Sequence[BoardLine] = ()
+    failures: Sequence[FailedCell] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Head, running cells, failures. Only the head is wrapped; one line of the screen stays free."""
@@ -199,7 +199,7 @@ class Board:
         return lines
 
 
-def _cells(lines: Sequence[Line], width: int, *, titles: bool) -> Table:
+def _cells(lines: Sequence[BoardLine], width: int, *, titles: bool) -> Table:
     """One line for each cell, in as many columns as fit."""
     from rich.table import Table  # noqa: PLC0415 - only on a terminal
 
@@ -213,7 +213,7 @@ def _cells(lines: Sequence[Line], width: int, *, titles: bool) -> Table:
     return table
 
 
-def _fitting(lines: Sequence[Line], width: int) -> dict[_Column, int]:
+def _fitting(lines: Sequence[BoardLine], width: int) -> dict[_Column, int]:
     """Return the columns that there is room for, and how wide they are.
 
     Columns are left out until names of methods would have to be cut to keep those that matter most; then these are cut;

@@ -40,7 +40,7 @@ _OLD_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
-class Item:
+class Removal:
     """Something to remove.
 
     Attributes:
@@ -63,7 +63,7 @@ class Cleaned:
         in_use: Entries of the cache that were left alone, for a process holds their lock.
     """
 
-    items: list[Item] = field(default_factory=list)
+    items: list[Removal] = field(default_factory=list)
     in_use: list[Path] = field(default_factory=list)
 
     @property
@@ -132,7 +132,7 @@ def clean_cache(cache: Path, *, source_models: bool = False, dry_run: bool = Fal
                 if not free:
                     found.in_use.append(path)
                     continue
-                one = Cleaned([Item(name.replace("_", " "), path, _size(path))])
+                one = Cleaned([Removal(name.replace("_", " "), path, _size(path))])
                 found.items.extend(_removed(one, dry_run=dry_run).items)
     return found
 
@@ -140,7 +140,7 @@ def clean_cache(cache: Path, *, source_models: bool = False, dry_run: bool = Fal
 # --------------------------------------------------------------------------------------------------------------- a run
 
 
-def _work(folder: RunFolder) -> list[Item]:
+def _work(folder: RunFolder) -> list[Removal]:
     items = []
     for _, path in folder.left_behind():
         if (path / RESULT).exists():
@@ -149,11 +149,11 @@ def _work(folder: RunFolder) -> list[Item]:
             kind = "checkpoints"
         else:
             kind = "unfinished jobs"
-        items.append(Item(kind, path, _size(path)))
+        items.append(Removal(kind, path, _size(path)))
     return items
 
 
-def _superseded(folder: RunFolder, known: dict[str, Head]) -> list[Item]:
+def _superseded(folder: RunFolder, known: dict[str, Head]) -> list[Removal]:
     """Folders in `cells/` that are of no record, or of one whose place a later record has taken."""
     current = {place_of(head.cell): cell_id for cell_id, head in known.items()}
     cells = folder.path / "cells"
@@ -161,13 +161,13 @@ def _superseded(folder: RunFolder, known: dict[str, Head]) -> list[Item]:
     for path in sorted(cells.iterdir()) if cells.is_dir() else []:
         head = known.get(path.name)
         if head is None:
-            items.append(Item("folders of no record", path, _size(path)))
+            items.append(Removal("folders of no record", path, _size(path)))
         elif current[place_of(head.cell)] != head.id:
-            items.append(Item("superseded cells", path, _size(path)))
+            items.append(Removal("superseded cells", path, _size(path)))
     return items
 
 
-def _artifacts(folder: RunFolder, known: dict[str, Head], keep: Keep, gone: set[Path]) -> list[Item]:
+def _artifacts(folder: RunFolder, known: dict[str, Head], keep: Keep, gone: set[Path]) -> list[Removal]:
     """Files that records name, of the kinds that do not stay; only such that lie in the cell's own folder.
 
     What a foreign program has written there goes with the sampler.
@@ -180,9 +180,9 @@ def _artifacts(folder: RunFolder, known: dict[str, Head], keep: Keep, gone: set[
         for kind in _REMOVED[keep]:
             path = folder.path / head.artifacts.get(kind, "")
             if path.parent.resolve() == home.resolve() and (path.is_file() or path.is_symlink()):
-                items.append(Item(kind, path, _size(path)))
+                items.append(Removal(kind, path, _size(path)))
         if keep != "sampler" and (home / OUTPUT).is_dir():
-            items.append(Item("output of foreign programs", home / OUTPUT, _size(home / OUTPUT)))
+            items.append(Removal("output of foreign programs", home / OUTPUT, _size(home / OUTPUT)))
     return items
 
 

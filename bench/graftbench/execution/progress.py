@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from graftbench.execution.board import Board, Failure, Line, clock
+from graftbench.execution.board import Board, BoardLine, FailedCell, clock
 from graftbench.execution.job import PROGRESS
 from graftbench.execution.time_left import Remaining, Running
 from graftbench.records.record import CurvePoint, Snapshot, Status
@@ -71,7 +71,7 @@ class Silent:
         """Nothing."""
 
 
-class Report(msgspec.Struct, frozen=True):
+class ReportedProgress(msgspec.Struct, frozen=True):
     """What a running cell writes into progress.json.
 
     Attributes:
@@ -89,7 +89,7 @@ class Report(msgspec.Struct, frozen=True):
     phase: str = "fit"
 
 
-class Curves(msgspec.Struct, frozen=True):
+class RunningCurves(msgspec.Struct, frozen=True):
     """What progress.json says beside the report: the newest of the record-to-be's curve, for those who draw it.
 
     Attributes:
@@ -101,31 +101,31 @@ class Curves(msgspec.Struct, frozen=True):
     snapshots: list[Snapshot] = []
 
 
-def read_curves(folder: Path) -> Curves:
+def read_curves(folder: Path) -> RunningCurves:
     """Read the curves of a running cell; none where it has not written anything, or nothing readable."""
     try:
-        return msgspec.json.decode((folder / PROGRESS).read_bytes(), type=Curves)
+        return msgspec.json.decode((folder / PROGRESS).read_bytes(), type=RunningCurves)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return Curves()
+        return RunningCurves()
 
 
-def read_report(folder: Path) -> Report | None:
+def read_report(folder: Path) -> ReportedProgress | None:
     """Read what a running cell reports; None where it has not written anything, or nothing readable."""
     try:
-        found = msgspec.json.decode((folder / PROGRESS).read_bytes(), type=Report)
+        found = msgspec.json.decode((folder / PROGRESS).read_bytes(), type=ReportedProgress)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return msgspec.structs.replace(found, share=min(1.0, max(0.0, found.share)))
 
 
-class _Running:
+class _RunningCell:
     """A running cell as the display knows it."""
 
     def __init__(self, cell: CellSpec, folder: Path | None, since: float) -> None:
         self.cell = cell
         self.folder = folder
         self.state = Running(since)
-        self.report = Report()
+        self.report = ReportedProgress()
         self._read = -READ_SECONDS
 
     def read(self, now: float) -> None:
@@ -138,9 +138,9 @@ class _Running:
             self.report = found
             self.state.hear(now, found.share)
 
-    def line(self, now: float) -> Line:
+    def line(self, now: float) -> BoardLine:
         cell, report = self.cell, self.report
-        return Line(
+        return BoardLine(
             method=cell.method,
             task=str(cell.task),
             images=cell.data_budget,
@@ -176,8 +176,8 @@ class ConsoleProgress:
         self._total = self._done = 0
         self._began = clock()
         self._statuses: dict[str, int] = {}
-        self._failures: list[Failure] = []
-        self._running: dict[str, _Running] = {}
+        self._failures: list[FailedCell] = []
+        self._running: dict[str, _RunningCell] = {}
         self._remaining = Remaining(jobs)
         self._stopping = ""
 
@@ -219,7 +219,7 @@ class ConsoleProgress:
         """Show it among the running."""
         with self._lock:
             cell_id = cell.id
-            self._running[cell_id] = _Running(cell, folder, self._clock())
+            self._running[cell_id] = _RunningCell(cell, folder, self._clock())
             self._remaining.take(cell_id)
 
     def ended(self, record: Record, seconds: float) -> None:
@@ -231,7 +231,7 @@ class ConsoleProgress:
             self._done += 1
             self._statuses[record.status] = self._statuses.get(record.status, 0) + 1
             if record.status != Status.OK:
-                self._failures.append(Failure(str(record.cell), str(record.status), record.reason))
+                self._failures.append(FailedCell(str(record.cell), str(record.status), record.reason))
                 del self._failures[:-10]  # more than are ever shown
             line = "" if self._live else self._sentence(record, seconds)
         if line:

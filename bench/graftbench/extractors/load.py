@@ -223,13 +223,3 @@ def _script(name: str) -> Path:
             f"The TorchScript file '{path}' of the extractor '{name}' is missing; give a file's path."
         )
     return path
-
-
-def register_lite0(size: int = 96) -> str:
-    """Make `lite0` known to torch-fidelity; return the name for `calculate_metrics(feature_extractor=…)`.
-
-    Registering again changes nothing.
-    """
-    from graftbench.extractors.torch_fidelity_bridge import register  # noqa: PLC0415 - imports torch and torch-fidelity
-
-    return register(size)

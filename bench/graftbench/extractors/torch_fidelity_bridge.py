@@ -47,8 +47,10 @@ class _Lite0(FeatureExtractorBase):
         return torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
 
 
-def register(size: int) -> str:
-    """Register the extractor for images resized to size×size, once, and return its name there.
+def register_lite0(size: int = 96) -> str:
+    """Register `lite0` for images resized to size×size; return the name for `calculate_metrics(feature_extractor=…)`.
+
+    Registering again changes nothing.
 
     Raises:
         GraftbenchError: The size is below 32.

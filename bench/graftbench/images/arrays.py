@@ -34,7 +34,7 @@ class ArrayImages(Images):
     def __init__(
         self,
         name: str,
-        layout: Layout,
+        layout: ArrayLayout,
         blocks: Callable[[int], Iterator[NDArray[Any]]],
         *,
         manifest: str = "",
@@ -70,7 +70,7 @@ class ArrayImages(Images):
             yield np.array(block.transpose(0, 3, 1, 2) if self._layout.channels_last else block, np.uint8, order="C")
 
 
-class Layout(NamedTuple):
+class ArrayLayout(NamedTuple):
     """How an array holds images."""
 
     images: int
@@ -79,7 +79,7 @@ class Layout(NamedTuple):
     channels_last: bool
 
 
-def layout_of(shape: tuple[int, ...], dtype: np.dtype[Any], what: str, found: str = "") -> Layout:
+def layout_of(shape: tuple[int, ...], dtype: np.dtype[Any], what: str, found: str = "") -> ArrayLayout:
     """How an array of this shape and type holds images.
 
     Raises:
@@ -102,7 +102,7 @@ def layout_of(shape: tuple[int, ...], dtype: np.dtype[Any], what: str, found: st
     count, height, width = (shape[0], *shape[2:]) if first else shape[:3]
     if not count * height * width:
         raise GraftbenchError(f"{what} holds no images: its shape is {shape}.")
-    return Layout(count, height, width, channels_last=last)
+    return ArrayLayout(count, height, width, channels_last=last)
 
 
 def sliced(array: NDArray[Any]) -> Callable[[int], Iterator[NDArray[Any]]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.images.arrays import ArrayImages, Layout
+from graftbench.images.arrays import ArrayImages, ArrayLayout
 from graftbench.images.base import digest_of
 from graftbench.images.decoding import printable
 from graftbench.images.prepared import SPLITS, load
@@ -103,7 +103,7 @@ def images_at(domain: ImageSet, positions: Sequence[int], name: str = "") -> Ima
     chosen = np.asarray(positions, dtype=np.intp)
     return ArrayImages(
         name or f"domain:{domain.domain}@{domain.resolution}",
-        Layout(len(chosen), domain.resolution, domain.resolution, channels_last=False),
+        ArrayLayout(len(chosen), domain.resolution, domain.resolution, channels_last=False),
         lambda size: (domain.pixels[chosen[start : start + size]] for start in range(0, len(chosen), size)),
         manifest=digest_of("domain", domain.manifest, chosen.tolist()).hexdigest(),
         skipped=domain.excluded,

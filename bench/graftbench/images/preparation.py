@@ -66,7 +66,7 @@ class Decoded(NamedTuple):
 
 
 @dataclass
-class Prepared:
+class PreparedFiles:
     """What is known of the pictures in a written file, in the file's order.
 
     Attributes:
@@ -158,7 +158,7 @@ def write(
     *,
     expected: int,
     told: Callable[[int, float], None] = lambda _done, _rate: None,
-) -> Prepared:
+) -> PreparedFiles:
     """Write pictures as one array, uint8 N×3×R×R, to a `.npy` file, as they come.
 
     Args:
@@ -168,7 +168,7 @@ def write(
         expected: How many come at most.
         told: Called every few seconds with pictures done and pictures a second.
     """
-    known = Prepared()
+    known = PreparedFiles()
     began = last = time.monotonic()
     with path.open("wb") as file:
         file.write(_header(expected, resolution))

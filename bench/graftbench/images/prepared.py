@@ -258,7 +258,7 @@ def _whole(domain: Domain, name: str, resolution: int, resize: str) -> DomainIma
     return images
 
 
-def _near(known: preparation.Prepared) -> list[tuple[int, int]]:
+def _near(known: preparation.PreparedFiles) -> list[tuple[int, int]]:
     """Positions of images that are nearly but not quite equal; none where no sketches were made."""
     if not known.sketches:
         return []

@@ -23,7 +23,7 @@ from graftbench.resources.environment import (
 
 
 @dataclass(frozen=True)
-class Check:
+class DoctorCheck:
     """One thing that `graftbench doctor` looked at.
 
     Attributes:
@@ -39,7 +39,7 @@ class Check:
     advice: str = ""
 
 
-def doctor_checks(cache: Path) -> list[Check]:
+def doctor_checks(cache: Path) -> list[DoctorCheck]:
     """Look at everything that a run needs here. Takes a few seconds: torch is imported. Never raises.
 
     Args:
@@ -65,13 +65,13 @@ _DATA_PACKAGES = {
 }
 
 
-def _check_python(version: tuple[int, int] = sys.version_info[:2]) -> Check:
+def _check_python(version: tuple[int, int] = sys.version_info[:2]) -> DoctorCheck:
     required = ".".join(map(str, PYTHON_REQUIRED))
     advice = "" if version >= PYTHON_REQUIRED else f"graftbench needs Python {required} or newer."
-    return Check("python", not advice, ".".join(map(str, version)), advice)
+    return DoctorCheck("python", not advice, ".".join(map(str, version)), advice)
 
 
-def _check_torch() -> Check:
+def _check_torch() -> DoctorCheck:
     """Whether torch and torchvision import together: builds that do not match fail at the import of torchvision."""
     found = ", ".join(f"{name} {package_version(name) or 'missing'}" for name in ("torch", "torchvision"))
     try:
@@ -79,23 +79,25 @@ def _check_torch() -> Check:
         importlib.import_module("torchvision")
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return Check("torch", ok=False, found=f"{found} ({reason})", advice="Install a matching pair; see README.")
-    return Check("torch", ok=True, found=found)
+        return DoctorCheck(
+            "torch", ok=False, found=f"{found} ({reason})", advice="Install a matching pair; see README."
+        )
+    return DoctorCheck("torch", ok=True, found=found)
 
 
-def _check_cuda() -> Check:
+def _check_cuda() -> DoctorCheck:
     driver = driver_version()
     try:
         import torch  # noqa: PLC0415 - see _gpu
 
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     except (ImportError, OSError, RuntimeError) as error:
-        return Check("cuda", ok=False, found=str(error).splitlines()[0], advice="Cells can still run on the CPU.")
+        return DoctorCheck("cuda", ok=False, found=str(error).splitlines()[0], advice="Cells can still run on the CPU.")
     if names:
-        return Check("cuda", ok=True, found=f"{', '.join(names)} (driver {driver or 'unknown'})")
+        return DoctorCheck("cuda", ok=True, found=f"{', '.join(names)} (driver {driver or 'unknown'})")
     if driver is None:
-        return Check("cuda", ok=True, found="no GPU: cells run on the CPU")
-    return Check(
+        return DoctorCheck("cuda", ok=True, found="no GPU: cells run on the CPU")
+    return DoctorCheck(
         "cuda",
         ok=False,
         found=f"driver {driver}, but torch sees no GPU (torch was built for CUDA {torch.version.cuda or 'none'})",
@@ -103,7 +105,7 @@ def _check_cuda() -> Check:
     )
 
 
-def _check_energy_counter() -> Check:
+def _check_energy_counter() -> DoctorCheck:
     """Whether the energy of a fit can be measured here. None is no fault: records then say None."""
     import pynvml  # noqa: PLC0415 - see _gpu
 
@@ -116,31 +118,31 @@ def _check_energy_counter() -> Check:
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except pynvml.NVMLError as error:
         found = f"NVML, without an energy counter ({error})"
-        return Check("energy counter", ok=False, found=found, advice="Records of GPU cells will have no energy.")
+        return DoctorCheck("energy counter", ok=False, found=found, advice="Records of GPU cells will have no energy.")
     finally:
         pynvml.nvmlShutdown()
-    return Check("energy counter", ok=True, found="NVML")
+    return DoctorCheck("energy counter", ok=True, found="NVML")
 
 
-def _check_rapl(powercap: Path = Path("/sys/class/powercap")) -> Check:
+def _check_rapl(powercap: Path = Path("/sys/class/powercap")) -> DoctorCheck:
     counters = list(powercap.glob("intel-rapl:*/energy_uj"))
     if not counters:
-        return Check("energy counter", ok=True, found="none: records will say so")
+        return DoctorCheck("energy counter", ok=True, found="none: records will say so")
     if not all(os.access(counter, os.R_OK) for counter in counters):
         advice = "Let your user read /sys/class/powercap/intel-rapl:*/energy_uj, or do without energy on the CPU."
-        return Check("energy counter", ok=False, found="RAPL, readable by root only", advice=advice)
-    return Check("energy counter", ok=True, found="RAPL")
+        return DoctorCheck("energy counter", ok=False, found="RAPL, readable by root only", advice=advice)
+    return DoctorCheck("energy counter", ok=True, found="RAPL")
 
 
-def _check_package(distribution: str, what: str) -> Check:
+def _check_package(distribution: str, what: str) -> DoctorCheck:
     version = package_version(distribution)
     if version is None:
         advice = f"pip install {distribution}: it brings {what}."
-        return Check(distribution, ok=False, found="missing", advice=advice)
-    return Check(distribution, ok=True, found=f"{version} ({what})")
+        return DoctorCheck(distribution, ok=False, found="missing", advice=advice)
+    return DoctorCheck(distribution, ok=True, found=f"{version} ({what})")
 
 
-def _check_cache(cache: Path) -> Check:
+def _check_cache(cache: Path) -> DoctorCheck:
     """Whether the cache folder, or the nearest folder above it that exists, can be written, and how much is free."""
     folder = next(path for path in (cache.absolute(), *cache.absolute().parents) if path.exists())
     try:
@@ -148,28 +150,30 @@ def _check_cache(cache: Path) -> Check:
             free_gib = shutil.disk_usage(folder).free / GIB
     except OSError as error:
         advice = "Choose a folder that you can write to."
-        return Check("cache folder", ok=False, found=f"{cache} cannot be written ({error.strerror})", advice=advice)
+        return DoctorCheck(
+            "cache folder", ok=False, found=f"{cache} cannot be written ({error.strerror})", advice=advice
+        )
     enough = free_gib >= DISK_GIB_ADVISED
     advice = "" if enough else f"Free some: a standard run wants {DISK_GIB_ADVISED:g} GiB."
-    return Check("cache folder", enough, f"{cache}, {free_gib:.1f} GiB free", advice)
+    return DoctorCheck("cache folder", enough, f"{cache}, {free_gib:.1f} GiB free", advice)
 
 
-def _check_cores() -> Check:
+def _check_cores() -> DoctorCheck:
     counts = usable_cores()
     quota = "" if counts["cores_quota"] is None else f", a cgroup quota of {counts['cores_quota']:g}"
     found = f"{counts['cores_usable']} usable of {counts['cores']} ({counts['cores_allowed']} by affinity{quota})"
-    return Check("cores", ok=True, found=f"{found}, {memory_gib() or '?'} GiB memory")
+    return DoctorCheck("cores", ok=True, found=f"{found}, {memory_gib() or '?'} GiB memory")
 
 
-def _check_load(load: float | None = None) -> Check:
+def _check_load(load: float | None = None) -> DoctorCheck:
     """Whether the machine is busy. The load is that of the last minute, over all of the machine's cores."""
     cores = os.cpu_count() or 1
     if load is None:
         if not hasattr(os, "getloadavg"):
-            return Check("load", ok=True, found="not known on this system")
+            return DoctorCheck("load", ok=True, found="not known on this system")
         load = os.getloadavg()[0]
     found = f"{load:.2f} on {cores} cores over the last minute"
     if load <= BUSY_ABOVE * cores:
-        return Check("load", ok=True, found=found)
+        return DoctorCheck("load", ok=True, found=found)
     advice = "The machine is busy: timings will be upper bounds, and records will say so. Scores are not affected."
-    return Check("load", ok=False, found=found, advice=advice)
+    return DoctorCheck("load", ok=False, found=found, advice=advice)

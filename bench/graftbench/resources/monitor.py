@@ -131,7 +131,7 @@ class FitMonitor:
         self._own_cpu_seconds = own_cpu_seconds or process_cpu_seconds
         self._synchronize = synchronizer(device)
         self._measurement: Measurement | None = None
-        self._before = Cost()
+        self._before = FitCost()
 
     @property
     def measurement(self) -> Measurement:
@@ -185,7 +185,7 @@ class FitMonitor:
         joules, energy_source = self._energy.so_far()
         mib, memory_source = self._memory.peak_mib()
         cost = self._before.and_then(
-            Cost(
+            FitCost(
                 now - self._started - self._aside_seconds,
                 mib,
                 memory_source,
@@ -199,7 +199,7 @@ class FitMonitor:
     def load_state_dict(self, state: dict[str, Any], /) -> None:
         """Begin again inside the block, and count from what another process left: what this one did does not count."""
         self._energy.end()
-        self._before = Cost(**state)
+        self._before = FitCost(**state)
         self._begin()
 
     def __exit__(
@@ -217,7 +217,7 @@ class FitMonitor:
         share = other_cpu_share(self._ticks, read_cpu_ticks(self._stat), own_seconds)
         mib, memory_source = self._memory.peak_mib()
         cpu_seconds = own_seconds - self._aside_cpu_seconds
-        cost = self._before.and_then(Cost(seconds, mib, memory_source, joules, energy_source, cpu_seconds))
+        cost = self._before.and_then(FitCost(seconds, mib, memory_source, joules, energy_source, cpu_seconds))
         self._measurement = Measurement(
             device=self._memory.device,
             fit_seconds=cost.seconds,
@@ -232,7 +232,7 @@ class FitMonitor:
 
 
 @dataclass(frozen=True)
-class Cost:
+class FitCost:
     """What a part of a fit cost, in one process.
 
     Attributes:
@@ -251,14 +251,14 @@ class Cost:
     energy_source: str = ""
     cpu_seconds: float = 0.0
 
-    def and_then(self, later: Cost) -> Cost:
+    def and_then(self, later: FitCost) -> FitCost:
         """Both parts together. What was not measured in one of them is not known of both."""
-        if self == Cost():
+        if self == FitCost():
             return later
         known = self.joules is not None and later.joules is not None and self.energy_source == later.energy_source
         peaks = [part.peak_memory_mib for part in (self, later) if part.peak_memory_mib is not None]
         sources = {self.memory_source, later.memory_source}
-        return Cost(
+        return FitCost(
             self.seconds + later.seconds,
             max(peaks) if len(peaks) == 2 else None,
             "" if len(peaks) < 2 else "ru_maxrss" if "ru_maxrss" in sources else later.memory_source,

@@ -38,7 +38,7 @@ class _OfMethod(Protocol):
     def method(self) -> str: ...
 
 
-class Recorded(Protocol):
+class RecordedFiles(Protocol):
     """What is needed of a record, or of its head."""
 
     @property
@@ -82,7 +82,7 @@ def kept_bytes(folder: Path, keep: str) -> int:
         return 0
 
 
-def recorded_bytes(run: Path, records: Iterable[Recorded], keep: str) -> dict[str, list[int]]:
+def recorded_bytes(run: Path, records: Iterable[RecordedFiles], keep: str) -> dict[str, list[int]]:
     """Return method -> bytes that `ok` cells of a run folder have left. Folders that are gone tell nothing."""
     ids: dict[str, dict[str, None]] = {}
     for record in records:
@@ -114,7 +114,7 @@ def needed_bytes(cells: Iterable[CellSpec], sizes: Mapping[str, Sequence[int]], 
     return sum(medians[c.method] if c.method in medians else guessed_bytes(c, keep) for c in cells)
 
 
-def check_space(run: Path, cells: Sequence[CellSpec], records: Iterable[Recorded], keep: str) -> None:
+def check_space(run: Path, cells: Sequence[CellSpec], records: Iterable[RecordedFiles], keep: str) -> None:
     """Refuse to start what the disk has no room for.
 
     Args:

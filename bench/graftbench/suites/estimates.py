@@ -28,7 +28,7 @@ class _Cost(Protocol):
     def peak_memory_mib(self) -> float | None: ...
 
 
-class Recorded(Protocol):
+class RecordedCost(Protocol):
     """What is needed of a record, or of its head."""
 
     @property
@@ -53,7 +53,7 @@ class Recorded(Protocol):
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CellEstimate:
     """A number and what it rests on.
 
     Attributes:
@@ -87,14 +87,14 @@ class Estimates:
         records: How many records of that device were `ok`.
     """
 
-    def __init__(self, records: Sequence[Recorded], device: str) -> None:
+    def __init__(self, records: Sequence[RecordedCost], device: str) -> None:
         self.device = device
         self.records = len(records)
         self._groups = _grouped(records)
-        self._known: dict[tuple[Callable, tuple], Estimate] = {}
+        self._known: dict[tuple[Callable, tuple], CellEstimate] = {}
 
     @classmethod
-    def of(cls, records: Iterable[Recorded], device: str | None = None) -> Estimates:
+    def of(cls, records: Iterable[RecordedCost], device: str | None = None) -> Estimates:
         """From records or their heads.
 
         Args:
@@ -119,25 +119,27 @@ class Estimates:
         """Return the expected peak memory of the fit in MiB: of the device on CUDA, resident on a CPU; or None."""
         return self.memory(cell).value
 
-    def time(self, cell: CellSpec) -> Estimate:
+    def time(self, cell: CellSpec) -> CellEstimate:
         """As `seconds`, with what it rests on."""
         return self._first(cell, _seconds)
 
-    def memory(self, cell: CellSpec) -> Estimate:
+    def memory(self, cell: CellSpec) -> CellEstimate:
         """As `memory_mib`, with what it rests on."""
         return self._first(cell, _memory)
 
-    def _first(self, cell: CellSpec, measure: Callable[[Sequence[Recorded], ComputeBudget], Estimate]) -> Estimate:
+    def _first(
+        self, cell: CellSpec, measure: Callable[[Sequence[RecordedCost], ComputeBudget], CellEstimate]
+    ) -> CellEstimate:
         """Return the answer of the first group that has one; remembered, for thousands of cells ask the same."""
         asked = measure, (cell.method, cell.task.resolution, cell.compute_budget)
         if asked not in self._known:
             self._known[asked] = next(
                 (
-                    Estimate(found.value, found.records, basis, found.fit_only)
+                    CellEstimate(found.value, found.records, basis, found.fit_only)
                     for basis, key in _levels(cell)
                     if (found := measure(self._groups.get(key, ()), cell.compute_budget)).value is not None
                 ),
-                Estimate(),
+                CellEstimate(),
             )
         return self._known[asked]
 
@@ -167,27 +169,27 @@ def _levels(cell: CellSpec) -> tuple[tuple[str, _Key], ...]:
     )
 
 
-def _grouped(records: Sequence[Recorded]) -> dict[_Key, list[Recorded]]:
-    groups: defaultdict[_Key, list[Recorded]] = defaultdict(list)
+def _grouped(records: Sequence[RecordedCost]) -> dict[_Key, list[RecordedCost]]:
+    groups: defaultdict[_Key, list[RecordedCost]] = defaultdict(list)
     for record in records:
         for _basis, key in _levels(record.cell):
             groups[key].append(record)
     return groups
 
 
-def _device(record: Recorded) -> str:
+def _device(record: RecordedCost) -> str:
     assert record.resources is not None
     return record.resources.device
 
 
-def _seconds(records: Sequence[Recorded], budget: ComputeBudget) -> Estimate:
+def _seconds(records: Sequence[RecordedCost], budget: ComputeBudget) -> CellEstimate:
     """Median wall time, the fit scaled to a budget; of the fits alone where no record has a wall time."""
     walls = [_scaled(r, budget) for r in records if r.wall_seconds is not None]
     found = walls or [_scaled(r, budget) for r in records]
-    return Estimate(median(found), len(found), fit_only=not walls) if found else Estimate()
+    return CellEstimate(median(found), len(found), fit_only=not walls) if found else CellEstimate()
 
 
-def _scaled(record: Recorded, budget: ComputeBudget) -> float:
+def _scaled(record: RecordedCost, budget: ComputeBudget) -> float:
     """Return a record's seconds, had its fit had that budget."""
     assert record.resources is not None
     fit = record.resources.fit_seconds or 0.0
@@ -204,7 +206,7 @@ def _ratio(one: ComputeBudget, other: ComputeBudget) -> float:
     return 1.0
 
 
-def _memory(records: Sequence[Recorded], _budget: ComputeBudget) -> Estimate:
+def _memory(records: Sequence[RecordedCost], _budget: ComputeBudget) -> CellEstimate:
     found = [r.resources.peak_memory_mib for r in records if r.resources is not None]
     known = [peak for peak in found if peak is not None]
-    return Estimate(median(known), len(known)) if known else Estimate()
+    return CellEstimate(median(known), len(known)) if known else CellEstimate()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from graftbench.records.cell_spec import CellSpec
     from graftbench.suites.plan import Plan
-    from graftbench.suites.status import Explained, Row
+    from graftbench.suites.status import CellStatus, Explained
 
 RECORDS = "records.jsonl"
 IDS_RENEWED = (
@@ -40,7 +40,7 @@ KEEP = "sampler"
 
 
 @dataclass(frozen=True)
-class SourceModel:
+class PlannedSourceModel:
     """A source model that cells start from.
 
     Attributes:
@@ -93,7 +93,7 @@ class Outlook:
     explained: Explained
     estimates: Estimates
     jobs: int
-    models: list[SourceModel]
+    models: list[PlannedSourceModel]
     disk_needed_bytes: int
     disk_guessed: int
     disk_free_bytes: int | None
@@ -102,12 +102,12 @@ class Outlook:
     elsewhere: list[Elsewhere] = field(default_factory=list)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[CellStatus]:
         """How each cell stands."""
         return self.explained.rows
 
     @cached_property
-    def to_run(self) -> list[Row]:
+    def to_run(self) -> list[CellStatus]:
         """Those that the next `graftbench run` runs without being asked to."""
         return [row for row in self.rows if row.runs]
 
@@ -137,7 +137,7 @@ class Outlook:
             "notes": self.notes,
         }
 
-    def _cell(self, row: Row) -> dict[str, Any]:
+    def _cell(self, row: CellStatus) -> dict[str, Any]:
         cell, time, memory = row.cell, self.estimates.time(row.cell), self.estimates.memory(row.cell)
         return {
             "id": row.id,
@@ -271,10 +271,10 @@ def _past(path: Path, say: Callable[[str], None]) -> list[Head]:
     return list(latest(records).values())
 
 
-def _models(plan: Plan, cache: Path, needed: Counter[str]) -> list[SourceModel]:
+def _models(plan: Plan, cache: Path, needed: Counter[str]) -> list[PlannedSourceModel]:
     found = []
     for recipe_id, (recipe, _images) in plan.recipes.items():
         file = source.find(recipe, cache)
         place = "missing" if file is None else "cached" if file.is_relative_to(cache) else "shipped"
-        found.append(SourceModel(recipe_id, place, recipe.kimg, needed[recipe_id]))
+        found.append(PlannedSourceModel(recipe_id, place, recipe.kimg, needed[recipe_id]))
     return found

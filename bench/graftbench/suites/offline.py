@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Prepared:
+class OfflinePreparation:
     """What a preparation came to.
 
     Attributes:
@@ -45,7 +45,7 @@ def prepare(
     plugins: Sequence[Given] = (),
     device: str = "cpu",
     say: Callable[[str], None] = lambda _: None,
-) -> Prepared:
+) -> OfflinePreparation:
     """Prepare domains, extractor, features and floors of the references, and source models, each at most once.
 
     One thing that fails hinders only what depends on it: the rest is prepared, and all failures are told together.
@@ -58,7 +58,7 @@ def prepare(
         device: Where source models train and the extractor computes.
         say: Told what is being made.
     """
-    done = Prepared()
+    done = OfflinePreparation()
     _domains(suite, cache, plugins, done, say)
     _weights(suite, done, say)
     if done.failed:
@@ -74,7 +74,9 @@ def prepare(
     return done
 
 
-def _domains(suite: Suite, cache: Path, plugins: Sequence[Given], done: Prepared, say: Callable[[str], None]) -> None:
+def _domains(
+    suite: Suite, cache: Path, plugins: Sequence[Given], done: OfflinePreparation, say: Callable[[str], None]
+) -> None:
     tasks = [parse_task(text) for text in suite.tasks]
     for name, side in dict.fromkeys((name, task.resolution) for task in tasks for name in (task.source, task.target)):
         if name == NO_SOURCE:
@@ -90,7 +92,7 @@ def _domains(suite: Suite, cache: Path, plugins: Sequence[Given], done: Prepared
         done.there.append(f"domain {name}@{side}: {len(images.ids)} images ({counts}){left_out}")
 
 
-def _weights(suite: Suite, done: Prepared, say: Callable[[str], None]) -> None:
+def _weights(suite: Suite, done: OfflinePreparation, say: Callable[[str], None]) -> None:
     name = suite.protocol.extractor
     say(f"fetching the weights of {name}")
     try:
@@ -102,7 +104,7 @@ def _weights(suite: Suite, done: Prepared, say: Callable[[str], None]) -> None:
         done.there.append(f"extractor {name}: its weights")
 
 
-def _references(plan: Plan, cache: Path, device: str, done: Prepared, say: Callable[[str], None]) -> None:
+def _references(plan: Plan, cache: Path, device: str, done: OfflinePreparation, say: Callable[[str], None]) -> None:
     protocol = plan.suite.protocol
     reader = FeatureReader(protocol, cache, device=device)
     for (name, side), images in plan.targets.items():
@@ -115,7 +117,7 @@ def _references(plan: Plan, cache: Path, device: str, done: Prepared, say: Calla
             done.there.append(f"features and floors of {name}@{side} under {protocol.label}")
 
 
-def _source_models(plan: Plan, cache: Path, device: str, done: Prepared, say: Callable[[str], None]) -> None:
+def _source_models(plan: Plan, cache: Path, device: str, done: OfflinePreparation, say: Callable[[str], None]) -> None:
     for recipe, images in plan.recipes.values():
         try:
             path = source.obtain(recipe, images, cache, device=device, say=say)

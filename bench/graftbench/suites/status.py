@@ -50,7 +50,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class CellStatus:
     """How one cell stands.
 
     Attributes:
@@ -82,7 +82,7 @@ class Explained:
         other_software: In what the software of done cells differs -> number of such cells.
     """
 
-    rows: list[Row]
+    rows: list[CellStatus]
     others: int
     other_software: dict[str, int]
 
@@ -116,14 +116,14 @@ def explain(
     missing = any(cell_id not in latest for cell_id in ids)
     places = {_place(head.cell): head for head in latest.values()} if missing else {}
     software = _Software(here)
-    explained: list[Row] = []
+    explained: list[CellStatus] = []
     for cell, cell_id in zip(cells, ids, strict=True):
         head = latest.get(cell_id)
         if head is None:
             explained.append(_without_record(cell, cell_id, places.get(_place(cell)), code))
         elif head.status == Status.OK:
             why = software.remark(head)
-            explained.append(Row(cell, cell_id, State.DONE, why, runs=False, group=why))
+            explained.append(CellStatus(cell, cell_id, State.DONE, why, runs=False, group=why))
         else:
             explained.append(_failed(cell, cell_id, head, again))
     remarks = Counter(row.why for row in explained if row.state == State.DONE and row.why)
@@ -137,21 +137,21 @@ def _place(cell: CellSpec) -> tuple[object, ...]:
     return cell.method, task.kind, *domains, task.resolution, cell.data_budget, cell.compute_budget, cell.seed
 
 
-def _without_record(cell: CellSpec, cell_id: str, there: Head | None, code: Mapping[str, Files]) -> Row:
+def _without_record(cell: CellSpec, cell_id: str, there: Head | None, code: Mapping[str, Files]) -> CellStatus:
     if there is None:
-        return Row(cell, cell_id, State.NEW, "", runs=True, group="")
+        return CellStatus(cell, cell_id, State.NEW, "", runs=True, group="")
     found = differences(there.cell, cell, code)
     why = "; ".join(found.values()) or "its id is made in another way than that of the record in its place"
-    return Row(cell, cell_id, State.CHANGED, why, runs=True, group=why, kinds=tuple(found))
+    return CellStatus(cell, cell_id, State.CHANGED, why, runs=True, group=why, kinds=tuple(found))
 
 
-def _failed(cell: CellSpec, cell_id: str, head: Head, again: Collection[Status]) -> Row:
+def _failed(cell: CellSpec, cell_id: str, head: Head, again: Collection[Status]) -> CellStatus:
     runs = head.status in again
     then = "runs again by itself" if runs else f"--retry {head.status} runs it again"
     group = f"{head.status} ({then})"
     reason = " ".join(head.reason.split())
     why = f"{head.status}: {reason} ({then})" if reason else group
-    return Row(cell, cell_id, State.FAILED, why, runs=runs, group=group)
+    return CellStatus(cell, cell_id, State.FAILED, why, runs=runs, group=group)
 
 
 def differences(old: CellSpec, new: CellSpec, code: Mapping[str, Files]) -> dict[str, str]:

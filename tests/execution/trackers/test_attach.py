@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graftbench.execution.job import Job
-    from graftbench.execution.trackers.base import Cell, Group, Point, Result
+    from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult, TrackedRun
 
 TOML = """
 name = "tiny"
@@ -135,18 +135,18 @@ class Book(Tracker):
         self.ended: list[tuple[str, str]] = []
         self.recorded: list[bool] = []
 
-    def open(self, group: Group) -> None:
+    def open(self, group: TrackedRun) -> None:
         """Where the records are."""
         self.folder = group.folder
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: TrackedCell) -> None:
         """Keep it."""
         self.begun.append(cell.id)
 
-    def points(self, cell: Cell, points: Sequence[Point]) -> None:
+    def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
         """Not of interest."""
 
-    def end(self, cell: Cell, result: Result) -> None:
+    def end(self, cell: TrackedCell, result: TrackedResult) -> None:
         """Keep it."""
         self.ended.append((cell.method, result.status))
         self.recorded.append(cell.id in (self.folder / "records.jsonl").read_text())
@@ -160,7 +160,7 @@ class Down(Book):
 
     name: ClassVar[str] = "down"
 
-    def open(self, group: Group) -> None:
+    def open(self, group: TrackedRun) -> None:
         """Nobody answers."""
         raise ConnectionError(str(group.folder.name))
 
@@ -170,7 +170,7 @@ class Stuck(Book):
 
     name: ClassVar[str] = "stuck"
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: TrackedCell) -> None:
         """For good, as far as this test goes."""
         del cell
         threading.Event().wait(30)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from graftbench.execution.trackers.base import Cell, Group, Point, Result
+    from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult, TrackedRun
     from graftbench.records.cell_spec import CellSpec
     from graftbench.records.record import Record
 
@@ -38,8 +38,8 @@ class Book(Tracker):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[tuple[str, str]] = []
-        self.curves: dict[str, list[Point]] = {}
-        self.results: dict[str, Result] = {}
+        self.curves: dict[str, list[TrackedPoint]] = {}
+        self.results: dict[str, TrackedResult] = {}
         self.threads: set[int] = set()
         self.abandoned = False
 
@@ -47,26 +47,26 @@ class Book(Tracker):
         """Nothing of it is left."""
         self.abandoned = True
 
-    def _note(self, verb: str, cell: Cell | None = None) -> None:
+    def _note(self, verb: str, cell: TrackedCell | None = None) -> None:
         self.threads.add(threading.get_ident())
         self.lines.append((verb, cell.id if cell else ""))
 
-    def open(self, group: Group) -> None:
+    def open(self, group: TrackedRun) -> None:
         """Note it."""
         del group
         self._note("open")
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: TrackedCell) -> None:
         """Note it."""
         self._note("begin", cell)
         self.curves[cell.id] = []
 
-    def points(self, cell: Cell, points: Sequence[Point]) -> None:
+    def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
         """Note it."""
         self._note("points", cell)
         self.curves[cell.id] += points
 
-    def end(self, cell: Cell, result: Result) -> None:
+    def end(self, cell: TrackedCell, result: TrackedResult) -> None:
         """Note it."""
         self._note("end", cell)
         self.results[cell.id] = result
@@ -85,7 +85,7 @@ class Broken(Book):
         super().__init__()
         self.verbs, self.error = verbs, error or ConnectionError("no route\nto host")
 
-    def _note(self, verb: str, cell: Cell | None = None) -> None:
+    def _note(self, verb: str, cell: TrackedCell | None = None) -> None:
         super()._note(verb, cell)
         if verb in self.verbs:
             raise self.error
@@ -100,7 +100,7 @@ class Hanging(Book):
         super().__init__()
         self.verb, self.go, self.reached = verb, threading.Event(), threading.Event()
 
-    def _note(self, verb: str, cell: Cell | None = None) -> None:
+    def _note(self, verb: str, cell: TrackedCell | None = None) -> None:
         super()._note(verb, cell)
         if verb == self.verb:
             self.reached.set()

@@ -30,7 +30,7 @@ BACKSTOP_SECONDS = 30.0
 
 
 @dataclass
-class _Running:
+class _LocalJob:
     started: float
     device: str
     seconds: float | None
@@ -49,7 +49,7 @@ class LocalExecutor:
     def __init__(self, *, jobs: int = 1, devices: Sequence[str] = ("cpu",), placement: Placement | None = None) -> None:
         self._jobs = jobs
         self._placement = placement or Placement(devices)
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, _LocalJob] = {}
         self._zygote: subprocess.Popen[bytes] | None = None
         self._selector = selectors.DefaultSelector()
         self._buffer = b""
@@ -96,7 +96,7 @@ class LocalExecutor:
         path.write_bytes(msgspec.json.encode(msgspec.structs.replace(job, device=device)))
         request = Request(key=key, job=str(path), seconds=seconds, memory_mib=memory_mib)
         self._send(msgspec.json.encode(request) + b"\n")
-        self._running[key] = _Running(time.monotonic(), device, seconds)
+        self._running[key] = _LocalJob(time.monotonic(), device, seconds)
 
     def _send(self, line: bytes) -> None:
         """Tell the process that starts jobs; a dead one is replaced once."""

@@ -68,7 +68,7 @@ MESSAGES_AHEAD = 4
 
 
 @dataclass
-class _Running:
+class _RayJob:
     messages: Any
     arrival: shipping.Arrival
     folder: Path
@@ -111,7 +111,7 @@ class RayExecutor:
     ) -> None:
         _check_resources(cpus_per_job, gpus_per_job, jobs)
         self._cpus, self._gpus, self._jobs = cpus_per_job, gpus_per_job, jobs
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, _RayJob] = {}
         self._parcels: dict[tuple[object, ...], Parcel] = {}
         self._counted, self._slots = -math.inf, 0
         self._ray = _import_ray()
@@ -159,7 +159,7 @@ class RayExecutor:
             memory_mib=memory_mib,
         )
         messages = self._task.remote(order)
-        self._running[key] = _Running(messages, shipping.Arrival(folder, RESULT), folder, time.monotonic(), seconds)
+        self._running[key] = _RayJob(messages, shipping.Arrival(folder, RESULT), folder, time.monotonic(), seconds)
 
     def _remote(self) -> Any:  # noqa: ANN401 - Ray's types are an extra
         """Make the task as a remote function."""
@@ -245,7 +245,7 @@ class RayExecutor:
                 "lost; make room and run the same command again."
             ) from error
 
-    def _understand(self, key: str, job: _Running, kind: str, value: Any) -> Ended | None:  # noqa: ANN401 - by `kind`
+    def _understand(self, key: str, job: _RayJob, kind: str, value: Any) -> Ended | None:  # noqa: ANN401 - by `kind`
         if kind == "started":
             job.started = time.monotonic()
         elif kind == "progress":
@@ -301,7 +301,7 @@ class RayExecutor:
         silent = [key for key, job in self._running.items() if job.cancelled is not None and job.cancelled < limit]
         return [self._end(key, Cause.TIME) for key in silent]
 
-    def _cancel(self, job: _Running, *, force: bool) -> None:
+    def _cancel(self, job: _RayJob, *, force: bool) -> None:
         with suppress(Exception):  # it has just ended, or the cluster is gone
             self._ray.cancel(job.messages, force=force)
 
@@ -361,14 +361,14 @@ class RayExecutor:
         self._parcels.clear()
         self._connection.close()
 
-    def _not_ended(self, running: list[_Running]) -> list[_Running]:
+    def _not_ended(self, running: list[_RayJob]) -> list[_RayJob]:
         """Those of the cancelled tasks that have not ended within `CLOSE_SECONDS`."""
         deadline = time.monotonic() + CLOSE_SECONDS
         while running and time.monotonic() < deadline:
             running = [job for job in running if not self._has_ended(job)]
         return running
 
-    def _has_ended(self, job: _Running) -> bool:
+    def _has_ended(self, job: _RayJob) -> bool:
         """Whether a cancelled task has ended; takes its next message."""
         try:
             ready, _ = self._ray.wait([job.messages], timeout=0.1)

@@ -96,7 +96,7 @@ class _Waiting:
 
 
 @dataclass
-class _Running:
+class _SlurmJob:
     waiting: _Waiting
     submitted: float
     task: Any
@@ -137,7 +137,7 @@ class SlurmExecutor:
         self._parameters = _converted(given)
         self._own_minutes = self._parameters.pop("timeout_min", None)
         self._waiting: list[_Waiting] = []
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, _SlurmJob] = {}
         self._ending: list[Any] = []
         self._closed = False
         self._executor = self._make(cluster)
@@ -214,10 +214,10 @@ class SlurmExecutor:
                 self._waiting = [job for job in waiting if job.key not in self._running]
                 raise GraftbenchError(f"Slurm does not take jobs: {str(error).strip()}") from error
             for job, task in zip(together, tasks, strict=True):
-                self._running[job.key] = _Running(job, time.monotonic(), task)
+                self._running[job.key] = _SlurmJob(job, time.monotonic(), task)
 
-    def _task(self, job: _Waiting) -> Task:
-        return Task(str(job.folder), job.claim, str(self._folder / ALIVE), job.seconds, job.memory_mib)
+    def _task(self, job: _Waiting) -> SlurmTask:
+        return SlurmTask(str(job.folder), job.claim, str(self._folder / ALIVE), job.seconds, job.memory_mib)
 
     def _minutes(self, seconds: float | None) -> int:
         """Slurm's limit for a job: the job's own with a margin; without one, what the parameters say."""
@@ -271,7 +271,7 @@ _DEAD = {"CANCELLED", "FAILED", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY", "TIME
 """Slurm's states (and submitit's for this machine) of a job that will leave nothing more."""
 
 
-def _without_a_word(job: _Running) -> Ending:
+def _without_a_word(job: _SlurmJob) -> Ending:
     """End a job whose task did not say how it ended."""
     state = str(job.task.state).partition(" ")[0]  # CANCELLED by 1000
     cause = {"OUT_OF_MEMORY": Cause.MEMORY, "TIMEOUT": Cause.TIME}.get(state, Cause.LOST)
@@ -326,7 +326,7 @@ def _import_submitit() -> Any:  # noqa: ANN401 - submitit is an extra
 
 
 @dataclass(frozen=True)
-class Task:
+class SlurmTask:
     """What submitit runs on a node: one job, under its limits, as long as it is wanted.
 
     Attributes:

@@ -4,9 +4,9 @@ A tracker hears of a record when the record is on the disk, and nothing is read 
 tracker changes neither a record nor an exit code.
 """
 
-from graftbench.execution.trackers.base import Cell as Cell
 from graftbench.execution.trackers.base import Failed as Failed
-from graftbench.execution.trackers.base import Group as Group
-from graftbench.execution.trackers.base import Point as Point
-from graftbench.execution.trackers.base import Result as Result
+from graftbench.execution.trackers.base import TrackedCell as TrackedCell
+from graftbench.execution.trackers.base import TrackedPoint as TrackedPoint
+from graftbench.execution.trackers.base import TrackedResult as TrackedResult
+from graftbench.execution.trackers.base import TrackedRun as TrackedRun
 from graftbench.execution.trackers.base import Tracker as Tracker

@@ -31,7 +31,7 @@ Value = str | int | float | bool
 
 
 @dataclass(frozen=True)
-class Group:
+class TrackedRun:
     """The run folder whose cells are shown.
 
     Attributes:
@@ -52,7 +52,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TrackedCell:
     """A cell that has started.
 
     Attributes:
@@ -71,7 +71,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Point:
+class TrackedPoint:
     """Numbers on the way.
 
     Attributes:
@@ -86,7 +86,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Result:
+class TrackedResult:
     """What a cell's record says.
 
     Attributes:
@@ -148,19 +148,19 @@ class Tracker(ABC):
                 )
 
     @abstractmethod
-    def open(self, group: Group) -> None:
+    def open(self, group: TrackedRun) -> None:
         """Get ready to show cells of this run folder."""
 
     @abstractmethod
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: TrackedCell) -> None:
         """Show a cell. One that was shown before, in this process or in another, is replaced: it runs again."""
 
     @abstractmethod
-    def points(self, cell: Cell, points: Sequence[Point]) -> None:
+    def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
         """Add to a cell's curves. No point comes twice, and earlier points come first."""
 
     @abstractmethod
-    def end(self, cell: Cell, result: Result) -> None:
+    def end(self, cell: TrackedCell, result: TrackedResult) -> None:
         """Complete a cell. All its points were added before."""
 
     @abstractmethod

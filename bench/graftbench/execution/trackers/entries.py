@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.execution.trackers.base import Cell, Point, Result
+from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult
 from graftbench.records.cell_spec import CellSpec, without_path
 from graftbench.records.record import Status
 
@@ -23,7 +23,7 @@ _NOT_CONFIG = ("manifests", "parameters", "protocol", "task", "files", "compute_
 """Fields of a cell that are written out one by one, or are hashes of files."""
 
 
-def cell_of(spec: CellSpec, began: float, cell_id: str = "") -> Cell:
+def cell_of(spec: CellSpec, began: float, cell_id: str = "") -> TrackedCell:
     """Make the entry of a cell that has started.
 
     Args:
@@ -51,7 +51,7 @@ def cell_of(spec: CellSpec, began: float, cell_id: str = "") -> Cell:
         "protocol": protocol,
         "parameters": msgspec.to_builtins(parameters),
     }
-    return Cell(cell_id, str(public), spec.method, flat(config), began)
+    return TrackedCell(cell_id, str(public), spec.method, flat(config), began)
 
 
 def _last_part(path: object) -> str:
@@ -73,11 +73,11 @@ def _ended(record: Record) -> float:
         return 0.0
 
 
-def points_of(curve: Iterable[CurvePoint], snapshots: Iterable[Snapshot]) -> list[Point]:
+def points_of(curve: Iterable[CurvePoint], snapshots: Iterable[Snapshot]) -> list[TrackedPoint]:
     """Losses and scores on the way, by images seen; a loss that was not finite is left out."""
-    found = [Point(p.images_seen, p.seconds, _named("loss", p.losses)) for p in curve]
+    found = [TrackedPoint(p.images_seen, p.seconds, _named("loss", p.losses)) for p in curve]
     found += [
-        Point(s.images_seen, s.seconds, _named("snapshot", {score.full_name: score.value for score in s.scores}))
+        TrackedPoint(s.images_seen, s.seconds, _named("snapshot", {score.full_name: score.value for score in s.scores}))
         for s in snapshots
     ]
     return sorted((point for point in found if point.values), key=lambda point: point.images_seen)
@@ -87,7 +87,7 @@ def _named(kind: str, values: Mapping[str, float | None]) -> dict[str, float]:
     return {f"{kind}/{name}": value for name, value in values.items() if value is not None and math.isfinite(value)}
 
 
-def result_of(record: Record, folder: Path) -> Result:
+def result_of(record: Record, folder: Path) -> TrackedResult:
     """Make the entry of what a record says.
 
     Args:
@@ -101,7 +101,7 @@ def result_of(record: Record, folder: Path) -> Result:
     for name, value in costs.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             numbers[_cost_name(name, declared)] = float(value)
-    return Result(
+    return TrackedResult(
         ok=record.status == Status.OK,
         status=str(record.status),
         reason=record.reason,

@@ -8,7 +8,7 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from graftbench.execution.trackers.base import Group
+from graftbench.execution.trackers.base import TrackedRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ FOLDER = "trackers"
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
-def group_of(suite: str, folder: Path) -> Group:
+def group_of(suite: str, folder: Path) -> TrackedRun:
     """Return the run folder with its key, which is drawn once and kept in the folder.
 
     A copy of a folder has its key too: what a tracker shows of the copy replaces what it shows of the original.
@@ -33,11 +33,11 @@ def group_of(suite: str, folder: Path) -> Group:
     file = folder / FOLDER / "key"
     with suppress(OSError):
         if (found := _KEY.fullmatch(file.read_text("utf-8").strip())) is not None:
-            return Group(suite, folder, found.group())
+            return TrackedRun(suite, folder, found.group())
     key = secrets.token_hex(8)
     try:
         file.parent.mkdir(exist_ok=True)
         file.write_text(key + "\n", "utf-8")
     except OSError:
         key = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-    return Group(suite, folder, key)
+    return TrackedRun(suite, folder, key)

@@ -25,7 +25,7 @@ from graftbench.execution.trackers.group import FOLDER
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from graftbench.execution.trackers.base import Cell, Group, Point, Result, Value
+    from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult, TrackedRun, Value
 
     Item = TypeVar("Item")
 
@@ -41,7 +41,7 @@ REACH_SECONDS = 10.0
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
-class Options(msgspec.Struct, frozen=True):
+class MLflowOptions(msgspec.Struct, frozen=True):
     """What may stand behind `mlflow:`.
 
     Attributes:
@@ -62,7 +62,7 @@ class MLflow(Tracker):
     name: ClassVar[str] = "mlflow"
     title: ClassVar[str] = "MLflow"
     needs: ClassVar[tuple[str, ...]] = ("mlflow",)
-    Options: ClassVar[type[msgspec.Struct]] = Options
+    MLflowOptions: ClassVar[type[msgspec.Struct]] = MLflowOptions
 
     def check(self) -> None:
         """Databases need packages of their own.
@@ -79,7 +79,7 @@ class MLflow(Tracker):
                 "'graftbench[mlflow]', or name a server with mlflow:uri=http://…."
             )
 
-    def open(self, group: Group) -> None:
+    def open(self, group: TrackedRun) -> None:
         """Find or make the experiment."""
         uri, place = self._asked(), None
         if not uri:
@@ -97,7 +97,7 @@ class MLflow(Tracker):
         self._runs: dict[str, str] = {}
         self._shown = _Shown(group, f"{uri} {name}")
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: TrackedCell) -> None:
         """Begin a new run; the earlier one of this cell, which this folder made, goes to MLflow's trash."""
         if (before := self._shown.get(cell.id)) is not None:
             with suppress(Exception):  # it was deleted there, or the database is a new one
@@ -118,7 +118,7 @@ class MLflow(Tracker):
         for part in _parts(parameters):
             self._client.log_batch(run.info.run_id, params=part)
 
-    def points(self, cell: Cell, points: Sequence[Point]) -> None:
+    def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
         """Metrics at their step, which is the number of images seen."""
         metrics = [
             self._entities.Metric(_name(name), value, _milliseconds(cell.began + point.seconds), point.images_seen)
@@ -128,7 +128,7 @@ class MLflow(Tracker):
         for part in _parts(metrics):
             self._client.log_batch(self._runs[cell.id], metrics=part)
 
-    def end(self, cell: Cell, result: Result) -> None:
+    def end(self, cell: TrackedCell, result: TrackedResult) -> None:
         """Scores and costs as metrics, facts as tags, pictures and the log as artifacts."""
         run, at = self._runs.pop(cell.id), _milliseconds(result.ended)
         metrics = [self._entities.Metric(_name(k), v, at, result.images_seen) for k, v in result.numbers.items()]
@@ -164,7 +164,7 @@ class _Shown:
         place: Server and experiment; kept as a hash, for there may be a password in it.
     """
 
-    def __init__(self, group: Group, place: str) -> None:
+    def __init__(self, group: TrackedRun, place: str) -> None:
         self._file = group.folder / FOLDER / "mlflow.json"
         self._place = hashlib.sha256(place.encode()).hexdigest()[:16]
         try:

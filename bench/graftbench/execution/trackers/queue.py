@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from graftbench.execution.trackers.base import Cell, Group, Point, Tracker
+    from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedRun, Tracker
     from graftbench.records.cell_spec import CellSpec
     from graftbench.records.record import CurvePoint, Record, Snapshot
 
@@ -47,11 +47,11 @@ class _Open:
         sent: The points that the tracker has.
     """
 
-    cell: Cell
+    cell: TrackedCell
     folder: Path | None = None
     sent: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
 
-    def new(self, curve: Iterable[CurvePoint], snapshots: Iterable[Snapshot]) -> list[Point]:
+    def new(self, curve: Iterable[CurvePoint], snapshots: Iterable[Snapshot]) -> list[TrackedPoint]:
         """Return the points that were not sent, which are sent now."""
         found = []
         for point in points_of(curve, snapshots):
@@ -70,11 +70,11 @@ class Feed:
         group: The run folder.
     """
 
-    def __init__(self, tracker: Tracker, group: Group) -> None:
+    def __init__(self, tracker: Tracker, group: TrackedRun) -> None:
         self._tracker, self._group = tracker, group
         self.open: dict[str, _Open] = {}
 
-    def begin(self, cell: Cell, folder: Path | None = None) -> None:
+    def begin(self, cell: TrackedCell, folder: Path | None = None) -> None:
         """Begin a cell, for the first time or again."""
         shown = _Open(cell, folder)
         self.open.pop(shown.cell.id, None)
@@ -109,7 +109,7 @@ class Sink:
         again: What sends the run later: a command, or a line of Python.
     """
 
-    def __init__(self, tracker: Tracker, group: Group, say: Callable[[str], None], again: str) -> None:
+    def __init__(self, tracker: Tracker, group: TrackedRun, say: Callable[[str], None], again: str) -> None:
         self.name = tracker.name
         self._tracker, self._group, self._say, self._again = tracker, group, say, again
         self._feed = Feed(tracker, group)

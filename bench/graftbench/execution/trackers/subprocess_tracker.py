@@ -24,7 +24,7 @@ from graftbench.resources import processes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graftbench.execution.trackers.base import Cell, Group, Point, Result
+    from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult, TrackedRun
 
 ORPHAN_SECONDS = 10.0
 """So long a tracker whose driver has died may take to send what it has."""
@@ -48,7 +48,7 @@ class Apart(Tracker):
         """As the tracker does: nothing heavy is imported."""
         self._there.check()
 
-    def open(self, group: Group) -> None:
+    def open(self, group: TrackedRun) -> None:
         """Start the process, in place of one that could not open."""
         self.abandon()
         ours, theirs = Pipe()
@@ -78,15 +78,15 @@ class Apart(Tracker):
             self.abandon()
             raise
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: TrackedCell) -> None:
         """There."""
         self._call("begin", cell)
 
-    def points(self, cell: Cell, points: Sequence[Point]) -> None:
+    def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
         """There."""
         self._call("points", cell, list(points))
 
-    def end(self, cell: Cell, result: Result) -> None:
+    def end(self, cell: TrackedCell, result: TrackedResult) -> None:
         """There."""
         self._call("end", cell, result)
 

@@ -21,13 +21,13 @@ from graftbench.execution.trackers.base import Tracker
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graftbench.execution.trackers.base import Cell, Group, Point, Result, Value
+    from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult, TrackedRun, Value
 
 EVENTS = "events.out.tfevents."
 """Files that begin so are TensorBoard's."""
 
 
-class Options(msgspec.Struct, frozen=True):
+class TensorBoardOptions(msgspec.Struct, frozen=True):
     """What may stand behind `tensorboard:`.
 
     Attributes:
@@ -44,15 +44,15 @@ class TensorBoard(Tracker):
     name: ClassVar[str] = "tensorboard"
     title: ClassVar[str] = "TensorBoard"
     needs: ClassVar[tuple[str, ...]] = ("tensorboard",)
-    Options: ClassVar[type[msgspec.Struct]] = Options
+    TensorBoardOptions: ClassVar[type[msgspec.Struct]] = TensorBoardOptions
 
-    def open(self, group: Group) -> None:
+    def open(self, group: TrackedRun) -> None:
         """Nothing is written yet."""
         own = f"{_file_name(group.folder.name)} {group.key[:6]}"
         self._root = Path(self.options.logdir) / own if self.options.logdir else group.folder / "tensorboard"
         self._files: dict[str, _EventFile] = {}
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: TrackedCell) -> None:
         """Begin a new event file in place of those that the cell has."""
         if (before := self._files.pop(cell.id, None)) is not None:
             before.close()
@@ -65,14 +65,14 @@ class TensorBoard(Tracker):
         file.add(_session_start(cell.config, cell.began), 0, cell.began)
         file.flush()
 
-    def points(self, cell: Cell, points: Sequence[Point]) -> None:
+    def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
         """Scalars. Their wall time is the fit's: relative times in TensorBoard are seconds of fitting."""
         file = self._files[cell.id]
         for point in points:
             file.add(_scalars(point.values), point.images_seen, cell.began + point.seconds)
         file.flush()
 
-    def end(self, cell: Cell, result: Result) -> None:
+    def end(self, cell: TrackedCell, result: TrackedResult) -> None:
         """Scores, costs, pictures and facts at the last image."""
         file, at = self._files.pop(cell.id), result.images_seen
         ended = result.ended or time.time()

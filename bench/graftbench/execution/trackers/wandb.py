@@ -20,7 +20,7 @@ from graftbench.execution.trackers.base import Failed, Tracker
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graftbench.execution.trackers.base import Cell, Group, Point, Result
+    from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult, TrackedRun
 
 PROJECT = "graftbench"
 """Where neither an option nor WANDB_PROJECT names one."""
@@ -29,7 +29,7 @@ STEP = "images_seen"
 """The x axis of every curve."""
 
 
-class Options(msgspec.Struct, frozen=True):
+class WandbOptions(msgspec.Struct, frozen=True):
     """What may stand behind `wandb:`.
 
     Attributes:
@@ -49,9 +49,9 @@ class WeightsAndBiases(Tracker):
     name: ClassVar[str] = "wandb"
     title: ClassVar[str] = "Weights & Biases"
     needs: ClassVar[tuple[str, ...]] = ("wandb",)
-    Options: ClassVar[type[msgspec.Struct]] = Options
+    WandbOptions: ClassVar[type[msgspec.Struct]] = WandbOptions
 
-    def open(self, group: Group) -> None:
+    def open(self, group: TrackedRun) -> None:
         """Look whether there is a login, where one is needed."""
         self._wandb: Any = import_module("wandb")
         self._group = group
@@ -62,7 +62,7 @@ class WeightsAndBiases(Tracker):
         if self._mode == "online" and not self._wandb.login(prompt=False, verify=False):
             raise Failed("Weights & Biases knows no login here: use `wandb login`, or WANDB_MODE=offline")
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: TrackedCell) -> None:
         """Begin a W&B run under an id of this folder and cell: on the server it overwrites the one before."""
         if (before := self._runs.pop(cell.id, None)) is not None:
             before.finish(exit_code=1)
@@ -97,12 +97,12 @@ class WeightsAndBiases(Tracker):
             x_save_requirements=False,
         )
 
-    def points(self, cell: Cell, points: Sequence[Point]) -> None:
+    def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
         """Rows of the history."""
         for point in points:
             self._runs[cell.id].log({STEP: point.images_seen, "fit_seconds": point.seconds, **point.values})
 
-    def end(self, cell: Cell, result: Result) -> None:
+    def end(self, cell: TrackedCell, result: TrackedResult) -> None:
         """Send the summary, the pictures and how the cell ended."""
         run = self._runs.pop(cell.id)
         media = {f"pictures/{kind}": self._wandb.Image(str(path)) for kind, path in result.pictures.items()}

@@ -185,7 +185,7 @@ def penalty(n: int) -> float:
 
 
 @dataclass(frozen=True)
-class _Fit:
+class _StepFit:
     """Cost, starts of the levels (as positions in y, the first 0) and slope, values in units of σ."""
 
     cost: float
@@ -193,7 +193,7 @@ class _Fit:
     slope: float = 0.0
 
 
-def _best(z: Floats, time: Floats, *, exact: bool) -> _Fit:
+def _best(z: Floats, time: Floats, *, exact: bool) -> _StepFit:
     """Return the fit of least cost: without a slope, or with one of those tried."""
     beta = penalty(len(z))
     best = _partition(z, beta, exact=exact)
@@ -203,7 +203,7 @@ def _best(z: Floats, time: Floats, *, exact: bool) -> _Fit:
     for _ in range(ROUNDS):
         flat = z - slope * time
         found = _partition(flat, beta, exact=exact)
-        found = _Fit(found.cost + beta, found.starts, slope)
+        found = _StepFit(found.cost + beta, found.starts, slope)
         best = min(best, found, key=lambda fit: fit.cost)
         change = _slope_within(flat, time, found.starts, CLIP * beta)
         if abs(change) * float(np.ptp(time)) < GRID / 2:  # below what the grid can tell
@@ -212,7 +212,7 @@ def _best(z: Floats, time: Floats, *, exact: bool) -> _Fit:
     return best
 
 
-def _partition(z: Floats, beta: float, *, exact: bool) -> _Fit:
+def _partition(z: Floats, beta: float, *, exact: bool) -> _StepFit:
     """Least cost and starts of the levels, by the recursion over levels; unit noise."""
     levels = np.unique(z) if exact else _grid(z)
     costs = np.zeros(len(levels))  # of the best fit so far that ends on each level
@@ -230,7 +230,7 @@ def _partition(z: Floats, beta: float, *, exact: bool) -> _Fit:
     found = [began[-1]]
     while found[-1]:
         found.append(began[found[-1]])
-    return _Fit(best[-1], tuple(reversed(found)))
+    return _StepFit(best[-1], tuple(reversed(found)))
 
 
 def _grid(z: Floats) -> Floats:
@@ -261,7 +261,7 @@ def _slope_within(z: Floats, time: Floats, starts: tuple[int, ...], clip: float)
 # ------------------------------------------------------------------------------------------------------------ in words
 
 
-def _told(fit: _Fit, y: Floats, where: list[int], sigma: float, unit: float) -> Segmentation:
+def _told(fit: _StepFit, y: Floats, where: list[int], sigma: float, unit: float) -> Segmentation:
     """Return the fit in the unit and the indices of the series as given."""
     time = np.array(where, dtype=np.float64)
     slope = fit.slope * unit
