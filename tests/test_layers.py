@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-GROUND = tuple(
-    ["contracts", "records", "metrics", "extractors", "resources", "digests", "budget", "cache", "errors", "version"]
+GROUND = (
+    *("contracts", "records", "metrics", "extractors", "resources"),
+    *("digests", "budget", "cache", "errors", "version"),
 )
 MAY_IMPORT = {
     "methods": (*GROUND, "training", "images", "nn", "plugins", "comparison", "methods"),

@@ -29,7 +29,7 @@ _LEAST_NAME = 10
 """Characters of a method's name that are always shown, if there is room for as many."""
 
 
-class FailedCell(NamedTuple):
+class FailureLine(NamedTuple):
     """A cell that failed, its status and its reason."""
 
     cell: str
@@ -142,7 +142,7 @@ class Board:
     remaining: str = ""
     notice: str = ""
     running: Sequence[BoardLine] = ()
-    failures: Sequence[FailedCell] = ()
+    failures: Sequence[FailureLine] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Head, running cells, failures. Only the head is wrapped; one line of the screen stays free."""

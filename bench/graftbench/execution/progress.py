@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from graftbench.execution.board import Board, BoardLine, FailedCell, clock
+from graftbench.execution.board import Board, BoardLine, FailureLine, clock
 from graftbench.execution.job import PROGRESS
 from graftbench.execution.time_left import Remaining, Running
 from graftbench.records.record import CurvePoint, Snapshot, Status
@@ -176,7 +176,7 @@ class ConsoleProgress:
         self._total = self._done = 0
         self._began = clock()
         self._statuses: dict[str, int] = {}
-        self._failures: list[FailedCell] = []
+        self._failures: list[FailureLine] = []
         self._running: dict[str, _RunningCell] = {}
         self._remaining = Remaining(jobs)
         self._stopping = ""
@@ -231,7 +231,7 @@ class ConsoleProgress:
             self._done += 1
             self._statuses[record.status] = self._statuses.get(record.status, 0) + 1
             if record.status != Status.OK:
-                self._failures.append(FailedCell(str(record.cell), str(record.status), record.reason))
+                self._failures.append(FailureLine(str(record.cell), str(record.status), record.reason))
                 del self._failures[:-10]  # more than are ever shown
             line = "" if self._live else self._sentence(record, seconds)
         if line:
