@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.nn.ada import AdaptiveAugment
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
 
 if TYPE_CHECKING:
@@ -57,15 +58,7 @@ class Ada(Method):
     name = "ada"
     family: ClassVar[Family] = "scratch"
     title = "ADA from scratch"
-    reference = Reference(
-        authors="Karras, Aittala, Hellsten, Laine, Lehtinen, Aila",
-        title="Training Generative Adversarial Networks with Limited Data",
-        venue="NeurIPS",
-        year=2020,
-        arxiv="2006.06676",
-        code="https://github.com/NVlabs/stylegan2-ada-pytorch",
-        code_license="NVIDIA Source Code License (non-commercial)",
-    )
+    reference = cited("karras2020training")
     trains = "generator and discriminator, from fresh weights; the discriminator sees every image augmented"
     differs = (
         "the shared small networks with spectral norm instead of StyleGAN2 with an R1 penalty; the probability moves "

@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.nn.build import seeded
 from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.style import Stylizer, StylizerSpec, adain, moments
+from graftbench.references import cited
 from graftbench.training import Batches, adam, descend, prepare, train, trained
 from graftbench.training.translation import Backbone, TranslationConfig, TranslationSampler, check_weights
 
@@ -65,15 +66,7 @@ class Adain(Method):
     name = "adain"
     family: ClassVar[Family] = "style"
     title = "AdaIN style transfer"
-    reference = Reference(
-        authors="Huang, Belongie",
-        title="Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization",
-        venue="ICCV",
-        year=2017,
-        arxiv="1703.06868",
-        code="https://github.com/xunhuang1995/AdaIN-style",
-        code_license="MIT",
-    )
+    reference = cited("huang2017arbitrary")
     trains = "the decoder, from fresh weights"
     frozen = "the ImageNet encoder EfficientNet-Lite0, up to the stage in use"
     differs = (

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 import torch.nn.functional as F
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze
 from graftbench.nn.fisher import diagonal_fisher, with_parameters
 from graftbench.nn.modulation import merged, modulate
+from graftbench.references import cited
 from graftbench.training import prepare, staged, train
 from graftbench.training.adversarial import AdversarialConfig, Adversary, gaussian_latents, source_networks
 from graftbench.training.samplers import GeneratorSampler
@@ -62,15 +63,7 @@ class AdaptationAware(Method):
     name = "adam"
     family: ClassVar[Family] = "frozen"
     title = "AdAM"
-    reference = Reference(
-        authors="Zhao, Chandrasegaran, Abdollahzadeh, Cheung",
-        title="Few-shot Image Generation via Adaptation-Aware Kernel Modulation",
-        venue="NeurIPS",
-        year=2022,
-        arxiv="2210.16559",
-        code="https://github.com/yunqing-me/AdAM",
-        code_license="MIT",
-    )
+    reference = cited("zhao2022few")
     trains = (
         "the kernels of generator and discriminator that the adaptation minds least, rank-one modulations of the "
         "others, and all batch norms, biases and last layers"

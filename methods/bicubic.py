@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.nn.paired import enlarged
+from graftbench.references import cited
 from graftbench.training.samplers import to_float, to_uint8
 from graftbench.training.translation import ContentSampler
 
@@ -47,12 +48,7 @@ class Bicubic(Method):
     name = "bicubic"
     family: ClassVar[Family] = "reference"
     title = "Bicubic enlargement"
-    reference = Reference(
-        authors="Keys",
-        title="Cubic Convolution Interpolation for Digital Image Processing",
-        venue="IEEE Transactions on Acoustics, Speech, and Signal Processing",
-        year=1981,
-    )
+    reference = cited("keys1981cubic")
     trains = "nothing"
     kinds: ClassVar[tuple[Kind, ...]] = ("superres4",)
     needs_pairs = True

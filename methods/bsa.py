@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze
 from graftbench.nn.precision import autocast, resolve
+from graftbench.references import cited
 from graftbench.training import TrainingConfig, adam, descend, prepare, train, trained
 from graftbench.training.adversarial import source_networks
 from graftbench.training.samplers import GeneratorSampler, to_float
@@ -78,15 +79,7 @@ class Bsa(Method):
     name = "bsa"
     family: ClassVar[Family] = "frozen"
     title = "BSA (scale and shift)"
-    reference = Reference(
-        authors="Noguchi, Harada",
-        title="Image Generation From Small Datasets via Batch Statistics Adaptation",
-        venue="ICCV",
-        year=2019,
-        arxiv="1904.01774",
-        code="https://github.com/nogu-atsu/small-dataset-image-generation",
-        code_license="MIT",
-    )
+    reference = cited("noguchi2019image")
     trains = "batch norm's γ and β in the generator, from the source model, and one latent a target image"
     frozen = "all filters of the generator, batch norm's running statistics, and the source discriminator"
     differs = (

@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze, seeded, train_unfrozen
 from graftbench.nn.discriminator import DiscriminatorSpec
 from graftbench.nn.patch import TwoLevelDiscriminator
+from graftbench.references import cited
 from graftbench.training import prepare, train
 from graftbench.training.adversarial import AdversarialConfig, Adversary, gaussian_latents, source_networks
 from graftbench.training.samplers import GeneratorSampler
@@ -67,15 +68,7 @@ class Cdc(Method):
     name = "cdc"
     family: ClassVar[Family] = "fine-tune"
     title = "CDC"
-    reference = Reference(
-        authors="Ojha, Li, Lu, Efros, Lee, Shechtman, Zhang",
-        title="Few-shot Image Generation via Cross-domain Correspondence",
-        venue="CVPR",
-        year=2021,
-        arxiv="2104.06820",
-        code="https://github.com/utkarshojha/few-shot-gan-adaptation",
-        code_license="Adobe Research License (non-commercial)",
-    )
+    reference = cited("ojha2021few")
     trains = "generator and discriminator, from the source model, and a new head that judges patches"
     frozen = "a copy of the source generator, whose similarities are kept"
     differs = (

@@ -11,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import seeded
 from graftbench.nn.discriminator import DiscriminatorSpec
 from graftbench.nn.losses import adversarial_loss
 from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.translator import PatchDiscriminator, Translator, TranslatorSpec
+from graftbench.references import cited
 from graftbench.training import Batches, adam, descend, prepare, train, trained
 from graftbench.training.translation import TranslationConfig, TranslationSampler, check_weights
 
@@ -71,15 +72,7 @@ class Cyclegan(Method):
     name = "cyclegan"
     family: ClassVar[Family] = "style"
     title = "CycleGAN"
-    reference = Reference(
-        authors="Zhu, Park, Isola, Efros",
-        title="Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
-        venue="ICCV",
-        year=2017,
-        arxiv="1703.10593",
-        code="https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix",
-        code_license="BSD-2-Clause",
-    )
+    reference = cited("zhu2017unpaired")
     trains = "two translators and two discriminators of patches, from fresh weights"
     differs = (
         "a quarter of the channels and three residual blocks, for a CPU; zero padding, resize-convolutions instead of "

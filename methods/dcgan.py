@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
 
 if TYPE_CHECKING:
@@ -27,15 +28,7 @@ class Dcgan(Method):
     name = "dcgan"
     family: ClassVar[Family] = "scratch"
     title = "DCGAN from scratch"
-    reference = Reference(
-        authors="Radford, Metz, Chintala",
-        title="Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks",
-        venue="ICLR",
-        year=2016,
-        arxiv="1511.06434",
-        code="https://github.com/pytorch/examples/tree/main/dcgan",
-        code_license="BSD-3-Clause",
-    )
+    reference = cited("radford2016unsupervised")
     trains = "generator and discriminator, from fresh weights"
     differs = (
         "resize-convolutions instead of transposed ones, spectral norm instead of batch norm in the discriminator, "

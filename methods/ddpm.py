@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
+from graftbench.references import cited
 from graftbench.training.diffusion import DiffusionConfig, fit_diffusion, new_unet
 
 if TYPE_CHECKING:
@@ -18,15 +19,7 @@ class Ddpm(Method):
     name = "ddpm"
     family: ClassVar[Family] = "scratch"
     title = "DDPM"
-    reference = Reference(
-        authors="Ho, Jain, Abbeel",
-        title="Denoising Diffusion Probabilistic Models",
-        venue="NeurIPS",
-        year=2020,
-        arxiv="2006.11239",
-        code="https://github.com/hojonathanho/diffusion",
-        code_license="none stated",
-    )
+    reference = cited("ho2020denoising")
     trains = "the U-Net, from fresh weights"
     differs = (
         "a U-Net of 0.5 M parameters instead of 36 M (one block per side, attention at 8×8, no dropout) at ten times "

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
+from graftbench.references import cited
 from graftbench.training.diffusion import DiffusionConfig, fit_diffusion, source_unet
 
 if TYPE_CHECKING:
@@ -21,13 +22,7 @@ class DdpmFinetune(Method):
     name = "ddpm-finetune"
     family: ClassVar[Family] = "fine-tune"
     title = "DDPM (full fine-tune)"
-    reference = Reference(
-        authors="Zhu, Ma, Chen, Yuan",
-        title="Few-shot Image Generation with Diffusion Models",
-        venue="arXiv",
-        year=2022,
-        arxiv="2211.03264",
-    )
+    reference = cited("zhu2022few")
     trains = "the U-Net, from the source model's averaged weights"
     differs = (
         "the paper's baseline only, without its pairwise and high-frequency terms; the shared small U-Net, which "

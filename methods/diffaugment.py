@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
 
 if TYPE_CHECKING:
@@ -29,15 +30,7 @@ class DiffAugmented(Method):
     name = "diffaugment"
     family: ClassVar[Family] = "scratch"
     title = "DiffAugment from scratch"
-    reference = Reference(
-        authors="Zhao, Liu, Lin, Zhu, Han",
-        title="Differentiable Augmentation for Data-Efficient GAN Training",
-        venue="NeurIPS",
-        year=2020,
-        arxiv="2006.10738",
-        code="https://github.com/mit-han-lab/data-efficient-gans",
-        code_license="BSD-2-Clause",
-    )
+    reference = cited("zhao2020differentiable")
     trains = "generator and discriminator, from fresh weights; the discriminator sees every image augmented"
     differs = "the shared small networks instead of StyleGAN2 or BigGAN, and no horizontal flips of the training images"
     resumable = True

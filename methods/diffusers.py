@@ -16,11 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import place, seeded, train_unfrozen
 from graftbench.nn.lowrank import add_low_rank
 from graftbench.nn.precision import autocast, resolve
+from graftbench.references import cited
 from graftbench.training import Batches, TrainingConfig, adam, descend, prepare, train, trained
 from graftbench.training.diffusion import diffuse
 
@@ -98,14 +99,7 @@ class Diffusers(Method):
     name = "diffusers"
     family: ClassVar[Family] = "fine-tune"
     title = "Adapter: a pretrained pipeline of diffusers"
-    reference = Reference(
-        authors="von Platen, Patil, Lozhkov, Cuenca, Lambert, Rasul, Davaadorj, Nair, Paul, Berman, Xu, Liu, Wolf",
-        title="Diffusers: State-of-the-art diffusion models",
-        venue="GitHub",
-        year=2022,
-        code="https://github.com/huggingface/diffusers",
-        code_license="Apache-2.0",
-    )
+    reference = cited("vonplaten2022diffusers")
     trains = "the U-Net of a pretrained pipeline, or low-rank updates of it"
     frozen = "autoencoder and text encoder, where the pipeline has them; with LoRA the U-Net's own weights too"
     differs = (

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.nn.build import place, seeded
 from graftbench.nn.generator import Generator
 from graftbench.nn.losses import AdversarialLoss, adversarial_loss
 from graftbench.nn.precision import autocast, resolve
+from graftbench.references import cited
 from graftbench.training import Batches, adam, descend, prepare, train, trained
 from graftbench.training.adversarial import AdversarialConfig, Adversary, new_networks
 from graftbench.training.samplers import GeneratorSampler
@@ -261,15 +262,7 @@ class Egan(Method):
     name = "egan"
     family: ClassVar[Family] = "scratch"
     title = "E-GAN from scratch"
-    reference = Reference(
-        authors="Wang, Xu, Yao, Tao",
-        title="Evolutionary Generative Adversarial Networks",
-        venue="IEEE Transactions on Evolutionary Computation",
-        year=2019,
-        arxiv="1803.00657",
-        code="https://github.com/WANG-Chaoyue/EvolutionaryGAN-pytorch",
-        code_license="MIT",
-    )
+    reference = cited("wang2019evolutionary")
     trains = "a population of generators and one discriminator, from fresh weights; the fittest generator is averaged"
     differs = (
         "the shared small networks with spectral norm and an averaged generator; children are compared on the same "

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 import torch.nn.functional as F
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze
 from graftbench.nn.fisher import diagonal_fisher, with_parameters
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, gaussian_latents, source_networks
 
 if TYPE_CHECKING:
@@ -57,13 +58,7 @@ class Ewc(Method):
     name = "ewc"
     family: ClassVar[Family] = "fine-tune"
     title = "EWC"
-    reference = Reference(
-        authors="Li, Zhang, Lu, Shechtman",
-        title="Few-shot Image Generation with Elastic Weight Consolidation",
-        venue="NeurIPS",
-        year=2020,
-        arxiv="2012.02780",
-    )
+    reference = cited("li2020few")
     trains = "generator and discriminator, from the source model; the generator's weights are drawn back to it"
     frozen = "a copy of the source model, in which importance is measured"
     differs = (

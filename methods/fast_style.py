@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.build import seeded
 from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.style import gram, total_variation
 from graftbench.nn.translator import Translator, TranslatorSpec
+from graftbench.references import cited
 from graftbench.training import Batches, adam, descend, prepare, train, trained
 from graftbench.training.translation import (
     Backbone,
@@ -74,15 +75,7 @@ class FastStyle(Method):
     name = "fast-style"
     family: ClassVar[Family] = "style"
     title = "Fast neural style (Johnson)"
-    reference = Reference(
-        authors="Johnson, Alahi, Fei-Fei",
-        title="Perceptual Losses for Real-Time Style Transfer and Super-Resolution",
-        venue="ECCV",
-        year=2016,
-        arxiv="1603.08155",
-        code="https://github.com/jcjohnson/fast-neural-style",
-        code_license="personal and research use only",
-    )
+    reference = cited("johnson2016perceptual")
     trains = "a translator, from fresh weights"
     frozen = "the ImageNet backbone EfficientNet-Lite0"
     differs = (

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
 
 if TYPE_CHECKING:
@@ -30,15 +31,7 @@ class Finetune(Method):
     name = "finetune"
     family: ClassVar[Family] = "fine-tune"
     title = "TransferGAN (full fine-tune)"
-    reference = Reference(
-        authors="Wang, Wu, Herranz, van de Weijer, Gonzalez-Garcia, Raducanu",
-        title="Transferring GANs: generating images from limited data",
-        venue="ECCV",
-        year=2018,
-        arxiv="1805.01677",
-        code="https://github.com/yaxingwang/Transferring-GANs",
-        code_license="none stated",
-    )
+    reference = cited("wang2018transferring")
     trains = "generator and discriminator, from the source model"
     differs = "the shared small networks with spectral norm and a non-saturating loss instead of WGAN-GP on a ResNet"
     source_model: ClassVar[SourceNeed] = "gan"

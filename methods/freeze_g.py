@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
 from graftbench.nn.generator import GeneratorSpec
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
 
 if TYPE_CHECKING:
@@ -36,14 +37,7 @@ class FreezeG(Method):
     name = "freeze-g"
     family: ClassVar[Family] = "frozen"
     title = "FreezeG"
-    reference = Reference(
-        authors="bryandlee",
-        title="FreezeG: Freezing generator for pseudo image translation",
-        venue="GitHub repository",
-        year=2020,
-        code="https://github.com/bryandlee/FreezeG",
-        code_license="MIT",
-    )
+    reference = cited("bryandlee2020freezeg")
     trains = "the generator's upper blocks, and the discriminator, from the source model"
     frozen = "the generator's stem and first block (4×4 and 8×8), their batch norm's statistics included"
     differs = (

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
 from graftbench.nn.discriminator import DiscriminatorSpec
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
 
 if TYPE_CHECKING:
@@ -35,15 +36,7 @@ class FreezeD(Method):
     name = "freezed"
     family: ClassVar[Family] = "frozen"
     title = "FreezeD"
-    reference = Reference(
-        authors="Mo, Cho, Shin",
-        title="Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs",
-        venue="CVPR AI for Content Creation Workshop",
-        year=2020,
-        arxiv="2002.10964",
-        code="https://github.com/sangwoomo/FreezeD",
-        code_license="none stated",
-    )
+    reference = cited("mo2020freeze")
     trains = "generator, and the discriminator's upper blocks, from the source model"
     frozen = "the discriminator's lower blocks (3 of 6), their spectral norm's state included"
     differs = "the shared small networks instead of StyleGAN; the last checkpoint counts, not the one with the best FID"

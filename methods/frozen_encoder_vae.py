@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.build import seeded
 from graftbench.nn.lite0 import Lite0Blocks
+from graftbench.references import cited
 from graftbench.training.autoencoding import VaeConfig, fit_vae, gaussian_parameters, new_decoder
 
 if TYPE_CHECKING:
@@ -73,13 +74,7 @@ class FrozenEncoderVae(Method):
     name = "frozen-encoder-vae"
     family: ClassVar[Family] = "frozen"
     title = "VAE, frozen classifier as encoder"
-    reference = Reference(
-        authors="Zheng, Ma, Tong, Xie",
-        title="Diffusion Transformers with Representation Autoencoders",
-        venue="arXiv",
-        year=2025,
-        arxiv="2510.11690",
-    )
+    reference = cited("zheng2025diffusion")
     trains = "a linear head for mean and log-variance, and the decoder, from fresh weights"
     frozen = "the ImageNet backbone EfficientNet-Lite0 that encodes"
     differs = (

@@ -13,12 +13,13 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.nn.precision import Precision
 from graftbench.nn.style import gram
+from graftbench.references import cited
 from graftbench.training import Batches, TrainingLog, adam, descend
 from graftbench.training.samplers import BATCH, ImageBankSampler, to_float, to_uint8
 from graftbench.training.translation import Backbone, ContentSampler, check_stages, check_weights
@@ -71,15 +72,7 @@ class Gatys(Method):
     name = "gatys"
     family: ClassVar[Family] = "style"
     title = "Neural style (Gatys)"
-    reference = Reference(
-        authors="Gatys, Ecker, Bethge",
-        title="A Neural Algorithm of Artistic Style",
-        venue="arXiv (in CVPR 2016 as Image Style Transfer Using Convolutional Neural Networks)",
-        year=2015,
-        arxiv="1508.06576",
-        code="https://github.com/leongatys/PytorchNeuralStyleTransfer",
-        code_license="MIT",
-    )
+    reference = cited("gatys2015neural")
     trains = "pixels of source images; no network"
     frozen = "the ImageNet backbone EfficientNet-Lite0"
     differs = (

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
+from graftbench.references import cited
 from graftbench.training.samplers import PcaGaussianSampler, principal_components
 
 if TYPE_CHECKING:
@@ -30,12 +31,7 @@ class Gaussian(Method):
     name = "gaussian"
     family: ClassVar[Family] = "reference"
     title = "PCA Gaussian in pixel space"
-    reference = Reference(
-        authors="Tipping, Bishop",
-        title="Probabilistic Principal Component Analysis",
-        venue="Journal of the Royal Statistical Society B",
-        year=1999,
-    )
+    reference = cited("tipping1999probabilistic")
     trains = "mean and principal components"
     differs = "the noise outside the kept components is left out"
     Config = Config

@@ -12,7 +12,8 @@ import msgspec
 import torch
 from torch import Tensor
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
+from graftbench.references import cited
 from graftbench.training.samplers import PcaMixtureSampler, principal_components
 
 if TYPE_CHECKING:
@@ -59,15 +60,7 @@ class GaussianMixture(Method):
     name = "gaussian-mixture"
     family: ClassVar[Family] = "reference"
     title = "Mixture of Gaussians in pixel space"
-    reference = Reference(
-        authors="Richardson, Weiss",
-        title="On GANs and GMMs",
-        venue="NeurIPS",
-        year=2018,
-        arxiv="1805.12462",
-        code="https://github.com/eitanrich/gans-n-gmms",
-        code_license="none stated",
-    )
+    reference = cited("richardson2018gans")
     trains = "principal components, and weights, means and variances of the clusters on them"
     differs = (
         "axes are shared by all clusters and the noise outside them is left out, where the paper's mixture of factor "

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
+from graftbench.references import cited
 from graftbench.training.translation import ContentSampler
 
 if TYPE_CHECKING:
@@ -71,12 +72,7 @@ class HistogramMatching(Method):
     name = "histogram-matching"
     family: ClassVar[Family] = "reference"
     title = "Histogram matching"
-    reference = Reference(
-        authors="Gonzalez, Fittes",
-        title="Gray-Level Transformations for Interactive Image Enhancement",
-        venue="Mechanism and Machine Theory",
-        year=1977,
-    )
+    reference = cited("gonzalez1977gray")
     trains = "three tone curves of 256 levels, counted and not optimised"
     differs = (
         "one curve a channel for all images together, so that an image's answer does not hang on a target image that is"

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import seeded
 from graftbench.nn.conditional import ConditionalGenerator, ProjectionDiscriminator
+from graftbench.references import cited
 from graftbench.training import Batches, prepare, train
 from graftbench.training.adversarial import AdversarialConfig, Adversary, source_networks
 from graftbench.training.samplers import GeneratorSampler
@@ -75,15 +76,7 @@ class Joint(Method):
     name = "joint"
     family: ClassVar[Family] = "fine-tune"
     title = "Joint training on source and target"
-    reference = Reference(
-        authors="Miyato, Koyama",
-        title="cGANs with Projection Discriminator",
-        venue="ICLR",
-        year=2018,
-        arxiv="1802.05637",
-        code="https://github.com/pfnet-research/sngan_projection",
-        code_license="MIT",
-    )
+    reference = cited("miyato2018cgans")
     trains = "generator and discriminator, from the source model, on source and target images, each told the domain"
     differs = (
         "the paper conditions on ImageNet's classes, from scratch: that the classes are a source and a target, and "

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
 
 if TYPE_CHECKING:
@@ -48,15 +49,7 @@ class LeCam(Method):
     name = "lecam"
     family: ClassVar[Family] = "scratch"
     title = "LeCam regularisation from scratch"
-    reference = Reference(
-        authors="Tseng, Jiang, Liu, Yang, Yang",
-        title="Regularizing Generative Adversarial Networks under Limited Data",
-        venue="CVPR",
-        year=2021,
-        arxiv="2104.03310",
-        code="https://github.com/google/lecam-gan",
-        code_license="Apache-2.0",
-    )
+    reference = cited("tseng2021regularizing")
     trains = "generator and discriminator, from fresh weights; the discriminator's logits are regularised"
     differs = (
         "the shared small networks and a non-saturating loss; the paper's two-sided regulariser, for which its theorem "

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import nn
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import seeded
 from graftbench.nn.generator import Generator
 from graftbench.nn.lowrank import add_low_rank, merge
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
 from graftbench.training.samplers import GeneratorSampler
 
@@ -56,15 +57,7 @@ class Lora(Method):
     name = "lora"
     family: ClassVar[Family] = "frozen"
     title = "LoRA"
-    reference = Reference(
-        authors="Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang, Chen",
-        title="LoRA: Low-Rank Adaptation of Large Language Models",
-        venue="ICLR",
-        year=2022,
-        arxiv="2106.09685",
-        code="https://github.com/microsoft/LoRA",
-        code_license="MIT",
-    )
+    reference = cited("hu2022lora")
     trains = "low-rank updates of the source generator's weights, and the whole source discriminator"
     frozen = "the source generator's own weights, biases and batch norms, their statistics included"
     differs = (

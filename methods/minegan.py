@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze, train_unfrozen
 from graftbench.nn.generator import Generator, GeneratorSpec
 from graftbench.nn.mapping import MappedGenerator, Miner
+from graftbench.references import cited
 from graftbench.training import prepare, staged, train, trained
 from graftbench.training.adversarial import AdversarialConfig, Adversary, source_networks
 from graftbench.training.samplers import GeneratorSampler
@@ -65,15 +66,7 @@ class MineGan(Method):
     name = "minegan"
     family: ClassVar[Family] = "fine-tune"
     title = "MineGAN"
-    reference = Reference(
-        authors="Wang, Gonzalez-Garcia, Berga, Herranz, Khan, van de Weijer",
-        title="MineGAN: effective knowledge transfer from GANs to target domains with few images",
-        venue="CVPR",
-        year=2020,
-        arxiv="1912.05270",
-        code="https://github.com/yaxingwang/MineGAN",
-        code_license="MIT",
-    )
+    reference = cited("wang2020minegan")
     trains = "miner and discriminator for the first quarter of the budget; then these and the generator"
     differs = (
         "the shared small networks with spectral norm and a non-saturating loss instead of BigGAN, Progressive GAN and "

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.nn.build import seeded
 from graftbench.nn.paired import PairedUNet, PairedUNetSpec
+from graftbench.references import cited
 from graftbench.training.paired import PairedConfig, check_judge, fit_pairs
 
 if TYPE_CHECKING:
@@ -24,15 +25,7 @@ class Pix2pix(Method):
     name = "pix2pix"
     family: ClassVar[Family] = "scratch"
     title = "pix2pix"
-    reference = Reference(
-        authors="Isola, Zhu, Zhou, Efros",
-        title="Image-to-Image Translation with Conditional Adversarial Networks",
-        venue="CVPR",
-        year=2017,
-        arxiv="1611.07004",
-        code="https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix",
-        code_license="BSD-2-Clause",
-    )
+    reference = cited("isola2017image")
     trains = "a U-Net and a judge of pairs by patches of 16 px, from fresh weights"
     differs = (
         "half the channels, for a CPU; down to 2×2 instead of 1×1; no dropout, so that one input has one answer; "

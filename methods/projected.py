@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.nn.backbone import FeatureMaps, backbone_file, check_backbone, leaking_extractor
 from graftbench.nn.build import seeded
 from graftbench.nn.projected import ProjectedDiscriminator
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
 
 if TYPE_CHECKING:
@@ -51,15 +52,7 @@ class Projected(Method):
     name = "projected"
     family: ClassVar[Family] = "frozen"
     title = "Projected GAN"
-    reference = Reference(
-        authors="Sauer, Chitta, Müller, Geiger",
-        title="Projected GANs Converge Faster",
-        venue="NeurIPS",
-        year=2021,
-        arxiv="2111.01007",
-        code="https://github.com/autonomousvision/projected-gan",
-        code_license="MIT",
-    )
+    reference = cited("sauer2021projected")
     trains = "generator and the discriminator's heads, from fresh weights"
     frozen = "an ImageNet network (EfficientNet-Lite0) and random projections of its maps; no source model is used"
     differs = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
 
 if TYPE_CHECKING:
@@ -29,15 +30,7 @@ class Sngan(Method):
     name = "sngan"
     family: ClassVar[Family] = "scratch"
     title = "SNGAN from scratch"
-    reference = Reference(
-        authors="Miyato, Kataoka, Koyama, Yoshida",
-        title="Spectral Normalization for Generative Adversarial Networks",
-        venue="ICLR",
-        year=2018,
-        arxiv="1802.05957",
-        code="https://github.com/pfnet-research/sngan_projection",
-        code_license="MIT",
-    )
+    reference = cited("miyato2018spectral")
     trains = "generator and discriminator, from fresh weights"
     differs = (
         "the shared small networks; one discriminator step per generator step instead of five, because a budget counts "

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
+from graftbench.references import cited
 from graftbench.training.autoencoding import VaeConfig, fit_vae, new_autoencoder
 
 if TYPE_CHECKING:
@@ -22,13 +23,7 @@ class Vae(Method):
     name = "vae"
     family: ClassVar[Family] = "vae"
     title = "VAE (σ-VAE)"
-    reference = Reference(
-        authors="Kingma, Welling",
-        title="Auto-Encoding Variational Bayes",
-        venue="ICLR",
-        year=2014,
-        arxiv="1312.6114",
-    )
+    reference = cited("kingma2014auto")
     trains = "encoder and decoder, from fresh weights"
     differs = "σ of the likelihood is the batch's maximum-likelihood value (Rybkin et al. 2021, arXiv 2006.13202)"
     resumable = True

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed
+from graftbench.references import cited
 from graftbench.training.autoencoding import VaeConfig, fit_vae, source_autoencoder
 
 if TYPE_CHECKING:
@@ -21,13 +22,7 @@ class VaeFinetune(Method):
     name = "vae-finetune"
     family: ClassVar[Family] = "vae"
     title = "VAE, fine-tuned"
-    reference = Reference(
-        authors="Bonheme, Grzes",
-        title="How good are variational autoencoders at transfer learning?",
-        venue="arXiv",
-        year=2023,
-        arxiv="2304.10767",
-    )
+    reference = cited("bonheme2023good")
     trains = "encoder and decoder, from the source model"
     differs = (
         "the paper compares representations and retrains parts for classification; here all is trained and images are "

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.nn.perceptual import feature_errors
+from graftbench.references import cited
 from graftbench.training.autoencoding import VaeConfig, best_sigma_nll, fit_vae, new_autoencoder, optimal_sigma_nll
 
 if TYPE_CHECKING:
@@ -49,15 +50,7 @@ class VaePerceptual(Method):
     name = "vae-perceptual"
     family: ClassVar[Family] = "vae"
     title = "VAE, feature loss (DFC-VAE)"
-    reference = Reference(
-        authors="Hou, Shen, Sun, Qiu",
-        title="Deep Feature Consistent Variational Autoencoder",
-        venue="WACV",
-        year=2017,
-        arxiv="1610.00291",
-        code="https://github.com/houxianxu/DFC-VAE",
-        code_license="none stated",
-    )
+    reference = cited("hou2017deep")
     trains = "encoder and decoder, from fresh weights"
     frozen = "the ImageNet backbone EfficientNet-Lite0 that judges reconstructions"
     differs = (

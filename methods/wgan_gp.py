@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from graftbench.contracts import Family, Method, Reference
+from graftbench.contracts import Family, Method
 from graftbench.nn.penalties import interpolates, lipschitz_penalty
+from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
 
 if TYPE_CHECKING:
@@ -47,15 +48,7 @@ class WganGp(Method):
     name = "wgan-gp"
     family: ClassVar[Family] = "scratch"
     title = "WGAN-GP from scratch"
-    reference = Reference(
-        authors="Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville",
-        title="Improved Training of Wasserstein GANs",
-        venue="NeurIPS",
-        year=2017,
-        arxiv="1704.00028",
-        code="https://github.com/igul222/improved_wgan_training",
-        code_license="MIT",
-    )
+    reference = cited("gulrajani2017improved")
     trains = "generator and critic, from fresh weights; five critic steps to one of the generator"
     frozen = "the bias of the critic's output, which a difference of means does not depend on"
     differs = (

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from graftbench.citations import EXTRACTOR_PAPERS, METRIC_PAPERS, bibliography, bibtex, entry_of, key_of, latex
+from graftbench.citations import EXTRACTOR_PAPERS, bibliography, bibtex, entry_of, key_of, latex
+from graftbench.comparison.claims import CLAIMS
 from graftbench.contracts import Reference
+from graftbench.errors import GraftbenchError
 from graftbench.extractors.catalogue import FIXED, PATTERNS
 from graftbench.metrics.catalogue import METRICS
 from graftbench.plugins import registry
 from graftbench.records.run import read_runs
+from graftbench.references import cited, references
 
 if TYPE_CHECKING:
     from graftbench.citations import Entry
@@ -60,8 +63,8 @@ def by_key(entries: list[Entry]) -> dict[str, Entry]:
 def test_keys(methods: dict[str, type[Method]]) -> None:
     """First author, year, first telling word; accents and hyphens go."""
     assert key_of(methods["finetune"].reference) == "wang2018transferring"
-    assert key_of(METRIC_PAPERS["1904.06991"]) == "kynkaanniemi2019improved"
-    assert key_of(METRIC_PAPERS["1801.01401"]) == "binkowski2018demystifying"
+    assert cited("kynkaanniemi2019improved").arxiv == "1904.06991"
+    assert key_of(cited("binkowski2018demystifying")) == "binkowski2018demystifying"
     weijer = Reference(authors="van de Weijer, Ångström", title="On the A", venue="", year=2001)
     assert key_of(weijer) == "vandeweijer2001untitled"
 
@@ -69,7 +72,7 @@ def test_keys(methods: dict[str, type[Method]]) -> None:
 def test_keys_do_not_depend_on_the_run(methods: dict[str, type[Method]]) -> None:
     """No two papers that graftbench knows share a key: none has to be told apart by what else is in a run."""
     papers = [method.reference for method in methods.values() if method.reference.authors != "graftbench"]
-    papers += [*METRIC_PAPERS.values(), *(paper for found in EXTRACTOR_PAPERS.values() for paper in found)]
+    papers += references().values()
     identities = {paper.arxiv or paper.title: key_of(paper) for paper in papers}
     assert [key for key, count in Counter(identities.values()).items() if count > 1] == []
 
@@ -90,11 +93,30 @@ def test_papers_that_would_share_a_key_are_told_apart(records: list[Record]) -> 
 
 def test_every_metric_and_extractor_with_a_paper_is_known() -> None:
     """What the catalogue cites has an entry; so has each extractor but a user's own file."""
-    assert {metric.paper for metric in METRICS.values() if metric.paper} == METRIC_PAPERS.keys()
+    numbers = {paper.arxiv for paper in references().values()}
+    assert {metric.paper for metric in METRICS.values() if metric.paper} <= numbers
+    assert {key for keys in EXTRACTOR_PAPERS.values() for key in keys} <= references().keys()
     for name in [*FIXED, *PATTERNS]:
         assert (name in EXTRACTOR_PAPERS or re.split("[-:]", name)[0] in EXTRACTOR_PAPERS) == (
             not name.startswith("torchscript")
         )
+
+
+def test_keys_are_made_from_the_entries_and_nothing_stands_unused(methods: dict[str, type[Method]]) -> None:
+    """Each key of references.bib is its entry's; each entry is of a method, a metric, an extractor or a claim."""
+    for key, paper in references().items():
+        assert key_of(paper) == key
+    used = {method.reference.title for method in methods.values()}
+    used |= {claim.source.title for claim in CLAIMS if claim.source is not None}
+    used |= {cited(key).title for keys in EXTRACTOR_PAPERS.values() for key in keys}
+    numbers = {metric.paper for metric in METRICS.values()}
+    assert [key for key, p in references().items() if p.title not in used and p.arxiv not in numbers] == []
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    """A slip in a method's file says what it should be."""
+    with pytest.raises(GraftbenchError, match="mo2020freeze"):
+        cited("mo2020freezed")
 
 
 def test_what_the_quick_suite_used(

@@ -12,17 +12,17 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from graftbench.contracts import Reference
 from graftbench.metrics.catalogue import METRICS
 from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, without_path
 from graftbench.records.provenance import SAYS, origin_of
 from graftbench.records.record import Status
+from graftbench.references import cited, references
 from graftbench.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graftbench.contracts import Domain, Method
+    from graftbench.contracts import Domain, Method, Reference
     from graftbench.records.record import Record
 
 OURS = "graftbench"
@@ -86,7 +86,7 @@ _ACCENTS = {
 
 
 def latex(text: str) -> str:
-    r"""Text that LaTeX (and BibTeX) prints as it is, in ASCII: `a_b` -> `a\_b`, `ń` -> `{\'n}`.
+    r"""Return text that LaTeX (and BibTeX) prints as it is, in ASCII: `a_b` -> `a\_b`, `ń` -> `{\'n}`.
 
     A character that no standard font has (Chinese, emoji) becomes its number, `U+4E2D`: a table that does not compile
     says less. Control characters and line breaks become spaces.
@@ -107,167 +107,17 @@ def _character(character: str) -> str:
 
 # ------------------------------------------------------------------------------------------------------ known papers
 
-
-def _paper(authors: str, title: str, venue: str, year: int, arxiv: str) -> Reference:
-    return Reference(authors=authors, title=title, venue=venue, year=year, arxiv=arxiv)
-
-
-_METRIC_PAPERS = (
-    _paper(
-        "Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter",
-        "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",
-        "NeurIPS",
-        2017,
-        "1706.08500",
-    ),
-    _paper(
-        "Chong, Forsyth",
-        "Effectively Unbiased FID and Inception Score and Where to Find Them",
-        "CVPR",
-        2020,
-        "1911.07023",
-    ),
-    _paper("Bińkowski, Sutherland, Arbel, Gretton", "Demystifying MMD GANs", "ICLR", 2018, "1801.01401"),
-    _paper(
-        "Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen",
-        "Improved Techniques for Training GANs",
-        "NeurIPS",
-        2016,
-        "1606.03498",
-    ),
-    _paper(
-        "Kynkäänniemi, Karras, Laine, Lehtinen, Aila",
-        "Improved Precision and Recall Metric for Assessing Generative Models",
-        "NeurIPS",
-        2019,
-        "1904.06991",
-    ),
-    _paper(
-        "Naeem, Oh, Uh, Choi, Yoo",
-        "Reliable Fidelity and Diversity Metrics for Generative Models",
-        "ICML",
-        2020,
-        "2002.09797",
-    ),
-    _paper(
-        "Jayasumana, Ramalingam, Veit, Glasner, Chakrabarti, Kumar",
-        "Rethinking FID: Towards a Better Evaluation Metric for Image Generation",
-        "CVPR",
-        2024,
-        "2401.09603",
-    ),
-    _paper(
-        "Berthet, Wu, Crepy, Elie, Greff, Sander",
-        "MIND: Monge Inception Distance for Generative Models Evaluation",
-        "arXiv",
-        2026,
-        "2605.06797",
-    ),
-    _paper("Lopez-Paz, Oquab", "Revisiting Classifier Two-Sample Tests", "ICLR", 2017, "1610.06545"),
-    _paper(
-        "Friedman, Dieng",
-        "The Vendi Score: A Diversity Evaluation Metric for Machine Learning",
-        "Transactions on Machine Learning Research",
-        2023,
-        "2210.02410",
-    ),
-    _paper(
-        "Alaa, van Breugel, Saveliev, van der Schaar",
-        "How Faithful is your Synthetic Data? Sample-level Metrics for Evaluating and Auditing Generative Models",
-        "ICML",
-        2022,
-        "2102.08921",
-    ),
-    _paper(
-        "Meehan, Chaudhuri, Dasgupta",
-        "A Non-Parametric Test to Detect Data-Copying in Generative Models",
-        "AISTATS",
-        2020,
-        "2004.05675",
-    ),
-    _paper(
-        "Bai, Lin, Raffel, Kan",
-        "On Training Sample Memorization: Lessons from Benchmarking Generative Modeling with a Large-scale Competition",
-        "KDD",
-        2021,
-        "2106.03062",
-    ),
-    _paper(
-        "Ojha, Li, Lu, Efros, Lee, Shechtman, Zhang",
-        "Few-shot Image Generation via Cross-domain Correspondence",
-        "CVPR",
-        2021,
-        "2104.06820",
-    ),
-)
-METRIC_PAPERS = {paper.arxiv: paper for paper in _METRIC_PAPERS}
-"""arXiv number, as the catalogue of metrics has it -> paper."""
-
-_TORCH_FIDELITY = Reference(
-    authors="Obukhov, Seitzer, Wu, Zhydenko, Kyl, Lin",
-    title="High-fidelity performance metrics for generative models in PyTorch",
-    venue="Zenodo, doi:10.5281/zenodo.4957738",
-    year=2020,
-    code="https://github.com/toshas/torch-fidelity",
-)
-_CLIP = _paper(
-    "Radford, Kim, Hallacy, Ramesh, Goh, Agarwal, Sastry, Askell, Mishkin, Clark, Krueger, Sutskever",
-    "Learning Transferable Visual Models From Natural Language Supervision",
-    "ICML",
-    2021,
-    "2103.00020",
-)
-_DINOV2 = _paper(
-    "Oquab, Darcet, Moutakanni, others",
-    "DINOv2: Learning Robust Visual Features without Supervision",
-    "Transactions on Machine Learning Research",
-    2024,
-    "2304.07193",
-)
-_TIMM = Reference(
-    authors="Wightman",
-    title="PyTorch Image Models",
-    venue="GitHub repository",
-    year=2019,
-    code="https://github.com/huggingface/pytorch-image-models",
-)
-_LITE0 = _paper(
-    "Tan, Le",
-    "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
-    "ICML",
-    2019,
-    "1905.11946",
-)
-_INCEPTION = _paper(
-    "Szegedy, Vanhoucke, Ioffe, Shlens, Wojna",
-    "Rethinking the Inception Architecture for Computer Vision",
-    "CVPR",
-    2016,
-    "1512.00567",
-)
-_VGG = _paper(
-    "Simonyan, Zisserman",
-    "Very Deep Convolutional Networks for Large-Scale Image Recognition",
-    "ICLR",
-    2015,
-    "1409.1556",
-)
-_DIFFAUGMENT = _paper(
-    "Zhao, Liu, Lin, Zhu, Han",
-    "Differentiable Augmentation for Data-Efficient GAN Training",
-    "NeurIPS",
-    2020,
-    "2006.10738",
-)
-EXTRACTOR_PAPERS: dict[str, tuple[Reference, ...]] = {
-    "lite0": (_LITE0,),
-    "inception-v3-compat": (_INCEPTION, _TORCH_FIDELITY),
-    "vgg16": (_VGG,),
-    "clip": (_CLIP,),
-    "dinov2": (_DINOV2,),
-    "timm": (_TIMM,),
+EXTRACTOR_PAPERS: dict[str, tuple[str, ...]] = {
+    "lite0": ("tan2019efficientnet",),
+    "inception-v3-compat": ("szegedy2016rethinking", "obukhov2020high"),
+    "vgg16": ("simonyan2015very",),
+    "clip": ("radford2021learning",),
+    "dinov2": ("oquab2024dinov2",),
+    "timm": ("wightman2019pytorch",),
 }
 """Extractor, or what its name begins with before `-` or `:` -> the network's paper, and whose port of it is used."""
+
+DIFFAUGMENT = "zhao2020differentiable"
 
 
 # ------------------------------------------------------------------------------------------------------------ entries
@@ -297,7 +147,7 @@ class Entry:
 
 
 def entry_of(reference: Reference) -> Entry:
-    """A paper, package or repository as BibTeX."""
+    """Return a paper, package or repository as BibTeX."""
     kind, place = _place(reference.venue)
     fields = {"author": _authors(reference.authors), "title": f"{{{latex(reference.title)}}}"}
     fields |= {place: latex(reference.venue)} if place else {}
@@ -310,7 +160,7 @@ def entry_of(reference: Reference) -> Entry:
 
 
 def key_of(reference: Reference, words: int = 1) -> str:
-    """`wang2018transferring`: the first author, the year, so many telling words of the title; lower-case ASCII."""
+    """Return `wang2018transferring`: first author, year, so many telling words of the title; lower-case ASCII."""
     telling = [word for word in _words(reference.title) if word not in _SMALL_WORDS] or ["untitled"]
     return _plain(reference.authors.split(", ")[0]) + str(reference.year) + "".join(telling[:words])
 
@@ -321,7 +171,7 @@ _SMALL_WORDS = frozenset(
 
 
 def _words(text: str) -> list[str]:
-    """Words as written, in ASCII lower case: `Auto-Encoding` is two."""
+    """Return words as written, in ASCII lower case: `Auto-Encoding` is two."""
     return [plain for word in re.split(r"[^\w]+", text) if (plain := _plain(word))]
 
 
@@ -339,7 +189,7 @@ def _authors(authors: str) -> str:
 
 
 def _place(venue: str) -> tuple[str, str]:
-    """Kind of the entry, and the field in which the venue stands; an arXiv number and a repository need none."""
+    """Return the kind of the entry, and the field of its venue, which an arXiv number and a repository do not need."""
     if not venue or venue in ("arXiv", "GitHub repository"):
         return "misc", ""
     if venue.startswith(("arXiv", "Zenodo")):
@@ -350,7 +200,7 @@ def _place(venue: str) -> tuple[str, str]:
 
 
 def _url(address: str) -> str:
-    r"""An address inside `\url`: `%` is escaped, what would end the argument is percent-encoded."""
+    r"""Return an address for `\url`: `%` is escaped, what would end the argument is percent-encoded."""
     encoded = re.sub(r"[\\{}\s^]", lambda found: f"%{ord(found[0]):02X}", address)
     return encoded.replace("%", r"\%")
 
@@ -361,7 +211,7 @@ def _url(address: str) -> str:
 def bibliography(
     records: Sequence[Record], methods: Mapping[str, type[Method]], domains: Mapping[str, type[Domain]]
 ) -> tuple[list[Entry], list[str]]:
-    """Entries for what these cells used, sorted by key within methods and metrics, domains, graftbench.
+    """Return entries for what these cells used, sorted by key within methods and metrics, domains, graftbench.
 
     A metric counts where a cell has its score, a method where a cell of it was run, however it ended.
 
@@ -385,7 +235,7 @@ def bibliography(
 
 
 def bibtex(entries: Iterable[Entry]) -> str:
-    """The entries as the text of a .bib file: ASCII, an empty line between them."""
+    """Return the entries as the text of a .bib file: ASCII, an empty line between them."""
     return "\n".join(map(str, entries))
 
 
@@ -411,25 +261,26 @@ class _Papers:
         elif known != SAMPLES and methods[known].reference.authors != OURS:
             self.add(methods[known].reference, f"method {name}" + (f" (a variant of {base})" if base else ""))
         if record.cell.parameters.get("augment"):
-            self.add(_DIFFAUGMENT, f"augmentation in {name}")
+            self.add(cited(DIFFAUGMENT), f"augmentation in {name}")
 
     def add_extractor(self, record: Record, missing: list[str]) -> None:
         name = record.cell.protocol.extractor
         if not record.scores:
             return
-        found = EXTRACTOR_PAPERS.get(name) or EXTRACTOR_PAPERS.get(re.split("[-:]", name)[0])
-        if found is None:
+        keys = EXTRACTOR_PAPERS.get(name) or EXTRACTOR_PAPERS.get(re.split("[-:]", name)[0])
+        if keys is None:
             missing.append(f"Nothing is known to cite for the extractor '{without_path(name)}'.")
-        for reference in found or ():
-            self.add(reference, f"extractor {name}")
+        for key in keys or ():
+            self.add(cited(key), f"extractor {name}")
 
     def add_metric(self, name: str) -> None:
-        paper = METRIC_PAPERS.get(METRICS[name].paper) if name in METRICS else None
-        if paper is not None:
-            self.add(paper, f"metric {name}")
+        number = METRICS[name].paper if name in METRICS else ""
+        for paper in references().values():
+            if number and paper.arxiv == number:
+                self.add(paper, f"metric {name}")
 
     def entries(self) -> list[Entry]:
-        """By key. Where two papers would share a key, as many words more of their titles as tell them apart."""
+        """Return the entries by key; where two would share one, with as many words of their titles as tell them apart."""
         made = {identity: entry_of(paper) for identity, paper in self._papers.items()}
         for words in (2, 3, 4, 99):
             by_key: defaultdict[str, list[str]] = defaultdict(list)
@@ -444,20 +295,20 @@ class _Papers:
 
 def _domain_entries(records: Sequence[Record], domains: Mapping[str, type[Domain]], missing: list[str]) -> list[Entry]:
     names = {without_path(name) for record in records for name in (record.cell.task.source, record.cell.task.target)}
-    told: dict[str, dict[str, str]] = {}
+    recorded_facts: dict[str, dict[str, str]] = {}
     for record in records:
-        told |= record.environment.get("domains", {})
-    return [_domain_entry(name, domains, told, missing) for name in sorted(names - {NO_SOURCE})]
+        recorded_facts |= record.environment.get("domains", {})
+    return [_domain_entry(name, domains, recorded_facts, missing) for name in sorted(names - {NO_SOURCE})]
 
 
 def _domain_entry(
-    name: str, domains: Mapping[str, type[Domain]], told: Mapping[str, Mapping[str, str]], missing: list[str]
+    name: str, domains: Mapping[str, type[Domain]], recorded_facts: Mapping[str, Mapping[str, str]], missing: list[str]
 ) -> Entry:
-    """A domain: title and source of the class, licence and attribution of the record, which knows the very images."""
+    """Return a domain: title and source of its class, licence and attribution of the record."""
     known = domains.get(name.partition(":")[0])
-    if known is None and name not in told:
+    if known is None and name not in recorded_facts:
         missing.append(f"The domain '{name}' is not known here; give its file with --plugin.")
-    facts = told.get(name, {})
+    facts = recorded_facts.get(name, {})
     license_ = facts.get("license") or (known.license if known else "")
     attribution = facts.get("attribution") or (known.attribution if known else "")
     note = ". ".join(part.rstrip(".") for part in (f"License: {license_}" if license_ else "", attribution) if part)
@@ -471,7 +322,7 @@ def _domain_entry(
 
 
 def _own_entry(records: Sequence[Record]) -> Entry:
-    """Graftbench, in the versions and commits that made the records."""
+    """Return graftbench, in the versions and commits that made the records."""
     versions = sorted({str(version) for r in records if (version := r.environment.get("graftbench"))})
     commits = sorted({str(commit)[:12] for r in records if (commit := r.environment.get("commit"))})
     note = f"Version {', '.join(versions or [__version__])}"

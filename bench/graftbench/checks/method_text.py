@@ -22,7 +22,19 @@ if TYPE_CHECKING:
     from graftbench.checks.method_subject import MethodSubject
 
 GROUND = frozenset(
-    ("budget", "comparison", "contracts", "errors", "extractors", "metrics", "nn", "records", "resources", "training")
+    (
+        "budget",
+        "comparison",
+        "contracts",
+        "errors",
+        "extractors",
+        "metrics",
+        "nn",
+        "records",
+        "references",
+        "resources",
+        "training",
+    )
 )
 """What a method's file may import of the core: the layers beneath it. None of them leads to a domain's images."""
 

@@ -28,6 +28,7 @@ from graftbench.contracts import Reference
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.catalogue import METRICS
 from graftbench.records.record import Status
+from graftbench.references import cited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -90,8 +91,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def _load_claims() -> tuple[Claim, ...]:
     table = tomllib.loads(Path(__file__).with_name("claims.toml").read_text("utf-8"))
-    claims = [claim | {"source": table["sources"].get(claim.get("source"))} for claim in table["claims"]]
-    return msgspec.convert(claims, tuple[Claim, ...])
+    claims = ({**claim, "source": cited(claim["source"]) if "source" in claim else None} for claim in table["claims"])
+    return tuple(Claim(**{**claim, "methods": tuple(claim.get("methods", ()))}) for claim in claims)
 
 
 CLAIMS = _load_claims()
