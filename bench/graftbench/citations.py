@@ -280,7 +280,7 @@ class _Papers:
                 self.add(paper, f"metric {name}")
 
     def entries(self) -> list[Entry]:
-        """Return the entries by key; where two would share one, with as many words of their titles as tell them apart."""
+        """Return the entries by key; where two would share one, with as many title words as tell them apart."""
         made = {identity: entry_of(paper) for identity, paper in self._papers.items()}
         for words in (2, 3, 4, 99):
             by_key: defaultdict[str, list[str]] = defaultdict(list)
