@@ -104,7 +104,7 @@ def _read(domains: list[str], base_of: Callable[[str], str]) -> tuple[NDArray[np
 
 
 def _classes(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
-    """What hangs together by pairs, each class and all of them in order."""
+    """Return what hangs together by pairs, each class and all of them in order."""
     parent: dict[str, str] = {}
 
     def root(group: str) -> str:
@@ -122,7 +122,7 @@ def _classes(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
 
 
 def _table(name: str, what: str, pairs: set[tuple[str, str]]) -> str:
-    """A tuple of classes; a long class has several lines that begin with the same group."""
+    """Write a tuple of classes; a long class has several lines that begin with the same group."""
     lines: list[str] = []
     for first, *others in _classes(pairs):
         line = first

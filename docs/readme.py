@@ -65,7 +65,7 @@ def results(folder: Path, link: str) -> dict[str, str]:
 
 
 def headline(results: str, link: str) -> str:
-    """The first panel of the table with the footnotes that it uses; the others stand behind the link."""
+    """Return the first panel of the table with the footnotes that it uses; the others stand behind the link."""
     first, *_ = results.split("\n### ")
     used = {number for marks in re.findall(r"<sup>([\d,]+)</sup>", first) for number in marks.split(",")}
     kept = [line for line in re.findall(r"^\d+\. .*$", results, re.MULTILINE) if line.split(".")[0] in used]
@@ -74,7 +74,7 @@ def headline(results: str, link: str) -> str:
 
 
 def metrics_part() -> dict[str, str]:
-    """The table in docs/metrics.md."""
+    """Make the table in docs/metrics.md."""
     return {"metrics": markdown_table(rows_of("metrics"))}
 
 
@@ -90,7 +90,7 @@ FAMILIES = {
 
 
 def methods_part() -> dict[str, str]:
-    """The body of docs/methods.md: one entry a method, by family."""
+    """Make the body of docs/methods.md: one entry a method, by family."""
     rows = rows_of("methods")
     sections = []
     for family, heading in FAMILIES.items():

@@ -42,7 +42,7 @@ FLAGS = (
 
 
 def browser_path() -> str | None:
-    """The first browser on the PATH that the pictures can be taken with."""
+    """Return the first browser on the PATH that the pictures can be taken with."""
     return next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
@@ -97,7 +97,7 @@ class Browser:
                 self._note(self._next())
 
     def evaluate(self, expression: str) -> Any:  # noqa: ANN401 - JavaScript's values
-        """The value of an expression in the tab; promises are waited for.
+        """Return the value of an expression in the tab; promises are waited for.
 
         Raises:
             GraftbenchError: It throws.
@@ -123,7 +123,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", media=media, features=features)
 
     def picture(self) -> Image.Image:
-        """What the window shows."""
+        """Return what the window shows."""
         data = self.call("Page.captureScreenshot", format="png")["data"]
         return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
 
@@ -150,7 +150,7 @@ class Browser:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A browser with a profile of its own, ended afterwards.
+    """Give a browser with a profile of its own, ended afterwards.
 
     Raises:
         GraftbenchError: There is none on the PATH.
@@ -185,7 +185,7 @@ def browser() -> Iterator[Browser]:
 
 
 def run_with_samples(folder: Path) -> Path:
-    """The records and suite of docs/results with a sheet for each row of its picture of samples."""
+    """Make a run of the records and suite of docs/results, with a sheet for each row of its picture of samples."""
     for name in ("records.jsonl", "suite.toml"):
         shutil.copy(RESULTS / name, folder / name)
     run = read_run(folder)

@@ -52,7 +52,7 @@ class Csv(Report):
 
 
 def score_rows(record: Record) -> list[dict[str, Any]]:
-    """The scores of a cell as column -> value, in the order of the tables; none for a cell that has no scores."""
+    """Return the scores of a cell as column -> value, in the tables' order; none for a cell without scores."""
     cell = row(record)
     shared = {name: cell[name] for name in SCORE_COLUMNS[: SCORE_COLUMNS.index("score")]}
     order = score_names(score.name for score in record.scores)

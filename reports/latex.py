@@ -51,7 +51,7 @@ class Latex(Report):
 
 
 def to_latex(run: Run) -> str:
-    """The whole of table.tex, ASCII."""
+    """Write the whole of table.tex, ASCII."""
     found = groups(run)
     sentences = [f"{run.name}: {completeness(run)}", mixed_protocols(found)]
     comments = [f"% {_text(sentence)}" for sentence in sentences if sentence]
@@ -84,7 +84,7 @@ def _float(caption: str, key: str, body: Sequence[str]) -> str:
 
 
 def _caption(table: ScoreTable) -> str:
-    """The conditions in full, then what the marks say."""
+    """Write the conditions in full, then what the marks say."""
     sentences = [table.caption, "Fit: mean seconds of a fit."]
     if table.headline.methods:
         second = "; underlined: second" if table.headline.has_second else ""
@@ -93,13 +93,13 @@ def _caption(table: ScoreTable) -> str:
 
 
 def _marked(sentence: str) -> str:
-    """A sentence whose first character may be a mark, which no text font need have."""
+    """Write a sentence whose first character may be a mark, which no text font need have."""
     mark = MARKS.get(sentence[:1], "") if sentence[1:2] == ":" else ""
     return mark + _text(sentence[1:] if mark else sentence)
 
 
 def _below(table: ScoreTable) -> list[str]:
-    """What reference rows mark, and the footnotes to which the table refers."""
+    """Write what reference rows mark, and the footnotes to which the table refers."""
     lines = table.headline.references
     marks = "; ".join(f"{line.label}: {line.marks}" for line in {line.label: line for line in lines}.values())
     texts = [_text(f"{marks}.")] if marks else []
@@ -165,7 +165,7 @@ def _method_rows(table: ScoreTable) -> list[str]:
 
 
 def _reference_rows(table: ScoreTable) -> list[str]:
-    """The floor has no cells behind it, and stands first."""
+    """Write the reference rows: the floor has no cells behind it, and stands first."""
     lines, rows = table.headline.references, table.group.references
     floor = len(lines) - len(rows)
     return [_line(line, None) for line in lines[:floor]] + [
@@ -174,7 +174,7 @@ def _reference_rows(table: ScoreTable) -> list[str]:
 
 
 def _line(line: Line, row: Row | None) -> str:
-    """A row; where no cell ended well, what became of them stands in place of the numbers."""
+    """Write a row; where no cell ended well, what became of them stands in place of the numbers."""
     name = _text(line.label) + _superscript(line.notes, line.origin_mark)
     if row is not None and not row.ok:
         span = rf"\multicolumn{{{len(line.scores) + 1}}}{{c}}{{\emph{{{_text(_failed(row))}}}}}"

@@ -44,7 +44,7 @@ class Page(Report):
 
 
 def render(run: Run, place: Path | None = None) -> str:
-    """The page as text; everything that came from the records is escaped.
+    """Render the page; everything that came from the records is escaped.
 
     Args:
         run: What is shown.

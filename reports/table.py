@@ -46,7 +46,7 @@ class Table(Report):
 
 
 def to_markdown(run: Run) -> str:
-    """The whole of table.md."""
+    """Write the whole of table.md."""
     found = groups(run)
     blocks = [f"# {markdown(run.name)}", markdown(completeness(run))]
     if mixed := mixed_protocols(found):
@@ -141,7 +141,7 @@ def _superscript(notes: tuple[int, ...], mark: str = "") -> str:
 
 
 def _grid(header: list[str], words: int, lines: list[list[str]], *, words_last: bool = False) -> str:
-    """A Markdown table: the first `words` columns (and the last, if it holds words) to the left, numbers right."""
+    """Write a Markdown table: the first `words` columns (and the last, if it holds words) left, numbers right."""
     left = [i < words or (words_last and i == len(header) - 1) for i in range(len(header))]
     rule = ["---" if to_left else "---:" for to_left in left]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [[markdown(head) for head in header], rule, *lines])
@@ -204,7 +204,7 @@ def _notes_of(table: PanelTable) -> set[int]:
 
 
 def _more(tables: list[ScoreTable]) -> list[str]:
-    """What the row "floor" is, and where the scores are that the terminal has no room for."""
+    """Say what the row "floor" is, and where the scores are that the terminal has no room for."""
     floor = any(line.label == FLOOR for table in tables for line in table.headline.references)
     titles = dict.fromkeys(f"“{panel.panel.title}”" for table in tables for panel in table.panels)
     sentences = [f"{FLOOR}: {FLOOR_MARK}."] if floor else []
@@ -212,7 +212,7 @@ def _more(tables: list[ScoreTable]) -> list[str]:
 
 
 def terminal_table(table: ScoreTable) -> RichTable:
-    """The headline of one group as a `rich.table.Table`; markup in names is printed, not obeyed."""
+    """Make the headline of one group as a `rich.table.Table`; markup in names is printed, not obeyed."""
     from rich import box  # noqa: PLC0415
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415

@@ -32,8 +32,12 @@ DEMANDED = {"Config": "a method's configuration has this name in every method's 
 def imported(file: Path) -> Iterator[tuple[int, str]]:
     """Yield line and first part of each module of the package that a file imports, in functions and for types too."""
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        else:
+            continue
         for name in names:
             package, _, rest = name.partition(".")
             if package == "graftbench":

@@ -87,7 +87,7 @@ def place_of(path: str) -> str:
 
 
 def _inside(link: str, page: str) -> str:
-    """A link out of docs/ as one within the site; one that leads nowhere stays, and mkdocs reports it."""
+    """Return a link out of docs/ as one within the site; one that leads nowhere stays, and mkdocs reports it."""
     path = link.removeprefix("../")
     if path == "README.md":
         target = "index.md"
@@ -101,7 +101,7 @@ def _inside(link: str, page: str) -> str:
 
 
 def _from_root(text: str) -> str:
-    """A page of the root with the links that it has in the site, at whose root it lies."""
+    """Return a page of the root with the links that it has in the site, at whose root it lies."""
 
     def moved(found: re.Match[str]) -> str:
         link = found[2]

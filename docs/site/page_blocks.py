@@ -64,7 +64,7 @@ class Command(NamedTuple):
 
 
 def blocks(page: str) -> Iterator[Block]:
-    """The fenced blocks of a page's text, in order.
+    """Yield the fenced blocks of a page's text, in order.
 
     Raises:
         ValueError: A block is not closed.
@@ -100,12 +100,12 @@ def needs(page: str) -> list[str]:
 
 
 def variables(page: str) -> dict[str, str]:
-    """What the environment of the page's commands holds beside the usual."""
+    """Return what the environment of the page's commands holds beside the usual."""
     return dict(_WITH.findall(page))
 
 
 def commands(block: Block) -> list[Command]:
-    """The commands of a `console` block: lines after `$ `, continued where they end with a backslash.
+    """Return the commands of a `console` block: lines after `$ `, continued where they end with a backslash.
 
     Raises:
         ValueError: It begins with something else.

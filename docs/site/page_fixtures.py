@@ -23,19 +23,19 @@ QUICK = DOCS / "quick" / "records.jsonl"
 
 
 def quick_run(folder: Path) -> None:
-    """The committed run of the quick suite, as `graftbench run quick` leaves it, without samplers and pictures."""
+    """Write the committed run of the quick suite, as `graftbench run quick` leaves it, without pictures."""
     _write_run(folder, [json.loads(line) for line in QUICK.read_text("utf-8").splitlines()])
 
 
 def results_run(folder: Path) -> None:
-    """The committed run behind docs/results.md."""
+    """Write the committed run behind docs/results.md."""
     folder.mkdir(parents=True)
     for name in ("records.jsonl", "suite.toml"):
         shutil.copy(DOCS / "results" / name, folder / name)
 
 
 def worse_run(folder: Path) -> None:
-    """The quick run, edited: what docs/regressions.md says of it."""
+    """Write the quick run, edited: what docs/regressions.md says of it."""
     records = [json.loads(line) for line in QUICK.read_text("utf-8").splitlines()]
     wobble = iter(
         ({"fid": 1.1, "kid": 0.8}, {"fid": 1.25, "kid": 0.7}, {"fid": 1.35, "kid": 1.05}, {"fid": 1.2, "kid": 0.9})
@@ -56,7 +56,7 @@ def worse_run(folder: Path) -> None:
 
 
 def older_run(folder: Path) -> None:
-    """The quick run as if an earlier commit had made it."""
+    """Write the quick run as if an earlier commit had made it."""
     records = [json.loads(line) for line in QUICK.read_text("utf-8").splitlines()]
     for record in records:
         record["environment"]["commit"] = "0123456789abcdef0123456789abcdef01234567"
@@ -71,14 +71,14 @@ def _write_run(folder: Path, records: list[dict[str, Any]]) -> None:
 
 
 def baseline(folder: Path) -> None:
-    """The quick run as the baseline of that name."""
+    """Write the quick run as the baseline of that name."""
     with tempfile.TemporaryDirectory() as temporary:
         quick_run(Path(temporary, "run"))
         save(folder.name, Path(temporary, "run"), folder.parent)
 
 
 def repository(folder: Path) -> None:
-    """A git repository with one commit in the page's folder."""
+    """Make a git repository with one commit in the page's folder."""
     root = folder.parent
     first = ["commit", "--quiet", "--allow-empty", "--message", "Begin"]
     for words in (["init", "--quiet"], ["config", "user.name", "R"], ["config", "user.email", "r@localhost"], first):
@@ -115,12 +115,12 @@ def samples(folder: Path) -> None:
 
 
 def documents(folder: Path) -> None:
-    """The checkout's docs/, for pages that name its files."""
+    """Copy the checkout's docs/, for pages that name its files."""
     folder.symlink_to(DOCS)
 
 
 def pictures(folder: Path) -> None:
-    """Some sixty pictures of different sizes, as somebody's drawings: patches of scikit-image's photographs."""
+    """Write some sixty pictures of different sizes, as somebody's drawings: patches of scikit-image's photographs."""
     import numpy as np
     from PIL import Image
     from skimage import data
@@ -136,7 +136,7 @@ def pictures(folder: Path) -> None:
 
 
 def method_file(path: Path) -> None:
-    """A method of somebody's own, the shortest."""
+    """Write a method of somebody's own, the shortest."""
     path.write_text(
         """from graftbench import Method, Reference
 from graftbench.training.samplers import ImageBankSampler
@@ -158,7 +158,7 @@ class Mine(Method):
 
 
 def suite_file(path: Path) -> None:
-    """A suite for it, of four short cells."""
+    """Write a suite for it, of four short cells."""
     path.write_text(
         """name = "my-suite"
 tasks = ["twemoji->openmoji@32"]

@@ -54,7 +54,7 @@ def _dead(link: str, page: Path, root: Path, known: frozenset[str]) -> str:
 
 
 def malformed(link: str) -> str:
-    """What is wrong with the form of an address; empty if nothing is."""
+    """Say what is wrong with the form of an address; empty if nothing is."""
     parts = urlsplit(link)
     if parts.scheme in ("mailto", "data"):
         return ""

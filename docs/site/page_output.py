@@ -39,12 +39,12 @@ def difference(shown: str, printed: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, without colours and the lines of tables."""
+    """Return the words of a text, without colours and the lines of tables."""
     return _ANSI.sub("", text).translate(_LINES).split()
 
 
 def _segments(shown: list[str]) -> list[list[str]]:
-    """The words between the gaps."""
+    """Return the words between the gaps."""
     parts: list[list[str]] = [[]]
     for word in shown:
         if word == _GAP:
@@ -83,7 +83,7 @@ def _near(shown: str, printed: str) -> bool:
 
 
 def _told(part: list[str], actual: list[str]) -> str:
-    """The first word of a part that has no counterpart where most of the words before it have one."""
+    """Return the first word of a part that has no counterpart where most of the words before it have one."""
     best, where = 0, 0
     for at in range(len(actual)):
         count = 0

@@ -85,7 +85,7 @@ class PageRun:
         self._printed: str | None = None
 
     def problems(self) -> Iterator[str]:
-        """What does not hold, each with its line; later blocks are run all the same."""
+        """Yield what does not hold, each with its line; later blocks are run all the same."""
         for name in self.provided:
             if name not in PROVIDED:
                 yield f"{self.name} needs '{name}', which page_fixtures does not know"
@@ -189,7 +189,7 @@ class PageRun:
             yield from self._data(block)
 
     def _data(self, block: Block) -> Iterator[str]:
-        """What is wrong with a block that is data."""
+        """Yield what is wrong with a block that is data."""
         readers = {"toml": self._toml, "yaml": yaml.safe_load, "json": json.loads}
         if block.language in readers:
             try:
@@ -221,7 +221,7 @@ class PageRun:
 
 
 def misspelt(command: Command) -> Iterator[str]:
-    """What the command line would refuse in a command that is not run."""
+    """Yield what the command line would refuse in a command that is not run."""
     words = shlex.split(command.text, comments=True)
     if words[:1] != ["graftbench"]:
         return

@@ -19,7 +19,7 @@ stands here; `graftbench completion bash` (or `zsh`, `fish`) prints a script tha
 
 
 def page() -> str:
-    """The page `reference/cli.md`."""
+    """Make the page `reference/cli.md`."""
     text = make_app().generate_docs(heading_level=1, max_heading_level=4)
     _, *sections = re.split(r"^#{2,4} graftbench ", text, flags=re.MULTILINE)
     known = [section.partition("\n") for section in sections]

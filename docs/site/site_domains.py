@@ -17,7 +17,7 @@ def pages() -> dict[str, str]:
 
 
 def overview() -> str:
-    """The table that stands in domains.md instead of all entries."""
+    """Make the table that stands in domains.md instead of all entries."""
     lines = ["| domain | title | licence | comes with |", "| --- | --- | --- | --- |"]
     lines += [
         f"| [`{row['name']}`](domains/{_base(row)}.md) | {row['title']} | {row['license']} | {row['source']} |"
@@ -27,7 +27,7 @@ def overview() -> str:
 
 
 def _page(row: dict[str, str], section: str) -> str:
-    """The section of docs/domains.md where there is one, which has counts and sheets; else what the class says."""
+    """Return the section of docs/domains.md, which has counts and sheets, if there is one; else the class's words."""
     head = f"# `{row['name']}`: {row['title']}\n\n"
     if section:
         return head + re.sub(r"!\[([^\]]+)\]\(domains/", r"`\1`\n\n![\1](", section)

@@ -34,7 +34,7 @@ def pages() -> dict[str, str]:
 
 
 def overview() -> str:
-    """The table that stands in methods.md instead of all entries."""
+    """Make the table that stands in methods.md instead of all entries."""
     rows = rows_of("methods")
     lines = ["| method | family | title | trains |", "| --- | --- | --- | --- |"]
     lines += [
@@ -61,7 +61,7 @@ def page(row: dict[str, Any], method: type[Method]) -> str:
 
 
 def _idea(method: type[Method]) -> str:
-    """The docstring of the method's module, which gives the idea."""
+    """Return the docstring of the method's module, which gives the idea."""
     return (sys.modules[method.__module__].__doc__ or method.__doc__ or "").strip()
 
 

@@ -35,7 +35,7 @@ _SECTIONS = {
 
 
 def page() -> str:
-    """The page `reference/python.md`."""
+    """Make the page `reference/python.md`."""
     lazy: dict[str, str] = graftbench._LAZY  # noqa: SLF001 - the list of the public names
     parts = [
         _BEFORE,
@@ -52,5 +52,5 @@ def page() -> str:
 
 
 def _entry(path: str, heading: str = "") -> str:
-    """The directive of mkdocstrings; `heading` is the name by which one imports it, where that is a shorter one."""
+    """Write the directive of mkdocstrings; `heading` is the name by which one imports it, where that is shorter."""
     return f"::: {path}" + (f"\n    options:\n      heading: {heading}\n" if heading else "")

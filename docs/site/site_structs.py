@@ -31,7 +31,7 @@ class Field(NamedTuple):
 
 
 def fields(struct: type[msgspec.Struct]) -> list[Field]:
-    """The fields of a struct in their order."""
+    """Return the fields of a struct in their order."""
     meanings = meanings_of(struct)
     return [
         Field(field.encode_name, type_words(field.type), _default(field), meanings.get(field.name, ""))
@@ -53,12 +53,12 @@ def meanings_of(struct: type) -> dict[str, str]:
 
 
 def first_paragraph(text: str | None) -> str:
-    """What a docstring says before its first blank line."""
+    """Return what a docstring says before its first blank line."""
     return one_line(_dedented(text or "").partition("\n\n")[0])
 
 
 def table(rows: list[Field]) -> str:
-    """The fields as a Markdown table."""
+    """Write the fields as a Markdown table."""
     lines = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for row in rows:
         default = "required" if row.default is None else f"`{row.default}`" if row.default else ""
@@ -67,7 +67,7 @@ def table(rows: list[Field]) -> str:
 
 
 def type_words(kind: Any) -> str:  # noqa: ANN401 - whatever stands in an annotation
-    """A type as a reader of TOML would say it: `list[int]` is "list of integers"."""
+    """Write a type as a reader of TOML would say it: `list[int]` is "list of integers"."""
     info = msgspec.inspect.type_info(kind)
     return _words(info)
 
@@ -112,7 +112,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str | None:
 
 
 def toml(value: Any) -> str:  # noqa: ANN401 - a value as TOML has it
-    """A value as TOML writes it; nothing for None, which TOML cannot say."""
+    """Write a value as TOML does; nothing for None, which TOML cannot say."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -136,7 +136,7 @@ def _dedented(text: str) -> str:
 
 
 def structs_within(struct: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
-    """A struct and those that its fields hold, each once, in the order of the fields."""
+    """Yield a struct and those that its fields hold, each once, in the order of the fields."""
     seen: list[type[msgspec.Struct]] = []
     waiting = [struct]
     while waiting:

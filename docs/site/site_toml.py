@@ -17,7 +17,7 @@ names.
 
 
 def page() -> str:
-    """The page `reference/toml.md`."""
+    """Make the page `reference/toml.md`."""
     parts = [_BEFORE]
     for struct in structs_within(Suite):
         place = "the file itself" if struct is Suite else f"a table `{struct.__name__}`"

@@ -49,7 +49,7 @@ def measured(group: Group) -> list[Cost]:
 
 
 def unmeasured_note(group: Group) -> str:
-    """A sentence on what has no counter here, or was not declared; empty if all is known."""
+    """Say what has no counter here, or was not declared; empty if all is known."""
     return _unknown(group, [cost for cost in COSTS if not _bars(group, cost)])
 
 
@@ -132,7 +132,7 @@ def _cost_notes(group: Group, costs: Sequence[Cost], missing: Sequence[Cost]) ->
 
 
 def _bare(cost: Cost) -> str:
-    """The heading without its unit."""
+    """Return the heading without its unit."""
     return cost.heading.rpartition(",")[0] or cost.heading
 
 
@@ -236,7 +236,7 @@ def draw_cost(
 
 
 def _heading_lines(cost: Cost, kind: str, inches: float) -> list[str]:
-    """The heading of a panel in lines that it has room for."""
+    """Break the heading of a panel into lines that it has room for."""
     return textwrap.wrap(f"{cost.heading}{kind}", max(8, int(72 * inches / (0.62 * PRINT_SIZE))))
 
 

@@ -88,7 +88,7 @@ def rank_plots(found: Sequence[Group], palette: Mapping[str, Look]) -> list[Plot
 
 
 def _key(group: Group) -> str:
-    """What all blocks of one diagram share; where the weights lie does not matter, their hash is in the protocol."""
+    """Return what all blocks of one diagram share; the weights' path does not matter, their hash is in the protocol."""
     return content_hash([msgspec.structs.replace(group.protocol, weights=""), group.compute_budget])[:8]
 
 
@@ -271,7 +271,7 @@ def _draw_ranks(axes: Axes, ranking: Ranking, names: Sequence[str], palette: Map
 
 
 def _draw_difference(axes: Axes, difference: float) -> None:
-    """The length of the critical difference above the axis, from rank 1."""
+    """Draw the length of the critical difference above the axis, from rank 1."""
     at = {"transform": axes.get_xaxis_transform(), "clip_on": False, "color": INK}
     above = 1 + 0.09 / _height(axes)
     axes.plot([1, 1 + difference], [above] * 2, lw=1.2, solid_capstyle="butt", **at)

@@ -59,7 +59,7 @@ def stem(kind: str, group: Group, budget: int, found: Sequence[Group]) -> str:
 
 
 def heading(group: Group, budget: int, found: Sequence[Group]) -> str:
-    """The group's title and the data budget."""
+    """Return the group's title and the data budget."""
     return f"{one_line(titles(found)[group.key])}, {plural(budget, 'target image')}"
 
 
@@ -86,7 +86,7 @@ def _plot(group: Group, budget: int, found: Sequence[Group], palette: dict[str, 
 
 
 def curve(row: Row) -> list[Point]:
-    """The row's points by share; only shares at which each of its seeds with snapshots has a KID.
+    """Return the row's points by share; only shares at which each of its seeds with snapshots has a KID.
 
     So every mean is over the same seeds. Empty where no seed has snapshots.
     """

@@ -20,7 +20,7 @@ MOST_REFERENCES = 12
 
 
 def drawn(group: Group) -> Group:
-    """The group with the rows that figures draw: of too many methods the best by KID, and the first reference rows.
+    """Return the group with the rows that figures draw: of many methods the best by KID, and the first reference rows.
 
     The order is that of the mean place over the data budgets; a method without a KID at one of them is last there. Of
     equal ones the name decides.
@@ -47,7 +47,7 @@ def _best(rows: Sequence[Row], most: int) -> set[str]:
 
 
 def left_out(group: Group) -> str:
-    """What no figure draws, to go on after "Not drawn: "; empty where all is drawn.
+    """Say what no figure draws, to go on after "Not drawn: "; empty where all is drawn.
 
     `1,960 of 2,000 methods, behind the others by KID over the data budgets (the tables have them)`.
     """

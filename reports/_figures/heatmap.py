@@ -67,7 +67,7 @@ def heatmap_plots(found: Sequence[Group], method: str = "") -> list[Plot]:
 
 
 def _key(group: Group) -> str:
-    """What the tasks of one matrix share; where the weights lie does not matter, their hash is in the protocol."""
+    """Return what the tasks of one matrix share; the weights' path does not matter, their hash is in the protocol."""
     protocol = msgspec.structs.replace(group.protocol, weights="")
     return content_hash([protocol, group.compute_budget, group.task.resolution])[:8]
 

@@ -95,7 +95,7 @@ def _distances(sheet: Image) -> tuple[tuple[float, ...], ...]:
 
 
 def neighbor_alt_text(strip: NeighborStrip) -> str:
-    """What a screen reader says in place of the pictures."""
+    """Write what a screen reader says in place of the pictures."""
     far = f"; median distance to the nearest {strip.far}" if strip.far else ""
     return f"{COLUMNS} images of {strip.label}, {strip.detail}, below each its nearest training images{far}"
 

@@ -175,7 +175,7 @@ def _draw(axes: Axes, spots: Sequence[Spot], name: str, palette: dict[str, Look]
 
 
 def _corners(axes: Axes, best: Sequence[Spot]) -> list[tuple[float, float]]:
-    """The front as a stair to the panel's edges: any method above it and to its right is beaten."""
+    """Return the front as a stair to the panel's edges: any method above it and to its right is beaten."""
     if not best:
         return []
     corners = [(best[0].cost, axes.get_ylim()[1])]

@@ -60,7 +60,7 @@ def quality_panel(group: Group, metric: Metric, palette: dict[str, Look]) -> Fig
 
 
 def group_looks(found: Sequence[Group]) -> dict[str, Look]:
-    """Looks of all competing methods of a run; those that no figure draws (see `drawn`) share looks with others."""
+    """Return the looks of all competing methods of a run; those that no figure draws (see `drawn`) share looks."""
     shown = looks(row.label for group in drawable(found) for row in group.methods)
     everyone = {row.label for group in found for row in group.methods}
     return shown | {label: plain_look(label) for label in sorted(everyone - shown.keys())}
@@ -73,7 +73,7 @@ def panel_height(found: Sequence[Group]) -> float:
 
 
 def not_drawn(group: Group, metric: Metric) -> list[str]:
-    """What is missing from the figure, and why: a sentence for each row without a value, one for all beyond twenty."""
+    """Say what is missing from the figure, and why: a sentence for each row without a value, one past twenty."""
     absent = [row for row in group.rows if row.summary(metric) is None]
     sentences = [less] if (less := left_out(group)) else []
     for row in absent[:_MOST_NOTES]:

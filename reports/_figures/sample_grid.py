@@ -47,7 +47,7 @@ class TileRow:
 
 
 def tiles_of(image: Image, row: int = 0) -> tuple[Pixels, ...]:
-    """The eight tiles of a row of a sheet."""
+    """Cut a row of a sheet into its eight tiles."""
     side = image.width // COLUMNS
     pixels = np.asarray(image)[row * side : (row + 1) * side]
     return tuple(pixels[:, i * side : (i + 1) * side] for i in range(COLUMNS))
@@ -94,7 +94,7 @@ def _rows(shown: Sequence[Strip], budgets: Sequence[int]) -> list[TileRow]:
 
 
 def draw_tiles(rows: Sequence[TileRow], headings: Sequence[str], title: str, width: float, *, block: int = 1) -> Figure:
-    """A figure of rows of tiles. All pictures are one image of their own pixels: nothing is resampled here.
+    """Draw a figure of rows of tiles. All pictures are one image of their own pixels: nothing is resampled here.
 
     Args:
         rows: At least one, with as many cells as there are headings.
@@ -179,7 +179,7 @@ def _write_names(figure: Figure, rows: Sequence[TileRow], inches: float) -> None
 
 
 def missing_note(absent: dict[str, str]) -> list[str]:
-    """A sentence for each reason: which rows have no picture. Label -> reason."""
+    """Write a sentence for each reason: which rows have no picture. Label -> reason."""
     reasons: dict[str, list[str]] = {}
     for label, why in absent.items():
         reasons.setdefault(why, []).append(label)

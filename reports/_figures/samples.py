@@ -83,7 +83,7 @@ def _strip(row: Row, folder: Path, title: str = "") -> Strip:
 
 
 def _first_tiles(record: Record, folder: Path) -> tuple[Image | None, str]:
-    """The first row of generated images of the contact sheet, or why there is none.
+    """Return the first row of generated images of the contact sheet, or why there is none.
 
     Of a task that gives inputs it is the second: above each answer stands its input
     (`graftbench.execution.sheets.answers`).
@@ -97,7 +97,7 @@ def _first_tiles(record: Record, folder: Path) -> tuple[Image | None, str]:
 
 
 def sheet_of(record: Record, folder: Path, kind: str) -> tuple[Image | None, str]:
-    """A sheet that a cell left, or why it cannot be shown.
+    """Load a sheet that a cell left, or say why it cannot be shown.
 
     Args:
         record: The cell's.
@@ -150,7 +150,7 @@ def spaced_png(image: Image) -> bytes:
 
 
 def alt_text(strip: Strip) -> str:
-    """What a screen reader says in place of the strip."""
+    """Write what a screen reader says in place of the strip."""
     what = "real held-out images" if strip.label == "real images" else f"samples of {strip.label}"
     return f"{COLUMNS} {what}, {strip.detail}"
 
@@ -208,7 +208,7 @@ def _font(size: int) -> FreeTypeFont:
 
 
 def _fit(text: str, size: int, width: float) -> str:
-    """The text, its end cut to an ellipsis where it is wider than `width` pixels."""
+    """Return the text, its end cut to an ellipsis where it is wider than `width` pixels."""
     text, font = one_line(text), _font(size)
     if font.getlength(text) <= width:
         return text

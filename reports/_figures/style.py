@@ -88,7 +88,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def inline_svg(figure: Figure, prefix: str, label: str) -> str:
-    """The figure as an <svg> element for a page: no fixed size, colours as CSS variables, ids unique by `prefix`.
+    """Return the figure as an <svg> element: no fixed size, colours as CSS variables, ids unique by `prefix`.
 
     Args:
         figure: Drawn inside `style(text_as_paths=False)`.
@@ -149,7 +149,7 @@ def paper_panels(
     lines: bool = False,
     hollow: Container[str] = (),
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels under one title with one legend below; room for all of the legend's lines.
+    """Make a figure of `count` panels under one title with one legend below; room for all of the legend's lines.
 
     Args:
         width: Inches; the height follows.
@@ -203,7 +203,7 @@ def _handle(look: Look, *, line: bool, filled: bool) -> Line2D:
 
 
 def title_lines(title: str, width: float) -> list[str]:
-    """The title in lines that a figure of so many inches has room for."""
+    """Break the title into lines that a figure of so many inches has room for."""
     return textwrap.wrap(title, max(20, int(72 * width / (_LETTER * (PRINT_SIZE + 1))))) or [""]
 
 
@@ -235,7 +235,7 @@ def number_axis(axis: Axis, values: Sequence[float], *, log_from: float = 6.0) -
 
 
 def tick(value: float) -> str:
-    """A short number for an axis: `0.05`, `250`, `8k`, `1.5M`, a true minus sign."""
+    """Write a short number for an axis: `0.05`, `250`, `8k`, `1.5M`, a true minus sign."""
     for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if unit <= abs(value) < 1e15:
             return f"{value / unit:.3g}{letter}".replace("-", "\N{MINUS SIGN}")

@@ -52,7 +52,7 @@ def _best_cells(group: Group) -> Iterable[Record]:
 
 
 def held_note(shown: int, total: int) -> str:
-    """A sentence where the page does not hold every cell, else empty."""
+    """Say where the page does not hold every cell; else empty."""
     if shown == total:
         return ""
     return (
@@ -78,7 +78,7 @@ class _Strings:
 
 
 def cells_json(records: Sequence[Record], everyone: Sequence[Record], run: Run, page: Path | None) -> str:
-    r"""An object that is safe inside <script>: every `<` is `\u003c`.
+    r"""Return an object that is safe inside <script>: every `<` is `\u003c`.
 
     `strings` has each text once. A cell has texts as places in it, tables as lists of lists of places, and texts of
     several lines as lists of places: `id`, `seed`, `status`, `name`, `facts`, `scores` (name, label, value, interval,
@@ -99,7 +99,7 @@ def cells_json(records: Sequence[Record], everyone: Sequence[Record], run: Run, 
 
 
 def _common(records: Sequence[Record]) -> set[tuple[str, str]]:
-    """What all environments say alike."""
+    """Return what all environments say alike."""
     counts = Counter(pair for record in records for pair in dict(flatten(record.environment)).items())
     return {pair for pair, count in counts.items() if count == len(records)}
 
@@ -200,7 +200,7 @@ def digits(value: float) -> str:
 
 
 def _links(record: Record, folder: Path, page: Path | None) -> list[tuple[str, str, str]]:
-    """(what, path within the run folder, address from the page or empty) of log and sheet, where they are there.
+    """Return (what, path within the run folder, address from the page or empty) of log and sheet that exist.
 
     A path that leads out of the run folder is left out: a record must not make the page name other files.
     """

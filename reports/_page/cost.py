@@ -94,7 +94,7 @@ def _cost_line(row: Row, *, several_kinds: bool) -> CostLine:
 
 
 def _declared(row: Row, name: str) -> str:
-    """`declared`, or `declared of 1 of 2 seeds`; empty where it was measured."""
+    """Write `declared`, or `declared of 1 of 2 seeds`; empty where it was measured."""
     count, seeds = len(row.declared(name)), plural(len(row.ok), "seed")
     return "" if not count else "declared" if count == len(row.ok) else f"declared of {count} of {seeds}"
 

@@ -103,7 +103,7 @@ def _domain_fields(given: object) -> list[tuple[str, str]]:
 
 
 def command(run: Run) -> str:
-    """The command that made the records, if they say it; else the one that runs a suite of that name."""
+    """Return the command that made the records, if they say it; else the one that runs a suite of that name."""
     commands = {record.environment.get("command") for record in run.records}
     given = sorted(one_line(text) for text in commands if isinstance(text, str) and text)
     return shorten_paths(given[0]) if given else f"graftbench run {one_line(run.name)}"

@@ -83,7 +83,7 @@ def _cost_figures(group: Group, palette: dict[str, Look], i: int) -> tuple[Figur
 
 
 def data_uri(strip: Strip) -> str:
-    """The strip as a PNG within the page; empty where there is no picture."""
+    """Return the strip as a PNG within the page; empty where there is no picture."""
     if strip.image is None:
         return ""
     return "data:image/png;base64," + base64.b64encode(spaced_png(strip.image)).decode()

@@ -56,7 +56,7 @@ class PanelSection:
 
 
 def panel_sections(table: ScoreTable, anchor: str) -> tuple[PanelSection, ...]:
-    """The tables of a group, the headline first; `anchor` begins the ids of their headings."""
+    """Return the tables of a group, the headline first; `anchor` begins the ids of their headings."""
     return tuple(
         PanelSection(
             anchor=f"{anchor}-scores-{i}" if i else f"{anchor}-scores",
@@ -98,7 +98,7 @@ def _interval_cell(row: Row, metric: Metric, places: int) -> IntervalCell:
 
 
 def _within(row: Row, metric: Metric, places: int) -> str:
-    """The interval of the lowest seed that has one, in the metric's printed scale: `seed 0: 9.1 to 10.9`."""
+    """Write the interval of the lowest seed that has one, in the metric's printed scale: `seed 0: 9.1 to 10.9`."""
     for record in row.ok:
         score = record.score(metric.name)
         if score is None or score.interval is None or finite(score.value) is None:

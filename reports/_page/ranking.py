@@ -68,7 +68,7 @@ def rankings(group: Group) -> tuple[Ranking, ...]:
 
 
 def ranked_rows(group: Group, data_budget: int) -> list[tuple[Row, SeedSummary]]:
-    """The methods that compete at a data budget, best KID first, each with its KID×10³ over seeds."""
+    """Return the methods that compete at a data budget, best KID first, each with its KID×10³ over seeds."""
     rows = [row for row in group.methods if row.data_budget == data_budget and not row.leaks]
     found = [(row, summary) for row in rows if (summary := row.summary(KID)) is not None]
     return sorted(found, key=lambda pair: (pair[1].mean, pair[0].label))

@@ -154,7 +154,7 @@ def _literals(node: ast.ClassDef) -> dict[str, object]:
 
 
 def _literal(node: ast.expr) -> object:
-    """A literal, or `Reference(...)` of literals; None for anything else."""
+    """Return a literal, or `Reference(...)` of literals; None for anything else."""
     try:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reference":
             fields: dict[str, Any] = {str(word.arg): ast.literal_eval(word.value) for word in node.keywords}
@@ -208,7 +208,7 @@ def citations(records: Sequence[Record], methods: dict[str, type[Method]]) -> tu
 
 
 def _readable(record: Record) -> Record:
-    """The record without what its environment says of domains in another form than name -> (field -> text)."""
+    """Drop from a record what its environment says of domains in another form than name -> (field -> text)."""
     told = record.environment.get("domains", {})
     facts = {
         str(name): {key: text for key, text in fields.items() if isinstance(text, str)}

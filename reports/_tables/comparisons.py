@@ -126,7 +126,7 @@ def blocks(scores: Scores, baseline: str, metric: Metric) -> list[Block]:
 
 
 def leading(scores: Scores, metric: Metric, always: str) -> list[str]:
-    """The leading methods by their mean over all cells, at most `MOST`, and the baseline."""
+    """Return the leading methods by their mean over all cells, at most `MOST`, and the baseline."""
     means = {
         label: metric.better * mean([value for values in by.values() for value in values.values()])
         for label, by in scores.items()
@@ -139,7 +139,7 @@ def leading(scores: Scores, metric: Metric, always: str) -> list[str]:
 def improvement(
     tasks: Sequence[Scores], methods: Sequence[str], baseline: str, metric: Metric
 ) -> dict[tuple[str, int], Estimated]:
-    """(method, data budget) -> how often a run of it beats one of the baseline, over the tasks that have both."""
+    """Return (method, data budget) -> how often a run of it beats one of the baseline, over tasks that have both."""
     found: dict[tuple[str, int], Estimated] = {}
     for budget in sorted({budget for scores in tasks for by in scores.values() for budget in by}):
         for label in methods:
@@ -172,7 +172,7 @@ class Curves:
 
 
 def curves(scores: Scores) -> dict[str, Curves]:
-    """Method -> its curves over all data budgets of the task; none of a method with fewer than two whole seeds."""
+    """Return method -> its curves over all data budgets of the task; none of one with fewer than two whole seeds."""
     budgets = tuple(sorted({budget for by in scores.values() for budget in by}))
     found: dict[str, Curves] = {}
     for label, by in scores.items():
@@ -189,7 +189,7 @@ def area(curve: Curves) -> Estimated:
 
 
 def images_needed(curve: Curves, base: Curves, metric: Metric) -> dict[int, Efficiency]:
-    """Data budget of the baseline -> how many images the method takes for what the baseline reaches there.
+    """Return the baseline's data budget -> how many images the method takes for what the baseline reaches there.
 
     Seeds that both have are drawn together; fewer than two are none.
     """

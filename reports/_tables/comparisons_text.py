@@ -40,7 +40,7 @@ Rows = list[dict[str, Any]]
 
 
 def make(run: Run) -> tuple[str, Rows]:
-    """The whole of comparisons.md, and the rows of comparisons.csv."""
+    """Make the whole of comparisons.md, and the rows of comparisons.csv."""
     found = groups(run)
     blocks, rows = [f"# {markdown(run.name)}: comparisons", markdown(completeness(run))], Rows()
     if mixed := mixed_protocols(found):
@@ -214,7 +214,7 @@ def _improvement(
 
 
 def _shown(methods: Sequence[str], tasks: Sequence[Scores], baseline: str) -> str:
-    """A sentence where not all methods are shown."""
+    """Say where not all methods are shown."""
     scored = {label for scores in tasks for label, by in scores.items() if by}
     others = len(scored - {baseline})
     count = len(set(methods) - {baseline})
@@ -424,7 +424,7 @@ def _rank_answer(found: Ranking) -> str:
 
 
 def _shared(group: Group | None, metric: Metric, budget: int | None, method: str, baseline: str) -> dict[str, Any]:
-    """The first columns of a row."""
+    """Return the first columns of a row."""
     where = {} if group is None else {"task": str(group.task)}
     shared = {"metric": metric.name, "data_budget": budget, "method": one_line(method), "baseline": one_line(baseline)}
     return _of_set(where | shared, group) if group is not None else shared
@@ -457,7 +457,7 @@ def _p(p: float | None) -> str:
 
 
 def _grid(header: Sequence[str], lines: Iterable[Sequence[str]], words: Sequence[int] = (0,)) -> str:
-    """A Markdown table: columns of words to the left, numbers right; heads are escaped, cells are as given."""
+    """Write a Markdown table: columns of words to the left, numbers right; heads are escaped, cells are as given."""
     rule = ["---" if i in words else "---:" for i in range(len(header))]
     cells = [[markdown(head) for head in header], rule, *lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)

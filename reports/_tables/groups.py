@@ -94,7 +94,7 @@ class Row:
         return self._summaries[key]
 
     def cost(self, name: str) -> SeedSummary | None:
-        """A field of the resources over the cells that ended well; None where none has it."""
+        """Return a field of the resources over the cells that ended well; None where none has it."""
         if name not in self._costs:
             known = [finite(known_cost(record, name)) for record in self.ok]
             values = [float(value) for value in known if value is not None]
@@ -102,7 +102,7 @@ class Row:
         return self._costs[name]
 
     def declared(self, name: str) -> tuple[Record, ...]:
-        """The cells that ended well whose cost of that name was declared, not measured."""
+        """Return the cells that ended well whose cost of that name was declared, not measured."""
         return tuple(record for record in self.ok if is_declared(record, name))
 
     def undefined(self, metric: Metric) -> list[str]:
@@ -242,7 +242,7 @@ def _group_key(record: Record) -> str:
 
 
 def _variant_key(record: Record) -> str:
-    """What tells two rows of one method apart. Within it seeds are repetitions; across it they are not."""
+    """Return what tells two rows of one method apart. Within it seeds are repetitions; across it they are not."""
     cell = record.cell
     return content_hash([cell.method, cell.family, cell.shown_parameters, cell.source_model, cell.manifests, cell.code])
 
@@ -255,7 +255,7 @@ def _differing(variants: Sequence[Record]) -> list[str]:
 
 
 def _difference(record: Record, key: str, differing: Sequence[str]) -> str:
-    """What tells a variant from the others: its values of the differing parameters, else its key."""
+    """Return what tells a variant from the others: its values of the differing parameters, else its key."""
     ours = record.cell.shown_parameters
     values = [f"{name}={msgspec.json.encode(ours.get(name)).decode()}" for name in differing]
     return ", ".join(values) or f"version {key[:8]}"
@@ -317,7 +317,7 @@ def _rows_of_variant(label: str, records: Sequence[Record], wanted: set[tuple[in
 
 
 def groups(run: Run) -> list[Group]:
-    """The run's records as comparable groups, by task, compute budget and protocol.
+    """Return the run's records as comparable groups, by task, compute budget and protocol.
 
     Seeds that others have and a method has not are counted as missing, unless the run is known to be complete. The
     groups are kept with the run, as a cached property would be: every report begins here.
@@ -369,7 +369,7 @@ def completeness(run: Run) -> str:
 
 
 def mixed_protocols(found: Sequence[Group]) -> str:
-    """A sentence if the groups were scored under more than one protocol, else empty."""
+    """Say that the groups were scored under more than one protocol; else empty."""
     count = len({content_hash(_protocol_key(group.protocol)) for group in found})
     if count < 2:
         return ""

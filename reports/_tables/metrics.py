@@ -22,7 +22,7 @@ FID, KID, IS = (METRICS[name] for name in ("fid", "kid", "inception_score"))
 
 
 def finite(value: float | None) -> float | None:
-    """The value, or None if it is none or no finite number."""
+    """Return the value, or None if it is none or no finite number."""
     return None if value is None or not math.isfinite(value) else value
 
 
@@ -35,7 +35,7 @@ def decimals(values: Sequence[float]) -> int:
 
 
 def number(value: float | None, places: int) -> str:
-    """A fixed number of decimals, thousands set apart, a true minus sign; a dash for None; from 10¹² on as 1.23e+45."""
+    """Write fixed decimals, thousands set apart, a true minus; a dash for None; from 10¹² on as 1.23e+45."""
     if value is None:
         return DASH
     text = f"{value:,.{places}f}" if abs(value) < _LARGE else f"{value:.2e}".replace("-", MINUS)

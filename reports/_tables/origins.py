@@ -27,7 +27,7 @@ def row_mark(row: Row) -> str:
 
 
 def legend(rows: Iterable[Row], costs: Sequence[str] = ()) -> tuple[str, ...]:
-    """A sentence for each mark that a table of these rows has.
+    """Return a sentence for each mark that a table of these rows has.
 
     Args:
         rows: Of the table.
@@ -41,7 +41,7 @@ def legend(rows: Iterable[Row], costs: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def made_elsewhere(rows: Iterable[Row]) -> list[str]:
-    """A sentence an origin that names its methods, for tables whose names have no marks."""
+    """Return a sentence an origin that names its methods, for tables whose names have no marks."""
     rows = list(rows)
     sentences = []
     for origin in ROW_MARKS:

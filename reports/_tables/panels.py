@@ -93,7 +93,7 @@ _NOT_KNOWN = "Not in the catalogue of metrics, so printed as recorded, without a
 
 
 def panels(group: Group) -> tuple[Panel, ...]:
-    """The headline, then every panel of which the group has a score, then scores that stand in none."""
+    """Return the headline, then every panel of which the group has a score, then scores that stand in none."""
     found = set(group.scores)
     null_coverage = _null_coverage(group)
     readings = READINGS | {"coverage": null_coverage}
@@ -124,7 +124,7 @@ def _others(names: set[str]) -> list[Panel]:
 
 
 def _null_coverage(group: Group) -> str:
-    """A sentence beside coverage in place of a column, if the number is one: it depends on the numbers of images alone.
+    """Say beside coverage, in place of a column, the null coverage if it is one: it depends on numbers of images alone.
 
     Empty where there is no coverage to stand beside, or where cells differ or have none: then it stays a column.
     """

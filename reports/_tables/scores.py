@@ -221,7 +221,7 @@ def _places(summaries: list[SeedSummary | None]) -> int:
 
 
 def _floor(group: Group, panel: Panel, places: dict[Metric, int]) -> list[Line]:
-    """The row of the floors; none where no score of the panel has one."""
+    """Return the row of the floors; none where no score of the panel has one."""
     known = floors(group)
     texts = [
         " to ".join(dict.fromkeys(number(value, places[metric]) for value in known[metric.name]))
@@ -262,7 +262,7 @@ def column(rows: Sequence[Row], metric: Metric) -> Column:
 
 
 def marking(found: Mapping[Metric, Column]) -> tuple[str, ...]:
-    """What the marks say that there are, then where seeds are too few."""
+    """Say what the marks in the table mean, then where seeds are too few."""
     there = [standing for column in found.values() for standing in column.each]
     sentences: list[str] = []
     if any(standing.level for standing in there):
@@ -276,7 +276,7 @@ def marking(found: Mapping[Metric, Column]) -> tuple[str, ...]:
 
 
 def _too_few(found: Mapping[Metric, Column]) -> list[str]:
-    """A sentence for each case in which nothing can be told: how many seeds and methods; where, if not everywhere."""
+    """Say for each case in which nothing can be told how many seeds and methods; where, if not everywhere."""
     cases: defaultdict[tuple[int, int, int | None], list[tuple[int, str]]] = defaultdict(list)
     for metric, standing in found.items():
         for budget, there in standing.budgets.items():
@@ -333,7 +333,7 @@ def _fit_seconds(row: Row, places: int, footnotes: _Footnotes) -> Cell:
 
 
 def caption(group: Group) -> str:
-    """The conditions under which the group's numbers hold, in full sentences."""
+    """Write the conditions under which the group's numbers hold, in full sentences."""
     protocol = group.protocol
     size = "at the extractor's own size" if protocol.size is None else f"resized to {protocol.size} px"
     resize = "by the extractor's own rule" if protocol.resize == "extractor" else f"({protocol.resize})"
@@ -380,7 +380,7 @@ class Lead:
 
 
 def leads(group: Group) -> list[Lead]:
-    """The lead at each data budget that a method ran with."""
+    """Return the lead at each data budget that a method ran with."""
     return [_lead(group, budget) for budget in sorted({row.data_budget for row in group.methods})]
 
 
@@ -402,12 +402,12 @@ def _lead(group: Group, budget: int) -> Lead:
 
 
 def _called(row: Row) -> str:
-    """The label, and that the row was made elsewhere: a lead is read without the table's marks."""
+    """Return the label, and that the row was made elsewhere: a lead is read without the table's marks."""
     return f"{row.label} (submitted)" if row.origin == HANDED_IN else row.label
 
 
 def _out_of_competition(rows: Sequence[Row]) -> str:
-    """A clause that names the rows which look at the scoring network, with their scores."""
+    """Write a clause that names the rows which look at the scoring network, with their scores."""
     found = [(row.label, s) for row in rows if row.leaks and (s := row.summary(KID)) is not None]
     if not found:
         return ""
@@ -432,7 +432,7 @@ def _verdict(rows: Sequence[Row], first: Row, second: Row) -> tuple[str, bool]:
 
 
 def untold_by(there: Column, data_budget: int) -> str:
-    """That seeds are too few to tell any two rows apart at a data budget, and how many could; empty where some can."""
+    """Say that seeds are too few to tell any two rows apart at a budget, and how many could; empty where some can."""
     found = there.budgets.get(data_budget)
     if found is None or found.tested or not found.others:
         return ""

@@ -73,7 +73,7 @@ class TaskTable:
 
 
 def task_sets(found: Iterable[Group]) -> dict[str, list[Group]]:
-    """Groups of one kind of task that differ in the task alone: a key of eight digits -> at least one group."""
+    """Return groups of one kind of task that differ in the task alone: a key of eight digits -> at least one group."""
     sets: defaultdict[str, list[Group]] = defaultdict(list)
     for group in found:
         protocol = msgspec.structs.replace(group.protocol, weights="")  # where the file lies does not matter
@@ -168,7 +168,7 @@ def _table(key: str, tables: Sequence[ScoreTable], metric: Metric, budget: int) 
 
 
 def average_ranks(scored: Mapping[str, Mapping[int, float]], metric: Metric) -> dict[str, float]:
-    """Method -> mean of its ranks over tasks, all of which have a score of every method; none for one method."""
+    """Return method -> mean of its ranks over tasks, all of which have a score of every method; none for one method."""
     if len(scored) < 2:
         return {}
     from graftbench.comparison import ranks  # noqa: PLC0415 - scipy.stats takes half a second

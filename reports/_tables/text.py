@@ -42,7 +42,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def listing(items: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Write `a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
 
 

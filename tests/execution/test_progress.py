@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from graftbench.execution.board import Board, BoardLine, FailedCell, clock
+from graftbench.execution.board import Board, BoardLine, FailureLine, clock
 from graftbench.execution.progress import ConsoleProgress, read_report
 from graftbench.execution.time_left import Remaining, Running
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
@@ -98,8 +98,10 @@ def full_board(running: int, **changes: Any) -> Board:
         "remaining": "about 15:20",
         "running": lines,
         "failures": [
-            FailedCell("dcgan twemoji->openmoji@32 n=25 seed=0", "error", "ValueError: a long\nreason " + "word " * 60),
-            FailedCell("ewc twemoji->openmoji@32 n=25 seed=1", "timeout", "killed after the limit of 1800 s"),
+            FailureLine(
+                "dcgan twemoji->openmoji@32 n=25 seed=0", "error", "ValueError: a long\nreason " + "word " * 60
+            ),
+            FailureLine("ewc twemoji->openmoji@32 n=25 seed=1", "timeout", "killed after the limit of 1800 s"),
         ],
     }
     return Board(**(values | changes))
@@ -255,7 +257,7 @@ def test_the_board_counts_and_remembers() -> None:
     assert (board.done, board.total) == (3, 9)
     assert list(board.statuses) == [("ok", 1), ("oom", 1), ("timeout", 1)]
     assert [line.seed for line in board.running] == [1]
-    assert list(board.failures) == [FailedCell(str(one), "oom", "out of memory")]
+    assert list(board.failures) == [FailureLine(str(one), "oom", "out of memory")]
 
 
 def test_a_cell_that_is_started_again_is_there_once() -> None:
