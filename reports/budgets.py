@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from graftbench.records.run import Run
 
-    from ._tables.compute_budgets import Comparison, Line
+    from ._tables.compute_budgets import BudgetComparison, BudgetLine
 
 
 class Budgets(Report):
@@ -44,7 +44,7 @@ class Budgets(Report):
         return [path]
 
 
-def _section(found: Comparison) -> list[str]:
+def _section(found: BudgetComparison) -> list[str]:
     heads = [f"{name}: {budget}" for name, budget in zip(found.names, found.budgets, strict=True)]
     scores = [block for name in found.blocks for block in _scores(found, name, heads)]
     return [
@@ -61,7 +61,7 @@ def _section(found: Comparison) -> list[str]:
     ]
 
 
-def _caption(found: Comparison) -> str:
+def _caption(found: BudgetComparison) -> str:
     blocks = plural(len(found.blocks), "block")
     rank = f"Average rank by {KID.label} over {blocks} (a task with a number of images), 1 the best; "
     counted = "what torch's counter does not know (interpolation, grid sampling) counts nothing."
@@ -78,7 +78,7 @@ def _caption(found: Comparison) -> str:
     return " ".join([*sentences, *map(markdown, found.letters)])
 
 
-def _name(line: Line) -> str:
+def _name(line: BudgetLine) -> str:
     return markdown(line.label) + (f"<sup>{line.origin_mark}</sup>" if line.origin_mark else "")
 
 
@@ -91,12 +91,12 @@ def _spent(costs: Sequence[float | None], declared: Sequence[bool]) -> str:
     return " / ".join(marked)
 
 
-def _rank_line(found: Comparison, place: int) -> list[str]:
+def _rank_line(found: BudgetComparison, place: int) -> list[str]:
     line = found.lines[place]
     return [_name(line), *(number(rank, 2) for rank in line.ranks), number(line.moved, 2)]
 
 
-def _scores(found: Comparison, block: str, heads: Sequence[str]) -> list[str]:
+def _scores(found: BudgetComparison, block: str, heads: Sequence[str]) -> list[str]:
     means = [score.mean for line in found.lines for score in line.scores[block] if score is not None]
     places = decimals(means)
     lines = [

@@ -12,7 +12,7 @@ from graftbench.records.record import Status
 
 from ._tables.groups import completeness, groups, mixed_protocols
 from ._tables.origins import DECLARED_MARK, ROW_MARKS
-from ._tables.scores import LEVEL_MARK, UNTESTED_MARK, Cell, Line, ScoreTable, score_tables
+from ._tables.scores import LEVEL_MARK, UNTESTED_MARK, Cell, ScoreLine, ScoreTable, score_tables
 from ._tables.tasks import TaskTable, task_tables
 from ._tables.text import one_line, shorten_paths
 
@@ -173,7 +173,7 @@ def _reference_rows(table: ScoreTable) -> list[str]:
     ]
 
 
-def _line(line: Line, row: Row | None) -> str:
+def _line(line: ScoreLine, row: Row | None) -> str:
     """Write a row; where no cell ended well, what became of them stands in place of the numbers."""
     name = _text(line.label) + _superscript(line.notes, line.origin_mark)
     if row is not None and not row.ok:

@@ -9,7 +9,7 @@ from graftbench.contracts import Report
 
 from ._tables.groups import completeness, groups, mixed_protocols
 from ._tables.metrics import KID
-from ._tables.scores import FLOOR, FLOOR_MARK, Cell, Line, PanelTable, ScoreTable, leads, score_tables
+from ._tables.scores import FLOOR, FLOOR_MARK, Cell, PanelTable, ScoreLine, ScoreTable, leads, score_tables
 from ._tables.tasks import TaskTable, task_tables
 from ._tables.text import listing, markdown, one_line, plural
 
@@ -121,11 +121,11 @@ def _markdown_leads(table: ScoreTable) -> str:
     return "\n".join(lines)
 
 
-def _markdown_line(line: Line) -> list[str]:
+def _markdown_line(line: ScoreLine) -> list[str]:
     return [*_markdown_scores(line, markdown(line.label)), _markdown_cell(line.fit_seconds), markdown(line.outcome)]
 
 
-def _markdown_scores(line: Line, name: str) -> list[str]:
+def _markdown_scores(line: ScoreLine, name: str) -> list[str]:
     return [f"{name}{_superscript(line.notes, line.origin_mark)}", line.images, *map(_markdown_cell, line.scores)]
 
 
@@ -243,7 +243,7 @@ def terminal_table(table: ScoreTable) -> RichTable:
     return view
 
 
-def _terminal_line(line: Line) -> list[Text]:
+def _terminal_line(line: ScoreLine) -> list[Text]:
     from rich.text import Text  # noqa: PLC0415
 
     mark = (line.origin_mark,) if line.origin_mark else ()

@@ -58,7 +58,7 @@ class Blocks:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RankDiagram:
     """Average ranks and what the tests say of them.
 
     Attributes:
@@ -191,7 +191,7 @@ def _too_few(blocks: Blocks) -> str:
 # ------------------------------------------------------------------------------------------------------------- ranks
 
 
-def ranked(blocks: Blocks) -> Ranking:
+def ranked(blocks: Blocks) -> RankDiagram:
     """Average ranks, both tests, and cliques; where Friedman's test finds nothing, all methods are one clique."""
     test = friedman_test(blocks.scores)
     n, k = blocks.scores.shape
@@ -203,10 +203,10 @@ def ranked(blocks: Blocks) -> Ranking:
     cliques = [(found[0], found[-1]) for found in groups(ranks, difference) if len(found) > 1]
     if test.p_f >= LEVEL:
         cliques = [(0, k - 1)]
-    return Ranking(tuple(blocks.methods[i] for i in order), ranks, each, test, difference, tuple(cliques))
+    return RankDiagram(tuple(blocks.methods[i] for i in order), ranks, each, test, difference, tuple(cliques))
 
 
-def _caption(ranking: Ranking, blocks: Blocks) -> str:
+def _caption(ranking: RankDiagram, blocks: Blocks) -> str:
     test = ranking.test
     found = f"Friedman's test: χ² = {test.statistic:.1f}, p {_p(test.p)}; Iman and Davenport's F: p {_p(test.p_f)}."
     if test.p_f >= LEVEL:
@@ -226,7 +226,7 @@ def _p(value: float) -> str:
 # ----------------------------------------------------------------------------------------------------------- drawing
 
 
-def _draw(ranking: Ranking, title: str, width: float, palette: Mapping[str, Look]) -> Figure:
+def _draw(ranking: RankDiagram, title: str, width: float, palette: Mapping[str, Look]) -> Figure:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     k = len(ranking.order)
@@ -246,7 +246,9 @@ def _draw(ranking: Ranking, title: str, width: float, palette: Mapping[str, Look
     return figure
 
 
-def _draw_ranks(axes: Axes, ranking: Ranking, names: Sequence[str], palette: Mapping[str, Look], ticks: int) -> None:
+def _draw_ranks(
+    axes: Axes, ranking: RankDiagram, names: Sequence[str], palette: Mapping[str, Look], ticks: int
+) -> None:
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
     k = len(ranking.order)

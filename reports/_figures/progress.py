@@ -32,7 +32,7 @@ _SMALLEST = 0.28
 
 
 @dataclass(frozen=True)
-class Strip:
+class SnapshotStrip:
     """What one cell's picture holds.
 
     Attributes:
@@ -80,7 +80,7 @@ def _plot(group: Group, budget: int, found: Sequence[Group], folder: Path) -> Pl
     )
 
 
-def _strip(row: Row, folder: Path) -> tuple[Strip | None, str]:
+def _strip(row: Row, folder: Path) -> tuple[SnapshotStrip | None, str]:
     """Of the lowest seed that has a picture; else why it cannot be shown, empty where none is named."""
     why = ""
     for record in row.ok:
@@ -88,7 +88,7 @@ def _strip(row: Row, folder: Path) -> tuple[Strip | None, str]:
             continue
         shares, why = _read(record, folder)
         if shares:
-            return Strip(row.label, record.cell.seed, shares), ""
+            return SnapshotStrip(row.label, record.cell.seed, shares), ""
     return None, why
 
 
@@ -112,7 +112,7 @@ def _read(record: Record, folder: Path) -> tuple[dict[float, npt.NDArray[np.uint
     return {share: pixels[i * side : (i + 1) * side] for i, share in enumerate(shares)}, ""
 
 
-def _draw(strips: Sequence[Strip], title: str, width: float) -> Figure:
+def _draw(strips: Sequence[SnapshotStrip], title: str, width: float) -> Figure:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     shares = sorted({share for strip in strips for share in strip.shares})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from .._tables.groups import Group
-    from .samples import Strip
+    from .samples import SampleStrip
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -81,7 +81,7 @@ def _plot(group: Group, found: Sequence[Group], folder: Path) -> Plot | None:
     return Plot(stem, caption, tuple(notes), lambda width: draw_tiles(rows, headings, title, width))
 
 
-def _rows(shown: Sequence[Strip], budgets: Sequence[int]) -> list[TileRow]:
+def _rows(shown: Sequence[SampleStrip], budgets: Sequence[int]) -> list[TileRow]:
     """Real images, methods by name, other reference rows: a cell a data budget."""
     cells: dict[str, dict[int, tuple[Pixels, ...]]] = {}
     for strip in shown:

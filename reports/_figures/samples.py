@@ -31,7 +31,7 @@ _LABELS = 190
 
 
 @dataclass(frozen=True)
-class Strip:
+class SampleStrip:
     """Eight samples of one row.
 
     Attributes:
@@ -51,7 +51,7 @@ class Strip:
     is_reference: bool
 
 
-def strips(group: Group, folder: Path) -> list[Strip]:
+def strips(group: Group, folder: Path) -> list[SampleStrip]:
     """Real images (the oracle's sheet) first, then the methods by name and budget, then the other reference rows.
 
     Each shows its lowest seed. A reference row comes once, at the smallest data budget.
@@ -70,16 +70,18 @@ def _once(rows: Sequence[Row]) -> list[Row]:
     return list(smallest.values())
 
 
-def _strip(row: Row, folder: Path, title: str = "") -> Strip:
+def _strip(row: Row, folder: Path, title: str = "") -> SampleStrip:
     if not row.records:
-        return Strip(row.label, plural(row.data_budget, "image"), None, row.outcome, row.data_budget, row.is_reference)
+        return SampleStrip(
+            row.label, plural(row.data_budget, "image"), None, row.outcome, row.data_budget, row.is_reference
+        )
     record = row.records[0]
     detail = f"{plural(row.data_budget, 'image')}, seed {record.cell.seed}"
     if title:
         detail = MARKS.get(row.method, "").partition(":")[0] and f"held out, seed {record.cell.seed}"
     detail += ", submitted" if row.origin == HANDED_IN else ""
     image, absent = _first_tiles(record, folder)
-    return Strip(title or row.label, detail, image, absent, row.data_budget, row.is_reference)
+    return SampleStrip(title or row.label, detail, image, absent, row.data_budget, row.is_reference)
 
 
 def _first_tiles(record: Record, folder: Path) -> tuple[Image | None, str]:
@@ -149,7 +151,7 @@ def spaced_png(image: Image) -> bytes:
     return buffer.getvalue()
 
 
-def alt_text(strip: Strip) -> str:
+def alt_text(strip: SampleStrip) -> str:
     """Write what a screen reader says in place of the strip."""
     what = "real held-out images" if strip.label == "real images" else f"samples of {strip.label}"
     return f"{COLUMNS} {what}, {strip.detail}"
@@ -158,7 +160,7 @@ def alt_text(strip: Strip) -> str:
 # ------------------------------------------------------------------------------------------------------ one image
 
 
-def grid_image(blocks: Sequence[tuple[str, Sequence[Strip]]]) -> Image:
+def grid_image(blocks: Sequence[tuple[str, Sequence[SampleStrip]]]) -> Image:
     """One labelled picture of all strips, on white.
 
     Args:
@@ -181,7 +183,7 @@ def grid_image(blocks: Sequence[tuple[str, Sequence[Strip]]]) -> Image:
     return sheet
 
 
-def _draw_strip(sheet: Image, strip: Strip, top: int) -> None:
+def _draw_strip(sheet: Image, strip: SampleStrip, top: int) -> None:
     from PIL import Image as images  # noqa: N813, PLC0415
     from PIL import ImageDraw  # noqa: PLC0415
 

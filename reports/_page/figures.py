@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._figures.cost import cost_panel, measured
 from .._figures.quality import PANELS, group_looks, not_drawn, quality_panel
-from .._figures.samples import Strip, spaced_png
+from .._figures.samples import SampleStrip, spaced_png
 from .._figures.style import inline_svg, style
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _cost_figures(group: Group, palette: dict[str, Look], i: int) -> tuple[Figur
     )
 
 
-def data_uri(strip: Strip) -> str:
+def data_uri(strip: SampleStrip) -> str:
     """Return the strip as a PNG within the page; empty where there is no picture."""
     if strip.image is None:
         return ""

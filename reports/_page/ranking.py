@@ -43,7 +43,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class PageRanking:
     """The methods at one data budget, best KID first.
 
     Attributes:
@@ -62,7 +62,7 @@ class Ranking:
     untold: str = ""
 
 
-def rankings(group: Group) -> tuple[Ranking, ...]:
+def rankings(group: Group) -> tuple[PageRanking, ...]:
     """One a data budget that a method ran with."""
     return tuple(_ranking(group, budget) for budget in sorted({row.data_budget for row in group.methods}))
 
@@ -74,7 +74,7 @@ def ranked_rows(group: Group, data_budget: int) -> list[tuple[Row, SeedSummary]]
     return sorted(found, key=lambda pair: (pair[1].mean, pair[0].label))
 
 
-def _ranking(group: Group, budget: int) -> Ranking:
+def _ranking(group: Group, budget: int) -> PageRanking:
     found = ranked_rows(group, budget)
     places = decimals([summary.mean for _, summary in found])
     rows = [row for row, _ in found]
@@ -85,7 +85,7 @@ def _ranking(group: Group, budget: int) -> Ranking:
         for row, summary in found[:SHOWN]
     )
     everyone = sum(row.data_budget == budget for row in group.methods)
-    return Ranking(budget, shown, len(found) - len(shown), everyone - len(found), untold)
+    return PageRanking(budget, shown, len(found) - len(shown), everyone - len(found), untold)
 
 
 def _place(

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._figures.cost import told_note, unmeasured_note
-from .._figures.samples import Strip, alt_text, strips
+from .._figures.samples import SampleStrip, alt_text, strips
 from .._tables.groups import titles
 from .._tables.origins import legend
-from .._tables.scores import Lead, Line, ScoreTable, leads, score_tables
+from .._tables.scores import Lead, ScoreLine, ScoreTable, leads, score_tables
 from .._tables.text import one_line, plural
 from .cost import CostLine, cost_headings, cost_lines, cost_marks
 from .figures import Figure, data_uri, figures, too_many
 from .keys import Key, row_keys
 from .panels import PanelSection, panel_sections
-from .ranking import Ranking, rankings
+from .ranking import PageRanking, rankings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class Section:
     title: str
     task: str
     headline: tuple[tuple[str, bool], ...]
-    rankings: tuple[Ranking, ...]
+    rankings: tuple[PageRanking, ...]
     leads: tuple[Lead, ...]
     keys: Mapping[tuple[str, int], Key]
     table: ScoreTable
@@ -66,14 +66,14 @@ class Section:
     cost: tuple[CostLine, ...]
     cost_marks: tuple[str, ...]
     row_marks: tuple[str, ...]
-    samples: tuple[tuple[Strip, str, str], ...]
+    samples: tuple[tuple[SampleStrip, str, str], ...]
 
-    def seeds_of(self, line: Line) -> int | None:
+    def seeds_of(self, line: ScoreLine) -> int | None:
         """Of a row of scores: how many cells ended well; None for the floor."""
         key = self.keys.get((line.label, line.data_budget or 0))
         return None if key is None else key.seeds
 
-    def key_of_strip(self, strip: Strip) -> Key | None:
+    def key_of_strip(self, strip: SampleStrip) -> Key | None:
         """Of a strip of samples. That of real images is called so, and not by its method."""
         label = "oracle" if strip.label == "real images" else strip.label
         return self.keys.get((label, strip.budget))

@@ -61,7 +61,7 @@ def scores_of(group: Group, metric: Metric) -> Scores:
 
 
 @dataclass(frozen=True)
-class Baseline:
+class BaselineMethod:
     """What the methods of tasks under one protocol are compared with.
 
     Attributes:
@@ -80,7 +80,7 @@ class Baseline:
         return "the best by average rank of KID, as no method is of family scratch: that it beats others is no finding"
 
 
-def baseline_of(found: Sequence[Group]) -> Baseline:
+def baseline_of(found: Sequence[Group]) -> BaselineMethod:
     """One for all tasks that share protocol and compute budget."""
     families = {row.label: row.family for group in found for row in contenders(group)}
     blocks: list[dict[str, float]] = []
@@ -91,9 +91,9 @@ def baseline_of(found: Sequence[Group]) -> Baseline:
             for budget in group.budgets
         ]
     if not any(blocks):
-        return Baseline("", by_name=False)
+        return BaselineMethod("", by_name=False)
     label = default_baseline(families, blocks)
-    return Baseline(label, by_name=families[label] == SCRATCH)
+    return BaselineMethod(label, by_name=families[label] == SCRATCH)
 
 
 # ---------------------------------------------------------------------------------------------------------- one task
@@ -216,7 +216,7 @@ def images_needed(curve: Curves, base: Curves, metric: Metric) -> dict[int, Effi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ranking:
+class RankingTable:
     """Ranks over tasks at one data budget by one score.
 
     Attributes:
@@ -242,7 +242,7 @@ class Ranking:
     together: tuple[tuple[str, ...], ...]
 
 
-def rankings(found: Sequence[Group], metric: Metric) -> list[Ranking]:
+def rankings(found: Sequence[Group], metric: Metric) -> list[RankingTable]:
     """One a data budget at which two tasks have scores."""
     names = heads(found)
     tasks = [scores_of(group, metric) for group in found]
@@ -254,7 +254,7 @@ def rankings(found: Sequence[Group], metric: Metric) -> list[Ranking]:
     return made
 
 
-def _ranking(metric: Metric, budget: int, names: tuple[str, ...], tasks: Sequence[Scores]) -> Ranking:
+def _ranking(metric: Metric, budget: int, names: tuple[str, ...], tasks: Sequence[Scores]) -> RankingTable:
     labels = sorted({label for scores in tasks for label in scores})
     means: dict[str, Mapping[int, float]] = {}
     for label in labels:
@@ -268,7 +268,7 @@ def _ranking(metric: Metric, budget: int, names: tuple[str, ...], tasks: Sequenc
     together = cliques(list(ordered.values()), difference) if difference is not None else []
     order = list(ordered)
     table = [[row[place] for row in means.values()] for place in range(len(names))]
-    return Ranking(
+    return RankingTable(
         metric=metric,
         data_budget=budget,
         tasks=names,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graftbench.metrics.catalogue import Metric
     from graftbench.records.run import Run
 
-    from .comparisons import Baseline, Block, Curves, Ranking, Scores
+    from .comparisons import BaselineMethod, Block, Curves, RankingTable, Scores
     from .groups import Group
 
 COLUMNS = (
@@ -68,9 +68,9 @@ HOW_TO_READ = (
 )
 
 
-def _task(group: Group, baseline: Baseline, rows: Rows) -> list[str]:
+def _task(group: Group, baseline: BaselineMethod, rows: Rows) -> list[str]:
     """One task: by each metric against the baseline; then by KID runs, areas, images."""
-    told = f"Baseline: {baseline.label} ({baseline.reason})."
+    told = f"BaselineMethod: {baseline.label} ({baseline.reason})."
     blocks = [markdown(told), *map(markdown, made_elsewhere(c.contenders(group)))]
     by_metric = {metric: c.scores_of(group, metric) for metric in METRICS}
     for metric, scores in by_metric.items():
@@ -347,7 +347,7 @@ def _left_out(group: Group) -> list[str]:
 # -------------------------------------------------------------------------------------------------------- over tasks
 
 
-def _over_tasks(found: Sequence[Group], baseline: Baseline, rows: Rows) -> list[str]:
+def _over_tasks(found: Sequence[Group], baseline: BaselineMethod, rows: Rows) -> list[str]:
     """Ranks and chances over tasks; nothing for one task."""
     if len(found) < 2:
         return []
@@ -363,7 +363,7 @@ def _over_tasks(found: Sequence[Group], baseline: Baseline, rows: Rows) -> list[
     return blocks + _improvement(found, tasks, c.leading(pooled, KID, baseline.label), baseline.label, rows)
 
 
-def _ranks(found: Sequence[Group], metric: Metric, rankings: Sequence[Ranking], rows: Rows) -> list[str]:
+def _ranks(found: Sequence[Group], metric: Metric, rankings: Sequence[RankingTable], rows: Rows) -> list[str]:
     """Who ranks where over tasks, and whether the tasks tell."""
     if not rankings:
         return []
@@ -401,12 +401,12 @@ def _ranks(found: Sequence[Group], metric: Metric, rankings: Sequence[Ranking], 
     ]
 
 
-def _mean_rank(rankings: Sequence[Ranking], label: str) -> float:
+def _mean_rank(rankings: Sequence[RankingTable], label: str) -> float:
     there = [each.ranks[label] for each in rankings if label in each.ranks]
     return sum(there) / len(there)
 
 
-def _rank_answer(found: Ranking) -> str:
+def _rank_answer(found: RankingTable) -> str:
     tasks = f"{len(found.tasks)} tasks"
     left = f"; left out, without a score in every task: {some(found.left_out)}" if found.left_out else ""
     if found.friedman is None or found.p is None:

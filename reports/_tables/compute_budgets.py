@@ -30,7 +30,7 @@ NAMES = {"kimg": "equal images", "seconds": "equal time", "gflops": "equal arith
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class BudgetLine:
     """One method under every compute budget.
 
     Attributes:
@@ -57,7 +57,7 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class BudgetComparison:
     """Groups of one protocol under at least two compute budgets.
 
     Attributes:
@@ -75,13 +75,13 @@ class Comparison:
     budgets: tuple[str, ...]
     names: tuple[str, ...]
     blocks: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[BudgetLine, ...]
     unranked: dict[str, str]
     devices: tuple[str, ...]
     letters: tuple[str, ...] = ()
 
 
-def comparisons(found: Iterable[Group]) -> list[Comparison]:
+def comparisons(found: Iterable[Group]) -> list[BudgetComparison]:
     """One for each protocol under which cells have several compute budgets; none for a run of one budget."""
     sets: defaultdict[str, list[Group]] = defaultdict(list)
     for group in found:
@@ -89,7 +89,7 @@ def comparisons(found: Iterable[Group]) -> list[Comparison]:
     return [_comparison(groups) for groups in sets.values() if len({str(g.compute_budget) for g in groups}) > 1]
 
 
-def _comparison(groups: Sequence[Group]) -> Comparison:
+def _comparison(groups: Sequence[Group]) -> BudgetComparison:
     budgets = {str(group.compute_budget): group.compute_budget for group in groups}
     ordered = sorted(budgets, key=lambda text: ([*NAMES].index(text.split()[1]), float(text.split()[0])))
     rows = _rows(groups)
@@ -105,7 +105,7 @@ def _comparison(groups: Sequence[Group]) -> Comparison:
     ]
     ranks = {budget: _ranks(rows, blocks, budget, whole) for budget in ordered}
     lines = [
-        Line(
+        BudgetLine(
             label=label,
             ranks=tuple(ranks[budget].get(label) for budget in ordered),
             scores={block: tuple(_kid(rows, block, budget, label) for budget in ordered) for block in blocks},
@@ -118,7 +118,7 @@ def _comparison(groups: Sequence[Group]) -> Comparison:
         for label in labels
     ]
     why = {label: "looks at the scoring network" if label in leaking else "no score in every block" for label in labels}
-    return Comparison(
+    return BudgetComparison(
         protocol=groups[0].protocol.label,
         budgets=tuple(ordered),
         names=tuple(NAMES[text.split()[1]] for text in ordered),

@@ -64,7 +64,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ScoreLine:
     """One row of a table.
 
     Attributes:
@@ -109,8 +109,8 @@ class PanelTable:
     """
 
     panel: Panel
-    methods: tuple[Line, ...]
-    references: tuple[Line, ...]
+    methods: tuple[ScoreLine, ...]
+    references: tuple[ScoreLine, ...]
     marking: tuple[str, ...] = ()
 
     @property
@@ -184,9 +184,9 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
     fit_places = _places([row.cost("fit_seconds") for row in fitted or group.methods or group.rows])
     found = {metric: column(group.methods, metric) for metric in panel.metrics if panel.ranked and metric.better}
 
-    def line(row: Row, place: int | None = None) -> Line:
+    def line(row: Row, place: int | None = None) -> ScoreLine:
         where = {} if place is None else {metric: standing.each[place] for metric, standing in found.items()}
-        return Line(
+        return ScoreLine(
             label=row.label,
             family=row.family,
             data_budget=row.data_budget,
@@ -220,7 +220,7 @@ def _places(summaries: list[SeedSummary | None]) -> int:
     return decimals([summary.mean for summary in summaries if summary is not None])
 
 
-def _floor(group: Group, panel: Panel, places: dict[Metric, int]) -> list[Line]:
+def _floor(group: Group, panel: Panel, places: dict[Metric, int]) -> list[ScoreLine]:
     """Return the row of the floors; none where no score of the panel has one."""
     known = floors(group)
     texts = [
@@ -231,7 +231,7 @@ def _floor(group: Group, panel: Panel, places: dict[Metric, int]) -> list[Line]:
     ]
     if set(texts) == {DASH}:
         return []
-    return [Line(label=FLOOR, scores=tuple(map(Cell, texts)), marks=FLOOR_MARK)]
+    return [ScoreLine(label=FLOOR, scores=tuple(map(Cell, texts)), marks=FLOOR_MARK)]
 
 
 @dataclass(frozen=True)
