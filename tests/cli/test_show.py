@@ -185,7 +185,7 @@ def test_torch_is_not_imported(run: Run) -> None:
 
 def test_an_unknown_cell_is_a_usage_error() -> None:
     """One sentence with the nearest, exit code 2."""
-    done = show(RECORDS, "zzzz")
+    done = show(RECORDS, "ffffffff")
     assert done.returncode == 2
     assert "The nearest is" in done.stderr
     assert "Traceback" not in done.stderr

@@ -12,6 +12,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.plugins import registry
 from graftbench.plugins.config import config_of
 from graftbench.training.adversarial import Adversary, source_sampler
+from graftbench.training.samplers import to_uint8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,8 +75,8 @@ def test_sampler_mines(world: Callable[..., Any]) -> None:
     found = sampler.sample(5, torch.Generator().manual_seed(0))
     with torch.inference_mode():
         mined, plain = sampler.network.generator(sampler.network.miner(z)), sampler.network.generator(z)
-    assert torch.equal(found, minegan.to_uint8(mined))
-    assert not torch.equal(found, minegan.to_uint8(plain))
+    assert torch.equal(found, to_uint8(mined))
+    assert not torch.equal(found, to_uint8(plain))
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])

@@ -162,13 +162,13 @@ def test_a_node_folder_of_somebody_else_is_not_taken(tmp_path: Path, monkeypatch
 def test_the_package_is_laid_out_as_installed(tmp_path: Path) -> None:
     """Plugin folders lie inside, wherever they were; weights of source models stay behind."""
     write(tmp_path / "bench" / "pack", a=b"")
-    models = tmp_path / "bench" / "pack" / "source_models"
+    models = tmp_path / "bench" / "pack" / "training" / "source_models"
     models.mkdir()
     for name in ("m.safetensors", "m.json"):
         (models / name).touch()
     write(tmp_path / "methods", m=b"")
     files = shipping.package_files(tmp_path / "bench" / "pack", {"methods": [str(tmp_path / "methods")]})
-    assert list(files) == ["pack/a", "pack/methods/m", "pack/source_models/m.json"]
+    assert list(files) == ["pack/a", "pack/methods/m", "pack/training/source_models/m.json"]
 
 
 def test_the_package_that_was_sent_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
