@@ -20,6 +20,7 @@ from graftbench.citations import OURS, bibliography, bibtex
 from graftbench.comparison.claims import CheckedClaims, Finding, check_claims
 from graftbench.contracts import Domain, Method, Reference
 from graftbench.records.cell_spec import SAMPLES, content_hash
+from graftbench.references import references
 
 from .._tables.metrics import DASH, MINUS
 from .._tables.text import one_line, shorten_paths
@@ -154,8 +155,10 @@ def _literals(node: ast.ClassDef) -> dict[str, object]:
 
 
 def _literal(node: ast.expr) -> object:
-    """Return a literal, or `Reference(...)` of literals; None for anything else."""
+    """Return a literal, `Reference(...)` of literals or `cited("key")`; None for anything else."""
     try:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "cited":
+            return references().get(ast.literal_eval(node.args[0]))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reference":
             fields: dict[str, Any] = {str(word.arg): ast.literal_eval(word.value) for word in node.keywords}
             return msgspec.convert(fields, Reference)

@@ -70,7 +70,7 @@ HOW_TO_READ = (
 
 def _task(group: Group, baseline: BaselineMethod, rows: Rows) -> list[str]:
     """One task: by each metric against the baseline; then by KID runs, areas, images."""
-    told = f"BaselineMethod: {baseline.label} ({baseline.reason})."
+    told = f"Baseline: {baseline.label} ({baseline.reason})."
     blocks = [markdown(told), *map(markdown, made_elsewhere(c.contenders(group)))]
     by_metric = {metric: c.scores_of(group, metric) for metric in METRICS}
     for metric, scores in by_metric.items():

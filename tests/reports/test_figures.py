@@ -72,7 +72,7 @@ def contrast(a: str, b: str) -> float:
 @pytest.mark.parametrize(("palette", "paper"), [("PALETTE", "LIGHT_PAPER"), ("DARK_PALETTE", "DARK_PAPER")])
 def test_colours_stay_apart_for_every_eye(palette: str, paper: str) -> None:
     """Contrast with the paper is 3:1 (WCAG 1.4.11), and every two colours stay apart under each kind of sight."""
-    style = part("_style")
+    style = part("_figures.style")
     colors = getattr(style, palette)
     assert min(contrast(color, getattr(style, paper)) for color in colors) >= 3
     for sight, matrix in MACHADO.items():
@@ -84,15 +84,15 @@ def test_colours_stay_apart_for_every_eye(palette: str, paper: str) -> None:
 def test_every_method_has_a_look_of_its_own() -> None:
     """Twenty names get twenty looks; the order in which they are given does not matter."""
     names = [f"method {i}" for i in range(20)]
-    looks = part("_style").looks(names)
+    looks = part("_figures.style").looks(names)
     assert len({(look.color, look.dashes) for look in looks.values()}) == 20
-    assert looks == part("_style").looks(reversed(names))
+    assert looks == part("_figures.style").looks(reversed(names))
 
 
 def test_a_method_keeps_its_colour_when_another_comes_unless_their_hashes_meet() -> None:
     """The five of the quick suite keep four colours of five at least when a sixth method joins."""
     names = ["dcgan", "finetune", "freezed", "gatys", "vae"]
-    before, after = part("_style").looks(names), part("_style").looks([*names, "adapter"])
+    before, after = part("_figures.style").looks(names), part("_figures.style").looks([*names, "adapter"])
     assert sum(before[name] == after[name] for name in names) >= 4
 
 
@@ -116,15 +116,17 @@ def test_a_full_set_of_files_is_written(quick_run: Run, tmp_path: Path) -> None:
 
 def drawn_text(run: Run) -> set[str]:
     """All text of the quality figure, kept as text."""
-    style, groups = part("_style"), part("_groups")
+    style, groups = part("_figures.style"), part("_tables.groups")
     found = groups.groups(run)
     with style.style(text_as_paths=False):
         svg = "".join(
             style.inline_svg(
-                part("_quality").quality_panel(group, metric, part("_quality").group_looks(found)), "x", "l"
+                part("_figures.quality").quality_panel(group, metric, part("_figures.quality").group_looks(found)),
+                "x",
+                "l",
             )
             for group in found
-            for metric in part("_quality").PANELS
+            for metric in part("_figures.quality").PANELS
         )
     return {text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)}
 
@@ -171,7 +173,7 @@ def test_long_names_are_cut_in_figures(record: Make, a_run: MakeRun) -> None:
 
 def test_labels_are_moved_apart_and_stay_on_the_axis() -> None:
     """Five labels at one height end a gap apart, in order, between 0 and 1; labels with room stay where they are."""
-    spread = part("_quality").spread
+    spread = part("_figures.quality").spread
     crowded = spread([0.99, 0.99, 0.99, 1.0, 1.0], 0.05)
     assert np.diff(crowded) == pytest.approx([0.05] * 4)
     assert crowded[-1] == 1.0
@@ -181,7 +183,7 @@ def test_labels_are_moved_apart_and_stay_on_the_axis() -> None:
 
 def test_energy_is_drawn_where_it_was_measured(record: Make, a_run: MakeRun, quick_run: Run) -> None:
     """Without a counter there is a note instead of a panel of zeros."""
-    cost, groups = part("_cost"), part("_groups")
+    cost, groups = part("_figures.cost"), part("_tables.groups")
     (quick,) = groups.groups(quick_run)
     assert "energy" in cost.unmeasured_note(quick)
     resources = Resources(device="cpu", fit_seconds=3.0, images_seen=9, energy_joules=120.0, energy_source="rapl")
@@ -195,8 +197,8 @@ def test_energy_is_drawn_where_it_was_measured(record: Make, a_run: MakeRun, qui
 
 def strips(run: Run) -> list[Any]:
     """Strips of the run's only group."""
-    (group,) = part("_groups").groups(run)
-    return part("_samples").strips(group, run.folder)
+    (group,) = part("_tables.groups").groups(run)
+    return part("_figures.samples").strips(group, run.folder)
 
 
 def test_real_images_come_first_then_every_method_and_budget(quick_run: Run) -> None:

@@ -42,9 +42,9 @@ def part(name: str) -> Any:
 
 def plots(kind: str, run: Run) -> list[Any]:
     """`curve`, `pareto` or `memorization` plots of a run."""
-    module = {"curve": "_curves", "pareto": "_pareto", "memorization": "_memorization"}[kind]
-    found = part("_groups").groups(run)
-    return getattr(part(module), f"{kind}_plots")(found, part("_quality").group_looks(found))
+    module = {"curve": "_figures.curves", "pareto": "_figures.pareto", "memorization": "_figures.memorization"}[kind]
+    found = part("_tables.groups").groups(run)
+    return getattr(part(module), f"{kind}_plots")(found, part("_figures.quality").group_looks(found))
 
 
 def snapshot(share: float, kid: float | None, seconds: float) -> Snapshot:
@@ -96,7 +96,7 @@ def test_no_two_shipped_methods_look_the_same_to_any_eye(sight: str) -> None:
     """Each pair differs in marker, or by at least 9 in colour as a colour-blind eye sees it: without dashes, too."""
     names = method_names()
     assert len(names) >= 33
-    looks = part("_style").looks(names)
+    looks = part("_figures.style").looks(names)
     color = {look.color: seen(look.color, sight) for look in looks.values()}
     for a, b in itertools.combinations(looks.values(), 2):
         assert a.marker != b.marker or np.linalg.norm(color[a.color] - color[b.color]) >= 9
@@ -105,7 +105,7 @@ def test_no_two_shipped_methods_look_the_same_to_any_eye(sight: str) -> None:
 @pytest.mark.parametrize("count", [8, 64, 256])
 def test_looks_differ_as_far_as_they_reach(count: int) -> None:
     """8 methods differ in colour, 64 in colour and marker, 256 in these and dashes."""
-    looks = part("_style").looks(f"method {i}" for i in range(count)).values()
+    looks = part("_figures.style").looks(f"method {i}" for i in range(count)).values()
     told_by = {8: ("color",), 64: ("color", "marker"), 256: ("color", "marker", "dashes")}[count]
     assert len({tuple(getattr(look, name) for name in told_by) for look in looks}) == count
 
@@ -113,10 +113,10 @@ def test_looks_differ_as_far_as_they_reach(count: int) -> None:
 def test_few_methods_change_their_look_when_one_is_left_out() -> None:
     """Of the shipped methods at most a sixth move for any one that goes, and on average under a twentieth."""
     names = method_names()
-    whole = part("_style").looks(names)
+    whole = part("_figures.style").looks(names)
     moved = []
     for gone in names:
-        fewer = part("_style").looks(name for name in names if name != gone)
+        fewer = part("_figures.style").looks(name for name in names if name != gone)
         moved.append(sum(look != whole[name] for name, look in fewer.items()))
     assert max(moved) <= len(names) / 6
     assert np.mean(moved) < len(names) / 20
@@ -128,8 +128,8 @@ def test_few_methods_change_their_look_when_one_is_left_out() -> None:
 def test_a_curve_is_the_mean_over_seeds_by_share(record: Make, a_run: MakeRun) -> None:
     """KID 0.4 and 0.6 at 50 % after 10 and 20 s: 500 (×10³) at 15 s and 15,000 images; the end is a point, too."""
     run = a_run([learner(record, [0.4, 0.1]), learner(record, [0.6, 0.3], seed=1)])
-    ((row,),) = [group.methods for group in part("_groups").groups(run)]
-    half, end = part("_curves").curve(row)
+    ((row,),) = [group.methods for group in part("_tables.groups").groups(run)]
+    half, end = part("_figures.curves").curve(row)
     assert (half.images, half.seconds) == (15_000, 15)
     assert half.values == pytest.approx((400, 600))
     assert end.images == 30_000
@@ -163,18 +163,18 @@ def test_without_snapshots_there_is_a_reason_instead_of_a_figure(quick_run: Run)
 
 def spot(label: str, cost: float, kid: float, *, competes: bool = True) -> Any:
     """A method in the plane of cost and quality."""
-    return part("_pareto").Spot(label, cost, kid, competes)
+    return part("_figures.pareto").Spot(label, cost, kid, competes)
 
 
 def test_the_front_by_hand() -> None:
     """B is worse than a in both; c is cheaper; d ties with c in cost and loses; e looks at the scoring network."""
     spots = [spot("a", 10, 1), spot("b", 11, 2), spot("c", 5, 3), spot("d", 5, 4), spot("e", 1, 0.1, competes=False)]
-    assert [one.label for one in part("_pareto").front(spots)] == ["c", "a"]
+    assert [one.label for one in part("_figures.pareto").front(spots)] == ["c", "a"]
 
 
 def test_equals_are_both_on_the_front() -> None:
     """Neither of two equal methods beats the other."""
-    assert len(part("_pareto").front([spot("a", 1, 1), spot("b", 1, 1)])) == 2
+    assert len(part("_figures.pareto").front([spot("a", 1, 1), spot("b", 1, 1)])) == 2
 
 
 def test_the_front_is_what_brute_force_says() -> None:
@@ -183,7 +183,9 @@ def test_the_front_is_what_brute_force_says() -> None:
     spots = [spot(str(i), *map(float, rng.integers(0, 12, 2))) for i in range(40)]
     plane = np.array([(one.cost, one.kid) for one in spots])
     beaten = [bool(((plane <= one).all(axis=1) & (plane < one).any(axis=1)).any()) for one in plane]
-    assert {one.label for one in part("_pareto").front(spots)} == {str(i) for i, b in enumerate(beaten) if not b}
+    assert {one.label for one in part("_figures.pareto").front(spots)} == {
+        str(i) for i, b in enumerate(beaten) if not b
+    }
 
 
 def test_what_has_no_score_or_cost_is_said(record: Make, a_run: MakeRun) -> None:
@@ -207,9 +209,9 @@ def test_nothing_to_draw_is_a_reason(record: Make, a_run: MakeRun) -> None:
 
 def test_memorisation_pairs_seeds(quick_run: Run, record: Make, a_run: MakeRun) -> None:
     """Two seeds give two pairs; a method without the ratio is named."""
-    (group,) = part("_groups").groups(quick_run)
+    (group,) = part("_tables.groups").groups(quick_run)
     row = next(row for row in group.methods if (row.label, row.data_budget) == ("finetune", 25))
-    assert len(part("_memorization").pairs(row)) == 2
+    assert len(part("_figures.memorization").pairs(row)) == 2
     (plot,) = plots("memorization", a_run([record("vae", full=True), record("finetune")]))
     assert any("finetune" in note for note in plot.notes)
 
@@ -218,7 +220,7 @@ def test_names_beside_points_do_not_meet() -> None:
     """Six names of points that nearly coincide: no two of their boxes overlap."""
     from matplotlib.figure import Figure
 
-    style = part("_style")
+    style = part("_figures.style")
     with style.style(size=7):
         figure = Figure(figsize=(3.4, 2.5), layout="constrained")
         axes = figure.subplots()
@@ -243,7 +245,7 @@ def test_the_matrix_holds_the_best_of_each_pair(record: Make, a_run: MakeRun) ->
     first, second = TaskSpec("twemoji", "openmoji", 32), TaskSpec("openmoji", "twemoji", 32)
     records = [record("finetune", kid=0.03), record("freezed", kid=0.02), record("gatys", kid=0.01, leaks=True)]
     records += [on(second, record("finetune", kid=0.05)), on(second, record("freezed", status=Status.OOM))]
-    found, heatmap = part("_groups").groups(a_run(records)), part("_heatmap")
+    found, heatmap = part("_tables.groups").groups(a_run(records)), part("_figures.heatmap")
     matrix, notes = heatmap.transfer_matrix(found, 25)
     best = {pair: (square.label, square.kid) for pair, square in matrix.items()}
     assert best == {
@@ -260,7 +262,7 @@ def test_the_matrix_holds_the_best_of_each_pair(record: Make, a_run: MakeRun) ->
 
 def test_one_task_has_no_matrix(quick_run: Run) -> None:
     """Nor have two that were scored differently or at different resolutions."""
-    (plot,) = part("_heatmap").heatmap_plots(part("_groups").groups(quick_run))
+    (plot,) = part("_figures.heatmap").heatmap_plots(part("_tables.groups").groups(quick_run))
     assert plot.draw is None
 
 
@@ -281,7 +283,7 @@ def test_pictures_of_snapshots(size: tuple[int, int] | None, says: str, record: 
         (run.folder / "cells" / cell.id).mkdir(parents=True)
         if shape:
             Image.new("RGB", shape, "teal").save(run.folder / cell.artifacts["progress"])
-    (plot,) = part("_progress").progress_plots(part("_groups").groups(run), run.folder)
+    (plot,) = part("_figures.progress").progress_plots(part("_tables.groups").groups(run), run.folder)
     assert plot.draw is not None
     assert says in "".join(plot.notes)
     assert bool(plot.notes) == bool(says)
@@ -292,7 +294,7 @@ def test_a_picture_outside_the_run_folder_is_not_read(record: Make, a_run: MakeR
     cell = learner(record, [0.4, 0.1])
     run = a_run([msgspec.structs.replace(cell, artifacts={"progress": "../x.png"})])
     Image.new("RGB", (256, 32)).save(run.folder.parent / "x.png")
-    (plot,) = part("_progress").progress_plots(part("_groups").groups(run), run.folder)
+    (plot,) = part("_figures.progress").progress_plots(part("_tables.groups").groups(run), run.folder)
     assert plot.draw is None
 
 
@@ -353,7 +355,7 @@ def test_captions_name_every_figure_and_what_is_not_drawn(record: Make, a_run: M
 
 def one_pdf(run: Run, folder: Path) -> Path:
     """The learning curves of a run as a PDF of one column."""
-    style = part("_style")
+    style = part("_figures.style")
     (plot,) = plots("curve", run)
     with style.style(size=style.PRINT_SIZE):
         return next(path for path in style.save(plot.draw(3.4), folder / "curves") if path.suffix == ".pdf")

@@ -63,13 +63,17 @@ def with_sheets(run: Run, kinds: Sequence[str], text: str = "") -> Run:
 
 def plots(kind: str, run: Run) -> list[Any]:
     """`grid`, `neighbor` or `interpolation` plots of a run."""
-    module = {"grid": "_sample_grid", "neighbor": "_neighbors", "interpolation": "_interpolation"}[kind]
-    return getattr(part(module), f"{kind}_plots")(part("_groups").groups(run), run.folder)
+    module = {
+        "grid": "_figures.sample_grid",
+        "neighbor": "_figures.neighbors",
+        "interpolation": "_figures.interpolation",
+    }[kind]
+    return getattr(part(module), f"{kind}_plots")(part("_tables.groups").groups(run), run.folder)
 
 
 def text_of(plot: Any, width: float = 7.0) -> set[str]:
     """All text of a plot."""
-    style = part("_style")
+    style = part("_figures.style")
     with style.style(text_as_paths=False, size=style.PRINT_SIZE):
         svg = style.inline_svg(plot.draw(width), "x", "l")
     return {text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)}
@@ -83,7 +87,7 @@ ARTIFACT = {"grid": "samples", "neighbor": "neighbors", "interpolation": "interp
 
 def test_tiles_are_placed_pixel_for_pixel() -> None:
     """Two columns of two tiles of 32 px: seams of 2, a gap of 10 between the columns, rows 3 apart."""
-    grid = part("_sample_grid")
+    grid = part("_figures.sample_grid")
     cell = tuple(np.full((SIDE, SIDE, 3), grey, dtype=np.uint8) for grey in (10, 20, 30))
     picture, lefts = grid._picture([grid.TileRow("a", (cell, cell[::-1])), grid.TileRow("b", ((), cell))], 2, 1)
     assert lefts == [0, 2 * SIDE + 2 + SIDE // 3]
@@ -94,7 +98,7 @@ def test_tiles_are_placed_pixel_for_pixel() -> None:
 
 def test_blocks_are_whole() -> None:
     """Tiles that belong together are shown together: a narrow column has one block of four, a wide one more."""
-    grid = part("_sample_grid")
+    grid = part("_figures.sample_grid")
     rows = [grid.TileRow("a", (tuple(np.zeros((SIDE, SIDE, 3), np.uint8) for _ in range(32)),))]
     counts = [grid._tiles_a_cell(rows, column, 0.3, 4) for column in (0.5, 1.4, 2.9, 99.0)]
     assert counts == [4, 4, 8, 32]
@@ -103,7 +107,7 @@ def test_blocks_are_whole() -> None:
 @pytest.mark.parametrize("count", [1, 34, 60])
 def test_a_figure_never_outgrows_a_page(count: int) -> None:
     """At most 9.1 inches high, of one method as of sixty; as wide as asked for."""
-    grid, style = part("_sample_grid"), part("_style")
+    grid, style = part("_figures.sample_grid"), part("_figures.style")
     cell = tuple(np.zeros((SIDE, SIDE, 3), np.uint8) for _ in range(8))
     with style.style(size=style.PRINT_SIZE):
         for width in style.WIDTHS.values():
@@ -171,8 +175,8 @@ def test_the_lowest_seed_with_a_sheet_is_shown(record: Make, a_run: MakeRun) -> 
     """Seed 0 failed: seed 1 takes its place, and the strip says so."""
     run = a_run([record("vae", 25, 0, status=Status.OOM), record("vae", 25, 1)])
     run = with_sheets(run, ["neighbors"])
-    (group,) = part("_groups").groups(run)
-    (strip,) = part("_neighbors").neighbor_strips(group, run.folder)
+    (group,) = part("_tables.groups").groups(run)
+    (strip,) = part("_figures.neighbors").neighbor_strips(group, run.folder)
     assert strip.detail == "25 images, seed 1"
     assert strip.image is not None
 
@@ -193,19 +197,19 @@ def test_the_lowest_seed_with_a_sheet_is_shown(record: Make, a_run: MakeRun) -> 
 def test_distances_come_from_the_file(text: str, far: str, record: Make, a_run: MakeRun) -> None:
     """The median distance to the nearest; copies are 0 but for rounding; a file that does not say is shown without."""
     run = with_sheets(a_run([record("vae")]), ["neighbors"], text)
-    (group,) = part("_groups").groups(run)
-    (strip,) = part("_neighbors").neighbor_strips(group, run.folder)
+    (group,) = part("_tables.groups").groups(run)
+    (strip,) = part("_figures.neighbors").neighbor_strips(group, run.folder)
     assert strip.far == far
     (plot,) = plots("neighbor", run)
     assert (f"d {far}" in text_of(plot)) == bool(far)
-    assert (far in part("_neighbors").neighbor_alt_text(strip)) or not far
+    assert (far in part("_figures.neighbors").neighbor_alt_text(strip)) or not far
 
 
 def test_a_generated_image_stands_before_its_neighbours(record: Make, a_run: MakeRun) -> None:
     """Tiles 0, 8, 16, 24 of the sheet are the first block, 1, 9, 17, 25 the second."""
     run = with_sheets(a_run([record("vae")]), ["neighbors"])
-    neighbors = part("_neighbors")
-    (group,) = part("_groups").groups(run)
+    neighbors = part("_figures.neighbors")
+    (group,) = part("_tables.groups").groups(run)
     (strip,) = neighbors.neighbor_strips(group, run.folder)
     row = neighbors._tile_row(strip)
     assert [int(tile[0, 0, 0]) for tile in row.cells[0][:8]] == [0, 8, 16, 24, 1, 9, 17, 25]
@@ -222,7 +226,7 @@ def test_sheets_of_several_rows_are_spaced() -> None:
     """A PNG for a page: transparent seams of 2 px between tiles of 32, across and down."""
     import io
 
-    png = part("_samples").spaced_png(Image.fromarray(tiles(4)))
+    png = part("_figures.samples").spaced_png(Image.fromarray(tiles(4)))
     with Image.open(io.BytesIO(png)) as image:
         assert image.size == (8 * 32 + 7 * 2, 4 * 32 + 3 * 2)
         assert image.getpixel((32, 0))[3] == image.getpixel((0, 33))[3] == 0  # type: ignore[index]

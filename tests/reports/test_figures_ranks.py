@@ -31,14 +31,14 @@ def part(name: str) -> Any:
 
 def plots(kind: str, run: Run) -> list[Any]:
     """`rank` or `cost` plots of a run."""
-    found = part("_groups").groups(run)
-    module = {"rank": "_critical_difference", "cost": "_cost"}[kind]
-    return getattr(part(module), f"{kind}_plots")(found, part("_quality").group_looks(found))
+    found = part("_tables.groups").groups(run)
+    module = {"rank": "_figures.critical_difference", "cost": "_figures.cost"}[kind]
+    return getattr(part(module), f"{kind}_plots")(found, part("_figures.quality").group_looks(found))
 
 
 def blocks(run: Run) -> Any:
     """The blocks of a run of one protocol."""
-    return part("_critical_difference").blocks_of(part("_groups").groups(run))
+    return part("_figures.critical_difference").blocks_of(part("_tables.groups").groups(run))
 
 
 def on(target: str, cell: Record) -> Record:
@@ -54,7 +54,7 @@ def ordered(record: Make, seeds: Sequence[int], names: Sequence[str] = NAMES, **
 
 def text_of(plot: Any, width: float) -> set[str]:
     """All text of a plot."""
-    style = part("_style")
+    style = part("_figures.style")
     with style.style(text_as_paths=False, size=style.PRINT_SIZE):
         svg = style.inline_svg(plot.draw(width), "x", "l")
     return {text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)}
@@ -104,7 +104,7 @@ def test_ranks_and_cliques_by_hand(record: Make, a_run: MakeRun) -> None:
     q(0.05; 5) / √2 = 2.728 (Demšar, table 5), so the difference is 2.728 √(5·6 / (6·12)) = 1.761 < 2: neighbours share
     a bar, the next but one do not.
     """
-    cd = part("_critical_difference")
+    cd = part("_figures.critical_difference")
     found = cd.ranked(blocks(a_run(ordered(record, range(12)))))
     assert found.order == NAMES
     assert found.ranks.tolist() == [1, 2, 3, 4, 5]
@@ -116,14 +116,14 @@ def test_ranks_and_cliques_by_hand(record: Make, a_run: MakeRun) -> None:
 def test_one_bar_where_nothing_is_found(record: Make, a_run: MakeRun) -> None:
     """All tie in all blocks: Friedman's p is 1, one bar joins all, and the caption says why."""
     run = a_run([record(n, 25, s, kid=0.02) for n in NAMES for s in range(6)])
-    assert part("_critical_difference").ranked(blocks(run)).cliques == ((0, 4),)
+    assert part("_figures.critical_difference").ranked(blocks(run)).cliques == ((0, 4),)
     (plot,) = plots("rank", run)
     assert "No difference is found" in plot.caption
 
 
 def test_bars_that_meet_stand_side_by_side() -> None:
     """0–2 and 1–4 meet, 3–5 fits below the first, 5–6 touches it at 5."""
-    columns = part("_critical_difference").columns_of([(0, 2), (1, 4), (3, 5), (5, 6)])
+    columns = part("_figures.critical_difference").columns_of([(0, 2), (1, 4), (3, 5), (5, 6)])
     assert columns == [0, 1, 0, 1]
 
 
@@ -183,7 +183,7 @@ def test_forty_methods_are_all_named(width: float, record: Make, a_run: MakeRun)
     (plot,) = plots("rank", a_run(ordered(record, range(6), names)))
     shown = text_of(plot, width)
     assert {"a_b%c\\d{e}$", "method 37", "average rank (1: best)"} <= shown
-    style = part("_style")
+    style = part("_figures.style")
     with style.style(size=style.PRINT_SIZE):
         figure = plot.draw(width)
         figure.draw_without_rendering()
@@ -221,7 +221,7 @@ def test_costs_stay_within_the_figure(width: float, record: Make, a_run: MakeRun
         )
         records.append(record(name, resources=cost))
     (plot,) = plots("cost", a_run(records))
-    style = part("_style")
+    style = part("_figures.style")
     with style.style(size=style.PRINT_SIZE):
         figure = plot.draw(width)
         figure.draw_without_rendering()

@@ -48,7 +48,7 @@ def part(name: str) -> Any:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page draws nothing: that takes most of its time."""
-    monkeypatch.setattr(part("_page_figures"), "MOST_DRAWN", -1)
+    monkeypatch.setattr(part("_page.figures"), "MOST_DRAWN", -1)
 
 
 def of_cell(record: Record, **fields: Any) -> Record:
@@ -269,11 +269,11 @@ def test_the_pareto_front_is_of_what_was_measured(mixed: list[Record], a_run: Ma
         msgspec.structs.replace(item, resources=declared_resources(cheap)) if item.cell.method == "our-gan" else item
         for item in mixed
     ]
-    found = part("_groups").groups(a_run(mixed))
-    (plot,) = part("_pareto").pareto_plots(found, {})
-    spots = {spot.label: spot for spot in part("_pareto")._spots(found[0].methods, "fit_seconds")}
+    found = part("_tables.groups").groups(a_run(mixed))
+    (plot,) = part("_figures.pareto").pareto_plots(found, {})
+    spots = {spot.label: spot for spot in part("_figures.pareto")._spots(found[0].methods, "fit_seconds")}
     assert {label for label, spot in spots.items() if not spot.competes} == {"our-gan"}
-    assert "our-gan" not in {spot.label for spot in part("_pareto").front(spots.values())}
+    assert "our-gan" not in {spot.label for spot in part("_figures.pareto").front(spots.values())}
     assert "Hollow, and not on the front, because nobody measured their cost here: our-gan." in plot.notes
     assert "Without KID or seconds of fitting, so not drawn: colleague." in plot.notes
 
@@ -282,21 +282,21 @@ def test_what_was_elsewhere_measured_is_no_cost_of_the_fit(record: Make, a_run: 
     """Loading what was trained elsewhere takes a moment: it is recorded, and on no front."""
     loaded = Resources(device="cpu", fit_seconds=0.2, images_seen=0, peak_memory_mib=300.0)
     made = of_cell(record("ours", resources=loaded, origin="submitted"), variant_of="checkpoint", family="submitted")
-    found = part("_groups").groups(a_run([record("finetune"), made]))
-    spots = part("_pareto")._spots(found[0].methods, "fit_seconds")
+    found = part("_tables.groups").groups(a_run([record("finetune"), made]))
+    spots = part("_figures.pareto")._spots(found[0].methods, "fit_seconds")
     assert {spot.label: spot.competes for spot in spots} == {"finetune": True, "ours": False}
 
 
 def test_figures_of_cost_say_what_is_declared(mixed: list[Record], a_run: MakeRun) -> None:
     """In the note under the page's figures and in the caption of the paper's, naming whose and which."""
-    found = part("_groups").groups(a_run(mixed))
-    cost = part("_cost")
+    found = part("_tables.groups").groups(a_run(mixed))
+    cost = part("_figures.cost")
     says = "our-gan (fit and peak memory), declared by whoever handed the images in; not measured here."
     assert cost.told_note(found[0]) == f"Hollow, or in words beyond the scale of what was measured: {says}"
     (plot,) = cost.cost_plots(found, {})
     assert cost.told_note(found[0]) in plot.notes
     assert "Device: A100 (declared) and cpu." in plot.caption
-    alone = part("_groups").groups(a_run([item for item in mixed if item.cell.method == "colleague"]))
+    alone = part("_tables.groups").groups(a_run([item for item in mixed if item.cell.method == "colleague"]))
     assert cost.unmeasured_note(alone[0]).startswith("Not declared: fit, peak memory")
 
 
@@ -306,9 +306,9 @@ def test_declared_bars_are_hollow_and_never_set_the_scale(record: Make, a_run: M
 
     near = submitted(record, "near", costs={"fit_seconds": 35.0})
     far = submitted(record, "far", costs={"fit_seconds": 86_400.0})
-    (group,) = part("_groups").groups(a_run([record("finetune"), near, far, submitted(record, "silent")]))
+    (group,) = part("_tables.groups").groups(a_run([record("finetune"), near, far, submitted(record, "silent")]))
     palette = looks(["far", "finetune", "near", "silent"])
-    cost = part("_cost")
+    cost = part("_figures.cost")
     with style():
         figure = cost.cost_panel(group, cost.COSTS[0], palette)
         (axes,) = figure.axes
@@ -321,8 +321,8 @@ def test_declared_bars_are_hollow_and_never_set_the_scale(record: Make, a_run: M
 
 def test_samples_say_that_they_were_submitted(mixed: list[Record], a_run: MakeRun, tmp_path: Path) -> None:
     """Under the name, in the grid and on the page."""
-    (group,) = part("_groups").groups(a_run(mixed))
-    details = {strip.label: strip.detail for strip in part("_samples").strips(group, tmp_path)}
+    (group,) = part("_tables.groups").groups(a_run(mixed))
+    details = {strip.label: strip.detail for strip in part("_figures.samples").strips(group, tmp_path)}
     assert details["our-gan"] == "25 images, seed 0, submitted"
     assert details["our-cli"] == "25 images, seed 0"
 

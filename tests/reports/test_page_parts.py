@@ -32,7 +32,7 @@ def render(run: Run, place: Path | None = None) -> str:
 
 def part(name: str) -> Any:
     """A module of the page."""
-    return import_module(f"graftbench.reports._page_{name}")
+    return import_module(f"graftbench.reports._page.{name}")
 
 
 @pytest.fixture(autouse=True)

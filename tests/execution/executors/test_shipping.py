@@ -163,7 +163,7 @@ def test_the_package_is_laid_out_as_installed(tmp_path: Path) -> None:
     """Plugin folders lie inside, wherever they were; weights of source models stay behind."""
     write(tmp_path / "bench" / "pack", a=b"")
     models = tmp_path / "bench" / "pack" / "training" / "source_models"
-    models.mkdir()
+    models.mkdir(parents=True)
     for name in ("m.safetensors", "m.json"):
         (models / name).touch()
     write(tmp_path / "methods", m=b"")
