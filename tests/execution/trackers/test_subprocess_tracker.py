@@ -67,7 +67,7 @@ class NoTracker:
     pass
 '''
 
-POINTS = """[graftbench.execution.trackers]
+POINTS = """[graftbench.trackers]
 foreign = foreign_tracker:Foreign
 broken = foreign_tracker_that_is_not_there:Broken
 wrong = foreign_tracker:NoTracker

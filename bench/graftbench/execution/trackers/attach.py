@@ -1,4 +1,4 @@
-"""Lets trackers follow a run: progress what the user is progress, by the driver, when a record is on the disk."""
+"""Lets trackers follow a run: the driver tells them of a cell when its record is on the disk."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class TrackedResult:
 
 
 class Tracker(ABC):
-    """Shows cells somewhere. A package offers one through an entry point in the group `graftbench.execution.trackers`.
+    """Shows cells somewhere. A package offers one through an entry point in the group `graftbench.trackers`.
 
     `check` is called before a run begins and its errors are the user's. Everything else is called from one thread,
     which is not the program's main one, and may take its time and raise what it likes: the run does not wait, and the

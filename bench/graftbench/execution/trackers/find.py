@@ -17,7 +17,7 @@ from graftbench.plugins.registry import load_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-GROUP = "graftbench.execution.trackers"
+GROUP = "graftbench.trackers"
 """Entry points of packages that bring trackers: NAME = "module:Class"."""
 
 BUILT_IN = {

@@ -62,7 +62,7 @@ class MLflow(Tracker):
     name: ClassVar[str] = "mlflow"
     title: ClassVar[str] = "MLflow"
     needs: ClassVar[tuple[str, ...]] = ("mlflow",)
-    MLflowOptions: ClassVar[type[msgspec.Struct]] = MLflowOptions
+    Options: ClassVar[type[msgspec.Struct]] = MLflowOptions
 
     def check(self) -> None:
         """Databases need packages of their own.
@@ -106,11 +106,7 @@ class MLflow(Tracker):
             self._experiment,
             start_time=_milliseconds(cell.began),
             run_name=cell.name,
-            tags={
-                "graftbench.execution.cell": cell.id,
-                "graftbench.run": self._group.name,
-                "mlflow.source.name": "graftbench",
-            },
+            tags={"graftbench.cell": cell.id, "graftbench.run": self._group.name, "mlflow.source.name": "graftbench"},
         )
         self._runs[cell.id] = run.info.run_id
         self._shown.set(cell.id, run.info.run_id)

@@ -44,7 +44,7 @@ class TensorBoard(Tracker):
     name: ClassVar[str] = "tensorboard"
     title: ClassVar[str] = "TensorBoard"
     needs: ClassVar[tuple[str, ...]] = ("tensorboard",)
-    TensorBoardOptions: ClassVar[type[msgspec.Struct]] = TensorBoardOptions
+    Options: ClassVar[type[msgspec.Struct]] = TensorBoardOptions
 
     def open(self, group: TrackedRun) -> None:
         """Nothing is written yet."""

@@ -49,7 +49,7 @@ class WeightsAndBiases(Tracker):
     name: ClassVar[str] = "wandb"
     title: ClassVar[str] = "Weights & Biases"
     needs: ClassVar[tuple[str, ...]] = ("wandb",)
-    WandbOptions: ClassVar[type[msgspec.Struct]] = WandbOptions
+    Options: ClassVar[type[msgspec.Struct]] = WandbOptions
 
     def open(self, group: TrackedRun) -> None:
         """Look whether there is a login, where one is needed."""
