@@ -29,7 +29,7 @@ def export(
     from graftbench.execution.trackers.replay import send
 
     with Console().status("") as status:
-        sent = send(run, tracker, select=select, said=lambda record: status.update(str(record.cell)))
+        sent = send(run, tracker, select=select, report=lambda record: status.update(str(record.cell)))
     for name, count in sent.items():
         print(f"{run}: {count} cells sent to {name}.")
     return 0

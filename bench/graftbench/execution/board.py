@@ -1,4 +1,4 @@
-"""The board that a run shows on a terminal: as much of it as the terminal has room for."""
+"""The board that a run shows on a terminal, cut to the terminal's size."""
 
 from __future__ import annotations
 
@@ -71,26 +71,26 @@ class _Column(NamedTuple):
         title: What stands above it.
         rank: Columns of a high rank are left out first; rank 0 never is.
         show: What it shows of a cell.
-        left: Whether it is set flush left.
-        always: Whether it is there although no cell has anything to show in it.
+        flush_left: It is set flush left.
+        always: It is shown even if it is empty for every cell.
     """
 
     title: str
     rank: int
     show: Callable[[BoardLine], str]
-    left: bool = False
+    flush_left: bool = False
     always: bool = True
 
 
 def clock(seconds: float) -> str:
-    """`4:07`, `1:02:33`; rounded to whole seconds."""
+    """Format seconds as `4:07` or `1:02:33`, rounded to whole seconds."""
     minutes, rest = divmod(round(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def style_of(status: str) -> str:
-    """Green for what is well, yellow for what was not tried, red for every failure."""
+    """Return the colour of a status: green for ok, yellow for cells that were not tried, red for every failure."""
     return {str(Status.OK): "green", str(Status.SKIPPED): "yellow"}.get(status, "red")
 
 
@@ -104,11 +104,11 @@ def _budget(line: BoardLine) -> str:
 
 
 _COLUMNS = (
-    _Column("method", 0, lambda line: line.method, left=True),
-    _Column("task", 7, lambda line: line.task, left=True),
+    _Column("method", 0, lambda line: line.method, flush_left=True),
+    _Column("task", 7, lambda line: line.task, flush_left=True),
     _Column("images", 3, lambda line: str(line.images)),
     _Column("seed", 5, lambda line: str(line.seed)),
-    _Column("budget", 1, _budget, left=True, always=False),
+    _Column("budget", 1, _budget, flush_left=True, always=False),
     _Column(
         "images/s",
         6,
@@ -122,7 +122,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """What there is to show; rich asks it for lines that fit the terminal.
+    """The state of a run; rich asks it for lines that fit the terminal.
 
     Attributes:
         total: Cells of the run.
@@ -130,7 +130,7 @@ class Board:
         statuses: Status -> number of cells that ended so.
         elapsed: Seconds since the run began.
         remaining: The remaining time in words; empty when the run is over.
-        notice: What the user should know of now; empty mostly.
+        notice: A sentence that the user should read now; mostly empty.
         running: The running cells, the oldest first.
         failures: Failed cells, the newest last.
     """
@@ -145,11 +145,11 @@ class Board:
     failures: Sequence[FailureLine] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Head, running cells, failures. Only the head is wrapped; one line of the screen stays free."""
+        """Yield head, running cells and failures. Only the head is wrapped; one line of the screen stays free."""
         width, free = options.max_width, options.size.height - 1
         head = self._head(console, width)
         failures = self._failures(width)
-        del failures[: max(0, len(failures) - (free - len(head) - 2))]  # what runs goes before what has failed
+        del failures[: max(0, len(failures) - (free - len(head) - 2))]  # running cells go before failed ones
         yield from head[: max(1, free)]
         yield from self._table(width, free - len(head) - len(failures))
         yield from failures
@@ -174,20 +174,21 @@ class Board:
         return [bar, *(line for text in below for line in text.wrap(console, width))]
 
     def _table(self, width: int, room: int) -> list[RenderableType]:
-        """At most `room` lines: titles, cells, and how many cells there was no room for."""
+        """Return at most `room` lines: titles, cells, and how many more cells are running."""
         from rich.text import Text  # noqa: PLC0415
 
         if not self.running or room < 1:
             return []
         titles = room > 2  # on less, a cell is worth more
         space = room - titles
-        shown = self.running if len(self.running) <= space else self.running[: max(0, space - 1)]
-        more = len(self.running) - len(shown)
-        rest = [Text(f"... and {more} more" if shown else f"{more} running", style="dim")] if more else []
-        return [*([_cells(shown, width, titles=titles)] if shown else []), *rest]
+        cells = self.running if len(self.running) <= space else self.running[: max(0, space - 1)]
+        lines: list[RenderableType] = [_cells(cells, width, titles=titles)] if cells else []
+        if more := len(self.running) - len(cells):
+            lines.append(Text(f"... and {more} more" if cells else f"{more} running", style="dim"))
+        return lines
 
     def _failures(self, width: int) -> list[RenderableType]:
-        """One line for each of the last ones, cut to the width."""
+        """Return a line for each of the last failures, cut to the width."""
         from rich.text import Text  # noqa: PLC0415
 
         lines: list[RenderableType] = []
@@ -200,13 +201,13 @@ class Board:
 
 
 def _cells(lines: Sequence[BoardLine], width: int, *, titles: bool) -> Table:
-    """One line for each cell, in as many columns as fit."""
+    """Return a table with a line for each cell, in as many columns as fit."""
     from rich.table import Table  # noqa: PLC0415 - only on a terminal
 
     table = Table(box=None, show_header=titles, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     columns = _fitting(lines, width)
     for column, size in columns.items():
-        side = "left" if column.left else "right"
+        side = "left" if column.flush_left else "right"
         table.add_column(column.title, justify=side, width=size, no_wrap=True, overflow="ellipsis")
     for line in lines:
         table.add_row(*(column.show(line) for column in columns))
@@ -214,23 +215,23 @@ def _cells(lines: Sequence[BoardLine], width: int, *, titles: bool) -> Table:
 
 
 def _fitting(lines: Sequence[BoardLine], width: int) -> dict[_Column, int]:
-    """Return the columns that there is room for, and how wide they are.
+    """Return the columns that fit, and their widths.
 
-    Columns are left out until names of methods would have to be cut to keep those that matter most; then these are cut;
-    then the rest of the columns goes, too.
+    Columns are left out, those of the highest rank first, before names of methods are cut; the columns that matter
+    most are left out only when the names are cut already.
     """
     from rich.cells import cell_len  # noqa: PLC0415 - only on a terminal
 
     texts = {column: [column.show(line) for line in lines] for column in _COLUMNS}
     sizes = {
-        column: max(map(cell_len, (column.title, *found)))
-        for column, found in texts.items()
-        if column.always or any(found)
+        column: max(map(cell_len, (column.title, *column_texts)))
+        for column, column_texts in texts.items()
+        if column.always or any(column_texts)
     }
     name = _COLUMNS[0]
 
     def room() -> int:
-        """For the names of methods."""
+        """Return the width that is free for the names of methods."""
         return width - sum(size + _GAP for column, size in sizes.items() if column is not name)
 
     for rank in range(max(column.rank for column in _COLUMNS), 0, -1):

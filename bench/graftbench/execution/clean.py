@@ -1,4 +1,4 @@
-"""Removes what a run folder or the cache holds and can do without. Records are never touched."""
+"""Removes what a run folder or the cache can do without. Records are never touched."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _REMOVED: dict[Keep, tuple[str, ...]] = {
     "samples": ("sampler",),
     "nothing": ("sampler", "samples", "progress", "neighbors", "interpolation"),
 }
-"""Kinds of artifacts that go. Logs stay: they are small, and the only witness of a failure."""
+"""Kinds of artifacts that are removed. Logs stay: they are small, and the only witness of a failure."""
 
 _REGENERABLE = ("domains", "features", "moments", "floors")
 _SOURCE_MODELS = "source_models"
 
 _OLD_SECONDS = 86_400
-"""A temporary file of the cache that is older is nobody's any more: no write takes a day."""
+"""A temporary file of the cache that is older is no longer written: no write takes a day."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """Something to remove.
+    """A file or folder to remove.
 
     Attributes:
         kind: What it is, in a word or two.
@@ -56,11 +56,11 @@ class Removal:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What was removed, or would be.
+    """The outcome of cleaning.
 
     Attributes:
-        items: What.
-        in_use: Entries of the cache that were left alone, for a process holds their lock.
+        items: What was removed, or would be.
+        in_use: Entries of the cache that were kept, for a process holds their lock.
     """
 
     items: list[Removal] = field(default_factory=list)
@@ -68,16 +68,16 @@ class Cleaned:
 
     @property
     def size(self) -> int:
-        """Bytes that become free."""
+        """Return the bytes that become free."""
         return sum(item.size for item in self.items)
 
     def kinds(self) -> dict[str, tuple[int, int]]:
-        """Kind -> number and bytes, the largest first."""
-        found: dict[str, tuple[int, int]] = {}
+        """Return kind -> number and bytes of its items, the largest first."""
+        totals: dict[str, tuple[int, int]] = {}
         for item in self.items:
-            count, size = found.get(item.kind, (0, 0))
-            found[item.kind] = count + 1, size + item.size
-        return dict(sorted(found.items(), key=lambda pair: -pair[1][1]))
+            count, size = totals.get(item.kind, (0, 0))
+            totals[item.kind] = count + 1, size + item.size
+        return dict(sorted(totals.items(), key=lambda pair: -pair[1][1]))
 
 
 def clean_run(
@@ -102,11 +102,12 @@ def clean_run(
     if not (run / SUITE).is_file():
         raise GraftbenchError(f"'{run}' is no run folder: it holds no {SUITE}.")
     with folder.claimed(folder.suite().name):
-        known = latest(read(folder.records, Head)[0])
+        heads = latest(read(folder.records, Head)[0])
         items = _work(folder) if work else []
-        gone = _superseded(folder, known) if superseded else []
-        items += [*gone, *_artifacts(folder, known, keep, {item.path for item in gone})]
-        return _removed(Cleaned(items), dry_run=dry_run)
+        old_cells = _superseded(folder, heads) if superseded else []
+        items += [*old_cells, *_artifacts(folder, heads, keep, {item.path for item in old_cells})]
+        _remove(items, dry_run=dry_run)
+        return Cleaned(items)
 
 
 def clean_cache(cache: Path, *, source_models: bool = False, dry_run: bool = False) -> Cleaned:
@@ -123,24 +124,26 @@ def clean_cache(cache: Path, *, source_models: bool = False, dry_run: bool = Fal
     Raises:
         GraftbenchError: A file cannot be removed.
     """
-    found = Cleaned()
+    cleaned = Cleaned()
     for name in (*_REGENERABLE, *([_SOURCE_MODELS] if source_models else [])):
         for path in sorted((cache / name).iterdir()) if (cache / name).is_dir() else []:
             if path.suffix == ".lock":
                 continue
             with _free(path) as free:
                 if not free:
-                    found.in_use.append(path)
+                    cleaned.in_use.append(path)
                     continue
-                one = Cleaned([Removal(name.replace("_", " "), path, _size(path))])
-                found.items.extend(_removed(one, dry_run=dry_run).items)
-    return found
+                item = Removal(name.replace("_", " "), path, _size(path))
+                _remove([item], dry_run=dry_run)
+                cleaned.items.append(item)
+    return cleaned
 
 
 # --------------------------------------------------------------------------------------------------------------- a run
 
 
 def _work(folder: RunFolder) -> list[Removal]:
+    """Return the folders of jobs that an earlier driver did not see to the end."""
     items = []
     for _, path in folder.left_behind():
         if (path / RESULT).exists():
@@ -153,13 +156,13 @@ def _work(folder: RunFolder) -> list[Removal]:
     return items
 
 
-def _superseded(folder: RunFolder, known: dict[str, Head]) -> list[Removal]:
-    """Folders in `cells/` that are of no record, or of one whose place a later record has taken."""
-    current = {place_of(head.cell): cell_id for cell_id, head in known.items()}
+def _superseded(folder: RunFolder, heads: dict[str, Head]) -> list[Removal]:
+    """Return folders in `cells/` of no record, and those of records whose place in the suite a later one has taken."""
+    current = {place_of(head.cell): cell_id for cell_id, head in heads.items()}
     cells = folder.path / "cells"
     items = []
     for path in sorted(cells.iterdir()) if cells.is_dir() else []:
-        head = known.get(path.name)
+        head = heads.get(path.name)
         if head is None:
             items.append(Removal("folders of no record", path, _size(path)))
         elif current[place_of(head.cell)] != head.id:
@@ -167,15 +170,15 @@ def _superseded(folder: RunFolder, known: dict[str, Head]) -> list[Removal]:
     return items
 
 
-def _artifacts(folder: RunFolder, known: dict[str, Head], keep: Keep, gone: set[Path]) -> list[Removal]:
-    """Files that records name, of the kinds that do not stay; only such that lie in the cell's own folder.
+def _artifacts(folder: RunFolder, heads: dict[str, Head], keep: Keep, removed: set[Path]) -> list[Removal]:
+    """Return the artifacts of records that `keep` does not name, if they lie in the cell's own folder.
 
-    What a foreign program has written there goes with the sampler.
+    The output of foreign programs is removed with the sampler.
     """
     items = []
-    for head in known.values():
+    for head in heads.values():
         home = folder.cell(head.id)
-        if home in gone:
+        if home in removed:
             continue
         for kind in _REMOVED[keep]:
             path = folder.path / head.artifacts.get(kind, "")
@@ -191,10 +194,10 @@ def _artifacts(folder: RunFolder, known: dict[str, Head], keep: Keep, gone: set[
 
 @contextmanager
 def _free(path: Path) -> Iterator[bool]:
-    """Whether nobody prepares a cache entry; its lock is held inside, so that nobody begins.
+    """Yield whether no process prepares a cache entry; its lock is held inside, so that none begins.
 
-    Temporary files have no lock of their own: they are somebody's until they are old. A temporary folder has that of
-    the entry that it is going to be.
+    Temporary files have no lock of their own: they count as in use until they are old. A temporary folder has the lock
+    of the entry that it is going to be.
     """
     name = path.name
     if name.startswith(".") and path.is_file():
@@ -214,14 +217,19 @@ def _free(path: Path) -> Iterator[bool]:
 
 
 def _size(path: Path) -> int:
-    """Bytes that become free when it goes: none for a file that has another hard link (`merge --link`)."""
+    """Return the bytes that become free: none for a file that has another hard link (`merge --link`)."""
     files: Sequence[Path] = list(path.rglob("*")) if path.is_dir() and not path.is_symlink() else [path]
-    found = [file.lstat() for file in files if file.is_symlink() or file.is_file()]
-    return sum(status.st_size for status in found if status.st_nlink == 1)
+    stats = [file.lstat() for file in files if file.is_symlink() or file.is_file()]
+    return sum(stat.st_size for stat in stats if stat.st_nlink == 1)
 
 
-def _removed(found: Cleaned, *, dry_run: bool) -> Cleaned:
-    for item in () if dry_run else found.items:
+def _remove(items: Sequence[Removal], *, dry_run: bool) -> None:
+    """Remove files and folders, unless it is a dry run.
+
+    Raises:
+        GraftbenchError: One cannot be removed.
+    """
+    for item in () if dry_run else items:
         try:
             if item.path.is_dir() and not item.path.is_symlink():
                 shutil.rmtree(item.path)
@@ -229,4 +237,3 @@ def _removed(found: Cleaned, *, dry_run: bool) -> Cleaned:
                 item.path.unlink(missing_ok=True)
         except OSError as error:
             raise GraftbenchError(f"'{item.path}' cannot be removed ({error.strerror}).") from error
-    return found

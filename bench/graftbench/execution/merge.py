@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 CODE = "code.json"
 TORN = f"{RECORDS}.torn"
-"""Where unfinished lines lie."""
+"""File of unfinished lines."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge came to.
+    """The outcome of a merge.
 
     Attributes:
         folder: The merged folder.
@@ -61,13 +61,13 @@ class Merged:
 
     @property
     def missing(self) -> int:
-        """Cells of the suite that no run has."""
+        """Return the number of cells of the suite that no run has."""
         return self.total - self.present
 
 
 @dataclass
 class _Run:
-    """A run folder as read.
+    """A run folder that has been read.
 
     Attributes:
         lines: Whole lines of records.jsonl in order, each with its record.
@@ -120,9 +120,8 @@ def merge(runs: Sequence[Path], out: Path, *, link: bool = False) -> Merged:
 
 def _check_out(sources: Sequence[Path], out: Path) -> None:
     """Refuse an output folder whose making would change a run."""
-    place = out.resolve()
     for run in sources:
-        if place.is_relative_to(run.resolve()):
+        if out.resolve().is_relative_to(run.resolve()):
             raise GraftbenchError(
                 f"The output '{out}' is the run '{run}' or lies in it; runs are not changed: name another folder."
             )
@@ -176,52 +175,58 @@ def _read(path: Path) -> _Run:
     return run
 
 
-def _counts(line: bytes, record: Record) -> tuple[Any, ...]:
-    """Sorts the lines of one id: the one that counts comes last. Lines of one second are ordered by their text."""
-    return record.status == Status.OK, _when(record), line
-
-
 def _when(record: Record) -> datetime:
+    """Return when a record was finished; the earliest time where that cannot be read."""
     try:
-        found = datetime.fromisoformat(record.finished_at)
+        finished = datetime.fromisoformat(record.finished_at)
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return finished if finished.tzinfo else finished.replace(tzinfo=UTC)
 
 
 # ------------------------------------------------------------------------------------------------------------- writing
 
 
 def _write(runs: Sequence[_Run], out: Path, *, link: bool) -> Merged:
+    """Write the merged folder: artifacts first, the suite last."""
     names = [str(run.folder.path) for run in runs]
     suite, notes = united_suite([run.suite for run in runs], names)
-    codes, more = _codes(runs, names)
+    codes, code_notes = _codes(runs, names)
+
+    # Order the lines of each id: the one that counts comes last. Lines of one second are ordered by their text.
     by_id: dict[str, dict[bytes, Record]] = {}
     for run in runs:
         for line, record in run.lines:
             by_id.setdefault(record.id, {})[line] = record
-    ordered = {cell_id: sorted(lines.items(), key=lambda item: _counts(*item)) for cell_id, lines in by_id.items()}
-    winners = {cell_id: lines[-1] for cell_id, lines in ordered.items()}
-    copied, gone = _artifacts(runs, {cell_id: line for cell_id, (line, _) in winners.items()}, out, link=link)
-    groups = sorted(ordered.values(), key=lambda lines: (_when(lines[-1][1]), lines[-1][1].id))
-    _put(out / RECORDS, b"".join(line + b"\n" for lines in groups for line, _ in lines))
+    ordered = [
+        sorted(lines.items(), key=lambda item: (item[1].status == Status.OK, _when(item[1]), item[0]))
+        for lines in by_id.values()
+    ]
+    ordered.sort(key=lambda lines: (_when(lines[-1][1]), lines[-1][1].id))
+    winners = [lines[-1] for lines in ordered]
+    records = [record for _, record in winners]
     torn = sorted(set().union(*(run.torn for run in runs)))
+
+    # Write.
+    copied, without_artifacts = _artifacts(runs, winners, out, link=link)
+    _put(out / RECORDS, b"".join(line + b"\n" for lines in ordered for line, _ in lines))
     if torn:
         _put(out / TORN, b"".join(line + b"\n" for line in torn))
     if codes:
         _put(out / CODE, msgspec.json.format(msgspec.json.encode(codes, order="sorted"), indent=1) + b"\n")
     RunFolder(out).write_suite(suite)
-    records = [record for _, record in winners.values()]
-    wanted = places(suite)
-    present = wanted & {place_of(record.cell) for record in records}
+
+    # Sum up.
+    suite_places = places(suite)
+    present = suite_places & {place_of(record.cell) for record in records}
     return Merged(
         folder=out,
-        total=len(wanted),
+        total=len(suite_places),
         present=len(present),
         statuses={status: n for status in map(str, Status) if (n := sum(r.status == status for r in records))},
         copied=copied,
         duplicates=_duplicates(runs),
-        notes=[*notes, *more, *_remarks(records, wanted, len(torn), gone)],
+        notes=[*notes, *code_notes, *_remarks(records, suite_places, len(torn), without_artifacts)],
     )
 
 
@@ -237,8 +242,8 @@ def _put(path: Path, data: bytes) -> None:
 
 
 def _codes(runs: Sequence[_Run], names: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """All that code.json says: code hash -> file -> SHA-256."""
-    found: dict[str, Any] = {}
+    """Join the runs' code.json: code hash -> file -> SHA-256; and sentences on those that cannot be read."""
+    joined: dict[str, Any] = {}
     notes = []
     for run, name in zip(runs, names, strict=True):
         path = run.folder.path / CODE
@@ -250,40 +255,38 @@ def _codes(runs: Sequence[_Run], names: Sequence[str]) -> tuple[dict[str, Any], 
             notes.append(f"The {CODE} of '{name}' cannot be read ({error}) and was left out.")
             continue
         for code, files in codes.items():
-            kept = found.setdefault(code, files)
+            kept = joined.setdefault(code, files)
             if kept != files:  # a hash is one set of contents; names of files may differ
-                found[code] = min(kept, files, key=lambda value: msgspec.json.encode(value, order="sorted"))
-    return found, notes
+                joined[code] = min(kept, files, key=lambda value: msgspec.json.encode(value, order="sorted"))
+    return joined, notes
 
 
-def _remarks(records: Sequence[Record], wanted: set[Place], torn: int, gone: int) -> list[str]:
-    found = []
+def _remarks(records: Sequence[Record], suite_places: set[Place], torn: int, without_artifacts: int) -> list[str]:
+    """Return what else is worth knowing about the merged records, in sentences."""
+    remarks = []
     if torn:
-        found.append(
-            f"{torn} unfinished {_lines(torn)} set aside in {TORN}; the cells that they belonged to run again."
-        )
-    if others := sum(place_of(record.cell) not in wanted for record in records):
-        found.append(f"{others} records are of cells that the suite does not have (any more); they are kept.")
+        lines = "line was" if torn == 1 else "lines were"
+        remarks.append(f"{torn} unfinished {lines} set aside in {TORN}; the cells that they belonged to run again.")
+    if foreign := sum(place_of(record.cell) not in suite_places for record in records):
+        remarks.append(f"{foreign} records are of cells that the suite does not have (any more); they are kept.")
     versions = Counter(place_of(record.cell) for record in records)
     if several := sum(count > 1 for count in versions.values()):
-        found.append(
+        remarks.append(
             f"{several} cells were run in more than one version (other code, data or parameters); all versions are "
             "kept, and `graftbench plan` says which are the current ones."
         )
-    if gone:
-        found.append(f"The artifacts of {gone} records are in none of the runs.")
-    return found
-
-
-def _lines(count: int) -> str:
-    return "line was" if count == 1 else "lines were"
+    if without_artifacts:
+        remarks.append(f"The artifacts of {without_artifacts} records are in none of the runs.")
+    return remarks
 
 
 # ------------------------------------------------------------------------------------------------------------ artifacts
 
 
-def _artifacts(runs: Sequence[_Run], winners: dict[str, bytes], out: Path, *, link: bool) -> tuple[int, int]:
-    """Put into `out` what the records that count left.
+def _artifacts(
+    runs: Sequence[_Run], winners: Sequence[tuple[bytes, Record]], out: Path, *, link: bool
+) -> tuple[int, int]:
+    """Copy the artifacts of the records that count into `out`.
 
     A folder `cells/<id>` belongs to the last line of its id in its run. Where several runs have the record that counts,
     the fullest folder is taken, and that of `out` before others.
@@ -293,13 +296,14 @@ def _artifacts(runs: Sequence[_Run], winners: dict[str, bytes], out: Path, *, li
     """
     for part in (out / "cells").glob(".*.part"):
         shutil.rmtree(part)  # of a merge that was killed
-    copied = gone = 0
-    for cell_id, line in winners.items():
-        owners = [run.folder for run in runs if cell_id in run.last and run.last[cell_id][0] == line]
-        counts = {folder: count for owner in owners if (count := _files(folder := owner.cell(cell_id)))}
-        target = RunFolder(out).cell(cell_id)
-        if not counts:
-            gone += bool(msgspec.json.decode(line, type=_Artifacts).artifacts)
+    copied = without_artifacts = 0
+    for line, record in winners:
+        owners = [run.folder for run in runs if record.id in run.last and run.last[record.id][0] == line]
+        folders = [owner.cell(record.id) for owner in owners]
+        counts = {folder: sum(len(files) for _, _, files in os.walk(folder)) for folder in folders}
+        target = RunFolder(out).cell(record.id)
+        if not any(counts.values()):
+            without_artifacts += bool(record.artifacts)
             if target.exists():
                 shutil.rmtree(target)  # of another record of this cell
             continue
@@ -307,15 +311,7 @@ def _artifacts(runs: Sequence[_Run], winners: dict[str, bytes], out: Path, *, li
         if best != target:
             _copy(best, target, link=link)
             copied += 1
-    return copied, gone
-
-
-class _Artifacts(msgspec.Struct):
-    artifacts: dict[str, str] = {}
-
-
-def _files(folder: Path) -> int:
-    return sum(len(files) for _, _, files in os.walk(folder))
+    return copied, without_artifacts
 
 
 def _copy(source: Path, target: Path, *, link: bool) -> None:
@@ -335,9 +331,9 @@ def _link(source: str, target: str) -> None:
 
 
 def _duplicates(runs: Sequence[_Run]) -> list[Duplicate]:
-    """Cells of which runs have different newest records."""
-    found: dict[str, dict[bytes, Record]] = {}
+    """Compare the newest records of the cells that several runs have run."""
+    newest: dict[str, dict[bytes, Record]] = {}
     for run in runs:
         for cell_id, (line, record) in run.last.items():
-            found.setdefault(cell_id, {})[line] = record
-    return [compared(list(records.values())) for records in found.values() if len(records) > 1]
+            newest.setdefault(cell_id, {})[line] = record
+    return [compared(list(records.values())) for records in newest.values() if len(records) > 1]

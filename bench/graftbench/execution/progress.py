@@ -1,4 +1,4 @@
-"""What a run tells while it runs: a live board on a terminal, plain lines in a log."""
+"""Shows a run while it runs: a live board on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ READ_SECONDS = 1.0
 
 
 class Progress(Protocol):
-    """What `graftbench.run` calls."""
+    """The listener that `graftbench.run` reports to."""
 
     def say(self, sentence: str) -> None:
-        """Something worth knowing."""
+        """Report a sentence that is worth knowing."""
 
     def begin(self, total: int, done: int, statuses: Mapping[str, int] | None = None) -> None:
         """Begin a run of `total` cells, of which `done` have ended already; `statuses` says how, where it is known."""
@@ -49,30 +49,12 @@ class Progress(Protocol):
         """Report that the run is asked to stop: after the running cells (`first`), or at once."""
 
 
-class Silent:
-    """Says nothing."""
-
-    def say(self, sentence: str) -> None:
-        """Nothing."""
-
-    def begin(self, total: int, done: int, statuses: Mapping[str, int] | None = None) -> None:
-        """Nothing."""
-
-    def plan(self, waiting: Iterable[CellSpec], expected: Callable[[CellSpec], float | None] | None = None) -> None:
-        """Nothing."""
-
-    def started(self, cell: CellSpec, folder: Path | None) -> None:
-        """Nothing."""
-
-    def ended(self, record: Record, seconds: float) -> None:
-        """Nothing."""
-
-    def stopping(self, first: bool) -> None:  # noqa: FBT001 - see Progress
-        """Nothing."""
+class Silent(Progress):
+    """A progress that shows nothing."""
 
 
 class ReportedProgress(msgspec.Struct, frozen=True):
-    """What a running cell writes into progress.json.
+    """The progress of a running cell, in its progress.json.
 
     Attributes:
         share: Share of the budget that is spent, 0 to 1.
@@ -90,7 +72,7 @@ class ReportedProgress(msgspec.Struct, frozen=True):
 
 
 class RunningCurves(msgspec.Struct, frozen=True):
-    """What progress.json says beside the report: the newest of the record-to-be's curve, for those who draw it.
+    """The newest part of a running cell's curve, in its progress.json beside `ReportedProgress`.
 
     Attributes:
         curve: The newest points of the training log.
@@ -112,10 +94,10 @@ def read_curves(folder: Path) -> RunningCurves:
 def read_report(folder: Path) -> ReportedProgress | None:
     """Read what a running cell reports; None where it has not written anything, or nothing readable."""
     try:
-        found = msgspec.json.decode((folder / PROGRESS).read_bytes(), type=ReportedProgress)
+        report = msgspec.json.decode((folder / PROGRESS).read_bytes(), type=ReportedProgress)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return msgspec.structs.replace(found, share=min(1.0, max(0.0, found.share)))
+    return msgspec.structs.replace(report, share=min(1.0, max(0.0, report.share)))
 
 
 class _RunningCell:
@@ -129,16 +111,17 @@ class _RunningCell:
         self._read = -READ_SECONDS
 
     def read(self, now: float) -> None:
-        """Look at progress.json, if that is due."""
+        """Read progress.json, if that is due."""
         if self.folder is None or now - self._read < READ_SECONDS:
             return
         self._read = now
-        found = read_report(self.folder)
-        if found is not None and found != self.report:
-            self.report = found
-            self.state.hear(now, found.share)
+        report = read_report(self.folder)
+        if report is not None and report != self.report:
+            self.report = report
+            self.state.hear(now, report.share)
 
     def line(self, now: float) -> BoardLine:
+        """Return the cell's line on the board."""
         cell, report = self.cell, self.report
         return BoardLine(
             method=cell.method,
@@ -153,7 +136,7 @@ class _RunningCell:
         )
 
 
-class ConsoleProgress:
+class ConsoleProgress(Progress):
     """One line per finished cell; on a terminal, inside `live()`, a board that is drawn again and again instead.
 
     The board is drawn by a thread of rich's. What both threads touch is guarded by a lock that is never held while
@@ -210,20 +193,19 @@ class ConsoleProgress:
             self._statuses = dict(statuses or {})
 
     def plan(self, waiting: Iterable[CellSpec], expected: Callable[[CellSpec], float | None] | None = None) -> None:
-        """Know what is to come."""
+        """Note the cells that are to run, for the remaining time."""
         with self._lock:
             self._remaining = Remaining(self._jobs, expected or (lambda _: None))
             self._remaining.wait_for(waiting)
 
     def started(self, cell: CellSpec, folder: Path | None) -> None:
-        """Show it among the running."""
+        """Show a cell among the running."""
         with self._lock:
-            cell_id = cell.id
-            self._running[cell_id] = _RunningCell(cell, folder, self._clock())
-            self._remaining.take(cell_id)
+            self._running[cell.id] = _RunningCell(cell, folder, self._clock())
+            self._remaining.take(cell.id)
 
     def ended(self, record: Record, seconds: float) -> None:
-        """Count it; print its line where there is no board."""
+        """Count a finished cell; print its line where there is no board."""
         with self._lock:
             self._running.pop(record.id, None)
             self._remaining.take(record.id)
@@ -238,7 +220,7 @@ class ConsoleProgress:
             self.say(line)
 
     def stopping(self, first: bool) -> None:  # noqa: FBT001 - see Progress
-        """Say what the key has done, and what it does when pressed again."""
+        """Say what Ctrl-C has done, and what it does when it is pressed again."""
         with self._lock:
             self._stopping = "first" if first else "second"
             notice = self._notice()
@@ -261,16 +243,16 @@ class ConsoleProgress:
             running.read(now)
         return (
             f"[{self._done:>{width}}/{self._total}] {record.cell}  {seconds:.1f} s  {status}{result}"
-            f"  (elapsed {clock(now - self._began)}, remaining {self._left(now)})"
+            f"  (elapsed {clock(now - self._began)}, remaining {self._remaining_time(now)})"
         )
 
-    def _left(self, now: float) -> str:
+    def _remaining_time(self, now: float) -> str:
         running = [(r.cell, r.state) for r in self._running.values()]
         seconds = self._remaining.seconds(running, now, stopping=bool(self._stopping))
         return "?" if seconds is None else f"about {clock(seconds)}"
 
     def board(self) -> Board:
-        """Draw the board as it stands."""
+        """Return the board as it stands."""
         now = self._clock()
         with self._lock:
             running = list(self._running.values())
@@ -282,7 +264,7 @@ class ConsoleProgress:
                 done=self._done,
                 statuses=[(str(name), self._statuses[name]) for name in Status if self._statuses.get(name)],
                 elapsed=now - self._began,
-                remaining="" if self._over else self._left(now),
+                remaining="" if self._over else self._remaining_time(now),
                 notice=self._notice(),
                 running=[] if self._over else [cell.line(now) for cell in running],
                 failures=list(self._failures),

@@ -1,7 +1,7 @@
-"""The pictures that a cell leaves: samples, nearest training images, ways through the latent space.
+"""The pictures that a cell leaves: samples, nearest training images, interpolations in the latent space.
 
-Each is a sheet of 8×4 tiles without seams, white where there is nothing to show. They are made of what is there when
-the scores are known, with chances of their own: neither a score nor a random stream depends on them.
+Each is a sheet of 8×4 tiles without seams, white where there is nothing to show. They are made when the scores are
+known, from random generators of their own: neither a score nor a random stream depends on them.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def tiled(images: torch.Tensor) -> Image.Image:
     """Tile the first 8×4 images, uint8 n×3×R×R, as one picture, row by row; white where there are fewer."""
     side = images.shape[-1]
     tiles = torch.full((COLUMNS * ROWS, 3, side, side), 255, dtype=torch.uint8)
-    shown = images[: len(tiles)]
-    tiles[: len(shown)] = shown
+    count = min(len(images), len(tiles))
+    tiles[:count] = images[:count]
     rows = tiles.unflatten(0, (ROWS, COLUMNS)).permute(0, 3, 1, 4, 2)
     return Image.fromarray(rows.reshape(ROWS * side, COLUMNS * side, 3).numpy())
 
 
 def answers(inputs: torch.Tensor, images: torch.Tensor, truths: torch.Tensor | None) -> Image.Image:
-    """Eight inputs in a row, below them what was made of them, below that what they should have become, if known.
+    """Draw eight inputs in a row, below them the outputs, and below those the truths, if there are any.
 
     Args:
         inputs: uint8 n×3×h×w; h divides R, and pixels are repeated to fill a tile.
@@ -53,38 +53,38 @@ def answers(inputs: torch.Tensor, images: torch.Tensor, truths: torch.Tensor | N
     """
     side = images.shape[-1]
     times = side // inputs.shape[-1]
-    shown = [inputs[:COLUMNS].repeat_interleave(times, 2).repeat_interleave(times, 3), images[:COLUMNS]]
-    shown += [] if truths is None else [truths[:COLUMNS]]
-    rows = torch.full((len(shown), COLUMNS, 3, side, side), 255, dtype=torch.uint8)
-    for row, tiles in zip(rows, shown, strict=True):
+    contents = [inputs[:COLUMNS].repeat_interleave(times, 2).repeat_interleave(times, 3), images[:COLUMNS]]
+    contents += [] if truths is None else [truths[:COLUMNS]]
+    rows = torch.full((len(contents), COLUMNS, 3, side, side), 255, dtype=torch.uint8)
+    for row, tiles in zip(rows, contents, strict=True):
         row[: len(tiles)] = tiles
-    return Image.fromarray(rows.permute(0, 3, 1, 4, 2).reshape(len(shown) * side, COLUMNS * side, 3).numpy())
+    return Image.fromarray(rows.permute(0, 3, 1, 4, 2).reshape(len(contents) * side, COLUMNS * side, 3).numpy())
 
 
 # ----------------------------------------------------------------------------------------- nearest training images
 
 
-def neighbor_sheet(found: Neighbors, generated: torch.Tensor, pixels: NDArray[np.uint8]) -> Image.Image:
+def neighbor_sheet(neighbors: Neighbors, generated: torch.Tensor, pixels: NDArray[np.uint8]) -> Image.Image:
     """Draw generated images in the first row, below each its nearest training images, the nearest first.
 
     Args:
-        found: What is near to what.
+        neighbors: Positions of the nearest training images, and their distances.
         generated: uint8 M×3×R×R, in the order of the features.
         pixels: The domain's images: uint8 N×3×R×R.
     """
-    count, k = found.positions.shape
+    count, k = neighbors.positions.shape
     side = generated.shape[-1]
     tiles = torch.full((ROWS, COLUMNS, 3, side, side), 255, dtype=torch.uint8)
     tiles[0, :count] = generated[:count]
     for rank in range(k):
-        tiles[rank + 1, :count] = torch.from_numpy(np.asarray(pixels[found.positions[:, rank]]))
+        tiles[rank + 1, :count] = torch.from_numpy(np.asarray(pixels[neighbors.positions[:, rank]]))
     return tiled(tiles.flatten(0, 1))
 
 
-def save_neighbors(found: Neighbors, sheet: Image.Image, path: Path) -> None:
+def save_neighbors(neighbors: Neighbors, sheet: Image.Image, path: Path) -> None:
     """Write the sheet as PNG with the distances in its text: n lists of k numbers, four significant digits."""
     text = PngInfo()
-    rows = [[float(f"{value:.4g}") for value in row] for row in found.distances]
+    rows = [[float(f"{value:.4g}") for value in row] for row in neighbors.distances]
     text.add_text(DISTANCES, msgspec.json.encode(rows).decode())
     sheet.save(path, pnginfo=text)
 

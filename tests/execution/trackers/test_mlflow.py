@@ -10,7 +10,7 @@ import pytest
 from graftbench.errors import GraftbenchError
 from graftbench.execution.progress import Silent
 from graftbench.execution.trackers.attach import RunTrackers, find
-from graftbench.execution.trackers.find import asked_for
+from graftbench.execution.trackers.find import make_tracker
 from graftbench.execution.trackers.replay import replay
 from graftbench.records.run import read_run
 
@@ -82,8 +82,8 @@ def test_a_store_of_files_has_all_that_the_records_say(
     """One run a cell; sent again, the runs of before go to the trash."""
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # its owners would rather have a database
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "store").as_uri())
-    send(run_folder, asked_for("mlflow"))
-    send(run_folder, asked_for("mlflow"))
+    send(run_folder, make_tracker("mlflow"))
+    send(run_folder, make_tracker("mlflow"))
     found, deleted = read((tmp_path / "store").as_uri())
     assert (len(found), deleted) == (3, 3)
     check(found)
@@ -129,14 +129,14 @@ def test_a_server_that_is_down_stops_no_run(
 def test_passwords_are_not_kept(run_folder: Path) -> None:
     """The run folder remembers which MLflow run shows which cell, under a hash of the place."""
     from graftbench.execution.trackers.group import group_of
-    from graftbench.execution.trackers.mlflow import _Shown
+    from graftbench.execution.trackers.mlflow import _RunIds
 
     place = "https://me:secret@host/mlflow tiny"
-    shown = _Shown(group_of("tiny", run_folder), place)
+    shown = _RunIds(group_of("tiny", run_folder), place)
     shown.set("cell", "run")
-    assert _Shown(group_of("tiny", run_folder), place).get("cell") == "run"
-    assert _Shown(group_of("tiny", run_folder), "elsewhere").get("cell") is None
+    assert _RunIds(group_of("tiny", run_folder), place).get("cell") == "run"
+    assert _RunIds(group_of("tiny", run_folder), "elsewhere").get("cell") is None
     file = run_folder / "trackers" / "mlflow.json"
     assert "secret" not in file.read_text()
     file.write_text("{damaged")
-    assert _Shown(group_of("tiny", run_folder), place).get("cell") is None
+    assert _RunIds(group_of("tiny", run_folder), place).get("cell") is None

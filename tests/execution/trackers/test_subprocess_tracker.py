@@ -182,7 +182,7 @@ from graftbench.records.store import read
 from graftbench.execution.trackers import subprocess_tracker, attach
 from graftbench.execution.trackers.attach import RunTrackers
 
-apart.ORPHAN_SECONDS = following.STOPPED_SECONDS = 0.5
+subprocess_tracker.ORPHAN_SECONDS = attach.STOPPED_SECONDS = 0.5
 run, written = Path(sys.argv[1]), sys.argv[2]
 (record, *_), _ = read(run / "records.jsonl")
 with RunTrackers([written]).follow(Silent(), "tiny", run) as told:

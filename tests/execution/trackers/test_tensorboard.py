@@ -12,7 +12,7 @@ import pytest
 from graftbench.errors import GraftbenchError
 from graftbench.execution.progress import Silent
 from graftbench.execution.trackers.attach import RunTrackers
-from graftbench.execution.trackers.find import asked_for
+from graftbench.execution.trackers.find import make_tracker
 from graftbench.execution.trackers.replay import replay
 from graftbench.records.run import read_run
 
@@ -39,7 +39,7 @@ def read(folder: Path) -> Any:
 def send(run: Path, tracker: str = "tensorboard") -> None:
     """Replay a run folder, in this process."""
     there = read_run(run)
-    replay(asked_for(tracker), there.name, there.folder, there.records, lambda _: None)
+    replay(make_tracker(tracker), there.name, there.folder, there.records, lambda _: None)
 
 
 def text(events: Any, tag: str) -> str:
@@ -118,7 +118,7 @@ def test_a_cell_without_an_end_has_its_curve(record: Callable[..., Record], tmp_
     from graftbench.execution.trackers.entries import cell_of, points_of
     from graftbench.execution.trackers.group import group_of
 
-    tracker, made = asked_for("tensorboard"), record()
+    tracker, made = make_tracker("tensorboard"), record()
     cell = cell_of(made.cell, 100.0)
     tracker.open(group_of("tiny", tmp_path))
     tracker.begin(cell)
@@ -165,13 +165,13 @@ def test_neither_torch_nor_tensorflow_is_needed(run_folder: Path) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from graftbench.execution.trackers.find import asked_for\n"
+        "from graftbench.execution.trackers.find import make_tracker\n"
         "from graftbench.execution.trackers.entries import cell_of, result_of\n"
         "from graftbench.execution.trackers.group import group_of\n"
         "from graftbench.records.store import read\n"
         "run = Path(sys.argv[1])\n"
         "record = read(run / 'records.jsonl')[0][0]\n"
-        "tracker, cell = asked_for('tensorboard'), cell_of(record.cell, 1.0)\n"
+        "tracker, cell = make_tracker('tensorboard'), cell_of(record.cell, 1.0)\n"
         "tracker.open(group_of('tiny', run))\n"
         "tracker.begin(cell)\n"
         "tracker.end(cell, result_of(record, run))\n"

@@ -9,16 +9,16 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError
+from graftbench.execution.progress import Progress
 from graftbench.execution.trackers.base import Tracker
 from graftbench.execution.trackers.group import group_of
 from graftbench.execution.trackers.queue import Sink
-from graftbench.execution.trackers.subprocess_tracker import Apart
+from graftbench.execution.trackers.subprocess_tracker import SubprocessTracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from graftbench.execution.progress import Progress
     from graftbench.records.cell_spec import CellSpec
     from graftbench.records.record import Record
 
@@ -33,7 +33,7 @@ STOPPED_SECONDS = 5.0
 
 
 def find(requested: Iterable[str | Tracker | type[Tracker]]) -> list[Tracker]:
-    """Make trackers as asked for and check them: nothing has to run before it is known that one cannot work.
+    """Make the requested trackers and check them: nothing has to run before it is known that one cannot work.
 
     Args:
         requested: `NAME` or `NAME:key=value,key=value` (NAME may be a Python file), which gets a process of its own; in
@@ -58,7 +58,7 @@ def _tracker(requested: object) -> Tracker:
         return requested()
     if not isinstance(requested, str):
         raise GraftbenchError(f"A tracker is a name, a Tracker or its class; found {requested!r}.")
-    return Apart(requested)
+    return SubprocessTracker(requested)
 
 
 class RunTrackers:
@@ -95,8 +95,8 @@ class RunTrackers:
             return
         group = group_of(suite, folder)
         sinks = [
-            Sink(tracker, group, progress.say, _again(folder, asked))
-            for tracker, asked in zip(self._trackers, self._requested, strict=True)
+            Sink(tracker, group, progress.say, _again(folder, request))
+            for tracker, request in zip(self._trackers, self._requested, strict=True)
         ]
         for record in records:
             for sink in sinks:
@@ -130,7 +130,7 @@ def _close(sinks: Sequence[Sink], progress: Progress, seconds: float) -> None:
         sink.close()
 
 
-class TrackedProgress:
+class TrackedProgress(Progress):
     """A progress that passes on to another one, and to trackers. The trackers' part never waits and never raises.
 
     Args:
@@ -142,15 +142,15 @@ class TrackedProgress:
         self._progress, self._sinks = progress, sinks
 
     def say(self, sentence: str) -> None:
-        """Pass it on; trackers do not show it."""
+        """Pass it on to the other progress alone."""
         self._progress.say(sentence)
 
     def begin(self, total: int, done: int, statuses: Mapping[str, int] | None = None) -> None:
-        """Pass it on; trackers do not show it."""
+        """Pass it on to the other progress alone."""
         self._progress.begin(total, done, statuses)
 
     def plan(self, waiting: Iterable[CellSpec], expected: Callable[[CellSpec], float | None] | None = None) -> None:
-        """Pass it on; trackers do not show it."""
+        """Pass it on to the other progress alone."""
         self._progress.plan(waiting, expected)
 
     def started(self, cell: CellSpec, folder: Path | None) -> None:
@@ -166,5 +166,5 @@ class TrackedProgress:
             sink.ended(record)
 
     def stopping(self, first: bool) -> None:  # noqa: FBT001 - see Progress
-        """Pass it on; trackers do not show it."""
+        """Pass it on to the other progress alone."""
         self._progress.stopping(first)

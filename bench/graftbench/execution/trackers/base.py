@@ -1,4 +1,4 @@
-"""What a tracker is and what it is told. A tracker from elsewhere imports this and nothing above it."""
+"""The base class of trackers, and what it gets. A tracker from elsewhere imports this and nothing above it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Failed(Exception):  # noqa: N818 - it is raised for its words
-    """What a tracker raises where the words alone tell the user what is wrong, not the exception's type."""
+    """Raised by a tracker where the words alone tell the user what is wrong, not the exception's type."""
 
 
 def words_of(error: BaseException) -> str:
@@ -27,7 +27,7 @@ def words_of(error: BaseException) -> str:
 
 
 Value = str | int | float | bool
-"""What a fact about a cell can be; what is not known is left out."""
+"""A fact about a cell; unknown facts are left out."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class TrackedRun:
 
     @property
     def name(self) -> str:
-        """`quick: nightly`: suite and folder."""
+        """Return suite and folder: `quick: nightly`."""
         return f"{self.suite}: {self.folder.name}"
 
 
@@ -72,7 +72,7 @@ class TrackedCell:
 
 @dataclass(frozen=True)
 class TrackedPoint:
-    """Numbers on the way.
+    """Numbers of a cell at a moment of its fit.
 
     Attributes:
         images_seen: Training images shown: the x axis of every curve.
@@ -87,7 +87,7 @@ class TrackedPoint:
 
 @dataclass(frozen=True)
 class TrackedResult:
-    """What a cell's record says.
+    """The content of a cell's record.
 
     Attributes:
         ok: Whether it has its scores.
@@ -100,7 +100,7 @@ class TrackedResult:
         tags: A few words to filter by: family, status, `submitted`, `costs declared`, …
         images_seen: Where on the x axis the end is.
         ended: When, in seconds since 1970.
-        pictures: Kind (`samples`, `progress`, `neighbors`, `interpolation`) -> PNG file, there.
+        pictures: Kind (`samples`, `progress`, `neighbors`, `interpolation`) -> PNG file, which exists.
         log_tail: The end of a failed cell's log.
     """
 
@@ -135,7 +135,7 @@ class Tracker(ABC):
         self.options: Any = self.Options() if options is None else options
 
     def check(self) -> None:
-        """Refuse what cannot work whatever the network does: a package that is missing, options that contradict.
+        """Refuse what no network could mend: a package that is missing, options that contradict.
 
         Raises:
             GraftbenchError: It says what to install or to change.
@@ -168,4 +168,4 @@ class Tracker(ABC):
         """Send what is not sent. Cells that were begun and not ended were interrupted."""
 
     def abandon(self) -> None:  # noqa: B027 - most have nothing that outlives them
-        """End at once what outlives this object, whatever a call in another thread is waiting for."""
+        """End at once all that outlives this object, whatever a call in another thread is waiting for."""

@@ -1,4 +1,4 @@
-"""Records as trackers are told them: names, numbers with their units, facts. Pure functions."""
+"""Records as trackers get them: names, numbers with their units, facts. Pure functions."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _last_part(path: object) -> str:
 
 
 def began_of(record: Record) -> float:
-    """When a recorded cell started, in seconds since 1970: as far as the record knows, and not before that."""
+    """Estimate when a recorded cell started, in seconds since 1970: no earlier than the record says."""
     cost = record.resources
     fit = cost.fit_seconds if cost and "fit_seconds" not in cost.declared else None
     last = record.curve[-1].seconds if record.curve else 0.0
@@ -74,13 +74,13 @@ def _ended(record: Record) -> float:
 
 
 def points_of(curve: Iterable[CurvePoint], snapshots: Iterable[Snapshot]) -> list[TrackedPoint]:
-    """Losses and scores on the way, by images seen; a loss that was not finite is left out."""
-    found = [TrackedPoint(p.images_seen, p.seconds, _named("loss", p.losses)) for p in curve]
-    found += [
+    """Return losses and snapshot scores by images seen; a loss that was not finite is left out."""
+    points = [TrackedPoint(p.images_seen, p.seconds, _named("loss", p.losses)) for p in curve]
+    points += [
         TrackedPoint(s.images_seen, s.seconds, _named("snapshot", {score.full_name: score.value for score in s.scores}))
         for s in snapshots
     ]
-    return sorted((point for point in found if point.values), key=lambda point: point.images_seen)
+    return sorted((point for point in points if point.values), key=lambda point: point.images_seen)
 
 
 def _named(kind: str, values: Mapping[str, float | None]) -> dict[str, float]:
@@ -101,6 +101,7 @@ def result_of(record: Record, folder: Path) -> TrackedResult:
     for name, value in costs.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             numbers[_cost_name(name, declared)] = float(value)
+    pictures = {kind: folder / path for kind, path in record.artifacts.items() if path.endswith(".png")}
     return TrackedResult(
         ok=record.status == Status.OK,
         status=str(record.status),
@@ -110,38 +111,38 @@ def result_of(record: Record, folder: Path) -> TrackedResult:
         tags=_tags(record, declared),
         images_seen=max([resources.images_seen if resources else 0, *(p.images_seen for p in record.curve)]),
         ended=_ended(record),
-        pictures=_pictures(record, folder),
+        pictures={kind: file for kind, file in pictures.items() if file.is_file()},
         log_tail=record.log_tail,
     )
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Value]:
-    """Nested names with dots between them (`parameters.lr`); lists as JSON; what is None or empty is left out."""
-    found: dict[str, Value] = {}
+    """Flatten nested names with dots (`parameters.lr`); lists become JSON; what is None or empty is left out."""
+    flattened: dict[str, Value] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            found |= {f"{name}.{inner}": part for inner, part in flat(value).items()}
+            flattened |= {f"{name}.{inner}": part for inner, part in flat(value).items()}
         elif isinstance(value, str | bool | int | float):
-            found |= {} if value == "" else {name: value}
+            flattened |= {} if value == "" else {name: value}
         elif value is not None:
-            found[name] = msgspec.json.encode(value).decode()
-    return found
+            flattened[name] = msgspec.json.encode(value).decode()
+    return flattened
 
 
 def _score(score: Score) -> dict[str, float]:
-    """Return the score and what it is to be read with."""
+    """Return a score with its interval and floor, as far as they are known."""
     low, high = score.interval or (None, None)
-    found = {"score": score.value, "interval_low": low, "interval_high": high, "floor": score.floor}
-    return {f"{kind}/{score.full_name}": value for kind, value in found.items() if value is not None}
+    numbers = {"score": score.value, "interval_low": low, "interval_high": high, "floor": score.floor}
+    return {f"{kind}/{score.full_name}": value for kind, value in numbers.items() if value is not None}
 
 
 def _costs(record: Record) -> dict[str, Any]:
     costs: dict[str, Any] = {"wall_seconds": record.wall_seconds}
     if record.resources is not None:
         costs |= msgspec.structs.asdict(record.resources)
-        known = set(costs.pop("declared"))
+        declared = set(costs.pop("declared"))
         if record.origin == "submitted":  # what nobody measured and nobody declared is not zero
-            costs = {name: value for name, value in costs.items() if value or name in known}
+            costs = {name: value for name, value in costs.items() if value or name in declared}
     return {name: value for name, value in costs.items() if value is not None}
 
 
@@ -170,12 +171,7 @@ def _facts(record: Record, costs: Mapping[str, Any], declared: set[str]) -> dict
 
 
 def _tags(record: Record, declared: set[str]) -> list[str]:
-    found = [record.cell.family, str(record.status), record.origin]
-    found += ["costs declared"] if declared else []
-    found += ["leaks"] if record.leaks else []
-    return [tag for tag in dict.fromkeys(found) if tag]
-
-
-def _pictures(record: Record, folder: Path) -> dict[str, Path]:
-    files = {kind: folder / path for kind, path in record.artifacts.items() if path.endswith(".png")}
-    return {kind: file for kind, file in files.items() if file.is_file()}
+    tags = [record.cell.family, str(record.status), record.origin]
+    tags += ["costs declared"] if declared else []
+    tags += ["leaks"] if record.leaks else []
+    return [tag for tag in dict.fromkeys(tags) if tag]

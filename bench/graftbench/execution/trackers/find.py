@@ -28,24 +28,30 @@ BUILT_IN = {
 """Name -> class; each is imported when it is asked for."""
 
 
-def asked_for(written: str) -> Tracker:
-    """Find the tracker that a user means by `NAME` or `NAME:key=value,key=value`; a name may be that of a Python file.
+def make_tracker(request: str) -> Tracker:
+    """Make the tracker that a user means by `NAME` or `NAME:key=value,key=value`; a name may be that of a Python file.
 
     Raises:
         GraftbenchError: An unknown name or option, a value that does not do, a plugin that cannot be imported.
     """
-    name, _, options = written.partition(":")
+    name, _, options = request.partition(":")
     cls = _class(name)
-    return cls(_options(cls, _pairs(name, options)))
+    pairs = {}
+    for part in filter(None, options.split(",")):
+        key, equals, value = part.partition("=")
+        if not (equals and key):
+            raise GraftbenchError(f"An option of a tracker is written {name}:key=value,key=value; found '{part}'.")
+        pairs[key.strip()] = value.strip()
+    return cls(_options(cls, pairs))
 
 
 def names() -> list[str]:
-    """Of all trackers that can be asked for, sorted."""
+    """Return the names of all trackers that are built in or installed, sorted."""
     return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
 
 
 def described() -> list[dict[str, str]]:
-    """Name, title, options and missing packages of every tracker; of one that cannot be loaded, the title is why."""
+    """Describe every tracker: name, title, options, missing packages; a title says why a tracker cannot be loaded."""
     rows = []
     for name in names():
         try:
@@ -63,9 +69,8 @@ def _class(name: str) -> type[Tracker]:
     """Return the class of that name, built in or of an installed package, or the one that a file defines."""
     if name.endswith(".py"):
         return _in_file(Path(name))
-    known = names()
-    if name not in known:
-        raise unknown("tracker", name, known)
+    if name not in names():
+        raise unknown("tracker", name, names())
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
         return getattr(import_module(module), attribute)
@@ -88,31 +93,20 @@ def _in_file(file: Path) -> type[Tracker]:
         module = load_file(file)
     except Exception as error:  # likewise
         raise GraftbenchError(f"Tracker '{file}' cannot be imported: {type(error).__name__}: {error}") from error
-    found = [
+    classes = [
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Tracker) and value.__module__ == module.__name__
     ]
-    if len(found) != 1 or not isinstance(getattr(found[0], "name", None), str):
-        raise GraftbenchError(f"'{file}' must define one tracker with a name; found {len(found)} of them.")
-    return found[0]
-
-
-def _pairs(name: str, text: str) -> dict[str, str]:
-    pairs = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
-        if not (equals and key):
-            raise GraftbenchError(f"An option of a tracker is written {name}:key=value,key=value; found '{part}'.")
-        pairs[key.strip()] = value.strip()
-    return pairs
+    if len(classes) != 1 or not isinstance(getattr(classes[0], "name", None), str):
+        raise GraftbenchError(f"'{file}' must define one tracker with a name; found {len(classes)} of them.")
+    return classes[0]
 
 
 def _options(cls: type[Tracker], pairs: Mapping[str, str]) -> msgspec.Struct:
-    known = cls.Options.__struct_fields__
     for key in pairs:
-        if key not in known:
-            raise unknown("option", key, known, where=f"of tracker '{cls.name}'")
+        if key not in cls.Options.__struct_fields__:
+            raise unknown("option", key, cls.Options.__struct_fields__, where=f"of tracker '{cls.name}'")
     try:
         return msgspec.convert(dict(pairs), cls.Options, strict=False)
     except msgspec.ValidationError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = "trackers"
-"""In the run folder: what the suite and its trackers must remember of what was shown. No result is in it."""
+"""Folder in the run folder for what graftbench and its trackers must remember. No result is in it."""
 
 _KEY = re.compile(r"[0-9a-f]{16}")
 
@@ -32,8 +32,8 @@ def group_of(suite: str, folder: Path) -> TrackedRun:
     folder = folder.resolve()
     file = folder / FOLDER / "key"
     with suppress(OSError):
-        if (found := _KEY.fullmatch(file.read_text("utf-8").strip())) is not None:
-            return TrackedRun(suite, folder, found.group())
+        if (key := _KEY.fullmatch(file.read_text("utf-8").strip())) is not None:
+            return TrackedRun(suite, folder, key.group())
     key = secrets.token_hex(8)
     try:
         file.parent.mkdir(exist_ok=True)

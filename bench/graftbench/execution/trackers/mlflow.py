@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult, TrackedRun, Value
 
-    Item = TypeVar("Item")
+    Entity = TypeVar("Entity")
 
 BATCH = 100
 """So many parameters, tags or metrics go into one request; MLflow takes no more than that of the first two."""
@@ -45,7 +45,7 @@ class MLflowOptions(msgspec.Struct, frozen=True):
     """What may stand behind `mlflow:`.
 
     Attributes:
-        uri: Of the tracking server or store (`http://host:5000`, `sqlite:///mlflow.db`).
+        uri: Address of the tracking server or store (`http://host:5000`, `sqlite:///mlflow.db`).
         experiment: Its name; by default MLFLOW_EXPERIMENT_NAME, else the suite's.
     """
 
@@ -65,13 +65,13 @@ class MLflow(Tracker):
     Options: ClassVar[type[msgspec.Struct]] = MLflowOptions
 
     def check(self) -> None:
-        """Databases need packages of their own.
+        """Refuse a database without the packages that databases need.
 
         Raises:
             GraftbenchError: One is missing.
         """
         super().check()
-        scheme = self._asked().partition(":")[0].partition("+")[0] or _DATABASES[0]
+        scheme = self._uri().partition(":")[0].partition("+")[0] or _DATABASES[0]
         missing = [module for module in ("sqlalchemy", "alembic") if find_spec(module) is None]
         if scheme in _DATABASES and missing:
             raise GraftbenchError(
@@ -81,26 +81,26 @@ class MLflow(Tracker):
 
     def open(self, group: TrackedRun) -> None:
         """Find or make the experiment."""
-        uri, place = self._asked(), None
+        uri, artifacts = self._uri(), None
         if not uri:
             folder = group.folder / "mlflow"
             folder.mkdir(exist_ok=True)
-            uri, place = f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
+            uri, artifacts = f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
         if uri.startswith(("http:", "https:")):
             _reach(uri)
         self._entities: Any = import_module("mlflow.entities")
         self._client: Any = import_module("mlflow").MlflowClient(uri)
         name = self.options.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or group.suite
-        found = self._client.get_experiment_by_name(name)
-        self._experiment = found.experiment_id if found else self._client.create_experiment(name, place)
+        existing = self._client.get_experiment_by_name(name)
+        self._experiment = existing.experiment_id if existing else self._client.create_experiment(name, artifacts)
         self._group = group
         self._runs: dict[str, str] = {}
-        self._shown = _Shown(group, f"{uri} {name}")
+        self._run_ids = _RunIds(group, f"{uri} {name}")
 
     def begin(self, cell: TrackedCell) -> None:
         """Begin a new run; the earlier one of this cell, which this folder made, goes to MLflow's trash."""
-        if (before := self._shown.get(cell.id)) is not None:
-            with suppress(Exception):  # it was deleted there, or the database is a new one
+        if (before := self._run_ids.get(cell.id)) is not None:
+            with suppress(Exception):  # it was deleted in MLflow, or the database is a new one
                 self._client.delete_run(before)
         run = self._client.create_run(
             self._experiment,
@@ -109,13 +109,13 @@ class MLflow(Tracker):
             tags={"graftbench.cell": cell.id, "graftbench.run": self._group.name, "mlflow.source.name": "graftbench"},
         )
         self._runs[cell.id] = run.info.run_id
-        self._shown.set(cell.id, run.info.run_id)
+        self._run_ids.set(cell.id, run.info.run_id)
         parameters = [self._entities.Param(_name(name), _text(value)) for name, value in cell.config.items()]
         for part in _parts(parameters):
             self._client.log_batch(run.info.run_id, params=part)
 
     def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
-        """Metrics at their step, which is the number of images seen."""
+        """Log metrics at their step, which is the number of images seen."""
         metrics = [
             self._entities.Metric(_name(name), value, _milliseconds(cell.began + point.seconds), point.images_seen)
             for point in points
@@ -125,7 +125,7 @@ class MLflow(Tracker):
             self._client.log_batch(self._runs[cell.id], metrics=part)
 
     def end(self, cell: TrackedCell, result: TrackedResult) -> None:
-        """Scores and costs as metrics, facts as tags, pictures and the log as artifacts."""
+        """Log scores and costs as metrics, facts as tags, pictures and the log as artifacts."""
         run, at = self._runs.pop(cell.id), _milliseconds(result.ended)
         metrics = [self._entities.Metric(_name(k), v, at, result.images_seen) for k, v in result.numbers.items()]
         for part in _parts(metrics):
@@ -143,26 +143,26 @@ class MLflow(Tracker):
         self._client.set_terminated(run, "FINISHED" if result.ok else "FAILED", at)
 
     def close(self) -> None:
-        """Cells without an end were killed."""
+        """Mark cells without an end as killed."""
         for run in self._runs.values():
             self._client.set_terminated(run, "KILLED")
         self._runs.clear()
 
-    def _asked(self) -> str:
+    def _uri(self) -> str:
         return self.options.uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
 
 
-class _Shown:
+class _RunIds:
     """Remembers in the run folder which MLflow run shows which cell: MLflow chooses the ids.
 
     Args:
         group: The run folder.
-        place: Server and experiment; kept as a hash, for there may be a password in it.
+        destination: Server and experiment; kept as a hash, for there may be a password in it.
     """
 
-    def __init__(self, group: TrackedRun, place: str) -> None:
+    def __init__(self, group: TrackedRun, destination: str) -> None:
         self._file = group.folder / FOLDER / "mlflow.json"
-        self._place = hashlib.sha256(place.encode()).hexdigest()[:16]
+        self._destination = hashlib.sha256(destination.encode()).hexdigest()[:16]
         try:
             self._all = msgspec.json.decode(self._file.read_bytes(), type=dict[str, dict[str, str]])
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -170,20 +170,20 @@ class _Shown:
 
     def get(self, cell: str) -> str | None:
         """Return the run that shows a cell."""
-        return self._all.get(self._place, {}).get(cell)
+        return self._all.get(self._destination, {}).get(cell)
 
     def set(self, cell: str, run: str) -> None:
-        """Remember it; a folder that cannot be written is not worth an error."""
-        self._all.setdefault(self._place, {})[cell] = run
+        """Remember the run of a cell; a folder that cannot be written is not worth an error."""
+        self._all.setdefault(self._destination, {})[cell] = run
         with suppress(OSError):
             write_whole(self._file, self._all)
 
 
 def _reach(uri: str) -> None:
-    """Any answer of the server will do.
+    """Ask the server for any answer.
 
     Raises:
-        requests.ConnectionError, requests.Timeout: There is none.
+        requests.ConnectionError, requests.Timeout: There was none.
     """
     requests: Any = import_module("requests")  # MLflow brings it
     with suppress(requests.exceptions.SSLError):  # MLFLOW_TRACKING_INSECURE_TLS may know better
@@ -203,6 +203,7 @@ def _milliseconds(seconds: float) -> int:
     return int((seconds or time.time()) * 1000)
 
 
-def _parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+def _parts(items: Sequence[Entity]) -> Iterator[Sequence[Entity]]:
+    """Split parameters, tags or metrics into what fits into one request."""
     for first in range(0, len(items), BATCH):
         yield items[first : first + BATCH]

@@ -1,4 +1,4 @@
-"""One tracker and the thread that feeds it: whatever the tracker does, the run goes on."""
+"""Feeds a tracker from a thread of its own: whatever the tracker does, the run goes on."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ SHOWN_CHARACTERS = 300
 
 
 @dataclass
-class _Open:
+class _OpenCell:
     """A cell that a tracker shows.
 
     Attributes:
         cell: As the tracker knows it.
-        folder: Where its process writes its curve; None for a cell that is over.
-        sent: The points that the tracker has.
+        folder: Where its process writes its curve; None for a cell that has ended.
+        sent: Images seen and names of the points that the tracker has.
     """
 
     cell: TrackedCell
@@ -52,18 +52,18 @@ class _Open:
     sent: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
 
     def new(self, curve: Iterable[CurvePoint], snapshots: Iterable[Snapshot]) -> list[TrackedPoint]:
-        """Return the points that were not sent, which are sent now."""
-        found = []
+        """Return the points that were not sent before, and count them as sent."""
+        new = []
         for point in points_of(curve, snapshots):
             key = (point.images_seen, tuple(sorted(point.values)))
             if key not in self.sent:
                 self.sent.add(key)
-                found.append(point)
-        return found
+                new.append(point)
+        return new
 
 
 class Feed:
-    """Tells a tracker what it is to know, each point once, without any protection: for a replay, and for `Sink`.
+    """Passes cells on to a tracker, each point once, and lets its errors through: for a replay, and for `Sink`.
 
     Args:
         tracker: The tracker.
@@ -72,31 +72,30 @@ class Feed:
 
     def __init__(self, tracker: Tracker, group: TrackedRun) -> None:
         self._tracker, self._group = tracker, group
-        self.open: dict[str, _Open] = {}
+        self.open: dict[str, _OpenCell] = {}
 
     def begin(self, cell: TrackedCell, folder: Path | None = None) -> None:
         """Begin a cell, for the first time or again."""
-        shown = _Open(cell, folder)
-        self.open.pop(shown.cell.id, None)
-        self._tracker.begin(shown.cell)
-        self.open[shown.cell.id] = shown
+        self.open.pop(cell.id, None)
+        self._tracker.begin(cell)
+        self.open[cell.id] = _OpenCell(cell, folder)
 
     def look(self, cell_id: str) -> None:
-        """Add what a running cell has written since."""
-        shown = self.open[cell_id]
-        if shown.folder is not None:
-            curves = read_curves(shown.folder)
-            if points := shown.new(curves.curve, curves.snapshots):
-                self._tracker.points(shown.cell, points)
+        """Send the points that a running cell has written since the last look."""
+        cell = self.open[cell_id]
+        if cell.folder is not None:
+            curves = read_curves(cell.folder)
+            if points := cell.new(curves.curve, curves.snapshots):
+                self._tracker.points(cell.cell, points)
 
     def end(self, record: Record) -> None:
         """End a cell: send the rest of its curve, then its result. One that was not begun is begun before."""
         if record.id not in self.open:
             self.begin(cell_of(record.cell, began_of(record), record.id))
-        shown = self.open.pop(record.id)
-        if points := shown.new(record.curve, record.snapshots):
-            self._tracker.points(shown.cell, points)
-        self._tracker.end(shown.cell, result_of(record, self._group.folder))
+        cell = self.open.pop(record.id)
+        if points := cell.new(record.curve, record.snapshots):
+            self._tracker.points(cell.cell, points)
+        self._tracker.end(cell.cell, result_of(record, self._group.folder))
 
 
 class Sink:
@@ -114,11 +113,11 @@ class Sink:
         self._tracker, self._group, self._say, self._again = tracker, group, say, again
         self._feed = Feed(tracker, group)
         self._events: queue.Queue[tuple[str, str, Callable[[], None]]] = queue.Queue(WAITING)
-        self._over, self._left = threading.Event(), threading.Event()
+        self._over, self._abandoned = threading.Event(), threading.Event()
         self._done = threading.Event()  # not Thread.join: before Python 3.13 Ctrl-C in it marks the thread as ended
         self._ended = self._arrived = 0
         self._failures = 0
-        self._opened = self._told = False
+        self._opened = self._reported = False
         threading.Thread(target=self._work, name=f"tracker {tracker.name}", daemon=True).start()
 
     def started(self, cell: CellSpec, folder: Path | None) -> None:
@@ -132,13 +131,13 @@ class Sink:
         self._put(record.id, f"{record.cell}", lambda: self._end(record))
 
     def wait(self, seconds: float) -> bool:
-        """Whether the tracker has everything and is closed, after so many seconds at most; nothing more comes."""
+        """Wait until the tracker has everything and is closed, so many seconds at most; return whether it is."""
         self._over.set()
         return self._done.wait(max(0.0, seconds))
 
     def close(self) -> None:
-        """Leave behind a tracker that is not done, and say what it has not."""
-        self._left.set()
+        """Abandon a tracker that is not done, and say what it lacks."""
+        self._abandoned.set()
         missing = self._ended - self._arrived
         late = ""
         if not self._done.is_set():
@@ -146,8 +145,8 @@ class Sink:
             self._abandon()
         if late or missing:
             lacks = f"{missing} of the {self._ended} cells that were recorded now did not arrive" if missing else ""
-            told = f"Tracker '{self.name}'{late}{': ' if lacks else ''}{lacks}."
-            self._tell(told if self._told or not lacks else f"{told} Send them with: {self._again}")
+            sentence = f"Tracker '{self.name}'{late}{': ' if lacks else ''}{lacks}."
+            self._tell(sentence if self._reported or not lacks else f"{sentence} Send them with: {self._again}")
 
     def _put(self, cell: str, what: str, event: Callable[[], None]) -> None:
         with suppress(queue.Full):  # what did not arrive is counted at the end
@@ -157,13 +156,15 @@ class Sink:
 
     def _work(self) -> None:
         looked = time.monotonic()
-        while not (self._left.is_set() or (self._over.is_set() and self._events.empty())):
+        while not (self._abandoned.is_set() or (self._over.is_set() and self._events.empty())):
             with suppress(queue.Empty):
                 cell, what, event = self._events.get(timeout=WAKE_SECONDS)
                 self._do(cell, what, event)
             if time.monotonic() - looked >= READ_SECONDS:
-                for cell_id, shown in list(self._feed.open.items()):
-                    self._do(cell_id, f"the curve of {shown.cell.name}", functools.partial(self._feed.look, cell_id))
+                for cell_id, open_cell in list(self._feed.open.items()):
+                    self._do(
+                        cell_id, f"the curve of {open_cell.cell.name}", functools.partial(self._feed.look, cell_id)
+                    )
                 looked = time.monotonic()
         if self._opened:
             self._do("", "closing", self._tracker.close)
@@ -180,7 +181,7 @@ class Sink:
 
         A cell with which something went wrong counts as not begun: its end begins it again, with its whole curve.
         """
-        if self._failures >= FAILURES or self._left.is_set():
+        if self._failures >= FAILURES or self._abandoned.is_set():
             return
         try:
             if not self._opened:
@@ -190,25 +191,19 @@ class Sink:
         except BaseException as error:  # noqa: BLE001 - a tracker may raise anything; the thread has no other work
             self._failures += 1
             self._feed.open.pop(cell, None)
-            self._tell_failure(what if self._opened else "opening", error)
+            if not (self._reported or self._abandoned.is_set()):
+                self._reported = True
+                words = words_of(error)
+                short = words if len(words) <= SHOWN_CHARACTERS else f"{words[:SHOWN_CHARACTERS]} …"
+                self._tell(
+                    f"Tracker '{self.name}' failed at {what if self._opened else 'opening'} ({short}). The run goes on "
+                    f"and records everything; send it later with: {self._again}"
+                )
 
     def _abandon(self) -> None:
         with suppress(Exception):  # nothing more is wanted of it
             self._tracker.abandon()
 
-    def _tell_failure(self, what: str, error: BaseException) -> None:
-        if self._told or self._left.is_set():
-            return
-        self._told = True
-        self._tell(
-            f"Tracker '{self.name}' failed at {what} ({_cut(words_of(error))}). The run goes on and records "
-            f"everything; send it later with: {self._again}"
-        )
-
     def _tell(self, sentence: str) -> None:
         with suppress(Exception):  # where nobody listens any more the run still ends in order
             self._say(sentence)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]} …"

@@ -1,4 +1,4 @@
-"""Sends a run that is there to a tracker: what the tracker missed, or what was never sent."""
+"""Sends a recorded run to a tracker: the cells that the tracker missed, or all of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def send(
     trackers: Sequence[str | Tracker | type[Tracker]],
     *,
     select: str = "",
-    said: Callable[[Record], object] = lambda _: None,
+    report: Callable[[Record], object] = lambda _: None,
 ) -> dict[str, int]:
     """Send a run folder to trackers, one after the other.
 
@@ -33,7 +33,7 @@ def send(
         run: The run folder.
         trackers: As in `graftbench.run`.
         select: Only these cells: `method=dcgan,finetune budget<=100`; empty for all.
-        said: Told of each cell that was sent.
+        report: Called with each record that was sent.
 
     Returns:
         Name of the tracker -> how many cells were sent.
@@ -41,22 +41,22 @@ def send(
     Raises:
         GraftbenchError: There is no such run, cell or tracker, or a tracker failed.
     """
-    found, there = find(trackers), read_run(run)
-    records = selected(there.records, select) if select else there.records
-    return {tracker.name: replay(tracker, there.name, there.folder, records, said) for tracker in found}
+    checked, source = find(trackers), read_run(run)
+    records = selected(source.records, select) if select else source.records
+    return {tracker.name: replay(tracker, source.name, source.folder, records, report) for tracker in checked}
 
 
 def replay(
-    tracker: Tracker, suite: str, folder: Path, records: Iterable[Record], said: Callable[[Record], object]
+    tracker: Tracker, suite: str, folder: Path, records: Iterable[Record], report: Callable[[Record], object]
 ) -> int:
     """Show every record as a run would have shown it. Cells that the tracker shows already are replaced.
 
     Args:
-        tracker: Where; checked.
+        tracker: The tracker; checked.
         suite: Name of the suite.
         folder: The run folder.
         records: The newest record of each cell.
-        said: Told of each cell that was sent.
+        report: Called with each record that was sent.
 
     Returns:
         How many cells were sent.
@@ -72,7 +72,7 @@ def replay(
             for record in records:
                 where = str(record.cell)
                 feed.end(record)
-                said(record)
+                report(record)
                 sent += 1
             where = "closing"
         finally:

@@ -1,7 +1,7 @@
-"""A tracker in a process of its own: what it imports, prints, holds up or breaks is not the run's.
+"""A tracker in a process of its own: what it imports, prints, delays or breaks does not touch the run.
 
 The packages that trackers need have hooks at the program's end that may wait for a network for minutes, ask for a
-password, or start processes. Here they do so to a process that can be ended at any moment, with all that it started.
+password, or start processes. Here they do so in a process that can be ended at any moment, with all that it started.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import sys
 import threading
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from graftbench.execution.trackers.base import Failed, Tracker, words_of
-from graftbench.execution.trackers.find import asked_for
+from graftbench.execution.trackers.find import make_tracker
 from graftbench.execution.trackers.group import FOLDER
 from graftbench.resources import processes
 
@@ -27,71 +28,63 @@ if TYPE_CHECKING:
     from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult, TrackedRun
 
 ORPHAN_SECONDS = 10.0
-"""So long a tracker whose driver has died may take to send what it has."""
+"""A tracker whose driver has died may take so long to send what it has."""
 
 
-class Apart(Tracker):
-    """A tracker by its name, in another process. Its prints are in `trackers/NAME.log` of the run folder.
+class SubprocessTracker(Tracker):
+    """Passes every call on to a tracker in another process, and waits for it.
+
+    What that process prints is in `trackers/NAME.log` of the run folder.
 
     Args:
-        written: As the user wrote it: `NAME` or `NAME:key=value`.
+        request: As the user wrote it: `NAME` or `NAME:key=value`.
     """
 
-    def __init__(self, written: str) -> None:
+    def __init__(self, request: str) -> None:
         super().__init__()
-        self._there = asked_for(written)
-        self._written = written
+        self._request = request
+        self._tracker = make_tracker(request)  # for its name and checks; the other process makes its own
         self._process: subprocess.Popen[bytes] | None = None
-        self.name = self._there.name  # pyright: ignore[reportAttributeAccessIssue] - one class for all of them
+        self.name = self._tracker.name  # pyright: ignore[reportAttributeAccessIssue] - one class for all of them
 
     def check(self) -> None:
-        """As the tracker does: nothing heavy is imported."""
-        self._there.check()
+        """Check as the tracker does, in this process: nothing heavy is imported."""
+        self._tracker.check()
 
     def open(self, group: TrackedRun) -> None:
-        """Start the process, in place of one that could not open."""
+        """Start the process, in place of one that could not open, and open the tracker in it."""
         self.abandon()
-        ours, theirs = Pipe()
-        try:
-            log = (group.folder / FOLDER / f"{self.name}.log").open("ab")
-        except OSError:
-            log = open(os.devnull, "ab")  # noqa: PTH123, SIM115 - closed below
-        with theirs, log:
+        self._pipe, theirs = Pipe()
+        command = [sys.executable, "-m", __name__, str(theirs.fileno()), str(ORPHAN_SECONDS)]
+        with theirs, _open_log(group.folder / FOLDER / f"{self.name}.log") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this very program
-                [
-                    sys.executable,
-                    "-m",
-                    "graftbench.execution.trackers.subprocess_tracker",
-                    str(theirs.fileno()),
-                    str(ORPHAN_SECONDS),
-                ],
+                command,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is the driver's to understand
+                start_new_session=True,  # Ctrl-C is for the driver alone
             )
-        self._pipe = ours
         try:
-            self._call("open", self._written, group)
+            self._call("open", self._request, group)
         except Failed:
             self.abandon()
             raise
 
     def begin(self, cell: TrackedCell) -> None:
-        """There."""
+        """Show a cell."""
         self._call("begin", cell)
 
     def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
-        """There."""
+        """Add to a cell's curves."""
         self._call("points", cell, list(points))
 
     def end(self, cell: TrackedCell, result: TrackedResult) -> None:
-        """There."""
+        """Complete a cell."""
         self._call("end", cell, result)
 
     def close(self) -> None:
-        """There; then the process is over."""
+        """Close the tracker and wait for the end of its process."""
         try:
             self._call("close")
             self._pipe.close()
@@ -101,14 +94,19 @@ class Apart(Tracker):
             self.abandon()
 
     def abandon(self) -> None:
-        """End the process and what it started."""
+        """End the process and all that it started."""
         if self._process is not None and self._process.returncode is None:
             processes.kill_tree(self._process.pid)
             self._process.wait()
 
-    def _call(self, *call: Any) -> None:  # noqa: ANN401 - a method's name and its arguments
+    def _call(self, method: str, *arguments: Any) -> None:  # noqa: ANN401 - of any method
+        """Call a method of the tracker in the other process.
+
+        Raises:
+            Failed: The method raised, or the process has ended.
+        """
         try:
-            self._pipe.send(call)
+            self._pipe.send((method, *arguments))
             error = self._pipe.recv()
         except (EOFError, OSError) as broken:
             self.abandon()
@@ -117,11 +115,19 @@ class Apart(Tracker):
             raise Failed(error)
 
 
+def _open_log(path: Path) -> IO[bytes]:
+    """Open a log to append to; where it cannot be written, the null device."""
+    try:
+        return path.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
+
+
 # ------------------------------------------------------------------------------------------------- the other process
 
 
 def serve(pipe: Connection, orphan_seconds: float) -> None:
-    """Do what the driver says until it is gone."""
+    """Carry out the driver's calls until the driver is gone; then close the tracker."""
     calls: queue.Queue[tuple[Any, ...] | None] = queue.Queue()
     threading.Thread(target=_listen, args=(pipe, calls, orphan_seconds), daemon=True).start()
     tracker: Tracker | None = None
@@ -130,12 +136,12 @@ def serve(pipe: Connection, orphan_seconds: float) -> None:
         name, *arguments = call
         try:
             if name == "open":
-                written, *arguments = arguments
-                tracker = tracker or asked_for(written)
+                request, *arguments = arguments
+                tracker = tracker or make_tracker(request)
             getattr(tracker, name)(*arguments)
             closed = name == "close"
             error = ""
-        except Exception as raised:  # noqa: BLE001 - whatever it is, the driver says it
+        except Exception as raised:  # noqa: BLE001 - whatever it is, the driver reports it
             error = words_of(raised)
         with suppress(OSError):
             pipe.send(error)
@@ -144,7 +150,7 @@ def serve(pipe: Connection, orphan_seconds: float) -> None:
 
 
 def _listen(pipe: Connection, calls: queue.Queue[tuple[Any, ...] | None], orphan_seconds: float) -> None:
-    """Hear at once that the driver is gone, also while a call lasts: then it must not last for ever."""
+    """Queue the driver's calls. When it is gone, the call that lasts must not last for ever: set a timer."""
     with suppress(EOFError, OSError):
         while True:
             calls.put(pipe.recv())

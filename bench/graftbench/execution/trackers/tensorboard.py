@@ -47,9 +47,9 @@ class TensorBoard(Tracker):
     Options: ClassVar[type[msgspec.Struct]] = TensorBoardOptions
 
     def open(self, group: TrackedRun) -> None:
-        """Nothing is written yet."""
-        own = f"{_file_name(group.folder.name)} {group.key[:6]}"
-        self._root = Path(self.options.logdir) / own if self.options.logdir else group.folder / "tensorboard"
+        """Choose the folder; nothing is written yet."""
+        folder = f"{_file_name(group.folder.name)} {group.key[:6]}"
+        self._root = Path(self.options.logdir) / folder if self.options.logdir else group.folder / "tensorboard"
         self._files: dict[str, _EventFile] = {}
 
     def begin(self, cell: TrackedCell) -> None:
@@ -66,14 +66,14 @@ class TensorBoard(Tracker):
         file.flush()
 
     def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
-        """Scalars. Their wall time is the fit's: relative times in TensorBoard are seconds of fitting."""
+        """Add scalars. Their wall time is the fit's: relative times in TensorBoard are seconds of fitting."""
         file = self._files[cell.id]
         for point in points:
             file.add(_scalars(point.values), point.images_seen, cell.began + point.seconds)
         file.flush()
 
     def end(self, cell: TrackedCell, result: TrackedResult) -> None:
-        """Scores, costs, pictures and facts at the last image."""
+        """Add scores, costs, pictures and facts at the last image."""
         file, at = self._files.pop(cell.id), result.images_seen
         ended = result.ended or time.time()
         file.add(_scalars(result.numbers), at, ended)
@@ -82,12 +82,13 @@ class TensorBoard(Tracker):
                 file.add(_picture(f"pictures/{kind}", path.read_bytes()), at, ended)
         file.add(_text("result", _table(result.facts)), at, ended)
         if result.log_tail:
-            file.add(_text("log", _verbatim(result.log_tail)), at, ended)
+            verbatim = "\n".join(f"    {line}" for line in result.log_tail.splitlines())
+            file.add(_text("log", verbatim), at, ended)
         file.add(_session_end(ended, ok=result.ok), at, ended)
         file.close()
 
     def close(self) -> None:
-        """Cells without an end stay without one."""
+        """Close all files; cells without an end stay without one."""
         for file in self._files.values():
             file.close()
         self._files.clear()
@@ -97,7 +98,7 @@ class _EventFile:
     """An event file; everything is on the disk when `flush` returns, or it raises.
 
     Args:
-        folder: Where; it exists.
+        folder: The folder; it exists.
         began: Its first event's time, in seconds since 1970.
     """
 
@@ -112,11 +113,11 @@ class _EventFile:
         self._write(self._event(wall_time=wall_time, step=step, summary=summary))
 
     def flush(self) -> None:
-        """Hand it to the operating system."""
+        """Hand what was added to the operating system."""
         self._writer.flush()
 
     def close(self) -> None:
-        """Nothing comes any more."""
+        """Close the file."""
         self._writer.close()
 
     def _write(self, event: Any) -> None:  # noqa: ANN401
@@ -191,13 +192,6 @@ def _file_name(name: str) -> str:
 
 
 def _table(facts: Mapping[str, Value]) -> str:
-    rows = "\n".join(f"| {name} | {_cell(str(value))} |" for name, value in facts.items())
-    return f"| | |\n| --- | --- |\n{rows}"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def _verbatim(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())
+    """Lay facts out as a Markdown table."""
+    cells = {name: " ".join(str(value).split()).replace("|", "\\|") for name, value in facts.items()}
+    return "| | |\n| --- | --- |\n" + "\n".join(f"| {name} | {text} |" for name, text in cells.items())

@@ -52,7 +52,7 @@ class WeightsAndBiases(Tracker):
     Options: ClassVar[type[msgspec.Struct]] = WandbOptions
 
     def open(self, group: TrackedRun) -> None:
-        """Look whether there is a login, where one is needed."""
+        """Check that there is a login, where one is needed."""
         self._wandb: Any = import_module("wandb")
         self._group = group
         self._runs: dict[str, Any] = {}
@@ -86,7 +86,7 @@ class WeightsAndBiases(Tracker):
         run.define_metric("*", step_metric=STEP)
 
     def _settings(self) -> Any:  # noqa: ANN401 - the optional package's own type
-        """Of this process nothing is of interest: cells run elsewhere, and their records say where."""
+        """Return settings that leave this process out: cells run elsewhere, and their records say where."""
         return self._wandb.Settings(
             silent=True,
             console="off",
@@ -98,7 +98,7 @@ class WeightsAndBiases(Tracker):
         )
 
     def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
-        """Rows of the history."""
+        """Log rows of the history."""
         for point in points:
             self._runs[cell.id].log({STEP: point.images_seen, "fit_seconds": point.seconds, **point.values})
 
@@ -115,7 +115,7 @@ class WeightsAndBiases(Tracker):
         run.finish(exit_code=0 if result.ok else 1)
 
     def close(self) -> None:
-        """Cells without an end are marked as crashed."""
+        """Mark cells without an end as crashed."""
         for run in self._runs.values():
             run.finish(exit_code=1)
         self._runs.clear()
