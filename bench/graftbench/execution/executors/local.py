@@ -15,18 +15,18 @@ import msgspec
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.executors.placement import Placement
-from graftbench.execution.executors.zygote import Request
-from graftbench.execution.job import Cause, Ended, Job
+from graftbench.execution.executors.zygote import JobRequest
+from graftbench.execution.job import JOB, Cause, Ended, Job
 from graftbench.resources import processes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-JOB = "job.json"
+    from graftbench.execution.executors import Limit
 
 BACKSTOP_SECONDS = 30.0
-"""So much later than the process that keeps the limits, this one looks after them itself."""
+"""This process enforces limits itself so much later than the process that keeps them."""
 
 
 @dataclass
@@ -56,15 +56,15 @@ class LocalExecutor:
 
     @property
     def running(self) -> Sequence[str]:
-        """Keys of the jobs that were started and have not been reported as ended."""
+        """Return the keys of the jobs that were started and have not been reported as ended."""
         return list(self._running)
 
     def room(self, memory_mib: float | None = None) -> bool:
-        """Whether another job may be started now.
+        """Return whether another job may be started now.
 
         Args:
-            memory_mib: What it is expected to hold on its device; None where nobody knows. Only CUDA devices are
-                asked: a job of unknown size gets a device for itself.
+            memory_mib: Memory that it is expected to hold on its device; None where nobody knows. It counts on CUDA
+                devices alone: a job of unknown size gets a device for itself.
         """
         return len(self._running) < self._jobs and self._device(memory_mib) is not None
 
@@ -72,20 +72,13 @@ class LocalExecutor:
         return self._placement.choose([job.device for job in self._running.values()], memory_mib)
 
     def start(
-        self,
-        key: str,
-        job: Job,
-        folder: Path,
-        *,
-        seconds: float | None,
-        memory_mib: float | None,
-        expected_mib: float | None = None,
+        self, key: str, job: Job, folder: Path, *, seconds: Limit, memory_mib: Limit, expected_mib: float | None = None
     ) -> None:
         """Start a job; see `Executor.start`. It may wait for the first import of torch.
 
         Args:
-            key: Under which its end is reported.
-            job: What to do; its device is set here.
+            key: The key under which its end is reported.
+            job: The job; its device is set here.
             folder: The job's folder.
             seconds: Hard limit of wall time.
             memory_mib: Hard limit of resident memory.
@@ -94,12 +87,12 @@ class LocalExecutor:
         device = self._device(expected_mib) or self._placement.devices[0]
         path = folder / JOB
         path.write_bytes(msgspec.json.encode(msgspec.structs.replace(job, device=device)))
-        request = Request(key=key, job=str(path), seconds=seconds, memory_mib=memory_mib)
+        request = JobRequest(key=key, job=str(path), seconds=seconds, memory_mib=memory_mib)
         self._send(msgspec.json.encode(request) + b"\n")
         self._running[key] = _LocalJob(time.monotonic(), device, seconds)
 
     def _send(self, line: bytes) -> None:
-        """Tell the process that starts jobs; a dead one is replaced once."""
+        """Send a line to the process that starts jobs; a dead one is replaced once."""
         for _ in range(2):
             zygote = self._zygote or self._spawn()
             assert zygote.stdin is not None
@@ -127,22 +120,23 @@ class LocalExecutor:
         return self._zygote
 
     def wait(self, seconds: float) -> list[Ended]:
-        """Jobs that ended within the next `seconds`; returns early when one does."""
+        """Return jobs that ended within the next `seconds`; early when one does."""
         if self._zygote is None:
-            return self._lost()
+            return self._lose_all()
         ended: list[Ended] = []
         if self._selector.select(timeout=seconds):
             assert self._zygote.stdout is not None
             data = os.read(self._zygote.stdout.fileno(), 65536)
             if not data:
                 self._bury()
-                return self._lost()
+                return self._lose_all()
             *lines, self._buffer = (self._buffer + data).split(b"\n")
             ended = [end for line in lines if (end := self._note(msgspec.json.decode(line))) is not None]
         self._enforce()
         return ended
 
     def _note(self, message: dict[str, object]) -> Ended | None:
+        """Note the start of a job, or return its end."""
         key = message.get("key")
         if not isinstance(key, str) or key not in self._running:
             return None
@@ -156,8 +150,8 @@ class LocalExecutor:
         seconds = time.monotonic() - job.started
         return Ended(key, code, Cause(str(message["cause"])), seconds, str(message["detail"]))
 
-    def _lost(self) -> list[Ended]:
-        """All that ran: the process that started them is gone, and they with it."""
+    def _lose_all(self) -> list[Ended]:
+        """Report all running jobs as lost: the process that started them is gone, and they with it."""
         now = time.monotonic()
         lost = [
             Ended(key, None, Cause.LOST, now - job.started, "the process that started the cell died")
@@ -167,7 +161,7 @@ class LocalExecutor:
         return lost
 
     def _enforce(self) -> None:
-        """Enforce the limits that zygote.py keeps once more: it may itself have been stopped."""
+        """Enforce the limits that zygote.py keeps once more: its process may itself have been stopped."""
         now = time.monotonic()
         for job in self._running.values():
             if job.pid and job.seconds is not None and now - job.started > job.seconds + BACKSTOP_SECONDS:
@@ -181,7 +175,7 @@ class LocalExecutor:
         assert zygote.stdin is not None
         assert zygote.stdout is not None
         self._selector.unregister(zygote.stdout)
-        with suppress(OSError):  # it has died: there is nobody to tell
+        with suppress(OSError):  # it has died
             zygote.stdin.close()  # it then ends everything that it has started
         try:
             zygote.wait(timeout=10)
@@ -194,6 +188,6 @@ class LocalExecutor:
         zygote.stdout.close()
 
     def close(self) -> None:
-        """Kill what is running and end."""
+        """Kill the running jobs and end."""
         self._bury()
         self._running.clear()

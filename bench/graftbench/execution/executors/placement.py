@@ -1,4 +1,4 @@
-"""Which device the next job gets."""
+"""Chooses the device of the next job."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MARGIN, RESERVE_MIB = 1.2, 512.0
-"""A job needs room for so much more than it was seen to hold, and for the CUDA context that comes with a process."""
+"""A job needs so many times the memory that it was measured to hold, and room for the CUDA context of its process."""
 
 
 def free_memory_mib(device: str) -> float | None:
-    """Free memory of a CUDA device by NVML, which opens no context on it; None where NVML does not answer.
+    """Return the free memory of a CUDA device by NVML, which opens no context; None where NVML does not answer.
 
     NVML counts boards in the order of the PCI bus, and so does CUDA in the jobs (LocalExecutor sets CUDA_DEVICE_ORDER).
     """
@@ -30,7 +30,7 @@ def free_memory_mib(device: str) -> float | None:
 
 
 def _handle(device: str) -> object:
-    """NVML's handle of a device as CUDA numbers it, among those that CUDA_VISIBLE_DEVICES leaves."""
+    """Return NVML's handle of a device as CUDA numbers it, among those that CUDA_VISIBLE_DEVICES leaves."""
     import pynvml  # noqa: PLC0415
 
     index = int(device.partition(":")[2] or 0)
@@ -56,16 +56,13 @@ class Placement:
 
         Args:
             occupied: The device of each running job.
-            memory_mib: What the new job is expected to hold; None where nobody knows.
+            memory_mib: Memory that the new job is expected to hold; None where nobody knows.
         """
         counts = {device: list(occupied).count(device) for device in self.devices}
         for device in sorted(self.devices, key=counts.__getitem__):
-            if device == "cpu" or counts[device] == 0 or self._fits(device, memory_mib):
+            if device == "cpu" or counts[device] == 0:
+                return device
+            free = None if memory_mib is None else self._free_mib(device)
+            if memory_mib is not None and free is not None and free >= MARGIN * memory_mib + RESERVE_MIB:
                 return device
         return None
-
-    def _fits(self, device: str, memory_mib: float | None) -> bool:
-        if memory_mib is None:
-            return False
-        free = self._free_mib(device)
-        return free is not None and free >= MARGIN * memory_mib + RESERVE_MIB

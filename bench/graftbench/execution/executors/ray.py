@@ -1,7 +1,7 @@
 """Jobs on the nodes of a Ray cluster.
 
 A job is a Ray task; the task runs it with the node's own `LocalExecutor`, in a process of its own under the same limits
-as on one machine, and sends back what it left. The driver alone writes into the run folder. Nodes need Python with
+as on one machine, and sends back its files. The driver alone writes into the run folder. Nodes need Python with
 graftbench's dependencies, and Ray; graftbench itself, plugins, prepared images, source models and the extractor's
 weights are sent to them (`shipping`). Methods and domains that installed packages offer as entry points have to be
 installed on the nodes too, and a `torchscript:` extractor's file has to be there under the same path.
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,29 +33,39 @@ import msgspec
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.executors import shipping
-from graftbench.execution.executors.local import JOB
-from graftbench.execution.executors.ray_node import CLOSE_SECONDS, Order, Parcel, disk_full_errors
-from graftbench.execution.job import PROGRESS, RESULT, Cause, CellJob, Ended, Job, SourceJob
+from graftbench.execution.executors.ray_node import CLOSE_SECONDS, Order, Parcel
+from graftbench.execution.job import (
+    DISK_FULL,
+    EXIT_DISK_FULL,
+    JOB,
+    PROGRESS,
+    RESULT,
+    Cause,
+    CellJob,
+    Ended,
+    Job,
+    SourceJob,
+)
 from graftbench.extractors.load import TORCHSCRIPT, weights_file
 from graftbench.extractors.weights import ENDINGS, file_stem, given_file
 from graftbench.images.decoding import image_files
 from graftbench.plugins.local_imports import imported_files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from graftbench.execution.executors import Limit
     from graftbench.records.cell_spec import Protocol
 
 BACKSTOP_SECONDS = 30.0
-"""So much later than the node, the driver ends a job whose time is up."""
+"""The driver ends a job whose time is up so much later than its node should have."""
 
 SILENCE_SECONDS = 60.0
-"""A task that was cancelled and is not heard of for so long is given up."""
+"""A cancelled task that sends nothing for so long is given up."""
 
 CONNECT_SECONDS = 12.0
 NO_NODE_SECONDS = 60.0
-"""A cluster without a node that can run a job is waited for so long."""
-
+"""How long the driver waits for a node that can run a job."""
 
 PLUGIN_BYTES = 256 << 20
 """A plugin folder that holds more is not sent."""
@@ -78,7 +88,7 @@ class _RayJob:
     cancelled: float | None = None
 
     def overdue(self, now: float) -> bool:
-        """Whether the node should have ended it long ago."""
+        """Return whether the node should have ended the job long ago."""
         if self.started is None or self.seconds is None:
             return False
         return now > self.started + self.seconds + BACKSTOP_SECONDS
@@ -94,7 +104,7 @@ class RayExecutor:
         address: `auto` (the cluster of this machine, or $RAY_ADDRESS) or `HOST:PORT`; None starts a cluster on this
             machine, which ends with the executor.
         cpus_per_job: CPUs that Ray sets aside for a job.
-        gpus_per_job: GPUs likewise: 0 for jobs on the CPU, a fraction of one, or a whole number.
+        gpus_per_job: GPUs that Ray sets aside for a job: 0 for jobs on the CPU, a fraction of one, or a whole number.
         jobs: How many are in flight at most; None for as many as the cluster has room for.
 
     Raises:
@@ -118,7 +128,7 @@ class RayExecutor:
         self._connection = _Connection(self._ray, address, cpus=math.ceil(cpus_per_job * jobs) if jobs else None)
         try:
             self._check_nodes()
-            self._code = self._parcel(_own_package())
+            self._code = self._parcel(_package())
             self._task = self._remote()
         except BaseException:
             self.close()
@@ -126,11 +136,11 @@ class RayExecutor:
 
     @property
     def running(self) -> Sequence[str]:
-        """Keys of the jobs that were started and have not been reported as ended."""
+        """Return the keys of the jobs that were started and have not been reported as ended."""
         return list(self._running)
 
     def room(self, memory_mib: float | None = None) -> bool:  # noqa: ARG002 - Ray places jobs by what they ask for
-        """Whether another job may be started now: as many are in flight as the cluster has room for, or `jobs`.
+        """Return whether another job may be started now: at most as many as the cluster has room for, or `jobs`.
 
         A cluster that has lost all its nodes has room for one: `start` then waits for a node, or says so.
         """
@@ -142,18 +152,19 @@ class RayExecutor:
         job: Job,
         folder: Path,
         *,
-        seconds: float | None,
-        memory_mib: float | None,
+        seconds: Limit,
+        memory_mib: Limit,
         expected_mib: float | None = None,  # noqa: ARG002 - as in `room`
     ) -> None:
         """Send a job to the cluster; see `Executor.start`. Its time begins when a node starts it."""
         self._await_node()
+        earlier = shipping.files_under(folder, without=lambda name: name in (JOB, RESULT, PROGRESS))
         order = Order(
             code=self._code,
             job=msgspec.json.encode(_without_weights(job)),
             places={path: (*self._parcel(files), name) for path, (files, name) in _needed(job).items()},
             weights=self._weights(job),
-            left=self._left(folder),
+            left=self._stored(earlier) if earlier else None,
             device="cuda:0" if self._gpus else "cpu",
             seconds=seconds,
             memory_mib=memory_mib,
@@ -180,7 +191,7 @@ class RayExecutor:
     def _parcel(self, files: Mapping[str, Path]) -> Parcel:
         """Put a parcel into Ray's store; files that have not changed are read and stored once."""
         stats = ((name, path, path.stat()) for name, path in files.items())
-        signature = tuple((name, str(path), found.st_size, found.st_mtime_ns) for name, path, found in stats)
+        signature = tuple((name, str(path), stat.st_size, stat.st_mtime_ns) for name, path, stat in stats)
         if signature not in self._parcels:
             self._parcels[signature] = self._stored(files)
         return self._parcels[signature]
@@ -189,21 +200,20 @@ class RayExecutor:
         return shipping.digest_of(files), [self._ray.put(bundle) for bundle in shipping.bundles(files)]
 
     def _weights(self, job: Job) -> Parcel | None:
-        protocol = _protocol(job)
-        file = _weights_to_send(protocol) if protocol else None
-        if protocol is None or file is None:
+        """Return a parcel of the extractor's weights; None where nodes have them or the job needs none."""
+        if isinstance(job, SourceJob):
+            return None
+        protocol = job.cell.protocol if isinstance(job, CellJob) else job.protocol
+        file = _weights_to_send(protocol)
+        if file is None:
             return None
         ending = file.suffix if file.suffix in ENDINGS else ENDINGS[0]
         return self._parcel({file_stem(protocol.extractor) + ending: file})
 
-    def _left(self, folder: Path) -> Parcel | None:
-        files = shipping.files_under(folder, without=lambda name: name in (JOB, RESULT, PROGRESS))
-        return self._stored(files) if files else None
-
     # ---------------------------------------------------------------------------------------------- what comes back
 
     def wait(self, seconds: float) -> list[Ended]:
-        """Jobs that ended within the next `seconds`; returns early when one does.
+        """Return jobs that ended within the next `seconds`; early when one does.
 
         Raises:
             GraftbenchError: What a job left cannot be written.
@@ -216,20 +226,22 @@ class RayExecutor:
                 return ended
 
     def _listen(self, seconds: float) -> list[Ended]:
-        """Take the messages that are there, or the first that comes."""
-        lost = self._silent()
+        """Take the messages that have arrived, or the first that comes."""
+        silence = time.monotonic() - SILENCE_SECONDS
+        silent = [key for key, job in self._running.items() if job.cancelled is not None and job.cancelled < silence]
+        lost = [self._end(key, Cause.TIME) for key in silent]
         if lost or not self._running:
             time.sleep(0 if lost else seconds)
             return lost
         keys = {id(job.messages): key for key, job in self._running.items()}
         waiting = [job.messages for job in self._running.values()]
         ready, _ = self._ray.wait(waiting, num_returns=1, timeout=seconds)
-        if ready:  # the others that are ready by now: none has to wait for another's bundles
+        if ready:  # take all that are ready by now: none has to wait for another's bundles
             ready, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
         return [end for messages in ready if (end := self._take(keys[id(messages)])) is not None]
 
     def _take(self, key: str) -> Ended | None:
-        """Take a job's next message; its end, if that was it."""
+        """Take a job's next message; return its end, if that was the message."""
         job = self._running[key]
         try:
             kind, value = self._ray.get(next(job.messages))
@@ -238,14 +250,15 @@ class RayExecutor:
         except Exception as error:  # noqa: BLE001 - whatever happened there is how the job ended
             return self._failed(key, error)
         try:
-            return self._understand(key, job, kind, value)
+            return self._handle(key, job, kind, value)
         except OSError as error:
             raise GraftbenchError(
                 f"What a job left cannot be written to '{job.folder}' ({error.strerror or error}). Nothing recorded is "
                 "lost; make room and run the same command again."
             ) from error
 
-    def _understand(self, key: str, job: _RayJob, kind: str, value: Any) -> Ended | None:  # noqa: ANN401 - by `kind`
+    def _handle(self, key: str, job: _RayJob, kind: str, value: Any) -> Ended | None:  # noqa: ANN401 - by `kind`
+        """Handle a message of `carry_out`; return the job's end, if it says so."""
         if kind == "started":
             job.started = time.monotonic()
         elif kind == "progress":
@@ -269,16 +282,16 @@ class RayExecutor:
             return self._end(key, Cause.MEMORY, detail="killed by Ray, for its node had no memory left")
         if isinstance(cause, errors.RayError) or cause is None:
             return self._end(key, Cause.LOST, detail=f"the node or its process is gone ({type(cause).__name__})")
-        full = isinstance(cause, OSError) and cause.errno in disk_full_errors()
+        full = isinstance(cause, OSError) and cause.errno in DISK_FULL
         return self._end(
             key,
             Cause.ENDED,
-            exit_code=os.EX_IOERR if full else 1,
+            exit_code=EXIT_DISK_FULL if full else 1,
             detail=f"the task on the node failed: {type(cause).__name__}: {cause}",
         )
 
     def _end(self, key: str, cause: Cause, *, exit_code: int | None = None, detail: str = "") -> Ended:
-        """Report a job that did not report its own end."""
+        """Return the end of a job that did not report its own."""
         job = self._running.pop(key)
         job.arrival.drop()
         if job.cancelled is not None:
@@ -289,17 +302,12 @@ class RayExecutor:
     # ------------------------------------------------------------------------------------------------------- limits
 
     def _keep_limits(self) -> None:
+        """Cancel the jobs that their nodes should have ended long ago."""
         now = time.monotonic()
         for job in self._running.values():
             if job.cancelled is None and job.overdue(now):
                 job.cancelled = now
                 self._cancel(job, force=True)
-
-    def _silent(self) -> list[Ended]:
-        """Jobs that were cancelled and from whose nodes nothing has come since."""
-        limit = time.monotonic() - SILENCE_SECONDS
-        silent = [key for key, job in self._running.items() if job.cancelled is not None and job.cancelled < limit]
-        return [self._end(key, Cause.TIME) for key in silent]
 
     def _cancel(self, job: _RayJob, *, force: bool) -> None:
         with suppress(Exception):  # it has just ended, or the cluster is gone
@@ -308,7 +316,7 @@ class RayExecutor:
     # -------------------------------------------------------------------------------------------------------- nodes
 
     def _count_slots(self) -> int:
-        """How many jobs the cluster's nodes have room for; asked every other second."""
+        """Return how many jobs the cluster's nodes have room for; ask Ray every other second."""
         if time.monotonic() - self._counted > 2:
             alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
             self._slots = sum(slots_of(resources, self._cpus, self._gpus) for resources in alive)
@@ -316,16 +324,18 @@ class RayExecutor:
         return self._slots
 
     def _check_nodes(self) -> None:
-        """Refuse a cluster that cannot run a job, unless it is said to grow as needed (`jobs`).
+        """Refuse a cluster that cannot run a job, unless it may grow as needed (`jobs`).
 
         Raises:
             GraftbenchError: It says what the cluster has.
         """
         if self._jobs is None and not self._count_slots():
-            raise GraftbenchError(f"The Ray cluster has no node with {self._wanted()}; it has {self._found()}.")
+            total = self._ray.cluster_resources()
+            has = f"{total.get('CPU', 0):g} CPU and {total.get('GPU', 0):g} GPU in all"
+            raise GraftbenchError(f"The Ray cluster has no node with {self._needs()}; it has {has}.")
 
     def _await_node(self) -> None:
-        """Wait a while for a node that can run a job; likewise.
+        """Wait a while for a node that can run a job, unless the cluster may grow as needed (`jobs`).
 
         Raises:
             GraftbenchError: None came.
@@ -334,42 +344,33 @@ class RayExecutor:
         while self._jobs is None and not self._count_slots():
             if time.monotonic() > deadline:
                 raise GraftbenchError(
-                    f"The Ray cluster has no node with {self._wanted()} any more. Nothing recorded is lost; start "
+                    f"The Ray cluster has no node with {self._needs()} any more. Nothing recorded is lost; start "
                     "nodes (`ray start --address=HEAD:PORT`) and run the same command again."
                 )
             time.sleep(0.5)
 
-    def _wanted(self) -> str:
+    def _needs(self) -> str:
         return f"{self._cpus:g} CPU" + (f" and {self._gpus:g} GPU" if self._gpus else "")
 
-    def _found(self) -> str:
-        total = self._ray.cluster_resources()
-        return f"{total.get('CPU', 0):g} CPU and {total.get('GPU', 0):g} GPU in all"
-
     def close(self) -> None:
-        """End what is running on the nodes, and leave the cluster; one that was started here ends."""
+        """End the running jobs, and leave the cluster; a cluster that was started here ends."""
         running = list(self._running.values())
         self._running.clear()
         if not self._connection.open:
             return
-        for force in (False, True):  # first so that the tasks clear up and are done when they are gone
+        for force in (False, True):  # first so that tasks clear up: what they started has ended when they have
             for job in running:
                 self._cancel(job, force=force)
-            running = self._not_ended(running)
+            deadline = time.monotonic() + CLOSE_SECONDS
+            while running and time.monotonic() < deadline:
+                running = [job for job in running if not self._has_ended(job)]
         for job in running:
             job.arrival.drop()
         self._parcels.clear()
         self._connection.close()
 
-    def _not_ended(self, running: list[_RayJob]) -> list[_RayJob]:
-        """Those of the cancelled tasks that have not ended within `CLOSE_SECONDS`."""
-        deadline = time.monotonic() + CLOSE_SECONDS
-        while running and time.monotonic() < deadline:
-            running = [job for job in running if not self._has_ended(job)]
-        return running
-
     def _has_ended(self, job: _RayJob) -> bool:
-        """Whether a cancelled task has ended; takes its next message."""
+        """Take a cancelled task's next message, and return whether it has ended."""
         try:
             ready, _ = self._ray.wait([job.messages], timeout=0.1)
             if not ready:
@@ -385,10 +386,10 @@ class RayExecutor:
 
 
 def slots_of(resources: Mapping[str, float], cpus: float, gpus: float) -> int:
-    """How many jobs fit on a node. Fractions of a GPU do not join across GPUs.
+    """Return how many jobs fit on a node. Fractions of a GPU do not join across GPUs.
 
     Args:
-        resources: The node's, as Ray names them (`CPU`, `GPU`).
+        resources: The node's resources, as Ray names them (`CPU`, `GPU`).
         cpus: CPUs per job, above 0.
         gpus: GPUs per job: 0, a fraction of one, or a whole number.
     """
@@ -412,7 +413,8 @@ def _check_resources(cpus: float, gpus: float, jobs: int | None) -> None:
 # --------------------------------------------------------------------------------------------- what a job consists of
 
 
-def _own_package() -> dict[str, Path]:
+def _package() -> dict[str, Path]:
+    """Return the files of graftbench and its plugins."""
     folders = {name: list(importlib.import_module(f"graftbench.{name}").__path__) for name in _PLUGIN_FOLDERS}
     return shipping.package_files(Path(__file__).resolve().parents[2], folders)
 
@@ -421,7 +423,7 @@ _PLUGIN_FOLDERS = ("methods", "datasets", "reports")
 
 
 def _needed(job: Job) -> dict[str, tuple[dict[str, Path], str]]:
-    """Path that a job names -> the files of its parcel, and the path's name among them (empty: the parcel itself)."""
+    """Return path that a job names -> the files of its parcel, and the path's name in it (empty: the whole parcel)."""
     if not isinstance(job, CellJob):
         return {job.images: (shipping.files_under(Path(job.images)), "")}
     needed = {path: (shipping.files_under(Path(path)), "") for path in job.images.values()}
@@ -429,15 +431,9 @@ def _needed(job: Job) -> dict[str, tuple[dict[str, Path], str]]:
         file = Path(job.source_model_file)
         needed[job.source_model_file] = {file.name: file}, file.name
     if job.samples is not None:
-        needed[str(job.samples.source)] = _samples(job.samples.source)
+        images = job.samples.source  # a folder, of which the pictures are sent, or a file
+        needed[str(images)] = (image_files(images), "") if images.is_dir() else ({images.name: images}, images.name)
     return needed | {plugin: _plugin(Path(plugin)) for plugin in job.plugins}
-
-
-def _samples(source: Path) -> tuple[dict[str, Path], str]:
-    """Images that were handed in: the pictures of a folder, links to pictures too, or the file."""
-    if source.is_dir():
-        return image_files(source), ""
-    return {source.name: source}, source.name
 
 
 def _plugin(path: Path) -> tuple[dict[str, Path], str]:
@@ -454,16 +450,9 @@ def _plugin(path: Path) -> tuple[dict[str, Path], str]:
                 "nodes. Keep data elsewhere, or name the plugin's files one by one."
             )
         return files, ""
-    own = path.resolve()
-    folder = own.parent
-    beside = [file for file in imported_files([own]) if file.is_relative_to(folder)]
-    return {file.relative_to(folder).as_posix(): file for file in sorted(beside)}, own.name
-
-
-def _protocol(job: Job) -> Protocol | None:
-    if isinstance(job, SourceJob):
-        return None
-    return job.cell.protocol if isinstance(job, CellJob) else job.protocol
+    path = path.resolve()
+    beside = [file for file in imported_files([path]) if file.is_relative_to(path.parent)]
+    return {file.relative_to(path.parent).as_posix(): file for file in sorted(beside)}, path.name
 
 
 def _weights_to_send(protocol: Protocol) -> Path | None:
@@ -501,23 +490,23 @@ class _Connection:
 
     def __init__(self, ray: Any, address: str | None, *, cpus: int | None) -> None:  # noqa: ANN401 - Ray's types are an extra
         self._ray = ray
-        self._own = not ray.is_initialized()
+        self._is_ours = not ray.is_initialized()
         self.open = True
-        if not self._own:
+        if not self._is_ours:
             return
-        wanted = _checked_address(address)
+        checked_address = _checked_address(address)
         sizes = {"num_cpus": cpus, "include_dashboard": False} if address is None else {}
         _silence()
         try:
             with _own_signal_handlers():
-                ray.init(address=wanted, log_to_driver=False, logging_level=logging.CRITICAL, **sizes)
+                ray.init(address=checked_address, log_to_driver=False, logging_level=logging.CRITICAL, **sizes)
         except Exception as error:
-            raise GraftbenchError(_no_cluster(wanted, str(error).strip().partition("\n")[0])) from error
+            raise GraftbenchError(_no_cluster(checked_address, str(error).strip().partition("\n")[0])) from error
 
     def close(self) -> None:
         """Leave the cluster."""
         self.open = False
-        if self._own:
+        if self._is_ours:
             self._ray.shutdown()
 
 
@@ -525,7 +514,7 @@ def _checked_address(address: str | None) -> str:
     """Return an address behind which a cluster answers; `ray.init` itself tries for 80 s.
 
     Raises:
-        GraftbenchError: None does.
+        GraftbenchError: No cluster answers.
     """
     if address is None:
         return "local"
@@ -550,11 +539,15 @@ def _checked_address(address: str | None) -> str:
 
 
 def _check_health(address: str) -> None:
-    """Ask whether what listens there is a Ray cluster: by Ray's own command, for only a process can be given up."""
+    """Refuse an address without a Ray cluster, by Ray's own command: only a process can be given up.
+
+    Raises:
+        GraftbenchError: No cluster answers.
+    """
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
-        asked = subprocess.run(command, capture_output=True, timeout=CONNECT_SECONDS, check=False)  # noqa: S603 - Ray's
-        healthy = asked.returncode == 0
+        health = subprocess.run(command, capture_output=True, timeout=CONNECT_SECONDS, check=False)  # noqa: S603 - Ray's
+        healthy = health.returncode == 0
     except subprocess.TimeoutExpired:
         healthy = False
     if not healthy:
@@ -569,7 +562,7 @@ def _no_cluster(address: str, why: str) -> str:
 
 
 def _silence() -> None:
-    """Keep what Ray says of dying nodes off the terminal: it has no switch for it, and this says it in its own words.
+    """Keep Ray's messages on dying nodes off the terminal: Ray has no switch for it, and the driver reports them.
 
     `listen_error_messages` prints every error of the cluster on standard output, log_to_driver or not (Ray 2.60).
     """
@@ -578,13 +571,12 @@ def _silence() -> None:
         worker.print_to_stdstream = lambda *_, **__: None
 
 
-class _own_signal_handlers:  # noqa: N801 - a context manager, used as a function
+@contextmanager
+def _own_signal_handlers() -> Iterator[None]:
     """Put the program's handler of SIGTERM back, which `ray.init` replaces."""
-
-    def __enter__(self) -> None:
-        self._main = threading.current_thread() is threading.main_thread()
-        self._before = signal.getsignal(signal.SIGTERM)
-
-    def __exit__(self, *_: object) -> None:
-        if self._main:
-            signal.signal(signal.SIGTERM, self._before)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)

@@ -1,4 +1,4 @@
-"""The half of the Ray executor that runs on a node: it unpacks what a job needs and runs it."""
+"""The half of the Ray executor that runs on a node: it unpacks what a job needs, and runs the job."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import msgspec
 
 from graftbench.execution.executors import shipping
-from graftbench.execution.executors.local import JOB, LocalExecutor
-from graftbench.execution.job import PROGRESS, Cause, CellJob, Ended, Job, decode
+from graftbench.execution.executors.local import LocalExecutor
+from graftbench.execution.job import JOB, PROGRESS, Cause, CellJob, Ended, Job, decode
 from graftbench.extractors.weights import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ Parcel = tuple[str, list[Reference]]
 
 
 class Order(TypedDict):
-    """What a task is told. Plain values: it is read before graftbench can be imported.
+    """A task's order, in plain values: it is read before graftbench can be imported.
 
     Attributes:
         code: Parcel of the package.
@@ -51,7 +51,7 @@ class Order(TypedDict):
         places: Path on the driver's machine -> parcel that holds it, and its name inside; the name is empty where the
             parcel is the whole folder.
         weights: Parcel of the extractor's weights.
-        left: Parcel of what an earlier try left in the job's folder.
+        left: Parcel of what an earlier attempt left in the job's folder.
         device: `cpu`, or `cuda:0`: Ray shows a job no other GPU than its own.
         seconds: Limit of wall time.
         memory_mib: Limit of resident memory.
@@ -67,18 +67,20 @@ class Order(TypedDict):
     memory_mib: float | None
 
 
-def _relocated(job: Job, place: Callable[[str], str], *, folder: Path, cache: Path, device: str) -> Job:
+def _relocated(job: Job, path_on_node: Callable[[str], str], *, folder: Path, cache: Path, device: str) -> Job:
     """Return the job with the paths of the machine that runs it."""
-    here = {"folder": str(folder), "cache": str(cache), "device": device}
+    job = msgspec.structs.replace(job, folder=str(folder), cache=str(cache), device=device)
     if not isinstance(job, CellJob):
-        return msgspec.structs.replace(job, images=place(job.images), **here)
+        return msgspec.structs.replace(job, images=path_on_node(job.images))
+    samples = job.samples
+    if samples is not None:
+        samples = msgspec.structs.replace(samples, path=path_on_node(str(samples.source)), folder="")
     return msgspec.structs.replace(
         job,
-        images={name: place(path) for name, path in job.images.items()},
-        source_model_file=place(job.source_model_file) if job.source_model_file else "",
-        plugins=[place(path) for path in job.plugins],
-        samples=job.samples and msgspec.structs.replace(job.samples, path=place(str(job.samples.source)), folder=""),
-        **here,
+        images={name: path_on_node(path) for name, path in job.images.items()},
+        source_model_file=path_on_node(job.source_model_file) if job.source_model_file else "",
+        plugins=[path_on_node(path) for path in job.plugins],
+        samples=samples,
     )
 
 
@@ -89,12 +91,11 @@ Fetch = Callable[[Reference], list[tuple[str, bytes]]]
 class Keeper:
     """A process that runs one job after another with the node's `LocalExecutor`, for the process of a Ray task.
 
-    It stands between the two because Ray, when a task's process ends, kills that process's children, which then cannot
-    clear up. What this process has started is not among them: it sees the pipe to this process break, and ends all
-    that jobs have started.
+    Ray kills the children of a task's process when that ends, and they cannot clear up. The processes that the keeper
+    has started are not among them: they see the pipe to the keeper break, and end all that jobs have started.
 
     Args:
-        device: Where the jobs compute.
+        device: The device of the jobs.
     """
 
     def __init__(self, device: str) -> None:
@@ -156,7 +157,7 @@ def main(arguments: Sequence[str]) -> None:
             folder = Path(order.job.folder)
             executor.start("", order.job, folder, seconds=order.seconds, memory_mib=order.memory_mib)
             while not (ended := executor.wait(0.2)):
-                if select.select([0], [], [], 0)[0]:  # nothing is said while a job runs: this is the end
+                if select.select([0], [], [], 0)[0]:  # no order comes while a job runs: this is the end
                     return
             os.write(1, msgspec.json.encode(ended[0]) + b"\n")
     finally:
@@ -164,15 +165,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 _KEPT: dict[tuple[str, ...], Keeper] = {}
-"""In a task's process: what runs its jobs. It has imported torch, and serves the tasks that come after in the process,
+"""In a task's process: the keeper that runs its jobs. It has imported torch, and serves later tasks of the process too,
 as long as they have the same code, GPU and weights."""
-
-
-def _keeper(setting: tuple[str, ...], device: str) -> Keeper:
-    if setting not in _KEPT:
-        _close_kept()
-        _KEPT[setting] = Keeper(device)
-    return _KEPT[setting]
 
 
 def _close_kept() -> None:
@@ -189,7 +183,7 @@ def carry_out(order: Order, home: Path, fetch: Fetch) -> Iterator[tuple[str, Any
         fetch: Gets a bundle.
 
     Yields:
-        ("started", None); ("progress", bytes of PROGRESS) now and then; ("files", bundle) for what the job left;
+        ("started", None); ("progress", bytes of PROGRESS) now and then; ("files", bundle) for the job's files;
         ("ended", (exit code, cause, seconds, detail)).
     """
     folder = home / "jobs" / uuid.uuid4().hex
@@ -197,7 +191,7 @@ def carry_out(order: Order, home: Path, fetch: Fetch) -> Iterator[tuple[str, Any
     try:
         job = _arrange(order, home, folder, fetch)
         ended = yield from _run(order, job, folder)
-        for bundle in shipping.bundles(shipping.files_under(folder, without=_stays)):
+        for bundle in shipping.bundles(shipping.files_under(folder, without=_is_temporary)):
             yield "files", bundle
         yield "ended", (ended.exit_code, str(ended.cause), ended.seconds, ended.detail)
     finally:
@@ -205,12 +199,12 @@ def carry_out(order: Order, home: Path, fetch: Fetch) -> Iterator[tuple[str, Any
 
 
 def _arrange(order: Order, home: Path, folder: Path, fetch: Fetch) -> Job:
-    """Put everything that the job names in its place on this node."""
+    """Unpack everything that the job names on this node, and return the job with the paths here."""
 
     def parcel(digest: str, references: Collection[Reference]) -> Path:
         return shipping.settle(home / "parcels", digest, lambda: map(fetch, references))
 
-    def place(path: str) -> str:
+    def path_on_node(path: str) -> str:
         digest, references, name = order["places"][path]
         return str(parcel(digest, references) / name)
 
@@ -218,14 +212,17 @@ def _arrange(order: Order, home: Path, folder: Path, fetch: Fetch) -> Job:
         shipping.unpack(fetch(reference), folder)
     if order["weights"]:
         os.environ[FOLDER_VARIABLE] = str(parcel(*order["weights"]))
-    return _relocated(decode(order["job"]), place, folder=folder, cache=home / "cache", device=order["device"])
+    return _relocated(decode(order["job"]), path_on_node, folder=folder, cache=home / "cache", device=order["device"])
 
 
 def _run(order: Order, job: Job, folder: Path) -> Iterator[tuple[str, Any]]:
-    """Run the job; returns how it ended. Whatever interrupts this, the job's processes end with it."""
+    """Run the job and return how it ended. Whatever interrupts this, the job's processes end with it."""
     weights = order["weights"][0] if order["weights"] else ""
     setting = (order["code"][0], os.environ.get("CUDA_VISIBLE_DEVICES", ""), weights)
-    keeper = _keeper(setting, order["device"])
+    if setting not in _KEPT:
+        _close_kept()
+        _KEPT[setting] = Keeper(order["device"])
+    keeper = _KEPT[setting]
     progress, sent = b"", -math.inf
     try:
         yield "started", None
@@ -249,16 +246,9 @@ def _progress(folder: Path) -> bytes:
         return b""
 
 
-def _stays(name: str) -> bool:
-    """Whether a file of the job's folder is of no use elsewhere."""
+def _is_temporary(name: str) -> bool:
+    """Return whether a file of the job's folder is of no use elsewhere."""
     return name in (JOB, PROGRESS) or name.startswith("checkpoint") or name.endswith(".part")
-
-
-def disk_full_errors() -> tuple[int, ...]:
-    """Return the error numbers of a full disk."""
-    from graftbench.execution.cell import DISK_FULL  # noqa: PLC0415 - torch comes with it
-
-    return DISK_FULL
 
 
 if __name__ == "__main__":

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 BUNDLE_BYTES = 32 << 20
-"""What is in memory and on the wire at once."""
+"""Bytes that are in memory and on the wire at once."""
 
 UNUSED_DAYS = 14.0
-"""What no job has asked for in so many days is removed from a node."""
+"""Parcels that no job has used for so many days are removed from a node."""
 
 HIDDEN = ("__pycache__",)
 
@@ -38,7 +38,7 @@ HIDDEN = ("__pycache__",)
 
 
 def files_under(folder: Path, *, without: Callable[[str], bool] = lambda _: False) -> dict[str, Path]:
-    """Relative POSIX name -> regular file in a folder and its folders, sorted by name.
+    """Return relative POSIX name -> regular file in a folder and its folders, sorted by name.
 
     Links, byte code and hidden files and folders are left out.
 
@@ -46,19 +46,19 @@ def files_under(folder: Path, *, without: Callable[[str], bool] = lambda _: Fals
         folder: The folder.
         without: Names for which it is true are left out too.
     """
-    found = {}
+    files = {}
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in HIDDEN and not name.startswith(".")]
         for name in names:
             path = Path(parent, name)
             relative = path.relative_to(folder).as_posix()
             if not name.startswith(".") and stat.S_ISREG(path.lstat().st_mode) and not without(relative):
-                found[relative] = path
-    return dict(sorted(found.items()))
+                files[relative] = path
+    return dict(sorted(files.items()))
 
 
 def digest_of(files: Mapping[str, Path]) -> str:
-    """SHA-256 (hex) over the names and contents of a parcel's files."""
+    """Return the SHA-256 (hex) over the names and contents of a parcel's files."""
     digest = hashlib.sha256()
     for name, path in sorted(files.items()):
         with path.open("rb") as file:
@@ -92,10 +92,10 @@ def bundles(files: Mapping[str, Path], limit_bytes: int = BUNDLE_BYTES) -> Itera
 
 
 def unpack(bundle: Iterable[tuple[str, bytes]], folder: Path) -> None:
-    """Append what a bundle holds to the files of a folder.
+    """Append the contents of a bundle to the files of a folder.
 
     Raises:
-        ValueError: A name that leads out of the folder.
+        ValueError: A name leads out of the folder.
     """
     for name, data in bundle:
         if name.startswith("/") or ".." in name.split("/"):
@@ -114,7 +114,7 @@ def settle(store: Path, digest: str, contents: Callable[[], Iterable[list[tuple[
 
     Args:
         store: Folder of parcels.
-        digest: The parcel's.
+        digest: The parcel's digest.
         contents: Called for the bundles if they are needed.
     """
     home = store / digest
@@ -139,7 +139,7 @@ def settle(store: Path, digest: str, contents: Callable[[], Iterable[list[tuple[
 
 
 def _tidy(store: Path) -> None:
-    """Remove what has not been used for long, and what killed processes left."""
+    """Remove parcels that have not been used for long, and what killed processes left."""
     with suppress(FileNotFoundError):
         for entry in store.iterdir():
             with suppress(OSError):
@@ -148,7 +148,7 @@ def _tidy(store: Path) -> None:
 
 
 class Arrival:
-    """Collects what a job left, and puts it into the job's folder when all of it is there.
+    """Collects the files that a job left, and puts them into the job's folder when all have arrived.
 
     Args:
         folder: The job's folder.
@@ -159,14 +159,14 @@ class Arrival:
         self._folder = folder
         self._last = last
         self._box = folder / ".arriving"
-        self.drop()  # what a driver before did not get to
+        self.drop()  # of an earlier driver
 
     def add(self, bundle: Iterable[tuple[str, bytes]]) -> None:
-        """Take a bundle."""
+        """Unpack a bundle."""
         unpack(bundle, self._box)
 
     def finish(self) -> None:
-        """Move the files to where they belong."""
+        """Move the files into the job's folder."""
         if self._box.is_dir():
             files = files_under(self._box)
             for name in sorted(files, key=lambda name: name == self._last):
@@ -176,7 +176,7 @@ class Arrival:
         self.drop()
 
     def drop(self) -> None:
-        """Forget what has arrived."""
+        """Remove the files that have arrived."""
         shutil.rmtree(self._box, ignore_errors=True)
 
 
@@ -187,13 +187,13 @@ def node_home() -> Path:
     """Return the user's folder on this machine: `graftbench-UID` in the folder of temporary files ($TMPDIR, else /tmp).
 
     Raises:
-        PermissionError: Somebody else has made it.
+        PermissionError: Another user has made it.
     """
     home = Path(tempfile.gettempdir()) / f"graftbench-{os.getuid()}"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = home.lstat()
+    status = home.lstat()
     # Code is run from there: a folder that another user made first, in a /tmp that is everyone's, is not taken.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise PermissionError(f"{home} is not this user's own; set TMPDIR on the nodes to a folder that is.")
     return home
 
@@ -225,8 +225,7 @@ def prefer(code: Path) -> None:
     if loaded is not None and not str(loaded.__file__).startswith(path):
         for name in [name for name in sys.modules if name.split(".")[0] == "graftbench"]:
             del sys.modules[name]
-    others = [entry for entry in sys.path if entry != path]
-    sys.path[:] = [path, *others]
+    sys.path[:] = [path, *(entry for entry in sys.path if entry != path)]
     inherited = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != path]
     os.environ["PYTHONPATH"] = os.pathsep.join([path, *inherited])
     os.environ["PYTHONSAFEPATH"] = "1"  # `python -m` would look into the working directory first
@@ -245,12 +244,11 @@ def package_files(package: Path, plugin_folders: Mapping[str, Collection[str]]) 
         package: Folder of the package.
         plugin_folders: Name of a subpackage -> the folders that it is imported from.
     """
-    files = {f"{package.name}/{name}": path for name, path in files_under(package, without=_is_weights).items()}
+    package_only = files_under(
+        package, without=lambda name: name.startswith("training/source_models/") and name.endswith(".safetensors")
+    )
+    files = {f"{package.name}/{name}": path for name, path in package_only.items()}
     for name, folders in plugin_folders.items():
         for folder in folders:
             files |= {f"{package.name}/{name}/{file}": path for file, path in files_under(Path(folder)).items()}
     return dict(sorted(files.items()))
-
-
-def _is_weights(name: str) -> bool:
-    return name.startswith("training/source_models/") and name.endswith(".safetensors")

@@ -6,7 +6,7 @@ environment lie on a file system that the nodes share with the machine on which 
 
 A job that Slurm preempts is requeued by submitit and goes on from the checkpoint in its folder. A job ends by itself
 when it is no longer wanted: when its executor was closed or its driver has died (nobody touches `ALIVE` any more), or
-when another driver has started the same job folder again (`CLAIM` names somebody else).
+when another driver has started the same job folder again (`CLAIM` names another claim).
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ from graftbench.execution.job import Cause, Ended, Job, decode, write_whole
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graftbench.execution.executors import Limit
+
 ALIVE = "alive"
 """File in submitit's folder that the driver touches as long as it wants jobs to run."""
 
-CLAIM, ENDED, TOLD = "slurm-claim.txt", "slurm-ended.json", "slurm-job.json"
-"""Files in a job's folder: for whom it runs, how it ended, what is to be done."""
+CLAIM, ENDED, JOB_FILE = "slurm-claim.txt", "slurm-ended.json", "slurm-job.json"
+"""Files in a job's folder: the claim that it runs for, how it ended, the job."""
 
 TOUCH_SECONDS = 10.0
 ORPHANED_SECONDS = 300.0
@@ -43,7 +45,7 @@ share may show a change late."""
 
 POLL_SECONDS = 0.5
 FILES_SECONDS = 60.0
-"""So long after Slurm has called a job done, what it left may still be on its way through the file system."""
+"""The files of a job may appear so long after Slurm has called it done: file systems that machines share are late."""
 
 MARGIN_MINUTES = 5
 """Slurm gives a job so much more time than its own limit: imports, and the last files."""
@@ -69,7 +71,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How a job ended, as its array task tells it.
 
     Attributes:
-        claim: For whom it ran.
+        claim: The claim that it ran for.
         exit_code: As in `Ended`.
         cause: As in `Ended`.
         seconds: As in `Ended`; of the last try, where Slurm has requeued it.
@@ -87,19 +89,14 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass
-class _Waiting:
+class _SlurmJob:
     key: str
     folder: Path
     claim: str
-    memory_mib: float | None
-    seconds: float | None
-
-
-@dataclass
-class _SlurmJob:
-    waiting: _Waiting
-    submitted: float
-    task: Any
+    seconds: Limit
+    memory_mib: Limit
+    submitted: float = 0.0
+    task: Any = None
     done: float | None = None
 
 
@@ -129,14 +126,13 @@ class SlurmExecutor:
     ) -> None:
         if jobs < 1:
             raise GraftbenchError(f"jobs must be at least 1; found {jobs}.")
-        given = dict(parameters or {})
         self._jobs = jobs
-        self._device = device or ("cuda:0" if any(name in given for name in GPU_PARAMETERS) else "cpu")
+        self._device = device or ("cuda:0" if any(name in (parameters or {}) for name in GPU_PARAMETERS) else "cpu")
         self._folder = folder.absolute() / secrets.token_hex(4)
         self._submitit = _import_submitit()
-        self._parameters = _converted(given)
-        self._own_minutes = self._parameters.pop("timeout_min", None)
-        self._waiting: list[_Waiting] = []
+        self._parameters = _converted(parameters or {})
+        self._default_minutes = self._parameters.pop("timeout_min", None)
+        self._waiting: list[_SlurmJob] = []
         self._running: dict[str, _SlurmJob] = {}
         self._ending: list[Any] = []
         self._closed = False
@@ -156,11 +152,11 @@ class SlurmExecutor:
 
     @property
     def running(self) -> Sequence[str]:
-        """Keys of the jobs that were started and have not been reported as ended."""
-        return [*(waiting.key for waiting in self._waiting), *self._running]
+        """Return the keys of the jobs that were started and have not been reported as ended."""
+        return [*(job.key for job in self._waiting), *self._running]
 
     def room(self, memory_mib: float | None = None) -> bool:  # noqa: ARG002 - Slurm places jobs by what they ask for
-        """Whether another job may be submitted now."""
+        """Return whether another job may be submitted now."""
         return len(self._waiting) + len(self._running) < self._jobs
 
     def start(
@@ -169,19 +165,19 @@ class SlurmExecutor:
         job: Job,
         folder: Path,
         *,
-        seconds: float | None,
-        memory_mib: float | None,
+        seconds: Limit,
+        memory_mib: Limit,
         expected_mib: float | None = None,  # noqa: ARG002 - as in `room`
     ) -> None:
         """Note a job; all that were noted are submitted together by the next `wait`. See `Executor.start`."""
         (folder / ENDED).unlink(missing_ok=True)
         claim = secrets.token_hex(8)
         (folder / CLAIM).write_text(claim)
-        write_whole(folder / TOLD, msgspec.structs.replace(job, device=self._device))
-        self._waiting.append(_Waiting(key, folder, claim, memory_mib, seconds))
+        write_whole(folder / JOB_FILE, msgspec.structs.replace(job, device=self._device))
+        self._waiting.append(_SlurmJob(key, folder, claim, seconds, memory_mib))
 
     def wait(self, seconds: float) -> list[Ended]:
-        """Jobs that ended within the next `seconds`; returns early when one does.
+        """Return jobs that ended within the next `seconds`; early when one does.
 
         Raises:
             GraftbenchError: Slurm does not take jobs.
@@ -191,55 +187,52 @@ class SlurmExecutor:
         while True:
             self._touch()
             self._ending = [task for task in self._ending if not task.done()]
-            ended = [end for key in list(self._running) if (end := self._look(key)) is not None]
-            left = deadline - time.monotonic()
-            if ended or left <= 0:
+            ended = [end for job in list(self._running.values()) if (end := self._look(job)) is not None]
+            rest = deadline - time.monotonic()
+            if ended or rest <= 0:
                 return ended
-            time.sleep(min(POLL_SECONDS, left))
+            time.sleep(min(POLL_SECONDS, rest))
 
     def _submit(self) -> None:
-        """One array for all jobs with the same limit of time, for that is what an array shares.
+        """Submit the waiting jobs: one array for all jobs with the same limit of time, which an array shares.
 
         Raises:
-            GraftbenchError: It could not be done; Slurm's words.
+            GraftbenchError: Slurm does not take them; it says why.
         """
         waiting, self._waiting = self._waiting, []
         for minutes in sorted({self._minutes(job.seconds) for job in waiting}):
-            together = [job for job in waiting if self._minutes(job.seconds) == minutes]
+            array = [job for job in waiting if self._minutes(job.seconds) == minutes]
             self._executor.update_parameters(timeout_min=minutes)
             try:
                 with self._executor.batch():
-                    tasks = [self._executor.submit(self._task(job)) for job in together]
+                    tasks = [self._executor.submit(SlurmTask.of(job, self._folder / ALIVE)) for job in array]
             except (RuntimeError, OSError) as error:
                 self._waiting = [job for job in waiting if job.key not in self._running]
                 raise GraftbenchError(f"Slurm does not take jobs: {str(error).strip()}") from error
-            for job, task in zip(together, tasks, strict=True):
-                self._running[job.key] = _SlurmJob(job, time.monotonic(), task)
-
-    def _task(self, job: _Waiting) -> SlurmTask:
-        return SlurmTask(str(job.folder), job.claim, str(self._folder / ALIVE), job.seconds, job.memory_mib)
+            for job, task in zip(array, tasks, strict=True):
+                job.task, job.submitted = task, time.monotonic()
+                self._running[job.key] = job
 
     def _minutes(self, seconds: float | None) -> int:
-        """Slurm's limit for a job: the job's own with a margin; without one, what the parameters say."""
+        """Return Slurm's limit for a job: the job's own with a margin; without one, that of the parameters."""
         if seconds is None:
-            return self._own_minutes or UNLIMITED_MINUTES
+            return self._default_minutes or UNLIMITED_MINUTES
         return math.ceil(seconds / 60) + MARGIN_MINUTES
 
-    def _look(self, key: str) -> Ended | None:
+    def _look(self, job: _SlurmJob) -> Ended | None:
         """Return a job's end, if it has ended."""
-        job = self._running[key]
-        ending = _ending(job.waiting)
+        ending = _ending(job)
         if ending is None:
             if not job.task.done():
                 return None
             job.done = job.done or time.monotonic()
             if job.task.state not in _DEAD and time.monotonic() - job.done < FILES_SECONDS:
                 return None
-            ending = _without_a_word(job)
-        del self._running[key]
+            ending = _ending_by_state(job)
+        del self._running[job.key]
         self._ending.append(job.task)
-        _clear(job.waiting.folder)
-        return Ended(key, ending.exit_code, ending.cause, ending.seconds, ending.detail)
+        _clear(job.folder)
+        return Ended(job.key, ending.exit_code, ending.cause, ending.seconds, ending.detail)
 
     def _touch(self) -> None:
         if time.monotonic() - self._touched > TOUCH_SECONDS:
@@ -259,7 +252,7 @@ class SlurmExecutor:
         deadline = time.monotonic() + CLOSE_SECONDS
         while (tasks := [task for task in tasks if not task.done()]) and time.monotonic() < deadline:
             time.sleep(0.1)
-        for job in (*self._waiting, *(running.waiting for running in self._running.values())):
+        for job in (*self._waiting, *self._running.values()):
             _clear(job.folder)
         self._waiting.clear()
         self._running.clear()
@@ -271,16 +264,16 @@ _DEAD = {"CANCELLED", "FAILED", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY", "TIME
 """Slurm's states (and submitit's for this machine) of a job that will leave nothing more."""
 
 
-def _without_a_word(job: _SlurmJob) -> Ending:
-    """End a job whose task did not say how it ended."""
+def _ending_by_state(job: _SlurmJob) -> Ending:
+    """Return the end, by Slurm's state, of a job whose task did not say how it ended."""
     state = str(job.task.state).partition(" ")[0]  # CANCELLED by 1000
     cause = {"OUT_OF_MEMORY": Cause.MEMORY, "TIMEOUT": Cause.TIME}.get(state, Cause.LOST)
-    seconds = time.monotonic() - job.submitted
-    claim = job.waiting.claim
-    return Ending(claim=claim, exit_code=None, cause=cause, seconds=seconds, detail=f"Slurm ended the job: {state}")
+    seconds, detail = time.monotonic() - job.submitted, f"Slurm ended the job: {state}"
+    return Ending(claim=job.claim, exit_code=None, cause=cause, seconds=seconds, detail=detail)
 
 
-def _ending(job: _Waiting) -> Ending | None:
+def _ending(job: _SlurmJob) -> Ending | None:
+    """Read how a job ended, as its task says; None where it has not said so."""
     try:
         ending = msgspec.json.decode((job.folder / ENDED).read_bytes(), type=Ending)
     except (OSError, msgspec.MsgspecError):
@@ -290,29 +283,29 @@ def _ending(job: _Waiting) -> Ending | None:
 
 def _clear(folder: Path) -> None:
     """Remove this file's own files from a job's folder."""
-    for name in (CLAIM, ENDED, TOLD):
+    for name in (CLAIM, ENDED, JOB_FILE):
         (folder / name).unlink(missing_ok=True)
 
 
-def _converted(given: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters as submitit takes them.
+def _converted(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Convert parameters to submitit's names and types.
 
     Raises:
         GraftbenchError: A value that is no number where one is needed.
     """
-    known = importlib.import_module("submitit.slurm.slurm").SlurmExecutor._valid_parameters()  # noqa: SLF001 - no other list
-    found: dict[str, Any] = {}
-    for name, text in ((name.replace("-", "_"), text) for name, text in given.items()):
+    sbatch_names = importlib.import_module("submitit.slurm.slurm").SlurmExecutor._valid_parameters()  # noqa: SLF001 - no other list
+    converted: dict[str, Any] = {}
+    for name, text in ((name.replace("-", "_"), text) for name, text in parameters.items()):
         if name in GENERIC:
             try:
-                found[name] = GENERIC[name](text)
+                converted[name] = GENERIC[name](text)
             except ValueError as error:
                 raise GraftbenchError(f"The Slurm parameter {name} is a number; found '{text}'.") from error
-        elif name in known:
-            found[f"slurm_{name}"] = int(text) if text.isdigit() else text
+        elif name in sbatch_names:
+            converted[f"slurm_{name}"] = int(text) if text.isdigit() else text
         else:  # an option of sbatch that submitit has no name for
-            found.setdefault("slurm_additional_parameters", {})[name.replace("_", "-")] = text
-    return found
+            converted.setdefault("slurm_additional_parameters", {})[name.replace("_", "-")] = text
+    return converted
 
 
 def _import_submitit() -> Any:  # noqa: ANN401 - submitit is an extra
@@ -327,11 +320,11 @@ def _import_submitit() -> Any:  # noqa: ANN401 - submitit is an extra
 
 @dataclass(frozen=True)
 class SlurmTask:
-    """What submitit runs on a node: one job, under its limits, as long as it is wanted.
+    """The callable that submitit runs on a node: one job, under its limits, as long as it is wanted.
 
     Attributes:
         folder: The job's folder.
-        claim: For whom it runs.
+        claim: The claim that it runs for.
         alive: File that is touched as long as the driver lives.
         seconds: Limit of wall time.
         memory_mib: Limit of resident memory.
@@ -343,18 +336,23 @@ class SlurmTask:
     seconds: float | None
     memory_mib: float | None
 
+    @classmethod
+    def of(cls, job: _SlurmJob, alive: Path) -> SlurmTask:
+        """Return the task of a job."""
+        return cls(str(job.folder), job.claim, str(alive), job.seconds, job.memory_mib)
+
     def __call__(self) -> None:
         """Run the job, and write down how it ended."""
         folder = Path(self.folder)
-        job = decode((folder / TOLD).read_bytes())
-        wanted = Wanted(folder / CLAIM, self.claim, Path(self.alive))
-        if not wanted():  # it has waited in a queue
+        job = decode((folder / JOB_FILE).read_bytes())
+        is_wanted = Wanted(folder / CLAIM, self.claim, Path(self.alive))
+        if not is_wanted():  # it has waited in a queue
             return
         executor = LocalExecutor(jobs=1, devices=[job.device])
         try:
             executor.start("job", job, folder, seconds=self.seconds, memory_mib=self.memory_mib)
             while not (ended := executor.wait(1.0)):
-                if not wanted():
+                if not is_wanted():
                     return
         finally:  # when Slurm preempts it too: submitit's handler raises SystemExit
             executor.close()
@@ -365,16 +363,16 @@ class SlurmTask:
         )
 
     def checkpoint(self) -> Any:  # noqa: ANN401 - submitit is an extra
-        """Submit the same once more: the job goes on from the checkpoint in its folder."""
+        """Submit the task again: the job resumes from the checkpoint in its folder."""
         return importlib.import_module("submitit").helpers.DelayedSubmission(self)
 
 
 class Wanted:
-    """Whether a job is still wanted.
+    """Says whether a job is still wanted.
 
     Args:
-        claim: File that says for whom the job runs.
-        mine: What it should say.
+        claim: File with the claim that the job folder runs for.
+        mine: The claim of this job.
         alive: File that is touched as long as the driver lives. Clocks of machines differ: what counts is for how long
             its time has not changed.
     """
@@ -385,7 +383,7 @@ class Wanted:
         self._seen = time.monotonic()
 
     def __call__(self) -> bool:
-        """Look."""
+        """Return whether the driver lives and the folder still runs for this job."""
         try:
             touched = self._alive.stat().st_mtime_ns
             claimed = self._claim.read_text()

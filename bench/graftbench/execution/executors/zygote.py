@@ -3,9 +3,9 @@
 It imports torch but never touches CUDA, for a forked process cannot use a device that its parent has opened. It is not
 `multiprocessing`'s fork server, which imports the caller's `__main__` again and so breaks scripts without a main guard.
 
-It reads one JSON object a line from standard input (`Request`) and answers on standard output with {"key", "pid"} at
-the start of a job and {"key", "exit_code", "cause", "detail"} at its end. Limits are kept here, where nothing else is
-done. When standard input ends, which it does when the driver dies in whatever way, every process of every job ends.
+It reads one JSON object a line from standard input (`JobRequest`) and answers on standard output with {"key", "pid"} at
+the start of a job and {"key", "exit_code", "cause", "detail"} at its end. It keeps the limits, for it does nothing
+else. When standard input ends, which it does when the driver dies in whatever way, every process of every job ends.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from graftbench.resources import processes
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 NOT_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that are the driver's to handle; the end of standard input says when it is over."""
+"""Signals that the driver handles; this process ends with its standard input."""
 
 WATCH_SECONDS = 0.25
 """How often limits and the process tree are looked at."""
@@ -38,14 +38,14 @@ LOG_LIMIT_BYTES, LOG_KEPT_BYTES = 8 << 20, 256 << 10
 """A log that grows beyond the limit is cut to its end: a job that prints without end must not fill the disk."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Start a job.
+class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to start a job.
 
     Attributes:
-        key: Under which answers are given.
+        key: The key of the answers.
         job: Path of the job file; its log is written beside it.
         seconds: Wall time after which everything that the job started is killed.
-        memory_mib: Resident memory of all its processes together above which likewise.
+        memory_mib: Resident memory of all its processes together above which they are killed.
     """
 
     key: str
@@ -55,8 +55,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass
-class _Job:
-    request: Request
+class _ChildJob:
+    request: JobRequest
     family: processes.Family
     started: float
     kernel_kills: int
@@ -64,7 +64,7 @@ class _Job:
     detail: str = ""
 
     def over_limit(self) -> bool:
-        """Note why the job must end, if it must."""
+        """Return whether the job is over a limit, and note which."""
         limits = self.request
         if limits.seconds is not None and time.monotonic() - self.started > limits.seconds:
             self.cause = Cause.TIME
@@ -81,7 +81,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _child(path: Path, parent: int) -> int:
-    """Run one job in the forked process; its own session, so that what it starts can be told from others' processes."""
+    """Run one job in the forked process, in a session of its own, by which the processes that it starts are known."""
     os.setsid()
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before it could be asked for
@@ -90,10 +90,8 @@ def _child(path: Path, parent: int) -> int:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     log = os.open(path.with_name(LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+    for descriptor, target in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
+        os.dup2(descriptor, target)
     processes.be_killed_first()
     from graftbench.execution.worker import run_job_file  # noqa: PLC0415 - imported already; see main
 
@@ -112,7 +110,7 @@ def _answer(**message: object) -> None:
 
 
 def _import_what_children_share() -> None:
-    """Torch, the built-in methods, the extractor's library: two seconds that each child would pay again.
+    """Import torch, the built-in methods, the extractor's library: two seconds that each child would pay again.
 
     Plugins given by path are not among them: a child imports its own, so that one that crashes takes nobody along.
     """
@@ -127,11 +125,11 @@ def _import_what_children_share() -> None:
     code_hash = importlib.import_module("graftbench.plugins.code_hash")
     registry.domains()
     for method in registry.methods().classes.values():
-        code_hash.code_of(method)  # it remembers what each file defines
+        code_hash.code_of(method)  # its cache is inherited by children
 
 
 def main() -> None:
-    """Serve until standard input ends or nobody listens any more; then end everything that was started."""
+    """Serve until standard input or output is closed; then end everything that was started."""
     for number in NOT_OURS:
         signal.signal(number, signal.SIG_IGN)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphans of jobs become children of this process, and so stay findable
@@ -140,10 +138,10 @@ def main() -> None:
 
 
 class Server:
-    """Starts children, watches them, buries them."""
+    """Starts a child per job, keeps its limits, and reports its end."""
 
     def __init__(self) -> None:
-        self._jobs: dict[int, _Job] = {}
+        self._jobs: dict[int, _ChildJob] = {}
         self._buffer = b""
         self._watched = time.monotonic()
         self._wake, wake_write = os.pipe()
@@ -156,7 +154,7 @@ class Server:
         self._selector.register(self._wake, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Until the driver is gone."""
+        """Serve until the driver is gone."""
         try:
             _answer(ready=True)
             while self._read():
@@ -168,7 +166,7 @@ class Server:
             self._end_all()
 
     def _read(self) -> bool:
-        """Take requests; False when there will be none any more."""
+        """Take requests; return False when standard input has ended."""
         for ready, _ in self._selector.select(timeout=WATCH_SECONDS if self._jobs else None):
             if ready.fd == self._wake:
                 os.read(self._wake, 4096)
@@ -178,10 +176,10 @@ class Server:
                 return False
             *lines, self._buffer = (self._buffer + data).split(b"\n")
             for line in lines:
-                self._start(msgspec.json.decode(line, type=Request))
+                self._start(msgspec.json.decode(line, type=JobRequest))
         return True
 
-    def _start(self, request: Request) -> None:
+    def _start(self, request: JobRequest) -> None:
         kills, parent = processes.kernel_kills(), os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -192,7 +190,7 @@ class Server:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)
-        self._jobs[pid] = _Job(request, processes.Family(pid), time.monotonic(), kills)
+        self._jobs[pid] = _ChildJob(request, processes.Family(pid), time.monotonic(), kills)
         _answer(key=request.key, pid=pid)
 
     def _watch(self) -> None:
@@ -214,28 +212,25 @@ class Server:
             if done:
                 job = self._jobs.pop(pid)
                 job.family.kill()
-                self._bury_orphans()
-                self._tell(job, os.waitstatus_to_exitcode(status))
+                self._end_orphans()
+                self._report(job, os.waitstatus_to_exitcode(status))
 
-    def _tell(self, job: _Job, exit_code: int) -> None:
+    def _report(self, job: _ChildJob, exit_code: int) -> None:
         if job.cause == Cause.ENDED and exit_code == -signal.SIGKILL and processes.kernel_kills() > job.kernel_kills:
             job.cause, job.detail = Cause.MEMORY, "killed by the kernel, which had no memory left"
         _cut_log(Path(job.request.job).with_name(LOG))
         _answer(key=job.request.key, exit_code=exit_code, cause=job.cause, detail=job.detail)
 
-    def _bury_orphans(self) -> None:
-        """End orphans that no running job can have started, and collect the dead.
+    def _end_orphans(self) -> None:
+        """Kill orphans that no running job can have started, and collect the dead.
 
-        A process that left its session and lost its parent between two looks belongs to nobody by name; but if it is
-        older than every job that runs, its own job has ended.
+        A process that left its session and lost its parent between two looks cannot be matched to a job; but if it is
+        older than every running job, its own job has ended.
         """
         oldest = min((job.family.born for job in self._jobs.values()), default=None)
         for process in processes.children_of(os.getpid()):
             if process.pid not in self._jobs and (oldest is None or process.born < oldest):
                 processes.kill_tree(process.pid)
-        self._collect_dead()
-
-    def _collect_dead(self) -> None:
         for process in processes.children_of(os.getpid()):
             if process.pid not in self._jobs:
                 os.waitpid(process.pid, os.WNOHANG)

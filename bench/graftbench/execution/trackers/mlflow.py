@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -23,11 +23,9 @@ from graftbench.execution.trackers.base import Tracker
 from graftbench.execution.trackers.group import FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult, TrackedRun, Value
-
-    Entity = TypeVar("Entity")
 
 BATCH = 100
 """So many parameters, tags or metrics go into one request; MLflow takes no more than that of the first two."""
@@ -111,8 +109,7 @@ class MLflow(Tracker):
         self._runs[cell.id] = run.info.run_id
         self._run_ids.set(cell.id, run.info.run_id)
         parameters = [self._entities.Param(_name(name), _text(value)) for name, value in cell.config.items()]
-        for part in _parts(parameters):
-            self._client.log_batch(run.info.run_id, params=part)
+        self._log(run.info.run_id, params=parameters)
 
     def points(self, cell: TrackedCell, points: Sequence[TrackedPoint]) -> None:
         """Log metrics at their step, which is the number of images seen."""
@@ -121,19 +118,16 @@ class MLflow(Tracker):
             for point in points
             for name, value in point.values.items()
         ]
-        for part in _parts(metrics):
-            self._client.log_batch(self._runs[cell.id], metrics=part)
+        self._log(self._runs[cell.id], metrics=metrics)
 
     def end(self, cell: TrackedCell, result: TrackedResult) -> None:
         """Log scores and costs as metrics, facts as tags, pictures and the log as artifacts."""
         run, at = self._runs.pop(cell.id), _milliseconds(result.ended)
         metrics = [self._entities.Metric(_name(k), v, at, result.images_seen) for k, v in result.numbers.items()]
-        for part in _parts(metrics):
-            self._client.log_batch(run, metrics=part)
+        self._log(run, metrics=metrics)
         facts = {name: value for name, value in result.facts.items() if not name.startswith("environment.")}
         tags = {**facts, **{f"tag.{tag}": "yes" for tag in result.tags}}
-        for part in _parts([self._entities.RunTag(_name(name), _text(value)) for name, value in tags.items()]):
-            self._client.log_batch(run, tags=part)
+        self._log(run, tags=[self._entities.RunTag(_name(name), _text(value)) for name, value in tags.items()])
         for path in result.pictures.values():
             self._client.log_artifact(run, str(path), "pictures")
         environment = {name: value for name, value in result.facts.items() if name not in facts}
@@ -147,6 +141,12 @@ class MLflow(Tracker):
         for run in self._runs.values():
             self._client.set_terminated(run, "KILLED")
         self._runs.clear()
+
+    def _log(self, run: str, **entities: Sequence[Any]) -> None:
+        """Log `params`, `tags` or `metrics` in as many requests as they need."""
+        for kind, values in entities.items():
+            for first in range(0, len(values), BATCH):
+                self._client.log_batch(run, **{kind: values[first : first + BATCH]})
 
     def _uri(self) -> str:
         return self.options.uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
@@ -201,9 +201,3 @@ def _text(value: Value) -> str:
 
 def _milliseconds(seconds: float) -> int:
     return int((seconds or time.time()) * 1000)
-
-
-def _parts(items: Sequence[Entity]) -> Iterator[Sequence[Entity]]:
-    """Split parameters, tags or metrics into what fits into one request."""
-    for first in range(0, len(items), BATCH):
-        yield items[first : first + BATCH]
