@@ -266,7 +266,7 @@ def test_parameters_reach_sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (tmp_path / key).mkdir()
         executor.start(key, job, tmp_path / key, seconds=1800, memory_mib=None)
     assert executor.wait(0) == []  # submitted, and not heard of yet
-    told = (tmp_path / "a" / slurm.TOLD).read_text()
+    told = (tmp_path / "a" / slurm.JOB_FILE).read_text()
     assert '"device":"cuda:0"' in told
     (script,) = tmp_path.glob("script-*")
     options = {
