@@ -8,7 +8,7 @@ from graftbench.contracts import Report
 
 from ._tables.compute_budgets import comparisons
 from ._tables.groups import groups, mixed_protocols
-from ._tables.metrics import DASH, KID, decimals, mean_sd, number, quantity
+from ._tables.numbers import DASH, KID, decimals, mean_sd, number, quantity
 from ._tables.origins import DECLARED_MARK
 from ._tables.text import listing, markdown, plural
 

@@ -10,7 +10,7 @@ from graftbench.comparison.table import columns, row, score_names
 from graftbench.contracts import Report
 
 from ._tables.groups import groups
-from ._tables.metrics import finite
+from ._tables.numbers import finite
 from ._tables.text import one_line, shorten_paths
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from graftbench.contracts import Report
 from ._figures.cost import cost_figure, cost_plots
 from ._figures.critical_difference import rank_plots
 from ._figures.curves import curve_plots
-from ._figures.drawn import drawable, left_out
+from ._figures.drawn_rows import drawable, left_out
 from ._figures.heatmap import heatmap_plots
 from ._figures.interpolation import interpolation_plots
 from ._figures.memorization import memorization_plots

@@ -13,10 +13,10 @@ from graftbench.records.provenance import SAYS
 from ._figures.quality import group_looks
 from ._figures.style import DARK_PALETTE, PALETTE
 from ._page.cells import cells_json, chosen_cells, held_note
-from ._page.facts import command, domains, environment, failures, when
-from ._page.keys import choices
-from ._page.sources import citations, claim_tables, code_lines, known_methods
-from ._page.view import sections
+from ._page.related_work import citations, claim_tables, code_lines, known_methods
+from ._page.row_keys import choices
+from ._page.run_facts import command, domains, environment, failures, when
+from ._page.sections import sections
 from ._tables.groups import completeness, groups, mixed_protocols
 from ._tables.origins import DECLARED_MARK, ROW_MARKS
 

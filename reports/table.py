@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from graftbench.contracts import Report
 
 from ._tables.groups import completeness, groups, mixed_protocols
-from ._tables.metrics import KID
+from ._tables.numbers import KID
 from ._tables.scores import FLOOR, FLOOR_MARK, Cell, PanelTable, ScoreLine, ScoreTable, leads, score_tables
 from ._tables.tasks import TaskTable, task_tables
 from ._tables.text import listing, markdown, one_line, plural

@@ -29,7 +29,7 @@ _WITH = re.compile(r"<!-- with: (\w+)=(.*?) -->")
 _COMMENT = re.compile(r"<!-- (not run|exit): (.*?) -->")
 
 
-class Block(NamedTuple):
+class FencedBlock(NamedTuple):
     """A fenced block.
 
     Attributes:
@@ -49,7 +49,7 @@ class Block(NamedTuple):
     code: int = 0
 
 
-class Command(NamedTuple):
+class ConsoleCommand(NamedTuple):
     """A line after `$ `, and the output that stands below it.
 
     Attributes:
@@ -63,7 +63,7 @@ class Command(NamedTuple):
     output: str | None
 
 
-def blocks(page: str) -> Iterator[Block]:
+def blocks(page: str) -> Iterator[FencedBlock]:
     """Yield the fenced blocks of a page's text, in order.
 
     Raises:
@@ -78,7 +78,7 @@ def blocks(page: str) -> Iterator[Block]:
             end = _end(lines, number, found["indent"])
             body = [text.removeprefix(found["indent"]) for text in lines[number + 1 : end]]
             title = _TITLE.search(found["rest"])
-            yield Block(
+            yield FencedBlock(
                 number + 1,
                 found["language"],
                 "".join(f"{text}\n" for text in body),
@@ -104,16 +104,16 @@ def variables(page: str) -> dict[str, str]:
     return dict(_WITH.findall(page))
 
 
-def commands(block: Block) -> list[Command]:
+def commands(block: FencedBlock) -> list[ConsoleCommand]:
     """Return the commands of a `console` block: lines after `$ `, continued where they end with a backslash.
 
     Raises:
         ValueError: It begins with something else.
     """
-    found: list[Command] = []
+    found: list[ConsoleCommand] = []
     for offset, line in enumerate(block.text.splitlines(), start=1):
         if line.startswith("$ "):
-            found.append(Command(block.line + offset, line[2:], None))
+            found.append(ConsoleCommand(block.line + offset, line[2:], None))
         elif not found:
             raise ValueError(f"line {block.line + offset}: a console block begins with a line after '$ '")
         elif found[-1].output is None and found[-1].text.endswith("\\"):

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 import yaml
-from page_blocks import Block, Command, blocks, commands, needs, variables
+from page_blocks import ConsoleCommand, FencedBlock, blocks, commands, needs, variables
 from page_fixtures import PROVIDED
 from page_output import difference
 
@@ -100,7 +100,7 @@ class PageRun:
             if self._session is not None:
                 self._session.communicate()
 
-    def _problems_of(self, block: Block) -> Iterator[str]:
+    def _problems_of(self, block: FencedBlock) -> Iterator[str]:
         printed, self._printed = self._printed, None
         if block.language == "console":
             yield from self._console(block)
@@ -116,7 +116,7 @@ class PageRun:
 
     # ---------------------------------------------------------------------------------------------------------- console
 
-    def _console(self, block: Block) -> Iterator[str]:
+    def _console(self, block: FencedBlock) -> Iterator[str]:
         found = commands(block)
         for command in found:
             if block.reason or self._stands_already(command.text):
@@ -154,7 +154,7 @@ class PageRun:
 
     # ----------------------------------------------------------------------------------------------------------- python
 
-    def _python(self, block: Block) -> Iterator[str]:
+    def _python(self, block: FencedBlock) -> Iterator[str]:
         if self._session is None:
             self._session = subprocess.Popen(  # noqa: S603 - this project's own script
                 [sys.executable, str(Path(__file__).with_name("python_session.py"))],
@@ -176,7 +176,7 @@ class PageRun:
 
     # ------------------------------------------------------------------------------------------------------------- data
 
-    def _file(self, block: Block) -> Iterator[str]:
+    def _file(self, block: FencedBlock) -> Iterator[str]:
         path = self.folder / block.title
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text, "utf-8")
@@ -188,7 +188,7 @@ class PageRun:
         else:
             yield from self._data(block)
 
-    def _data(self, block: Block) -> Iterator[str]:
+    def _data(self, block: FencedBlock) -> Iterator[str]:
         """Yield what is wrong with a block that is data."""
         readers = {"toml": self._toml, "yaml": yaml.safe_load, "json": json.loads}
         if block.language in readers:
@@ -220,7 +220,7 @@ class PageRun:
                 make_domain(domain, plugins)
 
 
-def misspelt(command: Command) -> Iterator[str]:
+def misspelt(command: ConsoleCommand) -> Iterator[str]:
     """Yield what the command line would refuse in a command that is not run."""
     words = shlex.split(command.text, comments=True)
     if words[:1] != ["graftbench"]:

@@ -11,7 +11,7 @@ from graftbench.comparison.stats import mean
 from graftbench.records.provenance import HANDED_IN, known_cost
 
 from .._tables.groups import devices, titles
-from .._tables.metrics import finite, quantity
+from .._tables.numbers import finite, quantity
 from .._tables.origins import told_costs
 from .._tables.text import listing, one_line, short
 from .style import INK, MUTED, PRINT_SIZE, Look, Plot, title_lines

@@ -16,7 +16,7 @@ import numpy as np
 from graftbench.comparison.ranks import average_ranks, friedman_test, groups, nemenyi_difference
 from graftbench.records.cell_spec import content_hash
 
-from .._tables.metrics import KID
+from .._tables.numbers import KID
 from .._tables.text import listing, one_line, plural, short
 from .style import GRID, INK, MUTED, PRINT_SIZE, WIDTHS, Plot, title_lines
 

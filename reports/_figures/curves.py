@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from graftbench.comparison.stats import mean
 
 from .._tables.groups import titles
-from .._tables.metrics import KID, finite
+from .._tables.numbers import KID, finite
 from .._tables.text import listing, one_line, plural, short
 from .style import Plot, number_axis, paper_panels
 

@@ -12,7 +12,7 @@ import msgspec
 
 from graftbench.records.cell_spec import content_hash
 
-from .._tables.metrics import KID, decimals, number
+from .._tables.numbers import KID, decimals, number
 from .._tables.text import listing, one_line, plural, short
 from .style import INK, LIGHT_PAPER, MUTED, PRINT_SIZE, Plot, title_lines
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from graftbench.metrics.catalogue import METRICS
 
-from .._tables.metrics import KID
+from .._tables.numbers import KID
 from .._tables.text import listing, short
 from .curves import heading, stem
 from .style import INK, MUTED, Plot, label_points, number_axis, paper_panels, tick, title_lines

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from graftbench.records.provenance import HANDED_IN
 
 from .._tables.groups import devices
-from .._tables.metrics import KID
+from .._tables.numbers import KID
 from .._tables.text import listing, one_line, short
 from .cost import memory_kinds
 from .curves import heading, stem

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from .._tables.groups import titles
-from .._tables.metrics import FID, KID, MINUS
+from .._tables.numbers import FID, KID, MINUS
 from .._tables.text import one_line, plural, short
-from .drawn import drawable, drawn, left_out
+from .drawn_rows import drawable, drawn, left_out
 from .style import INK, MUTED, Look, looks, plain_look
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from graftbench.records.record import Status
 from graftbench.records.run import Run
 
 from .._tables.text import one_line, plural, shorten_paths
-from .facts import flatten
 from .ranking import ranked_rows
+from .run_facts import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

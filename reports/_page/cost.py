@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from graftbench.records.provenance import HANDED_IN, is_known
 
 from .._figures.cost import memory_kinds
-from .._tables.metrics import DASH, decimals, mean_sd, number, quantity
+from .._tables.numbers import DASH, decimals, mean_sd, number, quantity
 from .._tables.origins import legend, partly_declared
 from .._tables.text import listing, plural
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._tables.metrics import DASH, finite, number
+from .._tables.numbers import DASH, finite, number
 from .._tables.scores import PanelTable, ScoreTable, places_of
 
 if TYPE_CHECKING:

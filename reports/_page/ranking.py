@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._tables.metrics import DASH, KID, decimals, number
+from .._tables.numbers import DASH, KID, decimals, number
 from .._tables.scores import column, told_apart, untold_by
 
 if TYPE_CHECKING:

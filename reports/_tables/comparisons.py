@@ -18,7 +18,7 @@ from graftbench.comparison.ranks import Friedman, friedman_permutation_p, friedm
 from graftbench.comparison.ranks import groups as cliques
 from graftbench.comparison.stats import mean
 
-from .metrics import KID
+from .numbers import KID
 from .tasks import average_ranks, heads, looking
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from graftbench.comparison.multiplicity import enough
 
 from . import comparisons as c
 from .groups import completeness, groups, mixed_protocols, titles
-from .metrics import DASH, FID, KID, decimals, finite, number
+from .numbers import DASH, FID, KID, decimals, finite, number
 from .origins import made_elsewhere
 from .tasks import looking, some, task_sets
 from .text import listing, markdown, one_line, plural

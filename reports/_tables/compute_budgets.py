@@ -12,7 +12,7 @@ from graftbench.records.cell_spec import content_hash
 from graftbench.records.provenance import known_cost
 
 from .groups import devices, titles
-from .metrics import KID, finite
+from .numbers import KID, finite
 from .origins import legend, row_mark
 from .tasks import average_ranks, looking
 

@@ -15,7 +15,7 @@ from graftbench.records.cell_spec import NO_SOURCE, ComputeBudget, Protocol, Tas
 from graftbench.records.provenance import is_declared, known_cost, origin_of
 from graftbench.records.record import Record, Score, Status
 
-from .metrics import KID, finite
+from .numbers import KID, finite
 from .text import one_line
 
 if TYPE_CHECKING:

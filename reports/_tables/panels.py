@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from graftbench.metrics.catalogue import EVERY_METRIC, Metric
 
-from .metrics import FID, IS, KID, finite, number
+from .numbers import FID, IS, KID, finite, number
 from .text import listing
 
 if TYPE_CHECKING:

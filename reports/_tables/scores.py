@@ -10,7 +10,7 @@ from graftbench.comparison.best import Standing, Standings, standings
 from graftbench.records.provenance import HANDED_IN
 
 from .groups import MARKS, devices, titles
-from .metrics import DASH, KID, decimals, mean_sd, number
+from .numbers import DASH, KID, decimals, mean_sd, number
 from .origins import DECLARED_MARK, legend, partly_declared, row_mark
 from .panels import Panel, floors, panels
 from .text import listing, one_line, plural, shorten_paths, span

@@ -10,7 +10,7 @@ import msgspec
 
 from graftbench.records.cell_spec import content_hash
 
-from .metrics import DASH, FID, KID, number
+from .numbers import DASH, FID, KID, number
 from .origins import legend, row_mark
 from .scores import Cell
 from .text import listing, plural

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .._tables.metrics import KID
+from .._tables.numbers import KID
 from .._tables.text import listing, plural
 
 if TYPE_CHECKING:

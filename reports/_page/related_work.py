@@ -22,7 +22,7 @@ from graftbench.contracts import Domain, Method, Reference
 from graftbench.records.cell_spec import SAMPLES, content_hash
 from graftbench.references import references
 
-from .._tables.metrics import DASH, MINUS
+from .._tables.numbers import DASH, MINUS
 from .._tables.text import one_line, shorten_paths
 
 if TYPE_CHECKING:

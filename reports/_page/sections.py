@@ -13,9 +13,9 @@ from .._tables.scores import Lead, ScoreLine, ScoreTable, leads, score_tables
 from .._tables.text import one_line, plural
 from .cost import CostLine, cost_headings, cost_lines, cost_marks
 from .figures import Figure, data_uri, figures, too_many
-from .keys import Key, row_keys
 from .panels import PanelSection, panel_sections
 from .ranking import PageRanking, rankings
+from .row_keys import Key, row_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
