@@ -18,7 +18,7 @@ from graftbench.records.cell_spec import content_hash
 
 from .._tables.numbers import KID
 from .._tables.text import listing, one_line, plural, short
-from .style import GRID, INK, MUTED, PRINT_SIZE, WIDTHS, Plot, title_lines
+from .style import GRID, INK, MUTED, PRINT_SIZE, WIDTHS, Plot, title_lines, titled_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -227,8 +227,6 @@ def _p(value: float) -> str:
 
 
 def _draw(ranking: RankDiagram, title: str, width: float, palette: Mapping[str, Look]) -> Figure:
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     k = len(ranking.order)
     lines = title_lines(title, width)
     columns = columns_of(ranking.cliques)
@@ -238,8 +236,7 @@ def _draw(ranking: RankDiagram, title: str, width: float, palette: Mapping[str, 
     right = 0.42 + 5 / 72 * (max(columns, default=-1) + 1)
     top, bottom = 0.12 + 0.16 * len(lines) + 0.3, 0.4
     height = top + _LINE * k + bottom
-    figure = Figure(figsize=(width, height))
-    figure.text(0.05 / width, 1 - 0.07 / height, "\n".join(lines), va="top", fontsize=PRINT_SIZE + 1, color=INK)
+    figure = titled_figure(lines, width, height)
     axes = figure.add_axes((left / width, bottom / height, (width - left - right) / width, _LINE * k / height))
     _draw_ranks(axes, ranking, names, palette, ticks=4 if width < WIDTHS["2col"] else 8)
     _draw_cliques(axes, ranking.cliques, columns)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._tables.text import listing, short
 from .curves import heading, stem
-from .style import INK, MUTED, PRINT_SIZE, Plot, title_lines
+from .style import INK, MUTED, PRINT_SIZE, Plot, title_lines, titled_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,8 +113,6 @@ def _read(record: Record, folder: Path) -> tuple[dict[float, npt.NDArray[np.uint
 
 
 def _draw(strips: Sequence[SnapshotStrip], title: str, width: float) -> Figure:
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     shares = sorted({share for strip in strips for share in strip.shares})
     room = (width - _NAMES - 0.05) / len(shares)
     tiles = next((n for n in (8, 4, 2) if room / n >= _SMALLEST), 1)
@@ -122,8 +120,7 @@ def _draw(strips: Sequence[SnapshotStrip], title: str, width: float) -> Figure:
     lines = title_lines(title, width)
     top = 0.1 + 0.16 * len(lines) + 0.2
     height = top + len(strips) * (side + 0.05)
-    figure = Figure(figsize=(width, height))
-    figure.text(0.05 / width, 1 - 0.07 / height, "\n".join(lines), va="top", fontsize=PRINT_SIZE + 1, color=INK)
+    figure = titled_figure(lines, width, height)
     letters = int(72 * (_NAMES - 0.1) / (0.6 * PRINT_SIZE))
     for i, strip in enumerate(strips):
         bottom = height - top - (i + 1) * (side + 0.05) + 0.05

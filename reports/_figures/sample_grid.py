@@ -10,7 +10,7 @@ import numpy as np
 from .._tables.groups import titles
 from .._tables.text import listing, one_line, plural, short
 from .samples import COLUMNS, strips
-from .style import INK, MUTED, PRINT_SIZE, Plot, title_lines
+from .style import INK, MUTED, PRINT_SIZE, Plot, title_lines, titled_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,8 +103,6 @@ def draw_tiles(rows: Sequence[TileRow], headings: Sequence[str], title: str, wid
         width: Inches; the height follows.
         block: Tiles that belong together: as many whole blocks are shown as a column has room for, at least one.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     lines = title_lines(title, width)
     names = 0.14 + 0.6 * PRINT_SIZE / 72 * min(24, max(len(one_line(row.name)) for row in rows))
     names = min(names, 0.39 * width)
@@ -116,8 +114,7 @@ def draw_tiles(rows: Sequence[TileRow], headings: Sequence[str], title: str, wid
     scale = min(across / picture.shape[1], 1.15 * _TILE / _side(rows), (_TALLEST - top) / picture.shape[0])
     drawn = (scale * picture.shape[1], scale * picture.shape[0])
     height = top + drawn[1] + 0.06
-    figure = Figure(figsize=(width, height))
-    figure.text(0.05 / width, 1 - 0.07 / height, "\n".join(lines), va="top", fontsize=PRINT_SIZE + 1, color=INK)
+    figure = titled_figure(lines, width, height)
     axes = figure.add_axes((names / width, 0.06 / height, drawn[0] / width, drawn[1] / height))
     axes.set_axis_off()
     axes.imshow(picture, interpolation="nearest", aspect="auto")

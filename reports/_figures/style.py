@@ -207,6 +207,15 @@ def title_lines(title: str, width: float) -> list[str]:
     return textwrap.wrap(title, max(20, int(72 * width / (_LETTER * (PRINT_SIZE + 1))))) or [""]
 
 
+def titled_figure(lines: Sequence[str], width: float, height: float) -> Figure:
+    """Make a figure of so many inches with the lines of its title at the top left."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(width, height))
+    figure.text(0.05 / width, 1 - 0.07 / height, "\n".join(lines), va="top", fontsize=PRINT_SIZE + 1, color=INK)
+    return figure
+
+
 def number_axis(axis: Axis, values: Sequence[float], *, log_from: float = 6.0) -> bool:
     """Scale, limits and ticks of one axis; logarithmic where all is positive and spans a factor of `log_from`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._figures.cost import told_note, unmeasured_note
+from .._figures.cost import declared_note, unmeasured_note
 from .._figures.samples import SampleStrip, alt_text, strips
 from .._tables.groups import titles
 from .._tables.origins import legend
@@ -104,7 +104,7 @@ def sections(found: Sequence[Group], folder: Path, held: Mapping[str, int]) -> l
             not_drawn=too_many(group),
             quality=quality[group.key],
             cost_figures=costs[group.key],
-            cost_note=" ".join(filter(None, [unmeasured_note(group), told_note(group)])),
+            cost_note=" ".join(filter(None, [unmeasured_note(group), declared_note(group)])),
             cost_headings=cost_headings(group),
             cost=cost_lines(group),
             cost_marks=cost_marks(group),
