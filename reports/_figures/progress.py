@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._tables.text import listing, short
-from .curves import heading, stem
-from .style import INK, MUTED, PRINT_SIZE, Plot, title_lines, titled_figure
+from .budget_plots import BudgetView, budget_plots
+from .style import INK, MUTED, PRINT_SIZE, title_lines, titled_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graftbench.records.record import Record
 
     from .._tables.groups import Group, Row
+    from .style import Plot
 
 _TILES = 8
 """Samples a share in a cell's picture."""
@@ -46,38 +47,27 @@ class SnapshotStrip:
     shares: dict[float, npt.NDArray[np.uint8]]
 
 
-def progress_plots(found: Sequence[Group], folder: Path) -> list[Plot]:
-    """One plot a group and data budget that has pictures of snapshots."""
-    plots = [
-        plot for group in found for budget in group.budgets if (plot := _plot(group, budget, found, folder)) is not None
-    ]
-    return plots or [Plot("progress", "no cell that ended well has a picture of its snapshots")]
+def progress_plots(groups: Sequence[Group], folder: Path) -> list[Plot]:
+    """Make one plot a group and data budget that has pictures of snapshots."""
+    reason = "no cell that ended well has a picture of its snapshots"
+    return budget_plots(groups, lambda view: _plot(view, folder), "progress", reason)
 
 
-def _plot(group: Group, budget: int, found: Sequence[Group], folder: Path) -> Plot | None:
-    strips, notes, none = [], [], []
-    for row in sorted((row for row in group.methods if row.data_budget == budget), key=lambda row: row.label):
-        strip, why = _strip(row, folder)
-        if strip is not None:
-            strips.append(strip)
-        elif why:
-            notes.append(f"{row.label}: {why}.")
-        else:
-            none.append(row.label)
+def _plot(view: BudgetView, folder: Path) -> Plot | None:
+    pictures = {row.label: _strip(row, folder) for row in view.methods}
+    strips = [strip for strip, _ in pictures.values() if strip is not None]
     if not strips:
         return None
-    if none:
+    notes = [f"{label}: {reason}." for label, (strip, reason) in pictures.items() if strip is None and reason]
+    if none := [label for label, (strip, reason) in pictures.items() if strip is None and not reason]:
         notes.append(f"No picture: {listing(none)}.")
-    title = heading(group, budget, found)
     seeds = sorted({strip.seed for strip in strips})
     caption = (
-        f"{title}: samples of the averaged generator after shares of its compute budget, of the same random "
+        "samples of the averaged generator after shares of its compute budget, of the same random "
         f"numbers in each column; the first ones, nothing is picked. Seed {listing([str(seed) for seed in seeds])}, "
         "the lowest that has a picture."
     )
-    return Plot(
-        stem("progress", group, budget, found), caption, tuple(notes), lambda width: _draw(strips, title, width)
-    )
+    return view.plot("progress", caption, notes, lambda width: _draw(strips, view.title, width))
 
 
 def _strip(row: Row, folder: Path) -> tuple[SnapshotStrip | None, str]:
