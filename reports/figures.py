@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graftbench.contracts import Report
+from graftbench.plotting import style
 
 from ._figures.cost import cost_figure, cost_plots
 from ._figures.critical_difference import rank_plots
@@ -19,7 +20,7 @@ from ._figures.progress import progress_plots
 from ._figures.quality import group_looks, quality_figure
 from ._figures.sample_grid import grid_plots
 from ._figures.samples import grid_image, strips
-from ._figures.style import PRINT_SIZE, WIDTHS, save, style
+from ._figures.style import PRINT_SIZE, WIDTHS, save
 from ._tables.groups import groups, mixed_protocols, titles
 from ._tables.text import markdown
 

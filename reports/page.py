@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graftbench.contracts import Report
+from graftbench.plotting import DARK_PALETTE, PALETTE
 from graftbench.records.provenance import SAYS
 
 from ._figures.quality import group_looks
-from ._figures.style import DARK_PALETTE, PALETTE
 from ._page.cells import cells_json, chosen_cells, held_note
 from ._page.related_work import citations, claim_tables, code_lines, known_methods
 from ._page.row_keys import choices

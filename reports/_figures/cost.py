@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graftbench.comparison.stats import mean
+from graftbench.plotting import INK, MUTED, Look
 from graftbench.records.provenance import HANDED_IN, known_cost
 
 from .._tables.groups import devices, grouped, titles
 from .._tables.numbers import finite, quantity
 from .._tables.origins import declared_cost_notes
 from .._tables.text import listing, one_line, short
-from .style import INK, MUTED, PRINT_SIZE, Look, Plot, title_lines, titled_figure
+from .style import PRINT_SIZE, Plot, title_lines, titled_figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from graftbench.plotting import Look
     from graftbench.records.record import Record, Score
 
     from .._tables.groups import Group, Row
-    from .style import Look, Plot
+    from .style import Plot
 
 _Reached = dict[float, tuple[float, float, float]]
 """Share of the compute budget -> (images seen, seconds, KID in its printed scale)."""

@@ -6,11 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from graftbench.metrics.catalogue import METRICS
+from graftbench.plotting import INK, MUTED
 
 from .._tables.numbers import KID
 from .._tables.text import listing, short
 from .budget_plots import BudgetView, budget_plots
-from .style import INK, MUTED, label_points, number_axis, paper_panels, tick, title_lines
+from .style import label_points, number_axis, paper_panels, tick, title_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from graftbench.plotting import Look
+
     from .._tables.groups import Group, Row
-    from .style import Look, Plot
+    from .style import Plot
 
 RATIO = METRICS["train_distance_ratio"]
 _X = "train distance ratio (1: as new real images)"

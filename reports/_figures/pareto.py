@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graftbench.plotting import INK, MUTED
 from graftbench.records.provenance import HANDED_IN
 
 from .._tables.groups import devices
@@ -12,7 +13,7 @@ from .._tables.numbers import KID
 from .._tables.text import listing, one_line, short
 from .budget_plots import BudgetView, budget_plots
 from .cost import device_notes, memory_kinds, shared_timing_notes
-from .style import INK, MUTED, label_points, number_axis, paper_panels
+from .style import label_points, number_axis, paper_panels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from graftbench.plotting import Look
+
     from .._tables.groups import Group, Row
-    from .style import Look, Plot
+    from .style import Plot
 
 _COSTS = {"fit_seconds": "seconds of fitting", "peak_memory_mib": "peak memory, MiB"}
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graftbench.plotting import INK, MUTED
+
 from .._tables.text import listing, short
 from .budget_plots import BudgetView, budget_plots
-from .style import INK, MUTED, PRINT_SIZE, title_lines, titled_figure
+from .style import PRINT_SIZE, title_lines, titled_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from graftbench.plotting import INK, MUTED, Look, looks, plain_look
+
 from .._tables.groups import titles
 from .._tables.numbers import FID, KID, MINUS
 from .._tables.text import one_line, plural, short
 from .drawn_rows import drawable, drawn, left_out
-from .style import INK, MUTED, Look, looks, plain_look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graftbench.plotting import INK, MUTED
+
 from .._tables.groups import titles
 from .._tables.text import listing, one_line, plural, short
 from .samples import COLUMNS, strips
-from .style import INK, MUTED, PRINT_SIZE, Plot, title_lines, titled_figure
+from .style import PRINT_SIZE, Plot, title_lines, titled_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,22 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from graftbench.plotting import (
-    DARK_GRID,
-    DARK_INK,
-    DARK_MUTED,
-    DARK_PALETTE,
-    DARK_PAPER,
-    GRID,
-    INK,
-    LIGHT_PAPER,
-    MUTED,
-    PALETTE,
-    Look,
-    looks,
-    plain_look,
-    style,
-)
+from graftbench.plotting import GRID, INK, LIGHT_PAPER, MUTED, PALETTE, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -35,24 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.transforms import Bbox
-
-# The rest of the look is public; figures find all of it here.
-__all__ = [
-    "DARK_GRID",
-    "DARK_INK",
-    "DARK_MUTED",
-    "DARK_PALETTE",
-    "DARK_PAPER",
-    "GRID",
-    "INK",
-    "LIGHT_PAPER",
-    "MUTED",
-    "PALETTE",
-    "Look",
-    "looks",
-    "plain_look",
-    "style",
-]
 
 _VARIABLES = dict(
     zip(

@@ -6,15 +6,18 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graftbench.plotting import style
+
 from .._figures.cost import cost_panel, measured
 from .._figures.quality import PANELS, group_looks, not_drawn, quality_panel
 from .._figures.samples import SampleStrip, spaced_png
-from .._figures.style import inline_svg, style
+from .._figures.style import inline_svg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .._figures.style import Look
+    from graftbench.plotting import Look
+
     from .._tables.groups import Group
 
 
