@@ -19,8 +19,8 @@ from graftbench.records.provenance import HANDED_IN, SAYS, costs_of, origin_of
 from graftbench.records.record import Status
 from graftbench.records.run import Run
 
+from .._tables.scores import ranked_rows
 from .._tables.text import one_line, plural, shorten_paths
-from .ranking import ranked_rows
 from .run_facts import flatten
 
 if TYPE_CHECKING:
@@ -35,20 +35,17 @@ MOST = 3000
 _LINKED = {"log": "log", "samples": "sample sheet"}
 
 
-def chosen_cells(found: Sequence[Group]) -> list[Record]:
+def chosen_cells(groups: Sequence[Group]) -> list[Record]:
     """All cells in the order of the tables; of more than `MOST` those that failed and those of each best row."""
-    records = [record for group in found for record in group.records]
+    records = [record for group in groups for record in group.records]
     if len(records) <= MOST:
         return records
-    best = {record.id for group in found for record in _best_cells(group)}
+    best_rows = [
+        row for group in groups for budget in group.budgets for row, _ in ranked_rows(group.methods_at(budget))[:1]
+    ]
+    best = {record.id for row in best_rows for record in row.records}
     kept = [record for record in records if record.status != Status.OK or record.id in best]
     return sorted(kept, key=lambda record: record.id not in best)[:MOST]
-
-
-def _best_cells(group: Group) -> Iterable[Record]:
-    for budget in group.budgets:
-        for row, _ in ranked_rows(group, budget)[:1]:
-            yield from row.records
 
 
 def held_note(shown: int, total: int) -> str:
