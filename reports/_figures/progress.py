@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from graftbench.plotting import INK, MUTED
 
@@ -85,8 +86,6 @@ def _strip(row: Row, folder: Path) -> tuple[SnapshotStrip | None, str]:
 
 
 def _read(record: Record, folder: Path) -> tuple[dict[float, npt.NDArray[np.uint8]], str]:
-    from PIL import Image as images  # noqa: N813, PLC0415 - the module; its class has the same name
-
     path = (folder / record.artifacts["progress"]).resolve()
     if not path.is_relative_to(folder.resolve()):
         return {}, "the record names a picture outside the run folder"
@@ -94,11 +93,11 @@ def _read(record: Record, folder: Path) -> tuple[dict[float, npt.NDArray[np.uint
         return {}, "its picture is missing"
     side, count = record.cell.task.resolution, len(record.snapshots)
     try:
-        with images.open(path) as picture:
+        with Image.open(path) as picture:
             if picture.size != (_TILES * side, count * side):
                 return {}, f"its picture is {picture.width}×{picture.height} px, not {_TILES * side}×{count * side}"
             pixels = np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, images.DecompressionBombError):
+    except (OSError, ValueError, Image.DecompressionBombError):
         return {}, "its picture cannot be read"
     shares = [snapshot.share for snapshot in record.snapshots]
     return {share: pixels[i * side : (i + 1) * side] for i, share in enumerate(shares)}, ""

@@ -255,7 +255,7 @@ class Column:
         return tested and not (standing.best or standing.level or standing.untested)
 
     def undecided(self, data_budget: int) -> str:
-        """Say that seeds are too few to tell any two rows of a budget apart, and how many could; empty where some can."""
+        """Say that seeds are too few to tell any rows of a budget apart, and how many could; empty where some can."""
         together = self.budgets.get(data_budget)
         return "" if together is None or together.tested or not together.others else _few(together)
 

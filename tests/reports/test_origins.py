@@ -155,7 +155,7 @@ def test_the_terminal_has_them_in_brackets(mixed: list[Record], a_run: MakeRun) 
     from rich.console import Console
 
     console = Console(width=80, record=True, file=io.StringIO())
-    for piece in part("table").to_terminal(a_run(mixed)):
+    for piece in part("_tables.terminal").to_terminal(a_run(mixed)):
         console.print(piece)
     text = console.export_text()
     assert "our-gan [s]" in text
@@ -362,7 +362,7 @@ def test_tables_and_page_of_odd_runs(
     ]
     for text in texts:
         assert not re.search(r"\b(None|nan|NaN)( ?[|&,]|</|$)", text.partition("<script")[0], re.MULTILINE)
-    assert part("table").to_terminal(run)
+    assert part("_tables.terminal").to_terminal(run)
 
 
 @pytest.mark.slow
