@@ -41,7 +41,7 @@ def cost_headings(group: Group) -> tuple[str, ...]:
     """Return the headings of the table's columns."""
     kinds = memory_kinds(group.methods)
     memory = f" ({kinds[0]})" if len(kinds) == 1 else ""
-    return tuple(column.heading + (memory if column.field == "peak_memory_mib" else "") for column in _COLUMNS)
+    return tuple(column.heading + (memory if column.field == "peak_memory_mib" else "") for column in _COST_COLUMNS)
 
 
 def cost_lines(group: Group) -> tuple[CostLine, ...]:
@@ -53,16 +53,16 @@ def cost_lines(group: Group) -> tuple[CostLine, ...]:
 def _cost_line(row: Row, *, several_kinds: bool) -> CostLine:
     if not row.ok:
         return CostLine(row.label, row.data_budget, (row.outcome,))
-    cells = tuple(column.printed(row, column.field) for column in _COLUMNS)
+    cells = tuple(column.printed(row, column.field) for column in _COST_COLUMNS)
     if several_kinds:
         cells = tuple(
             " ".join([text, *memory_kinds([row])]) if column.field == "peak_memory_mib" and text != DASH else text
-            for column, text in zip(_COLUMNS, cells, strict=True)
+            for column, text in zip(_COST_COLUMNS, cells, strict=True)
         )
-    costs = [row.cost(column.field) if column.field else None for column in _COLUMNS]
+    costs = [row.cost(column.field) if column.field else None for column in _COST_COLUMNS]
     means = tuple(cost and cost.mean for cost in costs)
     return CostLine(
-        row.label, row.data_budget, cells, means, tuple(_declared(row, column.field) for column in _COLUMNS)
+        row.label, row.data_budget, cells, means, tuple(_declared(row, column.field) for column in _COST_COLUMNS)
     )
 
 
@@ -74,7 +74,7 @@ def _declared(row: Row, name: str) -> str:
 
 def cost_marks(group: Group) -> tuple[str, ...]:
     """Explain the letters in the table of costs; then name whose costs are declared of some seeds alone."""
-    names = [column.field for column in _COLUMNS if column.field]
+    names = [column.field for column in _COST_COLUMNS if column.field]
     return (*legend(group.methods, names), *partly_declared_note(group.methods, names))
 
 
@@ -111,7 +111,7 @@ def _shared(row: Row, _: str) -> str:
     return f"{sum(flags)} of {len(flags)}" if any(flags) else "no"
 
 
-class _Column(NamedTuple):
+class _CostColumn(NamedTuple):
     """A column of the table.
 
     Attributes:
@@ -125,15 +125,15 @@ class _Column(NamedTuple):
     printed: Callable[[Row, str], str]
 
 
-_COLUMNS = (
-    _Column("fit, s", "fit_seconds", _mean_sd),
-    _Column("images shown", "images_seen", _prefixed),
-    _Column("training images/s", "training_images_per_second", _mean_sd),
-    _Column("sampling images/s", "sampling_images_per_second", _mean_sd),
-    _Column("peak memory, MiB", "peak_memory_mib", _mean_sd),
-    _Column("energy, J", "energy_joules", _energy),
-    _Column("parameters, all", "parameters_total", _prefixed),
-    _Column("parameters, trained", "parameters_trained", _prefixed),
-    _Column("GFLOPs per image", "flops_per_image", _billions),
-    _Column("timings shared", "", _shared),
+_COST_COLUMNS = (
+    _CostColumn("fit, s", "fit_seconds", _mean_sd),
+    _CostColumn("images shown", "images_seen", _prefixed),
+    _CostColumn("training images/s", "training_images_per_second", _mean_sd),
+    _CostColumn("sampling images/s", "sampling_images_per_second", _mean_sd),
+    _CostColumn("peak memory, MiB", "peak_memory_mib", _mean_sd),
+    _CostColumn("energy, J", "energy_joules", _energy),
+    _CostColumn("parameters, all", "parameters_total", _prefixed),
+    _CostColumn("parameters, trained", "parameters_trained", _prefixed),
+    _CostColumn("GFLOPs per image", "flops_per_image", _billions),
+    _CostColumn("timings shared", "", _shared),
 )

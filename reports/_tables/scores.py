@@ -182,8 +182,8 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
     fit_places = _places([row.cost("fit_seconds") for row in fitted or group.methods or group.rows])
     columns = {metric: column(group.methods, metric) for metric in panel.metrics if panel.ranked and metric.better}
 
-    def line(row: Row) -> ScoreLine:
-        standing = {} if row.is_reference else {metric: column.standing(row) for metric, column in columns.items()}
+    def line(row: Row, position: int | None = None) -> ScoreLine:
+        standing = {} if position is None else {metric: column.each[position] for metric, column in columns.items()}
         return ScoreLine(
             label=row.label,
             family=row.family,
@@ -197,7 +197,7 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
             origin_mark=row_mark(row),
         )
 
-    methods = tuple(map(line, group.methods))
+    methods = tuple(line(row, i) for i, row in enumerate(group.methods))
     references = (*_floor(group, panel, places), *map(line, group.references))
     letters = legend(group.rows, ("fit_seconds",) if panel.is_headline else ())
     return PanelTable(panel, methods, references, (*marking(columns), *letters))

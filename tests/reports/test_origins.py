@@ -292,9 +292,9 @@ def test_figures_of_cost_say_what_is_declared(mixed: list[Record], a_run: MakeRu
     found = part("_tables.groups").groups(a_run(mixed))
     cost = part("_figures.cost")
     says = "our-gan (fit and peak memory), declared by whoever handed the images in; not measured here."
-    assert cost.told_note(found[0]) == f"Hollow, or in words beyond the scale of what was measured: {says}"
+    assert cost.declared_note(found[0]) == f"Hollow, or in words beyond the scale of what was measured: {says}"
     (plot,) = cost.cost_plots(found, {})
-    assert cost.told_note(found[0]) in plot.notes
+    assert cost.declared_note(found[0]) in plot.notes
     assert "Device: A100 (declared) and cpu." in plot.caption
     alone = part("_tables.groups").groups(a_run([item for item in mixed if item.cell.method == "colleague"]))
     assert cost.unmeasured_note(alone[0]).startswith("Not declared: fit, peak memory")
