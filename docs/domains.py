@@ -42,7 +42,7 @@ target in another design.
 
 
 def names() -> dict[str, list[str]]:
-    """Domain -> it and what its argument may be, as a suite writes them."""
+    """Return domain -> it and what its argument may be, as a suite writes them."""
     kinds = import_module("graftbench.datasets._emoji").KINDS
     fonts = import_module("graftbench.datasets.glyphs").FONTS
     sets = import_module("graftbench.datasets.icons").SETS
@@ -66,7 +66,7 @@ def main(only: list[str]) -> None:
 
 
 def about(base: str) -> list[str]:
-    """Title, description, licence, attribution and source of a domain, as Markdown."""
+    """Write title, description, licence, attribution and source of a domain, as Markdown."""
     domain = type(make_domain(names()[base][0]))
     return [
         f"## `{base}`: {domain.title}",

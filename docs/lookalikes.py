@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def alike(images: NDArray[np.float32], groups: list[str]) -> set[tuple[str, str]]:
-    """Pairs of different groups of which two images are nearly equal.
+    """Return the pairs of different groups of which two images are nearly equal.
 
     Args:
         images: N×D, each with mean 0.
@@ -92,7 +92,7 @@ def alike(images: NDArray[np.float32], groups: list[str]) -> set[tuple[str, str]
 
 
 def _read(domains: list[str], base_of: Callable[[str], str]) -> tuple[NDArray[np.float32], list[str]]:
-    """All images of some domains in grey about their means, and the groups of their ids before anything is joined."""
+    """Read all images of domains in grey about their means, and the groups of their ids before anything is joined."""
     ids: list[str] = []
     images: list[NDArray[np.float32]] = []
     for name in domains:

@@ -44,7 +44,7 @@ def results_parts() -> dict[str, str]:
 
 
 def results(folder: Path, link: str) -> dict[str, str]:
-    """Conditions and first panel of a folder's records; the whole table and the figure are written beside them."""
+    """Write conditions and first panel of a folder's records; the whole table and the figure are written beside them."""
     run = read_run(folder / "records.jsonl")
     found = reports()
     with tempfile.TemporaryDirectory() as temporary:
@@ -100,7 +100,7 @@ def methods_part() -> dict[str, str]:
 
 
 def entry(row: dict[str, Any]) -> str:
-    """One method: where it comes from, what moves, what differs, its parameters."""
+    """Write one method: where it comes from, what moves, what differs, its parameters."""
     paper = row["reference"]
     cited = f"{paper['authors']}: *{paper['title']}*, {paper['venue']} {paper['year']}".replace(",  ", ", ")
     if paper["arxiv"]:

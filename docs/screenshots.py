@@ -70,7 +70,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - the protocol's values
-        """One command of the protocol.
+        """Send one command of the protocol and return its result.
 
         Raises:
             GraftbenchError: The browser refuses it, or has ended.
@@ -115,7 +115,7 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyUp", **both)
 
     def window(self, width: int, height: int, *, scheme: str = "light", media: str = "screen") -> None:
-        """Size in CSS pixels, `light` or `dark`, `screen` or `print`."""
+        """Set the size in CSS pixels, `light` or `dark`, `screen` or `print`."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
@@ -206,7 +206,7 @@ def run_with_samples(folder: Path) -> Path:
 
 
 def _shown(records: Sequence[Record]) -> list[Record]:
-    """One record a row of the picture: the oracle, the methods by name and budget, the other reference rows."""
+    """Return one record a row of the picture: the oracle, the methods by name and budget, other reference rows."""
     first: dict[tuple[str, int], Record] = {}
     for record in sorted(records, key=lambda r: (r.cell.method, r.cell.data_budget, r.cell.seed)):
         reference = record.cell.family == "reference"

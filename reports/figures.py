@@ -110,7 +110,7 @@ def _save(plot: Plot, folder: Path) -> list[Path]:
 
 
 def captions_of(plots: Sequence[Plot], notes: Sequence[str] = ()) -> str:
-    """Markdown: a section a figure with its caption and what is left out; at the end what is not drawn at all.
+    """Write Markdown: a section a figure with its caption and what is left out; then what is not drawn at all.
 
     Args:
         plots: Drawn or not.

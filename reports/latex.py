@@ -111,7 +111,7 @@ def _below(table: ScoreTable) -> list[str]:
 
 
 def _notes(table: ScoreTable) -> list[int]:
-    """Footnotes of the headline; those of the other panels are table.md's."""
+    """Return the footnotes of the headline; those of the other panels are table.md's."""
     lines = (*table.headline.methods, *table.headline.references)
     return sorted({n for line in lines for cell in (line, line.fit_seconds, *line.scores) for n in cell.notes})
 
@@ -136,7 +136,7 @@ def _grid(heads: Sequence[str], rows: Sequence[str]) -> str:
 
 
 def _tasks(table: TaskTable) -> str:
-    """Methods by tasks, for one score and data budget."""
+    """Write methods by tasks, for one score and data budget."""
     rows = [
         _row(
             [
@@ -189,7 +189,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    r"""Mean in bold or underlined, marks in no width of their own, so that the digits stay under each other."""
+    r"""Set the mean bold or underlined, and marks in no width of their own, so that digits stay under each other."""
     mean, sign, spread = cell.text.partition(" ± ")
     style = r"\textbf{%s}" if cell.best else r"\underline{%s}" if cell.second else "%s"
     marks = ",".join([*([MARKS[cell.mark].strip("$")] if cell.mark else []), *map(str, cell.notes)])
@@ -207,13 +207,13 @@ def _total(row: Row) -> int:
 
 
 def _seeds(row: Row) -> str:
-    """`2`, or `1/3 (1 oom, 1 missing)`."""
+    """Return `2`, or `1/3 (1 oom, 1 missing)`."""
     ok, total = len(row.ok), _total(row)
     return str(total) if ok == total else _text(f"{ok}/{total} ({_failed(row)})")
 
 
 def _failed(row: Row) -> str:
-    """`2 diverged`, `1 oom, 1 missing`."""
+    """Return `2 diverged`, `1 oom, 1 missing`."""
     counts = Counter(str(record.status) for record in row.records if record.status != Status.OK)
     parts = {str(status): counts[status] for status in Status} | {"missing": row.missing}
     return ", ".join(f"{count} {status}" for status, count in parts.items() if count)

@@ -41,7 +41,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Overviews instead of what has pages of its own; links out of docs/ lead to copies in the site."""
+    """Put overviews in place of what has pages of its own; links out of docs/ lead to copies in the site."""
     place = page.file.src_uri
     if place == "methods.md":
         markdown = markdown.replace(
@@ -64,7 +64,7 @@ def on_post_build(config: MkDocsConfig, **_: object) -> None:
 
 
 def generated() -> dict[str, str]:
-    """Path in the site -> Markdown, of all that is made from the code."""
+    """Return path in the site -> Markdown, of all that is made from the code."""
     pages = site_methods.pages() | site_domains.pages()
     pages |= {"reference/cli.md": site_cli.page(), "reference/toml.md": site_toml.page()}
     pages["reference/python.md"] = site_python.page()
@@ -72,7 +72,7 @@ def generated() -> dict[str, str]:
 
 
 def linked_outside() -> set[str]:
-    """Files of the repository, not in docs/, that pages link to."""
+    """Return the files of the repository, not in docs/, that pages link to."""
     texts = [page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md")]
     found = {found[2].removeprefix("../") for text in texts for found in _LINK.finditer(text)}
     for name in OUTSIDE:
@@ -82,7 +82,7 @@ def linked_outside() -> set[str]:
 
 
 def place_of(path: str) -> str:
-    """Where the site keeps a copy of a file of the repository; as text, which browsers show."""
+    """Return where the site keeps a copy of a file of the repository; as text, which browsers show."""
     return f"source/{path.lstrip('.')}.txt"
 
 

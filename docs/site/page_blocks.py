@@ -95,7 +95,7 @@ def blocks(page: str) -> Iterator[FencedBlock]:
 
 
 def needs(page: str) -> list[str]:
-    """Names of what the page's folder holds before its first block."""
+    """Return the names of what the page's folder holds before its first block."""
     return [name.strip() for found in _NEEDS.findall(page) for name in found.split(",")]
 
 

@@ -26,7 +26,7 @@ _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?")
 
 
 def dead_links(page: Path, root: Path, known: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Links of a Markdown file that lead nowhere.
+    """Yield the links of a Markdown file that lead nowhere.
 
     Args:
         page: The file.
@@ -66,7 +66,7 @@ def malformed(link: str) -> str:
 
 
 def links(text: str) -> list[str]:
-    """Targets of the links and pictures of a Markdown text, those in HTML too."""
+    """Return the targets of the links and pictures of a Markdown text, those in HTML too."""
     found: list[str] = []
     for token in _all(_MARKDOWN.parse(text)):
         target = token.attrs.get("href") or token.attrs.get("src")
@@ -79,7 +79,7 @@ def links(text: str) -> list[str]:
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """Anchors of a page's headings, as the site and GitHub make them."""
+    """Return the anchors of a page's headings, as the site and GitHub make them."""
     tokens = _MARKDOWN.parse(page.read_text("utf-8"))
     found: list[str] = []
     for token, inline in pairwise(tokens):
@@ -118,7 +118,7 @@ class _Page(HTMLParser):
 
 
 def dead_links_of_site(site: Path) -> Iterator[str]:
-    """Links and pictures of a built site that lead nowhere, and all that its pages would load from another host."""
+    """Yield links and pictures of a built site that lead nowhere, and all that it would load from another host."""
     pages = {path: _Page() for path in sorted(site.rglob("*.html"))}
     for path, page in pages.items():
         page.feed(path.read_text("utf-8"))

@@ -21,7 +21,7 @@ _GAP = "…"
 
 
 def difference(shown: str, printed: str) -> str:
-    """Where the printed text departs from the shown one; empty where it does not."""
+    """Say where the printed text departs from the shown one; empty where it does not."""
     actual = words(printed)
     parts = _segments(words(shown))
     place = 0
@@ -64,7 +64,7 @@ def _same(part: list[str], actual: list[str]) -> bool:
 
 
 def alike(shown: str, printed: str, *, measured: bool = False) -> bool:
-    """Whether two words are the same but for what may differ. `measured`: a unit follows."""
+    """Return whether two words are the same but for what may differ. `measured`: a unit follows."""
     shown, printed = (_ID.sub("ID", _DATE.sub("DATE", word)) for word in (shown, printed))
     if _GAP in shown:
         return re.fullmatch(".*".join(re.escape(part) for part in shown.split(_GAP)), printed) is not None

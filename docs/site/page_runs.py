@@ -146,7 +146,7 @@ class PageRun:
                 yield f"{command.line}: {command.text!r}: {told}"
 
     def _stands_already(self, text: str) -> bool:
-        """Is it `graftbench run` into a folder that the page needs?"""
+        """Return whether it is `graftbench run` into a folder that the page needs."""
         words = shlex.split(text, comments=True)
         if words[:2] != ["graftbench", "run"] or "--out" not in words:
             return False

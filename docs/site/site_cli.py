@@ -29,7 +29,7 @@ def page() -> str:
 
 
 def _section(name: str, body: str) -> str:
-    """One command: what cyclopts writes, the docstring's further paragraphs, the examples."""
+    """Write one command: what cyclopts writes, the docstring's further paragraphs, the examples."""
     group, _, verb = name.rpartition(" ")
     module = import_module(f"graftbench.cli.{(group or verb).replace('-', '_')}")
     more = docstring_parser.parse(getattr(module, verb.replace("-", "_")).__doc__ or "").long_description or ""

@@ -28,7 +28,7 @@ MEASURED = {"results": "8 kimg, the suite of [the results](../results.md)", "qui
 
 
 def pages() -> dict[str, str]:
-    """Path in the site -> Markdown."""
+    """Return path in the site -> Markdown."""
     found = methods().classes
     return {f"methods/{row['name']}.md": page(row, found[row["name"]]) for row in rows_of("methods")}
 
@@ -45,7 +45,7 @@ def overview() -> str:
 
 
 def page(row: dict[str, Any], method: type[Method]) -> str:
-    """One method's page."""
+    """Write one method's page."""
     parts = [
         f"# `{row['name']}`: {row['title']}",
         _idea(method),
@@ -136,7 +136,7 @@ def _value(record: Record, name: str) -> float:
 
 
 def _spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation over seeds."""
+    """Print mean ± standard deviation over seeds."""
     if any(map(math.isnan, values)):
         return "—"
     mean = statistics.fmean(values)

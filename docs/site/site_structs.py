@@ -40,7 +40,7 @@ def fields(struct: type[msgspec.Struct]) -> list[Field]:
 
 
 def meanings_of(struct: type) -> dict[str, str]:
-    """Field -> what the docstrings say of it; a derived struct's word counts before its base's."""
+    """Return field -> what the docstrings say of it; a derived struct's word counts before its base's."""
     found: dict[str, str] = {}
     for cls in reversed(struct.__mro__):
         if not cls.__doc__ or not issubclass(cls, msgspec.Struct) or cls is msgspec.Struct:
@@ -127,7 +127,7 @@ def toml(value: Any) -> str:  # noqa: ANN401 - a value as TOML has it
 
 
 def one_line(text: str) -> str:
-    """Without line breaks."""
+    """Join the lines of a text with spaces."""
     return " ".join(text.split())
 
 

@@ -81,7 +81,7 @@ class RankDiagram:
 
 
 def rank_plots(groups: Sequence[Group], palette: Mapping[str, Look]) -> list[Plot]:
-    """One plot for each protocol and compute budget: a diagram, or the reason why there is none."""
+    """Make one plot for each protocol and compute budget: a diagram, or the reason why there is none."""
     alike = sorted(grouped(groups, shared_key).items())
     return [_plot(f"ranks-{key}" if len(alike) > 1 else "ranks", groups, palette) for key, groups in alike]
 
@@ -105,7 +105,7 @@ def _plot(stem: str, alike: Sequence[Group], palette: Mapping[str, Look]) -> Plo
 
 
 def blocks_of(alike: Sequence[Group]) -> Blocks:
-    """Blocks of several tasks: a task at a data budget, means over seeds. Of one task: a data budget and a seed.
+    """Gather the blocks. Of several tasks: a task at a data budget, means over seeds. Of one: a data budget and a seed.
 
     Demšar's blocks are data sets, so that the ranks speak of data sets like these; seeds of one data set are none.
     Where there is one task alone nothing can be said of others, and the blocks are repetitions on this one.
@@ -137,7 +137,7 @@ def blocks_of(alike: Sequence[Group]) -> Blocks:
 def _complete(
     table: Mapping[tuple[str, int, int], Mapping[str, float]], leaking: set[str], kind: str, caveat: str
 ) -> Blocks:
-    """Blocks that at least half of the methods have, and methods that have all of these: each block ranks all."""
+    """Keep blocks that at least half of the methods have, and methods that have all of these: each block ranks all."""
     everyone = {label for scores in table.values() for label in scores}
     used = [key for key in sorted(table) if 2 * len(table[key]) >= len(everyone)]
     counts = Counter(label for key in used for label in table[key])
@@ -156,7 +156,7 @@ def _complete(
 
 
 def _too_few(blocks: Blocks) -> str:
-    """Why there is nothing to draw; empty where there is."""
+    """Say why there is nothing to draw; empty where there is."""
     n, k = blocks.scores.shape
     have = f"{plural(k, 'method')} with a KID in all of {plural(n, 'block')} (a block is {blocks.kind})"
     if k < 3 or n < 2:
@@ -259,14 +259,14 @@ def _draw_difference(axes: Axes, difference: float) -> None:
 
 
 def _height(axes: Axes) -> float:
-    """Of the panel in inches."""
+    """Return the height of the panel in inches."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     return float(axes.get_position().height * figure.get_size_inches()[1])
 
 
 def columns_of(cliques: Sequence[tuple[int, int]]) -> list[int]:
-    """Column of each clique's bar: the first in which it does not meet the one before."""
+    """Choose the column of each clique's bar: the first in which it does not meet the one before."""
     ends: list[int] = []
     columns = []
     for first, last in cliques:

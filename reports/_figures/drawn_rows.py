@@ -33,7 +33,7 @@ def drawn(group: Group) -> Group:
 
 
 def _best(rows: Sequence[Row], most: int) -> set[str]:
-    """Labels of the `most` best rows."""
+    """Return the labels of the `most` best rows."""
     labels = {row.label for row in rows}
     if len(labels) <= most:
         return labels
@@ -63,5 +63,5 @@ def _labels(rows: Iterable[Row]) -> set[str]:
 
 
 def drawable(found: Iterable[Group]) -> list[Group]:
-    """Each group as figures draw it: what a figure for many groups takes in place of the groups."""
+    """Return each group as figures draw it: what a figure for many groups takes in place of the groups."""
     return [drawn(group) for group in found]

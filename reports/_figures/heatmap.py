@@ -46,7 +46,7 @@ _Matrix = dict[tuple[str, str], Square]
 
 
 def heatmap_plots(groups: Sequence[Group], method: str = "") -> list[Plot]:
-    """One plot for each protocol, compute budget, resolution and data budget with several tasks.
+    """Make one plot for each protocol, compute budget, resolution and data budget with several tasks.
 
     Args:
         groups: The run's groups.
@@ -82,7 +82,7 @@ def _plot(stem: str, groups: Sequence[Group], budget: int, method: str) -> Plot 
 
 
 def transfer_matrix(groups: Sequence[Group], budget: int, method: str = "") -> tuple[_Matrix, list[str]]:
-    """(source, target) -> best or chosen, and a sentence for each pair that is left out. Plain generation alone."""
+    """Return (source, target) -> best or chosen, and why pairs are left out, a sentence each. Plain generation alone."""
     matrix: _Matrix = {}
     notes = []
     plain = (group for group in groups if group.task.kind == "generate")
@@ -155,7 +155,7 @@ def _fill(axes: Axes, matrix: _Matrix, sources: list[str], targets: list[str], l
 
 
 def _depth(value: float, values: Sequence[float]) -> float:
-    """0 for the best to 1 for the worst; by logarithm where all are positive."""
+    """Return 0 for the best to 1 for the worst; by logarithm where all are positive."""
     low, high = min(values), max(values)
     if low == high:
         return 0.0

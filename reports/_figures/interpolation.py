@@ -25,7 +25,7 @@ _NONE = "the record names no sheet"
 
 
 def interpolation_sheet(row: Row, folder: Path) -> tuple[Image | None, str]:
-    """Four ways of eight steps, of the row's lowest seed that has them; else why there are none.
+    """Load four ways of eight steps, of the row's lowest seed that has them; else say why there are none.
 
     `_samples.spaced_png` makes a PNG for a page of it.
     """
@@ -68,5 +68,5 @@ def _plot(view: BudgetView, folder: Path) -> Plot | None:
 
 
 def _way(sheet: Image, row: int) -> tuple[Pixels, ...]:
-    """One row of a sheet; the first where it has fewer."""
+    """Cut out one row of a sheet; the first where it has fewer."""
     return tiles_of(sheet, row if (row + 1) * sheet.width // COLUMNS <= sheet.height else 0)

@@ -64,7 +64,7 @@ def _plot(view: BudgetView, palette: dict[str, Look]) -> Plot | None:
 
 
 def pairs(row: Row) -> list[tuple[float, float]]:
-    """(ratio of distances, KID in its printed scale) of each seed that has both, by seed."""
+    """Return (ratio of distances, KID in its printed scale) of each seed that has both, by seed."""
     ratios, kids = row.by_seed(RATIO), row.by_seed(KID)
     return [(ratios[seed], kids[seed]) for seed in sorted(ratios.keys() & kids.keys())]
 
@@ -78,7 +78,7 @@ _Spots = dict[str, list[tuple[float, float]]]
 
 
 def _draw(axes: Axes, methods: _Spots, references: _Spots, palette: dict[str, Look], leaking: Sequence[str]) -> str:
-    """All but the names; a sentence on the reference rows beyond the axes, which span the methods alone."""
+    """Draw all but the names; return a sentence on the reference rows beyond the axes, which span the methods alone."""
     everything = [pair for seeds in methods.values() for pair in seeds]
     number_axis(axes.xaxis, [*(x for x, _ in everything), 1.0], log_from=math.inf)
     log = number_axis(axes.yaxis, [y for _, y in everything])
@@ -107,7 +107,7 @@ def _within(axes: Axes, x: float, y: float) -> bool:
 def _reference_labels(
     axes: Axes, methods: _Spots, references: _Spots
 ) -> tuple[list[tuple[float, float, str, str]], list[tuple[float, float]]]:
-    """Names of the reference rows within the axes, and all points that they should not cover."""
+    """Return the names of the reference rows within the axes, and all points that they should not cover."""
     means = {label: _mean(seeds) for label, seeds in references.items()}
     named = [(x, y, short(label), INK) for label, (x, y) in means.items() if _within(axes, x, y)]
     points = [pair for seeds in methods.values() for pair in (*seeds, _mean(seeds))]

@@ -53,13 +53,13 @@ class NeighborStrip:
 
     @property
     def median(self) -> float | None:
-        """Median distance to the nearest training image."""
+        """Return the median distance to the nearest training image."""
         nearest = [row[0] for row in self.distances if row]
         return statistics.median(nearest) if nearest else None
 
     @property
     def far(self) -> str:
-        """The median in three digits; `≈ 0` where it is nothing beside the distances to other training images."""
+        """Print the median in three digits; `≈ 0` where it is nothing beside the distances to other training images."""
         if self.median is None:
             return ""
         largest = max(distance for row in self.distances for distance in row)
@@ -67,7 +67,7 @@ class NeighborStrip:
 
 
 def neighbor_strips(group: Group, folder: Path) -> list[NeighborStrip]:
-    """Methods by name and data budget, then reference rows likewise; each the lowest seed that has a sheet.
+    """Return methods by name and data budget, then reference rows likewise; each the lowest seed that has a sheet.
 
     `_samples.spaced_png` makes a PNG for a page of an image.
     """

@@ -53,7 +53,7 @@ def pareto_plots(groups: Sequence[Group], palette: dict[str, Look]) -> list[Plot
 
 
 def front(spots: Iterable[Spot]) -> list[Spot]:
-    """Spots that no other beats: none is at least as good in KID and in cost and better in one. By cost.
+    """Return the spots that no other beats: none is at least as good in KID and in cost and better in one. By cost.
 
     Spots that do not compete neither stand on it nor keep others from it.
     """
@@ -115,7 +115,7 @@ def _spots(rows: Sequence[Row], cost: str) -> list[Spot]:
 
 
 def _measured(row: Row, cost: str) -> bool:
-    """Whether the cost is the suite's own measurement of the fit; loading what was fitted elsewhere is none."""
+    """Return whether the cost is the suite's own measurement of the fit; loading what was fitted elsewhere is none."""
     return row.origin != HANDED_IN and not row.declared(cost)
 
 

@@ -74,7 +74,7 @@ def _plot(view: BudgetView, folder: Path) -> Plot | None:
 
 
 def _strip(row: Row, folder: Path) -> tuple[SnapshotStrip | None, str]:
-    """Of the lowest seed that has a picture; else why it cannot be shown, empty where none is named."""
+    """Load the picture of the lowest seed that has one; else say why it cannot be shown, empty where none is named."""
     why = ""
     for record in row.ok:
         if "progress" not in record.artifacts or not record.snapshots:

@@ -35,7 +35,7 @@ _MOST_NOTES = 20
 
 
 def quality_figure(found: Sequence[Group]) -> Figure:
-    """All groups: a row of panels each. Call it inside `style`."""
+    """Draw all groups, a row of panels each. Call it inside `style`."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     height = panel_height(found)
@@ -52,7 +52,7 @@ def quality_figure(found: Sequence[Group]) -> Figure:
 
 
 def quality_panel(group: Group, metric: Metric, palette: dict[str, Look]) -> Figure:
-    """One group and metric on its own, for a page. Call it inside `style`."""
+    """Draw one group and metric on its own, for a page. Call it inside `style`."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(5.4, panel_height([group])), layout="constrained")
@@ -68,7 +68,7 @@ def group_looks(found: Sequence[Group]) -> dict[str, Look]:
 
 
 def panel_height(found: Sequence[Group]) -> float:
-    """Inches that leave every label its line."""
+    """Return the inches that leave every label its line."""
     labels = max(len({row.label for row in group.rows}) for group in drawable(found))
     return max(3.2, 0.9 + 0.19 * labels)
 
@@ -85,7 +85,7 @@ def not_drawn(group: Group, metric: Metric) -> list[str]:
 
 
 def draw_quality(axes: Axes, group: Group, metric: Metric, palette: dict[str, Look]) -> None:
-    """One panel: methods in colour, reference rows in grey; the axis spans the methods, references beyond are named."""
+    """Draw one panel: methods in colour, reference rows in grey; it spans the methods, references beyond are named."""
     shown = drawn(group)
     methods = _curves(shown.methods, metric)
     references = _curves(shown.references, metric)
@@ -143,7 +143,7 @@ def _budget_axis(axes: Axes, budgets: Sequence[int]) -> None:
 
 
 def _value_axis(axes: Axes, values: Sequence[float], references: Sequence[float]) -> None:
-    """Limits from the methods, widened to references that lie near; logarithmic only where that helps."""
+    """Set limits from the methods, widened to references that lie near; logarithmic only where that helps."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # noqa: PLC0415
 
     low, high = min(values), max(values)
@@ -165,7 +165,7 @@ def _value_axis(axes: Axes, values: Sequence[float], references: Sequence[float]
 
 
 def _is_near(value: float, low: float, high: float, *, logarithmic: bool) -> bool:
-    """Within half the methods' own span of them: a reference must not squeeze what is to be compared."""
+    """Return whether a reference lies within half the methods' span of them: it must not squeeze what is compared."""
     if logarithmic:
         reach = math.sqrt(high / low)
         return low / reach <= value <= high * reach
@@ -213,7 +213,7 @@ def _height(axes: Axes, value: float) -> float:
 
 
 def _label_lines(axes: Axes, labels: list[_Label]) -> None:
-    """Names beside the ends of the lines, moved apart where they would meet."""
+    """Write names beside the ends of the lines, moved apart where they would meet."""
     labels = sorted(labels)
     heights = spread([height for _, _, height, _, _ in labels], _GAP)
     for (_, text, height, color, marker), place in zip(labels, heights, strict=True):
@@ -233,7 +233,7 @@ def _label_lines(axes: Axes, labels: list[_Label]) -> None:
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Ascending heights moved as little as a single sweep allows, at least `gap` apart, within 0 to 1 if they fit."""
+    """Move ascending heights as little as one sweep allows, at least `gap` apart, within 0 to 1 if they fit."""
     gap = min(gap, 1.0 / max(1, len(heights) - 1))
     placed: list[float] = []
     for height in heights:

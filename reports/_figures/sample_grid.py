@@ -56,7 +56,7 @@ def tiles_of(image: Image, row: int = 0) -> tuple[Pixels, ...]:
 
 
 def grid_plots(found: Sequence[Group], folder: Path) -> list[Plot]:
-    """One plot a group that has samples."""
+    """Make one plot a group that has samples."""
     plots = [plot for group in found if (plot := _plot(group, found, folder)) is not None]
     return plots or [Plot("samples", "no cell that ended well has a sheet of samples")]
 
@@ -84,7 +84,7 @@ def _plot(group: Group, found: Sequence[Group], folder: Path) -> Plot | None:
 
 
 def _rows(shown: Sequence[SampleStrip], budgets: Sequence[int]) -> list[TileRow]:
-    """Real images, methods by name, other reference rows: a cell a data budget."""
+    """Arrange real images, methods by name, other reference rows: a cell a data budget."""
     cells: dict[str, dict[int, tuple[Pixels, ...]]] = {}
     for strip in shown:
         column = budgets[0] if strip.is_reference else strip.budget
@@ -128,7 +128,7 @@ def draw_tiles(rows: Sequence[TileRow], headings: Sequence[str], title: str, wid
 
 
 def _row_limit(rows: int, top: float, block: int) -> float:
-    """Inches that a tile should have at most; in blocks it is smaller, so that one column holds two of four."""
+    """Return the inches that a tile should have at most; fewer in blocks, so that one column holds two of four."""
     return min(_TILE if block == 1 else 0.82 * _TILE, (_TALLEST - top) / rows / 1.1)
 
 
@@ -143,7 +143,7 @@ def _side(rows: Sequence[TileRow]) -> int:
 
 
 def _picture(rows: Sequence[TileRow], count: int, block: int) -> tuple[Pixels, list[int]]:
-    """All tiles on white with seams; and where each column begins, in pixels."""
+    """Paste all tiles on white with seams; return also where each column begins, in pixels."""
     side = _side(rows)
     seam, gap = max(1, side // 16), max(2, side // 3)
     step = side + seam
@@ -161,7 +161,7 @@ def _picture(rows: Sequence[TileRow], count: int, block: int) -> tuple[Pixels, l
 
 
 def _write_names(figure: Figure, rows: Sequence[TileRow], inches: float) -> None:
-    """Names beside the rows, small where the rows are low."""
+    """Write names beside the rows, small where the rows are low."""
     width = figure.get_size_inches()[0]
     box = figure.axes[0].get_position()
     each = box.height / len(rows)

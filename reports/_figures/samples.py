@@ -53,7 +53,7 @@ class SampleStrip:
 
 
 def strips(group: Group, folder: Path) -> list[SampleStrip]:
-    """Real images (the oracle's sheet) first, then the methods by name and budget, then the other reference rows.
+    """Return real images (the oracle's sheet), then the methods by name and budget, then the other reference rows.
 
     Each shows its lowest seed. A reference row comes once, at the smallest data budget.
     """
@@ -134,7 +134,7 @@ def _read(path: Path, side: int) -> tuple[Image.Image | None, str]:
 
 
 def spaced_png(image: Image.Image) -> bytes:
-    """Rows of eight tiles as PNG, transparent seams between the tiles so that it sits on light and dark paper."""
+    """Write rows of eight tiles as PNG, with transparent seams that fit light and dark paper."""
     side = image.width // COLUMNS
     seam, rows = max(1, side // 16), image.height // side
     size = (COLUMNS * side + (COLUMNS - 1) * seam, rows * side + (rows - 1) * seam)
@@ -158,7 +158,7 @@ def alt_text(strip: SampleStrip) -> str:
 
 
 def grid_image(blocks: Sequence[tuple[str, Sequence[SampleStrip]]]) -> Image.Image:
-    """One labelled picture of all strips, on white.
+    """Draw one labelled picture of all strips, on white.
 
     Args:
         blocks: (title of the group, its strips).

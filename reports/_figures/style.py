@@ -184,7 +184,7 @@ def titled_figure(lines: Sequence[str], width: float, height: float) -> Figure:
 
 
 def number_axis(axis: Axis, values: Sequence[float], *, log_from: float = 6.0) -> bool:
-    """Scale, limits and ticks of one axis; logarithmic where all is positive and spans a factor of `log_from`.
+    """Set scale, limits and ticks of one axis; logarithmic where all is positive and spans a factor of `log_from`.
 
     Returns:
         Whether it is logarithmic.
@@ -225,7 +225,7 @@ def label_points(
     points: Sequence[tuple[float, float]],
     line: Sequence[tuple[float, float]] = (),
 ) -> None:
-    """Names beside points, each where it meets no other name and least else; the layout is fixed by this.
+    """Write names beside points, each where it meets no other name and least else; this fixes the layout.
 
     Args:
         axes: Drawn, with its limits.
@@ -268,7 +268,7 @@ def label_points(
 
 
 def _between(start: tuple[float, float], end: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    """Pixels of a straight line, about four apart."""
+    """Yield the pixels of a straight line, about four apart."""
     count = max(1, int(max(abs(end[0] - start[0]), abs(end[1] - start[1])) / 4))
     for i in range(count + 1):
         yield start[0] + (end[0] - start[0]) * i / count, start[1] + (end[1] - start[1]) * i / count
@@ -283,7 +283,7 @@ _Box = tuple[float, float, float, float]
 def _places(
     at: tuple[float, float], width: float, height: float, scale: float
 ) -> Iterator[tuple[tuple[float, float], _Box]]:
-    """Where a name may stand: right, left, above, below and askew of its point, near first. (offset, box)."""
+    """Yield where a name may stand: right, left, above, below and askew of its point, near first. (offset, box)."""
     for reach in (_NEAR, 2.4 * _NEAR, 4.4 * _NEAR, 7 * _NEAR):
         for side_x, side_y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
             dx, dy = side_x * reach, side_y * reach
@@ -293,7 +293,7 @@ def _places(
 
 
 def _cost(box: _Box, boxes: Sequence[_Box], dots: Iterable[Sequence[float]], frame: Bbox) -> tuple[int, int]:
-    """(names that it meets or ends of the panel that it leaves, points that it covers)."""
+    """Count the names that it meets or ends of the panel that it leaves; then the points that it covers."""
     left, bottom, right, top = box
     met = sum(left < x1 and x0 < right and bottom < y1 and y0 < top for x0, y0, x1, y1 in boxes)
     beyond = (left < frame.x0) + (right > frame.x1) + (bottom < frame.y0) + (top > frame.y1)

@@ -36,7 +36,7 @@ _LINKED = {"log": "log", "samples": "sample sheet"}
 
 
 def chosen_cells(groups: Sequence[Group]) -> list[Record]:
-    """All cells in the order of the tables; of more than `MOST` those that failed and those of each best row."""
+    """Return all cells in the order of the tables; of more than `MOST` those that failed and those of each best row."""
     records = [record for group in groups for record in group.records]
     if len(records) <= MOST:
         return records
@@ -169,7 +169,7 @@ def _score(score: Score) -> tuple[str, ...]:
 
 
 def _cost(record: Record) -> list[tuple[str, str]]:
-    """Each cost that is known; of a generator that others made with whether it was measured or declared."""
+    """Return each cost that is known; of a generator that others made with whether it was measured or declared."""
     if record.resources is None:
         return (
             [("costs", "none was declared, and none could be measured here")] if origin_of(record) == HANDED_IN else []
@@ -191,7 +191,7 @@ def _plain(value: object) -> str:
 
 
 def digits(value: float) -> str:
-    """Four significant digits, or all before the point, as `graftbench show` prints them."""
+    """Print four significant digits, or all before the point, as `graftbench show` does."""
     text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return text.replace("-", "−") if "e" not in text else text
 

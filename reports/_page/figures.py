@@ -41,7 +41,7 @@ MOST_DRAWN = 64
 
 
 def figures(found: Sequence[Group]) -> tuple[dict[str, tuple[Figure, ...]], dict[str, tuple[Figure, ...]]]:
-    """Figures of quality and of cost by the key of the group; none for a group of more than `MOST_DRAWN` methods."""
+    """Draw quality and cost by the key of the group; nothing for a group of more than `MOST_DRAWN` methods."""
     palette = group_looks(found)
     quality: dict[str, tuple[Figure, ...]] = {}
     costs: dict[str, tuple[Figure, ...]] = {}
@@ -54,7 +54,7 @@ def figures(found: Sequence[Group]) -> tuple[dict[str, tuple[Figure, ...]], dict
 
 
 def too_many(group: Group) -> str:
-    """Why a group has no figures; empty where it has."""
+    """Say why a group has no figures; empty where it has."""
     count = len({row.label for row in group.methods})
     return f"Not drawn: {count:,} methods are more than one figure can tell apart." if count > MOST_DRAWN else ""
 

@@ -75,7 +75,7 @@ def _says(metric: Metric, *, ranked: bool) -> str:
 
 
 def _intervals(group: Group, table: PanelTable) -> list[IntervalLine]:
-    """For methods and reference rows; a floor has no interval."""
+    """Return the intervals of methods and reference rows; a floor has none."""
     places = places_of(group, table.panel)
     return [
         IntervalLine(row.label, row.data_budget, tuple(_interval_cell(row, m, places[m]) for m in table.panel.metrics))

@@ -70,7 +70,7 @@ class ClaimTable:
 
 
 def claim_tables(records: Sequence[Record]) -> list[ClaimTable]:
-    """One table a protocol: numbers of two protocols do not compare, and `check_claims` refuses them."""
+    """Make one table a protocol: numbers of two protocols do not compare, and `check_claims` refuses them."""
     by_protocol: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_protocol[_protocol_key(record.cell.protocol)].append(record)
@@ -90,7 +90,7 @@ def claim_tables(records: Sequence[Record]) -> list[ClaimTable]:
 
 
 def _protocol_key(protocol: Protocol) -> str:
-    """Scores depend neither on where the weights' file lies nor on which other metrics were computed."""
+    """Hash what scores depend on: neither where the weights' file lies nor which other metrics were computed."""
     fields = msgspec.structs.asdict(protocol)
     return content_hash({name: value for name, value in fields.items() if name not in ("weights", "metrics")})
 
@@ -102,7 +102,7 @@ def _numbers(finding: Finding) -> tuple[str, str]:
 
 
 def _signed(value: float) -> str:
-    """Three significant digits with a sign, as `graftbench claims` prints: `+1,790`, `−0.0513`."""
+    """Print three significant digits with a sign, as `graftbench claims` does: `+1,790`, `−0.0513`."""
     size = abs(value)
     text = f"{size:,.0f}" if float(f"{size:.3g}") >= 100 or not size else f"{size:#.3g}"
     return ("" if not size else "+" if value > 0 else MINUS) + text
@@ -188,7 +188,7 @@ class CodeLine:
 
 
 def code_lines(records: Sequence[Record], known: dict[str, type[Method]]) -> list[CodeLine]:
-    """One a method of the records, by name, a variant's being its method's. Reference rows of our own have no line."""
+    """Make a line a method, by name, a variant's being its method's. Reference rows of our own have no line."""
     names = sorted({record.cell.variant_of or record.cell.method for record in records} - {SAMPLES})
     lines = []
     for name in names:
@@ -205,7 +205,7 @@ def code_lines(records: Sequence[Record], known: dict[str, type[Method]]) -> lis
 
 
 def citations(records: Sequence[Record], methods: dict[str, type[Method]]) -> tuple[str, list[str]]:
-    """BibTeX for what the records used, and sentences on what nothing is known to cite for."""
+    """Return BibTeX for what the records used, and sentences on what nothing is known to cite for."""
     entries, missing = bibliography([_readable(record) for record in records], methods, known_domains())
     return shorten_paths(bibtex(entries)), [shorten_paths(one_line(sentence)) for sentence in missing]
 

@@ -39,7 +39,7 @@ class Key:
 
 
 def row_keys(group: Group, held: Mapping[str, int]) -> dict[tuple[str, int], Key]:
-    """(label, data budget) -> key, for every row of a group.
+    """Return (label, data budget) -> key, for every row of a group.
 
     Args:
         group: The rows.
@@ -83,12 +83,12 @@ class Choices:
 
     @property
     def any(self) -> bool:
-        """Whether there is anything to choose."""
+        """Return whether there is anything to choose."""
         return any(len(offered) > 1 for offered in (self.tasks, self.data_budgets, self.families, self.methods))
 
 
 def choices(found: Sequence[Group], metrics: Sequence[Metric]) -> Choices:
-    """Of all groups.
+    """Gather the choices of all groups.
 
     Args:
         found: The groups.

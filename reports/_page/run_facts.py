@@ -35,7 +35,7 @@ class Failure:
 
 
 def failures(found: Sequence[Group]) -> list[Failure]:
-    """Every cell whose status is not `ok`, in the order of the tables."""
+    """Return every cell whose status is not `ok`, in the order of the tables."""
     return [
         Failure(
             record=record,
@@ -54,7 +54,7 @@ def failures(found: Sequence[Group]) -> list[Failure]:
 
 
 def environment(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Key -> its values over the records, each with how many cells had it (empty where all had the same)."""
+    """Return key -> its values over the records, each with how many cells had it (empty where all had the same)."""
     flat = [dict(flatten(record.environment)) for record in records]
     keys = sorted({key for values in flat for key in values})
     rows = []
@@ -66,7 +66,7 @@ def environment(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, st
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Names with dots between them and values as text, without absolute paths; `domains` is left out."""
+    """Join names with dots, and print values without absolute paths; `domains` is left out."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         name = f"{prefix}{key}"
@@ -86,7 +86,7 @@ def _plain(value: object) -> str:
 
 
 def domains(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Domain -> (field, text) from `environment["domains"]`, for the domains that the records' tasks name."""
+    """Return domain -> (field, text) from `environment["domains"]`, for the domains of the records' tasks."""
     used = sorted({name for record in records for name in (record.cell.task.source, record.cell.task.target)})
     told: dict[str, Any] = {}
     for record in records:
@@ -110,6 +110,6 @@ def command(run: Run) -> str:
 
 
 def when(records: Sequence[Record]) -> str:
-    """First and last time at which a cell ended; empty if unknown."""
+    """Return the first and last time at which a cell ended; empty if unknown."""
     times = sorted(record.finished_at for record in records if record.finished_at)
     return "" if not times else times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"

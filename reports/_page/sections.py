@@ -69,18 +69,18 @@ class Section:
     samples: tuple[tuple[SampleStrip, str, str], ...]
 
     def seeds_of(self, line: ScoreLine) -> int | None:
-        """Of a row of scores: how many cells ended well; None for the floor."""
+        """Count the cells that ended well of a row of scores; None for the floor."""
         key = self.keys.get((line.label, line.data_budget or 0))
         return None if key is None else key.seeds
 
     def key_of_strip(self, strip: SampleStrip) -> Key | None:
-        """Of a strip of samples. That of real images is called so, and not by its method."""
+        """Return the key of a strip of samples. That of real images is called so, and not by its method."""
         label = "oracle" if strip.label == "real images" else strip.label
         return self.keys.get((label, strip.budget))
 
 
 def sections(found: Sequence[Group], folder: Path, held: Mapping[str, int]) -> list[Section]:
-    """One section a group.
+    """Make one section a group.
 
     Args:
         found: The groups.
@@ -116,7 +116,7 @@ def sections(found: Sequence[Group], folder: Path, held: Mapping[str, int]) -> l
 
 
 def headline(group: Group) -> tuple[tuple[str, bool], ...]:
-    """Who leads at each data budget and under which conditions, in pieces (text, whether it is a method's name)."""
+    """Say who leads at each data budget and under which conditions, in pieces (text, whether it is a method's name)."""
     seeds = plural(len(group.seeds), "seed")
     conditions = f"{group.compute_budget} per fit, {seeds}, protocol {group.protocol.label}"
     pieces: list[tuple[str, bool]] = [(f"{group.task_title} ({conditions}): ", False)]

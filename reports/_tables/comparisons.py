@@ -41,13 +41,13 @@ RESAMPLES = 1000
 
 
 def contenders(group: Group) -> list[Row]:
-    """Rows that compete."""
+    """Return the rows that compete."""
     leaking = looking([group])
     return [row for row in group.methods if row.label not in leaking]
 
 
 def scores_of(group: Group, metric: Metric) -> Scores:
-    """Of the rows that compete, methods in alphabetical order; a method without a score is there, and empty."""
+    """Return the scores of rows that compete, methods in alphabetical order; empty for one without a score."""
     rows = sorted(contenders(group), key=lambda row: row.label)
     scores: Scores = {row.label: {} for row in rows}
     for row in rows:

@@ -113,7 +113,7 @@ def _collapsed(answers: Sequence[tuple[int, str]]) -> str:
 
 
 def _answer(block: Block, baseline: str) -> str:
-    """`freezed is better; vae is worse; 2 are not settled`."""
+    """Answer in words: `freezed is better; vae is worse; 2 are not settled`."""
     if not block.compared:
         return (
             "no other method has a score here"
@@ -156,7 +156,7 @@ def _difference_line(budget: int, each: Compared, places: int, *, exact: bool) -
 
 
 def _wins(each: Compared) -> str:
-    """`4 of 5`, `4 of 5, 1 tie`."""
+    """Return `4 of 5`, `4 of 5, 1 tie`."""
     ties = f", {plural(each.ties, 'tie')}" if each.ties else ""
     return f"{each.wins} of {each.pairs}{ties}" if each.pairs else DASH
 
@@ -443,7 +443,7 @@ def _scaled(value: float | None, interval: Interval | None, scale: float) -> dic
 
 
 def _with_interval(value: float, interval: Interval | None, places: int) -> str:
-    """`−12.3 (−20.1 to −4.5)`."""
+    """Return `−12.3 (−20.1 to −4.5)`."""
     if interval is None:
         return number(value, places)
     return f"{number(value, places)} ({number(interval.low, places)} to {number(interval.high, places)})"

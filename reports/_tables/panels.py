@@ -32,12 +32,12 @@ class Panel:
 
     @property
     def is_headline(self) -> bool:
-        """Whether it is the first table, the one with cost and seeds."""
+        """Return whether it is the first table, the one with cost and seeds."""
         return not self.title
 
     @property
     def headings(self) -> tuple[str, ...]:
-        """Of its columns; without arrows where nothing is ranked."""
+        """Return the headings of its columns; without arrows where nothing is ranked."""
         return tuple(metric.heading if self.ranked else metric.label for metric in self.metrics)
 
 
@@ -141,6 +141,6 @@ def _null_coverage(group: Group) -> str:
 
 
 def floors(group: Group) -> dict[str, tuple[float, float]]:
-    """Score -> lowest and highest floor, as printed, of the group's cells: what as many real held-out images score."""
+    """Return score -> lowest and highest floor of the group's cells, as printed: what as many real images score."""
     scales = {name: EVERY_METRIC[name].scale if name in EVERY_METRIC else 1.0 for name in group.floors}
     return {name: (low * scales[name], high * scales[name]) for name, (low, high) in group.floors.items()}

@@ -56,7 +56,7 @@ class Cell:
 
     @property
     def mark(self) -> str:
-        """`†` for level with the best, `‡` for untested, `d` for a declared cost, else empty."""
+        """Return `†` for level with the best, `‡` for untested, `d` for a declared cost, else empty."""
         if self.declared:
             return DECLARED_MARK
         return LEVEL_MARK if self.level else UNTESTED_MARK if self.untested else ""
@@ -92,7 +92,7 @@ class ScoreLine:
 
     @property
     def images(self) -> str:
-        """Training images as printed."""
+        """Return the number of training images as printed."""
         return DASH if self.data_budget is None else f"{self.data_budget:,}"
 
 
@@ -114,7 +114,7 @@ class PanelTable:
 
     @property
     def has_second(self) -> bool:
-        """Whether a row comes second anywhere, so that its mark is to be explained."""
+        """Return whether a row comes second anywhere, so that its mark is to be explained."""
         return any(cell.second for line in self.methods for cell in line.scores)
 
 
@@ -140,7 +140,7 @@ class ScoreTable:
 
     @property
     def marks(self) -> tuple[tuple[str, str], ...]:
-        """(reference row, what it marks), each once."""
+        """Return (reference row, what it marks), each once."""
         lines = [line for table in (self.headline, *self.panels) for line in table.references]
         return tuple(dict.fromkeys((line.label, line.marks) for line in sorted(lines, key=lambda i: i.label != FLOOR)))
 
