@@ -43,7 +43,7 @@ FLAGS = (
 
 def browser_path() -> str | None:
     """Return the first browser on the PATH that the pictures can be taken with."""
-    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 # ---------------------------------------------------------------------------------------------------------- browser
@@ -137,15 +137,17 @@ class Browser:
         return json.loads(message)
 
     def _note(self, event: dict[str, Any]) -> None:
-        method, told = event.get("method"), event.get("params", {})
+        method, parameters = event.get("method"), event.get("params", {})
         if method == "Page.loadEventFired":
             self._loaded = True
         elif method == "Runtime.consoleAPICalled":
-            self.console.append(" ".join(str(word.get("value", word.get("description"))) for word in told["args"]))
+            self.console.append(
+                " ".join(str(word.get("value", word.get("description"))) for word in parameters["args"])
+            )
         elif method == "Runtime.exceptionThrown":
-            self.console.append(str(told["exceptionDetails"]["exception"].get("description")))
+            self.console.append(str(parameters["exceptionDetails"]["exception"].get("description")))
         elif method == "Log.entryAdded":
-            self.console.append(str(told["entry"]["text"]))
+            self.console.append(str(parameters["entry"]["text"]))
 
 
 @contextmanager
@@ -211,10 +213,14 @@ def _shown(records: Sequence[Record]) -> list[Record]:
     for record in sorted(records, key=lambda r: (r.cell.method, r.cell.data_budget, r.cell.seed)):
         reference = record.cell.family == "reference"
         first.setdefault((record.cell.method, 0 if reference else record.cell.data_budget), record)
-    found = list(first.values())
-    oracle = [r for r in found if r.cell.method == "oracle"]
-    methods = [r for r in found if r.cell.family != "reference"]
-    return [*oracle, *methods, *(r for r in found if r.cell.family == "reference" and r.cell.method != "oracle")]
+    records_of_rows = list(first.values())
+    oracle = [r for r in records_of_rows if r.cell.method == "oracle"]
+    methods = [r for r in records_of_rows if r.cell.family != "reference"]
+    return [
+        *oracle,
+        *methods,
+        *(r for r in records_of_rows if r.cell.family == "reference" and r.cell.method != "oracle"),
+    ]
 
 
 def main() -> None:

@@ -52,11 +52,11 @@ class Latex(Report):
 
 def to_latex(run: Run) -> str:
     """Write the whole of table.tex, ASCII."""
-    found = groups(run)
-    sentences = [f"{run.name}: {completeness(run)}", mixed_protocols(found)]
+    all_groups = groups(run)
+    sentences = [f"{run.name}: {completeness(run)}", mixed_protocols(all_groups)]
     comments = [f"% {_text(sentence)}" for sentence in sentences if sentence]
     head = "\n".join([*comments, r"% In the preamble: \usepackage{booktabs}"])
-    tables = score_tables(found)
+    tables = score_tables(all_groups)
     over_tasks = [_tasks(table) for table in task_tables(tables)]
     return "\n\n".join([head, *map(_environment, tables), *over_tasks]) + "\n"
 

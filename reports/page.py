@@ -38,25 +38,25 @@ class Page(Report):
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write index.html."""
         path = out / "index.html"
-        place = out.parent if out.name.startswith(_WRITING) else out
-        path.write_text(render(run, place), encoding="utf-8", newline="")
+        folder = out.parent if out.name.startswith(_WRITING) else out
+        path.write_text(render(run, folder), encoding="utf-8", newline="")
         return [path]
 
 
-def render(run: Run, place: Path | None = None) -> str:
+def render(run: Run, folder: Path | None = None) -> str:
     """Render the page; everything that came from the records is escaped.
 
     Args:
         run: What is shown.
-        place: Folder in which the page will lie: within the run folder it links logs and sample sheets, elsewhere or
+        folder: Folder in which the page will lie: within the run folder it links logs and sample sheets, elsewhere or
             unknown it names them. It does nothing else.
     """
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - other reports do not need it
 
-    found = groups(run)
-    ordered = [record for group in found for record in group.records]
-    cells = chosen_cells(found)
-    shown = sections(found, run.folder, {record.id: i for i, record in enumerate(cells)})
+    all_groups = groups(run)
+    ordered = [record for group in all_groups for record in group.records]
+    cells = chosen_cells(all_groups)
+    page_sections = sections(all_groups, run.folder, {record.id: i for i, record in enumerate(cells)})
     methods = known_methods()
     bibtex, uncited = citations(ordered, methods)
     script = _text("page.js")
@@ -65,20 +65,22 @@ def render(run: Run, place: Path | None = None) -> str:
         name=run.name,
         completeness=completeness(run),
         when=when(ordered),
-        mixed=mixed_protocols(found),
-        sections=shown,
-        choices=choices(found, [m for s in shown for panel in s.panels for m in panel.table.panel.metrics]),
-        colors={label: look.index for label, look in group_looks(found).items()},
+        mixed=mixed_protocols(all_groups),
+        sections=page_sections,
+        choices=choices(
+            all_groups, [m for s in page_sections for panel in s.panels for m in panel.table.panel.metrics]
+        ),
+        colors={label: look.index for label, look in group_looks(all_groups).items()},
         origins={origin: (mark, SAYS[origin]) for origin, mark in ROW_MARKS.items()},
         declared_mark=DECLARED_MARK,
         palettes=(PALETTE, DARK_PALETTE),
         css=_text("page.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        cells=cells_json(cells, ordered, run, place),
+        cells=cells_json(cells, ordered, run, folder),
         held_note=held_note(len(cells), len(ordered)),
         claims=claim_tables(ordered),
-        failures=failures(found),
+        failures=failures(all_groups),
         environment=environment(ordered),
         domains=domains(ordered),
         code=code_lines(ordered, methods),

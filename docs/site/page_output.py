@@ -24,18 +24,22 @@ def difference(shown: str, printed: str) -> str:
     """Say where the printed text departs from the shown one; empty where it does not."""
     actual = words(printed)
     parts = _segments(words(shown))
-    place = 0
+    position = 0
     for number, part in enumerate(parts):
         first, last = number == 0, number == len(parts) - 1
         if not part:
-            place = len(actual) if last and number else place
+            position = len(actual) if last and number else position
             continue
-        places = [place] if first else [len(actual) - len(part)] if last else range(place, len(actual) - len(part) + 1)
-        found = next((at for at in places if at >= place and _same(part, actual[at : at + len(part)])), None)
-        if found is None:
-            return _told(part, actual[place:] if not first else actual)
-        place = found + len(part)
-    return "" if place == len(actual) else f"printed beyond what is shown: {' '.join(actual[place : place + 30])}"
+        positions = (
+            [position] if first else [len(actual) - len(part)] if last else range(position, len(actual) - len(part) + 1)
+        )
+        start = next((at for at in positions if at >= position and _same(part, actual[at : at + len(part)])), None)
+        if start is None:
+            return _told(part, actual[position:] if not first else actual)
+        position = start + len(part)
+    return (
+        "" if position == len(actual) else f"printed beyond what is shown: {' '.join(actual[position : position + 30])}"
+    )
 
 
 def words(text: str) -> list[str]:

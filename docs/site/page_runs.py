@@ -109,20 +109,20 @@ class PageRun:
         elif block.language == "python" and not block.reason:
             yield from self._python(block)
         elif block.language == "text" and printed is not None:
-            if told := difference(block.text, printed):
-                yield f"{block.line}: {told}"
+            if departure := difference(block.text, printed):
+                yield f"{block.line}: {departure}"
         else:
             yield from self._data(block)
 
     # ---------------------------------------------------------------------------------------------------------- console
 
     def _console(self, block: FencedBlock) -> Iterator[str]:
-        found = commands(block)
-        for command in found:
+        block_commands = commands(block)
+        for command in block_commands:
             if block.reason or self._stands_already(command.text):
                 yield from misspelt(command)
                 continue
-            expected = block.code if command is found[-1] else 0
+            expected = block.code if command is block_commands[-1] else 0
             try:
                 done = subprocess.run(  # noqa: S603 - the commands of our own pages
                     ["/bin/bash", "-o", "pipefail", "-c", command.text],
@@ -142,8 +142,8 @@ class PageRun:
             if done.returncode != expected:
                 end = done.stdout[-1500:]
                 yield f"{command.line}: {command.text!r} ended with {done.returncode}, not {expected}: {end}"
-            elif command.output is not None and (told := difference(command.output, done.stdout)):
-                yield f"{command.line}: {command.text!r}: {told}"
+            elif command.output is not None and (departure := difference(command.output, done.stdout)):
+                yield f"{command.line}: {command.text!r}: {departure}"
 
     def _stands_already(self, text: str) -> bool:
         """Return whether it is `graftbench run` into a folder that the page needs."""
@@ -201,20 +201,20 @@ class PageRun:
 
     def _toml(self, text: str) -> None:
         """Read a suite, or a part of one, as `graftbench run` does."""
-        given = tomllib.loads(text)
-        if "tool" in given or "project" in given:  # a pyproject.toml
+        table = tomllib.loads(text)
+        if "tool" in table or "project" in table:  # a pyproject.toml
             return
-        whole: dict[str, Any] = {**BASE_SUITE, **given}
+        whole: dict[str, Any] = {**BASE_SUITE, **table}
         for key in ("parameters", "variants"):
-            whole["methods"] = [*dict.fromkeys([*whole["methods"], *given.get(key, {})])]
-        for task in given.get("task_budgets", {}):
+            whole["methods"] = [*dict.fromkeys([*whole["methods"], *table.get(key, {})])]
+        for task in table.get("task_budgets", {}):
             whole["tasks"] = [*dict.fromkeys([*whole["tasks"], task])]
         suite = parse_suite(tomli_w.dumps(whole), self.name)
         plugins = [path for path in self.folder.glob("*.py") if not path.name.startswith("test_")]
-        known = registered(plugins)
+        methods = registered(plugins)
         for name in suite.methods:
-            if name not in given.get("variants", {}):
-                known[name]
+            if name not in table.get("variants", {}):
+                methods[name]
         for task in map(parse_task, suite.tasks):
             for domain in {task.source, task.target} - {"none"}:
                 make_domain(domain, plugins)

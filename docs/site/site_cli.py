@@ -22,9 +22,9 @@ def page() -> str:
     """Make the page `reference/cli.md`."""
     text = make_app().generate_docs(heading_level=1, max_heading_level=4)
     _, *sections = re.split(r"^#{2,4} graftbench ", text, flags=re.MULTILINE)
-    known = [section.partition("\n") for section in sections]
+    parts = [section.partition("\n") for section in sections]
     return "\n\n".join(
-        [_BEFORE, *(_section(name.strip(), body) for name, _, body in known if name.strip() in COMMANDS)]
+        [_BEFORE, *(_section(name.strip(), body) for name, _, body in parts if name.strip() in COMMANDS)]
     )
 
 

@@ -29,8 +29,8 @@ MEASURED = {"results": "8 kimg, the suite of [the results](../results.md)", "qui
 
 def pages() -> dict[str, str]:
     """Return path in the site -> Markdown."""
-    found = methods().classes
-    return {f"methods/{row['name']}.md": page(row, found[row["name"]]) for row in rows_of("methods")}
+    classes = methods().classes
+    return {f"methods/{row['name']}.md": page(row, classes[row["name"]]) for row in rows_of("methods")}
 
 
 def overview() -> str:
@@ -92,11 +92,14 @@ def _facts(row: dict[str, Any]) -> str:
 
 
 def _parameters(method: type[Method], row: dict[str, Any]) -> str:
-    known = fields(method.Config)
-    if not known:
+    config_fields = fields(method.Config)
+    if not config_fields:
         return "None."
     changed = {name: value for name, value in row["parameters"].items() if value is not None}
-    rows = [Field(f.name, f.type, toml(changed[f.name]) if f.name in changed else f.default, f.meaning) for f in known]
+    rows = [
+        Field(f.name, f.type, toml(changed[f.name]) if f.name in changed else f.default, f.meaning)
+        for f in config_fields
+    ]
     lines = ["| parameter | default | meaning |", "| --- | --- | --- |"]
     for field in rows:
         default = "required" if field.default is None else f"`{field.default}`" if field.default else "none"
@@ -125,8 +128,8 @@ def _rows(cells: dict[int, list[Record]]) -> str:
     names = ("fid", "kid", "precision", "recall", "train_distance_ratio")
     lines = ["| images | FID ↓ | KID×10³ ↓ | precision ↑ | recall ↑ | train distance | seeds |", "| ---: " * 7 + "|"]
     for budget, records in sorted(cells.items()):
-        shown = [_spread([_value(r, name) * (1000 if name == "kid" else 1) for r in records]) for name in names]
-        lines.append(f"| {budget} | {' | '.join(shown)} | {len(records)} |")
+        scores = [_spread([_value(r, name) * (1000 if name == "kid" else 1) for r in records]) for name in names]
+        lines.append(f"| {budget} | {' | '.join(scores)} | {len(records)} |")
     return "\n".join(lines)
 
 

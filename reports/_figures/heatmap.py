@@ -82,7 +82,7 @@ def _plot(stem: str, groups: Sequence[Group], budget: int, method: str) -> Plot 
 
 
 def transfer_matrix(groups: Sequence[Group], budget: int, method: str = "") -> tuple[_Matrix, list[str]]:
-    """Return (source, target) -> best or chosen, and why pairs are left out, a sentence each. Plain generation alone."""
+    """Return (source, target) -> best or chosen, and why pairs are left out. Plain generation alone."""
     matrix: _Matrix = {}
     notes = []
     plain = (group for group in groups if group.task.kind == "generate")

@@ -34,15 +34,15 @@ _MOST_NOTES = 20
 """Rows without a value that are named one by one."""
 
 
-def quality_figure(found: Sequence[Group]) -> Figure:
+def quality_figure(groups: Sequence[Group]) -> Figure:
     """Draw all groups, a row of panels each. Call it inside `style`."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    height = panel_height(found)
-    figure = Figure(figsize=(9.6, (height + 0.45) * len(found)), layout="constrained")
-    names, palette = titles(found), group_looks(found)
-    parts = figure.subfigures(len(found), 1, squeeze=False)[:, 0]
-    for group, part in zip(found, parts, strict=True):
+    height = panel_height(groups)
+    figure = Figure(figsize=(9.6, (height + 0.45) * len(groups)), layout="constrained")
+    names, palette = titles(groups), group_looks(groups)
+    parts = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
+    for group, part in zip(groups, parts, strict=True):
         less = left_out(group)
         heading = one_line(names[group.key]) + (f"\nNot drawn: {less}." if less else "")
         part.suptitle(heading, fontsize=10, x=0.01, ha="left", color=INK)
@@ -60,16 +60,16 @@ def quality_panel(group: Group, metric: Metric, palette: dict[str, Look]) -> Fig
     return figure
 
 
-def group_looks(found: Sequence[Group]) -> dict[str, Look]:
+def group_looks(groups: Sequence[Group]) -> dict[str, Look]:
     """Return the looks of all competing methods of a run; those that no figure draws (see `drawn`) share looks."""
-    shown = looks(row.label for group in drawable(found) for row in group.methods)
-    everyone = {row.label for group in found for row in group.methods}
-    return shown | {label: plain_look(label) for label in sorted(everyone - shown.keys())}
+    drawn_looks = looks(row.label for group in drawable(groups) for row in group.methods)
+    everyone = {row.label for group in groups for row in group.methods}
+    return drawn_looks | {label: plain_look(label) for label in sorted(everyone - drawn_looks.keys())}
 
 
-def panel_height(found: Sequence[Group]) -> float:
+def panel_height(groups: Sequence[Group]) -> float:
     """Return the inches that leave every label its line."""
-    labels = max(len({row.label for row in group.rows}) for group in drawable(found))
+    labels = max(len({row.label for row in group.rows}) for group in drawable(groups))
     return max(3.2, 0.9 + 0.19 * labels)
 
 
@@ -86,9 +86,9 @@ def not_drawn(group: Group, metric: Metric) -> list[str]:
 
 def draw_quality(axes: Axes, group: Group, metric: Metric, palette: dict[str, Look]) -> None:
     """Draw one panel: methods in colour, reference rows in grey; it spans the methods, references beyond are named."""
-    shown = drawn(group)
-    methods = _curves(shown.methods, metric)
-    references = _curves(shown.references, metric)
+    drawn_group = drawn(group)
+    methods = _curves(drawn_group.methods, metric)
+    references = _curves(drawn_group.references, metric)
     axes.set_title(metric.heading)
     axes.set_xlabel("target training images")
     _budget_axis(axes, group.budgets)
@@ -216,14 +216,14 @@ def _label_lines(axes: Axes, labels: list[_Label]) -> None:
     """Write names beside the ends of the lines, moved apart where they would meet."""
     labels = sorted(labels)
     heights = spread([height for _, _, height, _, _ in labels], _GAP)
-    for (_, text, height, color, marker), place in zip(labels, heights, strict=True):
+    for (_, text, height, color, marker), label_height in zip(labels, heights, strict=True):
         # A pointer, then after a gap the marker.
-        x, y = [1.0, 1.035, math.nan, 1.045], [height, place, math.nan, place]
+        x, y = [1.0, 1.035, math.nan, 1.045], [height, label_height, math.nan, label_height]
         pointer = {"color": color, "lw": 0.8, "clip_on": False, "transform": axes.transAxes}
         axes.plot(x, y, marker=marker, markevery=[3], ms=4.5, mew=0, **pointer)
         axes.text(
             1.07 if marker else 1.045,
-            place,
+            label_height,
             text,
             transform=axes.transAxes,
             va="center",

@@ -55,19 +55,19 @@ def tiles_of(image: Image, row: int = 0) -> tuple[Pixels, ...]:
     return tuple(pixels[:, i * side : (i + 1) * side] for i in range(COLUMNS))
 
 
-def grid_plots(found: Sequence[Group], folder: Path) -> list[Plot]:
+def grid_plots(groups: Sequence[Group], folder: Path) -> list[Plot]:
     """Make one plot a group that has samples."""
-    plots = [plot for group in found if (plot := _plot(group, found, folder)) is not None]
+    plots = [plot for group in groups if (plot := _plot(group, groups, folder)) is not None]
     return plots or [Plot("samples", "no cell that ended well has a sheet of samples")]
 
 
-def _plot(group: Group, found: Sequence[Group], folder: Path) -> Plot | None:
-    shown = strips(group, folder)
-    if not any(strip.image is not None and not strip.is_reference for strip in shown):
+def _plot(group: Group, groups: Sequence[Group], folder: Path) -> Plot | None:
+    group_strips = strips(group, folder)
+    if not any(strip.image is not None and not strip.is_reference for strip in group_strips):
         return None
-    budgets = sorted({strip.budget for strip in shown if not strip.is_reference})
-    title = one_line(titles(found)[group.key])
-    rows = _rows(shown, budgets)
+    budgets = sorted({strip.budget for strip in group_strips if not strip.is_reference})
+    title = one_line(titles(groups)[group.key])
+    rows = _rows(group_strips, budgets)
     headings = [f"n = {budget}" for budget in budgets]
     caption = (
         f"{title}: the first samples of each method's lowest seed by number n of target images, nothing is picked; "
@@ -76,17 +76,17 @@ def _plot(group: Group, found: Sequence[Group], folder: Path) -> Plot | None:
     )
     notes = [
         f"{strip.label}, {plural(strip.budget, 'target image')}: {strip.absent}."
-        for strip in shown
+        for strip in group_strips
         if strip.image is None and not strip.is_reference
     ]
-    stem = "samples" if len(found) == 1 else f"samples-{group.key}"
+    stem = "samples" if len(groups) == 1 else f"samples-{group.key}"
     return Plot(stem, caption, tuple(notes), lambda width: draw_tiles(rows, headings, title, width))
 
 
-def _rows(shown: Sequence[SampleStrip], budgets: Sequence[int]) -> list[TileRow]:
+def _rows(group_strips: Sequence[SampleStrip], budgets: Sequence[int]) -> list[TileRow]:
     """Arrange real images, methods by name, other reference rows: a cell a data budget."""
     cells: dict[str, dict[int, tuple[Pixels, ...]]] = {}
-    for strip in shown:
+    for strip in group_strips:
         column = budgets[0] if strip.is_reference else strip.budget
         cells.setdefault(strip.label, {})[column] = () if strip.image is None else tiles_of(strip.image)
     return [TileRow(label, tuple(row.get(budget, ()) for budget in budgets)) for label, row in cells.items()]

@@ -58,10 +58,10 @@ def strips(group: Group, folder: Path) -> list[SampleStrip]:
     Each shows its lowest seed. A reference row comes once, at the smallest data budget.
     """
     oracles = [row for row in group.references if row.method == "oracle"]
-    others = [row for row in group.references if row.method != "oracle"]
-    shown = [_strip(row, folder, title="real images") for row in _once(oracles)]
-    shown += [_strip(row, folder) for row in sorted(group.methods, key=lambda row: (row.label, row.data_budget))]
-    return shown + [_strip(row, folder) for row in _once(others)]
+    references = [row for row in group.references if row.method != "oracle"]
+    group_strips = [_strip(row, folder, title="real images") for row in _once(oracles)]
+    group_strips += [_strip(row, folder) for row in sorted(group.methods, key=lambda row: (row.label, row.data_budget))]
+    return group_strips + [_strip(row, folder) for row in _once(references)]
 
 
 def _once(rows: Sequence[Row]) -> list[Row]:

@@ -248,7 +248,9 @@ def label_points(
         text = axes.text(x, y, name, fontsize=PRINT_SIZE - 1)
         size = text.get_window_extent()
         text.remove()
-        choice = min(_places(at, size.width, size.height, scale), key=lambda place: _cost(place[1], boxes, dots, frame))
+        choice = min(
+            _places(at, size.width, size.height, scale), key=lambda candidate: _cost(candidate[1], boxes, dots, frame)
+        )
         (dx, dy), box = choice
         boxes.append(box)
         far = max(abs(dx), abs(dy)) > _NEAR + 1

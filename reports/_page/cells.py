@@ -48,12 +48,12 @@ def chosen_cells(groups: Sequence[Group]) -> list[Record]:
     return sorted(kept, key=lambda record: record.id not in best)[:MOST]
 
 
-def held_note(shown: int, total: int) -> str:
+def held_note(held: int, total: int) -> str:
     """Say where the page does not hold every cell; else empty."""
-    if shown == total:
+    if held == total:
         return ""
     return (
-        f"This page holds {plural(shown, 'cell')} of {total:,}: those that failed and those of the best method at each "
+        f"This page holds {plural(held, 'cell')} of {total:,}: those that failed and those of the best method at each "
         f"data budget, at most {MOST:,}. The others are in the run folder: graftbench show RUN ID."
     )
 
@@ -153,13 +153,13 @@ def _facts(record: Record) -> list[tuple[str, str]]:
 
 def _score(score: Score) -> tuple[str, ...]:
     """Name, label, value, interval, floor, images, note; numbers in the printed scale."""
-    known = EVERY_METRIC.get(score.name)
-    scale = known.scale if known else 1.0
+    metric = EVERY_METRIC.get(score.name)
+    scale = metric.scale if metric else 1.0
     counts = {"generated": score.n_generated, "reference": score.n_reference, "training": score.n_train}
     note = [f"undefined: {score.undefined}" if score.undefined else "", score.note]
     return (
         score.name,
-        known.label if known else one_line(score.name),
+        metric.label if metric else one_line(score.name),
         "undefined" if score.value is None else digits(score.value * scale),
         "" if score.interval is None else " to ".join(digits(end * scale) for end in score.interval),
         "" if score.floor is None else digits(score.floor * scale),

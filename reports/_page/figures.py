@@ -40,13 +40,13 @@ MOST_DRAWN = 64
 """Most methods of one group that the page draws: so many differ in colour and marker, and a line each can be read."""
 
 
-def figures(found: Sequence[Group]) -> tuple[dict[str, tuple[Figure, ...]], dict[str, tuple[Figure, ...]]]:
+def figures(groups: Sequence[Group]) -> tuple[dict[str, tuple[Figure, ...]], dict[str, tuple[Figure, ...]]]:
     """Draw quality and cost by the key of the group; nothing for a group of more than `MOST_DRAWN` methods."""
-    palette = group_looks(found)
+    palette = group_looks(groups)
     quality: dict[str, tuple[Figure, ...]] = {}
     costs: dict[str, tuple[Figure, ...]] = {}
     with style(text_as_paths=False):
-        for i, group in enumerate(found, start=1):
+        for i, group in enumerate(groups, start=1):
             drawn = not too_many(group)
             quality[group.key] = _quality_figures(group, palette, i) if drawn else ()
             costs[group.key] = _cost_figures(group, palette, i) if drawn else ()

@@ -74,12 +74,12 @@ def _ranking(budget: int, rows: Sequence[Row]) -> PageRanking:
     places = decimals([summary.mean for _, summary in ranked])
     standings = column([row for row, _ in ranked], KID)
     undecided = standings.undecided(budget)
-    shown = []
+    places_shown = []
     for row, summary in ranked[:SHOWN]:
         rank = 1 + sum(better.mean < summary.mean for _, better in ranked)
         is_open = row is not ranked[0][0] and not undecided and not standings.is_worse(row)
-        shown.append(_place(row.label, summary, rank, places, is_open=is_open))
-    return PageRanking(budget, tuple(shown), len(ranked) - len(shown), len(rows) - len(ranked), undecided)
+        places_shown.append(_place(row.label, summary, rank, places, is_open=is_open))
+    return PageRanking(budget, tuple(places_shown), len(ranked) - len(places_shown), len(rows) - len(ranked), undecided)
 
 
 def _place(label: str, summary: SeedSummary, rank: int, places: int, *, is_open: bool) -> Place:

@@ -34,7 +34,7 @@ class Failure:
     log_tail: str
 
 
-def failures(found: Sequence[Group]) -> list[Failure]:
+def failures(groups: Sequence[Group]) -> list[Failure]:
     """Return every cell whose status is not `ok`, in the order of the tables."""
     return [
         Failure(
@@ -47,7 +47,7 @@ def failures(found: Sequence[Group]) -> list[Failure]:
             reason=shorten_paths(record.reason) or "no reason was recorded",
             log_tail=shorten_paths(record.log_tail).strip("\n"),
         )
-        for group in found
+        for group in groups
         for record in group.records
         if record.status != Status.OK
     ]
@@ -88,25 +88,25 @@ def _plain(value: object) -> str:
 def domains(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return domain -> (field, text) from `environment["domains"]`, for the domains of the records' tasks."""
     used = sorted({name for record in records for name in (record.cell.task.source, record.cell.task.target)})
-    told: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     for record in records:
-        given = record.environment.get("domains")
-        if isinstance(given, dict):
-            told |= {str(name): value for name, value in sorted(given.items()) if name not in told}
-    return [(name, _domain_fields(told.get(name))) for name in used]
+        recorded = record.environment.get("domains")
+        if isinstance(recorded, dict):
+            facts |= {str(name): value for name, value in sorted(recorded.items()) if name not in facts}
+    return [(name, _domain_fields(facts.get(name))) for name in used]
 
 
-def _domain_fields(given: object) -> list[tuple[str, str]]:
-    if isinstance(given, dict):
-        return [(one_line(str(key)), shorten_paths(_plain(value))) for key, value in given.items() if value]
-    return [("license", one_line(given))] if isinstance(given, str) and given else []
+def _domain_fields(facts: object) -> list[tuple[str, str]]:
+    if isinstance(facts, dict):
+        return [(one_line(str(key)), shorten_paths(_plain(value))) for key, value in facts.items() if value]
+    return [("license", one_line(facts))] if isinstance(facts, str) and facts else []
 
 
 def command(run: Run) -> str:
     """Return the command that made the records, if they say it; else the one that runs a suite of that name."""
     commands = {record.environment.get("command") for record in run.records}
-    given = sorted(one_line(text) for text in commands if isinstance(text, str) and text)
-    return shorten_paths(given[0]) if given else f"graftbench run {one_line(run.name)}"
+    texts = sorted(one_line(text) for text in commands if isinstance(text, str) and text)
+    return shorten_paths(texts[0]) if texts else f"graftbench run {one_line(run.name)}"
 
 
 def when(records: Sequence[Record]) -> str:

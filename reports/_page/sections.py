@@ -79,17 +79,17 @@ class Section:
         return self.keys.get((label, strip.budget))
 
 
-def sections(found: Sequence[Group], folder: Path, held: Mapping[str, int]) -> list[Section]:
+def sections(groups: Sequence[Group], folder: Path, held: Mapping[str, int]) -> list[Section]:
     """Make one section a group.
 
     Args:
-        found: The groups.
+        groups: The groups.
         folder: The run's, for the sample sheets.
         held: Id of a cell -> its place among those that the page holds.
     """
-    names = titles(found)
-    tables = {table.group.key: table for table in score_tables(found)}
-    quality, costs = figures(found)
+    names = titles(groups)
+    tables = {table.group.key: table for table in score_tables(groups)}
+    quality, costs = figures(groups)
     return [
         Section(
             anchor=f"set-{i}",
@@ -111,7 +111,7 @@ def sections(found: Sequence[Group], folder: Path, held: Mapping[str, int]) -> l
             row_marks=legend(group.methods),
             samples=tuple((strip, data_uri(strip), alt_text(strip)) for strip in strips(group, folder)),
         )
-        for i, group in enumerate(found, start=1)
+        for i, group in enumerate(groups, start=1)
     ]
 
 
@@ -120,12 +120,12 @@ def headline(group: Group) -> tuple[tuple[str, bool], ...]:
     seeds = plural(len(group.seeds), "seed")
     conditions = f"{group.compute_budget} per fit, {seeds}, protocol {group.protocol.label}"
     pieces: list[tuple[str, bool]] = [(f"{group.task_title} ({conditions}): ", False)]
-    told = [lead for lead in leads(group) if lead.leader]
-    if not told:
+    leading = [lead for lead in leads(group) if lead.leader]
+    if not leading:
         return (*pieces, ("no method has a KID, so none leads.", False))
-    contested = [lead for lead in told if lead.contested]
+    contested = [lead for lead in leading if lead.contested]
     none_settled = len(contested) > 1 and not any(lead.settled for lead in contested)
-    for i, lead in enumerate(told):
+    for i, lead in enumerate(leading):
         images = plural(lead.data_budget, "training image")
         doubt = lead.contested and not lead.settled and not none_settled
         pieces += [

@@ -94,13 +94,13 @@ _NOT_KNOWN = "Not in the catalogue of metrics, so printed as recorded, without a
 
 def panels(group: Group) -> tuple[Panel, ...]:
     """Return the headline, then every panel of which the group has a score, then scores that stand in none."""
-    found = set(group.scores)
+    names_with_scores = set(group.scores)
     null_coverage = _null_coverage(group)
     readings = READINGS | {"coverage": null_coverage}
     hidden = {"null_coverage"} if null_coverage else set()
     below: list[Panel] = []
     for layout in LAYOUT:
-        names = [name for name in layout.names if name in found - hidden]
+        names = [name for name in layout.names if name in names_with_scores - hidden]
         if names:
             sentences = [readings.get(name, "") for name in names] + ([] if layout.ranked else [_NOT_RANKED])
             below.append(
@@ -112,15 +112,17 @@ def panels(group: Group) -> tuple[Panel, ...]:
                 )
             )
     placed = {metric.name for metric in HEADLINE}.union(*(layout.names for layout in LAYOUT))
-    return (Panel(metrics=HEADLINE), *below, *_others(found - placed))
+    return (Panel(metrics=HEADLINE), *below, *_others(names_with_scores - placed))
 
 
 def _others(names: set[str]) -> list[Panel]:
-    known = [metric for name, metric in EVERY_METRIC.items() if name in names]
+    catalogued = [metric for name, metric in EVERY_METRIC.items() if name in names]
     unknown = sorted(names - EVERY_METRIC.keys())
-    made = [Metric(name=name, label=name, title="not in the catalogue of metrics", better=0) for name in unknown]
+    uncatalogued = [
+        Metric(name=name, label=name, title="not in the catalogue of metrics", better=0) for name in unknown
+    ]
     reading = _NOT_KNOWN.format(listing(unknown)) if unknown else ""
-    return [Panel(title=OTHER, metrics=(*known, *made), reading=reading)] if names else []
+    return [Panel(title=OTHER, metrics=(*catalogued, *uncatalogued), reading=reading)] if names else []
 
 
 def _null_coverage(group: Group) -> str:
