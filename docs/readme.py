@@ -56,12 +56,10 @@ def results(folder: Path, link: str) -> dict[str, str]:
     (folder / "table.md").write_text(table, "utf-8")
     _, _, section = table.partition("\n## ")
     _, conditions, *panels = section.split("\n\n")
-    environment = run.records[0].environment
-    provenance = (
-        f"Commit {environment['commit'][:8]}, {run.records[0].finished_at[:10]}, {environment['cpu']['model']}."
-    )
+    first = run.records[0]
+    provenance = f"Commit {first.environment['commit'][:8]}, {first.finished_at[:10]}"
     return {
-        "conditions": f"*{conditions} {provenance}*",
+        "conditions": f"*{conditions} {provenance}, {first.environment['cpu']['model']}.*",
         "results": headline("\n\n".join(panels).strip(), link),
     }
 

@@ -141,9 +141,8 @@ class Browser:
         if method == "Page.loadEventFired":
             self._loaded = True
         elif method == "Runtime.consoleAPICalled":
-            self.console.append(
-                " ".join(str(word.get("value", word.get("description"))) for word in parameters["args"])
-            )
+            words = [str(word.get("value", word.get("description"))) for word in parameters["args"]]
+            self.console.append(" ".join(words))
         elif method == "Runtime.exceptionThrown":
             self.console.append(str(parameters["exceptionDetails"]["exception"].get("description")))
         elif method == "Log.entryAdded":
@@ -213,14 +212,7 @@ def _shown(records: Sequence[Record]) -> list[Record]:
     for record in sorted(records, key=lambda r: (r.cell.method, r.cell.data_budget, r.cell.seed)):
         reference = record.cell.family == "reference"
         first.setdefault((record.cell.method, 0 if reference else record.cell.data_budget), record)
-    records_of_rows = list(first.values())
-    oracle = [r for r in records_of_rows if r.cell.method == "oracle"]
-    methods = [r for r in records_of_rows if r.cell.family != "reference"]
-    return [
-        *oracle,
-        *methods,
-        *(r for r in records_of_rows if r.cell.family == "reference" and r.cell.method != "oracle"),
-    ]
+    return sorted(first.values(), key=lambda r: (r.cell.method != "oracle", r.cell.family == "reference"))
 
 
 def main() -> None:

@@ -57,12 +57,9 @@ def to_latex(run: Run) -> str:
     comments = [f"% {_text(sentence)}" for sentence in sentences if sentence]
     head = "\n".join([*comments, r"% In the preamble: \usepackage{booktabs}"])
     tables = score_tables(all_groups)
+    environments = [_float(_caption(table), table.group.key, [_tabular(table), *_below(table)]) for table in tables]
     over_tasks = [_tasks(table) for table in task_tables(tables)]
-    return "\n\n".join([head, *map(_environment, tables), *over_tasks]) + "\n"
-
-
-def _environment(table: ScoreTable) -> str:
-    return _float(_caption(table), table.group.key, [_tabular(table), *_below(table)])
+    return "\n\n".join([head, *environments, *over_tasks]) + "\n"
 
 
 def _float(caption: str, key: str, body: Sequence[str]) -> str:

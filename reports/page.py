@@ -67,9 +67,7 @@ def render(run: Run, folder: Path | None = None) -> str:
         when=when(ordered),
         mixed=mixed_protocols(all_groups),
         sections=page_sections,
-        choices=choices(
-            all_groups, [m for s in page_sections for panel in s.panels for m in panel.table.panel.metrics]
-        ),
+        choices=choices(all_groups, [m for s in page_sections for p in s.panels for m in p.table.panel.metrics]),
         colors={label: look.index for label, look in group_looks(all_groups).items()},
         origins={origin: (mark, SAYS[origin]) for origin, mark in ROW_MARKS.items()},
         declared_mark=DECLARED_MARK,

@@ -30,16 +30,14 @@ def difference(shown: str, printed: str) -> str:
         if not part:
             position = len(actual) if last and number else position
             continue
-        positions = (
-            [position] if first else [len(actual) - len(part)] if last else range(position, len(actual) - len(part) + 1)
-        )
-        start = next((at for at in positions if at >= position and _same(part, actual[at : at + len(part)])), None)
+        end = len(actual) - len(part)
+        starts = [position] if first else [end] if last else range(position, end + 1)
+        start = next((at for at in starts if at >= position and _same(part, actual[at : at + len(part)])), None)
         if start is None:
-            return _told(part, actual[position:] if not first else actual)
+            return _departure(part, actual[position:] if not first else actual)
         position = start + len(part)
-    return (
-        "" if position == len(actual) else f"printed beyond what is shown: {' '.join(actual[position : position + 30])}"
-    )
+    beyond = " ".join(actual[position : position + 30])
+    return f"printed beyond what is shown: {beyond}" if beyond else ""
 
 
 def words(text: str) -> list[str]:
@@ -86,7 +84,7 @@ def _near(shown: str, printed: str) -> bool:
     return abs(a - b) <= max(_TOLERANCE * abs(a), 1.000001 * 10**-decimals if decimals else 0)
 
 
-def _told(part: list[str], actual: list[str]) -> str:
+def _departure(part: list[str], actual: list[str]) -> str:
     """Return the first word of a part that has no counterpart where most of the words before it have one."""
     best, where = 0, 0
     for at in range(len(actual)):

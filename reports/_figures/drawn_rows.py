@@ -51,23 +51,14 @@ def left_out(group: Group) -> str:
 
     `1,960 of 2,000 methods, behind the others by KID over the data budgets (the tables have them)`.
     """
+    parts = []
     drawn_group = drawn(group)
-    pairs = {
-        "method": (group.methods, drawn_group.methods),
-        "reference row": (group.references, drawn_group.references),
-    }
-    counts = {
-        noun: (len(_labels(rows)), len(_labels(rows) - _labels(drawn_rows)))
-        for noun, (rows, drawn_rows) in pairs.items()
-    }
-    counted = [f"{less:,} of {plural(total, noun)}" for noun, (total, less) in counts.items() if less]
-    return (
-        f"{listing(counted)}, behind the others by KID over the data budgets (the tables have them)" if counted else ""
-    )
-
-
-def _labels(rows: Iterable[Row]) -> set[str]:
-    return {row.label for row in rows}
+    rows = {"method": (group.methods, drawn_group.methods), "reference row": (group.references, drawn_group.references)}
+    for noun, (whole, kept) in rows.items():
+        labels = {row.label for row in whole}
+        if missing := labels - {row.label for row in kept}:
+            parts.append(f"{len(missing):,} of {plural(len(labels), noun)}")
+    return f"{listing(parts)}, behind the others by KID over the data budgets (the tables have them)" if parts else ""
 
 
 def drawable(groups: Iterable[Group]) -> list[Group]:

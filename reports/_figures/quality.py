@@ -92,7 +92,9 @@ def draw_quality(axes: Axes, group: Group, metric: Metric, palette: dict[str, Lo
     axes.set_title(metric.heading)
     axes.set_xlabel("target training images")
     _budget_axis(axes, group.budgets)
-    everything = [value for curve in (methods or references).values() for value in _all_values(curve)]
+    everything = [
+        value for curve in (methods or references).values() for _, mean, seeds in curve for value in (mean, *seeds)
+    ]
     if not everything:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no scores", transform=axes.transAxes, ha="center", color=MUTED)
@@ -123,10 +125,6 @@ def _curves(rows: Sequence[Row], metric: Metric) -> dict[str, _Curve]:
 
 def _means(curve: _Curve) -> list[float]:
     return [mean for _, mean, _ in curve]
-
-
-def _all_values(curve: _Curve) -> list[float]:
-    return [value for _, mean, values in curve for value in (mean, *values)]
 
 
 # ---------------------------------------------------------------------------------------------------------- axes

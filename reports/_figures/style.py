@@ -248,10 +248,8 @@ def label_points(
         text = axes.text(x, y, name, fontsize=PRINT_SIZE - 1)
         size = text.get_window_extent()
         text.remove()
-        choice = min(
-            _places(at, size.width, size.height, scale), key=lambda candidate: _cost(candidate[1], boxes, dots, frame)
-        )
-        (dx, dy), box = choice
+        candidates = _places(at, size.width, size.height, scale)
+        (dx, dy), box = min(candidates, key=lambda candidate: _cost(candidate[1], boxes, dots, frame))
         boxes.append(box)
         far = max(abs(dx), abs(dy)) > _NEAR + 1
         axes.annotate(

@@ -116,13 +116,12 @@ def panels(group: Group) -> tuple[Panel, ...]:
 
 
 def _others(names: set[str]) -> list[Panel]:
-    catalogued = [metric for name, metric in EVERY_METRIC.items() if name in names]
+    if not names:
+        return []
     unknown = sorted(names - EVERY_METRIC.keys())
-    uncatalogued = [
-        Metric(name=name, label=name, title="not in the catalogue of metrics", better=0) for name in unknown
-    ]
-    reading = _NOT_KNOWN.format(listing(unknown)) if unknown else ""
-    return [Panel(title=OTHER, metrics=(*catalogued, *uncatalogued), reading=reading)] if names else []
+    metrics = [metric for name, metric in EVERY_METRIC.items() if name in names]
+    metrics += [Metric(name=name, label=name, title="not in the catalogue of metrics", better=0) for name in unknown]
+    return [Panel(title=OTHER, metrics=tuple(metrics), reading=_NOT_KNOWN.format(listing(unknown)) if unknown else "")]
 
 
 def _null_coverage(group: Group) -> str:
