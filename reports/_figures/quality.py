@@ -92,19 +92,15 @@ def draw_quality(axes: Axes, group: Group, metric: Metric, palette: dict[str, Lo
     axes.set_title(metric.heading)
     axes.set_xlabel("target training images")
     _budget_axis(axes, group.budgets)
-    everything = [
-        value for curve in (methods or references).values() for _, mean, seeds in curve for value in (mean, *seeds)
-    ]
-    if not everything:
+    points = [point for curve in (methods or references).values() for point in curve]
+    if not points:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no scores", transform=axes.transAxes, ha="center", color=MUTED)
         return
-    _value_axis(axes, everything, [value for curve in references.values() for value in _means(curve)])
-    labels = []
-    for label, curve in references.items():
-        labels.append(_draw_reference(axes, label, curve))
-    for label, curve in methods.items():
-        labels.append(_draw_method(axes, label, curve, palette[label]))
+    values = [value for _, mean, seeds in points for value in (mean, *seeds)]
+    _value_axis(axes, values, [value for curve in references.values() for value in _means(curve)])
+    labels = [_draw_reference(axes, label, curve) for label, curve in references.items()]
+    labels += [_draw_method(axes, label, curve, palette[label]) for label, curve in methods.items()]
     _label_lines(axes, labels)
 
 

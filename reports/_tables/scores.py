@@ -77,6 +77,7 @@ class ScoreLine:
         notes: Numbers of the footnotes that belong to the whole row.
         marks: For a reference row: what it marks.
         origin_mark: `s` or `c` after the label of a row that others made.
+        row: The row itself; None for the floor.
     """
 
     label: str
@@ -89,6 +90,7 @@ class ScoreLine:
     notes: tuple[int, ...] = ()
     marks: str = ""
     origin_mark: str = ""
+    row: Row | None = None
 
     @property
     def images(self) -> str:
@@ -195,6 +197,7 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
             complete=bool(row.ok) and not row.missing,
             marks=MARKS.get(row.method, "reference row") if row.is_reference else "",
             origin_mark=row_mark(row),
+            row=row,
         )
 
     methods = tuple(line(row, i) for i, row in enumerate(group.methods))
