@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     import torch
 
@@ -24,6 +25,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # How long making an input takes says something about the machine's load, and nothing about the code.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
+
+
+PROGRAMS = ("browser", "chromium", "pdflatex", "bibtex", "pdftotext", "fish", "zsh", "git")
+"""Words by which a test that is skipped names the program that it lacks."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that is skipped for want of a program where CI is "true": there nothing is left untested unseen."""
+    report = yield
+    reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+    lacking = [program for program in PROGRAMS if re.search(rf"\b{program}\b", reason)]
+    if lacking and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (CI is true: install {lacking[0]}, as .ci/run does)"
+    return report
 
 
 @pytest.fixture(scope="session")
