@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MARKS = {LEVEL_MARK: r"$\dagger$", UNTESTED_MARK: r"$\ddagger$"}
 MARKS |= {letter: rf"$\mathrm{{{letter}}}$" for letter in (DECLARED_MARK, *ROW_MARKS.values())}
-"""The marks of `_scores` in LaTeX."""
+"""The marks of `_tables.scores` in LaTeX."""
 NARROW = 3
 """Most tasks in a table of the usual type size."""
 

@@ -27,7 +27,7 @@ _NONE = "the record names no sheet"
 def interpolation_sheet(row: Row, folder: Path) -> tuple[Image | None, str]:
     """Load four ways of eight steps, of the row's lowest seed that has them; else say why there are none.
 
-    `_samples.spaced_png` makes a PNG for a page of it.
+    `samples.spaced_png` makes a PNG for a page of it.
     """
     why = row.outcome if not row.records else ""
     for record in row.records:

@@ -69,7 +69,7 @@ class NeighborStrip:
 def neighbor_strips(group: Group, folder: Path) -> list[NeighborStrip]:
     """Return methods by name and data budget, then reference rows likewise; each the lowest seed that has a sheet.
 
-    `_samples.spaced_png` makes a PNG for a page of an image.
+    `samples.spaced_png` makes a PNG for a page of an image.
     """
     rows = sorted(group.rows, key=lambda row: (row.is_reference, row.label, row.data_budget))
     return [_strip(row, folder) for row in rows]
