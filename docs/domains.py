@@ -42,14 +42,14 @@ target in another design.
 
 
 def names() -> dict[str, list[str]]:
-    """Domain -> it and what its argument may be, as a suite writes them."""
+    """Return domain -> it and what its argument may be, as a suite writes them."""
     kinds = import_module("graftbench.datasets._emoji").KINDS
     fonts = import_module("graftbench.datasets.glyphs").FONTS
     sets = import_module("graftbench.datasets.icons").SETS
-    found = {emoji: [emoji, *(f"{emoji}:{kind}" for kind in kinds)] for emoji in ("twemoji", "openmoji")}
-    found["glyphs"] = [f"glyphs:{font}" for font in fonts]
-    found["icons"] = [f"icons:{icons}" for icons in sets]
-    return found | {name: [name] for name in (*_PATCHES, "digits")}
+    domains = {emoji: [emoji, *(f"{emoji}:{kind}" for kind in kinds)] for emoji in ("twemoji", "openmoji")}
+    domains["glyphs"] = [f"glyphs:{font}" for font in fonts]
+    domains["icons"] = [f"icons:{icons}" for icons in sets]
+    return domains | {name: [name] for name in (*_PATCHES, "digits")}
 
 
 def main(only: list[str]) -> None:
@@ -66,7 +66,7 @@ def main(only: list[str]) -> None:
 
 
 def about(base: str) -> list[str]:
-    """Title, description, licence, attribution and source of a domain, as Markdown."""
+    """Write title, description, licence, attribution and source of a domain, as Markdown."""
     domain = type(make_domain(names()[base][0]))
     return [
         f"## `{base}`: {domain.title}",
@@ -85,8 +85,8 @@ _HEADER = ["| domain | images | groups | train | validation | reference | left o
 def sheet_and_counts(name: str) -> str:
     """Write a domain's sheet; its row of the table."""
     images = load(make_domain(name), name, RESOLUTION)
-    shown = np.linspace(0, len(images.ids) - 1, COLUMNS * ROWS).round().astype(int)
-    tiled(torch.from_numpy(images.pixels[shown])).save(DOCS / "domains" / _file(name), optimize=True)
+    positions = np.linspace(0, len(images.ids) - 1, COLUMNS * ROWS).round().astype(int)
+    tiled(torch.from_numpy(images.pixels[positions])).save(DOCS / "domains" / _file(name), optimize=True)
     return _row(name, images)
 
 

@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def alike(images: NDArray[np.float32], groups: list[str]) -> set[tuple[str, str]]:
-    """Pairs of different groups of which two images are nearly equal.
+    """Return the pairs of different groups of which two images are nearly equal.
 
     Args:
         images: N×D, each with mean 0.
@@ -92,14 +92,14 @@ def alike(images: NDArray[np.float32], groups: list[str]) -> set[tuple[str, str]
 
 
 def _read(domains: list[str], base_of: Callable[[str], str]) -> tuple[NDArray[np.float32], list[str]]:
-    """All images of some domains in grey about their means, and the groups of their ids before anything is joined."""
+    """Read all images of domains in grey about their means, and the groups of their ids before anything is joined."""
     ids: list[str] = []
     images: list[NDArray[np.float32]] = []
     for name in domains:
-        found = make_domain(name).images(RESOLUTION)
-        flat = found.pixels.mean(1, dtype=np.float32).reshape(len(found.ids), -1)
+        prepared = make_domain(name).images(RESOLUTION)
+        flat = prepared.pixels.mean(1, dtype=np.float32).reshape(len(prepared.ids), -1)
         images.append(flat - flat.mean(1, keepdims=True))
-        ids += found.ids
+        ids += prepared.ids
     return np.concatenate(images), [base_of(name) for name in ids]
 
 
@@ -124,9 +124,9 @@ def _classes(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
 def _table(name: str, what: str, pairs: set[tuple[str, str]]) -> str:
     """Write a tuple of classes; a long class has several lines that begin with the same group."""
     lines: list[str] = []
-    for first, *others in _classes(pairs):
+    for first, *rest in _classes(pairs):
         line = first
-        for other in others:
+        for other in rest:
             if len(line) + len(other) >= _WIDTH:
                 lines.append(line)
                 line = first

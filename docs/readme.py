@@ -44,22 +44,22 @@ def results_parts() -> dict[str, str]:
 
 
 def results(folder: Path, link: str) -> dict[str, str]:
-    """Conditions and first panel of a folder's records; the whole table and the figure are written beside them."""
+    """Write conditions and first panel of a folder's records; the whole table and the figure lie beside them."""
     run = read_run(folder / "records.jsonl")
-    found = reports()
+    plugins = reports()
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary)
         for name in ("table", "figures"):
-            found[name]().write(run, out)
+            plugins[name]().write(run, out)
         table = (out / "table.md").read_text("utf-8")
         (folder / "quality.svg").write_bytes((out / "quality.svg").read_bytes())
     (folder / "table.md").write_text(table, "utf-8")
     _, _, section = table.partition("\n## ")
     _, conditions, *panels = section.split("\n\n")
-    environment = run.records[0].environment
-    made = f"Commit {environment['commit'][:8]}, {run.records[0].finished_at[:10]}, {environment['cpu']['model']}."
+    first = run.records[0]
+    provenance = f"Commit {first.environment['commit'][:8]}, {first.finished_at[:10]}"
     return {
-        "conditions": f"*{conditions} {made}*",
+        "conditions": f"*{conditions} {provenance}, {first.environment['cpu']['model']}.*",
         "results": headline("\n\n".join(panels).strip(), link),
     }
 
@@ -100,7 +100,7 @@ def methods_part() -> dict[str, str]:
 
 
 def entry(row: dict[str, Any]) -> str:
-    """One method: where it comes from, what moves, what differs, its parameters."""
+    """Write one method: where it comes from, what moves, what differs, its parameters."""
     paper = row["reference"]
     cited = f"{paper['authors']}: *{paper['title']}*, {paper['venue']} {paper['year']}".replace(",  ", ", ")
     if paper["arxiv"]:
@@ -137,7 +137,7 @@ def fill(text: str, contents: dict[str, str], where: str = "README.md") -> str:
     for name, content in contents.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
         text, count = re.subn(
-            pattern, lambda found, content=content: f"{found[1]}\n{content}\n\n{found[2]}", text, flags=re.DOTALL
+            pattern, lambda match, content=content: f"{match[1]}\n{content}\n\n{match[2]}", text, flags=re.DOTALL
         )
         if count != 1:
             raise SystemExit(f"{where} has {count} parts '{name}'; expected 1.")

@@ -43,7 +43,7 @@ FLAGS = (
 
 def browser_path() -> str | None:
     """Return the first browser on the PATH that the pictures can be taken with."""
-    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 # ---------------------------------------------------------------------------------------------------------- browser
@@ -70,7 +70,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - the protocol's values
-        """One command of the protocol.
+        """Send one command of the protocol and return its result.
 
         Raises:
             GraftbenchError: The browser refuses it, or has ended.
@@ -115,7 +115,7 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyUp", **both)
 
     def window(self, width: int, height: int, *, scheme: str = "light", media: str = "screen") -> None:
-        """Size in CSS pixels, `light` or `dark`, `screen` or `print`."""
+        """Set the size in CSS pixels, `light` or `dark`, `screen` or `print`."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
@@ -137,15 +137,16 @@ class Browser:
         return json.loads(message)
 
     def _note(self, event: dict[str, Any]) -> None:
-        method, told = event.get("method"), event.get("params", {})
+        method, parameters = event.get("method"), event.get("params", {})
         if method == "Page.loadEventFired":
             self._loaded = True
         elif method == "Runtime.consoleAPICalled":
-            self.console.append(" ".join(str(word.get("value", word.get("description"))) for word in told["args"]))
+            words = [str(word.get("value", word.get("description"))) for word in parameters["args"]]
+            self.console.append(" ".join(words))
         elif method == "Runtime.exceptionThrown":
-            self.console.append(str(told["exceptionDetails"]["exception"].get("description")))
+            self.console.append(str(parameters["exceptionDetails"]["exception"].get("description")))
         elif method == "Log.entryAdded":
-            self.console.append(str(told["entry"]["text"]))
+            self.console.append(str(parameters["entry"]["text"]))
 
 
 @contextmanager
@@ -206,15 +207,12 @@ def run_with_samples(folder: Path) -> Path:
 
 
 def _shown(records: Sequence[Record]) -> list[Record]:
-    """One record a row of the picture: the oracle, the methods by name and budget, the other reference rows."""
+    """Return one record a row of the picture: the oracle, the methods by name and budget, other reference rows."""
     first: dict[tuple[str, int], Record] = {}
     for record in sorted(records, key=lambda r: (r.cell.method, r.cell.data_budget, r.cell.seed)):
         reference = record.cell.family == "reference"
         first.setdefault((record.cell.method, 0 if reference else record.cell.data_budget), record)
-    found = list(first.values())
-    oracle = [r for r in found if r.cell.method == "oracle"]
-    methods = [r for r in found if r.cell.family != "reference"]
-    return [*oracle, *methods, *(r for r in found if r.cell.family == "reference" and r.cell.method != "oracle")]
+    return sorted(first.values(), key=lambda r: (r.cell.method != "oracle", r.cell.family == "reference"))
 
 
 def main() -> None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from graftbench.contracts import Report
 
-from ._tables.compute_budgets import comparisons
-from ._tables.groups import groups, mixed_protocols
-from ._tables.metrics import DASH, KID, decimals, mean_sd, number, quantity
+from ._tables.compute_budgets import compute_comparisons
+from ._tables.groups import grouped, groups, mixed_protocols
+from ._tables.numbers import KID, decimals, mean_sd, number, quantity
 from ._tables.origins import DECLARED_MARK
-from ._tables.text import listing, markdown, plural
+from ._tables.text import listing, markdown, markdown_table, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,49 +33,47 @@ class Budgets(Report):
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write budgets.md, if the run has several compute budgets."""
-        whole = groups(run)
-        found = comparisons(whole)
-        if not found:
+        all_groups = groups(run)
+        comparisons = compute_comparisons(all_groups)
+        if not comparisons:
             return []
         path = out / "budgets.md"
-        blocks = [f"# {markdown(run.name)}: compute budgets", *filter(None, [mixed_protocols(whole)])]
-        blocks += [block for one in found for block in _section(one)]
+        blocks = [f"# {markdown(run.name)}: compute budgets", *filter(None, [mixed_protocols(all_groups)])]
+        blocks += [block for comparison in comparisons for block in _section(comparison)]
         path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8", newline="")
         return [path]
 
 
-def _section(found: BudgetComparison) -> list[str]:
-    heads = [f"{name}: {budget}" for name, budget in zip(found.names, found.budgets, strict=True)]
-    scores = [block for name in found.blocks for block in _scores(found, name, heads)]
+def _section(comparison: BudgetComparison) -> list[str]:
+    heads = [f"{name}: {budget}" for name, budget in zip(comparison.names, comparison.budgets, strict=True)]
+    lines = comparison.lines
+    ranks = [[_name(line), *(number(rank, 2) for rank in line.ranks), number(line.moved, 2)] for line in lines]
+    costs = [[_name(line), *map(_spent, line.costs, line.declared)] for line in lines]
     return [
-        f"## {markdown(found.protocol)}",
-        _caption(found),
-        _grid(["Method", *heads, "moved"], [_rank_line(found, i) for i in range(len(found.lines))]),
-        *scores,
+        f"## {markdown(comparison.protocol)}",
+        _caption(comparison),
+        markdown_table(["Method", *heads, "moved"], ranks),
+        *(part for block in comparison.blocks for part in _scores(comparison, block, heads)),
         "### What a fit spent",
         "Thousands of images / seconds / 10⁹ operations, means over the cells that ended well.",
-        _grid(
-            ["Method", *heads],
-            [[_name(line), *(map(_spent, line.costs, line.declared))] for line in found.lines],
-        ),
+        markdown_table(["Method", *heads], costs),
     ]
 
 
-def _caption(found: BudgetComparison) -> str:
-    blocks = plural(len(found.blocks), "block")
+def _caption(comparison: BudgetComparison) -> str:
+    blocks = plural(len(comparison.blocks), "block")
     rank = f"Average rank by {KID.label} over {blocks} (a task with a number of images), 1 the best; "
     counted = "what torch's counter does not know (interpolation, grid sampling) counts nothing."
     sentences = [
         f"{rank}moved: from its best rank to its worst.",
         f"Operations are those of the first batch, per image, times the images; {counted}",
     ]
-    if "equal time" in found.names:
-        sentences.append(f"Time is that of {listing([markdown(name) for name in found.devices]) or 'unknown devices'}.")
-    kinds = dict.fromkeys(found.unranked.values())
-    for kind in kinds:
-        names = [markdown(label) for label, why in found.unranked.items() if why == kind]
-        sentences.append(f"Without a rank ({kind}): {listing(names)}.")
-    return " ".join([*sentences, *map(markdown, found.letters)])
+    if "equal time" in comparison.names:
+        devices = listing([markdown(name) for name in comparison.devices]) or "unknown devices"
+        sentences.append(f"Time is that of {devices}.")
+    for kind, labels in grouped(comparison.unranked, comparison.unranked.__getitem__).items():
+        sentences.append(f"Without a rank ({kind}): {listing([markdown(label) for label in labels])}.")
+    return " ".join([*sentences, *map(markdown, comparison.letters)])
 
 
 def _name(line: BudgetLine) -> str:
@@ -83,30 +81,18 @@ def _name(line: BudgetLine) -> str:
 
 
 def _spent(costs: Sequence[float | None], declared: Sequence[bool]) -> str:
-    """Three numbers, each with its letter where it is declared."""
-    marked = (
-        quantity(cost) + (f"<sup>{DECLARED_MARK}</sup>" if told else "")
-        for cost, told in zip(costs, declared, strict=True)
-    )
-    return " / ".join(marked)
+    """Print three costs, each with its letter where it is declared."""
+    letter = f"<sup>{DECLARED_MARK}</sup>"
+    pairs = zip(costs, declared, strict=True)
+    return " / ".join(quantity(cost) + (letter if is_declared else "") for cost, is_declared in pairs)
 
 
-def _rank_line(found: BudgetComparison, place: int) -> list[str]:
-    line = found.lines[place]
-    return [_name(line), *(number(rank, 2) for rank in line.ranks), number(line.moved, 2)]
-
-
-def _scores(found: BudgetComparison, block: str, heads: Sequence[str]) -> list[str]:
-    means = [score.mean for line in found.lines for score in line.scores[block] if score is not None]
-    places = decimals(means)
+def _scores(comparison: BudgetComparison, block: str, heads: Sequence[str]) -> list[str]:
+    scores = [line.scores[block] for line in comparison.lines]
+    places = decimals([score.mean for row in scores for score in row if score is not None])
     lines = [
-        [_name(line), *(mean_sd(score, places) if score else DASH for score in line.scores[block])]
-        for line in found.lines
+        [_name(line), *(mean_sd(score, places) for score in row)]
+        for line, row in zip(comparison.lines, scores, strict=True)
     ]
     caption = f"{KID.heading}, mean ± standard deviation over seeds."
-    return [f"### {markdown(block)}", caption, _grid(["Method", *heads], lines)]
-
-
-def _grid(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    marks = ["---", *("---:" for _ in heads[1:])]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [[*heads], marks, *lines])
+    return [f"### {markdown(block)}", caption, markdown_table(["Method", *heads], lines)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
 from graftbench.contracts import Report
+
+from ._tables.text import csv_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,14 +27,10 @@ class Comparisons(Report):
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write comparisons.md and comparisons.csv."""
-        from ._tables.comparisons_text import COLUMNS, make  # noqa: PLC0415 - scipy.stats, which listing reports does not need
+        from ._tables.comparisons_text import COLUMNS, write_comparisons  # noqa: PLC0415 - imports scipy.stats
 
-        text, rows = make(run)
-        table = io.StringIO()
-        writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        paths = [out / "comparisons.md", out / "comparisons.csv"]
-        for path, content in zip(paths, (text, table.getvalue()), strict=True):
-            path.write_text(content, encoding="utf-8", newline="")
-        return paths
+        text, rows = write_comparisons(run)
+        contents = {"comparisons.md": text, "comparisons.csv": csv_text(COLUMNS, rows)}
+        for name, content in contents.items():
+            (out / name).write_text(content, encoding="utf-8", newline="")
+        return [out / name for name in contents]

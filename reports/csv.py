@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING, Any
 
 from graftbench.comparison.table import columns, row, score_names
 from graftbench.contracts import Report
 
 from ._tables.groups import groups
-from ._tables.metrics import finite
-from ._tables.text import one_line, shorten_paths
+from ._tables.numbers import finite
+from ._tables.text import csv_text, one_line, shorten_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from graftbench.records.record import Record
@@ -45,10 +42,10 @@ class Csv(Report):
         cells = [row(record) for record in ordered]
         tidy = [values | {"reason": _text(values["reason"])} for values in cells]
         scores = [values for record in ordered for values in score_rows(record)]
-        return [
-            _write(out / "results.csv", columns(ordered), tidy),
-            _write(out / "scores.csv", SCORE_COLUMNS, scores),
-        ]
+        tables = {"results.csv": csv_text(columns(ordered), tidy), "scores.csv": csv_text(SCORE_COLUMNS, scores)}
+        for name, text in tables.items():
+            (out / name).write_text(text, encoding="utf-8", newline="")
+        return [out / name for name in tables]
 
 
 def score_rows(record: Record) -> list[dict[str, Any]]:
@@ -78,12 +75,3 @@ def score_rows(record: Record) -> list[dict[str, Any]]:
 
 def _text(text: str) -> str:
     return shorten_paths(one_line(text))
-
-
-def _write(path: Path, names: Sequence[str], rows: Iterable[dict[str, Any]]) -> Path:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    path.write_text(text.getvalue(), encoding="utf-8", newline="")
-    return path

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graftbench.contracts import Report
+from graftbench.plotting import style
 
 from ._figures.cost import cost_figure, cost_plots
 from ._figures.critical_difference import rank_plots
 from ._figures.curves import curve_plots
-from ._figures.drawn import drawable, left_out
+from ._figures.drawn_rows import drawable, left_out
 from ._figures.heatmap import heatmap_plots
 from ._figures.interpolation import interpolation_plots
 from ._figures.memorization import memorization_plots
@@ -19,7 +20,7 @@ from ._figures.progress import progress_plots
 from ._figures.quality import group_looks, quality_figure
 from ._figures.sample_grid import grid_plots
 from ._figures.samples import grid_image, strips
-from ._figures.style import PRINT_SIZE, WIDTHS, save, style
+from ._figures.style import PRINT_SIZE, WIDTHS, save
 from ._tables.groups import groups, mixed_protocols, titles
 from ._tables.text import markdown
 
@@ -45,14 +46,14 @@ class Figures(Report):
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write quality.*, cost.* and samples.png."""
-        whole = groups(run)
-        found = drawable(whole)
+        all_groups = groups(run)
+        drawn_groups = drawable(all_groups)
         with style():
-            paths = save(quality_figure(whole), out / "quality")
-            paths += save(cost_figure(found, group_looks(found)), out / "cost")
-        names = titles(whole)
+            paths = save(quality_figure(all_groups), out / "quality")
+            paths += save(cost_figure(drawn_groups, group_looks(drawn_groups)), out / "cost")
+        names = titles(all_groups)
         samples = out / "samples.png"
-        grid_image([(names[group.key], strips(group, run.folder)) for group in found]).save(samples)
+        grid_image([(names[group.key], strips(group, run.folder)) for group in drawn_groups]).save(samples)
         return [*paths, samples]
 
 
@@ -69,31 +70,31 @@ class PaperFigures(Report):
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write paper/*-1col.*, paper/*-2col.* and paper/figures.md."""
-        whole = groups(run)
-        found = drawable(whole)
-        palette = group_looks(found)
+        all_groups = groups(run)
+        drawn_groups = drawable(all_groups)
+        palette = group_looks(drawn_groups)
         plots = [
-            *rank_plots(found, palette),
-            *curve_plots(found, palette),
-            *cost_plots(found, palette),
-            *pareto_plots(found, palette),
-            *memorization_plots(found, palette),
-            *heatmap_plots(found),
-            *grid_plots(found, run.folder),
-            *progress_plots(found, run.folder),
-            *neighbor_plots(found, run.folder),
-            *interpolation_plots(found, run.folder),
+            *rank_plots(drawn_groups, palette),
+            *curve_plots(drawn_groups, palette),
+            *cost_plots(drawn_groups, palette),
+            *pareto_plots(drawn_groups, palette),
+            *memorization_plots(drawn_groups, palette),
+            *heatmap_plots(drawn_groups),
+            *grid_plots(drawn_groups, run.folder),
+            *progress_plots(drawn_groups, run.folder),
+            *neighbor_plots(drawn_groups, run.folder),
+            *interpolation_plots(drawn_groups, run.folder),
         ]
         folder = out / "paper"
         folder.mkdir(exist_ok=True)
         captions = folder / "figures.md"
-        names = titles(whole)
+        names = titles(all_groups)
         beyond = [
             f"{names[group.key]}: not drawn, and not ranked, are {less}."
-            for group in whole
+            for group in all_groups
             if (less := left_out(group))
         ]
-        notes = [note for note in (mixed_protocols(whole), *beyond) if note]
+        notes = [note for note in (mixed_protocols(all_groups), *beyond) if note]
         captions.write_text(captions_of(plots, notes), "utf-8", newline="\n")
         return [captions, *(path for plot in plots for path in _save(plot, folder))]
 
@@ -109,7 +110,7 @@ def _save(plot: Plot, folder: Path) -> list[Path]:
 
 
 def captions_of(plots: Sequence[Plot], notes: Sequence[str] = ()) -> str:
-    """Markdown: a section a figure with its caption and what is left out; at the end what is not drawn at all.
+    """Write Markdown: a section a figure with its caption and what is left out; then what is not drawn at all.
 
     Args:
         plots: Drawn or not.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MARKS = {LEVEL_MARK: r"$\dagger$", UNTESTED_MARK: r"$\ddagger$"}
 MARKS |= {letter: rf"$\mathrm{{{letter}}}$" for letter in (DECLARED_MARK, *ROW_MARKS.values())}
-"""The marks of `_scores` in LaTeX."""
+"""The marks of `_tables.scores` in LaTeX."""
 NARROW = 3
 """Most tasks in a table of the usual type size."""
 
@@ -52,17 +52,14 @@ class Latex(Report):
 
 def to_latex(run: Run) -> str:
     """Write the whole of table.tex, ASCII."""
-    found = groups(run)
-    sentences = [f"{run.name}: {completeness(run)}", mixed_protocols(found)]
+    all_groups = groups(run)
+    sentences = [f"{run.name}: {completeness(run)}", mixed_protocols(all_groups)]
     comments = [f"% {_text(sentence)}" for sentence in sentences if sentence]
     head = "\n".join([*comments, r"% In the preamble: \usepackage{booktabs}"])
-    tables = score_tables(found)
+    tables = score_tables(all_groups)
+    environments = [_float(_caption(table), table.group.key, [_tabular(table), *_below(table)]) for table in tables]
     over_tasks = [_tasks(table) for table in task_tables(tables)]
-    return "\n\n".join([head, *map(_environment, tables), *over_tasks]) + "\n"
-
-
-def _environment(table: ScoreTable) -> str:
-    return _float(_caption(table), table.group.key, [_tabular(table), *_below(table)])
+    return "\n\n".join([head, *environments, *over_tasks]) + "\n"
 
 
 def _float(caption: str, key: str, body: Sequence[str]) -> str:
@@ -103,17 +100,13 @@ def _below(table: ScoreTable) -> list[str]:
     lines = table.headline.references
     marks = "; ".join(f"{line.label}: {line.marks}" for line in {line.label: line for line in lines}.values())
     texts = [_text(f"{marks}.")] if marks else []
-    texts += [f"$^{{{i}}}$ {_text(table.footnotes[i - 1])}" for i in _notes(table)]
+    lines = (*table.headline.methods, *lines)
+    notes = {note for line in lines for cell in (line, line.fit_seconds, *line.scores) for note in cell.notes}
+    texts += [f"$^{{{i}}}$ {_text(table.footnotes[i - 1])}" for i in sorted(notes)]
     if not texts:
         return []
     joined = "\\\\\n".join(texts)
     return [rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize\raggedright {joined}}}"]
-
-
-def _notes(table: ScoreTable) -> list[int]:
-    """Footnotes of the headline; those of the other panels are table.md's."""
-    lines = (*table.headline.methods, *table.headline.references)
-    return sorted({n for line in lines for cell in (line, line.fit_seconds, *line.scores) for n in cell.notes})
 
 
 # ----------------------------------------------------------------------------------------------------------- tabular
@@ -121,12 +114,18 @@ def _notes(table: ScoreTable) -> list[int]:
 
 def _tabular(table: ScoreTable) -> str:
     heads = ["Method", "Images", *table.headline.panel.headings, "Fit (s)", "Seeds"]
-    rows = _method_rows(table)
-    references = _reference_rows(table)
-    if references:
+    rows: list[str] = []
+    previous = None
+    for line in table.headline.methods:
+        if previous not in (None, line.data_budget):
+            rows.append(r"\addlinespace")
+        previous = line.data_budget
+        rows.append(_line(line))
+    if table.headline.references:
         rows += [r"\midrule"] if rows else []
         rows += [rf"\multicolumn{{{len(heads)}}}{{@{{}}l}}{{\emph{{Reference rows, which do not compete}}}} \\"]
-    return _grid(heads, [*rows, *references])
+        rows += map(_line, table.headline.references)
+    return _grid(heads, rows)
 
 
 def _grid(heads: Sequence[str], rows: Sequence[str]) -> str:
@@ -136,7 +135,7 @@ def _grid(heads: Sequence[str], rows: Sequence[str]) -> str:
 
 
 def _tasks(table: TaskTable) -> str:
-    """Methods by tasks, for one score and data budget."""
+    """Write methods by tasks, for one score and data budget."""
     rows = [
         _row(
             [
@@ -153,33 +152,18 @@ def _tasks(table: TaskTable) -> str:
     return _float(_text(caption), key, [*narrow, _grid(["Method", *table.heads, "Rank", "Tasks"], rows)])
 
 
-def _method_rows(table: ScoreTable) -> list[str]:
-    lines: list[str] = []
-    previous = None
-    for row, line in zip(table.group.methods, table.headline.methods, strict=True):
-        if previous not in (None, row.data_budget):
-            lines.append(r"\addlinespace")
-        previous = row.data_budget
-        lines.append(_line(line, row))
-    return lines
-
-
-def _reference_rows(table: ScoreTable) -> list[str]:
-    """Write the reference rows: the floor has no cells behind it, and stands first."""
-    lines, rows = table.headline.references, table.group.references
-    floor = len(lines) - len(rows)
-    return [_line(line, None) for line in lines[:floor]] + [
-        _line(line, row) for line, row in zip(lines[floor:], rows, strict=True)
-    ]
-
-
-def _line(line: ScoreLine, row: Row | None) -> str:
+def _line(line: ScoreLine) -> str:
     """Write a row; where no cell ended well, what became of them stands in place of the numbers."""
     name = _text(line.label) + _superscript(line.notes, line.origin_mark)
-    if row is not None and not row.ok:
-        span = rf"\multicolumn{{{len(line.scores) + 1}}}{{c}}{{\emph{{{_text(_failed(row))}}}}}"
-        return _row([name, line.images, span, f"0/{_total(row)}"])
-    seeds = _text(line.outcome) if row is None else _seeds(row)
+    if line.row is None:
+        seeds = _text(line.outcome)
+    else:
+        ok, total = len(line.row.ok), len(line.row.records) + line.row.missing
+        failed = _failed(line.row)
+        if not ok:
+            span = rf"\multicolumn{{{len(line.scores) + 1}}}{{c}}{{\emph{{{_text(failed)}}}}}"
+            return _row([name, line.images, span, f"0/{total}"])
+        seeds = str(total) if ok == total else _text(f"{ok}/{total} ({failed})")
     fit = replace(line.fit_seconds, text=line.fit_seconds.text.partition(" ± ")[0])  # as on the terminal, for room
     return _row([name, _text(line.images), *map(_cell, line.scores), _cell(fit), seeds])
 
@@ -189,7 +173,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    r"""Mean in bold or underlined, marks in no width of their own, so that the digits stay under each other."""
+    r"""Set the mean bold or underlined, and marks in no width of their own, so that digits stay under each other."""
     mean, sign, spread = cell.text.partition(" ± ")
     style = r"\textbf{%s}" if cell.best else r"\underline{%s}" if cell.second else "%s"
     marks = ",".join([*([MARKS[cell.mark].strip("$")] if cell.mark else []), *map(str, cell.notes)])
@@ -202,18 +186,8 @@ def _superscript(notes: Sequence[int], letter: str = "") -> str:
     return f"$^{{{','.join(marks)}}}$" if marks else ""
 
 
-def _total(row: Row) -> int:
-    return len(row.records) + row.missing
-
-
-def _seeds(row: Row) -> str:
-    """`2`, or `1/3 (1 oom, 1 missing)`."""
-    ok, total = len(row.ok), _total(row)
-    return str(total) if ok == total else _text(f"{ok}/{total} ({_failed(row)})")
-
-
 def _failed(row: Row) -> str:
-    """`2 diverged`, `1 oom, 1 missing`."""
+    """Return `2 diverged`, `1 oom, 1 missing`."""
     counts = Counter(str(record.status) for record in row.records if record.status != Status.OK)
     parts = {str(status): counts[status] for status in Status} | {"missing": row.missing}
     return ", ".join(f"{count} {status}" for status, count in parts.items() if count)

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graftbench.contracts import Report
+from graftbench.plotting import DARK_PALETTE, PALETTE
 from graftbench.records.provenance import SAYS
 
 from ._figures.quality import group_looks
-from ._figures.style import DARK_PALETTE, PALETTE
 from ._page.cells import cells_json, chosen_cells, held_note
-from ._page.facts import command, domains, environment, failures, when
-from ._page.keys import choices
-from ._page.sources import citations, claim_tables, code_lines, known_methods
-from ._page.view import sections
+from ._page.related_work import citations, claim_tables, code_lines, known_methods
+from ._page.row_keys import choices
+from ._page.run_facts import command, domains, environment, failures, when
+from ._page.sections import sections
 from ._tables.groups import completeness, groups, mixed_protocols
 from ._tables.origins import DECLARED_MARK, ROW_MARKS
 
@@ -38,25 +38,25 @@ class Page(Report):
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write index.html."""
         path = out / "index.html"
-        place = out.parent if out.name.startswith(_WRITING) else out
-        path.write_text(render(run, place), encoding="utf-8", newline="")
+        folder = out.parent if out.name.startswith(_WRITING) else out
+        path.write_text(render(run, folder), encoding="utf-8", newline="")
         return [path]
 
 
-def render(run: Run, place: Path | None = None) -> str:
+def render(run: Run, folder: Path | None = None) -> str:
     """Render the page; everything that came from the records is escaped.
 
     Args:
         run: What is shown.
-        place: Folder in which the page will lie: within the run folder it links logs and sample sheets, elsewhere or
+        folder: Folder in which the page will lie: within the run folder it links logs and sample sheets, elsewhere or
             unknown it names them. It does nothing else.
     """
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - other reports do not need it
 
-    found = groups(run)
-    ordered = [record for group in found for record in group.records]
-    cells = chosen_cells(found)
-    shown = sections(found, run.folder, {record.id: i for i, record in enumerate(cells)})
+    all_groups = groups(run)
+    ordered = [record for group in all_groups for record in group.records]
+    cells = chosen_cells(all_groups)
+    page_sections = sections(all_groups, run.folder, {record.id: i for i, record in enumerate(cells)})
     methods = known_methods()
     bibtex, uncited = citations(ordered, methods)
     script = _text("page.js")
@@ -65,20 +65,20 @@ def render(run: Run, place: Path | None = None) -> str:
         name=run.name,
         completeness=completeness(run),
         when=when(ordered),
-        mixed=mixed_protocols(found),
-        sections=shown,
-        choices=choices(found, [m for s in shown for panel in s.panels for m in panel.table.panel.metrics]),
-        colors={label: look.index for label, look in group_looks(found).items()},
+        mixed=mixed_protocols(all_groups),
+        sections=page_sections,
+        choices=choices(all_groups, [m for s in page_sections for p in s.panels for m in p.table.panel.metrics]),
+        colors={label: look.index for label, look in group_looks(all_groups).items()},
         origins={origin: (mark, SAYS[origin]) for origin, mark in ROW_MARKS.items()},
         declared_mark=DECLARED_MARK,
         palettes=(PALETTE, DARK_PALETTE),
         css=_text("page.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        cells=cells_json(cells, ordered, run, place),
+        cells=cells_json(cells, ordered, run, folder),
         held_note=held_note(len(cells), len(ordered)),
         claims=claim_tables(ordered),
-        failures=failures(found),
+        failures=failures(all_groups),
         environment=environment(ordered),
         domains=domains(ordered),
         code=code_lines(ordered, methods),

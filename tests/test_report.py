@@ -188,4 +188,4 @@ def test_curves_of_one_task_alone() -> None:
 
 def test_looks_are_those_of_the_reports() -> None:
     """Of the same names the same colours."""
-    assert import_module("graftbench.reports._figures.style").looks is looks
+    assert import_module("graftbench.reports._figures.quality").looks is looks

@@ -33,26 +33,26 @@ _ROOT_LINK = re.compile(r"(\]\()(?!https?:|#|mailto:)([^)#\s]+)")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made from the code, and the files that pages link to outside docs/."""
-    for place, text in generated().items():
-        files.append(File.generated(config, place, content=text))
+    for site_path, text in generated().items():
+        files.append(File.generated(config, site_path, content=text))
     for path in sorted(linked_outside()):
         files.append(File.generated(config, place_of(path), content=(ROOT / path).read_text("utf-8")))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Overviews instead of what has pages of its own; links out of docs/ lead to copies in the site."""
-    place = page.file.src_uri
-    if place == "methods.md":
+    """Put overviews in place of what has pages of its own; links out of docs/ lead to copies in the site."""
+    path = page.file.src_uri
+    if path == "methods.md":
         markdown = markdown.replace(
             "This page is made from the registry by `make readme`.", "Each has a page of its own:"
         )
         markdown = re.sub(
             r"<!-- methods -->.*<!-- end -->", lambda _: site_methods.overview(), markdown, flags=re.DOTALL
         )
-    if place == "domains.md":
+    if path == "domains.md":
         markdown = markdown.partition("\n## ")[0] + "\n\n" + site_domains.overview() + "\n"
-    return _LINK.sub(lambda found: found[1] + _inside(found[2], place), markdown)
+    return _LINK.sub(lambda match: match[1] + _inside(match[2], path), markdown)
 
 
 @event_priority(-100)
@@ -64,25 +64,25 @@ def on_post_build(config: MkDocsConfig, **_: object) -> None:
 
 
 def generated() -> dict[str, str]:
-    """Path in the site -> Markdown, of all that is made from the code."""
+    """Return path in the site -> Markdown, of all that is made from the code."""
     pages = site_methods.pages() | site_domains.pages()
     pages |= {"reference/cli.md": site_cli.page(), "reference/toml.md": site_toml.page()}
     pages["reference/python.md"] = site_python.page()
-    return pages | {place: _from_root((ROOT / name).read_text("utf-8")) for name, place in OUTSIDE.items()}
+    return pages | {site_path: _from_root((ROOT / name).read_text("utf-8")) for name, site_path in OUTSIDE.items()}
 
 
 def linked_outside() -> set[str]:
-    """Files of the repository, not in docs/, that pages link to."""
+    """Return the files of the repository, not in docs/, that pages link to."""
     texts = [page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md")]
-    found = {found[2].removeprefix("../") for text in texts for found in _LINK.finditer(text)}
+    paths = {paths[2].removeprefix("../") for text in texts for paths in _LINK.finditer(text)}
     for name in OUTSIDE:
-        targets = {found[2] for found in _ROOT_LINK.finditer((ROOT / name).read_text("utf-8"))}
-        found |= {target for target in targets if not target.startswith("docs/")}
-    return {path for path in found if path not in OUTSIDE and path != "README.md" and (ROOT / path).is_file()}
+        targets = {paths[2] for paths in _ROOT_LINK.finditer((ROOT / name).read_text("utf-8"))}
+        paths |= {target for target in targets if not target.startswith("docs/")}
+    return {path for path in paths if path not in OUTSIDE and path != "README.md" and (ROOT / path).is_file()}
 
 
 def place_of(path: str) -> str:
-    """Where the site keeps a copy of a file of the repository; as text, which browsers show."""
+    """Return where the site keeps a copy of a file of the repository; as text, which browsers show."""
     return f"source/{path.lstrip('.')}.txt"
 
 
@@ -103,9 +103,9 @@ def _inside(link: str, page: str) -> str:
 def _from_root(text: str) -> str:
     """Return a page of the root with the links that it has in the site, at whose root it lies."""
 
-    def moved(found: re.Match[str]) -> str:
-        link = found[2]
+    def moved(match: re.Match[str]) -> str:
+        link = match[2]
         inside = link.removeprefix("docs/")
-        return found[1] + (inside if inside != link else _inside(f"../{link}", "page.md"))
+        return match[1] + (inside if inside != link else _inside(f"../{link}", "page.md"))
 
     return _ROOT_LINK.sub(moved, text)

@@ -29,7 +29,7 @@ _WITH = re.compile(r"<!-- with: (\w+)=(.*?) -->")
 _COMMENT = re.compile(r"<!-- (not run|exit): (.*?) -->")
 
 
-class Block(NamedTuple):
+class FencedBlock(NamedTuple):
     """A fenced block.
 
     Attributes:
@@ -49,7 +49,7 @@ class Block(NamedTuple):
     code: int = 0
 
 
-class Command(NamedTuple):
+class ConsoleCommand(NamedTuple):
     """A line after `$ `, and the output that stands below it.
 
     Attributes:
@@ -63,7 +63,7 @@ class Command(NamedTuple):
     output: str | None
 
 
-def blocks(page: str) -> Iterator[Block]:
+def blocks(page: str) -> Iterator[FencedBlock]:
     """Yield the fenced blocks of a page's text, in order.
 
     Raises:
@@ -74,13 +74,13 @@ def blocks(page: str) -> Iterator[Block]:
     number = 0
     while number < len(lines):
         line = lines[number]
-        if found := _FENCE.match(line):
-            end = _end(lines, number, found["indent"])
-            body = [text.removeprefix(found["indent"]) for text in lines[number + 1 : end]]
-            title = _TITLE.search(found["rest"])
-            yield Block(
+        if fence := _FENCE.match(line):
+            end = _end(lines, number, fence["indent"])
+            body = [text.removeprefix(fence["indent"]) for text in lines[number + 1 : end]]
+            title = _TITLE.search(fence["rest"])
+            yield FencedBlock(
                 number + 1,
-                found["language"],
+                fence["language"],
                 "".join(f"{text}\n" for text in body),
                 title[1] if title else "",
                 marks.get("not run", ""),
@@ -95,8 +95,8 @@ def blocks(page: str) -> Iterator[Block]:
 
 
 def needs(page: str) -> list[str]:
-    """Names of what the page's folder holds before its first block."""
-    return [name.strip() for found in _NEEDS.findall(page) for name in found.split(",")]
+    """Return the names of what the page's folder holds before its first block."""
+    return [name.strip() for names in _NEEDS.findall(page) for name in names.split(",")]
 
 
 def variables(page: str) -> dict[str, str]:
@@ -104,23 +104,23 @@ def variables(page: str) -> dict[str, str]:
     return dict(_WITH.findall(page))
 
 
-def commands(block: Block) -> list[Command]:
+def commands(block: FencedBlock) -> list[ConsoleCommand]:
     """Return the commands of a `console` block: lines after `$ `, continued where they end with a backslash.
 
     Raises:
         ValueError: It begins with something else.
     """
-    found: list[Command] = []
+    console_commands: list[ConsoleCommand] = []
     for offset, line in enumerate(block.text.splitlines(), start=1):
         if line.startswith("$ "):
-            found.append(Command(block.line + offset, line[2:], None))
-        elif not found:
+            console_commands.append(ConsoleCommand(block.line + offset, line[2:], None))
+        elif not console_commands:
             raise ValueError(f"line {block.line + offset}: a console block begins with a line after '$ '")
-        elif found[-1].output is None and found[-1].text.endswith("\\"):
-            found[-1] = found[-1]._replace(text=f"{found[-1].text}\n{line}")
+        elif console_commands[-1].output is None and console_commands[-1].text.endswith("\\"):
+            console_commands[-1] = console_commands[-1]._replace(text=f"{console_commands[-1].text}\n{line}")
         else:
-            found[-1] = found[-1]._replace(output=f"{found[-1].output or ''}{line}\n")
-    return found
+            console_commands[-1] = console_commands[-1]._replace(output=f"{console_commands[-1].output or ''}{line}\n")
+    return console_commands
 
 
 def _end(lines: list[str], start: int, indent: str) -> int:

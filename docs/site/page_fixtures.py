@@ -86,7 +86,7 @@ def repository(folder: Path) -> None:
 
 
 def samples(folder: Path) -> None:
-    """600 samples of `finetune`, 25 images, seed 0 of the quick suite; its training images beside, in `shots`."""
+    """Make 600 samples of `finetune`, 25 images, seed 0 of the quick suite; its training images beside, in `shots`."""
     import msgspec
     import torch
     from PIL import Image

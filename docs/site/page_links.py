@@ -25,20 +25,20 @@ _HTML = re.compile(r"""<(?:a|img)\b[^>]*?\b(?:href|src)=["']([^"']+)["']""")
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?")
 
 
-def dead_links(page: Path, root: Path, known: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Links of a Markdown file that lead nowhere.
+def dead_links(page: Path, root: Path, generated: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the links of a Markdown file that lead nowhere.
 
     Args:
         page: The file.
         root: Folder out of which no link may lead.
-        known: Paths in docs/ that the site has and the repository has not: pages made from the code.
+        generated: Paths in docs/ that the site has and the repository has not: pages made from the code.
     """
     for link in links(page.read_text("utf-8")):
-        if reason := _dead(link, page, root, known):
+        if reason := _dead(link, page, root, generated):
             yield f"{page.relative_to(root)}: {link}: {reason}"
 
 
-def _dead(link: str, page: Path, root: Path, known: frozenset[str]) -> str:
+def _dead(link: str, page: Path, root: Path, generated: frozenset[str]) -> str:
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
         return malformed(link)
@@ -46,8 +46,8 @@ def _dead(link: str, page: Path, root: Path, known: frozenset[str]) -> str:
     if not target.is_relative_to(root):
         return "leads out of the repository"
     if not target.exists():
-        place = posixpath.relpath(target.as_posix(), (root / "docs").as_posix())
-        return "" if place in known else "there is no such file"
+        path = posixpath.relpath(target.as_posix(), (root / "docs").as_posix())
+        return "" if path in generated else "there is no such file"
     if parts.fragment and target.suffix == ".md" and unquote(parts.fragment) not in anchors(target):
         return f"there is no such heading in {target.name}"
     return ""
@@ -66,28 +66,28 @@ def malformed(link: str) -> str:
 
 
 def links(text: str) -> list[str]:
-    """Targets of the links and pictures of a Markdown text, those in HTML too."""
-    found: list[str] = []
+    """Return the targets of the links and pictures of a Markdown text, those in HTML too."""
+    targets: list[str] = []
     for token in _all(_MARKDOWN.parse(text)):
         target = token.attrs.get("href") or token.attrs.get("src")
         if target:
-            found.append(str(target))
+            targets.append(str(target))
         elif token.type in ("html_block", "html_inline"):
-            found += _HTML.findall(token.content)
-    return found
+            targets += _HTML.findall(token.content)
+    return targets
 
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """Anchors of a page's headings, as the site and GitHub make them."""
+    """Return the anchors of a page's headings, as the site and GitHub make them."""
     tokens = _MARKDOWN.parse(page.read_text("utf-8"))
-    found: list[str] = []
+    slugs: list[str] = []
     for token, inline in pairwise(tokens):
         if token.type == "heading_open":
             text = "".join(child.content for child in inline.children or () if child.type in ("text", "code_inline"))
             slug = _SLUG(text, "-")
-            found.append(f"{slug}_{found.count(slug)}" if slug in found else slug)
-    return frozenset(found)
+            slugs.append(f"{slug}_{slugs.count(slug)}" if slug in slugs else slug)
+    return frozenset(slugs)
 
 
 def _all(tokens: list[Token]) -> Iterator[Token]:
@@ -118,7 +118,7 @@ class _Page(HTMLParser):
 
 
 def dead_links_of_site(site: Path) -> Iterator[str]:
-    """Links and pictures of a built site that lead nowhere, and all that its pages would load from another host."""
+    """Yield links and pictures of a built site that lead nowhere, and all that it would load from another host."""
     pages = {path: _Page() for path in sorted(site.rglob("*.html"))}
     for path, page in pages.items():
         page.feed(path.read_text("utf-8"))

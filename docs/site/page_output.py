@@ -21,21 +21,23 @@ _GAP = "…"
 
 
 def difference(shown: str, printed: str) -> str:
-    """Where the printed text departs from the shown one; empty where it does not."""
+    """Say where the printed text departs from the shown one; empty where it does not."""
     actual = words(printed)
     parts = _segments(words(shown))
-    place = 0
+    position = 0
     for number, part in enumerate(parts):
         first, last = number == 0, number == len(parts) - 1
         if not part:
-            place = len(actual) if last and number else place
+            position = len(actual) if last and number else position
             continue
-        places = [place] if first else [len(actual) - len(part)] if last else range(place, len(actual) - len(part) + 1)
-        found = next((at for at in places if at >= place and _same(part, actual[at : at + len(part)])), None)
-        if found is None:
-            return _told(part, actual[place:] if not first else actual)
-        place = found + len(part)
-    return "" if place == len(actual) else f"printed beyond what is shown: {' '.join(actual[place : place + 30])}"
+        end = len(actual) - len(part)
+        starts = [position] if first else [end] if last else range(position, end + 1)
+        start = next((at for at in starts if at >= position and _same(part, actual[at : at + len(part)])), None)
+        if start is None:
+            return _departure(part, actual[position:] if not first else actual)
+        position = start + len(part)
+    beyond = " ".join(actual[position : position + 30])
+    return f"printed beyond what is shown: {beyond}" if beyond else ""
 
 
 def words(text: str) -> list[str]:
@@ -64,7 +66,7 @@ def _same(part: list[str], actual: list[str]) -> bool:
 
 
 def alike(shown: str, printed: str, *, measured: bool = False) -> bool:
-    """Whether two words are the same but for what may differ. `measured`: a unit follows."""
+    """Return whether two words are the same but for what may differ. `measured`: a unit follows."""
     shown, printed = (_ID.sub("ID", _DATE.sub("DATE", word)) for word in (shown, printed))
     if _GAP in shown:
         return re.fullmatch(".*".join(re.escape(part) for part in shown.split(_GAP)), printed) is not None
@@ -82,7 +84,7 @@ def _near(shown: str, printed: str) -> bool:
     return abs(a - b) <= max(_TOLERANCE * abs(a), 1.000001 * 10**-decimals if decimals else 0)
 
 
-def _told(part: list[str], actual: list[str]) -> str:
+def _departure(part: list[str], actual: list[str]) -> str:
     """Return the first word of a part that has no counterpart where most of the words before it have one."""
     best, where = 0, 0
     for at in range(len(actual)):

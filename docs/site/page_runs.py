@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 import yaml
-from page_blocks import Block, Command, blocks, commands, needs, variables
+from page_blocks import ConsoleCommand, FencedBlock, blocks, commands, needs, variables
 from page_fixtures import PROVIDED
 from page_output import difference
 
@@ -100,7 +100,7 @@ class PageRun:
             if self._session is not None:
                 self._session.communicate()
 
-    def _problems_of(self, block: Block) -> Iterator[str]:
+    def _problems_of(self, block: FencedBlock) -> Iterator[str]:
         printed, self._printed = self._printed, None
         if block.language == "console":
             yield from self._console(block)
@@ -109,20 +109,20 @@ class PageRun:
         elif block.language == "python" and not block.reason:
             yield from self._python(block)
         elif block.language == "text" and printed is not None:
-            if told := difference(block.text, printed):
-                yield f"{block.line}: {told}"
+            if departure := difference(block.text, printed):
+                yield f"{block.line}: {departure}"
         else:
             yield from self._data(block)
 
     # ---------------------------------------------------------------------------------------------------------- console
 
-    def _console(self, block: Block) -> Iterator[str]:
-        found = commands(block)
-        for command in found:
+    def _console(self, block: FencedBlock) -> Iterator[str]:
+        block_commands = commands(block)
+        for command in block_commands:
             if block.reason or self._stands_already(command.text):
                 yield from misspelt(command)
                 continue
-            expected = block.code if command is found[-1] else 0
+            expected = block.code if command is block_commands[-1] else 0
             try:
                 done = subprocess.run(  # noqa: S603 - the commands of our own pages
                     ["/bin/bash", "-o", "pipefail", "-c", command.text],
@@ -142,11 +142,11 @@ class PageRun:
             if done.returncode != expected:
                 end = done.stdout[-1500:]
                 yield f"{command.line}: {command.text!r} ended with {done.returncode}, not {expected}: {end}"
-            elif command.output is not None and (told := difference(command.output, done.stdout)):
-                yield f"{command.line}: {command.text!r}: {told}"
+            elif command.output is not None and (departure := difference(command.output, done.stdout)):
+                yield f"{command.line}: {command.text!r}: {departure}"
 
     def _stands_already(self, text: str) -> bool:
-        """Is it `graftbench run` into a folder that the page needs?"""
+        """Return whether it is `graftbench run` into a folder that the page needs."""
         words = shlex.split(text, comments=True)
         if words[:2] != ["graftbench", "run"] or "--out" not in words:
             return False
@@ -154,7 +154,7 @@ class PageRun:
 
     # ----------------------------------------------------------------------------------------------------------- python
 
-    def _python(self, block: Block) -> Iterator[str]:
+    def _python(self, block: FencedBlock) -> Iterator[str]:
         if self._session is None:
             self._session = subprocess.Popen(  # noqa: S603 - this project's own script
                 [sys.executable, str(Path(__file__).with_name("python_session.py"))],
@@ -176,7 +176,7 @@ class PageRun:
 
     # ------------------------------------------------------------------------------------------------------------- data
 
-    def _file(self, block: Block) -> Iterator[str]:
+    def _file(self, block: FencedBlock) -> Iterator[str]:
         path = self.folder / block.title
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text, "utf-8")
@@ -188,7 +188,7 @@ class PageRun:
         else:
             yield from self._data(block)
 
-    def _data(self, block: Block) -> Iterator[str]:
+    def _data(self, block: FencedBlock) -> Iterator[str]:
         """Yield what is wrong with a block that is data."""
         readers = {"toml": self._toml, "yaml": yaml.safe_load, "json": json.loads}
         if block.language in readers:
@@ -201,26 +201,26 @@ class PageRun:
 
     def _toml(self, text: str) -> None:
         """Read a suite, or a part of one, as `graftbench run` does."""
-        given = tomllib.loads(text)
-        if "tool" in given or "project" in given:  # a pyproject.toml
+        table = tomllib.loads(text)
+        if "tool" in table or "project" in table:  # a pyproject.toml
             return
-        whole: dict[str, Any] = {**BASE_SUITE, **given}
+        whole: dict[str, Any] = {**BASE_SUITE, **table}
         for key in ("parameters", "variants"):
-            whole["methods"] = [*dict.fromkeys([*whole["methods"], *given.get(key, {})])]
-        for task in given.get("task_budgets", {}):
+            whole["methods"] = [*dict.fromkeys([*whole["methods"], *table.get(key, {})])]
+        for task in table.get("task_budgets", {}):
             whole["tasks"] = [*dict.fromkeys([*whole["tasks"], task])]
         suite = parse_suite(tomli_w.dumps(whole), self.name)
         plugins = [path for path in self.folder.glob("*.py") if not path.name.startswith("test_")]
-        known = registered(plugins)
+        methods = registered(plugins)
         for name in suite.methods:
-            if name not in given.get("variants", {}):
-                known[name]
+            if name not in table.get("variants", {}):
+                methods[name]
         for task in map(parse_task, suite.tasks):
             for domain in {task.source, task.target} - {"none"}:
                 make_domain(domain, plugins)
 
 
-def misspelt(command: Command) -> Iterator[str]:
+def misspelt(command: ConsoleCommand) -> Iterator[str]:
     """Yield what the command line would refuse in a command that is not run."""
     words = shlex.split(command.text, comments=True)
     if words[:1] != ["graftbench"]:

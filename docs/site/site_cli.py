@@ -22,14 +22,14 @@ def page() -> str:
     """Make the page `reference/cli.md`."""
     text = make_app().generate_docs(heading_level=1, max_heading_level=4)
     _, *sections = re.split(r"^#{2,4} graftbench ", text, flags=re.MULTILINE)
-    known = [section.partition("\n") for section in sections]
+    parts = [section.partition("\n") for section in sections]
     return "\n\n".join(
-        [_BEFORE, *(_section(name.strip(), body) for name, _, body in known if name.strip() in COMMANDS)]
+        [_BEFORE, *(_section(name.strip(), body) for name, _, body in parts if name.strip() in COMMANDS)]
     )
 
 
 def _section(name: str, body: str) -> str:
-    """One command: what cyclopts writes, the docstring's further paragraphs, the examples."""
+    """Write one command: what cyclopts writes, the docstring's further paragraphs, the examples."""
     group, _, verb = name.rpartition(" ")
     module = import_module(f"graftbench.cli.{(group or verb).replace('-', '_')}")
     more = docstring_parser.parse(getattr(module, verb.replace("-", "_")).__doc__ or "").long_description or ""

@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[1]
 
 
 def pages() -> dict[str, str]:
-    """Path in the site -> Markdown."""
+    """Return path in the site -> Markdown."""
     sections = _sections()
     return {f"domains/{_base(row)}.md": _page(row, sections.get(_base(row), "")) for row in rows_of("domains")}
 
@@ -37,7 +37,7 @@ def _page(row: dict[str, str], section: str) -> str:
 
 
 def _sections() -> dict[str, str]:
-    """Domain -> what docs/domains.md says below its heading."""
+    """Return domain -> what docs/domains.md says below its heading."""
     text = (DOCS / "domains.md").read_text("utf-8")
     _, *parts = re.split(r"^## `([\w-]+)`: .*$", text, flags=re.MULTILINE)
     return {name: body.strip() + "\n" for name, body in zip(parts[::2], parts[1::2], strict=True)}

@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from site_structs import Field, fields, one_line, toml
+from site_structs import fields, one_line, toml
 
 from graftbench.citations import bibtex, entry_of
 from graftbench.cli.ls import rows_of
@@ -28,9 +28,9 @@ MEASURED = {"results": "8 kimg, the suite of [the results](../results.md)", "qui
 
 
 def pages() -> dict[str, str]:
-    """Path in the site -> Markdown."""
-    found = methods().classes
-    return {f"methods/{row['name']}.md": page(row, found[row["name"]]) for row in rows_of("methods")}
+    """Return path in the site -> Markdown."""
+    classes = methods().classes
+    return {f"methods/{row['name']}.md": page(row, classes[row["name"]]) for row in rows_of("methods")}
 
 
 def overview() -> str:
@@ -45,10 +45,10 @@ def overview() -> str:
 
 
 def page(row: dict[str, Any], method: type[Method]) -> str:
-    """One method's page."""
+    """Write one method's page."""
     parts = [
         f"# `{row['name']}`: {row['title']}",
-        _idea(method),
+        (sys.modules[method.__module__].__doc__ or method.__doc__ or "").strip(),  # the idea
         _facts(row),
         "## Parameters",
         _parameters(method, row),
@@ -58,11 +58,6 @@ def page(row: dict[str, Any], method: type[Method]) -> str:
     if row["reference"]["authors"] != "graftbench":
         parts += ["## To cite", f"```bibtex\n{bibtex([entry_of(method.reference)]).strip()}\n```"]
     return "\n\n".join(parts) + "\n"
-
-
-def _idea(method: type[Method]) -> str:
-    """Return the docstring of the method's module, which gives the idea."""
-    return (sys.modules[method.__module__].__doc__ or method.__doc__ or "").strip()
 
 
 def _facts(row: dict[str, Any]) -> str:
@@ -92,14 +87,14 @@ def _facts(row: dict[str, Any]) -> str:
 
 
 def _parameters(method: type[Method], row: dict[str, Any]) -> str:
-    known = fields(method.Config)
-    if not known:
+    config_fields = fields(method.Config)
+    if not config_fields:
         return "None."
-    changed = {name: value for name, value in row["parameters"].items() if value is not None}
-    rows = [Field(f.name, f.type, toml(changed[f.name]) if f.name in changed else f.default, f.meaning) for f in known]
+    changed = {name: toml(value) for name, value in row["parameters"].items() if value is not None}
     lines = ["| parameter | default | meaning |", "| --- | --- | --- |"]
-    for field in rows:
-        default = "required" if field.default is None else f"`{field.default}`" if field.default else "none"
+    for field in config_fields:
+        value = changed.get(field.name, field.default)
+        default = "required" if value is None else f"`{value}`" if value else "none"
         lines.append(f"| `{field.name}` | {default} | {_cell(field.meaning)} |")
     return "\n".join([f"In a suite: `[parameters.{row['name']}]`.", "", *lines])
 
@@ -113,20 +108,18 @@ def _measured(name: str) -> str:
             if record.cell.method == name and record.status == "ok":
                 cells[record.cell.data_budget].append(record)
         if cells:
-            parts.append(f"{_conditions(run.records[0])}: {what}.\n\n{_rows(cells)}")
+            cell = run.records[0].cell
+            conditions = f"`{cell.task}`, protocol {cell.protocol.extractor}@{cell.protocol.size}"
+            parts.append(f"{conditions}: {what}.\n\n{_rows(cells)}")
     return "\n\n".join(parts)
-
-
-def _conditions(record: Record) -> str:
-    return f"`{record.cell.task}`, protocol {record.cell.protocol.extractor}@{record.cell.protocol.size}"
 
 
 def _rows(cells: dict[int, list[Record]]) -> str:
     names = ("fid", "kid", "precision", "recall", "train_distance_ratio")
     lines = ["| images | FID ↓ | KID×10³ ↓ | precision ↑ | recall ↑ | train distance | seeds |", "| ---: " * 7 + "|"]
     for budget, records in sorted(cells.items()):
-        shown = [_spread([_value(r, name) * (1000 if name == "kid" else 1) for r in records]) for name in names]
-        lines.append(f"| {budget} | {' | '.join(shown)} | {len(records)} |")
+        scores = [_spread([_value(r, name) * (1000 if name == "kid" else 1) for r in records]) for name in names]
+        lines.append(f"| {budget} | {' | '.join(scores)} | {len(records)} |")
     return "\n".join(lines)
 
 
@@ -136,7 +129,7 @@ def _value(record: Record, name: str) -> float:
 
 
 def _spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation over seeds."""
+    """Print mean ± standard deviation over seeds."""
     if any(map(math.isnan, values)):
         return "—"
     mean = statistics.fmean(values)

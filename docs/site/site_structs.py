@@ -40,16 +40,16 @@ def fields(struct: type[msgspec.Struct]) -> list[Field]:
 
 
 def meanings_of(struct: type) -> dict[str, str]:
-    """Field -> what the docstrings say of it; a derived struct's word counts before its base's."""
-    found: dict[str, str] = {}
+    """Return field -> what the docstrings say of it; a derived struct's word counts before its base's."""
+    meanings: dict[str, str] = {}
     for cls in reversed(struct.__mro__):
         if not cls.__doc__ or not issubclass(cls, msgspec.Struct) or cls is msgspec.Struct:
             continue
-        found |= {name: one_line(text) for name, text in _PROSE.findall(_dedented(cls.__doc__))}
-        found |= {
+        meanings |= {name: one_line(text) for name, text in _PROSE.findall(_dedented(cls.__doc__))}
+        meanings |= {
             meta.arg_name: one_line(meta.description or "") for meta in docstring_parser.parse(cls.__doc__).params
         }
-    return found
+    return meanings
 
 
 def first_paragraph(text: str | None) -> str:
@@ -127,7 +127,7 @@ def toml(value: Any) -> str:  # noqa: ANN401 - a value as TOML has it
 
 
 def one_line(text: str) -> str:
-    """Without line breaks."""
+    """Join the lines of a text with spaces."""
     return " ".join(text.split())
 
 
@@ -137,13 +137,13 @@ def _dedented(text: str) -> str:
 
 def structs_within(struct: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
     """Yield a struct and those that its fields hold, each once, in the order of the fields."""
-    seen: list[type[msgspec.Struct]] = []
+    listed: list[type[msgspec.Struct]] = []
     waiting = [struct]
     while waiting:
         cls = waiting.pop(0)
-        if cls in seen:
+        if cls in listed:
             continue
-        seen.append(cls)
+        listed.append(cls)
         yield cls
         for field in msgspec.structs.fields(cls):
             waiting += _structs(msgspec.inspect.type_info(field.type))

@@ -20,8 +20,8 @@ def page() -> str:
     """Make the page `reference/toml.md`."""
     parts = [_BEFORE]
     for struct in structs_within(Suite):
-        place = "the file itself" if struct is Suite else f"a table `{struct.__name__}`"
-        parts.append(f"## {struct.__name__}\n\n{first_paragraph(struct.__doc__)} ({place})\n\n{table(fields(struct))}")
+        where = "the file itself" if struct is Suite else f"a table `{struct.__name__}`"
+        parts.append(f"## {struct.__name__}\n\n{first_paragraph(struct.__doc__)} ({where})\n\n{table(fields(struct))}")
     parts.append(
         f"## A whole file\n\nThe packaged suite `quick`:\n\n```toml\n{packaged_suites()['quick'].strip()}\n```\n"
     )

@@ -10,15 +10,17 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
-from graftbench.comparison.ranks import average_ranks, friedman_test, groups, nemenyi_difference
-from graftbench.records.cell_spec import content_hash
+from graftbench.comparison.ranks import average_ranks, friedman_test, nemenyi_difference
+from graftbench.comparison.ranks import groups as cliques_of
+from graftbench.plotting import GRID, INK, MUTED
 
-from .._tables.metrics import KID
+from .._tables.groups import grouped
+from .._tables.numbers import KID
+from .._tables.tasks import shared_key
 from .._tables.text import listing, one_line, plural, short
-from .style import GRID, INK, MUTED, PRINT_SIZE, WIDTHS, Plot, title_lines
+from .style import PRINT_SIZE, WIDTHS, Plot, title_lines, titled_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graftbench.comparison.ranks import Friedman
+    from graftbench.plotting import Look
 
     from .._tables.groups import Group
-    from .style import Look
 
 LEVEL = 0.05
 """Of both tests."""
@@ -78,29 +80,19 @@ class RankDiagram:
     cliques: tuple[tuple[int, int], ...]
 
 
-def rank_plots(found: Sequence[Group], palette: Mapping[str, Look]) -> list[Plot]:
-    """One plot for each protocol and compute budget: a diagram, or the reason why there is none."""
-    alike: dict[str, list[Group]] = defaultdict(list)
-    for group in found:
-        alike[_key(group)].append(group)
-    names = {key: f"ranks-{key}" if len(alike) > 1 else "ranks" for key in alike}
-    return [_plot(names[key], alike[key], palette) for key in sorted(alike)]
-
-
-def _key(group: Group) -> str:
-    """Return what all blocks of one diagram share; the weights' path does not matter, their hash is in the protocol."""
-    return content_hash([msgspec.structs.replace(group.protocol, weights=""), group.compute_budget])[:8]
+def rank_plots(groups: Sequence[Group], palette: Mapping[str, Look]) -> list[Plot]:
+    """Make one plot for each protocol and compute budget: a diagram, or the reason why there is none."""
+    alike = sorted(grouped(groups, shared_key).items())
+    return [_plot(f"ranks-{key}" if len(alike) > 1 else "ranks", groups, palette) for key, groups in alike]
 
 
 def _plot(stem: str, alike: Sequence[Group], palette: Mapping[str, Look]) -> Plot:
     blocks = blocks_of(alike)
-    why = _too_few(blocks)
     title = one_line(f"{alike[0].compute_budget}, {alike[0].protocol.label}")
-    if why:
-        return Plot(stem, f"{title}: {why}")
+    if reason := _too_few(blocks):
+        return Plot(stem, f"{title}: {reason}")
     ranking = ranked(blocks)
-    count = len(blocks.scores)
-    heading = f"Average rank by KID over {plural(count, 'block')}; {title}"
+    heading = f"Average rank by KID over {plural(len(blocks.scores), 'block')}; {title}"
     return Plot(
         stem,
         f"{heading}. {_caption(ranking, blocks)}",
@@ -113,7 +105,7 @@ def _plot(stem: str, alike: Sequence[Group], palette: Mapping[str, Look]) -> Plo
 
 
 def blocks_of(alike: Sequence[Group]) -> Blocks:
-    """Blocks of several tasks: a task at a data budget, means over seeds. Of one task: a data budget and a seed.
+    """Gather the blocks. Of several tasks: a task at a data budget, means over seeds. Of one: a data budget and a seed.
 
     Demšar's blocks are data sets, so that the ranks speak of data sets like these; seeds of one data set are none.
     Where there is one task alone nothing can be said of others, and the blocks are repetitions on this one.
@@ -132,41 +124,31 @@ def blocks_of(alike: Sequence[Group]) -> Blocks:
             elif not several:
                 for seed, value in values.items():
                     table[group.key, row.data_budget, seed][row.label] = value
-    return _complete(table, leaking, _kind(alike, several=several), _caveat(several=several))
-
-
-def _kind(alike: Sequence[Group], *, several: bool) -> str:
     if several:
-        return f"one of {len(alike)} tasks at one data budget, mean over seeds"
-    return f"one data budget and one seed of {one_line(alike[0].task_title)}"
-
-
-def _caveat(*, several: bool) -> str:
-    if several:
-        return (
-            "Data budgets of one task share images, so the blocks are less independent than the tests take them to be."
-        )
-    return (
-        "All blocks are of one task: the ranks speak of this task alone. Data budgets of one seed share images, so the "
-        "blocks are less independent than the tests take them to be."
-    )
+        kind = f"one of {len(alike)} tasks at one data budget, mean over seeds"
+        caveat = "Data budgets of one task share"
+    else:
+        kind = f"one data budget and one seed of {one_line(alike[0].task_title)}"
+        caveat = "All blocks are of one task: the ranks speak of this task alone. Data budgets of one seed share"
+    caveat += " images, so the blocks are less independent than the tests take them to be."
+    return _complete(table, leaking, kind, caveat)
 
 
 def _complete(
     table: Mapping[tuple[str, int, int], Mapping[str, float]], leaking: set[str], kind: str, caveat: str
 ) -> Blocks:
-    """Blocks that at least half of the methods have, and methods that have all of these: each block ranks all."""
+    """Keep blocks that at least half of the methods have, and methods that have all of these: each block ranks all."""
     everyone = {label for scores in table.values() for label in scores}
     used = [key for key in sorted(table) if 2 * len(table[key]) >= len(everyone)]
-    there = Counter(label for key in used for label in table[key])
-    methods = sorted(label for label in everyone if there[label] == len(used))
+    counts = Counter(label for key in used for label in table[key])
+    methods = sorted(label for label in everyone if counts[label] == len(used))
     notes = []
     if len(used) < len(table):
         count = len(table) - len(used)
         notes.append(f"{plural(count, 'block')} left out, where fewer than half of the methods have a KID.")
     if lacking := sorted(everyone - set(methods)):
-        said = [f"{label} ({len(used) - there[label]} of {len(used)})" for label in lacking]
-        notes.append(f"Left out, because blocks without their KID cannot be ranked: {listing(said)}.")
+        labels = [f"{label} ({len(used) - counts[label]} of {len(used)})" for label in lacking]
+        notes.append(f"Left out, because blocks without their KID cannot be ranked: {listing(labels)}.")
     if leaking:
         notes.append(f"Left out, because they look at the scoring network: {listing(sorted(leaking))}.")
     scores = np.array([[table[key][label] for label in methods] for key in used], dtype=np.float64)
@@ -174,7 +156,7 @@ def _complete(
 
 
 def _too_few(blocks: Blocks) -> str:
-    """Why there is nothing to draw; empty where there is."""
+    """Say why there is nothing to draw; empty where there is."""
     n, k = blocks.scores.shape
     have = f"{plural(k, 'method')} with a KID in all of {plural(n, 'block')} (a block is {blocks.kind})"
     if k < 3 or n < 2:
@@ -200,7 +182,7 @@ def ranked(blocks: Blocks) -> RankDiagram:
     ranks = averages[order]
     difference = nemenyi_difference(k, n, LEVEL)
     each = np.array([average_ranks(block[None]) for block in blocks.scores]).T[order]
-    cliques = [(found[0], found[-1]) for found in groups(ranks, difference) if len(found) > 1]
+    cliques = [(clique[0], clique[-1]) for clique in cliques_of(ranks, difference) if len(clique) > 1]
     if test.p_f >= LEVEL:
         cliques = [(0, k - 1)]
     return RankDiagram(tuple(blocks.methods[i] for i in order), ranks, each, test, difference, tuple(cliques))
@@ -208,14 +190,14 @@ def ranked(blocks: Blocks) -> RankDiagram:
 
 def _caption(ranking: RankDiagram, blocks: Blocks) -> str:
     test = ranking.test
-    found = f"Friedman's test: χ² = {test.statistic:.1f}, p {_p(test.p)}; Iman and Davenport's F: p {_p(test.p_f)}."
+    tests = f"Friedman's test: χ² = {test.statistic:.1f}, p {_p(test.p)}; Iman and Davenport's F: p {_p(test.p_f)}."
     if test.p_f >= LEVEL:
         verdict = f"No difference is found at {LEVEL:g}, so one bar joins all."
     else:
         verdict = "Methods under one bar are not told apart by these blocks, which does not say that they are equal."
     return (
         f"Large: average rank, 1 the best; small: rank in each block. A block is {blocks.kind}. {blocks.caveat} "
-        f"{found} Nemenyi's critical difference at {LEVEL:g}: {ranking.difference:.2f} ranks. {verdict}"
+        f"{tests} Nemenyi's critical difference at {LEVEL:g}: {ranking.difference:.2f} ranks. {verdict}"
     )
 
 
@@ -227,8 +209,6 @@ def _p(value: float) -> str:
 
 
 def _draw(ranking: RankDiagram, title: str, width: float, palette: Mapping[str, Look]) -> Figure:
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     k = len(ranking.order)
     lines = title_lines(title, width)
     columns = columns_of(ranking.cliques)
@@ -238,8 +218,7 @@ def _draw(ranking: RankDiagram, title: str, width: float, palette: Mapping[str, 
     right = 0.42 + 5 / 72 * (max(columns, default=-1) + 1)
     top, bottom = 0.12 + 0.16 * len(lines) + 0.3, 0.4
     height = top + _LINE * k + bottom
-    figure = Figure(figsize=(width, height))
-    figure.text(0.05 / width, 1 - 0.07 / height, "\n".join(lines), va="top", fontsize=PRINT_SIZE + 1, color=INK)
+    figure = titled_figure(lines, width, height)
     axes = figure.add_axes((left / width, bottom / height, (width - left - right) / width, _LINE * k / height))
     _draw_ranks(axes, ranking, names, palette, ticks=4 if width < WIDTHS["2col"] else 8)
     _draw_cliques(axes, ranking.cliques, columns)
@@ -260,15 +239,13 @@ def _draw_ranks(
     axes.set_xlabel("average rank (1: best)")
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
-    for place, label in enumerate(ranking.order):
+    for y, label in enumerate(ranking.order):
         look = palette[label]
-        axes.plot([0.5, k + 0.5], [place] * 2, color=GRID, lw=0.4, zorder=1)
-        axes.plot(
-            ranking.each[place], [place] * ranking.each.shape[1], "|", color=look.color, ms=4, mew=0.6, alpha=0.45
-        )
-        axes.plot([ranking.ranks[place]], [place], look.marker, color=look.color, ms=5, mew=0, zorder=4)
+        axes.plot([0.5, k + 0.5], [y] * 2, color=GRID, lw=0.4, zorder=1)
+        axes.plot(ranking.each[y], [y] * ranking.each.shape[1], "|", color=look.color, ms=4, mew=0.6, alpha=0.45)
+        axes.plot([ranking.ranks[y]], [y], look.marker, color=look.color, ms=5, mew=0, zorder=4)
         at = axes.get_yaxis_transform()
-        axes.text(1.02, place, f"{ranking.ranks[place]:.1f}", transform=at, va="center", fontsize=6, color=INK)
+        axes.text(1.02, y, f"{ranking.ranks[y]:.1f}", transform=at, va="center", fontsize=6, color=INK)
     _draw_difference(axes, ranking.difference)
 
 
@@ -282,14 +259,14 @@ def _draw_difference(axes: Axes, difference: float) -> None:
 
 
 def _height(axes: Axes) -> float:
-    """Of the panel in inches."""
+    """Return the height of the panel in inches."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     return float(axes.get_position().height * figure.get_size_inches()[1])
 
 
 def columns_of(cliques: Sequence[tuple[int, int]]) -> list[int]:
-    """Column of each clique's bar: the first in which it does not meet the one before."""
+    """Choose the column of each clique's bar: the first in which it does not meet the one before."""
     ends: list[int] = []
     columns = []
     for first, last in cliques:

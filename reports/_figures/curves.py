@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from graftbench.comparison.stats import mean
 
-from .._tables.groups import titles
-from .._tables.metrics import KID, finite
-from .._tables.text import listing, one_line, plural, short
-from .style import Plot, number_axis, paper_panels
+from .._tables.numbers import KID, finite
+from .._tables.text import listing, plural, short
+from .budget_plots import BudgetView, budget_plots
+from .style import number_axis, paper_panels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from graftbench.plotting import Look
     from graftbench.records.record import Record, Score
 
     from .._tables.groups import Group, Row
-    from .style import Look
+    from .style import Plot
 
 _Reached = dict[float, tuple[float, float, float]]
 """Share of the compute budget -> (images seen, seconds, KID in its printed scale)."""
@@ -42,47 +43,30 @@ class Point:
     values: tuple[float, ...]
 
 
-def curve_plots(found: Sequence[Group], palette: dict[str, Look]) -> list[Plot]:
-    """One plot a group and data budget that has snapshots."""
-    plots = [
-        plot
-        for group in found
-        for budget in group.budgets
-        if (plot := _plot(group, budget, found, palette)) is not None
-    ]
-    return plots or [Plot("curves", "no cell that ended well has a KID at a snapshot")]
+def curve_plots(groups: Sequence[Group], palette: dict[str, Look]) -> list[Plot]:
+    """Make one plot a group and data budget that has snapshots."""
+    reason = "no cell that ended well has a KID at a snapshot"
+    return budget_plots(groups, lambda view: _plot(view, palette), "curves", reason)
 
 
-def stem(kind: str, group: Group, budget: int, found: Sequence[Group]) -> str:
-    """`curves-n25`, or `curves-1a2b3c4d-n25` where a run has several groups."""
-    return f"{kind}-n{budget}" if len(found) == 1 else f"{kind}-{group.key}-n{budget}"
-
-
-def heading(group: Group, budget: int, found: Sequence[Group]) -> str:
-    """Return the group's title and the data budget."""
-    return f"{one_line(titles(found)[group.key])}, {plural(budget, 'target image')}"
-
-
-def _plot(group: Group, budget: int, found: Sequence[Group], palette: dict[str, Look]) -> Plot | None:
-    rows = sorted((row for row in group.methods if row.data_budget == budget), key=lambda row: row.label)
-    curves = {row.label: curve(row) for row in rows}
+def _plot(view: BudgetView, palette: dict[str, Look]) -> Plot | None:
+    curves = {row.label: curve(row) for row in view.methods}
     drawn = {label: points for label, points in curves.items() if len(points) > 1}
     if not drawn:
         return None
-    title = heading(group, budget, found)
 
     def draw(width: float) -> Figure:
         names = {short(label): palette[label] for label in drawn}
-        figure, panels = paper_panels(width, 2, title, names, lines=True)
+        figure, panels = paper_panels(width, 2, view.title, names, lines=True)
         for axes, clock in zip(panels, ("images", "seconds"), strict=True):
             _draw(axes, drawn, clock, palette)
         return figure
 
     caption = (
-        f"{title}: {KID.heading} at the snapshots and at the end of the fit. Line: mean over seeds; band: lowest to "
+        f"{KID.heading} at the snapshots and at the end of the fit. Line: mean over seeds; band: lowest to "
         "highest seed; images seen and seconds are means over seeds, snapshots not counted."
     )
-    return Plot(stem("curves", group, budget, found), caption, tuple(_notes(rows, drawn)), draw)
+    return view.plot("curves", caption, _notes(view.methods, drawn), draw)
 
 
 def curve(row: Row) -> list[Point]:
@@ -104,14 +88,14 @@ def _reached_by_seed(row: Row) -> list[_Reached]:
 
 
 def _reached(record: Record) -> _Reached:
-    found: _Reached = {}
+    points: _Reached = {}
     for snapshot in record.snapshots:
         if (value := _kid(snapshot.scores)) is not None:
-            found[snapshot.share] = (float(snapshot.images_seen), snapshot.seconds, value)
+            points[snapshot.share] = (float(snapshot.images_seen), snapshot.seconds, value)
     value, cost = _kid(record.scores), record.resources
     if value is not None and cost is not None and cost.fit_seconds is not None:
-        found[1.0] = (float(cost.images_seen), cost.fit_seconds, value)
-    return found
+        points[1.0] = (float(cost.images_seen), cost.fit_seconds, value)
+    return points
 
 
 def _kid(scores: Sequence[Score]) -> float | None:
@@ -124,15 +108,14 @@ def _notes(rows: Sequence[Row], drawn: dict[str, list[Point]]) -> list[str]:
     missing = [row.label for row in rows if row.label not in drawn]
     if missing:
         notes.append(f"No curve, because fewer than two points have a KID at every seed: {listing(missing)}.")
-    for row in rows:
-        reached = _reached_by_seed(row)
-        asked = {snapshot.share for record in row.ok for snapshot in record.snapshots} | {1.0}
-        lost = sorted(asked - set.intersection(*map(set, reached))) if reached else []
-        if row.label in drawn and lost:
-            shares = listing([f"{100 * share:g} %" for share in lost])
-            notes.append(f"{row.label}: left out at {shares} of its budget, where not every seed has a KID.")
-        if row.label in drawn and len(reached) < len(row.records) + row.missing:
-            notes.append(f"{row.label}: {len(reached)} of {plural(len(row.records) + row.missing, 'seed')}.")
+    for row in (row for row in rows if row.label in drawn):
+        reached, total = _reached_by_seed(row), len(row.records) + row.missing
+        shares = {snapshot.share for record in row.ok for snapshot in record.snapshots} | {1.0}
+        if lost := sorted(shares - set.intersection(*map(set, reached))):
+            percentages = listing([f"{100 * share:g} %" for share in lost])
+            notes.append(f"{row.label}: left out at {percentages} of its budget, where not every seed has a KID.")
+        if len(reached) < total:
+            notes.append(f"{row.label}: {len(reached)} of {plural(total, 'seed')}.")
     return notes
 
 

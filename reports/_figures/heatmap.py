@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
+from graftbench.plotting import INK, LIGHT_PAPER, MUTED
 
-from graftbench.records.cell_spec import content_hash
-
-from .._tables.metrics import KID, decimals, number
+from .._tables.groups import grouped
+from .._tables.numbers import KID, decimals, number
+from .._tables.tasks import shared_key
 from .._tables.text import listing, one_line, plural, short
-from .style import INK, LIGHT_PAPER, MUTED, PRINT_SIZE, Plot, title_lines
+from .style import PRINT_SIZE, Plot, title_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,30 +45,22 @@ class Square:
 _Matrix = dict[tuple[str, str], Square]
 
 
-def heatmap_plots(found: Sequence[Group], method: str = "") -> list[Plot]:
-    """One plot for each protocol, compute budget, resolution and data budget with several tasks.
+def heatmap_plots(groups: Sequence[Group], method: str = "") -> list[Plot]:
+    """Make one plot for each protocol, compute budget, resolution and data budget with several tasks.
 
     Args:
-        found: The run's groups.
+        groups: The run's groups.
         method: Label of the method whose KID is shown; the best of each pair where empty.
     """
-    alike: dict[str, list[Group]] = defaultdict(list)
-    for group in found:
-        alike[_key(group)].append(group)
-    several = {key: groups for key, groups in sorted(alike.items()) if len({str(g.task) for g in groups}) > 1}
+    sets = grouped(groups, lambda group: shared_key(group, group.task.resolution))
+    several = {key: alike for key, alike in sorted(sets.items()) if len({str(group.task) for group in alike}) > 1}
     plots: list[Plot] = []
-    for key, groups in several.items():
+    for key, alike in several.items():
         suffix = f"-{key}" if len(several) > 1 else ""
-        budgets = sorted({budget for group in groups for budget in group.budgets})
-        drawn = (_plot(f"transfer{suffix}-n{budget}", groups, budget, method) for budget in budgets)
+        budgets = sorted({budget for group in alike for budget in group.budgets})
+        drawn = (_plot(f"transfer{suffix}-n{budget}", alike, budget, method) for budget in budgets)
         plots += [plot for plot in drawn if plot is not None]
     return plots or [Plot("transfer", "no two tasks were scored alike and have a KID at one data budget")]
-
-
-def _key(group: Group) -> str:
-    """Return what the tasks of one matrix share; the weights' path does not matter, their hash is in the protocol."""
-    protocol = msgspec.structs.replace(group.protocol, weights="")
-    return content_hash([protocol, group.compute_budget, group.task.resolution])[:8]
 
 
 def _plot(stem: str, groups: Sequence[Group], budget: int, method: str) -> Plot | None:
@@ -91,21 +82,19 @@ def _plot(stem: str, groups: Sequence[Group], budget: int, method: str) -> Plot 
 
 
 def transfer_matrix(groups: Sequence[Group], budget: int, method: str = "") -> tuple[_Matrix, list[str]]:
-    """(source, target) -> best or chosen, and a sentence for each pair that is left out. Plain generation alone."""
+    """Return (source, target) -> best or chosen, and why pairs are left out. Plain generation alone."""
     matrix: _Matrix = {}
     notes = []
-    by_task: dict[tuple[str, str], list[Group]] = defaultdict(list)
-    for group in groups:
-        if group.task.kind != "generate":
-            continue
-        by_task[group.task.source, group.task.target].append(group)
+    plain = (group for group in groups if group.task.kind == "generate")
+    by_task = grouped(plain, lambda group: (group.task.source, group.task.target))
     for (source, target), same in sorted(by_task.items()):
         rows = [row for row in same[0].methods if row.data_budget == budget]
         square = _square(rows, method)
         if len(same) > 1:
             notes.append(f"{source} → {target}: left out, because its target images are not the same in all cells.")
         elif square is None:
-            notes.append(f"{source} → {target}: no KID{_reasons(rows)}.")
+            outcomes = f" ({listing([f'{row.label}: {row.outcome}' for row in rows])})" if rows else ""
+            notes.append(f"{source} → {target}: no KID{outcomes}.")
         else:
             matrix[source, target] = square
     return matrix, notes
@@ -118,10 +107,6 @@ def _square(rows: Sequence[Row], method: str) -> Square | None:
         if (row.label == method if method else not row.leaks) and (kid := row.summary(KID)) is not None
     ]
     return min(squares, key=lambda square: (square.kid, square.label), default=None)
-
-
-def _reasons(rows: Sequence[Row]) -> str:
-    return f" ({listing([f'{row.label}: {row.outcome}' for row in rows])})" if rows else ""
 
 
 def _draw(matrix: _Matrix, title: str, width: float, *, named: bool) -> Figure:
@@ -170,7 +155,7 @@ def _fill(axes: Axes, matrix: _Matrix, sources: list[str], targets: list[str], l
 
 
 def _depth(value: float, values: Sequence[float]) -> float:
-    """0 for the best to 1 for the worst; by logarithm where all are positive."""
+    """Return 0 for the best to 1 for the worst; by logarithm where all are positive."""
     low, high = min(values), max(values)
     if low == high:
         return 0.0

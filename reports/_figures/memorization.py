@@ -6,11 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from graftbench.metrics.catalogue import METRICS
+from graftbench.plotting import INK, MUTED
 
-from .._tables.metrics import KID
+from .._tables.numbers import KID
 from .._tables.text import listing, short
-from .curves import heading, stem
-from .style import INK, MUTED, Plot, label_points, number_axis, paper_panels, tick, title_lines
+from .budget_plots import BudgetView, budget_plots
+from .style import label_points, number_axis, paper_panels, tick, title_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,43 +19,39 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from graftbench.plotting import Look
+
     from .._tables.groups import Group, Row
-    from .style import Look
+    from .style import Plot
 
 RATIO = METRICS["train_distance_ratio"]
 _X = "train distance ratio (1: as new real images)"
 
 
-def memorization_plots(found: Sequence[Group], palette: dict[str, Look]) -> list[Plot]:
-    """One plot a group and data budget in which a method has a KID and a ratio of distances."""
-    plots = [
-        plot
-        for group in found
-        for budget in group.budgets
-        if (plot := _plot(group, budget, found, palette)) is not None
-    ]
-    return plots or [Plot("memorization", f"no method has both a KID and a {RATIO.name}")]
+def memorization_plots(groups: Sequence[Group], palette: dict[str, Look]) -> list[Plot]:
+    """Make one plot a group and data budget in which a method has a KID and a ratio of distances."""
+    reason = f"no method has both a KID and a {RATIO.name}"
+    return budget_plots(groups, lambda view: _plot(view, palette), "memorization", reason)
 
 
-def _plot(group: Group, budget: int, found: Sequence[Group], palette: dict[str, Look]) -> Plot | None:
-    rows = sorted((row for row in group.rows if row.data_budget == budget), key=lambda row: row.label)
+def _plot(view: BudgetView, palette: dict[str, Look]) -> Plot | None:
+    rows = view.rows
     methods = {row.label: seeds for row in rows if not row.is_reference and (seeds := pairs(row))}
     references = {row.label: seeds for row in rows if row.is_reference and (seeds := pairs(row))}
     if not methods:
         return None
-    title = heading(group, budget, found)
     leaking = [row.label for row in rows if row.leaks]
 
     def draw(width: float) -> Figure:
         names = {short(label): palette[label] for label in methods}
-        figure, (axes,) = paper_panels(width, 1, title, names, hollow=[short(label) for label in leaking])
+        figure, (axes,) = paper_panels(width, 1, view.title, names, hollow=[short(label) for label in leaking])
         beyond = _draw(axes, methods, references, palette, leaking)
         axes.set_xlabel("\n".join([_X, *title_lines(beyond, width - 0.6)] if beyond else [_X]))
         label_points(axes, *_reference_labels(axes, methods, references))
         return figure
 
     caption = (
-        f"{title}: {KID.heading} against the mean distance of generated images to their nearest training image, over "
+        f"{KID.heading} against the mean distance of generated images to their nearest training image, over "
         "that of reference images. Dotted: 1, as far as new real images; towards 0: copies. Large: mean over seeds, "
         "small: each seed; grey crosses: reference rows. The axes span "
         "the methods; reference rows beyond are named below with both values."
@@ -63,11 +60,11 @@ def _plot(group: Group, budget: int, found: Sequence[Group], palette: dict[str, 
     notes = [f"Not drawn, because no seed has both scores: {listing(missing)}."] if missing else []
     if leaking:
         notes.append(f"Hollow, because they look at the scoring network: {listing(leaking)}.")
-    return Plot(stem("memorization", group, budget, found), caption, tuple(notes), draw)
+    return view.plot("memorization", caption, notes, draw)
 
 
 def pairs(row: Row) -> list[tuple[float, float]]:
-    """(ratio of distances, KID in its printed scale) of each seed that has both, by seed."""
+    """Return (ratio of distances, KID in its printed scale) of each seed that has both, by seed."""
     ratios, kids = row.by_seed(RATIO), row.by_seed(KID)
     return [(ratios[seed], kids[seed]) for seed in sorted(ratios.keys() & kids.keys())]
 
@@ -81,7 +78,7 @@ _Spots = dict[str, list[tuple[float, float]]]
 
 
 def _draw(axes: Axes, methods: _Spots, references: _Spots, palette: dict[str, Look], leaking: Sequence[str]) -> str:
-    """All but the names; a sentence on the reference rows beyond the axes, which span the methods alone."""
+    """Draw all but the names; return a sentence on the reference rows beyond the axes, which span the methods alone."""
     everything = [pair for seeds in methods.values() for pair in seeds]
     number_axis(axes.xaxis, [*(x for x, _ in everything), 1.0], log_from=math.inf)
     log = number_axis(axes.yaxis, [y for _, y in everything])
@@ -110,7 +107,7 @@ def _within(axes: Axes, x: float, y: float) -> bool:
 def _reference_labels(
     axes: Axes, methods: _Spots, references: _Spots
 ) -> tuple[list[tuple[float, float, str, str]], list[tuple[float, float]]]:
-    """Names of the reference rows within the axes, and all points that they should not cover."""
+    """Return the names of the reference rows within the axes, and all points that they should not cover."""
     means = {label: _mean(seeds) for label, seeds in references.items()}
     named = [(x, y, short(label), INK) for label, (x, y) in means.items() if _within(axes, x, y)]
     points = [pair for seeds in methods.values() for pair in (*seeds, _mean(seeds))]

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .._tables.text import plural
-from .curves import heading, stem
+from .budget_plots import BudgetView, budget_plots
 from .sample_grid import TileRow, draw_tiles, missing_note, tiles_of
 from .samples import COLUMNS, sheet_of
-from .style import Plot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from .._tables.groups import Group, Row
+    from .style import Plot
 
 _COPY = 1e-4
 """Of other images' distances: a copy in a batch of another size is off by less (about 1e-6), another image by more."""
@@ -53,13 +53,13 @@ class NeighborStrip:
 
     @property
     def median(self) -> float | None:
-        """Median distance to the nearest training image."""
+        """Return the median distance to the nearest training image."""
         nearest = [row[0] for row in self.distances if row]
         return statistics.median(nearest) if nearest else None
 
     @property
     def far(self) -> str:
-        """The median in three digits; `≈ 0` where it is nothing beside the distances to other training images."""
+        """Print the median in three digits; `≈ 0` where it is nothing beside the distances to other training images."""
         if self.median is None:
             return ""
         largest = max(distance for row in self.distances for distance in row)
@@ -67,9 +67,9 @@ class NeighborStrip:
 
 
 def neighbor_strips(group: Group, folder: Path) -> list[NeighborStrip]:
-    """Methods by name and data budget, then reference rows likewise; each the lowest seed that has a sheet.
+    """Return methods by name and data budget, then reference rows likewise; each the lowest seed that has a sheet.
 
-    `_samples.spaced_png` makes a PNG for a page of an image.
+    `samples.spaced_png` makes a PNG for a page of an image.
     """
     rows = sorted(group.rows, key=lambda row: (row.is_reference, row.label, row.data_budget))
     return [_strip(row, folder) for row in rows]
@@ -81,8 +81,8 @@ def _strip(row: Row, folder: Path) -> NeighborStrip:
         sheet, reason = sheet_of(record, folder, "neighbors")
         if sheet is not None:
             detail = f"{plural(row.data_budget, 'image')}, seed {record.cell.seed}"
-            said = _distances(sheet)
-            return NeighborStrip(row.label, detail, row.data_budget, row.is_reference, sheet, distances=said)
+            distances = _distances(sheet)
+            return NeighborStrip(row.label, detail, row.data_budget, row.is_reference, sheet, distances=distances)
         why = why or reason
     return NeighborStrip(row.label, plural(row.data_budget, "image"), row.data_budget, row.is_reference, None, why)
 
@@ -103,35 +103,29 @@ def neighbor_alt_text(strip: NeighborStrip) -> str:
 # ------------------------------------------------------------------------------------------------------------ figure
 
 
-def neighbor_plots(found: Sequence[Group], folder: Path) -> list[Plot]:
-    """One plot a group and data budget that has sheets of neighbours."""
-    plots = [
-        plot
-        for group in found
-        for strips in [neighbor_strips(group, folder)]
-        for budget in group.budgets
-        if (plot := _plot(group, budget, found, [strip for strip in strips if strip.budget == budget])) is not None
-    ]
-    return plots or [Plot("neighbors", "no cell that ended well has a picture of its nearest training images")]
+def neighbor_plots(groups: Sequence[Group], folder: Path) -> list[Plot]:
+    """Make one plot a group and data budget that has sheets of neighbours."""
+    strips = {group.key: neighbor_strips(group, folder) for group in groups}
+    reason = "no cell that ended well has a picture of its nearest training images"
+    return budget_plots(groups, lambda view: _plot(view, strips[view.group.key]), "neighbors", reason)
 
 
-def _plot(group: Group, budget: int, found: Sequence[Group], strips: Sequence[NeighborStrip]) -> Plot | None:
+def _plot(view: BudgetView, strips: Sequence[NeighborStrip]) -> Plot | None:
+    strips = [strip for strip in strips if strip.budget == view.budget]
     rows = [row for strip in strips if (row := _tile_row(strip)) is not None]
     if not any(strip.image is not None and not strip.is_reference for strip in strips):
         return None
-    title = heading(group, budget, found)
     caption = (
-        f"{title}: each method's first images (left in each block; nothing is picked) and the training images nearest "
-        f"to them, the nearest first, by Euclidean distance of {group.protocol.extractor} features. d: median distance "
-        "to the nearest over the first eight images, in the features' units; compare it with the oracle's, which is "
-        "that of new real images, and the memorizer's, whose images are copies."
+        "each method's first images (left in each block; nothing is picked) and the training images nearest "
+        f"to them, the nearest first, by Euclidean distance of {view.group.protocol.extractor} features. d: median "
+        "distance to the nearest over the first eight images, in the features' units; compare it with the oracle's, "
+        "which is that of new real images, and the memorizer's, whose images are copies."
     )
     notes = missing_note({strip.label: strip.absent for strip in strips if strip.image is None})
-    return Plot(
-        stem("neighbors", group, budget, found),
-        caption,
-        tuple(notes),
-        lambda width: draw_tiles(rows, ["generated | nearest training images"], title, width, block=_block(rows)),
+    block = max(len(row.cells[0]) for row in rows) // COLUMNS  # one generated image and its neighbours
+    headings = ["generated | nearest training images"]
+    return view.plot(
+        "neighbors", caption, notes, lambda width: draw_tiles(rows, headings, view.title, width, block=block)
     )
 
 
@@ -141,8 +135,3 @@ def _tile_row(strip: NeighborStrip) -> TileRow | None:
     down = [tiles_of(strip.image, i) for i in range(strip.image.height * COLUMNS // strip.image.width)]
     blocks = tuple(tile for column in zip(*down, strict=True) for tile in column)
     return TileRow(strip.label, (blocks,), f"d {strip.far}" if strip.far else "")
-
-
-def _block(rows: Sequence[TileRow]) -> int:
-    """Tiles of one generated image and its neighbours."""
-    return max(len(row.cells[0]) for row in rows) // COLUMNS

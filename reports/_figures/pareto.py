@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graftbench.plotting import INK, MUTED
 from graftbench.records.provenance import HANDED_IN
 
 from .._tables.groups import devices
-from .._tables.metrics import KID
+from .._tables.numbers import KID
 from .._tables.text import listing, one_line, short
-from .cost import memory_kinds
-from .curves import heading, stem
-from .style import INK, MUTED, Plot, label_points, number_axis, paper_panels
+from .budget_plots import BudgetView, budget_plots
+from .cost import device_notes, memory_kinds, shared_timing_notes
+from .style import label_points, number_axis, paper_panels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from graftbench.records.record import Record
+    from graftbench.plotting import Look
 
     from .._tables.groups import Group, Row
-    from .style import Look
+    from .style import Plot
 
 _COSTS = {"fit_seconds": "seconds of fitting", "peak_memory_mib": "peak memory, MiB"}
 
@@ -46,19 +47,13 @@ class Spot:
     competes: bool
 
 
-def pareto_plots(found: Sequence[Group], palette: dict[str, Look]) -> list[Plot]:
-    """One plot a group and data budget in which a method has a KID and a cost."""
-    plots = [
-        plot
-        for group in found
-        for budget in group.budgets
-        if (plot := _plot(group, budget, found, palette)) is not None
-    ]
-    return plots or [Plot("pareto", "no method has both a KID and a cost")]
+def pareto_plots(groups: Sequence[Group], palette: dict[str, Look]) -> list[Plot]:
+    """Make one plot a group and data budget in which a method has a KID and a cost."""
+    return budget_plots(groups, lambda view: _plot(view, palette), "pareto", "no method has both a KID and a cost")
 
 
 def front(spots: Iterable[Spot]) -> list[Spot]:
-    """Spots that no other beats: none is at least as good in KID and in cost and better in one. By cost.
+    """Return the spots that no other beats: none is at least as good in KID and in cost and better in one. By cost.
 
     Spots that do not compete neither stand on it nor keep others from it.
     """
@@ -74,40 +69,40 @@ def front(spots: Iterable[Spot]) -> list[Spot]:
     return sorted(best, key=lambda spot: (spot.cost, spot.kid, spot.label))
 
 
-def _plot(group: Group, budget: int, found: Sequence[Group], palette: dict[str, Look]) -> Plot | None:
-    rows = sorted((row for row in group.methods if row.data_budget == budget), key=lambda row: row.label)
+def _plot(view: BudgetView, palette: dict[str, Look]) -> Plot | None:
+    rows = view.methods
     panels = {cost: spots for cost in _COSTS if (spots := _spots(rows, cost))}
     kinds = memory_kinds(rows)
     if len(kinds) > 1:
         panels.pop("peak_memory_mib", None)
     if not panels:
         return None
-    title = heading(group, budget, found)
-    shown = sorted({spot.label for spots in panels.values() for spot in spots})
 
     def draw(width: float) -> Figure:
-        names = {short(label): palette[label] for label in shown}
+        drawn = sorted({spot.label for spots in panels.values() for spot in spots})
         hollow = {short(spot.label) for spots in panels.values() for spot in spots if not spot.competes}
-        figure, all_axes = paper_panels(width, len(panels), title, names, hollow=hollow)
+        names = {short(label): palette[label] for label in drawn}
+        figure, all_axes = paper_panels(width, len(panels), view.title, names, hollow=hollow)
         for axes, (cost, spots) in zip(all_axes, panels.items(), strict=True):
             kind = f" ({listing(kinds)})" if cost == "peak_memory_mib" and kinds else ""
             _draw(axes, spots, f"{_COSTS[cost]}{kind}", palette)
+        # Names come last: what they may cover depends on the layout of all panels.
         for axes, spots in zip(all_axes, panels.values(), strict=True):
             best = front(spots)
             named = [(spot.cost, spot.kid, short(spot.label), INK) for spot in best]
             label_points(axes, named, [(spot.cost, spot.kid) for spot in spots], _corners(axes, best))
         return figure
 
+    records = [record for row in rows for record in row.ok]
     caption = (
-        f"{title}: {KID.heading} against what the fit cost, means over seeds. Line and names: the Pareto front, "
+        f"{KID.heading} against what the fit cost, means over seeds. Line and names: the Pareto front, "
         "methods that no other beats in one and equals in the other. "
-        f"Device: {one_line(listing(devices(_records(rows))))}."
+        f"Device: {one_line(listing(devices(records)))}."
     )
-    return Plot(stem("pareto", group, budget, found), caption, tuple(_notes(rows, panels, kinds)), draw)
-
-
-def _records(rows: Sequence[Row]) -> list[Record]:
-    return [record for row in rows for record in row.ok]
+    machines = [*device_notes(records), *shared_timing_notes(rows)]
+    return view.plot(
+        "pareto", caption, [*_missing_notes(rows, panels, kinds), *machines, *_hollow_notes(rows, panels)], draw
+    )
 
 
 def _spots(rows: Sequence[Row], cost: str) -> list[Spot]:
@@ -120,33 +115,31 @@ def _spots(rows: Sequence[Row], cost: str) -> list[Spot]:
 
 
 def _measured(row: Row, cost: str) -> bool:
-    """Whether the cost is the suite's own measurement of the fit; loading what was fitted elsewhere is none."""
+    """Return whether the cost is the suite's own measurement of the fit; loading what was fitted elsewhere is none."""
     return row.origin != HANDED_IN and not row.declared(cost)
 
 
-def _notes(rows: Sequence[Row], panels: dict[str, list[Spot]], kinds: Sequence[str]) -> list[str]:
+def _missing_notes(rows: Sequence[Row], panels: dict[str, list[Spot]], kinds: Sequence[str]) -> list[str]:
     notes = []
     for cost, name in _COSTS.items():
-        there = {spot.label for spot in panels.get(cost, [])}
-        missing = [row.label for row in rows if row.label not in there]
+        drawn = {spot.label for spot in panels.get(cost, [])}
+        missing = [row.label for row in rows if row.label not in drawn]
         if cost not in panels:
-            why = "device and resident memory do not compare" if len(kinds) > 1 else "not measured"
-            notes.append(f"No panel of {name.partition(',')[0]}: {why}.")
+            reason = "device and resident memory do not compare" if len(kinds) > 1 else "not measured"
+            notes.append(f"No panel of {name.partition(',')[0]}: {reason}.")
         elif missing:
             notes.append(f"Without KID or {name.partition(',')[0]}, so not drawn: {listing(missing)}.")
-    if len(where := devices(_records(rows))) > 1:
-        notes.append(f"Costs of different devices do not compare: {listing([one_line(name) for name in where])}.")
-    shared = sorted(
-        {row.label for row in rows for r in row.ok if r.resources is not None and r.resources.timing_shared}
-    )
-    if shared:
-        notes.append(f"Seconds are upper bounds, because other processes used the machine: {listing(shared)}.")
+    return notes
+
+
+def _hollow_notes(rows: Sequence[Row], panels: dict[str, list[Spot]]) -> list[str]:
+    notes = []
     if leaking := [row.label for row in rows if row.leaks]:
         notes.append(f"Hollow, and not on the front, because they look at the scoring network: {listing(leaking)}.")
     drawn = {spot.label for spots in panels.values() for spot in spots}
-    told = [row.label for row in rows if row.label in drawn and not all(_measured(row, cost) for cost in panels)]
-    if told:
-        notes.append(f"Hollow, and not on the front, because nobody measured their cost here: {listing(told)}.")
+    declared = [row.label for row in rows if row.label in drawn and not all(_measured(row, cost) for cost in panels)]
+    if declared:
+        notes.append(f"Hollow, and not on the front, because nobody measured their cost here: {listing(declared)}.")
     return notes
 
 

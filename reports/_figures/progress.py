@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
+
+from graftbench.plotting import INK, MUTED
 
 from .._tables.text import listing, short
-from .curves import heading, stem
-from .style import INK, MUTED, PRINT_SIZE, Plot, title_lines
+from .budget_plots import BudgetView, budget_plots
+from .style import PRINT_SIZE, title_lines, titled_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from graftbench.records.record import Record
 
     from .._tables.groups import Group, Row
+    from .style import Plot
 
 _TILES = 8
 """Samples a share in a cell's picture."""
@@ -46,42 +50,31 @@ class SnapshotStrip:
     shares: dict[float, npt.NDArray[np.uint8]]
 
 
-def progress_plots(found: Sequence[Group], folder: Path) -> list[Plot]:
-    """One plot a group and data budget that has pictures of snapshots."""
-    plots = [
-        plot for group in found for budget in group.budgets if (plot := _plot(group, budget, found, folder)) is not None
-    ]
-    return plots or [Plot("progress", "no cell that ended well has a picture of its snapshots")]
+def progress_plots(groups: Sequence[Group], folder: Path) -> list[Plot]:
+    """Make one plot a group and data budget that has pictures of snapshots."""
+    reason = "no cell that ended well has a picture of its snapshots"
+    return budget_plots(groups, lambda view: _plot(view, folder), "progress", reason)
 
 
-def _plot(group: Group, budget: int, found: Sequence[Group], folder: Path) -> Plot | None:
-    strips, notes, none = [], [], []
-    for row in sorted((row for row in group.methods if row.data_budget == budget), key=lambda row: row.label):
-        strip, why = _strip(row, folder)
-        if strip is not None:
-            strips.append(strip)
-        elif why:
-            notes.append(f"{row.label}: {why}.")
-        else:
-            none.append(row.label)
+def _plot(view: BudgetView, folder: Path) -> Plot | None:
+    pictures = {row.label: _strip(row, folder) for row in view.methods}
+    strips = [strip for strip, _ in pictures.values() if strip is not None]
     if not strips:
         return None
-    if none:
+    notes = [f"{label}: {reason}." for label, (strip, reason) in pictures.items() if strip is None and reason]
+    if none := [label for label, (strip, reason) in pictures.items() if strip is None and not reason]:
         notes.append(f"No picture: {listing(none)}.")
-    title = heading(group, budget, found)
     seeds = sorted({strip.seed for strip in strips})
     caption = (
-        f"{title}: samples of the averaged generator after shares of its compute budget, of the same random "
+        "samples of the averaged generator after shares of its compute budget, of the same random "
         f"numbers in each column; the first ones, nothing is picked. Seed {listing([str(seed) for seed in seeds])}, "
         "the lowest that has a picture."
     )
-    return Plot(
-        stem("progress", group, budget, found), caption, tuple(notes), lambda width: _draw(strips, title, width)
-    )
+    return view.plot("progress", caption, notes, lambda width: _draw(strips, view.title, width))
 
 
 def _strip(row: Row, folder: Path) -> tuple[SnapshotStrip | None, str]:
-    """Of the lowest seed that has a picture; else why it cannot be shown, empty where none is named."""
+    """Load the picture of the lowest seed that has one; else say why it cannot be shown, empty where none is named."""
     why = ""
     for record in row.ok:
         if "progress" not in record.artifacts or not record.snapshots:
@@ -93,8 +86,6 @@ def _strip(row: Row, folder: Path) -> tuple[SnapshotStrip | None, str]:
 
 
 def _read(record: Record, folder: Path) -> tuple[dict[float, npt.NDArray[np.uint8]], str]:
-    from PIL import Image as images  # noqa: N813, PLC0415 - the module; its class has the same name
-
     path = (folder / record.artifacts["progress"]).resolve()
     if not path.is_relative_to(folder.resolve()):
         return {}, "the record names a picture outside the run folder"
@@ -102,19 +93,17 @@ def _read(record: Record, folder: Path) -> tuple[dict[float, npt.NDArray[np.uint
         return {}, "its picture is missing"
     side, count = record.cell.task.resolution, len(record.snapshots)
     try:
-        with images.open(path) as picture:
+        with Image.open(path) as picture:
             if picture.size != (_TILES * side, count * side):
                 return {}, f"its picture is {picture.width}×{picture.height} px, not {_TILES * side}×{count * side}"
             pixels = np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, images.DecompressionBombError):
+    except (OSError, ValueError, Image.DecompressionBombError):
         return {}, "its picture cannot be read"
     shares = [snapshot.share for snapshot in record.snapshots]
     return {share: pixels[i * side : (i + 1) * side] for i, share in enumerate(shares)}, ""
 
 
 def _draw(strips: Sequence[SnapshotStrip], title: str, width: float) -> Figure:
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     shares = sorted({share for strip in strips for share in strip.shares})
     room = (width - _NAMES - 0.05) / len(shares)
     tiles = next((n for n in (8, 4, 2) if room / n >= _SMALLEST), 1)
@@ -122,8 +111,7 @@ def _draw(strips: Sequence[SnapshotStrip], title: str, width: float) -> Figure:
     lines = title_lines(title, width)
     top = 0.1 + 0.16 * len(lines) + 0.2
     height = top + len(strips) * (side + 0.05)
-    figure = Figure(figsize=(width, height))
-    figure.text(0.05 / width, 1 - 0.07 / height, "\n".join(lines), va="top", fontsize=PRINT_SIZE + 1, color=INK)
+    figure = titled_figure(lines, width, height)
     letters = int(72 * (_NAMES - 0.1) / (0.6 * PRINT_SIZE))
     for i, strip in enumerate(strips):
         bottom = height - top - (i + 1) * (side + 0.05) + 0.05

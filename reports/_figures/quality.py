@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from graftbench.plotting import INK, MUTED, Look, looks, plain_look
+
 from .._tables.groups import titles
-from .._tables.metrics import FID, KID, MINUS
+from .._tables.numbers import FID, KID, MINUS
 from .._tables.text import one_line, plural, short
-from .drawn import drawable, drawn, left_out
-from .style import INK, MUTED, Look, looks, plain_look
+from .drawn_rows import drawable, drawn, left_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,15 +34,15 @@ _MOST_NOTES = 20
 """Rows without a value that are named one by one."""
 
 
-def quality_figure(found: Sequence[Group]) -> Figure:
-    """All groups: a row of panels each. Call it inside `style`."""
+def quality_figure(groups: Sequence[Group]) -> Figure:
+    """Draw all groups, a row of panels each. Call it inside `style`."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    height = panel_height(found)
-    figure = Figure(figsize=(9.6, (height + 0.45) * len(found)), layout="constrained")
-    names, palette = titles(found), group_looks(found)
-    parts = figure.subfigures(len(found), 1, squeeze=False)[:, 0]
-    for group, part in zip(found, parts, strict=True):
+    height = panel_height(groups)
+    figure = Figure(figsize=(9.6, (height + 0.45) * len(groups)), layout="constrained")
+    names, palette = titles(groups), group_looks(groups)
+    parts = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
+    for group, part in zip(groups, parts, strict=True):
         less = left_out(group)
         heading = one_line(names[group.key]) + (f"\nNot drawn: {less}." if less else "")
         part.suptitle(heading, fontsize=10, x=0.01, ha="left", color=INK)
@@ -51,7 +52,7 @@ def quality_figure(found: Sequence[Group]) -> Figure:
 
 
 def quality_panel(group: Group, metric: Metric, palette: dict[str, Look]) -> Figure:
-    """One group and metric on its own, for a page. Call it inside `style`."""
+    """Draw one group and metric on its own, for a page. Call it inside `style`."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(5.4, panel_height([group])), layout="constrained")
@@ -59,16 +60,16 @@ def quality_panel(group: Group, metric: Metric, palette: dict[str, Look]) -> Fig
     return figure
 
 
-def group_looks(found: Sequence[Group]) -> dict[str, Look]:
+def group_looks(groups: Sequence[Group]) -> dict[str, Look]:
     """Return the looks of all competing methods of a run; those that no figure draws (see `drawn`) share looks."""
-    shown = looks(row.label for group in drawable(found) for row in group.methods)
-    everyone = {row.label for group in found for row in group.methods}
-    return shown | {label: plain_look(label) for label in sorted(everyone - shown.keys())}
+    drawn_looks = looks(row.label for group in drawable(groups) for row in group.methods)
+    everyone = {row.label for group in groups for row in group.methods}
+    return drawn_looks | {label: plain_look(label) for label in sorted(everyone - drawn_looks.keys())}
 
 
-def panel_height(found: Sequence[Group]) -> float:
-    """Inches that leave every label its line."""
-    labels = max(len({row.label for row in group.rows}) for group in drawable(found))
+def panel_height(groups: Sequence[Group]) -> float:
+    """Return the inches that leave every label its line."""
+    labels = max(len({row.label for row in group.rows}) for group in drawable(groups))
     return max(3.2, 0.9 + 0.19 * labels)
 
 
@@ -84,24 +85,22 @@ def not_drawn(group: Group, metric: Metric) -> list[str]:
 
 
 def draw_quality(axes: Axes, group: Group, metric: Metric, palette: dict[str, Look]) -> None:
-    """One panel: methods in colour, reference rows in grey; the axis spans the methods, references beyond are named."""
-    shown = drawn(group)
-    methods = _curves(shown.methods, metric)
-    references = _curves(shown.references, metric)
+    """Draw one panel: methods in colour, reference rows in grey; it spans the methods, references beyond are named."""
+    drawn_group = drawn(group)
+    methods = _curves(drawn_group.methods, metric)
+    references = _curves(drawn_group.references, metric)
     axes.set_title(metric.heading)
     axes.set_xlabel("target training images")
     _budget_axis(axes, group.budgets)
-    everything = [value for curve in (methods or references).values() for value in _all_values(curve)]
-    if not everything:
+    points = [point for curve in (methods or references).values() for point in curve]
+    if not points:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no scores", transform=axes.transAxes, ha="center", color=MUTED)
         return
-    _value_axis(axes, everything, [value for curve in references.values() for value in _means(curve)])
-    labels = []
-    for label, curve in references.items():
-        labels.append(_draw_reference(axes, label, curve))
-    for label, curve in methods.items():
-        labels.append(_draw_method(axes, label, curve, palette[label]))
+    values = [value for _, mean, seeds in points for value in (mean, *seeds)]
+    _value_axis(axes, values, [value for curve in references.values() for value in _means(curve)])
+    labels = [_draw_reference(axes, label, curve) for label, curve in references.items()]
+    labels += [_draw_method(axes, label, curve, palette[label]) for label, curve in methods.items()]
     _label_lines(axes, labels)
 
 
@@ -124,10 +123,6 @@ def _means(curve: _Curve) -> list[float]:
     return [mean for _, mean, _ in curve]
 
 
-def _all_values(curve: _Curve) -> list[float]:
-    return [value for _, mean, values in curve for value in (mean, *values)]
-
-
 # ---------------------------------------------------------------------------------------------------------- axes
 
 
@@ -142,7 +137,7 @@ def _budget_axis(axes: Axes, budgets: Sequence[int]) -> None:
 
 
 def _value_axis(axes: Axes, values: Sequence[float], references: Sequence[float]) -> None:
-    """Limits from the methods, widened to references that lie near; logarithmic only where that helps."""
+    """Set limits from the methods, widened to references that lie near; logarithmic only where that helps."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # noqa: PLC0415
 
     low, high = min(values), max(values)
@@ -164,7 +159,7 @@ def _value_axis(axes: Axes, values: Sequence[float], references: Sequence[float]
 
 
 def _is_near(value: float, low: float, high: float, *, logarithmic: bool) -> bool:
-    """Within half the methods' own span of them: a reference must not squeeze what is to be compared."""
+    """Return whether a reference lies within half the methods' span of them: it must not squeeze what is compared."""
     if logarithmic:
         reach = math.sqrt(high / low)
         return low / reach <= value <= high * reach
@@ -212,17 +207,17 @@ def _height(axes: Axes, value: float) -> float:
 
 
 def _label_lines(axes: Axes, labels: list[_Label]) -> None:
-    """Names beside the ends of the lines, moved apart where they would meet."""
+    """Write names beside the ends of the lines, moved apart where they would meet."""
     labels = sorted(labels)
     heights = spread([height for _, _, height, _, _ in labels], _GAP)
-    for (_, text, height, color, marker), place in zip(labels, heights, strict=True):
+    for (_, text, height, color, marker), label_height in zip(labels, heights, strict=True):
         # A pointer, then after a gap the marker.
-        x, y = [1.0, 1.035, math.nan, 1.045], [height, place, math.nan, place]
+        x, y = [1.0, 1.035, math.nan, 1.045], [height, label_height, math.nan, label_height]
         pointer = {"color": color, "lw": 0.8, "clip_on": False, "transform": axes.transAxes}
         axes.plot(x, y, marker=marker, markevery=[3], ms=4.5, mew=0, **pointer)
         axes.text(
             1.07 if marker else 1.045,
-            place,
+            label_height,
             text,
             transform=axes.transAxes,
             va="center",
@@ -232,7 +227,7 @@ def _label_lines(axes: Axes, labels: list[_Label]) -> None:
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Ascending heights moved as little as a single sweep allows, at least `gap` apart, within 0 to 1 if they fit."""
+    """Move ascending heights as little as one sweep allows, at least `gap` apart, within 0 to 1 if they fit."""
     gap = min(gap, 1.0 / max(1, len(heights) - 1))
     placed: list[float] = []
     for height in heights:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graftbench.plotting import INK, MUTED
+
 from .._tables.groups import titles
 from .._tables.text import listing, one_line, plural, short
 from .samples import COLUMNS, strips
-from .style import INK, MUTED, PRINT_SIZE, Plot, title_lines
+from .style import PRINT_SIZE, Plot, title_lines, titled_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,19 +55,19 @@ def tiles_of(image: Image, row: int = 0) -> tuple[Pixels, ...]:
     return tuple(pixels[:, i * side : (i + 1) * side] for i in range(COLUMNS))
 
 
-def grid_plots(found: Sequence[Group], folder: Path) -> list[Plot]:
-    """One plot a group that has samples."""
-    plots = [plot for group in found if (plot := _plot(group, found, folder)) is not None]
+def grid_plots(groups: Sequence[Group], folder: Path) -> list[Plot]:
+    """Make one plot a group that has samples."""
+    plots = [plot for group in groups if (plot := _plot(group, groups, folder)) is not None]
     return plots or [Plot("samples", "no cell that ended well has a sheet of samples")]
 
 
-def _plot(group: Group, found: Sequence[Group], folder: Path) -> Plot | None:
-    shown = strips(group, folder)
-    if not any(strip.image is not None and not strip.is_reference for strip in shown):
+def _plot(group: Group, groups: Sequence[Group], folder: Path) -> Plot | None:
+    group_strips = strips(group, folder)
+    if not any(strip.image is not None and not strip.is_reference for strip in group_strips):
         return None
-    budgets = sorted({strip.budget for strip in shown if not strip.is_reference})
-    title = one_line(titles(found)[group.key])
-    rows = _rows(shown, budgets)
+    budgets = sorted({strip.budget for strip in group_strips if not strip.is_reference})
+    title = one_line(titles(groups)[group.key])
+    rows = _rows(group_strips, budgets)
     headings = [f"n = {budget}" for budget in budgets]
     caption = (
         f"{title}: the first samples of each method's lowest seed by number n of target images, nothing is picked; "
@@ -74,17 +76,17 @@ def _plot(group: Group, found: Sequence[Group], folder: Path) -> Plot | None:
     )
     notes = [
         f"{strip.label}, {plural(strip.budget, 'target image')}: {strip.absent}."
-        for strip in shown
+        for strip in group_strips
         if strip.image is None and not strip.is_reference
     ]
-    stem = "samples" if len(found) == 1 else f"samples-{group.key}"
+    stem = "samples" if len(groups) == 1 else f"samples-{group.key}"
     return Plot(stem, caption, tuple(notes), lambda width: draw_tiles(rows, headings, title, width))
 
 
-def _rows(shown: Sequence[SampleStrip], budgets: Sequence[int]) -> list[TileRow]:
-    """Real images, methods by name, other reference rows: a cell a data budget."""
+def _rows(group_strips: Sequence[SampleStrip], budgets: Sequence[int]) -> list[TileRow]:
+    """Arrange real images, methods by name, other reference rows: a cell a data budget."""
     cells: dict[str, dict[int, tuple[Pixels, ...]]] = {}
-    for strip in shown:
+    for strip in group_strips:
         column = budgets[0] if strip.is_reference else strip.budget
         cells.setdefault(strip.label, {})[column] = () if strip.image is None else tiles_of(strip.image)
     return [TileRow(label, tuple(row.get(budget, ()) for budget in budgets)) for label, row in cells.items()]
@@ -103,8 +105,6 @@ def draw_tiles(rows: Sequence[TileRow], headings: Sequence[str], title: str, wid
         width: Inches; the height follows.
         block: Tiles that belong together: as many whole blocks are shown as a column has room for, at least one.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     lines = title_lines(title, width)
     names = 0.14 + 0.6 * PRINT_SIZE / 72 * min(24, max(len(one_line(row.name)) for row in rows))
     names = min(names, 0.39 * width)
@@ -116,8 +116,7 @@ def draw_tiles(rows: Sequence[TileRow], headings: Sequence[str], title: str, wid
     scale = min(across / picture.shape[1], 1.15 * _TILE / _side(rows), (_TALLEST - top) / picture.shape[0])
     drawn = (scale * picture.shape[1], scale * picture.shape[0])
     height = top + drawn[1] + 0.06
-    figure = Figure(figsize=(width, height))
-    figure.text(0.05 / width, 1 - 0.07 / height, "\n".join(lines), va="top", fontsize=PRINT_SIZE + 1, color=INK)
+    figure = titled_figure(lines, width, height)
     axes = figure.add_axes((names / width, 0.06 / height, drawn[0] / width, drawn[1] / height))
     axes.set_axis_off()
     axes.imshow(picture, interpolation="nearest", aspect="auto")
@@ -129,7 +128,7 @@ def draw_tiles(rows: Sequence[TileRow], headings: Sequence[str], title: str, wid
 
 
 def _row_limit(rows: int, top: float, block: int) -> float:
-    """Inches that a tile should have at most; in blocks it is smaller, so that one column holds two of four."""
+    """Return the inches that a tile should have at most; fewer in blocks, so that one column holds two of four."""
     return min(_TILE if block == 1 else 0.82 * _TILE, (_TALLEST - top) / rows / 1.1)
 
 
@@ -144,7 +143,7 @@ def _side(rows: Sequence[TileRow]) -> int:
 
 
 def _picture(rows: Sequence[TileRow], count: int, block: int) -> tuple[Pixels, list[int]]:
-    """All tiles on white with seams; and where each column begins, in pixels."""
+    """Paste all tiles on white with seams; return also where each column begins, in pixels."""
     side = _side(rows)
     seam, gap = max(1, side // 16), max(2, side // 3)
     step = side + seam
@@ -162,7 +161,7 @@ def _picture(rows: Sequence[TileRow], count: int, block: int) -> tuple[Pixels, l
 
 
 def _write_names(figure: Figure, rows: Sequence[TileRow], inches: float) -> None:
-    """Names beside the rows, small where the rows are low."""
+    """Write names beside the rows, small where the rows are low."""
     width = figure.get_size_inches()[0]
     box = figure.axes[0].get_position()
     each = box.height / len(rows)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image, ImageDraw, ImageFont
+
 from graftbench.records.provenance import HANDED_IN
 from graftbench.records.record import Status
 
@@ -16,7 +18,6 @@ from .._tables.text import one_line, plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont
 
     from graftbench.records.record import Record
@@ -45,22 +46,22 @@ class SampleStrip:
 
     label: str
     detail: str
-    image: Image | None
+    image: Image.Image | None
     absent: str
     budget: int
     is_reference: bool
 
 
 def strips(group: Group, folder: Path) -> list[SampleStrip]:
-    """Real images (the oracle's sheet) first, then the methods by name and budget, then the other reference rows.
+    """Return real images (the oracle's sheet), then the methods by name and budget, then the other reference rows.
 
     Each shows its lowest seed. A reference row comes once, at the smallest data budget.
     """
     oracles = [row for row in group.references if row.method == "oracle"]
-    others = [row for row in group.references if row.method != "oracle"]
-    shown = [_strip(row, folder, title="real images") for row in _once(oracles)]
-    shown += [_strip(row, folder) for row in sorted(group.methods, key=lambda row: (row.label, row.data_budget))]
-    return shown + [_strip(row, folder) for row in _once(others)]
+    references = [row for row in group.references if row.method != "oracle"]
+    group_strips = [_strip(row, folder, title="real images") for row in _once(oracles)]
+    group_strips += [_strip(row, folder) for row in sorted(group.methods, key=lambda row: (row.label, row.data_budget))]
+    return group_strips + [_strip(row, folder) for row in _once(references)]
 
 
 def _once(rows: Sequence[Row]) -> list[Row]:
@@ -84,7 +85,7 @@ def _strip(row: Row, folder: Path, title: str = "") -> SampleStrip:
     return SampleStrip(title or row.label, detail, image, absent, row.data_budget, row.is_reference)
 
 
-def _first_tiles(record: Record, folder: Path) -> tuple[Image | None, str]:
+def _first_tiles(record: Record, folder: Path) -> tuple[Image.Image | None, str]:
     """Return the first row of generated images of the contact sheet, or why there is none.
 
     Of a task that gives inputs it is the second: above each answer stands its input
@@ -98,7 +99,7 @@ def _first_tiles(record: Record, folder: Path) -> tuple[Image | None, str]:
     return sheet.crop((0, top, COLUMNS * task.resolution, top + task.resolution)), ""
 
 
-def sheet_of(record: Record, folder: Path, kind: str) -> tuple[Image | None, str]:
+def sheet_of(record: Record, folder: Path, kind: str) -> tuple[Image.Image | None, str]:
     """Load a sheet that a cell left, or say why it cannot be shown.
 
     Args:
@@ -122,26 +123,22 @@ def sheet_of(record: Record, folder: Path, kind: str) -> tuple[Image | None, str
     return _read(path, record.cell.task.resolution)
 
 
-def _read(path: Path, side: int) -> tuple[Image | None, str]:
-    from PIL import Image as images  # noqa: N813, PLC0415 - the module; its class has the same name
-
+def _read(path: Path, side: int) -> tuple[Image.Image | None, str]:
     try:
-        with images.open(path) as sheet:
+        with Image.open(path) as sheet:
             if sheet.width != COLUMNS * side or sheet.height < side or sheet.height % side:
                 return None, f"the sheet is {sheet.width}×{sheet.height} px, not 8 tiles of {side} wide"
             return sheet.convert("RGB"), ""
-    except (OSError, ValueError, SyntaxError, images.DecompressionBombError):  # a SyntaxError: a broken PNG chunk
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a SyntaxError: a broken PNG chunk
         return None, "the sheet cannot be read"
 
 
-def spaced_png(image: Image) -> bytes:
-    """Rows of eight tiles as PNG, transparent seams between the tiles so that it sits on light and dark paper."""
-    from PIL import Image as images  # noqa: N813, PLC0415
-
+def spaced_png(image: Image.Image) -> bytes:
+    """Write rows of eight tiles as PNG, with transparent seams that fit light and dark paper."""
     side = image.width // COLUMNS
     seam, rows = max(1, side // 16), image.height // side
     size = (COLUMNS * side + (COLUMNS - 1) * seam, rows * side + (rows - 1) * seam)
-    wide = images.new("RGBA", size, (0, 0, 0, 0))
+    wide = Image.new("RGBA", size, (0, 0, 0, 0))
     for i in range(rows):
         for j in range(COLUMNS):
             tile = image.crop((j * side, i * side, (j + 1) * side, (i + 1) * side))
@@ -160,18 +157,15 @@ def alt_text(strip: SampleStrip) -> str:
 # ------------------------------------------------------------------------------------------------------ one image
 
 
-def grid_image(blocks: Sequence[tuple[str, Sequence[SampleStrip]]]) -> Image:
-    """One labelled picture of all strips, on white.
+def grid_image(blocks: Sequence[tuple[str, Sequence[SampleStrip]]]) -> Image.Image:
+    """Draw one labelled picture of all strips, on white.
 
     Args:
         blocks: (title of the group, its strips).
     """
-    from PIL import Image as images  # noqa: N813, PLC0415
-    from PIL import ImageDraw  # noqa: PLC0415
-
     rows = sum(len(block) for _, block in blocks)
     width = _LABELS + COLUMNS * (_TILE + _TILE_GAP) + _GAP
-    sheet = images.new("RGB", (width, rows * (_TILE + _GAP) + len(blocks) * 40 + _GAP), "white")
+    sheet = Image.new("RGB", (width, rows * (_TILE + _GAP) + len(blocks) * 40 + _GAP), "white")
     pen = ImageDraw.Draw(sheet)
     top = 0
     for title, block in blocks:
@@ -183,10 +177,7 @@ def grid_image(blocks: Sequence[tuple[str, Sequence[SampleStrip]]]) -> Image:
     return sheet
 
 
-def _draw_strip(sheet: Image, strip: SampleStrip, top: int) -> None:
-    from PIL import Image as images  # noqa: N813, PLC0415
-    from PIL import ImageDraw  # noqa: PLC0415
-
+def _draw_strip(sheet: Image.Image, strip: SampleStrip, top: int) -> None:
     pen = ImageDraw.Draw(sheet)
     middle = top + _TILE // 2
     pen.text((_GAP, middle - 18), _fit(strip.label, 13, _LABELS - 2 * _GAP), fill="#1b1f24", font=_font(13))
@@ -195,7 +186,7 @@ def _draw_strip(sheet: Image, strip: SampleStrip, top: int) -> None:
         pen.text((_LABELS, middle - 6), strip.absent, fill="#5c6570", font=_font(12))
         return
     side = strip.image.height
-    rule = images.Resampling.NEAREST if side <= _TILE else images.Resampling.LANCZOS
+    rule = Image.Resampling.NEAREST if side <= _TILE else Image.Resampling.LANCZOS
     for i in range(COLUMNS):
         tile = strip.image.crop((i * side, 0, (i + 1) * side, side)).resize((_TILE, _TILE), rule)
         sheet.paste(tile, (_LABELS + i * (_TILE + _TILE_GAP), top))
@@ -203,7 +194,6 @@ def _draw_strip(sheet: Image, strip: SampleStrip, top: int) -> None:
 
 def _font(size: int) -> FreeTypeFont:
     import matplotlib as mpl  # noqa: PLC0415
-    from PIL import ImageFont  # noqa: PLC0415
 
     path = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)

@@ -9,22 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from graftbench.plotting import (
-    DARK_GRID,
-    DARK_INK,
-    DARK_MUTED,
-    DARK_PALETTE,
-    DARK_PAPER,
-    GRID,
-    INK,
-    LIGHT_PAPER,
-    MUTED,
-    PALETTE,
-    Look,
-    looks,
-    plain_look,
-    style,
-)
+from graftbench.plotting import GRID, INK, LIGHT_PAPER, MUTED, PALETTE, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -35,24 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.transforms import Bbox
-
-# The rest of the look is public; figures find all of it here.
-__all__ = [
-    "DARK_GRID",
-    "DARK_INK",
-    "DARK_MUTED",
-    "DARK_PALETTE",
-    "DARK_PAPER",
-    "GRID",
-    "INK",
-    "LIGHT_PAPER",
-    "MUTED",
-    "PALETTE",
-    "Look",
-    "looks",
-    "plain_look",
-    "style",
-]
 
 _VARIABLES = dict(
     zip(
@@ -207,8 +174,17 @@ def title_lines(title: str, width: float) -> list[str]:
     return textwrap.wrap(title, max(20, int(72 * width / (_LETTER * (PRINT_SIZE + 1))))) or [""]
 
 
+def titled_figure(lines: Sequence[str], width: float, height: float) -> Figure:
+    """Make a figure of so many inches with the lines of its title at the top left."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(width, height))
+    figure.text(0.05 / width, 1 - 0.07 / height, "\n".join(lines), va="top", fontsize=PRINT_SIZE + 1, color=INK)
+    return figure
+
+
 def number_axis(axis: Axis, values: Sequence[float], *, log_from: float = 6.0) -> bool:
-    """Scale, limits and ticks of one axis; logarithmic where all is positive and spans a factor of `log_from`.
+    """Set scale, limits and ticks of one axis; logarithmic where all is positive and spans a factor of `log_from`.
 
     Returns:
         Whether it is logarithmic.
@@ -249,7 +225,7 @@ def label_points(
     points: Sequence[tuple[float, float]],
     line: Sequence[tuple[float, float]] = (),
 ) -> None:
-    """Names beside points, each where it meets no other name and least else; the layout is fixed by this.
+    """Write names beside points, each where it meets no other name and least else; this fixes the layout.
 
     Args:
         axes: Drawn, with its limits.
@@ -272,8 +248,8 @@ def label_points(
         text = axes.text(x, y, name, fontsize=PRINT_SIZE - 1)
         size = text.get_window_extent()
         text.remove()
-        choice = min(_places(at, size.width, size.height, scale), key=lambda place: _cost(place[1], boxes, dots, frame))
-        (dx, dy), box = choice
+        candidates = _places(at, size.width, size.height, scale)
+        (dx, dy), box = min(candidates, key=lambda candidate: _cost(candidate[1], boxes, dots, frame))
         boxes.append(box)
         far = max(abs(dx), abs(dy)) > _NEAR + 1
         axes.annotate(
@@ -292,7 +268,7 @@ def label_points(
 
 
 def _between(start: tuple[float, float], end: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    """Pixels of a straight line, about four apart."""
+    """Yield the pixels of a straight line, about four apart."""
     count = max(1, int(max(abs(end[0] - start[0]), abs(end[1] - start[1])) / 4))
     for i in range(count + 1):
         yield start[0] + (end[0] - start[0]) * i / count, start[1] + (end[1] - start[1]) * i / count
@@ -307,7 +283,7 @@ _Box = tuple[float, float, float, float]
 def _places(
     at: tuple[float, float], width: float, height: float, scale: float
 ) -> Iterator[tuple[tuple[float, float], _Box]]:
-    """Where a name may stand: right, left, above, below and askew of its point, near first. (offset, box)."""
+    """Yield where a name may stand: right, left, above, below and askew of its point, near first. (offset, box)."""
     for reach in (_NEAR, 2.4 * _NEAR, 4.4 * _NEAR, 7 * _NEAR):
         for side_x, side_y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
             dx, dy = side_x * reach, side_y * reach
@@ -317,7 +293,7 @@ def _places(
 
 
 def _cost(box: _Box, boxes: Sequence[_Box], dots: Iterable[Sequence[float]], frame: Bbox) -> tuple[int, int]:
-    """(names that it meets or ends of the panel that it leaves, points that it covers)."""
+    """Count the names that it meets or ends of the panel that it leaves; then the points that it covers."""
     left, bottom, right, top = box
     met = sum(left < x1 and x0 < right and bottom < y1 and y0 < top for x0, y0, x1, y1 in boxes)
     beyond = (left < frame.x0) + (right > frame.x1) + (bottom < frame.y0) + (top > frame.y1)

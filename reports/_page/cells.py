@@ -19,9 +19,9 @@ from graftbench.records.provenance import HANDED_IN, SAYS, costs_of, origin_of
 from graftbench.records.record import Status
 from graftbench.records.run import Run
 
+from .._tables.scores import ranked_rows
 from .._tables.text import one_line, plural, shorten_paths
-from .facts import flatten
-from .ranking import ranked_rows
+from .run_facts import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,28 +35,25 @@ MOST = 3000
 _LINKED = {"log": "log", "samples": "sample sheet"}
 
 
-def chosen_cells(found: Sequence[Group]) -> list[Record]:
-    """All cells in the order of the tables; of more than `MOST` those that failed and those of each best row."""
-    records = [record for group in found for record in group.records]
+def chosen_cells(groups: Sequence[Group]) -> list[Record]:
+    """Return all cells in the order of the tables; of more than `MOST` those that failed and those of each best row."""
+    records = [record for group in groups for record in group.records]
     if len(records) <= MOST:
         return records
-    best = {record.id for group in found for record in _best_cells(group)}
+    best_rows = [
+        row for group in groups for budget in group.budgets for row, _ in ranked_rows(group.methods_at(budget))[:1]
+    ]
+    best = {record.id for row in best_rows for record in row.records}
     kept = [record for record in records if record.status != Status.OK or record.id in best]
     return sorted(kept, key=lambda record: record.id not in best)[:MOST]
 
 
-def _best_cells(group: Group) -> Iterable[Record]:
-    for budget in group.budgets:
-        for row, _ in ranked_rows(group, budget)[:1]:
-            yield from row.records
-
-
-def held_note(shown: int, total: int) -> str:
+def held_note(held: int, total: int) -> str:
     """Say where the page does not hold every cell; else empty."""
-    if shown == total:
+    if held == total:
         return ""
     return (
-        f"This page holds {plural(shown, 'cell')} of {total:,}: those that failed and those of the best method at each "
+        f"This page holds {plural(held, 'cell')} of {total:,}: those that failed and those of the best method at each "
         f"data budget, at most {MOST:,}. The others are in the run folder: graftbench show RUN ID."
     )
 
@@ -156,13 +153,13 @@ def _facts(record: Record) -> list[tuple[str, str]]:
 
 def _score(score: Score) -> tuple[str, ...]:
     """Name, label, value, interval, floor, images, note; numbers in the printed scale."""
-    known = EVERY_METRIC.get(score.name)
-    scale = known.scale if known else 1.0
+    metric = EVERY_METRIC.get(score.name)
+    scale = metric.scale if metric else 1.0
     counts = {"generated": score.n_generated, "reference": score.n_reference, "training": score.n_train}
     note = [f"undefined: {score.undefined}" if score.undefined else "", score.note]
     return (
         score.name,
-        known.label if known else one_line(score.name),
+        metric.label if metric else one_line(score.name),
         "undefined" if score.value is None else digits(score.value * scale),
         "" if score.interval is None else " to ".join(digits(end * scale) for end in score.interval),
         "" if score.floor is None else digits(score.floor * scale),
@@ -172,7 +169,7 @@ def _score(score: Score) -> tuple[str, ...]:
 
 
 def _cost(record: Record) -> list[tuple[str, str]]:
-    """Each cost that is known; of a generator that others made with whether it was measured or declared."""
+    """Return each cost that is known; of a generator that others made with whether it was measured or declared."""
     if record.resources is None:
         return (
             [("costs", "none was declared, and none could be measured here")] if origin_of(record) == HANDED_IN else []
@@ -194,7 +191,7 @@ def _plain(value: object) -> str:
 
 
 def digits(value: float) -> str:
-    """Four significant digits, or all before the point, as `graftbench show` prints them."""
+    """Print four significant digits, or all before the point, as `graftbench show` does."""
     text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return text.replace("-", "−") if "e" not in text else text
 

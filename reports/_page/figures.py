@@ -6,15 +6,18 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graftbench.plotting import style
+
 from .._figures.cost import cost_panel, measured
 from .._figures.quality import PANELS, group_looks, not_drawn, quality_panel
 from .._figures.samples import SampleStrip, spaced_png
-from .._figures.style import inline_svg, style
+from .._figures.style import inline_svg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .._figures.style import Look
+    from graftbench.plotting import Look
+
     from .._tables.groups import Group
 
 
@@ -37,13 +40,13 @@ MOST_DRAWN = 64
 """Most methods of one group that the page draws: so many differ in colour and marker, and a line each can be read."""
 
 
-def figures(found: Sequence[Group]) -> tuple[dict[str, tuple[Figure, ...]], dict[str, tuple[Figure, ...]]]:
-    """Figures of quality and of cost by the key of the group; none for a group of more than `MOST_DRAWN` methods."""
-    palette = group_looks(found)
+def figures(groups: Sequence[Group]) -> tuple[dict[str, tuple[Figure, ...]], dict[str, tuple[Figure, ...]]]:
+    """Draw quality and cost by the key of the group; nothing for a group of more than `MOST_DRAWN` methods."""
+    palette = group_looks(groups)
     quality: dict[str, tuple[Figure, ...]] = {}
     costs: dict[str, tuple[Figure, ...]] = {}
     with style(text_as_paths=False):
-        for i, group in enumerate(found, start=1):
+        for i, group in enumerate(groups, start=1):
             drawn = not too_many(group)
             quality[group.key] = _quality_figures(group, palette, i) if drawn else ()
             costs[group.key] = _cost_figures(group, palette, i) if drawn else ()
@@ -51,7 +54,7 @@ def figures(found: Sequence[Group]) -> tuple[dict[str, tuple[Figure, ...]], dict
 
 
 def too_many(group: Group) -> str:
-    """Why a group has no figures; empty where it has."""
+    """Say why a group has no figures; empty where it has."""
     count = len({row.label for row in group.methods})
     return f"Not drawn: {count:,} methods are more than one figure can tell apart." if count > MOST_DRAWN else ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._tables.metrics import DASH, finite, number
+from .._tables.numbers import DASH, finite, number
 from .._tables.scores import PanelTable, ScoreTable, places_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _says(metric: Metric, *, ranked: bool) -> str:
 
 
 def _intervals(group: Group, table: PanelTable) -> list[IntervalLine]:
-    """For methods and reference rows; a floor has no interval."""
+    """Return the intervals of methods and reference rows; a floor has none."""
     places = places_of(group, table.panel)
     return [
         IntervalLine(row.label, row.data_budget, tuple(_interval_cell(row, m, places[m]) for m in table.panel.metrics))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._tables.metrics import DASH, KID, decimals, number
-from .._tables.scores import column, told_apart, untold_by
+from .._tables.numbers import DASH, KID, decimals, number
+from .._tables.scores import column, ranked_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graftbench.comparison.stats import SeedSummary
 
     from .._tables.groups import Group, Row
@@ -29,7 +31,7 @@ class Place:
         interval: Student's 95 % interval of the mean over seeds, as printed; a dash with one seed.
         low: Its lower end; None with one seed.
         seeds: Number of seeds with a KID.
-        open: Whether the seeds leave open that it is as good as the first (`_scores.told_apart`); False for the first.
+        open: Whether the seeds leave open that it is as good as the first (`Column.is_worse`); False for the first.
     """
 
     rank: int
@@ -51,7 +53,7 @@ class PageRanking:
         places: At most `SHOWN`.
         more: How many further methods have a KID.
         unranked: How many methods have none, or look at the scoring network.
-        untold: That seeds are too few to tell any of them apart, in a sentence; then no place is marked open. Empty
+        undecided: That seeds are too few to tell any of them apart, in a sentence; then no place is marked open. Empty
             where some can be.
     """
 
@@ -59,42 +61,32 @@ class PageRanking:
     places: tuple[Place, ...]
     more: int
     unranked: int
-    untold: str = ""
+    undecided: str = ""
 
 
 def rankings(group: Group) -> tuple[PageRanking, ...]:
-    """One a data budget that a method ran with."""
-    return tuple(_ranking(group, budget) for budget in sorted({row.data_budget for row in group.methods}))
+    """Rank the methods at each data budget that a method ran with."""
+    return tuple(_ranking(budget, group.methods_at(budget)) for budget in group.method_budgets)
 
 
-def ranked_rows(group: Group, data_budget: int) -> list[tuple[Row, SeedSummary]]:
-    """Return the methods that compete at a data budget, best KID first, each with its KID×10³ over seeds."""
-    rows = [row for row in group.methods if row.data_budget == data_budget and not row.leaks]
-    found = [(row, summary) for row in rows if (summary := row.summary(KID)) is not None]
-    return sorted(found, key=lambda pair: (pair[1].mean, pair[0].label))
+def _ranking(budget: int, rows: Sequence[Row]) -> PageRanking:
+    ranked = ranked_rows(rows)
+    places = decimals([summary.mean for _, summary in ranked])
+    standings = column([row for row, _ in ranked], KID)
+    undecided = standings.undecided(budget)
+    places_shown = []
+    for row, summary in ranked[:SHOWN]:
+        rank = 1 + sum(better.mean < summary.mean for _, better in ranked)
+        is_open = row is not ranked[0][0] and not undecided and not standings.is_worse(row)
+        places_shown.append(_place(row.label, summary, rank, places, is_open=is_open))
+    return PageRanking(budget, tuple(places_shown), len(ranked) - len(places_shown), len(rows) - len(ranked), undecided)
 
 
-def _ranking(group: Group, budget: int) -> PageRanking:
-    found = ranked_rows(group, budget)
-    places = decimals([summary.mean for _, summary in found])
-    rows = [row for row, _ in found]
-    there = column(rows, KID)
-    untold = untold_by(there, budget)
-    shown = tuple(
-        _place(row, summary, found, places, is_open=row is not rows[0] and not (untold or told_apart(rows, there, row)))
-        for row, summary in found[:SHOWN]
-    )
-    everyone = sum(row.data_budget == budget for row in group.methods)
-    return PageRanking(budget, shown, len(found) - len(shown), everyone - len(found), untold)
-
-
-def _place(
-    row: Row, summary: SeedSummary, found: list[tuple[Row, SeedSummary]], places: int, *, is_open: bool
-) -> Place:
+def _place(label: str, summary: SeedSummary, rank: int, places: int, *, is_open: bool) -> Place:
     interval = summary.interval
     return Place(
-        rank=1 + sum(other.mean < summary.mean for _, other in found),
-        label=row.label,
+        rank=rank,
+        label=label,
         kid=summary.mean,
         kid_text=number(summary.mean, places),
         interval=DASH if interval is None else f"{number(interval.low, places)} to {number(interval.high, places)}",

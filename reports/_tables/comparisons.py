@@ -18,11 +18,11 @@ from graftbench.comparison.ranks import Friedman, friedman_permutation_p, friedm
 from graftbench.comparison.ranks import groups as cliques
 from graftbench.comparison.stats import mean
 
-from .metrics import KID
+from .numbers import KID
 from .tasks import average_ranks, heads, looking
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graftbench.comparison.bootstrap import Estimated
     from graftbench.comparison.budgets import Efficiency
@@ -41,20 +41,24 @@ RESAMPLES = 1000
 
 
 def contenders(group: Group) -> list[Row]:
-    """Rows that compete."""
-    out = looking([group])
-    return [row for row in group.methods if row.label not in out]
+    """Return the rows that compete."""
+    leaking = looking([group])
+    return [row for row in group.methods if row.label not in leaking]
 
 
 def scores_of(group: Group, metric: Metric) -> Scores:
-    """Of the rows that compete, methods in alphabetical order; a method without a score is there, and empty."""
+    """Return the scores of rows that compete, methods in alphabetical order; empty for one without a score."""
     rows = sorted(contenders(group), key=lambda row: row.label)
-    found: Scores = {row.label: {} for row in rows}
+    scores: Scores = {row.label: {} for row in rows}
     for row in rows:
-        values = row.by_seed(metric)
-        if values:
-            found[row.label][row.data_budget] = values
-    return found
+        if values := row.by_seed(metric):
+            scores[row.label][row.data_budget] = values
+    return scores
+
+
+def budgets_of(tasks: Iterable[Scores]) -> list[int]:
+    """Return the data budgets at which any method has a score in any task, ascending."""
+    return sorted({budget for scores in tasks for by in scores.values() for budget in by})
 
 
 # ---------------------------------------------------------------------------------------------------------- baseline
@@ -74,22 +78,20 @@ class BaselineMethod:
 
     @property
     def reason(self) -> str:
-        """Why this one, a clause."""
+        """Return in a clause why it was chosen."""
         if self.by_name:
             return "of the methods trained from scratch the one with most scores, then the first by name"
         return "the best by average rank of KID, as no method is of family scratch: that it beats others is no finding"
 
 
-def baseline_of(found: Sequence[Group]) -> BaselineMethod:
-    """One for all tasks that share protocol and compute budget."""
-    families = {row.label: row.family for group in found for row in contenders(group)}
-    blocks: list[dict[str, float]] = []
-    for group in found:
-        scores = scores_of(group, KID)
-        blocks += [
-            {label: mean(list(by[budget].values())) for label, by in scores.items() if budget in by}
-            for budget in group.budgets
-        ]
+def baseline_of(groups: Sequence[Group]) -> BaselineMethod:
+    """Choose one baseline for all tasks that share protocol and compute budget."""
+    families = {row.label: row.family for group in groups for row in contenders(group)}
+    blocks = [
+        {label: mean(list(by[budget].values())) for label, by in scores_of(group, KID).items() if budget in by}
+        for group in groups
+        for budget in group.budgets
+    ]
     if not any(blocks):
         return BaselineMethod("", by_name=False)
     label = default_baseline(families, blocks)
@@ -115,14 +117,14 @@ class Block:
 
 
 def blocks(scores: Scores, baseline: str, metric: Metric) -> list[Block]:
-    """One a data budget at which any method has a score."""
-    made = []
-    for budget in sorted({budget for by in scores.values() for budget in by}):
-        there = {label: by.get(budget, {}) for label, by in scores.items()}
-        known = bool(there.get(baseline))
-        compared = compare(there, baseline, lower_is_better=metric.better < 0) if known else []
-        made.append(Block(budget, known, tuple(compared)))
-    return made
+    """Compare all methods with the baseline at each data budget at which any method has a score."""
+    compared_blocks = []
+    for budget in budgets_of([scores]):
+        by_label = {label: by.get(budget, {}) for label, by in scores.items()}
+        has_baseline = bool(by_label.get(baseline))
+        compared = compare(by_label, baseline, lower_is_better=metric.better < 0) if has_baseline else []
+        compared_blocks.append(Block(budget, has_baseline, tuple(compared)))
+    return compared_blocks
 
 
 def leading(scores: Scores, metric: Metric, always: str) -> list[str]:
@@ -140,8 +142,8 @@ def improvement(
     tasks: Sequence[Scores], methods: Sequence[str], baseline: str, metric: Metric
 ) -> dict[tuple[str, int], Estimated]:
     """Return (method, data budget) -> how often a run of it beats one of the baseline, over tasks that have both."""
-    found: dict[tuple[str, int], Estimated] = {}
-    for budget in sorted({budget for scores in tasks for by in scores.values() for budget in by}):
+    chances: dict[tuple[str, int], Estimated] = {}
+    for budget in budgets_of(tasks):
         for label in methods:
             pairs = [
                 (list(x.values()), list(y.values()))
@@ -152,8 +154,8 @@ def improvement(
             ]
             if pairs and label != baseline:
                 x, y = zip(*pairs, strict=True)
-                found[label, budget] = probability_of_improvement(x, y, lower_is_better=metric.better < 0)
-    return found
+                chances[label, budget] = probability_of_improvement(x, y, lower_is_better=metric.better < 0)
+    return chances
 
 
 @dataclass(frozen=True)
@@ -173,18 +175,18 @@ class Curves:
 
 def curves(scores: Scores) -> dict[str, Curves]:
     """Return method -> its curves over all data budgets of the task; none of one with fewer than two whole seeds."""
-    budgets = tuple(sorted({budget for by in scores.values() for budget in by}))
-    found: dict[str, Curves] = {}
+    budgets = tuple(budgets_of([scores]))
+    by_label: dict[str, Curves] = {}
     for label, by in scores.items():
         seeds = sorted(set.intersection(*(set(by.get(budget, {})) for budget in budgets))) if budgets else []
         if len(budgets) > 1 and len(seeds) > 1:
             values = tuple(tuple(by[budget][seed] for budget in budgets) for seed in seeds)
-            found[label] = Curves(budgets, tuple(seeds), values)
-    return found
+            by_label[label] = Curves(budgets, tuple(seeds), values)
+    return by_label
 
 
 def area(curve: Curves) -> Estimated:
-    """Mean height of the curve over log2 of the number of images, with Student's interval over seeds."""
+    """Average the height of the curve over log2 of the number of images, with Student's interval over seeds."""
     return area_under_budgets(curve.budgets, [curve.values])
 
 
@@ -196,19 +198,18 @@ def images_needed(curve: Curves, base: Curves, metric: Metric) -> dict[int, Effi
     shared = [seed for seed in curve.seeds if seed in base.seeds]
     if len(shared) < 2:
         return {}
-    ours = np.array([curve.values[curve.seeds.index(seed)] for seed in shared])
-    theirs = np.array([base.values[base.seeds.index(seed)] for seed in shared])
+    values, targets = (np.array([each.values[each.seeds.index(seed)] for seed in shared]) for each in (curve, base))
     return {
         budget: data_efficiency(
             curve.budgets,
-            ours,
-            theirs[:, place],
+            values,
+            targets[:, i],
             rng=np.random.default_rng(0),
             lower_is_better=metric.better < 0,
             paired=True,
             resamples=RESAMPLES,
         )
-        for place, budget in enumerate(curve.budgets)
+        for i, budget in enumerate(curve.budgets)
     }
 
 
@@ -242,40 +243,39 @@ class RankingTable:
     together: tuple[tuple[str, ...], ...]
 
 
-def rankings(found: Sequence[Group], metric: Metric) -> list[RankingTable]:
-    """One a data budget at which two tasks have scores."""
-    names = heads(found)
-    tasks = [scores_of(group, metric) for group in found]
-    made = []
-    for budget in sorted({budget for scores in tasks for by in scores.values() for budget in by}):
-        used = [place for place, scores in enumerate(tasks) if any(budget in by for by in scores.values())]
-        if len(used) > 1:
-            made.append(_ranking(metric, budget, tuple(names[i] for i in used), [tasks[i] for i in used]))
-    return made
+def rankings(groups: Sequence[Group], metric: Metric) -> list[RankingTable]:
+    """Rank the methods over tasks at each data budget at which two tasks have scores."""
+    tasks = dict(zip(heads(groups), [scores_of(group, metric) for group in groups], strict=True))
+    by_budget = {
+        budget: {name: scores for name, scores in tasks.items() if any(budget in by for by in scores.values())}
+        for budget in budgets_of(tasks.values())
+    }
+    return [_ranking(metric, budget, scored) for budget, scored in by_budget.items() if len(scored) > 1]
 
 
-def _ranking(metric: Metric, budget: int, names: tuple[str, ...], tasks: Sequence[Scores]) -> RankingTable:
-    labels = sorted({label for scores in tasks for label in scores})
-    means: dict[str, Mapping[int, float]] = {}
+def _ranking(metric: Metric, budget: int, tasks: Mapping[str, Scores]) -> RankingTable:
+    # Means over seeds, of the methods that have a score in every task.
+    labels = sorted({label for scores in tasks.values() for label in scores})
+    means: dict[str, dict[int, float]] = {}
     for label in labels:
-        there = [scores.get(label, {}).get(budget) for scores in tasks]
-        if all(there):
-            means[label] = {place: mean(list(values.values())) for place, values in enumerate(there) if values}
-    ranks = average_ranks(means, metric)
-    ordered = dict(sorted(ranks.items(), key=lambda item: (item[1], item[0])))
+        by_task = [scores.get(label, {}).get(budget, {}) for scores in tasks.values()]
+        if all(by_task):
+            means[label] = {i: mean(list(values.values())) for i, values in enumerate(by_task)}
+    ranks = dict(sorted(average_ranks(means, metric).items(), key=lambda item: (item[1], item[0])))
+    # Tests: Friedman's of three methods or more, then Nemenyi's difference and who lies within it.
     tested = len(means) >= 3
-    difference = nemenyi_difference(len(means), len(names)) if tested and len(means) <= MOST_RANKED else None
-    together = cliques(list(ordered.values()), difference) if difference is not None else []
-    order = list(ordered)
-    table = [[row[place] for row in means.values()] for place in range(len(names))]
+    blocks = [[by_task[i] for by_task in means.values()] for i in range(len(tasks))]
+    difference = nemenyi_difference(len(means), len(tasks)) if tested and len(means) <= MOST_RANKED else None
+    together = cliques(list(ranks.values()), difference) if difference is not None else []
+    order = list(ranks)
     return RankingTable(
         metric=metric,
         data_budget=budget,
-        tasks=names,
-        ranks=ordered,
+        tasks=tuple(tasks),
+        ranks=ranks,
         left_out=tuple(label for label in labels if label not in means),
-        friedman=friedman_test(table) if tested else None,
-        p=friedman_permutation_p(table) if tested else None,
+        friedman=friedman_test(blocks) if tested else None,
+        p=friedman_permutation_p(blocks) if tested else None,
         difference=difference,
         together=tuple(tuple(order[i] for i in clique) for clique in together),
     )

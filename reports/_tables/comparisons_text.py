@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from graftbench.comparison.methods import LEVEL
 from graftbench.comparison.multiplicity import enough
 
-from . import comparisons as c
-from .groups import completeness, groups, mixed_protocols, titles
-from .metrics import DASH, FID, KID, decimals, finite, number
+from . import comparisons as values
+from .groups import completeness, grouped, groups, mixed_protocols, titles
+from .numbers import DASH, FID, KID, decimals, finite, number
 from .origins import made_elsewhere
 from .tasks import looking, some, task_sets
-from .text import listing, markdown, one_line, plural
+from .text import listing, markdown, markdown_table, one_line, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from graftbench.comparison.bootstrap import Estimated
     from graftbench.comparison.budgets import Efficiency, ImageCount
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graftbench.metrics.catalogue import Metric
     from graftbench.records.run import Run
 
-    from .comparisons import BaselineMethod, Block, Curves, RankingTable, Scores
+    from .comparisons import BaselineMethod, Block, RankingTable, Scores
     from .groups import Group
 
 COLUMNS = (
@@ -39,24 +39,24 @@ METRICS = (KID, FID)
 Rows = list[dict[str, Any]]
 
 
-def make(run: Run) -> tuple[str, Rows]:
-    """Make the whole of comparisons.md, and the rows of comparisons.csv."""
-    found = groups(run)
+def write_comparisons(run: Run) -> tuple[str, Rows]:
+    """Return the whole of comparisons.md, and the rows of comparisons.csv."""
+    all_groups = groups(run)
     blocks, rows = [f"# {markdown(run.name)}: comparisons", markdown(completeness(run))], Rows()
-    if mixed := mixed_protocols(found):
+    if mixed := mixed_protocols(all_groups):
         blocks.append(f"**{markdown(mixed)}**")
     blocks.append(HOW_TO_READ)
-    names = titles(found)
-    for together in task_sets(found).values():
-        baseline = c.baseline_of(together)
-        for group in together:
+    names = titles(all_groups)
+    for task_groups in task_sets(all_groups).values():
+        baseline = values.baseline_of(task_groups)
+        for group in task_groups:
             blocks.append(f"## {markdown(names[group.key])}")
             if not baseline.label:
                 blocks.append("No method that may compete has a KID here, so there is nothing to compare.")
                 continue
             blocks += _task(group, baseline, rows)
         if baseline.label:
-            blocks += _over_tasks(together, baseline, rows)
+            blocks += _over_tasks(task_groups, baseline, rows)
     return "\n\n".join(blocks) + "\n", rows
 
 
@@ -69,82 +69,76 @@ HOW_TO_READ = (
 
 
 def _task(group: Group, baseline: BaselineMethod, rows: Rows) -> list[str]:
-    """One task: by each metric against the baseline; then by KID runs, areas, images."""
-    told = f"Baseline: {baseline.label} ({baseline.reason})."
-    blocks = [markdown(told), *map(markdown, made_elsewhere(c.contenders(group)))]
-    by_metric = {metric: c.scores_of(group, metric) for metric in METRICS}
+    """Write one task: by each metric against the baseline; then by KID runs, areas, images."""
+    intro = f"Baseline: {baseline.label} ({baseline.reason})."
+    blocks = [markdown(intro), *map(markdown, made_elsewhere(values.contenders(group)))]
+    by_metric = {metric: values.scores_of(group, metric) for metric in METRICS}
     for metric, scores in by_metric.items():
-        blocks += _differences(group, metric, c.blocks(scores, baseline.label, metric), baseline.label, rows)
+        blocks += _differences(group, metric, values.blocks(scores, baseline.label, metric), baseline.label, rows)
     scores = by_metric[KID]
-    shown = c.leading(scores, KID, baseline.label)
-    blocks += _improvement([group], [scores], shown, baseline.label, rows)
+    methods = values.leading(scores, KID, baseline.label)
+    blocks += _improvement([group], [scores], methods, baseline.label, rows)
     blocks += _areas(group, by_metric, rows)
-    blocks += _images(group, scores, shown, baseline.label, rows)
+    blocks += _images(group, scores, methods, baseline.label, rows)
     return blocks + _left_out(group)
 
 
 # ------------------------------------------------------------------------------------------------------- differences
 
 
-def _differences(group: Group, metric: Metric, found: Sequence[Block], baseline: str, rows: Rows) -> list[str]:
-    """Which methods differ from the baseline, and by how much."""
-    blocks = [f"### {markdown(metric.label)} against {markdown(baseline)}"]
-    lines: list[list[str]] = []
-    sizes = [abs(each.difference) for block in found for each in block.compared if each.difference is not None]
-    places = decimals(sizes)
-    exact = any(each.shift is not None for block in found for each in block.compared)
-    for block in found:
-        for each in block.compared:
-            lines.append(_difference_line(block.data_budget, each, places, exact=exact))
-            rows += _difference_rows(
-                _shared(group, metric, block.data_budget, each.method, baseline), each, metric.scale
-            )
+def _differences(group: Group, metric: Metric, blocks: Sequence[Block], baseline: str, rows: Rows) -> list[str]:
+    """Say which methods differ from the baseline, and by how much."""
+    compared = [(block.data_budget, each) for block in blocks for each in block.compared]
+    for budget, each in compared:
+        rows += _difference_rows(_row_keys([group], metric, budget, each.method, baseline), each, metric.scale)
     question = f"Which methods are better or worse than {baseline} on the same seeds?"
-    answers = _collapsed([(block.data_budget, _answer(block, baseline)) for block in found])
-    blocks.append(f"{markdown(question)}\n\n{answers}")
-    header = ["Images", "Method", f"Difference in {metric.heading}", *(["Shift (Hodges-Lehmann)"] if exact else [])]
-    if lines:
-        blocks.append(_grid([*header, "Wins", "p", "Holm", "Verdict"], lines, words=(1, len(header) + 3)))
-    return blocks
+    answers = _collapsed([(block.data_budget, _answer(block, baseline)) for block in blocks])
+    parts = [f"### {markdown(metric.label)} against {markdown(baseline)}", f"{markdown(question)}\n\n{answers}"]
+    if compared:
+        places = decimals([abs(each.difference) for _, each in compared if each.difference is not None])
+        exact = any(each.shift is not None for _, each in compared)
+        header = ["Images", "Method", f"Difference in {metric.heading}", *(["Shift (Hodges-Lehmann)"] if exact else [])]
+        lines = [_difference_line(budget, each, places, exact=exact) for budget, each in compared]
+        parts.append(markdown_table([*header, "Wins", "p", "Holm", "Verdict"], lines, words=(1, len(header) + 3)))
+    return parts
 
 
 def _collapsed(answers: Sequence[tuple[int, str]]) -> str:
-    """One line an answer, with all numbers of images of which it holds."""
-    by: dict[str, list[str]] = {}
-    for budget, answer in answers:
-        by.setdefault(answer, []).append(f"{budget:,}")
-    return "\n".join(f"- {listing(images)} images: {markdown(answer)}." for answer, images in by.items())
+    """Write one line an answer, with all numbers of images of which it holds."""
+    by_answer = grouped(answers, lambda pair: pair[1])
+    return "\n".join(
+        f"- {listing([f'{budget:,}' for budget, _ in pairs])} images: {markdown(answer)}."
+        for answer, pairs in by_answer.items()
+    )
 
 
 def _answer(block: Block, baseline: str) -> str:
-    """`freezed is better; vae is worse; 2 are not settled`."""
+    """Answer in words: `freezed is better; vae is worse; 2 are not settled`."""
     if not block.compared:
         return (
             "no other method has a score here"
             if block.has_baseline
             else f"nothing to compare with: {baseline} has no score here"
         )
-    by: dict[str, list[Compared]] = {}
-    for each in block.compared:
-        by.setdefault(each.verdict, []).append(each)
+    by_verdict = grouped(block.compared, lambda each: each.verdict)
     parts = []
     for verdict in ("better", "worse", "not settled"):
-        names = [each.method for each in by.get(verdict, [])]
+        names = [each.method for each in by_verdict.get(verdict, [])]
         if names:
             parts.append(f"{some(names)} {'is' if len(names) == 1 else 'are'} {verdict}")
-    few = by.get("too few seeds")
+    few = by_verdict.get("too few seeds")
     return "; ".join([*parts, *([_too_few(block, few)] if few else [])])
 
 
 def _too_few(block: Block, few: Sequence[Compared]) -> str:
-    """How many seeds it takes; then what intervals say one at a time, for want of a test."""
-    most, tests = max(each.pairs for each in few), sum(each.pairs > 0 for each in block.compared)
-    needed = enough(most, sides=2, tests=max(1, tests)).needed
+    """Say how many seeds it takes; then what intervals say one at a time, for want of a test."""
+    most, tests = max(each.pairs for each in few), max(1, sum(each.pairs > 0 for each in block.compared))
+    needed = enough(most, sides=2, tests=tests).needed
     more = "no number of seeds could" if needed is None else f"it takes {needed}"
     subject = "" if len(few) == len(block.compared) else f" with {some([each.method for each in few])}"
-    told = f"{plural(most, 'seed')} cannot settle any of {plural(max(1, tests), 'comparison')}{subject}, {more}"
+    verdict = f"{plural(most, 'seed')} cannot settle any of {plural(tests, 'comparison')}{subject}, {more}"
     apart = [each.method for each in few if each.interval is not None and not each.interval.contains(0.0)]
-    return f"{told}; one at a time, the interval leaves out 0 for {some(apart)}" if apart else told
+    return f"{verdict}; one at a time, the interval leaves out 0 for {some(apart)}" if apart else verdict
 
 
 def _difference_line(budget: int, each: Compared, places: int, *, exact: bool) -> list[str]:
@@ -162,17 +156,17 @@ def _difference_line(budget: int, each: Compared, places: int, *, exact: bool) -
 
 
 def _wins(each: Compared) -> str:
-    """`4 of 5`, `4 of 5, 1 tie`."""
+    """Return `4 of 5`, `4 of 5, 1 tie`."""
     ties = f", {plural(each.ties, 'tie')}" if each.ties else ""
     return f"{each.wins} of {each.pairs}{ties}" if each.pairs else DASH
 
 
-def _difference_rows(shared: dict[str, Any], each: Compared, scale: float) -> Rows:
+def _difference_rows(keys: dict[str, Any], each: Compared, scale: float) -> Rows:
     counts = {"n": each.pairs, "wins": each.wins, "p": each.p, "p_holm": each.p_holm, "answer": each.words}
-    rows = [shared | {"question": "difference"} | _scaled(each.difference, each.interval, scale) | counts]
+    rows = [keys | {"question": "difference"} | _scaled(each.difference, each.interval, scale) | counts]
     if each.shift is not None:
-        moved = _scaled(each.shift.value, each.shift.interval, scale)
-        rows.append(shared | {"question": "shift (Hodges-Lehmann)", "n": each.pairs} | moved)
+        shift = _scaled(each.shift.value, each.shift.interval, scale)
+        rows.append(keys | {"question": "shift (Hodges-Lehmann)", "n": each.pairs} | shift)
     return rows
 
 
@@ -180,108 +174,109 @@ def _difference_rows(shared: dict[str, Any], each: Compared, scale: float) -> Ro
 
 
 def _improvement(
-    found: Sequence[Group], tasks: Sequence[Scores], methods: Sequence[str], baseline: str, rows: Rows
+    groups: Sequence[Group], tasks: Sequence[Scores], methods: Sequence[str], baseline: str, rows: Rows
 ) -> list[str]:
-    """How often a run beats one of the baseline."""
-    chances = c.improvement(tasks, methods, baseline, KID)
+    """Say how often a run beats one of the baseline."""
+    chances = values.improvement(tasks, methods, baseline, KID)
     if not chances:
         return []
+    # Rows of comparisons.csv.
+    for (label, budget), chance in chances.items():
+        keys = _row_keys(groups, KID, budget, label, baseline)
+        counts = {"question": "probability of improvement", "n": chance.interval.n}
+        rows.append(keys | counts | _scaled(chance.value, chance.interval, 1.0))
+    # Question and answer at the largest data budget.
     budgets = sorted({budget for _, budget in chances})
-    for (label, budget), each in chances.items():
-        shared = _shared(found[0] if len(found) == 1 else None, KID, budget, label, baseline)
-        values = {"value": each.value, "interval_low": each.interval.low, "interval_high": each.interval.high}
-        rows.append(
-            _of_set(shared, found[0]) | {"question": "probability of improvement", "n": each.interval.n} | values
-        )
-    last = budgets[-1]
-    above = [label for label in methods if (each := chances.get((label, last))) and each.interval.low > 0.5]
-    below = [label for label in methods if (each := chances.get((label, last))) and each.interval.high < 0.5]
+    last = {label: chance for label in methods if (chance := chances.get((label, budgets[-1])))}
+    above = [label for label, chance in last.items() if chance.interval.low > 0.5]
+    below = [label for label, chance in last.items() if chance.interval.high < 0.5]
     answer = "; ".join(
-        f"{'more' if names is above else 'less'} often than not: {some(names)}" for names in (above, below) if names
+        f"{word} often than not: {some(labels)}" for word, labels in (("more", above), ("less", below)) if labels
     )
-    over = "" if len(found) == 1 else ", averaged over tasks"
+    over = "" if len(groups) == 1 else ", averaged over tasks"
     question = (
         f"How often does a run beat a run of {baseline} by KID{over}, whatever their seeds? With "
-        f"{plural(last, 'image')} {answer or 'no interval leaves out 50 %'}.{_shown(methods, tasks, baseline)}"
+        f"{plural(budgets[-1], 'image')} {answer or 'no interval leaves out 50 %'}."
+        f"{_shown(methods, tasks, baseline)}"
     )
+    # Table: a row a method, a column a data budget.
     lines = [
         [markdown(label), *(_percent(chances.get((label, budget))) for budget in budgets)]
         for label in methods
         if label != baseline
     ]
-    header = ["Method", *(plural(budget, "image") for budget in budgets)]
-    return [f"### Runs that beat one of {markdown(baseline)}", markdown(question), _grid(header, lines)]
+    table = markdown_table(["Method", *(plural(budget, "image") for budget in budgets)], lines)
+    return [f"### Runs that beat one of {markdown(baseline)}", markdown(question), table]
 
 
 def _shown(methods: Sequence[str], tasks: Sequence[Scores], baseline: str) -> str:
-    """Say where not all methods are shown."""
-    scored = {label for scores in tasks for label, by in scores.items() if by}
-    others = len(scored - {baseline})
+    """Say that not all methods are shown, if so."""
+    scored = {label for scores in tasks for label, by in scores.items() if by} - {baseline}
     count = len(set(methods) - {baseline})
-    return "" if count == others else f" Of {others:,} methods the {count} leading ones by KID are shown."
+    return "" if count == len(scored) else f" Of {len(scored):,} methods the {count} leading ones by KID are shown."
 
 
-def _percent(found: Estimated | None) -> str:
-    if found is None:
+def _percent(chance: Estimated | None) -> str:
+    if chance is None:
         return DASH
-    value, low, high = (f"{100 * part:.0f}" for part in (found.value, found.interval.low, found.interval.high))
+    value, low, high = (f"{100 * part:.0f}" for part in (chance.value, chance.interval.low, chance.interval.high))
     return f"{value} % ({low} to {high})"
 
 
 def _areas(group: Group, by_metric: dict[Metric, Scores], rows: Rows) -> list[str]:
-    """How good over all data budgets."""
+    """Say how good the methods are over all data budgets."""
+    curves = {metric: values.curves(scores) for metric, scores in by_metric.items()}
     areas = {
-        metric: {label: (curve, c.area(curve)) for label, curve in c.curves(scores).items()}
-        for metric, scores in by_metric.items()
+        metric: {label: values.area(curve) for label, curve in by_label.items()} for metric, by_label in curves.items()
     }
-    order = sorted(areas[KID], key=lambda label: (areas[KID][label][1].value, label))
+    order = sorted(areas[KID], key=lambda label: (areas[KID][label].value, label))
     if not order:
         return []
-    for metric, found in areas.items():
-        for label, (curve, each) in found.items():
-            shared = _shared(group, metric, None, label, "") | {"question": "area under the curve over log2(images)"}
-            rows.append(shared | _scaled(each.value, each.interval, metric.scale) | {"n": len(curve.seeds)})
-    places = {metric: decimals([each.value for _, each in found.values()]) for metric, found in areas.items()}
-    budgets = areas[KID][order[0]][0].budgets
-    lines = []
-    for label in order:
-        both = [areas[metric].get(label) for metric in areas]
-        values = [
-            DASH if each is None else _with_interval(each[1].value, each[1].interval, places[metric])
-            for metric, each in zip(areas, both, strict=True)
-        ]
-        lines.append([markdown(label), *values, str(len(areas[KID][label][0].seeds))])
-    missing = sorted(set(by_metric[KID]) - set(order))
+    for metric, by_label in areas.items():
+        for label, area in by_label.items():
+            keys = _row_keys([group], metric, None, label) | {"question": "area under the curve over log2(images)"}
+            seeds = len(curves[metric][label].seeds)
+            rows.append(keys | _scaled(area.value, area.interval, metric.scale) | {"n": seeds})
+    budgets = listing([f"{budget:,}" for budget in curves[KID][order[0]].budgets])
     question = (
-        f"How good is a method over all numbers of images ({listing([f'{budget:,}' for budget in budgets])}), every "
+        f"How good is a method over all numbers of images ({budgets}), every "
         f"doubling weighing the same? {order[0]} has the lowest mean height of the curve of KID."
     )
-    if missing:
+    if missing := sorted(set(by_metric[KID]) - set(order)):
         question += f" Left out, with fewer than two seeds that have a score everywhere: {some(missing)}."
-    header = ["Method", *(metric.heading for metric in areas), "Seeds"]
-    return ["### Over all numbers of images", markdown(question), _grid(header, lines)]
+    columns = [_area_column(by_label, order) for by_label in areas.values()]
+    seeds = [str(len(curves[KID][label].seeds)) for label in order]
+    lines = zip(map(markdown, order), *columns, seeds, strict=True)
+    table = markdown_table(["Method", *(metric.heading for metric in areas), "Seeds"], lines)
+    return ["### Over all numbers of images", markdown(question), table]
+
+
+def _area_column(areas: dict[str, Estimated], labels: Sequence[str]) -> list[str]:
+    places = decimals([area.value for area in areas.values()])
+    column = [areas.get(label) for label in labels]
+    return [DASH if area is None else _with_interval(area.value, area.interval, places) for area in column]
 
 
 def _images(group: Group, scores: Scores, methods: Sequence[str], baseline: str, rows: Rows) -> list[str]:
-    """How many images a method takes for what the baseline reaches."""
-    whole: dict[str, Curves] = c.curves(scores)
-    if baseline not in whole:
+    """Say how many images a method takes for what the baseline reaches."""
+    curves = values.curves(scores)
+    if baseline not in curves:
         return []
-    found = {
-        label: c.images_needed(whole[label], whole[baseline], KID)
+    needed = {
+        label: by_budget
         for label in methods
-        if label in whole and label != baseline
+        if label in curves and label != baseline
+        if (by_budget := values.images_needed(curves[label], curves[baseline], KID))
     }
-    found = {label: by for label, by in found.items() if by}
-    if not found:
+    if not needed:
         return []
-    budgets = whole[baseline].budgets
-    for label, by in found.items():
-        for budget, each in by.items():
-            shared = _shared(group, KID, budget, label, baseline) | {"question": "images for what the baseline reaches"}
-            rows.append(shared | _images_row(each))
+    for label, by_budget in needed.items():
+        for budget, images in by_budget.items():
+            keys = _row_keys([group], KID, budget, label, baseline)
+            rows.append(keys | {"question": "images for what the baseline reaches"} | _images_row(images))
+    budgets = curves[baseline].budgets
     last = budgets[-1]
-    fewer = [label for label, by in found.items() if _surely_fewer(by[last], last)]
+    fewer = [label for label, by_budget in needed.items() if _surely_fewer(by_budget[last], last)]
     answer = (
         f"{some(fewer)} {'takes' if len(fewer) == 1 else 'take'} fewer" if fewer else "no method surely takes fewer"
     )
@@ -290,17 +285,17 @@ def _images(group: Group, scores: Scores, methods: Sequence[str], baseline: str,
         f"(95 %, seeds drawn again), {answer} than {last:,}. “Under” and “over” are outside what was measured; "
         "between two numbers of images the curve is taken to be straight over the logarithm."
     )
-    lines = [[markdown(label), *(_needed(by[budget]) for budget in budgets)] for label, by in found.items()]
-    header = ["Method", *(f"{baseline} with {budget:,}" for budget in budgets)]
-    return [f"### Images for what {markdown(baseline)} reaches", markdown(question), _grid(header, lines)]
+    lines = [[markdown(label), *(_needed(images) for images in by.values())] for label, by in needed.items()]
+    table = markdown_table(["Method", *(f"{baseline} with {budget:,}" for budget in budgets)], lines)
+    return [f"### Images for what {markdown(baseline)} reaches", markdown(question), table]
 
 
-def _surely_fewer(found: Efficiency, budget: int) -> bool:
-    return found.high.relation == "<" or (found.high.relation == "=" and found.high.images < budget * (1 - 1e-9))
+def _surely_fewer(images: Efficiency, budget: int) -> bool:
+    return images.high.relation == "<" or (images.high.relation == "=" and images.high.images < budget * (1 - 1e-9))
 
 
-def _needed(found: Efficiency) -> str:
-    value, low, high = map(_number_of_images, (found.images, found.low, found.high))
+def _needed(images: Efficiency) -> str:
+    value, low, high = map(_number_of_images, (images.images, images.low, images.high))
     return markdown(value if value == low == high else f"{value} ({low} to {high})")
 
 
@@ -310,128 +305,132 @@ def _number_of_images(images: ImageCount) -> str:
     return relation + number(images.images, 0 if whole or images.images > 10 else 1)
 
 
-def _images_row(found: Efficiency) -> dict[str, Any]:
-    """Numbers where they are measured; an answer in words always."""
-    ends = {"value": found.images, "interval_low": found.low, "interval_high": found.high}
-    known = {name: end.images if end.relation == "=" else None for name, end in ends.items()}
+def _images_row(images: Efficiency) -> dict[str, Any]:
+    """Return numbers where they are measured, and an answer in words always."""
+    ends = {"value": images.images, "interval_low": images.low, "interval_high": images.high}
+    measured = {name: end.images if end.relation == "=" else None for name, end in ends.items()}
     value, low, high = map(_number_of_images, ends.values())
-    return known | {"n": found.seeds, "answer": f"{value} ({low} to {high})"}
+    return measured | {"n": images.seeds, "answer": f"{value} ({low} to {high})"}
 
 
 # --------------------------------------------------------------------------------------------------------- left out
 
 
 def _left_out(group: Group) -> list[str]:
-    """Rows with cells that are missing or did not end well, and rows that do not compete."""
-    competing, out = c.contenders(group), sorted(looking([group]))
-    parts = [
-        f"{row.label} with {plural(row.data_budget, 'image')} ({row.outcome})"
-        for row in competing
-        if row.missing or len(row.ok) < len(row.records)
+    """Name rows with cells that are missing or did not end well, and rows that do not compete."""
+    competing, leaking = values.contenders(group), sorted(looking([group]))
+    names = {id(row): f"{row.label} with {plural(row.data_budget, 'image')}" for row in competing}
+    incomplete = [
+        f"{names[id(row)]} ({row.outcome})" for row in competing if row.missing or len(row.ok) < len(row.records)
     ]
     undefined = [
-        f"{row.label} with {plural(row.data_budget, 'image')} (KID in {len(row.by_seed(KID))} of {len(row.ok)} cells)"
+        f"{names[id(row)]} (KID in {len(row.by_seed(KID))} of {len(row.ok)} cells)"
         for row in competing
         if len(row.by_seed(KID)) < len(row.ok)
     ]
-    sentences = []
-    if parts:
-        sentences.append(f"Not whole, so on fewer seeds or not at all: {some(parts)}.")
-    if undefined:
-        sentences.append(f"Undefined scores: {some(undefined)}.")
-    if out:
-        sentences.append(f"Out of competition, as they look at the scoring network: {some(out)}.")
+    parts = {
+        "Not whole, so on fewer seeds or not at all": incomplete,
+        "Undefined scores": undefined,
+        "Out of competition, as they look at the scoring network": leaking,
+    }
+    sentences = [f"{start}: {some(labels)}." for start, labels in parts.items() if labels]
     return [markdown(" ".join(sentences))] if sentences else []
 
 
 # -------------------------------------------------------------------------------------------------------- over tasks
 
 
-def _over_tasks(found: Sequence[Group], baseline: BaselineMethod, rows: Rows) -> list[str]:
-    """Ranks and chances over tasks; nothing for one task."""
-    if len(found) < 2:
+def _over_tasks(groups: Sequence[Group], baseline: BaselineMethod, rows: Rows) -> list[str]:
+    """Write ranks and chances over tasks; nothing for one task."""
+    if len(groups) < 2:
         return []
-    conditions = f"{found[0].compute_budget}, {found[0].protocol.label}"
-    blocks = [f"## {len(found)} tasks, {markdown(conditions)}"]
+    conditions = f"{groups[0].compute_budget}, {groups[0].protocol.label}"
+    blocks = [f"## {len(groups)} tasks, {markdown(conditions)}"]
     for metric in METRICS:
-        blocks += _ranks(found, metric, c.rankings(found, metric), rows)
-    tasks = [c.scores_of(group, KID) for group in found]
-    pooled: Scores = {}
-    for place, scores in enumerate(tasks):
+        blocks += _ranks(groups, metric, values.rankings(groups, metric), rows)
+    tasks = [values.scores_of(group, KID) for group in groups]
+    pooled: Scores = {}  # seeds of all tasks under numbers of their own
+    for i, scores in enumerate(tasks):
         for label, by in scores.items():
-            pooled.setdefault(label, {}).update({len(tasks) * n + place: values for n, values in by.items()})
-    return blocks + _improvement(found, tasks, c.leading(pooled, KID, baseline.label), baseline.label, rows)
+            pooled.setdefault(label, {}).update({len(tasks) * n + i: by_seed for n, by_seed in by.items()})
+    methods = values.leading(pooled, KID, baseline.label)
+    return blocks + _improvement(groups, tasks, methods, baseline.label, rows)
 
 
-def _ranks(found: Sequence[Group], metric: Metric, rankings: Sequence[RankingTable], rows: Rows) -> list[str]:
-    """Who ranks where over tasks, and whether the tasks tell."""
+def _ranks(groups: Sequence[Group], metric: Metric, rankings: Sequence[RankingTable], rows: Rows) -> list[str]:
+    """Say who ranks where over tasks, and whether the tasks tell."""
     if not rankings:
         return []
-    answers = _collapsed([(each.data_budget, _rank_answer(each)) for each in rankings])
     for ranking in rankings:
-        for label, rank in ranking.ranks.items():
-            shared = _of_set(_shared(None, metric, ranking.data_budget, label, ""), found[0])
-            rows.append(shared | {"question": "average rank", "value": rank, "n": len(ranking.tasks)})
-        if ranking.friedman is not None:
-            shared = _of_set(_shared(None, metric, ranking.data_budget, "", ""), found[0])
-            f = finite(ranking.friedman.f)  # none where all tasks agree
-            tests = {"Friedman (permutation)": ranking.p, "Friedman (F of Iman and Davenport)": ranking.friedman.p_f}
-            rows += [shared | {"question": q, "value": f, "p": p, "n": len(ranking.tasks)} for q, p in tests.items()]
-            if ranking.difference is not None:
-                rows.append(
-                    shared | {"question": "Nemenyi difference", "value": ranking.difference, "n": len(ranking.tasks)}
-                )
+        rows += _rank_rows(groups, metric, ranking)
+    answers = _collapsed([(each.data_budget, _rank_answer(each)) for each in rankings])
     question = (
         "Do methods rank differently over tasks, each task's seeds averaged? Only methods with a score in every task "
         "are ranked, 1 the best. Ranks further apart than Nemenyi's difference differ at level 0.05."
     )
-    labels = sorted(
-        {label for ranking in rankings for label in ranking.ranks},
-        key=lambda label: (-sum(label in each.ranks for each in rankings), _mean_rank(rankings, label), label),
-    )
-    lines = [
-        [markdown(label), *(number(each.ranks[label], 2) if label in each.ranks else DASH for each in rankings)]
-        for label in labels
+    blocks = [f"### Average ranks by {markdown(metric.label)}", f"{markdown(question)}\n\n{answers}"]
+    # Table: first the methods that are ranked at most data budgets, then by their mean rank.
+    ranks = {
+        label: [each.ranks.get(label) for each in rankings]
+        for label in sorted({label for ranking in rankings for label in ranking.ranks})
+    }
+    ranked = {label: [rank for rank in row if rank is not None] for label, row in ranks.items()}
+    order = sorted(ranks, key=lambda label: (-len(ranked[label]), sum(ranked[label]) / len(ranked[label]), label))
+    if order:
+        header = ["Method", *(plural(each.data_budget, "image") for each in rankings)]
+        lines = [[markdown(label), *(number(rank, 2) for rank in ranks[label])] for label in order]
+        blocks.append(markdown_table(header, lines))
+    return blocks
+
+
+def _rank_rows(groups: Sequence[Group], metric: Metric, ranking: RankingTable) -> Rows:
+    count = {"n": len(ranking.tasks)}
+    rows = [
+        _row_keys(groups, metric, ranking.data_budget, label) | {"question": "average rank", "value": rank} | count
+        for label, rank in ranking.ranks.items()
     ]
-    header = ["Method", *(plural(each.data_budget, "image") for each in rankings)]
-    return [
-        f"### Average ranks by {markdown(metric.label)}",
-        f"{markdown(question)}\n\n{answers}",
-        *([_grid(header, lines)] if lines else []),
-    ]
+    if ranking.friedman is not None:
+        keys = _row_keys(groups, metric, ranking.data_budget, "") | count
+        f = finite(ranking.friedman.f)  # none where all tasks agree
+        tests = {"Friedman (permutation)": ranking.p, "Friedman (F of Iman and Davenport)": ranking.friedman.p_f}
+        rows += [keys | {"question": question, "value": f, "p": p} for question, p in tests.items()]
+        if ranking.difference is not None:
+            rows.append(keys | {"question": "Nemenyi difference", "value": ranking.difference})
+    return rows
 
 
-def _mean_rank(rankings: Sequence[RankingTable], label: str) -> float:
-    there = [each.ranks[label] for each in rankings if label in each.ranks]
-    return sum(there) / len(there)
-
-
-def _rank_answer(found: RankingTable) -> str:
-    tasks = f"{len(found.tasks)} tasks"
-    left = f"; left out, without a score in every task: {some(found.left_out)}" if found.left_out else ""
-    if found.friedman is None or found.p is None:
-        return f"{plural(len(found.ranks), 'method')} with a score in all {tasks}; a test takes three{left}"
-    told = "methods differ" if found.p <= LEVEL else "no difference is settled"
-    answer = f"{told} (Friedman's test over {tasks}, p = {_p(found.p)} by permutation)"
-    if found.difference is None:
-        return f"{answer}; too many methods for Nemenyi's difference{left}"
-    first = next((names for names in found.together if next(iter(found.ranks)) in names), ())
+def _rank_answer(ranking: RankingTable) -> str:
+    tasks = f"{len(ranking.tasks)} tasks"
+    left_out = f"; left out, without a score in every task: {some(ranking.left_out)}" if ranking.left_out else ""
+    if ranking.friedman is None or ranking.p is None:
+        return f"{plural(len(ranking.ranks), 'method')} with a score in all {tasks}; a test takes three{left_out}"
+    verdict = "methods differ" if ranking.p <= LEVEL else "no difference is settled"
+    answer = f"{verdict} (Friedman's test over {tasks}, p = {_p(ranking.p)} by permutation)"
+    if ranking.difference is None:
+        return f"{answer}; too many methods for Nemenyi's difference{left_out}"
+    first = next((labels for labels in ranking.together if next(iter(ranking.ranks)) in labels), ())
     level = f"{some(first)} lie within it of the best" if len(first) > 1 else "nothing lies within it of the best"
-    return f"{answer}; Nemenyi's difference is {number(found.difference, 2)}, and {level}{left}"
+    return f"{answer}; Nemenyi's difference is {number(ranking.difference, 2)}, and {level}{left_out}"
 
 
 # ---------------------------------------------------------------------------------------------------------- printing
 
 
-def _shared(group: Group | None, metric: Metric, budget: int | None, method: str, baseline: str) -> dict[str, Any]:
-    """Return the first columns of a row."""
-    where = {} if group is None else {"task": str(group.task)}
-    shared = {"metric": metric.name, "data_budget": budget, "method": one_line(method), "baseline": one_line(baseline)}
-    return _of_set(where | shared, group) if group is not None else shared
-
-
-def _of_set(row: dict[str, Any], group: Group) -> dict[str, Any]:
-    return {"set": group.key, **row, "compute_budget": str(group.compute_budget), "protocol": group.protocol.label}
+def _row_keys(
+    groups: Sequence[Group], metric: Metric, budget: int | None, method: str, baseline: str = ""
+) -> dict[str, Any]:
+    """Return the columns that say what a row is about; it has a task if it is about one group."""
+    first = groups[0]
+    return {
+        "task": str(first.task) if len(groups) == 1 else None,
+        "compute_budget": str(first.compute_budget),
+        "protocol": first.protocol.label,
+        "set": first.key,
+        "metric": metric.name,
+        "data_budget": budget,
+        "method": one_line(method),
+        "baseline": one_line(baseline),
+    }
 
 
 def _scaled(value: float | None, interval: Interval | None, scale: float) -> dict[str, Any]:
@@ -444,7 +443,7 @@ def _scaled(value: float | None, interval: Interval | None, scale: float) -> dic
 
 
 def _with_interval(value: float, interval: Interval | None, places: int) -> str:
-    """`−12.3 (−20.1 to −4.5)`."""
+    """Return `−12.3 (−20.1 to −4.5)`."""
     if interval is None:
         return number(value, places)
     return f"{number(value, places)} ({number(interval.low, places)} to {number(interval.high, places)})"
@@ -454,10 +453,3 @@ def _p(p: float | None) -> str:
     if p is None:
         return DASH
     return "0.0000" if p < 0.00005 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
-
-
-def _grid(header: Sequence[str], lines: Iterable[Sequence[str]], words: Sequence[int] = (0,)) -> str:
-    """Write a Markdown table: columns of words to the left, numbers right; heads are escaped, cells are as given."""
-    rule = ["---" if i in words else "---:" for i in range(len(header))]
-    cells = [[markdown(head) for head in header], rule, *lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)

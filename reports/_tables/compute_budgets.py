@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,10 @@ import msgspec
 from graftbench.records.cell_spec import content_hash
 from graftbench.records.provenance import known_cost
 
-from .groups import devices, titles
-from .metrics import KID, finite
-from .origins import legend, row_mark
-from .tasks import average_ranks, looking
+from .groups import devices, grouped, titles
+from .numbers import KID, finite
+from .origins import first_mark, legend
+from .tasks import LOOKS, average_ranks, looking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,9 +50,9 @@ class BudgetLine:
 
     @property
     def moved(self) -> float | None:
-        """Between the best and the worst of its ranks."""
-        found = [rank for rank in self.ranks if rank is not None]
-        return max(found) - min(found) if len(found) > 1 else None
+        """Return the difference of its worst and its best rank; None with fewer than two ranks."""
+        ranks = [rank for rank in self.ranks if rank is not None]
+        return max(ranks) - min(ranks) if len(ranks) > 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,74 +80,78 @@ class BudgetComparison:
     letters: tuple[str, ...] = ()
 
 
-def comparisons(found: Iterable[Group]) -> list[BudgetComparison]:
-    """One for each protocol under which cells have several compute budgets; none for a run of one budget."""
-    sets: defaultdict[str, list[Group]] = defaultdict(list)
-    for group in found:
-        sets[content_hash(msgspec.structs.replace(group.protocol, weights=""))].append(group)
-    return [_comparison(groups) for groups in sets.values() if len({str(g.compute_budget) for g in groups}) > 1]
-
-
-def _comparison(groups: Sequence[Group]) -> BudgetComparison:
-    budgets = {str(group.compute_budget): group.compute_budget for group in groups}
-    ordered = sorted(budgets, key=lambda text: ([*NAMES].index(text.split()[1]), float(text.split()[0])))
-    rows = _rows(groups)
-    blocks = _blocks(rows, ordered)
-    labels = sorted({label for found in rows.values() for label in found})
-    leaking = looking(groups)
-    whole = [
-        label
-        for label in labels
-        if label not in leaking
-        and blocks
-        and all(_kid(rows, block, budget, label) is not None for block in blocks for budget in ordered)
-    ]
-    ranks = {budget: _ranks(rows, blocks, budget, whole) for budget in ordered}
-    lines = [
-        BudgetLine(
-            label=label,
-            ranks=tuple(ranks[budget].get(label) for budget in ordered),
-            scores={block: tuple(_kid(rows, block, budget, label) for budget in ordered) for block in blocks},
-            costs=tuple(_costs(rows, budget, label) for budget in ordered),
-            declared=tuple(_declared(rows, budget, label) for budget in ordered),
-            origin_mark=next(
-                (mark for found in rows.values() if label in found and (mark := row_mark(found[label]))), ""
-            ),
-        )
-        for label in labels
-    ]
-    why = {label: "looks at the scoring network" if label in leaking else "no score in every block" for label in labels}
-    return BudgetComparison(
-        protocol=groups[0].protocol.label,
-        budgets=tuple(ordered),
-        names=tuple(NAMES[text.split()[1]] for text in ordered),
-        blocks=tuple(blocks),
-        lines=tuple(sorted(lines, key=lambda line: (line.ranks[0] is None, line.ranks[0] or 0, line.label))),
-        unranked={label: why[label] for label in labels if label not in whole},
-        devices=tuple(devices(record for group in groups for record in group.records)),
-        letters=legend((row for found in rows.values() for row in found.values()), _SPENT),
-    )
+def compute_comparisons(groups: Iterable[Group]) -> list[BudgetComparison]:
+    """Compare the compute budgets under each protocol; nothing for a protocol with one budget."""
+    sets = grouped(groups, lambda group: content_hash(msgspec.structs.replace(group.protocol, weights="")))
+    return [_compare(alike) for alike in sets.values() if len({str(group.compute_budget) for group in alike}) > 1]
 
 
 _Rows = dict[tuple[str, str], dict[str, "Row"]]
 """(Block, compute budget) -> label -> row."""
 
 
+def _compare(groups: Sequence[Group]) -> BudgetComparison:
+    # What is compared: budgets by kind and size, blocks that have rows under each, methods by name.
+    budgets = sorted(
+        {str(group.compute_budget) for group in groups},
+        key=lambda text: ([*NAMES].index(text.split()[1]), float(text.split()[0])),
+    )
+    rows = _rows(groups)
+    blocks = [block for block in dict.fromkeys(block for block, _ in rows) if all((block, b) in rows for b in budgets)]
+    labels = sorted({label for by_label in rows.values() for label in by_label})
+    # Ranks under each budget: of methods that may compete and have a score everywhere.
+    leaking = looking(groups)
+    ranked = [
+        label
+        for label in labels
+        if label not in leaking
+        and blocks
+        and all(_kid(rows, block, budget, label) is not None for block in blocks for budget in budgets)
+    ]
+    ranks = [_ranks(rows, blocks, budget, ranked) for budget in budgets]
+    # Lines: the methods by their first rank, those without one last.
+    lines = [_line(rows, label, budgets, blocks, ranks) for label in labels]
+    lines.sort(key=lambda line: (line.ranks[0] is None, line.ranks[0] or 0, line.label))
+    reasons = {label: LOOKS if label in leaking else "no score in every block" for label in labels}
+    return BudgetComparison(
+        protocol=groups[0].protocol.label,
+        budgets=tuple(budgets),
+        names=tuple(NAMES[text.split()[1]] for text in budgets),
+        blocks=tuple(blocks),
+        lines=tuple(lines),
+        unranked={label: reason for label, reason in reasons.items() if label not in ranked},
+        devices=tuple(devices(record for group in groups for record in group.records)),
+        letters=legend((row for by_label in rows.values() for row in by_label.values()), _SPENT),
+    )
+
+
 def _rows(groups: Sequence[Group]) -> _Rows:
-    """Rows of methods that compete, by block and budget. Groups of one task whose images differ stay apart."""
+    """Gather the rows of methods that compete by block and budget; groups of one task with other images stay apart."""
     names = titles(groups)
-    found: _Rows = {}
+    rows: _Rows = {}
     for group in groups:
-        own = "" if names[group.key] == group.title else f", set {group.key}"
+        suffix = "" if names[group.key] == group.title else f", set {group.key}"
         for row in group.methods:
-            block = f"{group.task}{own}, n = {row.data_budget}"
-            found.setdefault((block, str(group.compute_budget)), {})[row.label] = row
-    return found
+            block = f"{group.task}{suffix}, n = {row.data_budget}"
+            rows.setdefault((block, str(group.compute_budget)), {})[row.label] = row
+    return rows
 
 
-def _blocks(rows: _Rows, budgets: Sequence[str]) -> list[str]:
-    """Blocks with rows under every budget, in the order of the groups."""
-    return [block for block in dict.fromkeys(block for block, _ in rows) if all((block, b) in rows for b in budgets)]
+def _line(
+    rows: _Rows, label: str, budgets: Sequence[str], blocks: Sequence[str], ranks: Sequence[dict[str, float]]
+) -> BudgetLine:
+    by_budget = [
+        [by_label[label] for (_, spent), by_label in rows.items() if spent == budget and label in by_label]
+        for budget in budgets
+    ]
+    return BudgetLine(
+        label=label,
+        ranks=tuple(by_label.get(label) for by_label in ranks),
+        scores={block: tuple(_kid(rows, block, budget, label) for budget in budgets) for block in blocks},
+        costs=tuple(map(_costs, by_budget)),
+        declared=tuple(map(_declared, by_budget)),
+        origin_mark=first_mark(by_label[label] for by_label in rows.values() if label in by_label),
+    )
 
 
 def _kid(rows: _Rows, block: str, budget: str, label: str) -> SeedSummary | None:
@@ -157,42 +160,39 @@ def _kid(rows: _Rows, block: str, budget: str, label: str) -> SeedSummary | None
 
 
 def _ranks(rows: _Rows, blocks: Sequence[str], budget: str, labels: Sequence[str]) -> dict[str, float]:
-    """Average rank over the blocks, 1 the best."""
-    scored = {
-        label: {place: found.mean for place, block in enumerate(blocks) if (found := _kid(rows, block, budget, label))}
+    """Return label -> average rank over the blocks, 1 the best."""
+    means = {
+        label: {i: summary.mean for i, block in enumerate(blocks) if (summary := _kid(rows, block, budget, label))}
         for label in labels
     }
-    return average_ranks(scored, KID)
+    return average_ranks(means, KID)
 
 
-def _costs(rows: _Rows, budget: str, label: str) -> tuple[float | None, float | None, float | None]:
-    """Thousands of images, seconds, 10⁹ operations: means over all cells of the method under a budget that ended well.
+def _costs(rows: Sequence[Row]) -> tuple[float | None, float | None, float | None]:
+    """Average thousands of images, seconds and 10⁹ operations over all cells of a method that ended well.
 
     The operations of a record from before they were kept are made from those of an image.
     """
-    own = [found[label] for (_, text), found in rows.items() if text == budget and label in found]
-    cells = [record for row in own for record in row.ok if record.resources is not None]
+    cells = [record for row in rows for record in row.ok if record.resources is not None]
     images, seconds = ([known_cost(record, name) for record in cells] for name in ("images_seen", "fit_seconds"))
-    flops = [_flops(record) for record in cells]
-    known = [value for value in flops if value is not None]
+    flops = [value for record in cells if (value := _flops(record)) is not None]
     return (
         _mean([value / 1e3 for value in images if value is not None]),
         _mean([value for value in seconds if value is not None]),
-        _mean([value / 1e9 for value in known]) if len(known) == len(flops) else None,
+        _mean([value / 1e9 for value in flops]) if len(flops) == len(cells) else None,
     )
 
 
 def _flops(record: Record) -> float | None:
-    whole, each, images = (known_cost(record, name) for name in ("flops", "flops_per_image", "images_seen"))
-    return whole if whole is not None else None if each is None or images is None else each * images
+    total, per_image, images = (known_cost(record, name) for name in ("flops", "flops_per_image", "images_seen"))
+    return total if total is not None else None if per_image is None or images is None else per_image * images
 
 
-def _declared(rows: _Rows, budget: str, label: str) -> tuple[bool, bool, bool]:
-    own = [found[label] for (_, text), found in rows.items() if text == budget and label in found]
-    images, seconds, flops = (any(row.declared(name) for row in own) for name in _SPENT)
+def _declared(rows: Sequence[Row]) -> tuple[bool, bool, bool]:
+    images, seconds, flops = (any(row.declared(name) for row in rows) for name in _SPENT)
     return images, seconds, flops
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    """None of no values, and of ones of which a mean would be no finite number."""
+    """Average the values; None of no values, and of ones of which a mean would be no finite number."""
     return finite(sum(values) / len(values)) if values else None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -15,15 +15,18 @@ from graftbench.records.cell_spec import NO_SOURCE, ComputeBudget, Protocol, Tas
 from graftbench.records.provenance import is_declared, known_cost, origin_of
 from graftbench.records.record import Record, Score, Status
 
-from .metrics import KID, finite
+from .numbers import KID, finite
 from .text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from graftbench.metrics.catalogue import Metric
     from graftbench.records.cell_spec import Origin
     from graftbench.records.run import Run
+
+Item = TypeVar("Item")
+Key = TypeVar("Key")
 
 REFERENCE_FAMILY = "reference"
 MARKS = {
@@ -59,34 +62,34 @@ class Row:
 
     @property
     def is_reference(self) -> bool:
-        """Whether it is a reference row, which never competes."""
+        """Return whether it is a reference row, which never competes."""
         return self.family == REFERENCE_FAMILY
 
     @cached_property
     def ok(self) -> tuple[Record, ...]:
-        """The cells that ended well."""
+        """Return the cells that ended well."""
         return tuple(record for record in self.records if record.status == Status.OK)
 
     @cached_property
     def leaks(self) -> bool:
-        """Whether the method looks at the network that scores it: such a row is shown but does not compete."""
+        """Return whether the method looks at the network that scores it: such a row is shown but does not compete."""
         return any(record.leaks for record in self.records)
 
     @cached_property
     def origin(self) -> Origin:
-        """Who made its generators: the suite (empty), a foreign program, or somebody elsewhere."""
+        """Return who made its generators: the suite (empty), a foreign program, or somebody elsewhere."""
         for record in self.records:
             if origin := origin_of(record):
                 return origin
         return ""
 
     def by_seed(self, metric: Metric) -> dict[int, float]:
-        """Seed -> score in the metric's printed scale, where it is defined."""
-        found = ((seed, finite(score.value)) for seed, score in self._scores.get(metric.name, ()))
-        return {seed: value * metric.scale for seed, value in found if value is not None}
+        """Return seed -> score in the metric's printed scale, where it is defined."""
+        values = ((seed, finite(score.value)) for seed, score in self._scores.get(metric.name, ()))
+        return {seed: value * metric.scale for seed, value in values if value is not None}
 
     def summary(self, metric: Metric) -> SeedSummary | None:
-        """Over seeds, in the metric's printed scale; None where no seed has a value."""
+        """Summarise a score over seeds, in its printed scale; None where no seed has a value."""
         key = metric.name, metric.scale
         if key not in self._summaries:
             values = self.by_seed(metric)
@@ -94,10 +97,10 @@ class Row:
         return self._summaries[key]
 
     def cost(self, name: str) -> SeedSummary | None:
-        """Return a field of the resources over the cells that ended well; None where none has it."""
+        """Summarise a field of the resources over the cells that ended well; None where none has it."""
         if name not in self._costs:
-            known = [finite(known_cost(record, name)) for record in self.ok]
-            values = [float(value) for value in known if value is not None]
+            costs = [finite(known_cost(record, name)) for record in self.ok]
+            values = [float(value) for value in costs if value is not None]
             self._costs[name] = summarize(values) if values else None
         return self._costs[name]
 
@@ -106,32 +109,32 @@ class Row:
         return tuple(record for record in self.ok if is_declared(record, name))
 
     def undefined(self, metric: Metric) -> list[str]:
-        """Why the score has no value, once for each reason."""
-        absent = [score for _, score in self._scores.get(metric.name, ()) if finite(score.value) is None]
-        return list(dict.fromkeys(score.undefined or "no reason was recorded" for score in absent))
+        """Return why the score has no value, once for each reason."""
+        undefined = [score for _, score in self._scores.get(metric.name, ()) if finite(score.value) is None]
+        return list(dict.fromkeys(score.undefined or "no reason was recorded" for score in undefined))
 
     @cached_property
     def _scores(self) -> dict[str, list[tuple[int, Score]]]:
-        """Name -> (seed, score) of each cell that ended well; of two scores of one name in a cell the first."""
-        found: defaultdict[str, list[tuple[int, Score]]] = defaultdict(list)
+        """Return name -> (seed, score) of each cell that ended well; of two scores of one name in a cell the first."""
+        scores: dict[str, list[tuple[int, Score]]] = {}
         for record in self.ok:
             for name, score in {score.name: score for score in reversed(record.scores)}.items():
-                found[name].append((record.cell.seed, score))
-        return found
+                scores.setdefault(name, []).append((record.cell.seed, score))
+        return scores
 
     @cached_property
     def _summaries(self) -> dict[tuple[str, float], SeedSummary | None]:
-        """What `summary` has made."""
+        """Keep the results of `summary`."""
         return {}
 
     @cached_property
     def _costs(self) -> dict[str, SeedSummary | None]:
-        """What `cost` has made."""
+        """Keep the results of `cost`."""
         return {}
 
     @property
     def outcome(self) -> str:
-        """`2` where all seeds are there; else what became of each: `1 of 2 ok, 1 of 2 diverged`."""
+        """Return `2` where all seeds ended well; else what became of each: `1 of 2 ok, 1 of 2 diverged`."""
         total = len(self.records) + self.missing
         counts = Counter(str(record.status) for record in self.records)
         if counts[Status.OK] == total:
@@ -160,69 +163,90 @@ class Group:
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
-        """All its cells."""
+        """Return all its cells."""
         return tuple(record for row in self.rows for record in row.records)
 
     @cached_property
     def scores(self) -> dict[str, list[Score]]:
-        """Name -> that score of every cell that has it."""
-        found: defaultdict[str, list[Score]] = defaultdict(list)
-        for record in self.records:
-            for score in record.scores:
-                found[score.name].append(score)
-        return dict(found)
+        """Return name -> that score of every cell that has it."""
+        return grouped((score for record in self.records for score in record.scores), lambda score: score.name)
 
     @cached_property
     def floors(self) -> dict[str, tuple[float, float]]:
-        """Name -> lowest and highest floor of that score, as recorded; none for a score without one."""
-        found = {name: {finite(score.floor) for score in scores} for name, scores in self.scores.items()}
-        values = {name: [value for value in floors if value is not None] for name, floors in found.items()}
-        return {name: (min(floors), max(floors)) for name, floors in values.items() if floors}
+        """Return name -> lowest and highest floor of that score, as recorded; none for a score without one."""
+        ends = {}
+        for name, scores in self.scores.items():
+            floors = [floor for score in scores if (floor := finite(score.floor)) is not None]
+            if floors:
+                ends[name] = (min(floors), max(floors))
+        return ends
 
     @cached_property
     def methods(self) -> tuple[Row, ...]:
-        """Rows that compete."""
+        """Return the rows that compete."""
         return tuple(row for row in self.rows if not row.is_reference)
 
     @cached_property
     def references(self) -> tuple[Row, ...]:
-        """Rows that mark floors and ceilings."""
+        """Return the reference rows, which mark floors and ceilings."""
         return tuple(row for row in self.rows if row.is_reference)
+
+    def methods_at(self, data_budget: int) -> list[Row]:
+        """Return the rows that compete at a data budget."""
+        return [row for row in self.methods if row.data_budget == data_budget]
+
+    @property
+    def method_budgets(self) -> list[int]:
+        """Return the data budgets of the rows that compete, ascending."""
+        return sorted({row.data_budget for row in self.methods})
+
+    @property
+    def labels(self) -> list[str]:
+        """Return the labels of the rows that compete, each once, in alphabetical order."""
+        return sorted({row.label for row in self.methods})
 
     @property
     def budgets(self) -> list[int]:
-        """Data budgets, ascending."""
+        """Return the data budgets of all rows, ascending."""
         return sorted({row.data_budget for row in self.rows})
 
     @property
     def seeds(self) -> list[int]:
-        """Seeds, ascending."""
+        """Return the seeds of all cells, ascending."""
         return sorted({record.cell.seed for record in self.records})
 
     @property
     def n_generated(self) -> set[int]:
-        """Numbers of generated images that its scores stand on."""
+        """Return the numbers of generated images that its scores stand on."""
         return {score.n_generated for scores in self.scores.values() for score in scores}
 
     @property
     def n_reference(self) -> set[int]:
-        """Numbers of reference images that its scores stand on; scores that need none are left out."""
+        """Return the numbers of reference images that its scores stand on; scores that need none are left out."""
         return {score.n_reference for scores in self.scores.values() for score in scores if score.n_reference}
 
     @property
     def task_title(self) -> str:
-        """`twemoji → openmoji at 32×32`, with the kind before it where it is not plain generation."""
+        """Return `twemoji → openmoji at 32×32`, with the kind before it where it is not plain generation."""
         names = one_line(named(self.task))
         return f"{names} at {self.task.resolution}×{self.task.resolution}"
 
     @property
     def title(self) -> str:
-        """Task, compute budget and protocol."""
+        """Return task, compute budget and protocol."""
         return f"{self.task_title}, {self.compute_budget}, {self.protocol.label}"
 
 
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Gather the items that share a key: key -> its items, both in order of appearance."""
+    lists: dict[Key, list[Item]] = {}
+    for item in items:
+        lists.setdefault(key(item), []).append(item)
+    return lists
+
+
 def named(task: TaskSpec) -> str:
-    """`twemoji → openmoji`, or `colorize: openmoji` where the task has a kind and no source."""
+    """Return `twemoji → openmoji`, or `colorize: openmoji` where the task has a kind and no source."""
     transfer = f"{task.source} → {task.target}"
     if task.kind == "generate":
         return transfer
@@ -248,25 +272,22 @@ def _variant_key(record: Record) -> str:
 
 
 def _differing(variants: Sequence[Record]) -> list[str]:
-    """Names of the parameters in which the variants of a method differ, given one record of each."""
-    all_of_them = [record.cell.shown_parameters for record in variants]
-    names = sorted({name for parameters in all_of_them for name in parameters})
-    return [name for name in names if len({content_hash(parameters.get(name)) for parameters in all_of_them}) > 1]
+    """Name the parameters in which the variants of a method differ, given one record of each."""
+    settings = [record.cell.shown_parameters for record in variants]
+    names = sorted({name for parameters in settings for name in parameters})
+    return [name for name in names if len({content_hash(parameters.get(name)) for parameters in settings}) > 1]
 
 
 def _difference(record: Record, key: str, differing: Sequence[str]) -> str:
     """Return what tells a variant from the others: its values of the differing parameters, else its key."""
-    ours = record.cell.shown_parameters
-    values = [f"{name}={msgspec.json.encode(ours.get(name)).decode()}" for name in differing]
+    parameters = record.cell.shown_parameters
+    values = [f"{name}={msgspec.json.encode(parameters.get(name)).decode()}" for name in differing]
     return ", ".join(values) or f"version {key[:8]}"
 
 
 def _labels(variants: dict[str, list[Record]]) -> dict[str, str]:
-    by_method: dict[str, list[str]] = defaultdict(list)
-    for key, records in variants.items():
-        by_method[records[0].cell.method].append(key)
     labels: dict[str, str] = {}
-    for method, keys in by_method.items():
+    for method, keys in grouped(variants, lambda key: variants[key][0].cell.method).items():
         differing = _differing([variants[key][0] for key in keys])
         for key in keys:
             difference = "" if len(keys) == 1 else f" ({_difference(variants[key][0], key, differing)})"
@@ -281,26 +302,18 @@ def _rank(row: Row) -> tuple[object, ...]:
 
 
 def _rows(records: Sequence[Record], *, complete: bool) -> tuple[Row, ...]:
-    variants: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        variants[_variant_key(record)].append(record)
-    labels = _labels(variants)
-    competing = [record.cell for record in records if record.cell.family != REFERENCE_FAMILY]
-    wanted = {(cell.data_budget, cell.seed) for cell in competing}
-    rows = [
-        row
-        for key, label in labels.items()
-        for row in _rows_of_variant(label, variants[key], set() if complete else wanted)
-    ]
+    variants = grouped(records, _variant_key)
+    competing = [record.cell for record in records if record.cell.family != REFERENCE_FAMILY and not complete]
+    expected = {(cell.data_budget, cell.seed) for cell in competing}
+    rows = [row for key, label in _labels(variants).items() for row in _rows_of_variant(label, variants[key], expected)]
     return tuple(sorted(rows, key=_rank))
 
 
-def _rows_of_variant(label: str, records: Sequence[Record], wanted: set[tuple[int, int]]) -> list[Row]:
-    """One row a data budget. `wanted`: the (data budget, seed) that other methods have; reference rows need not."""
+def _rows_of_variant(label: str, records: Sequence[Record], expected: set[tuple[int, int]]) -> list[Row]:
+    """Make a row a data budget; `expected`: the (data budget, seed) of all methods, which reference rows need not."""
     cell = records[0].cell
-    if cell.family == REFERENCE_FAMILY:
-        wanted = set()
-    there = {(record.cell.data_budget, record.cell.seed) for record in records}
+    recorded = {(record.cell.data_budget, record.cell.seed) for record in records}
+    missing = set() if cell.family == REFERENCE_FAMILY else expected - recorded
     return [
         Row(
             label=label,
@@ -310,9 +323,9 @@ def _rows_of_variant(label: str, records: Sequence[Record], wanted: set[tuple[in
             records=tuple(
                 sorted((r for r in records if r.cell.data_budget == budget), key=lambda r: (r.cell.seed, r.id))
             ),
-            missing=sum(1 for wanted_budget, _ in wanted - there if wanted_budget == budget),
+            missing=sum(missing_budget == budget for missing_budget, _ in missing),
         )
-        for budget in sorted({budget for budget, _ in there | wanted})
+        for budget in sorted({budget for budget, _ in recorded | missing})
     ]
 
 
@@ -336,28 +349,23 @@ def _groups(run: Run) -> list[Group]:
     if not run.records:
         raise GraftbenchError(f"The run '{run.name}' has no records; a report needs at least one finished cell.")
     complete = 0 < run.expected <= len(run.records)
-    by_key: dict[str, list[Record]] = defaultdict(list)
-    for record in run.records:
-        by_key[_group_key(record)].append(record)
-    found = []
-    for key, records in by_key.items():
+    groups_of_run = []
+    for key, records in grouped(run.records, _group_key).items():
         cell = records[0].cell
         rows = _rows(records, complete=complete)
-        found.append(Group(cell.task, cell.protocol, cell.compute_budget, key[:8], rows))
-    return sorted(found, key=lambda group: (str(group.task), group.title, group.key))
+        groups_of_run.append(Group(cell.task, cell.protocol, cell.compute_budget, key[:8], rows))
+    return sorted(groups_of_run, key=lambda group: (str(group.task), group.title, group.key))
 
 
-def titles(found: Iterable[Group]) -> dict[str, str]:
-    """Key -> title; where two titles are alike the key is appended."""
-    found = list(found)
-    counts = Counter(group.title for group in found)
-    return {
-        group.key: group.title if counts[group.title] == 1 else f"{group.title}, set {group.key}" for group in found
-    }
+def titles(all_groups: Iterable[Group]) -> dict[str, str]:
+    """Return key -> title; where two titles are alike the key is appended."""
+    by_key = {group.key: group.title for group in all_groups}
+    counts = Counter(by_key.values())
+    return {key: title if counts[title] == 1 else f"{title}, set {key}" for key, title in by_key.items()}
 
 
 def completeness(run: Run) -> str:
-    """One sentence: how many cells there are, how many ended well, how many have no record yet."""
+    """Say in one sentence how many cells have a record, how many ended well, and how many are expected."""
     counts = Counter(str(record.status) for record in run.records)
     ok = counts.pop(str(Status.OK), 0)
     parts = [f"{ok} ok", *(f"{counts[str(status)]} {status}" for status in Status if counts[str(status)])]
@@ -368,9 +376,9 @@ def completeness(run: Run) -> str:
     return f"{total} {noun} {verb} a record: {', '.join(parts)}."
 
 
-def mixed_protocols(found: Sequence[Group]) -> str:
+def mixed_protocols(all_groups: Sequence[Group]) -> str:
     """Say that the groups were scored under more than one protocol; else empty."""
-    count = len({content_hash(_protocol_key(group.protocol)) for group in found})
+    count = len({content_hash(_protocol_key(group.protocol)) for group in all_groups})
     if count < 2:
         return ""
     return (
@@ -380,10 +388,10 @@ def mixed_protocols(found: Sequence[Group]) -> str:
 
 
 def devices(records: Iterable[Record]) -> list[str]:
-    """Names of the devices that the cells ran on; what was only declared says so."""
-    found = {
+    """Name the devices that the cells ran on; what was only declared says so."""
+    names = {
         f"{record.resources.device}{' (declared)' if is_declared(record, 'device') else ''}"
         for record in records
         if record.resources is not None and record.resources.device
     }
-    return sorted(found)
+    return sorted(names)

@@ -22,8 +22,13 @@ DECLARED_MARK = "d"
 
 
 def row_mark(row: Row) -> str:
-    """`s`, `c`, or nothing for a row that the suite fitted itself."""
+    """Return `s`, `c`, or nothing for a row that the suite fitted itself."""
     return ROW_MARKS.get(row.origin, "")
+
+
+def first_mark(rows: Iterable[Row]) -> str:
+    """Return the mark of the first of the rows that has one, or nothing."""
+    return next(filter(None, map(row_mark, rows)), "")
 
 
 def legend(rows: Iterable[Row], costs: Sequence[str] = ()) -> tuple[str, ...]:
@@ -52,32 +57,38 @@ def made_elsewhere(rows: Iterable[Row]) -> list[str]:
 
 
 def partly_declared(row: Row, name: str) -> str:
-    """`1 of 2 seeds` where some of the row's cells declared a cost and others measured it, else empty."""
+    """Return `1 of 2 seeds` where some of the row's cells declared a cost and others measured it, else empty."""
     summary, declared = row.cost(name), len(row.declared(name))
     if summary is None or declared in (0, summary.n):
         return ""
     return f"{declared} of {plural(summary.n, 'seed')}"
 
 
-def told_costs(rows: Iterable[Row], costs: Mapping[str, str]) -> list[str]:
-    """Sentences for a figure of costs: whose are declared, and of whom some are declared and some measured.
+def partly_declared_note(rows: Iterable[Row], costs: Iterable[str]) -> list[str]:
+    """Name the methods of which some seeds declared a cost and others measured it: one sentence or none."""
+    names = list(costs)
+    labels = sorted({row.label for row in rows if any(partly_declared(row, name) for name in names)})
+    return [f"Of some seeds declared and of others measured: {listing(labels)}."] if labels else []
+
+
+def declared_cost_notes(rows: Iterable[Row], costs: Mapping[str, str]) -> list[str]:
+    """Say under a figure of costs whose are declared, and of whom some are declared and some measured.
 
     Args:
         rows: Drawn in it.
         costs: Field of the resources -> what the figure calls it.
     """
     rows = list(rows)
-    told: dict[str, dict[str, None]] = {}
+    declared: dict[str, dict[str, None]] = {}
     for row in sorted(rows, key=lambda row: row.label):
         for name, words in costs.items():
             if row.declared(name):
-                told.setdefault(row.label, {})[words] = None
-    if not told:
+                declared.setdefault(row.label, {})[words] = None
+    if not declared:
         return []
-    whose = listing([f"{label} ({listing(list(words))})" for label, words in told.items()])
-    says = declared_by(record for row in rows if row.label in told for record in row.ok)
-    mixed = sorted({row.label for row in rows for name in costs if partly_declared(row, name)})
+    whose = listing([f"{label} ({listing(list(words))})" for label, words in declared.items()])
+    says = declared_by(record for row in rows if row.label in declared for record in row.ok)
     return [
         f"Hollow, or in words beyond the scale of what was measured: {whose}, {says}.",
-        *([f"Of some seeds declared and of others measured: {listing(mixed)}."] if mixed else []),
+        *partly_declared_note(rows, costs),
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from graftbench.metrics.catalogue import EVERY_METRIC, Metric
 
-from .metrics import FID, IS, KID, finite, number
+from .numbers import FID, IS, KID, finite, number
 from .text import listing
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Panel:
 
     @property
     def is_headline(self) -> bool:
-        """Whether it is the first table, the one with cost and seeds."""
+        """Return whether it is the first table, the one with cost and seeds."""
         return not self.title
 
     @property
     def headings(self) -> tuple[str, ...]:
-        """Of its columns; without arrows where nothing is ranked."""
+        """Return the headings of its columns; without arrows where nothing is ranked."""
         return tuple(metric.heading if self.ranked else metric.label for metric in self.metrics)
 
 
@@ -94,13 +94,13 @@ _NOT_KNOWN = "Not in the catalogue of metrics, so printed as recorded, without a
 
 def panels(group: Group) -> tuple[Panel, ...]:
     """Return the headline, then every panel of which the group has a score, then scores that stand in none."""
-    found = set(group.scores)
+    names_with_scores = set(group.scores)
     null_coverage = _null_coverage(group)
     readings = READINGS | {"coverage": null_coverage}
     hidden = {"null_coverage"} if null_coverage else set()
     below: list[Panel] = []
     for layout in LAYOUT:
-        names = [name for name in layout.names if name in found - hidden]
+        names = [name for name in layout.names if name in names_with_scores - hidden]
         if names:
             sentences = [readings.get(name, "") for name in names] + ([] if layout.ranked else [_NOT_RANKED])
             below.append(
@@ -112,15 +112,16 @@ def panels(group: Group) -> tuple[Panel, ...]:
                 )
             )
     placed = {metric.name for metric in HEADLINE}.union(*(layout.names for layout in LAYOUT))
-    return (Panel(metrics=HEADLINE), *below, *_others(found - placed))
+    return (Panel(metrics=HEADLINE), *below, *_others(names_with_scores - placed))
 
 
 def _others(names: set[str]) -> list[Panel]:
-    known = [metric for name, metric in EVERY_METRIC.items() if name in names]
+    if not names:
+        return []
     unknown = sorted(names - EVERY_METRIC.keys())
-    made = [Metric(name=name, label=name, title="not in the catalogue of metrics", better=0) for name in unknown]
-    reading = _NOT_KNOWN.format(listing(unknown)) if unknown else ""
-    return [Panel(title=OTHER, metrics=(*known, *made), reading=reading)] if names else []
+    metrics = [metric for name, metric in EVERY_METRIC.items() if name in names]
+    metrics += [Metric(name=name, label=name, title="not in the catalogue of metrics", better=0) for name in unknown]
+    return [Panel(title=OTHER, metrics=tuple(metrics), reading=_NOT_KNOWN.format(listing(unknown)) if unknown else "")]
 
 
 def _null_coverage(group: Group) -> str:
@@ -141,6 +142,6 @@ def _null_coverage(group: Group) -> str:
 
 
 def floors(group: Group) -> dict[str, tuple[float, float]]:
-    """Score -> lowest and highest floor, as printed, of the group's cells: what as many real held-out images score."""
+    """Return score -> lowest and highest floor of the group's cells, as printed: what as many real images score."""
     scales = {name: EVERY_METRIC[name].scale if name in EVERY_METRIC else 1.0 for name in group.floors}
     return {name: (low * scales[name], high * scales[name]) for name, (low, high) in group.floors.items()}

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from graftbench.comparison.best import Standing, Standings, standings
 from graftbench.records.provenance import HANDED_IN
 
-from .groups import MARKS, devices, titles
-from .metrics import DASH, KID, decimals, mean_sd, number
+from .groups import MARKS, devices, grouped, titles
+from .numbers import DASH, KID, decimals, mean_sd, number
 from .origins import DECLARED_MARK, legend, partly_declared, row_mark
 from .panels import Panel, floors, panels
 from .text import listing, one_line, plural, shorten_paths, span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graftbench.comparison.stats import SeedSummary
     from graftbench.metrics.catalogue import Metric
@@ -57,7 +56,7 @@ class Cell:
 
     @property
     def mark(self) -> str:
-        """`†` for level with the best, `‡` for untested, `d` for a declared cost, else empty."""
+        """Return `†` for level with the best, `‡` for untested, `d` for a declared cost, else empty."""
         if self.declared:
             return DECLARED_MARK
         return LEVEL_MARK if self.level else UNTESTED_MARK if self.untested else ""
@@ -78,6 +77,7 @@ class ScoreLine:
         notes: Numbers of the footnotes that belong to the whole row.
         marks: For a reference row: what it marks.
         origin_mark: `s` or `c` after the label of a row that others made.
+        row: The row itself; None for the floor.
     """
 
     label: str
@@ -90,10 +90,11 @@ class ScoreLine:
     notes: tuple[int, ...] = ()
     marks: str = ""
     origin_mark: str = ""
+    row: Row | None = None
 
     @property
     def images(self) -> str:
-        """Training images as printed."""
+        """Return the number of training images as printed."""
         return DASH if self.data_budget is None else f"{self.data_budget:,}"
 
 
@@ -115,7 +116,7 @@ class PanelTable:
 
     @property
     def has_second(self) -> bool:
-        """Whether a row comes second anywhere, so that its mark is to be explained."""
+        """Return whether a row comes second anywhere, so that its mark is to be explained."""
         return any(cell.second for line in self.methods for cell in line.scores)
 
 
@@ -141,7 +142,7 @@ class ScoreTable:
 
     @property
     def marks(self) -> tuple[tuple[str, str], ...]:
-        """(reference row, what it marks), each once."""
+        """Return (reference row, what it marks), each once."""
         lines = [line for table in (self.headline, *self.panels) for line in table.references]
         return tuple(dict.fromkeys((line.label, line.marks) for line in sorted(lines, key=lambda i: i.label != FLOOR)))
 
@@ -164,15 +165,14 @@ class _Footnotes:
         return tuple(f"{listing(labels)} {text}".strip() for text, labels in self.labels.items())
 
 
-def score_tables(found: Sequence[Group]) -> list[ScoreTable]:
-    """One set of tables a group."""
-    names = titles(found)
+def score_tables(groups: Sequence[Group]) -> list[ScoreTable]:
+    """Make one set of tables a group."""
+    names = titles(groups)
     tables = []
-    for group in found:
+    for group in groups:
         footnotes = _Footnotes()
-        headline, *others = [_panel_table(group, panel, footnotes) for panel in panels(group)]
-        title = names[group.key]
-        tables.append(ScoreTable(group, title, caption(group), headline, tuple(others), footnotes.texts))
+        headline, *below = [_panel_table(group, panel, footnotes) for panel in panels(group)]
+        tables.append(ScoreTable(group, names[group.key], caption(group), headline, tuple(below), footnotes.texts))
     return tables
 
 
@@ -182,36 +182,37 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
     # that others declare.
     fitted = [row for row in group.methods if not row.declared("fit_seconds")]
     fit_places = _places([row.cost("fit_seconds") for row in fitted or group.methods or group.rows])
-    found = {metric: column(group.methods, metric) for metric in panel.metrics if panel.ranked and metric.better}
+    columns = {metric: column(group.methods, metric) for metric in panel.metrics if panel.ranked and metric.better}
 
-    def line(row: Row, place: int | None = None) -> ScoreLine:
-        where = {} if place is None else {metric: standing.each[place] for metric, standing in found.items()}
+    def line(row: Row, position: int | None = None) -> ScoreLine:
+        standing = {} if position is None else {metric: column.each[position] for metric, column in columns.items()}
         return ScoreLine(
             label=row.label,
             family=row.family,
             data_budget=row.data_budget,
             notes=tuple(dict.fromkeys(footnotes.number(note) for record in row.records for note in record.notes)),
-            scores=tuple(_score(row, m, places[m], footnotes, where.get(m, Standing())) for m in panel.metrics),
+            scores=tuple(_score(row, m, places[m], footnotes, standing.get(m, Standing())) for m in panel.metrics),
             fit_seconds=_fit_seconds(row, fit_places, footnotes) if panel.is_headline else Cell(DASH),
             outcome=row.outcome,
             complete=bool(row.ok) and not row.missing,
             marks=MARKS.get(row.method, "reference row") if row.is_reference else "",
             origin_mark=row_mark(row),
+            row=row,
         )
 
-    methods = tuple(line(row, place) for place, row in enumerate(group.methods))
+    methods = tuple(line(row, i) for i, row in enumerate(group.methods))
     references = (*_floor(group, panel, places), *map(line, group.references))
     letters = legend(group.rows, ("fit_seconds",) if panel.is_headline else ())
-    return PanelTable(panel, methods, references, (*marking(found), *letters))
+    return PanelTable(panel, methods, references, (*marking(columns), *letters))
 
 
 def places_of(group: Group, panel: Panel) -> dict[Metric, int]:
-    """Decimals of each column."""
-    known = floors(group)
+    """Choose the decimals of each column, by its floors where no row has a score."""
+    ends = floors(group)
     return {
         metric: _places([row.summary(metric) for row in group.rows])
         if any(row.summary(metric) for row in group.rows)
-        else decimals(known.get(metric.name, ()))
+        else decimals(ends.get(metric.name, ()))
         for metric in panel.metrics
     }
 
@@ -222,11 +223,9 @@ def _places(summaries: list[SeedSummary | None]) -> int:
 
 def _floor(group: Group, panel: Panel, places: dict[Metric, int]) -> list[ScoreLine]:
     """Return the row of the floors; none where no score of the panel has one."""
-    known = floors(group)
+    ends = floors(group)
     texts = [
-        " to ".join(dict.fromkeys(number(value, places[metric]) for value in known[metric.name]))
-        if metric.name in known
-        else DASH
+        " to ".join(dict.fromkeys(number(value, places[metric]) for value in ends.get(metric.name, ()))) or DASH
         for metric in panel.metrics
     ]
     if set(texts) == {DASH}:
@@ -239,66 +238,85 @@ class Column:
     """Where the rows of a table stand by one metric, each among those of its data budget.
 
     Attributes:
-        each: One a row.
+        rows: The rows.
+        each: One standing a row.
         budgets: Data budget -> how its rows stand together.
     """
 
+    rows: tuple[Row, ...]
     each: tuple[Standing, ...]
     budgets: dict[int, Standings]
 
+    def standing(self, row: Row) -> Standing:
+        """Return the standing of a row."""
+        return self.each[self.rows.index(row)]
+
+    def is_worse(self, row: Row) -> bool:
+        """Return whether a row is significantly worse than the best of its data budget: tested, and found worse."""
+        standing = self.standing(row)
+        tested = self.budgets[row.data_budget].tested
+        return tested and not (standing.best or standing.level or standing.untested)
+
+    def undecided(self, data_budget: int) -> str:
+        """Say that seeds are too few to tell any rows of a budget apart, and how many could; empty where some can."""
+        together = self.budgets.get(data_budget)
+        return "" if together is None or together.tested or not together.others else _few(together)
+
 
 def column(rows: Sequence[Row], metric: Metric) -> Column:
-    """Standings by a metric that has a direction. A row that looks at the scoring network does not compete."""
+    """Compare the rows by a metric that has a direction. A row that looks at the scoring network does not compete."""
     each = [Standing()] * len(rows)
     budgets: dict[int, Standings] = {}
     for budget in sorted({row.data_budget for row in rows}):
-        places = [i for i, row in enumerate(rows) if row.data_budget == budget and not row.leaks]
-        scores = [rows[i].by_seed(metric) for i in places]
-        budgets[budget] = found = standings(scores, lower_is_better=metric.better < 0, level=LEVEL)
-        for i, standing in zip(places, found.each, strict=True):
+        competing = [i for i, row in enumerate(rows) if row.data_budget == budget and not row.leaks]
+        scores = [rows[i].by_seed(metric) for i in competing]
+        budgets[budget] = together = standings(scores, lower_is_better=metric.better < 0, level=LEVEL)
+        for i, standing in zip(competing, together.each, strict=True):
             # Where nothing could be told, one sentence says so, and no row is marked.
-            each[i] = standing if found.tested else replace(standing, untested=False)
-    return Column(tuple(each), budgets)
+            each[i] = standing if together.tested else replace(standing, untested=False)
+    return Column(tuple(rows), tuple(each), budgets)
 
 
-def marking(found: Mapping[Metric, Column]) -> tuple[str, ...]:
+def marking(columns: Mapping[Metric, Column]) -> tuple[str, ...]:
     """Say what the marks in the table mean, then where seeds are too few."""
-    there = [standing for column in found.values() for standing in column.each]
+    each = [standing for column in columns.values() for standing in column.each]
     sentences: list[str] = []
-    if any(standing.level for standing in there):
+    if any(standing.level for standing in each):
         sentences.append(
             f"{LEVEL_MARK}: not significantly worse than the best (one-sided sign-flip test of the differences, paired "
             f"over seeds, with Holm's correction over the methods at that number of images; level {LEVEL:g})."
         )
-    if any(standing.untested for standing in there):
+    if any(standing.untested for standing in each):
         sentences.append(f"{UNTESTED_MARK}: too few seeds in common with the best to be told apart from it.")
-    return (*sentences, *_too_few(found))
+    return (*sentences, *_too_few(columns))
 
 
-def _too_few(found: Mapping[Metric, Column]) -> list[str]:
+def _too_few(columns: Mapping[Metric, Column]) -> list[str]:
     """Say for each case in which nothing can be told how many seeds and methods; where, if not everywhere."""
-    cases: defaultdict[tuple[int, int, int | None], list[tuple[int, str]]] = defaultdict(list)
-    for metric, standing in found.items():
-        for budget, there in standing.budgets.items():
-            if there.others and not there.tested:
-                cases[there.pairs, there.contenders, there.needed].append((budget, metric.label))
-    asked = sum(there.others > 0 for standing in found.values() for there in standing.budgets.values())
-    sentences = [_few(*case, "" if len(where) == asked else _places_told(where)) for case, where in cases.items()]
+    contested = [
+        (budget, metric.label, together)
+        for metric, column in columns.items()
+        for budget, together in column.budgets.items()
+        if together.others
+    ]
+    undecided = [case for case in contested if not case[2].tested]
+    cases = grouped(undecided, lambda case: (case[2].pairs, case[2].contenders, case[2].needed))
+    sentences = []
+    for alike in cases.values():
+        images = listing([f"{budget:,}" for budget in sorted({budget for budget, _, _ in alike})])
+        labels = listing(list(dict.fromkeys(label for _, label, _ in alike)))
+        where = "" if len(alike) == len(contested) else f" ({labels} at {images} images)"
+        sentences.append(_few(alike[0][2], where))
     if len(sentences) > MOST_CASES:
         rest = f"Seeds are too few in {plural(len(sentences) - MOST_CASES, 'more case')} of this table, left unmarked."
         return [*sentences[:MOST_CASES], rest]
     return sentences
 
 
-def _few(seeds: int, methods: int, needed: int | None, where: str) -> str:
-    more = "no number of seeds could" if needed is None else f"{needed} or more could"
-    told = f"{plural(seeds, 'seed')} in common" if seeds == 0 else plural(seeds, "seed")
-    return f"{told} cannot tell {methods:,} methods apart at level {LEVEL:g}; {more}{where}."
-
-
-def _places_told(where: Sequence[tuple[int, str]]) -> str:
-    images = listing([f"{budget:,}" for budget in sorted({budget for budget, _ in where})])
-    return f" ({listing(list(dict.fromkeys(label for _, label in where)))} at {images} images)"
+def _few(together: Standings, where: str = "") -> str:
+    more = "no number of seeds could" if together.needed is None else f"{together.needed} or more could"
+    seeds = plural(together.pairs, "seed") + (" in common" if together.pairs == 0 else "")
+    return f"{seeds} cannot tell {together.contenders:,} methods apart at level {LEVEL:g}; {more}{where}."
 
 
 def _score(row: Row, metric: Metric, places: int, footnotes: _Footnotes, standing: Standing) -> Cell:
@@ -325,8 +343,11 @@ def _fit_seconds(row: Row, places: int, footnotes: _Footnotes) -> Cell:
         text += f" (n={summary.n})"
     if any(record.resources is not None and record.resources.timing_shared for record in row.ok):
         text = f"≤ {text}"
-        said = "≤: other processes used more than a tenth of the CPU meanwhile; the time is an upper bound."
-        notes.append(footnotes.number(said))
+        notes.append(
+            footnotes.number(
+                "≤: other processes used more than a tenth of the CPU meanwhile; the time is an upper bound."
+            )
+        )
     if part := partly_declared(row, "fit_seconds"):
         notes.append(footnotes.number(f"Declared are the seconds of {part}; the others' were measured."))
     return Cell(text, notes=tuple(notes), declared=bool(declared))
@@ -368,7 +389,7 @@ class Lead:
         score: Its KID×10³, mean ± sd.
         contested: Whether another method has a KID there.
         verdict: Who comes second, and whether the difference is settled.
-        settled: Whether the second is significantly worse (`told_apart`).
+        settled: Whether the second is significantly worse (`Column.is_worse`).
     """
 
     data_budget: int
@@ -379,17 +400,21 @@ class Lead:
     settled: bool = False
 
 
+def ranked_rows(rows: Iterable[Row]) -> list[tuple[Row, SeedSummary]]:
+    """Return the rows that compete, best KID first, each with its KID×10³ over seeds."""
+    ranked = [(row, kid) for row in rows if not row.leaks and (kid := row.summary(KID)) is not None]
+    return sorted(ranked, key=lambda pair: (pair[1].mean, pair[0].label))
+
+
 def leads(group: Group) -> list[Lead]:
     """Return the lead at each data budget that a method ran with."""
-    return [_lead(group, budget) for budget in sorted({row.data_budget for row in group.methods})]
+    return [_lead(budget, group.methods_at(budget)) for budget in group.method_budgets]
 
 
-def _lead(group: Group, budget: int) -> Lead:
-    rows = [row for row in group.methods if row.data_budget == budget]
-    ranked = [(row, s) for row in rows if not row.leaks and (s := row.summary(KID)) is not None]
+def _lead(budget: int, rows: Sequence[Row]) -> Lead:
+    ranked = ranked_rows(rows)
     if not ranked:
         return Lead(budget, "", "", "no method that may compete has a KID here")
-    ranked.sort(key=lambda pair: (pair[1].mean, pair[0].label))
     places = decimals([summary.mean for _, summary in ranked])
     first, summary = ranked[0]
     if len(ranked) == 1:
@@ -408,39 +433,23 @@ def _called(row: Row) -> str:
 
 def _out_of_competition(rows: Sequence[Row]) -> str:
     """Write a clause that names the rows which look at the scoring network, with their scores."""
-    found = [(row.label, s) for row in rows if row.leaks and (s := row.summary(KID)) is not None]
-    if not found:
+    leaking = [(row.label, kid) for row in rows if row.leaks and (kid := row.summary(KID)) is not None]
+    if not leaking:
         return ""
-    places = decimals([summary.mean for _, summary in found])
-    leaking = [f"{label} ({mean_sd(summary, places)})" for label, summary in found]
-    looks = "looks" if len(leaking) == 1 else "look"
-    return f"; out of competition, {listing(leaking)} {looks} at the scoring network"
+    places = decimals([summary.mean for _, summary in leaking])
+    names = [f"{label} ({mean_sd(summary, places)})" for label, summary in leaking]
+    looks = "looks" if len(names) == 1 else "look"
+    return f"; out of competition, {listing(names)} {looks} at the scoring network"
 
 
 def _verdict(rows: Sequence[Row], first: Row, second: Row) -> tuple[str, bool]:
-    """Whether the second is significantly worse than the first, in words and as a fact."""
-    there = column(rows, KID)
+    """Say whether the second is significantly worse than the first, in words and as a fact."""
+    standings = column(rows, KID)
     seeds = plural(len(first.by_seed(KID).keys() & second.by_seed(KID).keys()), "seed")
-    untold = untold_by(there, first.data_budget)
-    if untold:
-        return untold.removesuffix("."), False
-    if there.each[list(rows).index(second)].untested:
+    if undecided := standings.undecided(first.data_budget):
+        return undecided.removesuffix("."), False
+    if standings.standing(second).untested:
         return f"{seeds} in common cannot tell the two apart at level {LEVEL:g}", False
-    if told_apart(rows, there, second):
-        return f"{seeds} settle it (paired sign-flip test, Holm's correction, level {LEVEL:g})", True
-    return f"{seeds} do not settle the order (paired sign-flip test, Holm's correction, level {LEVEL:g})", False
-
-
-def untold_by(there: Column, data_budget: int) -> str:
-    """Say that seeds are too few to tell any two rows apart at a budget, and how many could; empty where some can."""
-    found = there.budgets.get(data_budget)
-    if found is None or found.tested or not found.others:
-        return ""
-    return _few(found.pairs, found.contenders, found.needed, "")
-
-
-def told_apart(rows: Sequence[Row], there: Column, row: Row) -> bool:
-    """Whether a row is significantly worse than the best of its data budget: tested, and found worse."""
-    standing = there.each[list(rows).index(row)]
-    tested = there.budgets[row.data_budget].tested
-    return tested and not (standing.best or standing.level or standing.untested)
+    settled = standings.is_worse(second)
+    verb = "settle it" if settled else "do not settle the order"
+    return f"{seeds} {verb} (paired sign-flip test, Holm's correction, level {LEVEL:g})", settled

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from graftbench.records.cell_spec import content_hash
 
-from .metrics import DASH, FID, KID, number
-from .origins import legend, row_mark
+from .groups import grouped
+from .numbers import DASH, FID, KID, number
+from .origins import first_mark, legend
 from .scores import Cell
 from .text import listing, plural
 
@@ -72,135 +73,153 @@ class TaskTable:
     lines: tuple[TaskLine, ...]
 
 
-def task_sets(found: Iterable[Group]) -> dict[str, list[Group]]:
-    """Return groups of one kind of task that differ in the task alone: a key of eight digits -> at least one group."""
-    sets: defaultdict[str, list[Group]] = defaultdict(list)
-    for group in found:
-        protocol = msgspec.structs.replace(group.protocol, weights="")  # where the file lies does not matter
-        kind = [] if group.task.kind == "generate" else [group.task.kind]
-        sets[content_hash([protocol, group.compute_budget, *kind])[:8]].append(group)
-    return dict(sets)
-
-
-def heads(found: Sequence[Group]) -> tuple[str, ...]:
-    """Names of tasks as short as they tell them apart: the target, where source and resolution are the same."""
-    tasks = [group.task for group in found]
-    alike = len({(task.source, task.resolution) for task in tasks}) == 1
-    names = [task.target if alike else f"{task.source} → {task.target}@{task.resolution}" for task in tasks]
-    counts = Counter(names)
-    return tuple(
-        name if counts[name] == 1 else f"{name}, set {group.key}" for name, group in zip(names, found, strict=True)
+def task_sets(groups: Iterable[Group]) -> dict[str, list[Group]]:
+    """Gather the groups of one kind of task that differ in the task alone: a key of eight digits -> its groups."""
+    return grouped(
+        groups, lambda group: shared_key(group, *([group.task.kind] if group.task.kind != "generate" else []))
     )
 
 
-def what_is_shared(found: Sequence[Group]) -> str:
-    """`from twemoji at 32×32; ` where the heads leave it out, else empty."""
-    tasks = [group.task for group in found]
-    if len({(task.source, task.resolution) for task in tasks}) > 1:
-        return ""
-    return f"from {tasks[0].source} at {tasks[0].resolution}×{tasks[0].resolution}; "
+def shared_key(group: Group, *conditions: object) -> str:
+    """Hash protocol, compute budget and further conditions; where the weights lie does not matter."""
+    protocol = msgspec.structs.replace(group.protocol, weights="")
+    return content_hash([protocol, group.compute_budget, *conditions])[:8]
 
 
-def looking(found: Iterable[Group]) -> set[str]:
-    """Labels of the methods that look at the scoring network, also where a row of theirs has no cell yet."""
-    return {row.label for group in found for row in group.methods if row.leaks}
+def heads(groups: Sequence[Group]) -> tuple[str, ...]:
+    """Name the tasks as briefly as tells them apart: by target, where source and resolution are the same."""
+    tasks = [group.task for group in groups]
+    names = [
+        task.target if _one_source(groups) else f"{task.source} → {task.target}@{task.resolution}" for task in tasks
+    ]
+    counts = Counter(names)
+    return tuple(
+        name if counts[name] == 1 else f"{name}, set {group.key}" for name, group in zip(names, groups, strict=True)
+    )
+
+
+def _one_source(groups: Sequence[Group]) -> bool:
+    return len({(group.task.source, group.task.resolution) for group in groups}) == 1
+
+
+def looking(groups: Iterable[Group]) -> set[str]:
+    """Return the labels of methods that look at the scoring network, also where a row of theirs has no cell yet."""
+    return {row.label for group in groups for row in group.methods if row.leaks}
 
 
 def task_tables(tables: Sequence[ScoreTable]) -> list[TaskTable]:
-    """Every table over at least two tasks; none for one task."""
+    """Make every table over at least two tasks; none for one task."""
     by_key = {table.group.key: table for table in tables}
-    made: list[TaskTable] = []
-    for key, found in task_sets(table.group for table in tables).items():
-        if len(found) > 1:
-            chosen = [by_key[group.key] for group in found]
-            budgets = sorted({row.data_budget for group in found for row in group.methods})
-            made += [table for metric in METRICS for n in budgets if (table := _table(key, chosen, metric, n))]
-    return made
+    over_tasks: list[TaskTable] = []
+    for key, groups in task_sets(table.group for table in tables).items():
+        chosen = [by_key[group.key] for group in groups]
+        budgets = sorted({budget for group in groups for budget in group.method_budgets})
+        candidates = [_table(key, chosen, metric, budget) for metric in METRICS for budget in budgets]
+        over_tasks += [table for table in candidates if table is not None]
+    return over_tasks
+
+
+@dataclass
+class _MethodScores:
+    """One method at one data budget by one score: its rows and printed cells by the position of the task."""
+
+    rows: dict[int, Row] = field(default_factory=dict)
+    cells: dict[int, Cell] = field(default_factory=dict)
+    means: dict[int, float] = field(default_factory=dict)
 
 
 def _table(key: str, tables: Sequence[ScoreTable], metric: Metric, budget: int) -> TaskTable | None:
-    """One of them; None where fewer than two tasks have a score."""
-    cells: defaultdict[str, dict[int, Cell]] = defaultdict(dict)
-    rows: defaultdict[str, dict[int, Row]] = defaultdict(dict)
-    for place, table in enumerate(tables):
-        index = table.headline.panel.metrics.index(metric)
-        for row, line in zip(table.group.methods, table.headline.methods, strict=True):
-            if row.data_budget == budget:
-                rows[row.label][place] = row
-                cells[row.label][place] = replace(line.scores[index], notes=())
-    scored = {
-        label: {place: summary.mean for place, row in found.items() if (summary := row.summary(metric)) is not None}
-        for label, found in rows.items()
-    }
-    used = sorted({place for found in scored.values() for place in found})
-    if len(used) < 2:
+    """Make the table of one score and data budget; None where fewer than two tasks have a score."""
+    methods = _method_scores(tables, metric, budget)
+    tasks = sorted({task for scores in methods.values() for task in scores.means})
+    if len(tasks) < 2:
         return None
-    groups = [tables[place].group for place in used]
+    groups = [tables[task].group for task in tasks]
+    # Ranks: of the methods that may compete and have a score in every task.
     leaking = looking(table.group for table in tables)
-    whole = {label: found for label, found in scored.items() if len(found) == len(used) and label not in leaking}
-    unranked = {label: LOOKS if label in leaking else "no score in every task" for label in rows if label not in whole}
-    ranks = average_ranks(whole, metric)
-    lines = [
-        TaskLine(
-            label=label,
-            scores=tuple(cells[label].get(place, Cell(DASH)) for place in used),
-            rank=_rank(ranks, label),
-            tasks=str(len(used)) if len(scored[label]) == len(used) else f"{len(scored[label])} of {len(used)}",
-            origin_mark=next(filter(None, map(row_mark, rows[label].values())), ""),
-        )
-        for label in sorted(rows, key=lambda label: (ranks.get(label, float("inf")), label))
-    ]
+    complete = {
+        label: scores.means
+        for label, scores in methods.items()
+        if len(scores.means) == len(tasks) and label not in leaking
+    }
+    ranks = average_ranks(complete, metric)
+    # Lines: by rank, those without one last.
+    ordered = sorted(methods, key=lambda label: (ranks.get(label, float("inf")), label))
+    lines = [_line(label, methods[label], tasks, ranks) for label in ordered]
+    # Caption: what the columns are, who has no rank, and what the letters mean.
+    unranked = {
+        label: LOOKS if label in leaking else "no score in every task" for label in methods if label not in complete
+    }
+    letters = legend(row for scores in methods.values() for row in scores.rows.values())
     conditions = f"{groups[0].compute_budget}, {groups[0].protocol.label}"
     return TaskTable(
         key=key,
         metric=metric,
         data_budget=budget,
         heads=heads(groups),
-        title=f"{metric.label} over {len(used)} tasks with {plural(budget, 'image')}, {conditions}",
-        caption=" ".join(
-            [
-                _caption(groups, metric, budget, len(whole), unranked),
-                *legend(row for found in rows.values() for row in found.values()),
-            ]
-        ),
+        title=f"{metric.label} over {len(tasks)} tasks with {plural(budget, 'image')}, {conditions}",
+        caption=" ".join([_caption(groups, metric, budget, len(complete), unranked), *letters]),
         lines=tuple(lines),
     )
 
 
-def average_ranks(scored: Mapping[str, Mapping[int, float]], metric: Metric) -> dict[str, float]:
-    """Return method -> mean of its ranks over tasks, all of which have a score of every method; none for one method."""
-    if len(scored) < 2:
+def _method_scores(tables: Sequence[ScoreTable], metric: Metric, budget: int) -> dict[str, _MethodScores]:
+    methods: defaultdict[str, _MethodScores] = defaultdict(_MethodScores)
+    for task, table in enumerate(tables):
+        column = table.headline.panel.metrics.index(metric)
+        for row, line in zip(table.group.methods, table.headline.methods, strict=True):
+            if row.data_budget != budget:
+                continue
+            scores = methods[row.label]
+            scores.rows[task] = row
+            scores.cells[task] = replace(line.scores[column], notes=())
+            if (summary := row.summary(metric)) is not None:
+                scores.means[task] = summary.mean
+    return methods
+
+
+def _line(label: str, scores: _MethodScores, tasks: Sequence[int], ranks: Mapping[str, float]) -> TaskLine:
+    scored = len(scores.means)
+    return TaskLine(
+        label=label,
+        scores=tuple(scores.cells.get(task, Cell(DASH)) for task in tasks),
+        rank=Cell(number(ranks[label], 2), best=ranks[label] == min(ranks.values())) if label in ranks else Cell(DASH),
+        tasks=str(scored) if scored == len(tasks) else f"{scored} of {len(tasks)}",
+        origin_mark=first_mark(scores.rows.values()),
+    )
+
+
+def average_ranks(scores: Mapping[str, Mapping[int, float]], metric: Metric) -> dict[str, float]:
+    """Average the ranks over tasks, all of which have a score of every method: label -> rank; empty for one method."""
+    if len(scores) < 2:
         return {}
     from graftbench.comparison import ranks  # noqa: PLC0415 - scipy.stats takes half a second
 
-    values = [[found[place] for place in sorted(found)] for found in scored.values()]
-    blocks = list(zip(*values, strict=True))
-    found = ranks.average_ranks(blocks, lower_is_better=metric.better < 0)
-    return dict(zip(scored, found.tolist(), strict=True))
-
-
-def _rank(ranks: Mapping[str, float], label: str) -> Cell:
-    if label not in ranks:
-        return Cell(DASH)
-    return Cell(number(ranks[label], 2), best=ranks[label] == min(ranks.values()))
+    by_method = [[means[task] for task in sorted(means)] for means in scores.values()]
+    by_task = list(zip(*by_method, strict=True))
+    averages = ranks.average_ranks(by_task, lower_is_better=metric.better < 0)
+    return dict(zip(scores, averages.tolist(), strict=True))
 
 
 def _caption(groups: Sequence[Group], metric: Metric, budget: int, ranked: int, unranked: Mapping[str, str]) -> str:
+    task = groups[0].task
+    shared = f"from {task.source} at {task.resolution}×{task.resolution}; " if _one_source(groups) else ""
     conditions = f"{groups[0].compute_budget} per fit, protocol {groups[0].protocol.label}"
     sentences = [
-        f"{metric.heading}, {plural(budget, 'target training image')}, {what_is_shared(groups)}{conditions}.",
+        f"{metric.heading}, {plural(budget, 'target training image')}, {shared}{conditions}.",
         "Mean ± standard deviation over seeds; marks as in the table of each task.",
     ]
     if ranked > 1:
         sentences.append(
             f"Rank: average over the {len(groups)} tasks, 1 the best, of the {ranked:,} methods with a score in each."
         )
-    kinds = {kind: sorted(name for name in unranked if unranked[name] == kind) for kind in unranked.values()}
-    return " ".join([*sentences, *(f"Without a rank ({kind}): {some(names)}." for kind, names in kinds.items())])
+    reasons = grouped(unranked, unranked.__getitem__)
+    sentences += [f"Without a rank ({reason}): {some(sorted(labels))}." for reason, labels in reasons.items()]
+    return " ".join(sentences)
 
 
 def some(names: Sequence[str]) -> str:
-    """Up to five names, then how many more there are."""
+    """List up to five names, then how many more there are."""
     if len(names) <= NAMED:
         return listing(list(names))
     return listing([*names[:NAMED], f"{len(names) - NAMED:,} more"])

@@ -1,35 +1,41 @@
-"""Text that came from elsewhere, made safe and short to print."""
+"""Text made safe and short to print, and the Markdown and CSV that the reports write with it."""
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
 _POSIX_PATH = re.compile(r"(?<![\w.:/>])/(?:[^\s/\"'<>:,;()]+/)+([^\s/\"'<>:,;()]+)")
 _WINDOWS_PATH = re.compile(r"(?<!\w)[A-Za-z]:\\(?:[^\s\\\"'<>:,;()]+\\)*([^\s\\\"'<>:,;()]+)")
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Terminal colours, control characters, and those that turn the direction of writing round."""
+"""Terminal colours, control characters, and characters that reverse the direction of writing."""
 
 
 def one_line(text: str) -> str:
-    """Whitespace folded to single spaces, control characters left out."""
+    """Fold whitespace to single spaces and leave out control characters."""
     return " ".join((text if text.isprintable() else _CONTROL.sub("", text)).split())
 
 
 def short(text: str, width: int = 24) -> str:
-    """One line of at most `width` characters, for figures; the tables beside them have the whole name."""
+    """Cut a name to one line of at most `width` characters, for figures; the tables have the whole name."""
     line = one_line(text)
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def markdown(text: str) -> str:
-    """Text that Markdown prints as it is, also inside a table."""
+    """Escape a text so that Markdown prints it as it is, also inside a table."""
     escaped = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", escaped)
 
 
 def shorten_paths(text: str) -> str:
-    """Absolute paths cut to `…/name`: a report is mailed around, and where a home folder lies helps nobody."""
+    """Cut absolute paths to `…/name`: a report is mailed around, and where a home folder lies helps nobody."""
     if "/" not in text and "\\" not in text and text.isprintable():
         return text
     clean = _CONTROL.sub("", text)
@@ -37,7 +43,7 @@ def shorten_paths(text: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 seed`, `2 seeds`."""
+    """Return the count with its noun: `1 seed`, `2 seeds`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
@@ -47,8 +53,30 @@ def listing(items: list[str]) -> str:
 
 
 def span(values: set[int]) -> str:
-    """`620`, or `600–620` where they differ, or `an unknown number of` for none."""
+    """Return `620`, or `600–620` where the values differ, or `an unknown number of` for none."""
     if not values:
         return "an unknown number of"
     low, high = min(values), max(values)
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]], words: Sequence[int] = (0,)) -> str:
+    """Write a Markdown table.
+
+    Args:
+        header: Headings of the columns; escaped here.
+        lines: Cells of each row, escaped already.
+        words: Positions of the columns that hold words and stand to the left; numbers stand to the right.
+    """
+    rule = ["---" if i in words else "---:" for i in range(len(header))]
+    cells = [[markdown(head) for head in header], rule, *lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Write rows as CSV with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

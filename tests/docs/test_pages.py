@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from page_blocks import Block, Command, blocks, commands, needs, variables
+from page_blocks import ConsoleCommand, FencedBlock, blocks, commands, needs, variables
 from page_fixtures import PROVIDED
 from page_output import difference
 from page_runs import PageRun, misspelt
@@ -91,14 +91,14 @@ text
 """.replace("\\\\", "\\")
     first, second = blocks(page)
     assert (first.line, first.language, first.reason, first.code) == (4, "console", "it takes hours", 0)
-    assert commands(first) == [Command(5, "one \\\n  --more", None), Command(7, "two", "out\n…\n")]
-    assert second == Block(15, "toml", "x = 1\n", "a.toml", "", 2)
+    assert commands(first) == [ConsoleCommand(5, "one \\\n  --more", None), ConsoleCommand(7, "two", "out\n…\n")]
+    assert second == FencedBlock(15, "toml", "x = 1\n", "a.toml", "", 2)
     assert needs(page) == ["runs/quick", "docs"]
     assert variables(page) == {"SHA": "HEAD"}
     with pytest.raises(ValueError, match="not closed"):
         list(blocks("```toml\nx = 1\n"))
     with pytest.raises(ValueError, match="begins with a line"):
-        commands(Block(1, "console", "one\n"))
+        commands(FencedBlock(1, "console", "one\n"))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from graftbench import plotting
 from graftbench.records.record import Resources, Status
 from graftbench.records.run import Run
 
@@ -72,9 +73,8 @@ def contrast(a: str, b: str) -> float:
 @pytest.mark.parametrize(("palette", "paper"), [("PALETTE", "LIGHT_PAPER"), ("DARK_PALETTE", "DARK_PAPER")])
 def test_colours_stay_apart_for_every_eye(palette: str, paper: str) -> None:
     """Contrast with the paper is 3:1 (WCAG 1.4.11), and every two colours stay apart under each kind of sight."""
-    style = part("_figures.style")
-    colors = getattr(style, palette)
-    assert min(contrast(color, getattr(style, paper)) for color in colors) >= 3
+    colors = getattr(plotting, palette)
+    assert min(contrast(color, getattr(plotting, paper)) for color in colors) >= 3
     for sight, matrix in MACHADO.items():
         seen = [oklab(np.asarray(matrix) @ linear(color)) for color in colors]
         nearest = min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2))
@@ -84,15 +84,15 @@ def test_colours_stay_apart_for_every_eye(palette: str, paper: str) -> None:
 def test_every_method_has_a_look_of_its_own() -> None:
     """Twenty names get twenty looks; the order in which they are given does not matter."""
     names = [f"method {i}" for i in range(20)]
-    looks = part("_figures.style").looks(names)
+    looks = plotting.looks(names)
     assert len({(look.color, look.dashes) for look in looks.values()}) == 20
-    assert looks == part("_figures.style").looks(reversed(names))
+    assert looks == plotting.looks(reversed(names))
 
 
 def test_a_method_keeps_its_colour_when_another_comes_unless_their_hashes_meet() -> None:
     """The five of the quick suite keep four colours of five at least when a sixth method joins."""
     names = ["dcgan", "finetune", "freezed", "gatys", "vae"]
-    before, after = part("_figures.style").looks(names), part("_figures.style").looks([*names, "adapter"])
+    before, after = plotting.looks(names), plotting.looks([*names, "adapter"])
     assert sum(before[name] == after[name] for name in names) >= 4
 
 
@@ -118,7 +118,7 @@ def drawn_text(run: Run) -> set[str]:
     """All text of the quality figure, kept as text."""
     style, groups = part("_figures.style"), part("_tables.groups")
     found = groups.groups(run)
-    with style.style(text_as_paths=False):
+    with plotting.style(text_as_paths=False):
         svg = "".join(
             style.inline_svg(
                 part("_figures.quality").quality_panel(group, metric, part("_figures.quality").group_looks(found)),

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from graftbench import plotting
 from graftbench.records.cell_spec import TaskSpec
 from graftbench.records.record import Record, Score, Snapshot, Status
 
@@ -96,7 +97,7 @@ def test_no_two_shipped_methods_look_the_same_to_any_eye(sight: str) -> None:
     """Each pair differs in marker, or by at least 9 in colour as a colour-blind eye sees it: without dashes, too."""
     names = method_names()
     assert len(names) >= 33
-    looks = part("_figures.style").looks(names)
+    looks = plotting.looks(names)
     color = {look.color: seen(look.color, sight) for look in looks.values()}
     for a, b in itertools.combinations(looks.values(), 2):
         assert a.marker != b.marker or np.linalg.norm(color[a.color] - color[b.color]) >= 9
@@ -105,7 +106,7 @@ def test_no_two_shipped_methods_look_the_same_to_any_eye(sight: str) -> None:
 @pytest.mark.parametrize("count", [8, 64, 256])
 def test_looks_differ_as_far_as_they_reach(count: int) -> None:
     """8 methods differ in colour, 64 in colour and marker, 256 in these and dashes."""
-    looks = part("_figures.style").looks(f"method {i}" for i in range(count)).values()
+    looks = plotting.looks(f"method {i}" for i in range(count)).values()
     told_by = {8: ("color",), 64: ("color", "marker"), 256: ("color", "marker", "dashes")}[count]
     assert len({tuple(getattr(look, name) for name in told_by) for look in looks}) == count
 
@@ -113,10 +114,10 @@ def test_looks_differ_as_far_as_they_reach(count: int) -> None:
 def test_few_methods_change_their_look_when_one_is_left_out() -> None:
     """Of the shipped methods at most a sixth move for any one that goes, and on average under a twentieth."""
     names = method_names()
-    whole = part("_figures.style").looks(names)
+    whole = plotting.looks(names)
     moved = []
     for gone in names:
-        fewer = part("_figures.style").looks(name for name in names if name != gone)
+        fewer = plotting.looks(name for name in names if name != gone)
         moved.append(sum(look != whole[name] for name, look in fewer.items()))
     assert max(moved) <= len(names) / 6
     assert np.mean(moved) < len(names) / 20
@@ -221,7 +222,7 @@ def test_names_beside_points_do_not_meet() -> None:
     from matplotlib.figure import Figure
 
     style = part("_figures.style")
-    with style.style(size=7):
+    with plotting.style(size=7):
         figure = Figure(figsize=(3.4, 2.5), layout="constrained")
         axes = figure.subplots()
         spots = [(1 + i / 1000, 1.0) for i in range(6)]
@@ -357,7 +358,7 @@ def one_pdf(run: Run, folder: Path) -> Path:
     """The learning curves of a run as a PDF of one column."""
     style = part("_figures.style")
     (plot,) = plots("curve", run)
-    with style.style(size=style.PRINT_SIZE):
+    with plotting.style(size=style.PRINT_SIZE):
         return next(path for path in style.save(plot.draw(3.4), folder / "curves") if path.suffix == ".pdf")
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from graftbench import plotting
 from graftbench.records.record import Status
 from graftbench.records.run import Run
 
@@ -74,7 +75,7 @@ def plots(kind: str, run: Run) -> list[Any]:
 def text_of(plot: Any, width: float = 7.0) -> set[str]:
     """All text of a plot."""
     style = part("_figures.style")
-    with style.style(text_as_paths=False, size=style.PRINT_SIZE):
+    with plotting.style(text_as_paths=False, size=style.PRINT_SIZE):
         svg = style.inline_svg(plot.draw(width), "x", "l")
     return {text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)}
 
@@ -109,7 +110,7 @@ def test_a_figure_never_outgrows_a_page(count: int) -> None:
     """At most 9.1 inches high, of one method as of sixty; as wide as asked for."""
     grid, style = part("_figures.sample_grid"), part("_figures.style")
     cell = tuple(np.zeros((SIDE, SIDE, 3), np.uint8) for _ in range(8))
-    with style.style(size=style.PRINT_SIZE):
+    with plotting.style(size=style.PRINT_SIZE):
         for width in style.WIDTHS.values():
             figure = grid.draw_tiles([grid.TileRow(f"m {i}", (cell,)) for i in range(count)], [""], "title", width)
             assert figure.get_size_inches()[0] == width

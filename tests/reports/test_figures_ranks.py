@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from graftbench import plotting
 from graftbench.records.cell_spec import Protocol, TaskSpec
 from graftbench.records.record import Record, Resources, Status
 
@@ -55,7 +56,7 @@ def ordered(record: Make, seeds: Sequence[int], names: Sequence[str] = NAMES, **
 def text_of(plot: Any, width: float) -> set[str]:
     """All text of a plot."""
     style = part("_figures.style")
-    with style.style(text_as_paths=False, size=style.PRINT_SIZE):
+    with plotting.style(text_as_paths=False, size=style.PRINT_SIZE):
         svg = style.inline_svg(plot.draw(width), "x", "l")
     return {text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)}
 
@@ -184,7 +185,7 @@ def test_forty_methods_are_all_named(width: float, record: Make, a_run: MakeRun)
     shown = text_of(plot, width)
     assert {"a_b%c\\d{e}$", "method 37", "average rank (1: best)"} <= shown
     style = part("_figures.style")
-    with style.style(size=style.PRINT_SIZE):
+    with plotting.style(size=style.PRINT_SIZE):
         figure = plot.draw(width)
         figure.draw_without_rendering()
         box = figure.get_tightbbox()
@@ -222,7 +223,7 @@ def test_costs_stay_within_the_figure(width: float, record: Make, a_run: MakeRun
         records.append(record(name, resources=cost))
     (plot,) = plots("cost", a_run(records))
     style = part("_figures.style")
-    with style.style(size=style.PRINT_SIZE):
+    with plotting.style(size=style.PRINT_SIZE):
         figure = plot.draw(width)
         figure.draw_without_rendering()
         box = figure.get_tightbbox()

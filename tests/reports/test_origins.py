@@ -155,7 +155,7 @@ def test_the_terminal_has_them_in_brackets(mixed: list[Record], a_run: MakeRun) 
     from rich.console import Console
 
     console = Console(width=80, record=True, file=io.StringIO())
-    for piece in part("table").to_terminal(a_run(mixed)):
+    for piece in part("_tables.terminal").to_terminal(a_run(mixed)):
         console.print(piece)
     text = console.export_text()
     assert "our-gan [s]" in text
@@ -292,9 +292,9 @@ def test_figures_of_cost_say_what_is_declared(mixed: list[Record], a_run: MakeRu
     found = part("_tables.groups").groups(a_run(mixed))
     cost = part("_figures.cost")
     says = "our-gan (fit and peak memory), declared by whoever handed the images in; not measured here."
-    assert cost.told_note(found[0]) == f"Hollow, or in words beyond the scale of what was measured: {says}"
+    assert cost.declared_note(found[0]) == f"Hollow, or in words beyond the scale of what was measured: {says}"
     (plot,) = cost.cost_plots(found, {})
-    assert cost.told_note(found[0]) in plot.notes
+    assert cost.declared_note(found[0]) in plot.notes
     assert "Device: A100 (declared) and cpu." in plot.caption
     alone = part("_tables.groups").groups(a_run([item for item in mixed if item.cell.method == "colleague"]))
     assert cost.unmeasured_note(alone[0]).startswith("Not declared: fit, peak memory")
@@ -362,7 +362,7 @@ def test_tables_and_page_of_odd_runs(
     ]
     for text in texts:
         assert not re.search(r"\b(None|nan|NaN)( ?[|&,]|</|$)", text.partition("<script")[0], re.MULTILINE)
-    assert part("table").to_terminal(run)
+    assert part("_tables.terminal").to_terminal(run)
 
 
 @pytest.mark.slow

@@ -242,10 +242,10 @@ def test_claims_say_what_the_command_says(record: Make, a_run: MakeRun) -> None:
 def test_claims_of_two_protocols_are_checked_apart(record: Make, a_run: MakeRun) -> None:
     """Numbers of two protocols do not compare; another list of metrics or place of the weights is no other protocol."""
     same = Protocol(size=96, resize="bicubic-antialias", metrics=["kid"], weights="/elsewhere")
-    tables = part("sources").claim_tables([record(), record(protocol=same)])
+    tables = part("related_work").claim_tables([record(), record(protocol=same)])
     assert [table.protocol for table in tables] == [""]
     other = Protocol(size=None, extractor="dinov2")
-    tables = part("sources").claim_tables([record(), record(protocol=other)])
+    tables = part("related_work").claim_tables([record(), record(protocol=other)])
     assert [table.protocol for table in tables] == ["lite0@96", "dinov2"]
     assert "11 claims for which there is not enough data" in words(render(a_run([record(), record(protocol=other)])))
 
@@ -258,12 +258,12 @@ def test_what_is_read_of_methods_and_domains_is_what_their_classes_say() -> None
     """The files are read as text, for importing them imports torch; nothing may get lost by that."""
     from graftbench.plugins.registry import domains, methods
 
-    read = part("sources").known_methods()
+    read = part("related_work").known_methods()
     there = methods().classes
     assert set(read) == {name for name, cls in there.items() if cls.__module__.startswith("graftbench.methods.")}
     for name in read:
         assert read[name].reference == there[name].reference
-    told = part("sources").known_domains()
+    told = part("related_work").known_domains()
     for name, found in domains().classes.items():
         for field in ("license", "attribution", "source", "title"):
             said = getattr(found, field)
@@ -314,7 +314,7 @@ def test_a_broken_method_file_is_passed_over(tmp_path: Path, monkeypatch: pytest
         submodule_search_locations = (str(tmp_path),)
 
     monkeypatch.setattr("importlib.util.find_spec", lambda _: Spec())
-    assert list(part("sources").known_methods()) == ["b"]
+    assert list(part("related_work").known_methods()) == ["b"]
 
 
 # ------------------------------------------------------------------------------------------------------------ figures

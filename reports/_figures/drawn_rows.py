@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .._tables.metrics import KID
+from .._tables.numbers import KID
 from .._tables.text import listing, plural
 
 if TYPE_CHECKING:
@@ -33,17 +33,17 @@ def drawn(group: Group) -> Group:
 
 
 def _best(rows: Sequence[Row], most: int) -> set[str]:
-    """Labels of the `most` best rows."""
+    """Return the labels of the `most` best rows."""
     labels = {row.label for row in rows}
     if len(labels) <= most:
         return labels
     budgets = {row.data_budget for row in rows}
-    places: Counter[str] = Counter(dict.fromkeys(labels, len(budgets) * len(labels)))
+    ranks: Counter[str] = Counter(dict.fromkeys(labels, len(budgets) * len(labels)))
     for budget in budgets:
         means = [(s.mean, row.label) for row in rows if row.data_budget == budget and (s := row.summary(KID))]
-        for place, (_, label) in enumerate(sorted(means)):
-            places[label] += place - len(labels)
-    return set(sorted(labels, key=lambda label: (places[label], label))[:most])
+        for rank, (_, label) in enumerate(sorted(means)):
+            ranks[label] += rank - len(labels)
+    return set(sorted(labels, key=lambda label: (ranks[label], label))[:most])
 
 
 def left_out(group: Group) -> str:
@@ -51,17 +51,16 @@ def left_out(group: Group) -> str:
 
     `1,960 of 2,000 methods, behind the others by KID over the data budgets (the tables have them)`.
     """
-    shown = drawn(group)
-    pairs = {"method": (group.methods, shown.methods), "reference row": (group.references, shown.references)}
-    counts = {noun: (len(_labels(rows)), len(_labels(rows) - _labels(there))) for noun, (rows, there) in pairs.items()}
-    found = [f"{less:,} of {plural(total, noun)}" for noun, (total, less) in counts.items() if less]
-    return f"{listing(found)}, behind the others by KID over the data budgets (the tables have them)" if found else ""
+    parts = []
+    drawn_group = drawn(group)
+    rows = {"method": (group.methods, drawn_group.methods), "reference row": (group.references, drawn_group.references)}
+    for noun, (whole, kept) in rows.items():
+        labels = {row.label for row in whole}
+        if missing := labels - {row.label for row in kept}:
+            parts.append(f"{len(missing):,} of {plural(len(labels), noun)}")
+    return f"{listing(parts)}, behind the others by KID over the data budgets (the tables have them)" if parts else ""
 
 
-def _labels(rows: Iterable[Row]) -> set[str]:
-    return {row.label for row in rows}
-
-
-def drawable(found: Iterable[Group]) -> list[Group]:
-    """Each group as figures draw it: what a figure for many groups takes in place of the groups."""
-    return [drawn(group) for group in found]
+def drawable(groups: Iterable[Group]) -> list[Group]:
+    """Return each group as figures draw it: what a figure for many groups takes in place of the groups."""
+    return [drawn(group) for group in groups]

@@ -39,7 +39,7 @@ class Key:
 
 
 def row_keys(group: Group, held: Mapping[str, int]) -> dict[tuple[str, int], Key]:
-    """(label, data budget) -> key, for every row of a group.
+    """Return (label, data budget) -> key, for every row of a group.
 
     Args:
         group: The rows.
@@ -51,13 +51,13 @@ def row_keys(group: Group, held: Mapping[str, int]) -> dict[tuple[str, int], Key
 
 
 def _key(row: Row, metrics: Sequence[Metric], held: Mapping[str, int]) -> Key:
-    found = {metric.name: row.summary(metric) for metric in metrics} | {"fit_seconds": row.cost("fit_seconds")}
+    summaries = {metric.name: row.summary(metric) for metric in metrics} | {"fit_seconds": row.cost("fit_seconds")}
     return Key(
         method=row.method,
         family=row.family,
         data_budget=row.data_budget,
         seeds=len(row.ok),
-        values={name: summary.mean for name, summary in found.items() if summary is not None},
+        values={name: summary.mean for name, summary in summaries.items() if summary is not None},
         cells=" ".join(str(held[record.id]) for record in row.records if record.id in held),
         origin=row.origin,
     )
@@ -83,20 +83,20 @@ class Choices:
 
     @property
     def any(self) -> bool:
-        """Whether there is anything to choose."""
+        """Return whether there is anything to choose."""
         return any(len(offered) > 1 for offered in (self.tasks, self.data_budgets, self.families, self.methods))
 
 
-def choices(found: Sequence[Group], metrics: Sequence[Metric]) -> Choices:
-    """Of all groups.
+def choices(groups: Sequence[Group], metrics: Sequence[Metric]) -> Choices:
+    """Gather the choices of all groups.
 
     Args:
-        found: The groups.
+        groups: The groups.
         metrics: Columns of all tables of scores, repeated or not.
     """
-    rows = [row for group in found for row in group.rows]
+    rows = [row for group in groups for row in group.rows]
     return Choices(
-        tasks=tuple(dict.fromkeys(group.task_title for group in found)),
+        tasks=tuple(dict.fromkeys(group.task_title for group in groups)),
         data_budgets=tuple(sorted({row.data_budget for row in rows})),
         families=tuple(sorted({row.family for row in rows})),
         methods=tuple(sorted({row.method for row in rows})),

@@ -27,7 +27,7 @@ def finite(value: float | None) -> float | None:
 
 
 def decimals(values: Sequence[float]) -> int:
-    """Decimals that give the median magnitude three significant digits, 0 to 5. One number serves a whole column."""
+    """Choose decimals that give the median magnitude three significant digits, 0 to 5, for a whole column."""
     sizes = sorted(abs(value) for value in values if value)
     if not sizes:
         return 1
@@ -45,7 +45,7 @@ def number(value: float | None, places: int) -> str:
 
 
 def mean_sd(summary: SeedSummary | None, places: int) -> str:
-    """`12.3 ± 0.4`; the mean alone where one value has no spread; a dash for None."""
+    """Print `12.3 ± 0.4`; the mean alone where one value has no spread; a dash for None."""
     if summary is None:
         return DASH
     mean = number(summary.mean, places)
@@ -53,7 +53,7 @@ def mean_sd(summary: SeedSummary | None, places: int) -> str:
 
 
 def quantity(value: float | None) -> str:
-    """Three significant digits with a prefix: `1.23 M`, `45.6 k`, `789`, `0.0123`; a dash for None."""
+    """Print three significant digits with a prefix: `1.23 M`, `45.6 k`, `789`, `0.0123`; a dash for None."""
     if value is None:
         return DASH
     if abs(value) >= 1e3 * _LARGE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._figures.cost import told_note, unmeasured_note
+from .._figures.cost import declared_note, unmeasured_note
 from .._figures.samples import SampleStrip, alt_text, strips
 from .._tables.groups import titles
 from .._tables.origins import legend
@@ -13,9 +13,9 @@ from .._tables.scores import Lead, ScoreLine, ScoreTable, leads, score_tables
 from .._tables.text import one_line, plural
 from .cost import CostLine, cost_headings, cost_lines, cost_marks
 from .figures import Figure, data_uri, figures, too_many
-from .keys import Key, row_keys
 from .panels import PanelSection, panel_sections
 from .ranking import PageRanking, rankings
+from .row_keys import Key, row_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,27 +69,27 @@ class Section:
     samples: tuple[tuple[SampleStrip, str, str], ...]
 
     def seeds_of(self, line: ScoreLine) -> int | None:
-        """Of a row of scores: how many cells ended well; None for the floor."""
+        """Count the cells that ended well of a row of scores; None for the floor."""
         key = self.keys.get((line.label, line.data_budget or 0))
         return None if key is None else key.seeds
 
     def key_of_strip(self, strip: SampleStrip) -> Key | None:
-        """Of a strip of samples. That of real images is called so, and not by its method."""
+        """Return the key of a strip of samples. That of real images is called so, and not by its method."""
         label = "oracle" if strip.label == "real images" else strip.label
         return self.keys.get((label, strip.budget))
 
 
-def sections(found: Sequence[Group], folder: Path, held: Mapping[str, int]) -> list[Section]:
-    """One section a group.
+def sections(groups: Sequence[Group], folder: Path, held: Mapping[str, int]) -> list[Section]:
+    """Make one section a group.
 
     Args:
-        found: The groups.
+        groups: The groups.
         folder: The run's, for the sample sheets.
         held: Id of a cell -> its place among those that the page holds.
     """
-    names = titles(found)
-    tables = {table.group.key: table for table in score_tables(found)}
-    quality, costs = figures(found)
+    names = titles(groups)
+    tables = {table.group.key: table for table in score_tables(groups)}
+    quality, costs = figures(groups)
     return [
         Section(
             anchor=f"set-{i}",
@@ -104,28 +104,28 @@ def sections(found: Sequence[Group], folder: Path, held: Mapping[str, int]) -> l
             not_drawn=too_many(group),
             quality=quality[group.key],
             cost_figures=costs[group.key],
-            cost_note=" ".join(filter(None, [unmeasured_note(group), told_note(group)])),
+            cost_note=" ".join(filter(None, [unmeasured_note(group), declared_note(group)])),
             cost_headings=cost_headings(group),
             cost=cost_lines(group),
             cost_marks=cost_marks(group),
             row_marks=legend(group.methods),
             samples=tuple((strip, data_uri(strip), alt_text(strip)) for strip in strips(group, folder)),
         )
-        for i, group in enumerate(found, start=1)
+        for i, group in enumerate(groups, start=1)
     ]
 
 
 def headline(group: Group) -> tuple[tuple[str, bool], ...]:
-    """Who leads at each data budget and under which conditions, in pieces (text, whether it is a method's name)."""
+    """Say who leads at each data budget and under which conditions, in pieces (text, whether it is a method's name)."""
     seeds = plural(len(group.seeds), "seed")
     conditions = f"{group.compute_budget} per fit, {seeds}, protocol {group.protocol.label}"
     pieces: list[tuple[str, bool]] = [(f"{group.task_title} ({conditions}): ", False)]
-    told = [lead for lead in leads(group) if lead.leader]
-    if not told:
+    leading = [lead for lead in leads(group) if lead.leader]
+    if not leading:
         return (*pieces, ("no method has a KID, so none leads.", False))
-    contested = [lead for lead in told if lead.contested]
+    contested = [lead for lead in leading if lead.contested]
     none_settled = len(contested) > 1 and not any(lead.settled for lead in contested)
-    for i, lead in enumerate(told):
+    for i, lead in enumerate(leading):
         images = plural(lead.data_budget, "training image")
         doubt = lead.contested and not lead.settled and not none_settled
         pieces += [

@@ -34,8 +34,8 @@ class Failure:
     log_tail: str
 
 
-def failures(found: Sequence[Group]) -> list[Failure]:
-    """Every cell whose status is not `ok`, in the order of the tables."""
+def failures(groups: Sequence[Group]) -> list[Failure]:
+    """Return every cell whose status is not `ok`, in the order of the tables."""
     return [
         Failure(
             record=record,
@@ -47,14 +47,14 @@ def failures(found: Sequence[Group]) -> list[Failure]:
             reason=shorten_paths(record.reason) or "no reason was recorded",
             log_tail=shorten_paths(record.log_tail).strip("\n"),
         )
-        for group in found
+        for group in groups
         for record in group.records
         if record.status != Status.OK
     ]
 
 
 def environment(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Key -> its values over the records, each with how many cells had it (empty where all had the same)."""
+    """Return key -> its values over the records, each with how many cells had it (empty where all had the same)."""
     flat = [dict(flatten(record.environment)) for record in records]
     keys = sorted({key for values in flat for key in values})
     rows = []
@@ -66,7 +66,7 @@ def environment(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, st
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Names with dots between them and values as text, without absolute paths; `domains` is left out."""
+    """Join names with dots, and print values without absolute paths; `domains` is left out."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         name = f"{prefix}{key}"
@@ -86,30 +86,30 @@ def _plain(value: object) -> str:
 
 
 def domains(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Domain -> (field, text) from `environment["domains"]`, for the domains that the records' tasks name."""
+    """Return domain -> (field, text) from `environment["domains"]`, for the domains of the records' tasks."""
     used = sorted({name for record in records for name in (record.cell.task.source, record.cell.task.target)})
-    told: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     for record in records:
-        given = record.environment.get("domains")
-        if isinstance(given, dict):
-            told |= {str(name): value for name, value in sorted(given.items()) if name not in told}
-    return [(name, _domain_fields(told.get(name))) for name in used]
+        recorded = record.environment.get("domains")
+        if isinstance(recorded, dict):
+            facts |= {str(name): value for name, value in sorted(recorded.items()) if name not in facts}
+    return [(name, _domain_fields(facts.get(name))) for name in used]
 
 
-def _domain_fields(given: object) -> list[tuple[str, str]]:
-    if isinstance(given, dict):
-        return [(one_line(str(key)), shorten_paths(_plain(value))) for key, value in given.items() if value]
-    return [("license", one_line(given))] if isinstance(given, str) and given else []
+def _domain_fields(facts: object) -> list[tuple[str, str]]:
+    if isinstance(facts, dict):
+        return [(one_line(str(key)), shorten_paths(_plain(value))) for key, value in facts.items() if value]
+    return [("license", one_line(facts))] if isinstance(facts, str) and facts else []
 
 
 def command(run: Run) -> str:
     """Return the command that made the records, if they say it; else the one that runs a suite of that name."""
     commands = {record.environment.get("command") for record in run.records}
-    given = sorted(one_line(text) for text in commands if isinstance(text, str) and text)
-    return shorten_paths(given[0]) if given else f"graftbench run {one_line(run.name)}"
+    texts = sorted(one_line(text) for text in commands if isinstance(text, str) and text)
+    return shorten_paths(texts[0]) if texts else f"graftbench run {one_line(run.name)}"
 
 
 def when(records: Sequence[Record]) -> str:
-    """First and last time at which a cell ended; empty if unknown."""
+    """Return the first and last time at which a cell ended; empty if unknown."""
     times = sorted(record.finished_at for record in records if record.finished_at)
     return "" if not times else times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"

@@ -22,7 +22,7 @@ from graftbench.contracts import Domain, Method, Reference
 from graftbench.records.cell_spec import SAMPLES, content_hash
 from graftbench.references import references
 
-from .._tables.metrics import DASH, MINUS
+from .._tables.numbers import DASH, MINUS
 from .._tables.text import one_line, shorten_paths
 
 if TYPE_CHECKING:
@@ -70,17 +70,17 @@ class ClaimTable:
 
 
 def claim_tables(records: Sequence[Record]) -> list[ClaimTable]:
-    """One table a protocol: numbers of two protocols do not compare, and `check_claims` refuses them."""
+    """Make one table a protocol: numbers of two protocols do not compare, and `check_claims` refuses them."""
     by_protocol: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_protocol[_protocol_key(record.cell.protocol)].append(record)
     tables = []
-    for found in by_protocol.values():
-        checked = check_claims(found)
+    for alike in by_protocol.values():
+        checked = check_claims(alike)
         lines = [ClaimLine(finding, *_numbers(finding)) for finding in checked.findings]
         tables.append(
             ClaimTable(
-                protocol=found[0].cell.protocol.label if len(by_protocol) > 1 else "",
+                protocol=alike[0].cell.protocol.label if len(by_protocol) > 1 else "",
                 checked=checked,
                 answered=tuple(line for line in lines if line.finding.verdict != TOO_FEW),
                 open=tuple(line for line in lines if line.finding.verdict == TOO_FEW),
@@ -90,7 +90,7 @@ def claim_tables(records: Sequence[Record]) -> list[ClaimTable]:
 
 
 def _protocol_key(protocol: Protocol) -> str:
-    """Scores depend neither on where the weights' file lies nor on which other metrics were computed."""
+    """Hash what scores depend on: neither where the weights' file lies nor which other metrics were computed."""
     fields = msgspec.structs.asdict(protocol)
     return content_hash({name: value for name, value in fields.items() if name not in ("weights", "metrics")})
 
@@ -102,7 +102,7 @@ def _numbers(finding: Finding) -> tuple[str, str]:
 
 
 def _signed(value: float) -> str:
-    """Three significant digits with a sign, as `graftbench claims` prints: `+1,790`, `−0.0513`."""
+    """Print three significant digits with a sign, as `graftbench claims` does: `+1,790`, `−0.0513`."""
     size = abs(value)
     text = f"{size:,.0f}" if float(f"{size:.3g}") >= 100 or not size else f"{size:#.3g}"
     return ("" if not size else "+" if value > 0 else MINUS) + text
@@ -113,12 +113,12 @@ def _signed(value: float) -> str:
 
 def known_methods() -> dict[str, type[Method]]:
     """Name -> the `reference` of each method of the package, as an object that has this alone."""
-    found = {}
+    methods = {}
     for name, body in _classes("methods"):
         fields = body.get("reference")
         if isinstance(fields, Reference):
-            found[name] = cast("type[Method]", SimpleNamespace(reference=fields))
-    return found
+            methods[name] = cast("type[Method]", SimpleNamespace(reference=fields))
+    return methods
 
 
 def known_domains() -> dict[str, type[Domain]]:
@@ -133,8 +133,8 @@ def known_domains() -> dict[str, type[Domain]]:
 def _classes(folder: str) -> Iterator[tuple[str, dict[str, object]]]:
     """Name and class attributes of each class that has a literal `name`, in the files of a plugin folder."""
     spec = importlib.util.find_spec(f"graftbench.{folder}")
-    places = (spec.submodule_search_locations or ()) if spec is not None else ()
-    for file in sorted(file for place in places for file in Path(place).glob("[!_]*.py")):
+    folders = (spec.submodule_search_locations or ()) if spec is not None else ()
+    for file in sorted(file for folder_path in folders for file in Path(folder_path).glob("[!_]*.py")):
         try:
             tree = ast.parse(file.read_text("utf-8"))
         except (OSError, SyntaxError, ValueError):  # a broken plugin is listed by `graftbench ls`, and breaks nothing
@@ -146,12 +146,12 @@ def _classes(folder: str) -> Iterator[tuple[str, dict[str, object]]]:
 
 
 def _literals(node: ast.ClassDef) -> dict[str, object]:
-    found: dict[str, object] = {}
+    literals: dict[str, object] = {}
     for statement in node.body:
         target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
         if isinstance(target, ast.Name) and (value := getattr(statement, "value", None)) is not None:
-            found[target.id] = _literal(value)
-    return found
+            literals[target.id] = _literal(value)
+    return literals
 
 
 def _literal(node: ast.expr) -> object:
@@ -187,37 +187,37 @@ class CodeLine:
     license: str
 
 
-def code_lines(records: Sequence[Record], known: dict[str, type[Method]]) -> list[CodeLine]:
-    """One a method of the records, by name, a variant's being its method's. Reference rows of our own have no line."""
+def code_lines(records: Sequence[Record], methods: dict[str, type[Method]]) -> list[CodeLine]:
+    """Make a line a method, by name, a variant's being its method's. Reference rows of our own have no line."""
     names = sorted({record.cell.variant_of or record.cell.method for record in records} - {SAMPLES})
     lines = []
     for name in names:
-        if name not in known:
+        if name not in methods:
             lines.append(CodeLine(one_line(name), "not a method of this installation", "", ""))
             continue
-        paper = known[name].reference
+        paper = methods[name].reference
         if paper.authors == OURS:
             continue
-        said = ", ".join(part for part in (paper.venue, str(paper.year)) if part)
+        venue = ", ".join(part for part in (paper.venue, str(paper.year)) if part)
         license_ = (paper.code_license or "not checked") if paper.code else ""
-        lines.append(CodeLine(name, f"{paper.authors}: {paper.title}. {said}", paper.code, license_))
+        lines.append(CodeLine(name, f"{paper.authors}: {paper.title}. {venue}", paper.code, license_))
     return lines
 
 
 def citations(records: Sequence[Record], methods: dict[str, type[Method]]) -> tuple[str, list[str]]:
-    """BibTeX for what the records used, and sentences on what nothing is known to cite for."""
+    """Return BibTeX for what the records used, and sentences on what nothing is known to cite for."""
     entries, missing = bibliography([_readable(record) for record in records], methods, known_domains())
     return shorten_paths(bibtex(entries)), [shorten_paths(one_line(sentence)) for sentence in missing]
 
 
 def _readable(record: Record) -> Record:
     """Drop from a record what its environment says of domains in another form than name -> (field -> text)."""
-    told = record.environment.get("domains", {})
+    recorded = record.environment.get("domains", {})
     facts = {
         str(name): {key: text for key, text in fields.items() if isinstance(text, str)}
-        for name, fields in (told.items() if isinstance(told, dict) else ())
+        for name, fields in (recorded.items() if isinstance(recorded, dict) else ())
         if isinstance(fields, dict)
     }
-    if facts == told:
+    if facts == recorded:
         return record
     return msgspec.structs.replace(record, environment=record.environment | {"domains": facts})

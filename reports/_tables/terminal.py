@@ -1,0 +1,111 @@
+"""The comparison table for a terminal of about 100 columns: the headline of each group, and KID over tasks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from .groups import completeness, groups, mixed_protocols
+from .numbers import KID
+from .scores import FLOOR, FLOOR_MARK, score_tables
+from .tasks import task_tables
+from .text import listing, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graftbench.records.run import Run
+
+    from .scores import Cell, ScoreLine, ScoreTable
+    from .tasks import TaskTable
+
+
+def to_terminal(run: Run) -> list[Text | RichTable]:
+    """Make tables and sentences; markup in names is printed, not obeyed."""
+    all_groups = groups(run)
+    parts: list[Text | RichTable] = [Text(completeness(run))]
+    if mixed := mixed_protocols(all_groups):
+        parts.append(Text(mixed, style="bold"))
+    tables = score_tables(all_groups)
+    for table in tables:
+        parts.append(_headline(table))
+        parts += [Text(sentence, style="dim") for sentence in _below(table)]
+    for over_tasks in task_tables(tables):
+        if over_tasks.metric is KID:
+            parts += _tasks(over_tasks)
+    return parts + [Text(sentence, style="dim") for sentence in _more(tables)]
+
+
+def _headline(table: ScoreTable) -> RichTable:
+    """Make the headline of one group, methods by data budget, then reference rows."""
+    view = RichTable(
+        title=Text(one_line(table.title)),
+        caption=Text(table.caption),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),  # 80 columns
+        pad_edge=False,
+    )
+    view.add_column("Method", overflow="fold", min_width=len("references"))
+    for head in ["Images", *table.headline.panel.headings, "Fit, s"]:
+        view.add_column(head, justify="right", no_wrap=True)
+    view.add_column("Seeds", justify="right", min_width=len("diverged"))
+    previous = None
+    for line in table.headline.methods:
+        if previous not in (None, line.data_budget):
+            view.add_section()
+        previous = line.data_budget
+        view.add_row(*_line(line))
+    if table.headline.references:
+        view.add_section()
+        view.add_row(Text("references", style="dim italic"))
+        for line in table.headline.references:
+            view.add_row(*_line(line), style="dim")
+    return view
+
+
+def _line(line: ScoreLine) -> list[Text]:
+    marks = [*filter(None, [line.origin_mark]), *line.notes]
+    name = Text(one_line(line.label) + "".join(f" [{mark}]" for mark in marks))
+    # 80 columns: the spread, of how many seeds it is and the footnote are in table.md
+    mean = line.fit_seconds.text.split(" ± ")[0].partition(" (")[0].replace("≤ ", "≤")
+    fit = _cell(replace(line.fit_seconds, text=mean, notes=()))
+    return [name, Text(line.images), *map(_cell, line.scores), fit, Text(line.outcome)]
+
+
+def _cell(cell: Cell) -> Text:
+    style = "bold" if cell.best else "underline" if cell.second else ""
+    mark = f" [{cell.mark}]" if cell.declared else cell.mark
+    return Text.assemble((one_line(cell.text), style), mark, "".join(f" [{note}]" for note in cell.notes))
+
+
+def _below(table: ScoreTable) -> list[str]:
+    """Return the footnotes to which the headline's columns refer, then what its marks mean."""
+    lines = (*table.headline.methods, *table.headline.references)
+    used = {note for line in lines for cell in (line, *line.scores) for note in cell.notes}
+    sentences = [f"[{i}] {text}" for i, text in enumerate(table.footnotes, start=1) if i in used]
+    second = ["Bold: best; underlined: second, at that number of images."] if table.headline.has_second else []
+    marks = " ".join([*second, *table.headline.marking])
+    return [*sentences, *([marks] if marks else [])]
+
+
+def _tasks(table: TaskTable) -> list[Text | RichTable]:
+    """Make title, `rich.table.Table`, caption; a title of the table itself would break at the table's width."""
+    view = RichTable(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
+    view.add_column("Method", overflow="fold")
+    for head in (*table.heads, "Rank", "Tasks"):
+        view.add_column(Text(one_line(head)), justify="right", overflow="fold")
+    for line in table.lines:
+        view.add_row(Text(one_line(line.label)), *map(_cell, (*line.scores, line.rank)), Text(line.tasks))
+    return [Text(one_line(table.title), style="italic"), view, Text(table.caption, style="dim")]
+
+
+def _more(tables: Sequence[ScoreTable]) -> list[str]:
+    """Say what the row "floor" is, and where the scores are that the terminal has no room for."""
+    floor = any(line.label == FLOOR for table in tables for line in table.headline.references)
+    titles = dict.fromkeys(f"“{panel.panel.title}”" for table in tables for panel in table.panels)
+    sentences = [f"{FLOOR}: {FLOOR_MARK}."] if floor else []
+    return sentences + ([f"More scores in table.md and index.html: {listing(list(titles))}."] if titles else [])
