@@ -17,7 +17,7 @@ _decode = importlib.import_module("graftbench.datasets._decode")
 _recipe = importlib.import_module("graftbench.datasets._recipe")
 _torchvision = importlib.import_module("graftbench.datasets._torchvision")
 
-RECIPES: dict[str, Any] = {name: cls for name, cls in domains().classes.items() if issubclass(cls, _recipe.Recipe)}
+RECIPES: dict[str, Any] = {name: cls for name, cls in domains().classes.items() if issubclass(cls, _recipe.RecipeDomain)}
 
 NAMES = [
     "afhq",
@@ -140,7 +140,7 @@ def test_the_data_page_names_every_set() -> None:
     page = (Path(__file__).parents[2] / "docs/data.md").read_text("utf-8")
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
     for name, cls in domains().classes.items():
-        if issubclass(cls, (_recipe.Recipe, _torchvision.TorchvisionDomain)):
+        if issubclass(cls, (_recipe.RecipeDomain, _torchvision.TorchvisionDomain)):
             assert f"{cast('Any', cls).count:,}" in rows[name], name
             assert cls.license in rows[name], name
     assert {"lsun", "hf", "zip", "webdataset", "lmdb", "npz", "folder"} <= rows.keys()
