@@ -17,7 +17,9 @@ _decode = importlib.import_module("graftbench.datasets._decode")
 _recipe = importlib.import_module("graftbench.datasets._recipe")
 _torchvision = importlib.import_module("graftbench.datasets._torchvision")
 
-RECIPES: dict[str, Any] = {name: cls for name, cls in domains().classes.items() if issubclass(cls, _recipe.RecipeDomain)}
+RECIPES: dict[str, Any] = {
+    name: cls for name, cls in domains().classes.items() if issubclass(cls, _recipe.RecipeDomain)
+}
 
 NAMES = [
     "afhq",
