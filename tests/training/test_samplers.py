@@ -161,6 +161,21 @@ def test_principal_components(emoji: torch.Tensor, kept: int, found: int) -> Non
         torch.testing.assert_close(coordinates @ components, x, atol=1e-3, rtol=0)
 
 
+def test_principal_components_keep_their_signs(emoji: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An SVD that returns some singular vectors with the other sign gives the same components and coordinates."""
+    expected = principal_components(emoji, 9)
+    svd = torch.linalg.svd
+
+    def flipped(matrix: torch.Tensor, *, full_matrices: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        u, s, v = svd(matrix, full_matrices=full_matrices)
+        signs = torch.where(torch.arange(len(s)) % 3 == 0, -1.0, 1.0)
+        return u * signs, s, v * signs[:, None]
+
+    monkeypatch.setattr(torch.linalg, "svd", flipped)
+    for part, again in zip(expected, principal_components(emoji, 9), strict=True):
+        assert torch.equal(part, again)
+
+
 def small_mixture(weights: list[float]) -> PcaMixtureSampler:
     """Clusters at 0.5, 0, −0.5 (and so on) along the first pixel of 3×1×2 images, of standard deviation 0.01."""
     centres = 0.5 - 0.5 * torch.arange(len(weights)).view(-1, 1)

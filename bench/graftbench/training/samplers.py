@@ -121,6 +121,9 @@ class ImageBankSampler(TensorSampler):
 def principal_components(images: torch.Tensor, kept: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Compute the exact PCA of uint8 images n×3×H×W by a singular value decomposition, on the CPU in float32.
 
+    The sign of a component is arbitrary, and LAPACK's differs between CPUs: the one that has a positive inner product
+    with a fixed direction is taken, so that the same latents give the same images everywhere.
+
     Returns:
         Mean 3×H×W; components K×(3HW), orthonormal, the first the strongest; the images' coordinates n×K on them.
         Pixels in [−1, 1]. K is `kept`, n − 1 where that is less, and at least 1.
@@ -129,7 +132,10 @@ def principal_components(images: torch.Tensor, kept: int) -> tuple[torch.Tensor,
     mean = x.mean(dim=0)
     rows, singular, components = torch.linalg.svd((x - mean).flatten(1), full_matrices=False)
     kept = min(kept, max(1, len(x) - 1), len(singular))
-    return mean.contiguous(), components[:kept].contiguous(), rows[:, :kept] * singular[:kept]
+    components, coordinates = components[:kept], rows[:, :kept] * singular[:kept]
+    direction = torch.randn(components.shape[1], generator=torch.Generator().manual_seed(0))
+    signs = torch.where(components @ direction < 0, -1.0, 1.0)
+    return mean.contiguous(), components * signs[:, None], coordinates * signs
 
 
 def _at_coordinates(coordinates: torch.Tensor, components: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
