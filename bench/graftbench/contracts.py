@@ -69,12 +69,15 @@ class DomainImages:
         groups: One group per image; near-duplicates share a group and stay on one side of every split.
         pixels: uint8, N×3×H×W, RGB.
         excluded: Id -> why the image could not be used (truncated, too small). Reported, never silent.
+        factors: Where it is known what the images were made from: factor (`hair`) -> variant of each image, or "" for
+            an image that does not have the factor. The truth against which `modes` and `factor_kl` are measured.
     """
 
     ids: Sequence[str]
     groups: Sequence[str]
     pixels: NDArray[np.uint8]
     excluded: Mapping[str, str] = field(default_factory=dict)
+    factors: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,13 @@ class Item:
         group: As in `DomainImages`.
         open: The picture, upright and decoded in full, in any mode and size; called in threads, several at a time.
             Raises one of `graftbench.images.decoding.DAMAGE` where there is none: the picture is then excluded by name.
+        factors: Factor -> variant, where it is known what the picture was made from (`DomainImages.factors`).
     """
 
     id: str
     group: str
     open: Callable[[], Image]
+    factors: Mapping[str, str] = field(default_factory=dict)
 
 
 class Domain(ABC):

@@ -27,7 +27,7 @@ from graftbench.images.resizing import DEFAULT, square
 from graftbench.resources.environment import usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -55,6 +55,7 @@ class Decoded(NamedTuple):
         excluded: Why not; empty if it can.
         digest: SHA-256 of the pixels.
         sketch: For near-duplicates, if it was asked for.
+        factors: Factor -> variant, where they are known.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Decoded(NamedTuple):
     excluded: str = ""
     digest: bytes = b""
     sketch: Sketch | None = None
+    factors: Mapping[str, str] = {}
 
 
 @dataclass
@@ -75,6 +77,7 @@ class PreparedFiles:
         digests: SHA-256 of the pixels.
         sketches: For near-duplicates; empty where none were asked for.
         excluded: Id -> why a picture is not in the file.
+        factors: Factor -> variant, of each picture.
     """
 
     ids: list[str] = field(default_factory=list)
@@ -82,6 +85,7 @@ class PreparedFiles:
     digests: list[bytes] = field(default_factory=list)
     sketches: list[Sketch] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
+    factors: list[Mapping[str, str]] = field(default_factory=list)
 
 
 def decoded(
@@ -111,7 +115,10 @@ def given(images: DomainImages, *, sketched: bool) -> Generator[Decoded]:
     """Images that a domain gave whole, in order of their ids."""
 
     def one(position: int) -> Decoded:
-        return _measured(images.ids[position], images.groups[position], images.pixels[position], sketched=sketched)
+        factors = {factor: variants[position] for factor, variants in images.factors.items() if variants[position]}
+        return _measured(
+            images.ids[position], images.groups[position], images.pixels[position], factors, sketched=sketched
+        )
 
     yield from in_order(one, sorted(range(len(images.ids)), key=images.ids.__getitem__), cores())
 
@@ -128,7 +135,7 @@ def gathered(items: Sequence[Item], resolution: int, where: str) -> DomainImages
         GraftbenchError: None of the pictures can be used.
     """
     pixels = np.empty((len(items), 3, resolution, resolution), np.uint8)
-    ids, groups, excluded = [], [], {}
+    ids, groups, excluded, factors = [], [], {}, []
     for one in decoded(items, resolution):
         if one.pixels is None:
             excluded[one.id] = one.excluded
@@ -136,8 +143,22 @@ def gathered(items: Sequence[Item], resolution: int, where: str) -> DomainImages
             pixels[len(ids)] = one.pixels
             ids.append(one.id)
             groups.append(one.group)
+            factors.append(one.factors)
     check_some(len(ids), excluded, where)
-    return DomainImages(ids, groups, pixels[: len(ids)], excluded)
+    return DomainImages(ids, groups, pixels[: len(ids)], excluded, by_factor(factors))
+
+
+def by_factor(images: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Turn the factors of each image into the variants of each factor, sorted; "" where an image lacks the factor.
+
+    A factor of which all images have the same variant is left out: there is nothing to tell apart.
+
+    Args:
+        images: Factor -> variant, image by image.
+    """
+    names = sorted({factor for factors in images for factor in factors})
+    columns = {name: [factors.get(name, "") for factors in images] for name in names}
+    return {name: variants for name, variants in columns.items() if len(set(variants)) > 1}
 
 
 def check_some(count: int, excluded: dict[str, str], where: str) -> None:
@@ -180,6 +201,7 @@ def write(
                 known.ids.append(one.id)
                 known.groups.append(one.group)
                 known.digests.append(one.digest)
+                known.factors.append(one.factors)
                 known.sketches += [one.sketch] if one.sketch else []
             now = time.monotonic()
             if now - last >= TOLD_EVERY_SECONDS:
@@ -218,13 +240,15 @@ def _decode(item: Item, *, resolution: int, rule: str, sketched: bool) -> Decode
         pixels = square(item.open(), resolution, rule)
     except DAMAGE as error:
         return Decoded(item.id, item.group, None, reason(error))
-    return _measured(item.id, item.group, pixels, sketched=sketched)
+    return _measured(item.id, item.group, pixels, item.factors, sketched=sketched)
 
 
-def _measured(name: str, group: str, pixels: NDArray[np.uint8], *, sketched: bool) -> Decoded:
+def _measured(
+    name: str, group: str, pixels: NDArray[np.uint8], factors: Mapping[str, str], *, sketched: bool
+) -> Decoded:
     row = np.ascontiguousarray(pixels)
     digest = hashlib.sha256(row.data).digest()
-    return Decoded(name, group, row, "", digest, sketch(row) if sketched else None)
+    return Decoded(name, group, row, "", digest, sketch(row) if sketched else None, factors)
 
 
 def _header(count: int, resolution: int) -> bytes:

@@ -63,6 +63,7 @@ class ImageSet:
         resize: The rule by which pictures were resized.
         near_duplicates: Ids of images that are nearly equal and were joined in one group for it, set by set; none
             where the domain's own groups are complete.
+        factors: Factor -> variant of each image, "" where it lacks the factor; empty where the domain knows none.
     """
 
     domain: str
@@ -76,6 +77,7 @@ class ImageSet:
     entry: Path | None = None
     resize: str = DEFAULT
     near_duplicates: tuple[tuple[str, ...], ...] = ()
+    factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def positions(self, split: str) -> NDArray[np.int64]:
         """Where a split's images stand: int64, ascending; empty if the split has none.
@@ -224,7 +226,8 @@ def _prepare(
         near = _near(known)
         groups = join_groups(known.groups, [*_equal(known.digests), *near])
         splits = [split_of(group) for group in groups]
-        text = _manifest_text(name, resolution, known.ids, groups, splits, resize)
+        factors = preparation.by_factor(known.factors)
+        text = _manifest_text(name, resolution, known.ids, groups, splits, resize, factors)
         manifest: dict[str, object] = {
             "format": FORMAT,
             "domain": name,
@@ -237,6 +240,8 @@ def _prepare(
         }
         if resize != DEFAULT:
             manifest["resize"] = resize
+        if factors:
+            manifest["factors"] = factors
         if near:
             manifest["near_duplicates"] = _together(known.ids, groups, near)
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), "ascii")
@@ -297,6 +302,12 @@ def _check(name: str, resolution: int, decoded: DomainImages) -> None:
             f"Domain '{name}' gave {count} ids, {len(set(decoded.ids))} of them distinct, and {len(decoded.groups)} "
             "groups; expected distinct ids and one group for each."
         )
+    for factor, variants in decoded.factors.items():
+        if len(variants) != count:
+            raise GraftbenchError(
+                f"Domain '{name}' gave {len(variants)} variants of the factor '{factor}' for {count} images; expected "
+                "one for each."
+            )
 
 
 def merge_duplicates(groups: Sequence[str], pixels: NDArray[np.uint8]) -> tuple[str, ...]:
@@ -336,11 +347,22 @@ def _equal(digests: Sequence[bytes]) -> Iterator[tuple[int, int]]:
     return ((position, first.setdefault(digest, position)) for position, digest in enumerate(digests))
 
 
-def _manifest_text(  # noqa: PLR0917 - the six parts of it
-    name: str, resolution: int, ids: Sequence[str], groups: Sequence[str], splits: Sequence[str], resize: str
+def _manifest_text(  # noqa: PLR0917 - the seven parts of it
+    name: str,
+    resolution: int,
+    ids: Sequence[str],
+    groups: Sequence[str],
+    splits: Sequence[str],
+    resize: str,
+    factors: Mapping[str, Sequence[str]],
 ) -> bytes:
-    """Name, resolution, ids, groups, splits and, if it is not the default, the resize rule, as JSON; a zero byte."""
-    parts = [name, resolution, list(ids), list(groups), list(splits), *([] if resize == DEFAULT else [resize])]
+    """Encode name, resolution, ids, groups, splits, a resize rule other than the default, and factors if there are any.
+
+    As JSON with a zero byte behind it.
+    """
+    parts: list[object] = [name, resolution, list(ids), list(groups), list(splits)]
+    parts += [] if resize == DEFAULT else [resize]
+    parts += [{factor: list(variants) for factor, variants in factors.items()}] if factors else []
     return json.dumps(parts, separators=(",", ":")).encode("ascii") + b"\0"
 
 
@@ -395,6 +417,7 @@ def _read(entry: Path, name: str, resolution: int, *, trusting: bool = False) ->
         ids, groups = tuple(found["ids"]), tuple(found["groups"])
         splits = cast("tuple[Split, ...]", tuple(found["splits"]))
         resize = found.get("resize", DEFAULT)
+        factors = {factor: tuple(variants) for factor, variants in found.get("factors", {}).items()}
         sound = (
             pixels.dtype == np.uint8
             and pixels.shape == (len(ids), 3, resolution, resolution)
@@ -402,7 +425,7 @@ def _read(entry: Path, name: str, resolution: int, *, trusting: bool = False) ->
             and found["domain"] == name
         )
         if sound and not (trusting and _checked_as(entry, stamps)):
-            text = _manifest_text(name, resolution, ids, groups, splits, resize)
+            text = _manifest_text(name, resolution, ids, groups, splits, resize, factors)
             sound = found["manifest"] == _hash_of(text, entry / "pixels.npy")
             if sound and not _checked_as(entry, stamps):
                 _note_checked(entry, stamps)
@@ -424,6 +447,7 @@ def _read(entry: Path, name: str, resolution: int, *, trusting: bool = False) ->
         entry=entry,
         resize=resize,
         near_duplicates=near,
+        factors=factors,
     )
 
 
