@@ -46,9 +46,11 @@ def names() -> dict[str, list[str]]:
     kinds = import_module("graftbench.datasets._emoji").KINDS
     fonts = import_module("graftbench.datasets.glyphs").FONTS
     sets = import_module("graftbench.datasets.icons").SETS
+    styles = import_module("graftbench.datasets.avatars").STYLES
     domains = {emoji: [emoji, *(f"{emoji}:{kind}" for kind in kinds)] for emoji in ("twemoji", "openmoji")}
     domains["glyphs"] = [f"glyphs:{font}" for font in fonts]
     domains["icons"] = [f"icons:{icons}" for icons in sets]
+    domains["avatars"] = [f"avatars:{style}" for style in styles]
     return domains | {name: [name] for name in (*_PATCHES, "digits")}
 
 
