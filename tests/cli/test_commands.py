@@ -68,6 +68,18 @@ def test_lists_are_readable_by_machines(what: str) -> None:
     assert all(row["name"].split("-")[0][:8] in table for row in rows)
 
 
+def test_a_list_of_reports_needs_no_pictures() -> None:
+    """`ls reports` imports neither Pillow nor torch nor matplotlib."""
+    code = (
+        "import sys\n"
+        "from graftbench.cli.ls import ls\n"
+        "ls('reports')\n"
+        "print(sorted({'torch', 'matplotlib', 'PIL'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+
+
 def test_a_reader_that_goes_away_is_no_fault() -> None:
     """`graftbench ls methods --json | true`: no traceback."""
     line = f"set -o pipefail; '{sys.executable}' -m graftbench ls methods --json | true"
