@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from graftbench.records.record import Record
-    from graftbench.records.run import Run
+    from report_parts import Make
 
-    Make = Callable[..., Record]
+    from graftbench.records.run import Run
 
 
 def _load() -> ModuleType:

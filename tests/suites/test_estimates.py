@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
+from command_line import imports_of
 from hypothesis import given
 from hypothesis import strategies as st
+from made_cells import make_cell
 
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.heads import Head, HeadCost
@@ -19,16 +18,8 @@ KIMG = ComputeBudget(kimg=8)
 
 def cell(method: str = "dcgan", budget: ComputeBudget = KIMG, side: int = 32, seed: int = 0) -> CellSpec:
     """A cell."""
-    return CellSpec(
-        method=method,
-        family="scratch",
-        parameters={},
-        task=TaskSpec("a", "b", side),
-        data_budget=25,
-        compute_budget=budget,
-        seed=seed,
-        protocol=Protocol(),
-    )
+    task = TaskSpec("a", "b", side)
+    return make_cell(method, seed, family="scratch", task=task, compute_budget=budget, protocol=Protocol())
 
 
 def past(
@@ -234,7 +225,5 @@ def test_ten_thousand_waiting_cells_cost_nothing_to_draw() -> None:
 
 def test_no_torch() -> None:
     """The driver and the command line estimate before torch is imported."""
-    imports = "import sys, graftbench.suites.estimates, graftbench.records.heads, graftbench.suites.status"
-    code = f"{imports}; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    code = "import graftbench.suites.estimates, graftbench.records.heads, graftbench.suites.status"
+    assert imports_of(code, ["torch"])[0] == set()
