@@ -59,7 +59,7 @@ bench-compare: $(INSTALLED) ## Compare the last two stored runs (or OLD=FILE NEW
 	$(BIN)/python tests/benchmarks/ratios.py $(OLD) $(NEW)
 
 readme: $(INSTALLED) ## Write the generated parts of README.md and docs/, its figures and the pictures of the page.
-	$(BIN)/python docs/readme.py
+	$(BIN)/python docs/site/readme.py
 	$(BIN)/python docs/screenshots.py
 
 clean: ## Remove .venv, build outputs, the caches of Python and the tools, and runs/quick. Other runs stay.

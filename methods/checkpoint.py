@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import msgspec
 import torch
 
-from graftbench.contracts import Diverged, LatentSampler, Method, Reference
+from graftbench.contracts import Diverged, Method, Reference
 from graftbench.errors import GraftbenchError
+from graftbench.training.samplers import DecodingSampler
 
 from ._checkpoint_file import Kind, kind_of, opened, parameters_of
 from ._costs import check_costs
@@ -130,7 +131,7 @@ class Checkpoint(Method):
         return sampler
 
 
-class CheckpointSampler(LatentSampler):
+class CheckpointSampler(DecodingSampler):
     """z ~ N(0, I) through a generator in a file; saved with the file's bytes.
 
     The noise is drawn on the CPU, and always `batch` latents go through at once. A generator that draws noise of its
@@ -162,10 +163,6 @@ class CheckpointSampler(LatentSampler):
     def latent_shape(self) -> tuple[int, ...]:
         """Return the configured shape of one z."""
         return tuple(self._config.latent)
-
-    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw n images: uint8 n×3×H×W on the CPU."""
-        return self.decode(torch.randn(n, *self.latent_shape, generator=generator))
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
+
+import readme
 
 from graftbench.cli.commands import COMMANDS
 from graftbench.records.run import read_run
@@ -15,12 +16,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_generated_parts_are_up_to_date() -> None:
-    """What `python docs/readme.py` writes from committed records and the registry is what the pages say."""
-    spec = importlib.util.spec_from_file_location("readme", ROOT / "docs" / "readme.py")
-    assert spec is not None
-    assert spec.loader is not None
-    readme = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(readme)
+    """What `python docs/site/readme.py` writes from committed records and the registry is what the pages say."""
     beside = [folder / name for folder in (readme.QUICK, readme.RESULTS) for name in ("quality.svg", "table.md")]
     before = {path: path.read_bytes() for path in beside}
     try:

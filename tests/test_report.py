@@ -18,7 +18,7 @@ from graftbench.comparison.table import load
 from graftbench.contracts import Report
 from graftbench.errors import GraftbenchError
 from graftbench.plotting import budget_curves, looks
-from graftbench.plugins.registry import Found
+from graftbench.plugins.registry import PluginIndex
 from graftbench.records import store
 from graftbench.records.run import read_runs
 from graftbench.report import write_reports
@@ -97,7 +97,7 @@ class Text(Report):
         return [path]
 
 
-FOUND: Found[Report] = Found("report", {"pictures": Pictures, "text": Text})
+FOUND: PluginIndex[Report] = PluginIndex("report", {"pictures": Pictures, "text": Text})
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ class Captioned(Report):
 
 def test_captions_alone_are_no_reason_to_draw(tmp_path: Path) -> None:
     """Asked for Markdown, a report that draws is not run; asked for everything it is, captions and all."""
-    found: Found[Report] = Found("report", {"captioned": Captioned, "text": Text})
+    found: PluginIndex[Report] = PluginIndex("report", {"captioned": Captioned, "text": Text})
     names = [path.name for path in write_reports(read_runs([QUICK]), tmp_path / "md", found, formats=["md"])]
     assert names == ["table.md"]
     assert len(write_reports(read_runs([QUICK]), tmp_path / "all", found)) == 3

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from graftbench.contracts import Report
-    from graftbench.plugins.registry import Found, Given
+    from graftbench.plugins.registry import PluginIndex, PluginSource
     from graftbench.records.run import Run
 
 FORMATS = {"html": ".html", "md": ".md", "csv": ".csv", "tex": ".tex", "pdf": ".pdf", "svg": ".svg", "png": ".png"}
@@ -26,7 +26,7 @@ PICTURES = {".pdf", ".svg", ".png"}
 def write_reports(
     run: Run,
     folder: Path,
-    found: Found[Report],
+    found: PluginIndex[Report],
     *,
     formats: Collection[str] = (),
     figure: str = "",
@@ -67,7 +67,7 @@ def write_report(
     runs: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
     *,
-    plugins: Sequence[str | Given] = (),
+    plugins: Sequence[str | PluginSource] = (),
     select: str = "",
     formats: Collection[str] = (),
     figure: str = "",
@@ -125,7 +125,7 @@ def _take(file: Path, target: Path) -> Path:
     return target
 
 
-def terminal_table(run: Run, found: Found[Report]) -> Iterator[Any]:
+def terminal_table(run: Run, found: PluginIndex[Report]) -> Iterator[Any]:
     """Yield what reports show on a terminal: any may have a method `terminal(run)` that returns renderables."""
     for report in found.classes.values():
         show = getattr(report(), "terminal", None)

@@ -60,27 +60,27 @@ def page(row: dict[str, Any], method: type[Method]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _facts(row: dict[str, Any]) -> str:
-    paper = row["reference"]
+def facts_of(row: dict[str, Any]) -> dict[str, str]:
+    """Return what a method's entry and its page say of it: where it comes from, what moves, what differs."""
+    paper, facts = row["reference"], {}
+    if paper["authors"] != "graftbench":
+        cited = f"{paper['authors']}: *{paper['title']}*, {paper['venue']} {paper['year']}".replace(",  ", ", ")
+        arxiv = f", [arXiv {paper['arxiv']}](https://arxiv.org/abs/{paper['arxiv']})" if paper["arxiv"] else ""
+        code = f"[{paper['code'].split('//')[-1]}]({paper['code']})" if paper["code"] else "none known"
+        code_license = f" (licence: {paper['code_license']})" if paper["code_license"] else ""
+        facts |= {"Paper": cited + arxiv, "Published code": code + code_license}
     needs = [f"a source model of kind `{row['source_model']}`"] if row["source_model"] else []
     needs += ["source images"] if row["needs_source_images"] else []
-    facts = {
-        "Family": row["family"],
-        "Kinds of task": ", ".join(f"`{kind}`" for kind in row["kinds"]),
-        "Trained": row["trains"],
-        "Frozen": row["frozen"],
-        "Starts from": " and ".join(needs) or "the target images alone",
-        "Differs": row["differs"],
-    }
+    start = " and ".join(needs) or ("what its parameters name" if row["adapter"] else "the target images alone")
+    facts |= {"Trained": row["trains"], "Frozen": row["frozen"], "Starts from": start, "Differs": row["differs"]}
     if row["looks_at"]:
         facts["Looks at"] = f"the network of the extractor `{row['looks_at']}`: its scores under that one are marked"
-    if paper["authors"] != "graftbench":
-        cited = f"{paper['authors']}: *{paper['title']}*, {paper['venue']} {paper['year']}"
-        facts["Paper"] = cited + (
-            f", [arXiv {paper['arxiv']}](https://arxiv.org/abs/{paper['arxiv']})" if paper["arxiv"] else ""
-        )
-        code = f"[{paper['code'].split('//')[-1]}]({paper['code']})" if paper["code"] else "none known"
-        facts["Published code"] = code + (f" (licence: {paper['code_license']})" if paper["code_license"] else "")
+    return facts
+
+
+def _facts(row: dict[str, Any]) -> str:
+    kinds = ", ".join(f"`{kind}`" for kind in row["kinds"])
+    facts = {"Family": row["family"], "Kinds of task": kinds} | facts_of(row)
     if row.get("adapter"):
         facts["Used as"] = "a variant with parameters of its own (`[variants.NAME]`)"
     return "\n".join(["| | |", "| --- | --- |", *(f"| **{name}** | {_cell(text)} |" for name, text in facts.items())])

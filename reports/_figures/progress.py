@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from graftbench.plotting import INK, MUTED
 
@@ -86,6 +85,8 @@ def _strip(row: Row, folder: Path) -> tuple[SnapshotStrip | None, str]:
 
 
 def _read(record: Record, folder: Path) -> tuple[dict[float, npt.NDArray[np.uint8]], str]:
+    import PIL.Image  # noqa: PLC0415 - a list of reports needs no pictures
+
     path = (folder / record.artifacts["progress"]).resolve()
     if not path.is_relative_to(folder.resolve()):
         return {}, "the record names a picture outside the run folder"
@@ -93,11 +94,11 @@ def _read(record: Record, folder: Path) -> tuple[dict[float, npt.NDArray[np.uint
         return {}, "its picture is missing"
     side, count = record.cell.task.resolution, len(record.snapshots)
     try:
-        with Image.open(path) as picture:
+        with PIL.Image.open(path) as picture:
             if picture.size != (_TILES * side, count * side):
                 return {}, f"its picture is {picture.width}×{picture.height} px, not {_TILES * side}×{count * side}"
             pixels = np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except (OSError, ValueError, PIL.Image.DecompressionBombError):
         return {}, "its picture cannot be read"
     shares = [snapshot.share for snapshot in record.snapshots]
     return {share: pixels[i * side : (i + 1) * side] for i, share in enumerate(shares)}, ""

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
-
 from graftbench.records.provenance import HANDED_IN
 from graftbench.records.record import Status
 
@@ -18,6 +16,7 @@ from .._tables.text import one_line, plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont
 
     from graftbench.records.record import Record
@@ -46,7 +45,7 @@ class SampleStrip:
 
     label: str
     detail: str
-    image: Image.Image | None
+    image: Image | None
     absent: str
     budget: int
     is_reference: bool
@@ -85,7 +84,7 @@ def _strip(row: Row, folder: Path, title: str = "") -> SampleStrip:
     return SampleStrip(title or row.label, detail, image, absent, row.data_budget, row.is_reference)
 
 
-def _first_tiles(record: Record, folder: Path) -> tuple[Image.Image | None, str]:
+def _first_tiles(record: Record, folder: Path) -> tuple[Image | None, str]:
     """Return the first row of generated images of the contact sheet, or why there is none.
 
     Of a task that gives inputs it is the second: above each answer stands its input
@@ -99,7 +98,7 @@ def _first_tiles(record: Record, folder: Path) -> tuple[Image.Image | None, str]
     return sheet.crop((0, top, COLUMNS * task.resolution, top + task.resolution)), ""
 
 
-def sheet_of(record: Record, folder: Path, kind: str) -> tuple[Image.Image | None, str]:
+def sheet_of(record: Record, folder: Path, kind: str) -> tuple[Image | None, str]:
     """Load a sheet that a cell left, or say why it cannot be shown.
 
     Args:
@@ -123,22 +122,26 @@ def sheet_of(record: Record, folder: Path, kind: str) -> tuple[Image.Image | Non
     return _read(path, record.cell.task.resolution)
 
 
-def _read(path: Path, side: int) -> tuple[Image.Image | None, str]:
+def _read(path: Path, side: int) -> tuple[Image | None, str]:
+    import PIL.Image  # noqa: PLC0415 - a list of reports needs no pictures
+
     try:
-        with Image.open(path) as sheet:
+        with PIL.Image.open(path) as sheet:
             if sheet.width != COLUMNS * side or sheet.height < side or sheet.height % side:
                 return None, f"the sheet is {sheet.width}×{sheet.height} px, not 8 tiles of {side} wide"
             return sheet.convert("RGB"), ""
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a SyntaxError: a broken PNG chunk
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):  # a SyntaxError: a broken PNG chunk
         return None, "the sheet cannot be read"
 
 
-def spaced_png(image: Image.Image) -> bytes:
+def spaced_png(image: Image) -> bytes:
     """Write rows of eight tiles as PNG, with transparent seams that fit light and dark paper."""
+    import PIL.Image  # noqa: PLC0415 - a list of reports needs no pictures
+
     side = image.width // COLUMNS
     seam, rows = max(1, side // 16), image.height // side
     size = (COLUMNS * side + (COLUMNS - 1) * seam, rows * side + (rows - 1) * seam)
-    wide = Image.new("RGBA", size, (0, 0, 0, 0))
+    wide = PIL.Image.new("RGBA", size, (0, 0, 0, 0))
     for i in range(rows):
         for j in range(COLUMNS):
             tile = image.crop((j * side, i * side, (j + 1) * side, (i + 1) * side))
@@ -157,15 +160,18 @@ def alt_text(strip: SampleStrip) -> str:
 # ------------------------------------------------------------------------------------------------------ one image
 
 
-def grid_image(blocks: Sequence[tuple[str, Sequence[SampleStrip]]]) -> Image.Image:
+def grid_image(blocks: Sequence[tuple[str, Sequence[SampleStrip]]]) -> Image:
     """Draw one labelled picture of all strips, on white.
 
     Args:
         blocks: (title of the group, its strips).
     """
+    import PIL.Image  # noqa: PLC0415 - a list of reports needs no pictures
+    from PIL import ImageDraw  # noqa: PLC0415 - a list of reports needs no pictures
+
     rows = sum(len(block) for _, block in blocks)
     width = _LABELS + COLUMNS * (_TILE + _TILE_GAP) + _GAP
-    sheet = Image.new("RGB", (width, rows * (_TILE + _GAP) + len(blocks) * 40 + _GAP), "white")
+    sheet = PIL.Image.new("RGB", (width, rows * (_TILE + _GAP) + len(blocks) * 40 + _GAP), "white")
     pen = ImageDraw.Draw(sheet)
     top = 0
     for title, block in blocks:
@@ -177,7 +183,10 @@ def grid_image(blocks: Sequence[tuple[str, Sequence[SampleStrip]]]) -> Image.Ima
     return sheet
 
 
-def _draw_strip(sheet: Image.Image, strip: SampleStrip, top: int) -> None:
+def _draw_strip(sheet: Image, strip: SampleStrip, top: int) -> None:
+    import PIL.Image  # noqa: PLC0415 - a list of reports needs no pictures
+    from PIL import ImageDraw  # noqa: PLC0415 - a list of reports needs no pictures
+
     pen = ImageDraw.Draw(sheet)
     middle = top + _TILE // 2
     pen.text((_GAP, middle - 18), _fit(strip.label, 13, _LABELS - 2 * _GAP), fill="#1b1f24", font=_font(13))
@@ -186,7 +195,7 @@ def _draw_strip(sheet: Image.Image, strip: SampleStrip, top: int) -> None:
         pen.text((_LABELS, middle - 6), strip.absent, fill="#5c6570", font=_font(12))
         return
     side = strip.image.height
-    rule = Image.Resampling.NEAREST if side <= _TILE else Image.Resampling.LANCZOS
+    rule = PIL.Image.Resampling.NEAREST if side <= _TILE else PIL.Image.Resampling.LANCZOS
     for i in range(COLUMNS):
         tile = strip.image.crop((i * side, 0, (i + 1) * side, side)).resize((_TILE, _TILE), rule)
         sheet.paste(tile, (_LABELS + i * (_TILE + _TILE_GAP), top))
@@ -194,6 +203,7 @@ def _draw_strip(sheet: Image.Image, strip: SampleStrip, top: int) -> None:
 
 def _font(size: int) -> FreeTypeFont:
     import matplotlib as mpl  # noqa: PLC0415
+    from PIL import ImageFont  # noqa: PLC0415
 
     path = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,36 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftbench.cli import main
 from graftbench.cli.add import compute_budget, given_costs, read_costs
 from graftbench.errors import GraftbenchError
 from graftbench.images.writers import write_png_folder
 from graftbench.records.cell_spec import ComputeBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from command_line import Command
     from numpy.typing import NDArray
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens"),
-    pytest.mark.usefixtures("shared_cache"),
-]
-"""The command line is called as the console script calls it, with `sys.argv`; cyclopts takes that for a mistake."""
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Run a command in this process: exit code, output, errors."""
-
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["graftbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return command
+pytestmark = pytest.mark.usefixtures("shared_cache")
 
 
 def blobs(n: int, seed: int) -> NDArray[np.uint8]:
@@ -76,10 +55,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("warm_executor")
-def test_from_the_export_to_the_row(place: Path, command: Callable[..., tuple[int, str, str]]) -> None:
+def test_from_the_export_to_the_row(place: Path, run: Command) -> None:
     """The README's own command, with what a colleague fills in, makes the record; a second time it is refused."""
     task = "none->folder:cats@32"
-    code, printed, _ = command(
+    code, printed, _ = run(
         "export-task",
         f"none->folder:{place}/cats@32",
         "for-ann",
@@ -100,19 +79,19 @@ def test_from_the_export_to_the_row(place: Path, command: Callable[..., tuple[in
     said = found.group(1).replace("SAMPLES", "for-ann/samples").replace("RUN", "run").replace("NAME", "anns")
     arguments = [part for part in shlex.split(said.replace("costs.toml", str(costs))) if part != "\n"]
     assert arguments[arguments.index("--task") + 1] == task
-    code, printed, told = command(*arguments, "--suite", "mine.toml", "--note", "By hand.", "--cost", "device=laptop")
+    code, printed, told = run(*arguments, "--suite", "mine.toml", "--note", "By hand.", "--cost", "device=laptop")
     first, *others = printed.splitlines()
     assert code == 0, told
     assert re.fullmatch(r"anns none->folder:.*cats@32 n=5 seed=0: KID×10³ -?[\d.]+, FID [\d.]+\.", first)
     assert others == ["Declared, not measured here: device, fit_seconds.", "By hand."]
     assert "graftbench report run" in told
-    code, _, told = command(*arguments)
+    code, _, told = run(*arguments)
     assert code == 2
     assert "--replace puts these in their place" in told
-    code, printed, _ = command(*arguments, "--replace", "--json", "--cost", "device=laptop")
+    code, printed, _ = run(*arguments, "--replace", "--json", "--cost", "device=laptop")
     assert code == 0
     assert json.loads(printed)[0]["resources"]["declared"] == ["device", "fit_seconds"]
-    code, printed, _ = command("plan", "run/suite.toml", "--out", "run", "--json")
+    code, printed, _ = run("plan", "run/suite.toml", "--out", "run", "--json")
     assert "laptop" not in printed  # what was declared is no measurement to estimate from
     assert [(cell["method"], cell["state"]) for cell in json.loads(printed)["cells"]] == [
         ("anns", "done"),
@@ -120,7 +99,7 @@ def test_from_the_export_to_the_row(place: Path, command: Callable[..., tuple[in
     ]
 
 
-def test_bad_calls_are_sentences(place: Path, command: Callable[..., tuple[int, str, str]]) -> None:
+def test_bad_calls_are_sentences(place: Path, run: Command) -> None:
     """Exit code 2, one sentence, nothing made."""
     write_png_folder(blobs(24, 1), place / "s")
     add = ["add", "samples", "s", "--run", "run", "--method", "anns", "--suite", "mine.toml", "--seed", "0"]
@@ -141,7 +120,7 @@ def test_bad_calls_are_sentences(place: Path, command: Callable[..., tuple[int, 
             "Unknown task 'a->b@32' of the suite 'quick'",
         ),
     ):
-        code, printed, told = command(*arguments)
+        code, printed, told = run(*arguments)
         assert (code, printed) == (2, ""), arguments
         assert words in told
     assert sorted(path.name for path in place.iterdir()) == ["cats", "mine.toml", "s"]

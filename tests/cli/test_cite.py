@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
-
-from graftbench.cli import main
+from made_cells import QUICK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
-pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
-"""The command line is called as the console script calls it, with `sys.argv`; cyclopts takes that for a mistake."""
-
-RECORDS = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
-
-
-class Done(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
+    from command_line import Command
 
 
 @pytest.fixture
-def cite(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run `graftbench cite` in this process: the methods, and torch, are imported once for all tests."""
-
-    def command(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["graftbench", "cite", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return Done(int(ended.value.code or 0), printed.out, printed.err)
-
-    return command
+def cite(run: Command) -> Command:
+    """Run `graftbench cite`."""
+    return partial(run, "cite")
 
 
-def test_it_prints_bibtex_and_nothing_else(cite: Callable[..., Done]) -> None:
+def test_it_prints_bibtex_and_nothing_else(cite: Command) -> None:
     """Entries in ASCII on the output, each key once, though the run is given twice."""
-    done = cite(RECORDS, RECORDS)
+    done = cite(QUICK, QUICK)
     assert (done.code, done.err) == (0, "")
     assert done.out.isascii()
     assert done.out.count("@inproceedings{wang2018transferring,") == 1
@@ -52,9 +31,9 @@ def test_it_prints_bibtex_and_nothing_else(cite: Callable[..., Done]) -> None:
     assert "@" not in outside
 
 
-def test_a_method_that_is_not_known_is_told_beside_it(cite: Callable[..., Done], tmp_path: Path) -> None:
+def test_a_method_that_is_not_known_is_told_beside_it(cite: Command, tmp_path: Path) -> None:
     """The entries stay readable by BibTeX: the sentence goes to the error output."""
-    line = RECORDS.read_text("utf-8").splitlines()[0].replace('"method":"finetune"', '"method":"mine"', 1)
+    line = QUICK.read_text("utf-8").splitlines()[0].replace('"method":"finetune"', '"method":"mine"', 1)
     (tmp_path / "records.jsonl").write_text(f"{line}\n", "utf-8")
     done = cite(tmp_path)
     assert done.code == 0
@@ -62,7 +41,7 @@ def test_a_method_that_is_not_known_is_told_beside_it(cite: Callable[..., Done],
     assert "wang2018transferring" not in done.out
 
 
-def test_no_run_is_a_usage_error(cite: Callable[..., Done], tmp_path: Path) -> None:
+def test_no_run_is_a_usage_error(cite: Command, tmp_path: Path) -> None:
     """One sentence with the path, exit code 2."""
     done = cite(tmp_path / "none")
     assert (done.code, done.out) == (2, "")

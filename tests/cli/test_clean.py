@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_cells import QUICK
 
-from graftbench.cli import main
 from graftbench.execution.run_folder import RunFolder
 from graftbench.records.store import read
 from graftbench.suites.suite import load_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
-pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
-"""The command line is called as the console script calls it, with `sys.argv`; cyclopts takes that for a mistake."""
-
-QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Run a command in this process: exit code, output, errors."""
-
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["graftbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return command
+    from command_line import Command
 
 
 @pytest.fixture
@@ -58,9 +39,9 @@ def samplers(folder: Path) -> int:
     return len(list(folder.glob("cells/*/sampler.safetensors")))
 
 
-def test_without_options_it_says_what_there_is(command: Callable[..., tuple[int, str, str]], folder: Path) -> None:
+def test_without_options_it_says_what_there_is(run: Command, folder: Path) -> None:
     """Kinds, numbers and megabytes of all that could go; nothing goes."""
-    code, out, _ = command("clean", folder)
+    code, out, _ = run("clean", folder)
     assert code == 0
     assert out.splitlines() == [
         "sampler: 2, 4.0 MB",
@@ -72,33 +53,31 @@ def test_without_options_it_says_what_there_is(command: Callable[..., tuple[int,
     assert samplers(folder) == 2
 
 
-def test_what_is_named_is_removed(command: Callable[..., tuple[int, str, str]], folder: Path) -> None:
+def test_what_is_named_is_removed(run: Command, folder: Path) -> None:
     """First as a dry run, which lists the paths; then in earnest."""
-    code, out, _ = command("clean", folder, "--keep", "samples", "--dry-run")
+    code, out, _ = run("clean", folder, "--keep", "samples", "--dry-run")
     assert code == 0
     assert out.count("sampler.safetensors  2.0 MB") == 2
     assert f"{folder}: 4.0 MB would be removed." in out
     assert samplers(folder) == 2
-    code, out, _ = command("clean", folder, "--keep", "samples", "--work")
+    code, out, _ = run("clean", folder, "--keep", "samples", "--work")
     assert code == 0
     assert out.splitlines()[-1] == f"{folder}: 5.0 MB removed."
     assert samplers(folder) == 0
     assert list((folder / "work").iterdir()) == []
 
 
-def test_the_cache_is_cleared(
-    command: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cache_is_cleared(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's cache folder, source models only when asked."""
     monkeypatch.setenv("GRAFTBENCH_CACHE", str(tmp_path / "cache"))
     for name in ("features/a.npz", "source_models/m.safetensors"):
         (tmp_path / "cache" / name).parent.mkdir(parents=True)
         (tmp_path / "cache" / name).write_bytes(b"x" * 300_000)
-    assert command("clean", "--cache")[1].splitlines() == [
+    assert run("clean", "--cache")[1].splitlines() == [
         "features: 1, 0.3 MB",
         f"{tmp_path / 'cache'}: 0.3 MB removed.",
     ]
-    assert command("clean", "--cache", "--source-models")[1].startswith("source models: 1, 0.3 MB\n")
+    assert run("clean", "--cache", "--source-models")[1].startswith("source models: 1, 0.3 MB\n")
 
 
 @pytest.mark.parametrize(
@@ -112,11 +91,9 @@ def test_the_cache_is_cleared(
         ["no/such/run", "--work"],
     ],
 )
-def test_what_does_not_go_together_ends_with_two(
-    arguments: list[str], command: Callable[..., tuple[int, str, str]], folder: Path
-) -> None:
+def test_what_does_not_go_together_ends_with_two(arguments: list[str], run: Command, folder: Path) -> None:
     """One sentence, nothing removed."""
-    code, out, err = command("clean", *(str(folder) if a == "FOLDER" else a for a in arguments))
+    code, out, err = run("clean", *(str(folder) if a == "FOLDER" else a for a in arguments))
     assert code == 2
     assert "Traceback" not in out + err
     assert samplers(folder) == 2

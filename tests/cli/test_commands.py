@@ -9,17 +9,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import graftbench, imports_of
 
 from graftbench.cli.commands import COMMANDS
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def graftbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command and keep what it prints."""
-    command = [sys.executable, "-m", "graftbench", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def _children_seconds() -> float:
@@ -33,18 +28,13 @@ def test_help_is_fast_and_imports_no_torch() -> None:
 
     Processor time, for other tests run beside this one; alone it is what one waits.
     """
-    code = (
-        "import sys\n"
-        "from graftbench.cli import make_app\n"
-        "make_app()(['--help'], exit_on_error=False, result_action='return_value')\n"
-        "print(sorted({'torch', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("[]\n")
+    code = "from graftbench.cli import make_app\n"
+    code += "make_app()(['--help'], exit_on_error=False, result_action='return_value')"
+    assert imports_of(code, ("torch", "pandas", "matplotlib", "numpy"))[0] == set()
     seconds = []
     for _ in range(5):
         start = _children_seconds()
-        assert graftbench("--help").returncode == 0
+        assert graftbench("--help").code == 0
         seconds.append(_children_seconds() - start)
     assert min(seconds) < 0.3
 
@@ -53,19 +43,25 @@ def test_help_is_fast_and_imports_no_torch() -> None:
 def test_every_command_has_help_with_examples(command: str) -> None:
     """Summary, options and commands that can be pasted."""
     done = graftbench(*command.split(), "--help")
-    assert done.returncode == 0
-    assert "Examples:" in done.stdout
-    assert f"graftbench {command}" in done.stdout
+    assert done.code == 0
+    assert "Examples:" in done.out
+    assert f"graftbench {command}" in done.out
 
 
 @pytest.mark.parametrize("what", ["methods", "domains", "suites", "reports", "extractors", "trackers"])
 def test_lists_are_readable_by_machines(what: str) -> None:
     """`ls … --json` is a list of objects with a name; the table names the same things."""
-    rows = json.loads(graftbench("ls", what, "--json").stdout)
+    rows = json.loads(graftbench("ls", what, "--json").out)
     assert rows
     assert all(row["name"] for row in rows)
-    table = graftbench("ls", what).stdout
+    table = graftbench("ls", what).out
     assert all(row["name"].split("-")[0][:8] in table for row in rows)
+
+
+def test_a_list_of_reports_needs_no_pictures() -> None:
+    """`ls reports` imports neither Pillow nor torch nor matplotlib."""
+    code = "from graftbench.cli.ls import ls\nls('reports')"
+    assert imports_of(code, ("torch", "matplotlib", "PIL"))[0] == set()
 
 
 def test_a_reader_that_goes_away_is_no_fault() -> None:
@@ -92,27 +88,26 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
 )
 def test_usage_errors_end_with_two(arguments: list[str], sentence: str, tmp_path: Path) -> None:
     """One clear sentence, no traceback, exit code 2, and nothing is written."""
-    command = [sys.executable, "-m", "graftbench", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert sentence in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    done = graftbench(*arguments, cwd=tmp_path)
+    assert done.code == 2, done.out + done.err
+    assert sentence in done.out + done.err
+    assert "Traceback" not in done.err
     assert not list(tmp_path.rglob("records.jsonl"))
 
 
 def test_plan_lists_the_cells(shared_cache: Path) -> None:
     """36 cells of the quick suite, each with an id and a state."""
     assert shared_cache.is_dir()
-    plan = json.loads(graftbench("plan", "quick", "--json").stdout)
+    plan = json.loads(graftbench("plan", "quick", "--json").out)
     rows = plan["cells"]
     assert len(rows) == len({row["id"] for row in rows}) == plan["totals"]["cells"] == 36
     assert {row["state"] for row in rows} == {"new"}
-    shards = [json.loads(graftbench("plan", "quick", "--json", "--shard", f"{k}/2").stdout)["cells"] for k in (1, 2)]
+    shards = [json.loads(graftbench("plan", "quick", "--json", "--shard", f"{k}/2").out)["cells"] for k in (1, 2)]
     assert {row["id"] for row in rows} == {row["id"] for part in shards for row in part}
 
 
 def test_doctor_says_what_it_found() -> None:
     """Each check has a name, a verdict and a finding."""
-    rows = json.loads(graftbench("doctor", "--json").stdout)
+    rows = json.loads(graftbench("doctor", "--json").out)
     assert {"name", "ok", "found", "advice"} <= set(rows[0])
     assert any("torch" in row["name"].lower() for row in rows)

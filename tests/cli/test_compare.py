@@ -4,51 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
+from made_cells import QUICK
 
-from graftbench.cli import main
 from graftbench.regression.formats import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
-pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
-"""The command line is called as the console script calls it, with `sys.argv`; cyclopts takes that for a mistake."""
-
-RECORDS = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
-
-
-class Done(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
+    from command_line import Command
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Done]:
-    """Run a command of graftbench in this process, in an empty folder."""
+def run(run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Run a command of graftbench in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def command(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["graftbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return Done(int(ended.value.code or 0), printed.out, printed.err)
-
-    return command
+    return run
 
 
 def worse(folder: Path, *, without: int = 0, failing: int = 0, factor: float = 2.0) -> Path:
     """The committed run with finetune's FIDs that much larger; some cells of the end are missing or have failed."""
     lines = []
-    for line in RECORDS.read_text("utf-8").splitlines():
+    for line in QUICK.read_text("utf-8").splitlines():
         record = json.loads(line)
         for score in record["scores"]:
             if score["name"] == "fid" and record["cell"]["method"] == "finetune":
@@ -74,13 +53,13 @@ def worse(folder: Path, *, without: int = 0, failing: int = 0, factor: float = 2
     ],
 )
 def test_the_comparison_is_printed_whatever_the_code(
-    run: Callable[..., Done], tmp_path: Path, change: dict[str, float], code: int
+    run: Command, tmp_path: Path, change: dict[str, float], code: int
 ) -> None:
     """The headline, the rows and the summary; 0 fine, 1 a regression, 3 failing or vanished cells alone."""
     new = worse(tmp_path / "new", **change)  # pyright: ignore[reportArgumentType]
-    done = run("compare", RECORDS, new)
+    done = run("compare", QUICK, new)
     assert (done.code, done.err) == (code, "")
-    assert done.out.startswith(f"{new} against {RECORDS}")
+    assert done.out.startswith(f"{new} against {QUICK}")
     assert re.search(r"finetune +FID ↓", done.out)
     assert re.search(r"\(\d+ pairs of cells\)\.\n$", done.out)
     assert ("regression" in done.out.splitlines()[-1]) == (code == 1)
@@ -88,9 +67,9 @@ def test_the_comparison_is_printed_whatever_the_code(
     assert ("Vanished:" in done.out) == ("without" in change)
 
 
-def test_folded_and_all(run: Callable[..., Done]) -> None:
+def test_folded_and_all(run: Command) -> None:
     """Costs that did not change are counted, what is not compared is a sentence; `--all` prints them row by row."""
-    folded, every = run("compare", RECORDS, RECORDS), run("compare", RECORDS, RECORDS, "--all")
+    folded, every = run("compare", QUICK, QUICK), run("compare", QUICK, QUICK, "--all")
     assert "Not compared (other processes used the machine): fit, sampling." in folded.out
     assert "10 rows of cost unchanged." in folded.out
     assert "peak memory" not in folded.out
@@ -99,44 +78,44 @@ def test_folded_and_all(run: Callable[..., Done]) -> None:
     assert "within the threshold" not in folded.out + every.out
 
 
-def test_every_format_is_written(run: Callable[..., Done], tmp_path: Path) -> None:
+def test_every_format_is_written(run: Command, tmp_path: Path) -> None:
     """Also when the code is not 0, into folders that are made."""
     new = worse(tmp_path / "new")
     writes = ["--shared-timings", "--metric", "kid,fid,sampling_images_per_second"]
     writes += [part for name in FORMATS for part in ("--write", f"{name}=out/deep/{name}.txt")]
-    assert run("compare", RECORDS, new, *writes).code == 1
+    assert run("compare", QUICK, new, *writes).code == 1
     assert all((tmp_path / "out" / "deep" / f"{name}.txt").stat().st_size > 2 for name in FORMATS)
     assert json.loads((tmp_path / "out" / "deep" / "json.txt").read_text("utf-8"))["code"] == 1
 
 
-def test_options_reach_the_gate(run: Callable[..., Done], tmp_path: Path) -> None:
+def test_options_reach_the_gate(run: Command, tmp_path: Path) -> None:
     """Thresholds, selection, unit of judgement, the rule for few seeds."""
     new = worse(tmp_path / "new", factor=1.3)
-    assert run("compare", RECORDS, new, "--metric", "kid,fid=50%").code == 0
-    assert run("compare", RECORDS, new, "--select", "method!=finetune").code == 0
-    done = run("compare", RECORDS, new, "--select", "method=finetune", "--by", "budget", "--test", "sign-flip")
+    assert run("compare", QUICK, new, "--metric", "kid,fid=50%").code == 0
+    assert run("compare", QUICK, new, "--select", "method!=finetune").code == 0
+    done = run("compare", QUICK, new, "--select", "method=finetune", "--by", "budget", "--test", "sign-flip")
     assert done.code == 0
     assert "finetune twemoji->openmoji@32 n=400" in done.out
     assert "2 changes that need more pairs" in done.out
     few = ("--test", "sign-flip", "--few-seeds", "gate")
-    assert run("compare", RECORDS, new, *few).code == 1
+    assert run("compare", QUICK, new, *few).code == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["no/such/run", RECORDS], "There is nothing at 'no/such/run'"),
-        (["mian", RECORDS], "Unknown run or baseline 'mian'"),
-        ([RECORDS, RECORDS, "--metric", "kidd"], "Did you mean 'kid'"),
-        ([RECORDS, RECORDS, "--metric", "cmmd"], "have no cmmd on both sides"),
-        ([RECORDS, RECORDS, "--metric", "kid=x"], "a threshold is a share"),
-        ([RECORDS, RECORDS, "--level", "2"], "at most 0.5; found 2"),
-        ([RECORDS, RECORDS, "--select", "seed=99"], ""),
-        ([RECORDS, RECORDS, "--write", "junitt=a.xml"], "Did you mean 'junit'"),
-        ([RECORDS, RECORDS, "--write", "junit"], "--write takes FORMAT=PATH"),
+        (["no/such/run", QUICK], "There is nothing at 'no/such/run'"),
+        (["mian", QUICK], "Unknown run or baseline 'mian'"),
+        ([QUICK, QUICK, "--metric", "kidd"], "Did you mean 'kid'"),
+        ([QUICK, QUICK, "--metric", "cmmd"], "have no cmmd on both sides"),
+        ([QUICK, QUICK, "--metric", "kid=x"], "a threshold is a share"),
+        ([QUICK, QUICK, "--level", "2"], "at most 0.5; found 2"),
+        ([QUICK, QUICK, "--select", "seed=99"], ""),
+        ([QUICK, QUICK, "--write", "junitt=a.xml"], "Did you mean 'junit'"),
+        ([QUICK, QUICK, "--write", "junit"], "--write takes FORMAT=PATH"),
     ],
 )
-def test_mistakes_end_with_two(run: Callable[..., Done], arguments: list[str | Path], sentence: str) -> None:
+def test_mistakes_end_with_two(run: Command, arguments: list[str | Path], sentence: str) -> None:
     """One sentence on standard error and nothing on standard output: an empty matrix is no success."""
     done = run("compare", *arguments)
     assert (done.code, done.out) == (2, "")
@@ -144,26 +123,26 @@ def test_mistakes_end_with_two(run: Callable[..., Done], arguments: list[str | P
     assert sentence in done.err
 
 
-def test_a_summary_that_cannot_be_written(run: Callable[..., Done], tmp_path: Path) -> None:
+def test_a_summary_that_cannot_be_written(run: Command, tmp_path: Path) -> None:
     """The comparison has been printed by then."""
     (tmp_path / "file").touch()
-    done = run("compare", RECORDS, RECORDS, "--write", "md=file/summary.md")
+    done = run("compare", QUICK, QUICK, "--write", "md=file/summary.md")
     assert done.code == 2
     assert "pairs of cells" in done.out
     assert "cannot be written to 'file/summary.md'" in done.err
 
 
-def test_baselines(run: Callable[..., Done], tmp_path: Path) -> None:
+def test_baselines(run: Command, tmp_path: Path) -> None:
     """Saved, listed, compared with, replaced, removed."""
     assert "no baselines in 'baselines'" in run("baseline", "ls").out
-    assert run("baseline", "save", "main", RECORDS).out.startswith("baselines/main: 36 cells of quick, finished 2026")
+    assert run("baseline", "save", "main", QUICK).out.startswith("baselines/main: 36 cells of quick, finished 2026")
     assert run("baseline", "ls").out.startswith("main  quick, 36 cells, finished 2026-")
     assert json.loads(run("baseline", "ls", "--json").out)[0]["name"] == "main"
     done = run("compare", "main", worse(tmp_path / "new"))
     assert (done.code, "against main (quick, 2026-" in done.out) == (1, True)
-    again = run("baseline", "save", "main", RECORDS)
+    again = run("baseline", "save", "main", QUICK)
     assert (again.code, "--replace puts the new one there" in again.err) == (2, True)
     assert run("baseline", "save", "main", tmp_path / "new", "--replace").code == 0
     assert run("compare", "main", tmp_path / "new").code == 0
     assert run("baseline", "remove", "main").out == "removed baselines/main\n"
-    assert run("compare", "main", RECORDS).code == 2
+    assert run("compare", "main", QUICK).code == 2

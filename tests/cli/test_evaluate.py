@@ -5,16 +5,14 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import graftbench, imports_of
 from rich.console import Console
 
-from graftbench.cli import main
 from graftbench.cli.evaluate import _below, _number, reading, scores_table
 from graftbench.metrics.catalogue import EVERY_METRIC, METRICS, SETS
 from graftbench.metrics.estimate import Estimate
@@ -22,39 +20,20 @@ from graftbench.records.cell_spec import Protocol
 from graftbench.scoring.evaluate import Evaluation, evaluate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
-"""The command line is called as the console script calls it, with `sys.argv`; cyclopts takes that for a mistake."""
+    from command_line import Command
 
 PROTOCOL = Protocol(size=96, resize="bicubic-antialias", weights_sha256="57" * 32)
 
 
-class Done(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path) -> Callable[..., Done]:
-    """Run a command in this process, at 100 columns, on one thread."""
+def run(run: Command, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Command:
+    """Run a command at 100 columns, on one thread."""
     import torch
 
     torch.set_num_threads(1)
     monkeypatch.setenv("GRAFTBENCH_CACHE", str(cache))
     monkeypatch.setenv("COLUMNS", "100")
-
-    def command(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["graftbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return Done(int(ended.value.code or 0), printed.out, printed.err)
-
-    return command
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +68,7 @@ def printed(result: Evaluation, columns: int) -> str:
 # --------------------------------------------------------------------------------------------------------- evaluate
 
 
-def test_the_table(run: Callable[..., Done], folder: Path) -> None:
+def test_the_table(run: Command, folder: Path) -> None:
     """Value, interval and floor of each metric; below it the sets, the protocol and the time."""
     done = run(
         "evaluate", folder / "made", folder / "real", "--held-out", folder / "others", "--size", "32", "--device", "cpu"
@@ -108,7 +87,7 @@ def test_the_table(run: Callable[..., Done], folder: Path) -> None:
     assert max(map(len, rows)) <= 80
 
 
-def test_the_object(run: Callable[..., Done], folder: Path, cache: Path) -> None:
+def test_the_object(run: Command, folder: Path, cache: Path) -> None:
     """`--json` holds what Python gives, unrounded and unscaled, with reasons, counts, protocol and floors."""
     arguments: dict[str, Any] = {"size": 32, "device": "cpu"}
     names = ["default", "memorization"]
@@ -144,7 +123,7 @@ def test_the_object(run: Callable[..., Done], folder: Path, cache: Path) -> None
     assert set(found["seconds"]) == {"extract", "forward", "metrics"}
 
 
-def test_metrics_are_separated_by_commas(run: Callable[..., Done], folder: Path) -> None:
+def test_metrics_are_separated_by_commas(run: Command, folder: Path) -> None:
     """Names and sets, spaces around them or not; without intervals and floors there are none."""
     done = run(
         *("evaluate", folder / "made", folder / "real", "--metrics", "kid, prdc,", "--no-intervals", "--no-floors"),
@@ -175,7 +154,7 @@ def test_metrics_are_separated_by_commas(run: Callable[..., Done], folder: Path)
     ],
 )
 def test_mistakes_end_with_two(
-    run: Callable[..., Done], folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+    run: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
 ) -> None:
     """One line on standard error that names what was found and the nearest valid name; nothing on standard output."""
     monkeypatch.chdir(folder)
@@ -191,29 +170,23 @@ def test_mistakes_end_with_two(
 @pytest.mark.parametrize("option", [("--seed", "-1"), ("--size", "0"), ("--batch-size", "0"), ("--metric", "kid")])
 def test_impossible_options_end_with_two(folder: Path, option: tuple[str, str]) -> None:
     """No traceback for a number out of range or an option that is none."""
-    command = [sys.executable, "-m", "graftbench", "evaluate", str(folder / "made"), str(folder / "real"), *option]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert option[0] in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    done = graftbench("evaluate", folder / "made", folder / "real", *option)
+    assert done.code != 0
+    assert option[0] in done.out + done.err
+    assert "Traceback" not in done.out + done.err
 
 
 def test_help_imports_no_torch() -> None:
     """Neither the help of `evaluate` nor that of `stats` waits for torch or NumPy."""
-    code = (
-        "import sys\n"
-        "from graftbench.cli import make_app\n"
-        "for command in ('evaluate', 'stats'):\n"
-        "    make_app()([command, '--help'], exit_on_error=False, result_action='return_value')\n"
-        "print(sorted({'torch', 'numpy', 'scipy', 'PIL'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("[]\n")
-    assert "--held-out" in done.stdout
-    assert "--moments" in done.stdout
+    code = "from graftbench.cli import make_app\nfor command in ('evaluate', 'stats'):\n"
+    code += "    make_app()([command, '--help'], exit_on_error=False, result_action='return_value')"
+    imported, printed = imports_of(code, ("torch", "numpy", "scipy", "PIL"))
+    assert imported == set()
+    assert "--held-out" in printed
+    assert "--moments" in printed
 
 
-def test_names_with_brackets(run: Callable[..., Done], folder: Path, tmp_path: Path) -> None:
+def test_names_with_brackets(run: Command, folder: Path, tmp_path: Path) -> None:
     """A folder may be called what rich takes for markup."""
     shutil.copytree(folder / "made", tmp_path / "[red]made]")
     done = run(
@@ -328,7 +301,7 @@ def test_numbers_have_four_digits(value: float, text: str) -> None:
 # ------------------------------------------------------------------------------------------------------------- stats
 
 
-def test_statistics_from_the_command_line(run: Callable[..., Done], folder: Path, tmp_path: Path) -> None:
+def test_statistics_from_the_command_line(run: Command, folder: Path, tmp_path: Path) -> None:
     """Written once, they give the numbers that the images give; the line says what is in the file."""
     path = tmp_path / "new" / "real.safetensors"
     options = ("--size", "32", "--device", "cpu")
@@ -344,7 +317,7 @@ def test_statistics_from_the_command_line(run: Callable[..., Done], folder: Path
     assert against[1]["reference"] == "real"
 
 
-def test_moments_and_their_manifest(run: Callable[..., Done], folder: Path, tmp_path: Path) -> None:
+def test_moments_and_their_manifest(run: Command, folder: Path, tmp_path: Path) -> None:
     """`--moments` keeps mean and covariance; `--json` prints the manifest; FID alone has a value then."""
     path = tmp_path / "real.safetensors"
     options = ("--size", "32", "--device", "cpu")
@@ -356,7 +329,7 @@ def test_moments_and_their_manifest(run: Callable[..., Done], folder: Path, tmp_
     assert "KID×10³ is undefined: of the reference images there are mean and covariance alone" in done.out
 
 
-def test_statistics_that_do_not_fit(run: Callable[..., Done], folder: Path, tmp_path: Path) -> None:
+def test_statistics_that_do_not_fit(run: Command, folder: Path, tmp_path: Path) -> None:
     """Another size: refused in one line that names it. A name that would not be recognised: before any work."""
     path = tmp_path / "real.safetensors"
     run("stats", folder / "shots", "--out", path, "--size", "32", "--device", "cpu")
@@ -378,7 +351,7 @@ def test_statistics_that_do_not_fit(run: Callable[..., Done], folder: Path, tmp_
 # ---------------------------------------------------------------------------------------------------------------- ls
 
 
-def test_the_list_of_metrics(run: Callable[..., Done]) -> None:
+def test_the_list_of_metrics(run: Command) -> None:
     """Names whole, for they are to be typed, at 80 columns too; then the sets with their members."""
     rows = json.loads(run("ls", "metrics", "--json").out)
     assert [row["name"] for row in rows] == list(EVERY_METRIC)
@@ -389,7 +362,7 @@ def test_the_list_of_metrics(run: Callable[..., Done]) -> None:
         assert name == "all" or f"{name}: {', '.join(members)}\n" in table
 
 
-def test_the_list_of_metrics_fits(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_of_metrics_fits(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """At 80 columns no name is cut, and the table keeps its width."""
     run("ls", "metrics")
     monkeypatch.setenv("COLUMNS", "80")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import pytest
+from made_cells import QUICK
 
-from graftbench.cli import main
 from graftbench.execution.run_folder import RunFolder
 from graftbench.records.record import Record, Status
 from graftbench.records.store import read
@@ -17,26 +14,10 @@ from graftbench.suites.matrix import places
 from graftbench.suites.suite import load_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
-pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
-"""The command line is called as the console script calls it, with `sys.argv`; cyclopts takes that for a mistake."""
-
-QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Run a command in this process: exit code, output, errors."""
-
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["graftbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return command
+    from command_line import Command
 
 
 def make(folder: Path, records: Sequence[Record]) -> Path:
@@ -48,9 +29,7 @@ def make(folder: Path, records: Sequence[Record]) -> Path:
     return folder
 
 
-def test_shards_are_merged_and_what_is_missing_is_counted(
-    run: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_shards_are_merged_and_what_is_missing_is_counted(run: Command, tmp_path: Path) -> None:
     """Exit code 0; cells there and missing, endings, duplicates that agree and that differ."""
     records, _ = read(QUICK)
     total = len(records)
@@ -65,7 +44,7 @@ def test_shards_are_merged_and_what_is_missing_is_counted(
     assert len(read(tmp_path / "all" / "records.jsonl")[0]) == total
 
 
-def test_what_does_not_belong_together_ends_with_two(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_what_does_not_belong_together_ends_with_two(run: Command, tmp_path: Path) -> None:
     """One sentence, no traceback: another protocol, a missing folder, no output, no runs."""
     records, _ = read(QUICK)
     a, b = make(tmp_path / "a", records[:1]), make(tmp_path / "b", records[1:2])

@@ -6,10 +6,11 @@ import io
 from typing import TYPE_CHECKING
 
 import pytest
+from made_cells import make_cell
 from rich.console import Console
 
 from graftbench.cli.plan import ROWS, cells_table, duration, sentences, summary_table
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.cell_spec import CellSpec, Protocol
 from graftbench.records.heads import Head, HeadCost, Software
 from graftbench.records.record import Status
 from graftbench.suites.estimates import Estimates
@@ -25,17 +26,8 @@ METHODS = ("dcgan", "finetune", "vae", "memorizer")
 
 def cell(method: str, seed: int, code: str = "new") -> CellSpec:
     """A cell."""
-    return CellSpec(
-        method=method,
-        family="scratch",
-        parameters={"names": "[bold]a[/bold]"},
-        task=TaskSpec("twemoji", "openmoji", 32),
-        data_budget=25,
-        compute_budget=ComputeBudget(kimg=8),
-        seed=seed,
-        protocol=Protocol(),
-        code=code,
-    )
+    parameters = {"names": "[bold]a[/bold]"}
+    return make_cell(method, seed, family="scratch", parameters=parameters, protocol=Protocol(), code=code)
 
 
 def head(spec: CellSpec, status: Status = Status.OK, reason: str = "", torch: str = "2.11.0") -> Head:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from command_line import Done, graftbench, imports_of
+from made_cells import QUICK
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_view import LOG_LINES, view_cell
@@ -19,15 +19,15 @@ from graftbench.records.selection import find_cell
 from graftbench.suites.suite import parse_suite, parse_task
 
 if TYPE_CHECKING:
-    from graftbench.records.record import Record
+    from pathlib import Path
 
-RECORDS = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
+    from graftbench.records.record import Record
 
 
 @pytest.fixture(scope="module")
 def run() -> Run:
     """The committed run of the quick suite."""
-    return read_run(RECORDS)
+    return read_run(QUICK)
 
 
 def of(run: Run, method: str) -> Record:
@@ -35,10 +35,9 @@ def of(run: Run, method: str) -> Record:
     return next(record for record in run.records if record.cell.method == method)
 
 
-def show(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command and keep what it prints."""
-    command = [sys.executable, "-m", "graftbench", "show", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def show(*arguments: str | Path) -> Done:
+    """Run the command."""
+    return graftbench("show", *arguments)
 
 
 def test_a_cell_is_found_by_its_first_digits(run: Run) -> None:
@@ -144,8 +143,8 @@ def test_the_end_of_the_log(run: Run, tmp_path: Path) -> None:
 def test_what_is_printed(run: Run) -> None:
     """Identity, scores with intervals, cost, artifacts, environment, how to make it again."""
     record = of(run, "finetune")
-    done = show(RECORDS, record.id[:10])
-    assert (done.returncode, done.stderr) == (0, "")
+    done = show(QUICK, record.id[:10])
+    assert (done.code, done.err) == (0, "")
     fid = record.score("fid")
     assert fid is not None
     assert fid.interval is not None
@@ -156,16 +155,16 @@ def test_what_is_printed(run: Run) -> None:
         "fit_seconds",
         "(no longer",
     ):
-        assert words in done.stdout
+        assert words in done.out
     for title in ("Cost", "Artifacts", "Environment", "To make it again"):
-        assert f"\n{title}\n" in done.stdout
-    assert f"\n{view_cell(run, record.id).command}\n" in done.stdout
+        assert f"\n{title}\n" in done.out
+    assert f"\n{view_cell(run, record.id).command}\n" in done.out
 
 
 def test_the_object(run: Run) -> None:
     """`--json` has the record's fields unrounded, and what was made of them."""
     record = of(run, "vae")
-    found = json.loads(show(RECORDS, record.id, "--json").stdout)
+    found = json.loads(show(QUICK, record.id, "--json").out)
     assert found["scores"] == json.loads(msgspec.json.encode(record.scores))
     assert found["cell"]["method"] == "vae"
     assert found["reproduce"]["suite"] == view_cell(run, record.id).suite
@@ -174,18 +173,14 @@ def test_the_object(run: Run) -> None:
 
 def test_torch_is_not_imported(run: Run) -> None:
     """Looking at a cell takes no torch, NumPy or pandas."""
-    code = (
-        "import sys\nfrom graftbench.cli.show import show\nfrom pathlib import Path\n"
-        f"show(Path({str(RECORDS)!r}), {run.records[0].id!r})\n"
-        "print(sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("[]\n")
+    code = "from graftbench.cli.show import show\nfrom pathlib import Path\n"
+    code += f"show(Path({str(QUICK)!r}), {run.records[0].id!r})"
+    assert imports_of(code, ("torch", "pandas", "numpy"))[0] == set()
 
 
 def test_an_unknown_cell_is_a_usage_error() -> None:
     """One sentence with the nearest, exit code 2."""
-    done = show(RECORDS, "ffffffff")
-    assert done.returncode == 2
-    assert "The nearest is" in done.stderr
-    assert "Traceback" not in done.stderr
+    done = show(QUICK, "ffffffff")
+    assert done.code == 2
+    assert "The nearest is" in done.err
+    assert "Traceback" not in done.err

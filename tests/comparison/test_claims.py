@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pytest
+from made_cells import make_cell, make_scores
 
 from graftbench.comparison.claims import CLAIMS, CheckedClaims, Finding, check_claims
 from graftbench.errors import GraftbenchError
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
-from graftbench.records.record import Record, Score, Status
+from graftbench.records.cell_spec import Protocol, TaskSpec
+from graftbench.records.record import Record, Status
 from graftbench.records.run import read_runs
 from graftbench.records.store import append
 
@@ -37,28 +38,16 @@ def record(
     **scores: float | None,
 ) -> Record:
     """A cell with some scores."""
-    cell = CellSpec(
-        method=method,
+    cell = make_cell(
+        method,
+        seed,
+        images,
         family=FAMILIES.get(method, "fine-tune"),
         parameters=parameters or {},
         task=TaskSpec("twemoji", target, 32),
-        data_budget=images,
-        compute_budget=ComputeBudget(kimg=8),
-        seed=seed,
         protocol=protocol,
     )
-    found = [
-        Score(
-            name=name,
-            value=value,
-            undefined="" if value is not None else "too few images",
-            n_generated=600,
-            n_reference=620,
-            protocol=protocol.label,
-        )
-        for name, value in scores.items()
-    ]
-    ended = found if status == Status.OK else []
+    ended = make_scores(scores, protocol.label) if status == Status.OK else []
     return Record(id=cell.id, cell=cell, status=status, scores=ended, reason="" if ended else "it broke")
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import gc
 import logging
 import math
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from command_line import imports_of
+from made_cells import make_cell, make_scores
 
 import graftbench
 from graftbench.comparison.table import frame, load
 from graftbench.errors import GraftbenchError
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.cell_spec import ComputeBudget
 from graftbench.records.record import Record, Resources, Score, Status
 from graftbench.records.run import read_run
 from graftbench.records.store import append
@@ -41,23 +41,10 @@ COLUMNS = [
 
 def make(seed: int = 0, status: Status = Status.OK, kid: float | None = 0.0123456789012345678) -> Record:
     """One cell; a failed one has neither scores nor resources."""
-    cell = CellSpec(
-        method="freezed",
-        family="frozen",
-        parameters={},
-        task=TaskSpec("twemoji", "openmoji", 32),
-        data_budget=25,
-        compute_budget=ComputeBudget(kimg=30),
-        seed=seed,
-        protocol=Protocol(size=96, resize="bicubic-antialias"),
-    )
+    cell = make_cell("freezed", seed, family="frozen", compute_budget=ComputeBudget(kimg=30))
     if status != Status.OK:
         return Record(id=cell.id, cell=cell, status=status, reason="The loss left the finite numbers.")
-    scores = [
-        Score(name="fid", value=80.5, n_generated=600, n_reference=620, protocol="lite0@96"),
-        Score(name="kid", value=kid, n_generated=600, n_reference=620, protocol="lite0@96"),
-        Score(name="inception_score", value=5.5, n_generated=600, n_reference=0, protocol="lite0@96"),
-    ]
+    scores = make_scores({"fid": 80.5, "kid": kid, "inception_score": 5.5})
     resources = Resources(device="cpu", fit_seconds=31.5, images_seen=30_000, timing_shared=True)
     return Record(id=cell.id, cell=cell, status=status, scores=scores, resources=resources)
 
@@ -108,10 +95,7 @@ def test_folder_file_and_string_read_alike(folder: Path) -> None:
 
 def test_another_score_gets_a_column_of_its_own() -> None:
     """FID, KID and IS come first; then what else there is in the catalogue's order; then what it does not know."""
-    others = [
-        Score(name=name, value=0.5, n_generated=600, n_reference=620, protocol="lite0@96")
-        for name in ("own", "authpct", "coverage", "precision", "another")
-    ]
+    others = make_scores(dict.fromkeys(("own", "authpct", "coverage", "precision", "another"), 0.5))
     table = frame([make(0), Record(id="x", cell=make(1).cell, status=Status.OK, scores=others)])
     added = ["precision", "coverage", "authpct", "another", "own"]
     assert list(table.columns) == [*COLUMNS[:16], *added, *COLUMNS[16:]]
@@ -180,10 +164,8 @@ def test_a_torn_last_line_is_told_and_left_out(folder: Path, caplog: pytest.LogC
 
 def test_importing_it_costs_neither_pandas_nor_torch() -> None:
     """The command line imports this module on its way to --help."""
-    imports = "import sys, graftbench.comparison.table, graftbench.comparison.stats"
-    code = f"{imports}; print({{'pandas', 'torch', 'scipy'}} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    code = "import graftbench.comparison.table, graftbench.comparison.stats"
+    assert imports_of(code, ("pandas", "torch", "scipy"))[0] == set()
 
 
 def test_it_can_be_asked_questions(folder: Path) -> None:

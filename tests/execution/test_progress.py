@@ -12,7 +12,6 @@ from rich.console import Console
 
 from graftbench.execution.board import Board, BoardLine, FailureLine, clock
 from graftbench.execution.progress import ConsoleProgress, read_report
-from graftbench.execution.time_left import Remaining, Running
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.record import Record, Score, Status
 
@@ -349,127 +348,14 @@ def test_a_terminal_that_cannot_draw_gets_lines() -> None:
     assert paper.export_text().startswith("[1/1] dcgan")
 
 
-# ------------------------------------------------------------------------------------------------- the remaining time
-
-
-def cells_of(**counts: int) -> list[CellSpec]:
-    """So many cells of each method."""
-    return [cell(method, seed) for method, count in counts.items() for seed in range(count)]
-
-
-def after(remaining: Remaining, *ended: tuple[CellSpec, Status, float]) -> Remaining:
-    """Cells were taken and have ended."""
-    for spec, status, seconds in ended:
-        remaining.take(spec.id)
-        remaining.ended(spec, status, seconds)
-    return remaining
-
-
-def test_nothing_is_known_at_first() -> None:
-    """Without an expectation and without a finished cell there is no estimate; with nothing left there is one: 0."""
-    remaining = Remaining(jobs=2)
-    remaining.wait_for(cells_of(dcgan=2))
-    assert remaining.seconds([], 0.0) is None
-    assert Remaining().seconds([], 0.0) == 0.0
-
-
-def test_waiting_cells_take_as_long_as_their_methods() -> None:
-    """(2 + 4)/2 = 3 s a cell of `gatys`, 10 s of `dcgan`; of `vae`, of which none has ended, (2 + 4 + 10)/3."""
-    remaining = Remaining(jobs=1)
-    cells = cells_of(gatys=4, dcgan=2, vae=1)
-    remaining.wait_for(cells)
-    ok = Status.OK
-    after(remaining, (cells[0], ok, 2.0), (cells[1], ok, 4.0), (cells[4], ok, 10.0))
-    assert remaining.seconds([], 0.0) == pytest.approx(2 * 3 + 10 + 16 / 3)
-
-
-def test_what_was_expected_is_corrected_by_what_was_measured() -> None:
-    """10 and 30 s were expected; the first took 20: the second takes 60, and a cell of another method twice its 5."""
-    expected = {("dcgan", 0): 10.0, ("dcgan", 1): 30.0, ("vae", 0): 5.0}
-    remaining = Remaining(1, lambda spec: expected[spec.method, spec.seed])
-    cells = cells_of(dcgan=2, vae=1)
-    remaining.wait_for(cells)
-    assert remaining.seconds([], 0.0) == 45.0
-    after(remaining, (cells[0], Status.OK, 20.0))
-    assert remaining.seconds([], 0.0) == 70.0
-
-
-def test_failures_that_end_at_once_do_not_count() -> None:
-    """Skipped, failed and adopted cells (0 s) leave the estimate of the others as it was; a timeout is a duration."""
-    remaining = Remaining(jobs=1)
-    cells = cells_of(dcgan=10)
-    remaining.wait_for(cells)
-    after(remaining, (cells[0], Status.OK, 100.0))
-    after(
-        remaining, *((c, s, 0.1) for c, s in zip(cells[1:4], (Status.SKIPPED, Status.ERROR, Status.OOM), strict=True))
-    )
-    after(remaining, (cells[4], Status.OK, 0.0))
-    assert remaining.seconds([], 0.0) == 500.0
-    after(remaining, (cells[5], Status.TIMEOUT, 300.0))
-    assert remaining.seconds([], 0.0) == 4 * 200.0
-
-
-def test_running_cells_count_for_what_they_have_not_done() -> None:
-    """60 s expected, 45 s ago: 15 s; overdue: none left. Work is spread over the jobs; the longest rest is a bound."""
-    remaining = Remaining(jobs=2, expected=lambda _: 60.0)
-    cells = cells_of(dcgan=4)
-    remaining.wait_for(cells[2:])
-    running = [(cells[0], Running(since=0.0)), (cells[1], Running(since=30.0))]
-    assert remaining.seconds(running, 45.0) == (15 + 45 + 2 * 60) / 2
-    assert remaining.seconds(running, 1000.0) == 60.0
-    one = Remaining(jobs=4, expected=lambda _: 60.0)
-    assert one.seconds([(cells[0], Running(since=0.0))], 10.0) == 50.0
-
-
-def test_a_share_tells_more_than_an_expectation() -> None:
-    """From 40 % at 10 s to 60 % at 30 s: 1 % a second, so 40 s were left then; a cell resumed at 40 % is no faster."""
-    remaining = Remaining(jobs=1, expected=lambda _: 10_000.0)
-    state = Running(since=0.0)
-    state.hear(10.0, 0.4)
-    assert remaining.of_running(cell(), state, 12.0) == 9_988.0
-    state.hear(30.0, 0.6)
-    assert remaining.of_running(cell(), state, 30.0) == pytest.approx(40.0)
-    assert remaining.of_running(cell(), state, 35.0) == pytest.approx(35.0)
-    assert Remaining().seconds([(cell(), state)], 30.0) == pytest.approx(40.0)
-
-
-def test_a_share_that_stands_still_tells_nothing() -> None:
-    """A new KID at the same share, or no news since the first: what was expected counts."""
-    remaining = Remaining(jobs=1, expected=lambda _: 100.0)
-    state = Running(since=0.0)
-    state.hear(10.0, 0.5)
-    state.hear(20.0, 0.5)
-    assert remaining.of_running(cell(), state, 20.0) == 80.0
-    state.hear(30.0, 0.505)
-    assert remaining.of_running(cell(), state, 30.0) == 70.0
-
-
 def test_a_wall_clock_that_jumps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elapsed and remaining time come from a clock that only goes on."""
     import time
 
     told = ConsoleProgress(console(100, 24), jobs=1)
     told.begin(2, 0)
-    told.plan(cells_of(dcgan=2), lambda _: 50.0)
+    told.plan([cell(seed=0), cell(seed=1)], lambda _: 50.0)
     monkeypatch.setattr(time, "time", lambda: 4e9)
     board = told.board()
     assert board.elapsed < 5
     assert board.remaining == "about 1:40"
-
-
-def test_ten_thousand_waiting_cells_cost_nothing_to_draw() -> None:
-    """The estimate sums over methods, not over cells: the expectation is asked once for each cell."""
-    asked = []
-    spec = cell()
-
-    class Many:
-        """Cells whose ids cost nothing."""
-
-        def __init__(self, number: int) -> None:
-            self.id, self.method = str(number), spec.method
-
-    remaining = Remaining(4, lambda one: asked.append(one) or 1.0)
-    remaining.wait_for(Many(i) for i in range(10_000))  # type: ignore[misc]
-    for _ in range(100):
-        remaining.seconds([], 0.0)
-    assert len(asked) == 10_000

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from made_cells import make_cell, make_scores
 
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
-from graftbench.records.record import Record, Resources, Score, Status
+from graftbench.records.cell_spec import Protocol, TaskSpec
+from graftbench.records.record import Record, Resources, Status
 from graftbench.records.store import append
 
 if TYPE_CHECKING:
@@ -51,29 +52,17 @@ class Make:
         finished_at: str = "2026-11-21T12:00:00+00:00",
     ) -> Record:
         """A cell with some scores and some cost."""
-        cell = CellSpec(
-            method=method,
+        cell = make_cell(
+            method,
+            seed,
+            images,
             family=family,
             parameters=dict(parameters or {}),
             task=TaskSpec("twemoji", target, 32),
-            data_budget=images,
-            compute_budget=ComputeBudget(kimg=8),
-            seed=seed,
             protocol=protocol,
             manifests=dict(manifests or {}),
             code=code,
         )
-        found = [
-            Score(
-                name=name,
-                value=value,
-                undefined="" if value is not None else "too few images",
-                n_generated=600,
-                n_reference=620,
-                protocol=protocol.label,
-            )
-            for name, value in (scores or {}).items()
-        ]
         ended = status == Status.OK
         fields = {"device": "cpu", "fit_seconds": 10.0, "images_seen": 8000} | dict(cost or {})
         return Record(
@@ -81,7 +70,7 @@ class Make:
             cell=cell,
             status=status,
             reason="" if ended else "it broke",
-            scores=found if ended else [],
+            scores=make_scores(scores or {}, protocol.label) if ended else [],
             resources=Resources(**fields) if ended and cost is not None else None,
             environment=ENVIRONMENT | dict(environment or {}),
             finished_at=finished_at,

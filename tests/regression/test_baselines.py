@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from made_cells import QUICK
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.record import Status
@@ -22,7 +23,6 @@ from graftbench.regression.sides import read_side
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 

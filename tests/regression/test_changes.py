@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_cells import make_cell, make_scores
 from scipy import stats
 
 from graftbench.errors import GraftbenchError
@@ -84,31 +85,14 @@ values = st.lists(st.floats(0.1, 10), min_size=2, max_size=6)
 @given(st.data())
 def test_a_swap_is_exactly_the_opposite(data: st.DataObject) -> None:
     """Base for new: the change and the interval change their signs, the p-values change places, to the last bit."""
-    from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
-    from graftbench.records.record import Record, Score, Status
+    from graftbench.records.cell_spec import Protocol
+    from graftbench.records.record import Record, Status
 
     def run(numbers: Sequence[float]) -> list[Record]:
-        cells = [
-            CellSpec(
-                method="a",
-                family="",
-                parameters={},
-                task=TaskSpec("x", "y", 32),
-                data_budget=1,
-                compute_budget=ComputeBudget(kimg=1),
-                seed=seed,
-                protocol=Protocol(),
-            )
-            for seed in range(len(numbers))
-        ]
+        cells = [make_cell("a", seed, protocol=Protocol()) for seed in range(len(numbers))]
         return [
-            Record(
-                id=cell.id,
-                cell=cell,
-                status=Status.OK,
-                scores=[Score(name="kid", value=v, n_generated=1, n_reference=1, protocol="")],
-            )
-            for cell, v in zip(cells, numbers, strict=True)
+            Record(id=cell.id, cell=cell, status=Status.OK, scores=make_scores({"kid": value}, ""))
+            for cell, value in zip(cells, numbers, strict=True)
         ]
 
     old = data.draw(values)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from made_cells import PROTOCOL, make_cell
 from PIL import Image
 
 from graftbench.metrics.catalogue import METRICS
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.cell_spec import ComputeBudget, Protocol
 from graftbench.records.record import Record, Resources, Score, Status
 from graftbench.records.run import Run
 from graftbench.records.store import append
@@ -43,7 +44,6 @@ KID_AT_25 = {
     "gaussian": 260.0,
 }
 """KID×10³ with 25 images; it falls with the budget as the formula in `_kid` says."""
-TASK = TaskSpec("twemoji", "openmoji", 32)
 ENVIRONMENT: dict[str, Any] = {
     "graftbench": "0.1.0",
     "python": "3.11.2",
@@ -84,15 +84,14 @@ def make_record(
     **changes: Any,
 ) -> Record:
     """One plausible record: FID, KID and IS alone; with `full`, all that a suite computes by default."""
-    protocol = protocol or Protocol(size=96, resize="bicubic-antialias")
-    cell = CellSpec(
-        method=method,
+    protocol = protocol or PROTOCOL
+    cell = make_cell(
+        method,
+        seed,
+        budget,
         family=family or FAMILIES.get(method, "fine-tune"),
         parameters=parameters or {},
-        task=TASK,
-        data_budget=budget,
         compute_budget=ComputeBudget(kimg=30),
-        seed=seed,
         protocol=protocol,
     )
     fields: dict[str, Any] = {"id": cell.id, "cell": cell, "status": status, "environment": ENVIRONMENT}

@@ -23,13 +23,13 @@ from graftbench.records.record import Resources, Score, Status
 from graftbench.records.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from report_parts import Make, MakeRun
 
     from graftbench.records.record import Record
 
-    Make = Callable[..., Record]
-    MakeRun = Callable[[Sequence[Record]], Run]
 
 FOUND = reports()
 REPORTS = FOUND.classes

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import csv
 import re
-import subprocess
-import sys
 import time
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from report_parts import on
 
-from graftbench.records.cell_spec import Protocol, TaskSpec
+from graftbench.records.cell_spec import Protocol
 from graftbench.records.record import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from report_parts import Make, MakeRun
 
     from graftbench.records.record import Record
     from graftbench.records.run import Run
-
-    Make = Callable[..., Record]
-    MakeRun = Callable[..., Run]
 
 
 def write(run: Run, out: Path) -> tuple[str, list[dict[str, str]]]:
@@ -49,12 +47,6 @@ def lines_of(text: str, method: str) -> list[list[str]]:
 def kids(make: Make, values: Mapping[str, Sequence[float]], budget: int = 25) -> list[Record]:
     """Records with a KID×10³ a seed."""
     return [make(name, budget, seed, kid=kid / 1000) for name, by in values.items() for seed, kid in enumerate(by)]
-
-
-def on(made: Record, target: str) -> Record:
-    """A record as one of another target domain."""
-    cell = msgspec.structs.replace(made.cell, task=TaskSpec("twemoji", target, 32))
-    return msgspec.structs.replace(made, cell=cell, id=cell.id)
 
 
 def test_differences_by_hand(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
@@ -219,24 +211,6 @@ def test_thousands_of_methods_take_seconds(record: Make, a_run: MakeRun, tmp_pat
     assert len(lines_of(section(text, "KID×10³ against m0000"), "m0899")) == 2
     assert "Of 899 methods the 49 leading ones by KID are shown." in text
     assert "no number of seeds could" in text
-
-
-def test_it_never_imports_torch_and_names_no_folder(quick_folder: Path, quick_run: Run, tmp_path: Path) -> None:
-    """Another process with another hash seed writes the same bytes."""
-    code = (
-        "import sys; from pathlib import Path; from graftbench.records.run import read_run\n"
-        "from graftbench.reports.comparisons import Comparisons\n"
-        "Comparisons().write(read_run(sys.argv[1]), Path(sys.argv[2])); print('torch' in sys.modules)"
-    )
-    (tmp_path / "there").mkdir()
-    command = [sys.executable, "-c", code, str(quick_folder), str(tmp_path / "there")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"})
-    assert done.stdout == "False\n"
-    write(quick_run, tmp_path)
-    for name in ("comparisons.md", "comparisons.csv"):
-        content = (tmp_path / name).read_text("utf-8")
-        assert (tmp_path / "there" / name).read_text("utf-8") == content
-        assert str(quick_folder) not in content
 
 
 def test_the_same_records_in_another_order_give_the_same_bytes(quick_run: Run, a_run: MakeRun, tmp_path: Path) -> None:

@@ -4,39 +4,22 @@ from __future__ import annotations
 
 import itertools
 import re
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 from PIL import Image
+from report_parts import MACHADO, part
 
 from graftbench import plotting
 from graftbench.records.record import Resources, Status
 from graftbench.records.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.records.record import Record
-
-    Make = Callable[..., Record]
-    MakeRun = Callable[..., Run]
-
-MACHADO = {
-    "normal": np.eye(3),
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
-}
-"""Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB."""
-
-
-def part(name: str) -> Any:
-    """A module of the reports folder."""
-    return import_module(f"graftbench.reports.{name}")
+    from report_parts import Make, MakeRun
 
 
 def linear(color: str) -> np.ndarray:
@@ -75,7 +58,7 @@ def test_colours_stay_apart_for_every_eye(palette: str, paper: str) -> None:
     """Contrast with the paper is 3:1 (WCAG 1.4.11), and every two colours stay apart under each kind of sight."""
     colors = getattr(plotting, palette)
     assert min(contrast(color, getattr(plotting, paper)) for color in colors) >= 3
-    for sight, matrix in MACHADO.items():
+    for sight, matrix in {"normal": np.eye(3), **MACHADO}.items():
         seen = [oklab(np.asarray(matrix) @ linear(color)) for color in colors]
         nearest = min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2))
         assert nearest >= (15 if sight == "normal" else 9), sight

@@ -6,7 +6,6 @@ import itertools
 import re
 import shutil
 import subprocess
-from importlib import import_module
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -14,31 +13,19 @@ import msgspec
 import numpy as np
 import pytest
 from PIL import Image
+from report_parts import MACHADO, part
 
 from graftbench import plotting
 from graftbench.records.cell_spec import TaskSpec
 from graftbench.records.record import Record, Score, Snapshot, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from report_parts import Make, MakeRun
+
     from graftbench.records.run import Run
-
-    Make = Callable[..., Record]
-    MakeRun = Callable[..., Run]
-
-MACHADO = {
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
-}
-"""Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB."""
-
-
-def part(name: str) -> Any:
-    """A module of the reports folder."""
-    return import_module(f"graftbench.reports.{name}")
 
 
 def plots(kind: str, run: Run) -> list[Any]:

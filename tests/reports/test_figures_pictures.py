@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,27 +9,23 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from report_parts import part, text_of_plot
 
 from graftbench import plotting
 from graftbench.records.record import Status
 from graftbench.records.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from report_parts import Make, MakeRun
 
     from graftbench.records.record import Record
 
-    Make = Callable[..., Record]
-    MakeRun = Callable[..., Run]
 
 SIDE = 32
 WEIRD = ("<script>alert(1)</script>", "a_b%c\\d{e}$", "a method whose name goes on and on and on and on")
-
-
-def part(name: str) -> Any:
-    """A module of the reports folder."""
-    return import_module(f"graftbench.reports.{name}")
 
 
 def tiles(rows: int, start: int = 0) -> np.ndarray:
@@ -70,14 +64,6 @@ def plots(kind: str, run: Run) -> list[Any]:
         "interpolation": "_figures.interpolation",
     }[kind]
     return getattr(part(module), f"{kind}_plots")(part("_tables.groups").groups(run), run.folder)
-
-
-def text_of(plot: Any, width: float = 7.0) -> set[str]:
-    """All text of a plot."""
-    style = part("_figures.style")
-    with plotting.style(text_as_paths=False, size=style.PRINT_SIZE):
-        svg = style.inline_svg(plot.draw(width), "x", "l")
-    return {text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)}
 
 
 ARTIFACT = {"grid": "samples", "neighbor": "neighbors", "interpolation": "interpolation"}
@@ -126,7 +112,7 @@ def test_methods_are_rows_and_failures_are_said(kind: str, record: Make, a_run: 
     records = [*(record(name) for name in WEIRD), record("dcgan", status=Status.DIVERGED), record("oracle")]
     (plot,) = plots(kind, with_sheets(a_run(records), [ARTIFACT[kind]]))
     assert plot.draw is not None
-    shown = text_of(plot)
+    shown = text_of_plot(plot)
     assert any(text.startswith("a method whose") for text in shown)
     assert any(text.startswith("a_b%c") for text in shown)
     assert any("dcgan" in note and "diverged" in note for note in plot.notes)
@@ -159,7 +145,7 @@ def test_a_sheet_that_cannot_be_shown(
         Image.new("RGB", content).save(path)
     (plot,) = plots(kind, run)
     assert any("vae" in note and "sheet" in note for note in plot.notes)
-    assert "finetune" in text_of(plot)
+    assert "finetune" in text_of_plot(plot)
 
 
 @pytest.mark.parametrize("kind", ["neighbor", "interpolation"])
@@ -202,7 +188,7 @@ def test_distances_come_from_the_file(text: str, far: str, record: Make, a_run: 
     (strip,) = part("_figures.neighbors").neighbor_strips(group, run.folder)
     assert strip.far == far
     (plot,) = plots("neighbor", run)
-    assert (f"d {far}" in text_of(plot)) == bool(far)
+    assert (f"d {far}" in text_of_plot(plot)) == bool(far)
     assert (far in part("_figures.neighbors").neighbor_alt_text(strip)) or not far
 
 
@@ -219,7 +205,7 @@ def test_a_generated_image_stands_before_its_neighbours(record: Make, a_run: Mak
 def test_data_budgets_are_columns_of_the_grid(quick_run: Run) -> None:
     """Both budgets head a column, real images come first, the diverged cells are noted."""
     (plot,) = plots("grid", quick_run)
-    assert {"n = 25", "n = 400", "real images", "finetune"} <= text_of(plot)
+    assert {"n = 25", "n = 400", "real images", "finetune"} <= text_of_plot(plot)
     assert any("dcgan" in note and "25" in note for note in plot.notes)
 
 

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import pytest
+from report_parts import on, part, sides_of, text_of_plot
 
-from graftbench import plotting
-from graftbench.records.cell_spec import Protocol, TaskSpec
+from graftbench.records.cell_spec import Protocol
 from graftbench.records.record import Record, Resources, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from report_parts import Make, MakeRun
 
     from graftbench.records.run import Run
 
-    Make = Callable[..., Record]
-    MakeRun = Callable[..., Run]
 
 NAMES = ("finetune", "freezed", "vae", "dcgan", "lora")
-
-
-def part(name: str) -> Any:
-    """A module of the reports folder."""
-    return import_module(f"graftbench.reports.{name}")
 
 
 def plots(kind: str, run: Run) -> list[Any]:
@@ -42,23 +34,9 @@ def blocks(run: Run) -> Any:
     return part("_figures.critical_difference").blocks_of(part("_tables.groups").groups(run))
 
 
-def on(target: str, cell: Record) -> Record:
-    """The same cell of another task."""
-    spec = msgspec.structs.replace(cell.cell, task=TaskSpec("twemoji", target, 32))
-    return msgspec.structs.replace(cell, id=spec.id, cell=spec)
-
-
 def ordered(record: Make, seeds: Sequence[int], names: Sequence[str] = NAMES, **changes: Any) -> list[Record]:
     """Cells in which the methods come in the order of their names, at every seed."""
     return [record(n, 25, s, kid=0.01 * (i + 1) + 0.001 * s, **changes) for i, n in enumerate(names) for s in seeds]
-
-
-def text_of(plot: Any, width: float) -> set[str]:
-    """All text of a plot."""
-    style = part("_figures.style")
-    with plotting.style(text_as_paths=False, size=style.PRINT_SIZE):
-        svg = style.inline_svg(plot.draw(width), "x", "l")
-    return {text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)}
 
 
 # ---------------------------------------------------------------------------------------------------------- blocks
@@ -76,7 +54,7 @@ def test_of_one_task_a_block_is_a_budget_and_a_seed(record: Make, a_run: MakeRun
 def test_of_several_tasks_a_block_is_a_task_at_a_budget(record: Make, a_run: MakeRun) -> None:
     """Seeds are averaged: 0.01 and 0.03 make 20 (×10³)."""
     cells = [record(n, 25, s, kid=0.01 + 0.02 * s) for n in NAMES for s in (0, 1)]
-    found = blocks(a_run([*cells, *(on("notoemoji", cell) for cell in cells)]))
+    found = blocks(a_run([*cells, *(on(cell, "notoemoji") for cell in cells)]))
     np.testing.assert_allclose(found.scores, np.full((2, 5), 20.0))
     assert "one of 2 tasks" in found.kind
 
@@ -182,15 +160,11 @@ def test_forty_methods_are_all_named(width: float, record: Make, a_run: MakeRun)
     """Each on a line of its own with its rank; strange names are text; bars and names stay within the figure."""
     names = ["<script>alert(1)</script>", "a_b%c\\d{e}$", *(f"method {i}" for i in range(38))]
     (plot,) = plots("rank", a_run(ordered(record, range(6), names)))
-    shown = text_of(plot, width)
+    shown = text_of_plot(plot, width)
     assert {"a_b%c\\d{e}$", "method 37", "average rank (1: best)"} <= shown
-    style = part("_figures.style")
-    with plotting.style(size=style.PRINT_SIZE):
-        figure = plot.draw(width)
-        figure.draw_without_rendering()
-        box = figure.get_tightbbox()
-    assert box.x0 >= -0.02
-    assert box.x1 <= width + 0.02
+    left, right = sides_of(plot, width)
+    assert left >= -0.02
+    assert right <= width + 0.02
 
 
 # ------------------------------------------------------------------------------------------------------------ cost
@@ -204,7 +178,7 @@ def test_costs_for_papers(record: Make, a_run: MakeRun) -> None:
     assert any("gatys" in note and "upper bounds" in note for note in plot.notes)
     resources = Resources(device="cpu", fit_seconds=3.0, images_seen=9, energy_joules=120.0, energy_source="rapl")
     (counted,) = plots("cost", a_run([record("finetune", resources=resources)]))
-    assert any("energy" in text for text in text_of(counted, 7.0))
+    assert any("energy" in text for text in text_of_plot(counted, 7.0))
 
 
 @pytest.mark.parametrize("width", [3.4, 7.0])
@@ -222,13 +196,9 @@ def test_costs_stay_within_the_figure(width: float, record: Make, a_run: MakeRun
         )
         records.append(record(name, resources=cost))
     (plot,) = plots("cost", a_run(records))
-    style = part("_figures.style")
-    with plotting.style(size=style.PRINT_SIZE):
-        figure = plot.draw(width)
-        figure.draw_without_rendering()
-        box = figure.get_tightbbox()
-    assert box.x0 >= -0.02
-    assert box.x1 <= width + 0.05
+    left, right = sides_of(plot, width)
+    assert left >= -0.02
+    assert right <= width + 0.05
 
 
 def test_without_resources_there_is_a_reason(record: Make, a_run: MakeRun) -> None:

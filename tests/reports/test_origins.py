@@ -6,11 +6,11 @@ import csv
 import io
 import json
 import re
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from report_parts import part
 
 from graftbench.plugins import registry
 from graftbench.records.cell_spec import ComputeBudget, TaskSpec
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from report_parts import Make, MakeRun
+
     from graftbench.records.record import Record
     from graftbench.records.run import Run
 
-    Make = Callable[..., Record]
-    MakeRun = Callable[..., Run]
 
 HANDED_IN = "s: submitted (made elsewhere, only scored here)."
 FOREIGN = "c: trained by a foreign program under the suite's clock."
@@ -38,11 +38,6 @@ COMMAND = {
     "files": {"code": "cd" * 32},
 }
 COSTS = {"device": "A100", "fit_seconds": 5400.0, "images_seen": 25_000_000, "peak_memory_mib": 11_000.0}
-
-
-def part(name: str) -> Any:
-    """A module of the reports."""
-    return import_module(f"graftbench.reports.{name}")
 
 
 @pytest.fixture

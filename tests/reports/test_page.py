@@ -17,13 +17,10 @@ from graftbench.records.cell_spec import Protocol
 from graftbench.records.record import Resources, Score, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from report_parts import Make, MakeRun
 
-    from graftbench.records.record import Record
     from graftbench.records.run import Run
 
-    Make = Callable[..., Record]
-    MakeRun = Callable[..., Run]
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 EVIL = "<script>alert(1)</script>\"'&amp;"

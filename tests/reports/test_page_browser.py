@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from graftbench.records.record import Record
-    from graftbench.records.run import Run
+    from report_parts import Make
 
-    Make = Callable[..., Record]
+    from graftbench.records.run import Run
 
 
 def _load() -> ModuleType:
@@ -74,14 +73,14 @@ def folder(quick_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of its own, with the page where `graftbench report` writes it."""
     import shutil
 
-    from graftbench.plugins.registry import Found
+    from graftbench.plugins.registry import PluginIndex
     from graftbench.records.run import read_run
     from graftbench.report import write_reports
 
     folder = tmp_path_factory.mktemp("browser") / "quick"
     shutil.copytree(quick_run.folder, folder)
     page = import_module("graftbench.reports.page").Page
-    write_reports(read_run(folder), folder / "report", Found("report", {"page": page}))
+    write_reports(read_run(folder), folder / "report", PluginIndex("report", {"page": page}))
     return folder
 
 

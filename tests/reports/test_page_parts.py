@@ -16,13 +16,11 @@ from graftbench.records.record import Score, Status
 from graftbench.records.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from graftbench.records.record import Record
+    from report_parts import Make, MakeRun
 
-    Make = Callable[..., Record]
-    MakeRun = Callable[..., Run]
+    from graftbench.records.record import Record
 
 
 def render(run: Run, place: Path | None = None) -> str:

@@ -7,23 +7,21 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
+from report_parts import on
 from rich.console import Console
 
 from graftbench.metrics.catalogue import EVERY_METRIC
-from graftbench.records.cell_spec import Protocol, TaskSpec
+from graftbench.records.cell_spec import Protocol
 from graftbench.records.record import Score, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from report_parts import Make, MakeRun
 
     from graftbench.records.record import Record
     from graftbench.records.run import Run
-
-    Make = Callable[..., Record]
-    MakeRun = Callable[..., Run]
 
 
 def text_of(run: Run, out: Path) -> str:
@@ -268,12 +266,6 @@ def test_a_score_that_is_not_known_here_gets_a_plain_column(record: Make, a_run:
 
 
 # ------------------------------------------------------------------------------------------------------ over tasks
-
-
-def on(made: Record, target: str, resolution: int = 32) -> Record:
-    """A record as one of another task."""
-    cell = msgspec.structs.replace(made.cell, task=TaskSpec("twemoji", target, resolution))
-    return msgspec.structs.replace(made, cell=cell, id=cell.id)
 
 
 def tasks_of(text: str) -> str:

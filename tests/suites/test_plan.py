@@ -198,7 +198,7 @@ def test_a_folder_that_is_not_there_has_all_ahead_of_it(tmp_path: Path) -> None:
     """Every cell is new, nothing is known, nothing is made."""
     found = ahead(tmp_path / "run")
     assert {row.state for row in found.rows} == {"new"}
-    assert (found.wall_seconds, found.peak_memory_mib, found.explained.others) == (None, None, 0)
+    assert (found.wall_time.seconds, found.peak_memory_mib, found.explained.others) == (None, None, 0)
     assert found.disk_guessed == 24
     assert not (tmp_path / "run").exists()
 
@@ -217,7 +217,7 @@ def test_what_runs_is_what_is_not_recorded(tmp_path: Path) -> None:
     assert len(found.to_run) == 22
     assert found.explained.others == 2
     # 22 cells of 10 s each (those of other methods are taken to last as long) on 4 slots: 6 rounds
-    assert found.wall_seconds == pytest.approx(60)
+    assert found.wall_time.seconds == pytest.approx(60)
     assert found.peak_memory_mib == 400
 
 
@@ -266,7 +266,7 @@ def test_a_shard_s_outlook_is_about_its_cells(tmp_path: Path) -> None:
     found = ahead(tmp_path, part=(2, 5))
     assert [row.cell for row in found.rows] == shard(planned().cells, 2, 5)
     assert [row.id for row in found.rows] == [row.cell.id for row in found.rows]
-    assert (found.explained.others, found.wall_seconds) == (0, 0)
+    assert (found.explained.others, found.wall_time.seconds) == (0, 0)
 
 
 def test_source_models_are_there_or_to_be_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,9 +125,9 @@ def raised(error: BaseException, rule: str) -> Fault:
         return Fault(str(error).rstrip("."), _lowered(rule), "do what the sentence says")
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not re.search(r"[/\\]graftbench[/\\]checks[/\\]", frame.filename)]
-    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    line = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
     said = " ".join(str(error).split())[:400]
-    text = f"{type(error).__name__}{f': {said}' if said else ''}{place}"
+    text = f"{type(error).__name__}{f': {said}' if said else ''}{line}"
     return Fault(f"an exception: {text}", _lowered(rule), "see where it was raised; the traceback stands below")
 
 

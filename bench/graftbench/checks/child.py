@@ -46,7 +46,7 @@ class CheckRequest(msgspec.Struct, frozen=True):
     """What is to be done.
 
     Attributes:
-        target: As `targets.given` takes it.
+        target: As `targets.plugin_sources` takes it.
         argument: Of domains that take one.
         made: What was made before this process was started.
     """
@@ -114,15 +114,15 @@ class Session:
 
         self._tell(Message(importing=True))
         try:
-            found = plugins_of(self._request.target)
-            subjects = [(PluginKey(one.kind, one.cls.name), *self._subject(one)) for one in found.classes]
+            plugins = plugins_of(self._request.target)
+            subjects = [(PluginKey(one.kind, one.cls.name), *self._subject(one)) for one in plugins.classes]
             if any(key.kind == "method" for key, _, _ in subjects):
                 self._prepare()
         except GraftbenchError as error:
             self._tell(Message(trouble=str(error)))
             return
-        told = [Plugin(one.kind, one.cls.name, one.where) for one in found.classes]
-        self._tell(Message(plugins=told, unusable=found.unusable))
+        listed = [Plugin(one.kind, one.cls.name, one.where) for one in plugins.classes]
+        self._tell(Message(plugins=listed, unusable=plugins.unusable))
         for key, subject, checks in subjects:
             for check in checks:
                 if check.name not in self._statuses.setdefault(key, {}):

@@ -16,7 +16,7 @@ from PIL import ImageFile
 
 from graftbench.checks.check import Check, Fault
 from graftbench.checks.method_text import words
-from graftbench.checks.targets import given
+from graftbench.checks.targets import plugin_sources
 from graftbench.contracts import Domain
 from graftbench.images import prepared as prepared_images
 from graftbench.images.preparation import gathered
@@ -43,7 +43,7 @@ class DomainSubject:
         cls: The domain.
         argument: Its argument, for one that takes one.
         folder: For files of the checks.
-        plugin: What it was found in, as `targets.given` takes it; empty for a registered one.
+        plugin: What it was found in, as `targets.plugin_sources` takes it; empty for a registered one.
     """
 
     def __init__(self, cls: type[Domain], argument: str, folder: Path, plugin: str = "") -> None:
@@ -92,10 +92,12 @@ def metadata(subject: DomainSubject) -> Iterator[Fault]:
 def fingerprint(subject: DomainSubject) -> Iterator[Fault]:
     """The fingerprint is a text that is the same each time, and nothing is decoded for it."""
     with _decoded() as files:
-        found = subject.made().fingerprint()
-    if not isinstance(found, str) or not found:
-        yield Fault(f"fingerprint() = {found!r}", "a text that is not empty", "return versions and hashes as a text")
-    elif subject.made().fingerprint() != found:
+        fingerprint_text = subject.made().fingerprint()
+    if not isinstance(fingerprint_text, str) or not fingerprint_text:
+        yield Fault(
+            f"fingerprint() = {fingerprint_text!r}", "a text that is not empty", "return versions and hashes as a text"
+        )
+    elif subject.made().fingerprint() != fingerprint_text:
         yield Fault(
             "two fingerprints of unchanged images differ",
             "the same text until the pixels change",
@@ -141,7 +143,7 @@ def fingerprint_elsewhere(subject: DomainSubject) -> Iterator[Fault]:
 
 def tell_fingerprint(plugin: str, name: str) -> None:
     """Print the fingerprint of a domain of a plugin file: the other side of `fingerprint_elsewhere`."""
-    domain = registry.make_domain(name, given(plugin))
+    domain = registry.make_domain(name, plugin_sources(plugin))
     print(f"fingerprint: {domain.fingerprint()!a}")  # noqa: T201 - it is what is asked for
 
 
@@ -150,24 +152,24 @@ def tell_fingerprint(plugin: str, name: str) -> None:
 
 def images(subject: DomainSubject) -> Iterator[Fault]:
     """Images are uint8 N×3×R×R, RGB, at every resolution that is asked for."""
-    for side, found in zip(SIDES, (subject.large, subject.small), strict=True):
-        yield from _pixels(found, side)
+    for side, domain_images in zip(SIDES, (subject.large, subject.small), strict=True):
+        yield from _pixels(domain_images, side)
 
 
-def _pixels(found: DomainImages, side: int) -> Iterator[Fault]:
-    expected = (len(found.ids), 3, side, side)
-    if not isinstance(found.pixels, np.ndarray):
-        yield Fault(f"pixels are a {type(found.pixels).__name__}", "a NumPy array", "np.stack the images")
+def _pixels(domain_images: DomainImages, side: int) -> Iterator[Fault]:
+    expected = (len(domain_images.ids), 3, side, side)
+    if not isinstance(domain_images.pixels, np.ndarray):
+        yield Fault(f"pixels are a {type(domain_images.pixels).__name__}", "a NumPy array", "np.stack the images")
         return
-    if found.pixels.dtype != np.uint8 or found.pixels.shape != expected:
+    if domain_images.pixels.dtype != np.uint8 or domain_images.pixels.shape != expected:
         yield Fault(
-            f"images({side}) has {found.pixels.dtype} pixels of shape {found.pixels.shape}",
+            f"images({side}) has {domain_images.pixels.dtype} pixels of shape {domain_images.pixels.shape}",
             f"uint8 of shape {expected}: N×3×H×W, with one image for each id",
             "graftbench.images.resizing.square(picture, resolution) makes such an image of a Pillow picture",
         )
-    elif len(found.ids) and found.pixels.max(initial=0) <= 1:
+    elif len(domain_images.ids) and domain_images.pixels.max(initial=0) <= 1:
         yield Fault(
-            f"images({side}) has no value above {found.pixels.max(initial=0)}",
+            f"images({side}) has no value above {domain_images.pixels.max(initial=0)}",
             "0 to 255",
             "multiply by 255 and round before the cast to uint8",
         )
@@ -175,23 +177,23 @@ def _pixels(found: DomainImages, side: int) -> Iterator[Fault]:
 
 def ids(subject: DomainSubject) -> Iterator[Fault]:
     """Ids are distinct, printable texts, the same at every load and every resolution."""
-    found = list(subject.large.ids)
-    if not found:
+    image_ids = list(subject.large.ids)
+    if not image_ids:
         yield Fault("there are no images", "one at least", "look at where `images` searches")
-    wrong = [name for name in found if not isinstance(name, str) or not name or not name.isprintable()]
+    wrong = [name for name in image_ids if not isinstance(name, str) or not name or not name.isprintable()]
     if wrong:
         yield Fault(f"id {wrong[0]!r}", "a printable text", "graftbench.images.decoding.printable writes odd names so")
-    twice = sorted({str(name) for name, after in pairwise(sorted(map(str, found))) if name == after})
+    twice = sorted({str(name) for name, after in pairwise(sorted(map(str, image_ids))) if name == after})
     if twice:
         yield Fault(f"id {twice[0]!r} twice", "distinct ids", "put what tells the images apart into the id")
-    if set(found) != set(subject.small.ids):
-        other = sorted(map(str, set(found) ^ set(subject.small.ids)))
+    if set(image_ids) != set(subject.small.ids):
+        other = sorted(map(str, set(image_ids) ^ set(subject.small.ids)))
         yield Fault(
             f"{len(other)} ids ({other[0]!r}, …) at one of {SIDES[0]} and {SIDES[1]} px only",
             "the same images at every load and every size: splits follow from them",
             "make ids of file names or contents, and neither of positions nor of chances",
         )
-    both = sorted(set(found) & set(subject.large.excluded))
+    both = sorted(set(image_ids) & set(subject.large.excluded))
     if both:
         yield Fault(f"{both[0]!r} is among the images and among the excluded", "one of both", "leave one out")
 
@@ -205,8 +207,8 @@ def groups(subject: DomainSubject) -> Iterator[Fault]:
     wrong = [group for group in large.groups if not isinstance(group, str) or not group or not group.isprintable()]
     if wrong:
         yield Fault(f"group {wrong[0]!r}", "a printable text", "name the group; the id where an image stands alone")
-    known = dict(zip(small.ids, small.groups, strict=False))
-    moved = [name for name, group in zip(large.ids, large.groups, strict=True) if known.get(name, group) != group]
+    group_of = dict(zip(small.ids, small.groups, strict=False))
+    moved = [name for name, group in zip(large.ids, large.groups, strict=True) if group_of.get(name, group) != group]
     if moved:
         yield Fault(f"{moved[0]!r} is in another group at {SIDES[1]} px", "one group at all times", "use no positions")
 
@@ -222,22 +224,22 @@ def same_as_items(subject: DomainSubject) -> Iterator[Fault]:
     """`images` gives the very pixels of `items`, resized by the default rule."""
     if subject.items is None:
         return
-    found = gathered(subject.items, SIDES[0], "items")
+    items = gathered(subject.items, SIDES[0], "items")
     mend = "let `images` return graftbench.images.preparation.gathered(self.items(resolution), resolution, …)"
-    if list(found.ids) != list(subject.large.ids) or list(found.groups) != list(subject.large.groups):
+    if list(items.ids) != list(subject.large.ids) or list(items.groups) != list(subject.large.groups):
         yield Fault("`items` has other ids, groups or order than `images`", "the same", mend)
-    elif not np.array_equal(found.pixels, subject.large.pixels):
+    elif not np.array_equal(items.pixels, subject.large.pixels):
         yield Fault("pixels of `items` differ from those of `images`", "the same, to the bit", mend)
 
 
 def prepared(subject: DomainSubject) -> Iterator[Fault]:
     """The suite can prepare the images, and no split is empty."""
-    found = prepared_images.load(subject.made(), subject.name, SIDES[0], subject.folder / "cache")
-    empty = [split for split in prepared_images.SPLITS if split not in found.splits]
+    prepared_set = prepared_images.load(subject.made(), subject.name, SIDES[0], subject.folder / "cache")
+    empty = [split for split in prepared_images.SPLITS if split not in prepared_set.splits]
     if empty:
-        count = len(set(found.groups))
+        count = len(set(prepared_set.groups))
         yield Fault(
-            f"no image in the split {' and in '.join(empty)}: {len(found.ids)} images in {count} group"
+            f"no image in the split {' and in '.join(empty)}: {len(prepared_set.ids)} images in {count} group"
             f"{'s' if count != 1 else ''}",
             "images on every side: a group's hash puts it into train (50 %), validation (15 %) or reference (35 %)",
             "group only what is nearly the same, or give more images: of 40 groups one in 660 times a split is empty",

@@ -21,29 +21,29 @@ if TYPE_CHECKING:
     from graftbench.checks.method_subject import MethodSubject
 
 
-def fit(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
+def fit(subject: MethodSubject, side_index: int = 0) -> Iterator[Fault]:
     """A fit on twelve images with a budget of ten ends and returns a sampler."""
-    found = subject.fitted(subject.side(place)).sampler
-    if not isinstance(found, Sampler):
+    sampler = subject.fitted(subject.side(side_index)).sampler
+    if not isinstance(sampler, Sampler):
         yield Fault(
-            f"fit returned {'None' if found is None else f'a {type(found).__name__}'}",
+            f"fit returned {'None' if sampler is None else f'a {type(sampler).__name__}'}",
             "a graftbench.contracts.Sampler",
             "return a sampler: GeneratorSampler, ImageBankSampler (graftbench.training.samplers), or a class of yours",
         )
-    elif subject.cls.kinds[0] != "generate" and not isinstance(found, TranslatingSampler):
+    elif subject.cls.kinds[0] != "generate" and not isinstance(sampler, TranslatingSampler):
         yield Fault(
-            f"fit returned a {type(found).__name__} for a task of the kind {subject.cls.kinds[0]}",
+            f"fit returned a {type(sampler).__name__} for a task of the kind {subject.cls.kinds[0]}",
             "a graftbench.contracts.TranslatingSampler",
             "derive the sampler from TranslatingSampler and define `translate`",
         )
 
 
-def budget(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
+def budget(subject: MethodSubject, side_index: int = 0) -> Iterator[Fault]:
     """The budget is spent to the image and not beyond, and the first batch's arithmetic is counted.
 
     A reference row stands outside it: it sees each target image once, or none.
     """
-    meter = subject.fitted(subject.side(place)).meter
+    meter = subject.fitted(subject.side(side_index)).meter
     if subject.cls.family == "reference":
         if meter.images_seen not in (0, IMAGES):
             spent = f"{meter.images_seen} images were spent by a reference row"
@@ -65,9 +65,9 @@ def budget(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
         )
 
 
-def samples(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
+def samples(subject: MethodSubject, side_index: int = 0) -> Iterator[Fault]:
     """Samples are uint8 n×3×R×R on the CPU, and one seed draws the same again, another seed others."""
-    side = subject.side(place)
+    side = subject.side(side_index)
     sampler = subject.fitted(side).sampler
     drawn = sampler.sample(7, rng())
     yield from form(drawn, (7, 3, side, side), "sample(7, generator)")
@@ -90,8 +90,8 @@ def samples(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
 
 def log(subject: MethodSubject) -> Iterator[Fault]:
     """What moves is part of what there is; losses are finite and their images grow up to the budget."""
-    found = subject.fitted()
-    log = found.task.log
+    fitted = subject.fitted()
+    log = fitted.task.log
     if not 0 <= log.parameters_trained <= log.parameters_total:
         yield Fault(
             f"{log.parameters_trained} of {log.parameters_total} parameters trained",
@@ -108,7 +108,7 @@ def log(subject: MethodSubject) -> Iterator[Fault]:
     wrong = [losses for _, seconds, losses in log.curve if seconds < 0 or not all(map(_finite, losses.values()))]
     if wrong:
         yield Fault(f"losses {wrong[0]} in the curve", "finite numbers", "raise Diverged where a loss is not finite")
-    if found.meter.asked and subject.cls.family != "reference" and not log.curve:
+    if fitted.meter.asked and subject.cls.family != "reference" and not log.curve:
         yield Fault(
             "the log has no curve",
             "losses at intervals, so that a reader sees what the training did",
@@ -128,10 +128,10 @@ def left_alone(subject: MethodSubject) -> Iterator[Fault]:
     if subject.cls.needs_source_images:
         tensors["task.source_images"] = task.source_images, fresh.source_images
     if subject.cls.kinds[0] != "generate":
-        for place, name in enumerate(("the inputs of task.pairs", "the truths of task.pairs")):
-            tensors[name] = task.pairs[place], fresh.pairs[place]
-    for name, (found, expected) in tensors.items():
-        if not torch.equal(found, expected):
+        for index, name in enumerate(("the inputs of task.pairs", "the truths of task.pairs")):
+            tensors[name] = task.pairs[index], fresh.pairs[index]
+    for name, (kept, expected) in tensors.items():
+        if not torch.equal(kept, expected):
             yield Fault(f"{name} changed during the fit", "the images as they were", mend)
     if subject.cls.source_model:
         before = fresh.source_model.tensors
@@ -140,9 +140,9 @@ def left_alone(subject: MethodSubject) -> Iterator[Fault]:
             yield Fault(f"{changed[0]} of task.source_model changed", "the source model as it was", mend)
 
 
-def comes_back(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
+def comes_back(subject: MethodSubject, side_index: int = 0) -> Iterator[Fault]:
     """Saved as safetensors and loaded, a sampler draws the same images, pixel for pixel; at first more than at once."""
-    sampler = subject.fitted(subject.side(place)).sampler
+    sampler = subject.fitted(subject.side(side_index)).sampler
     path = subject.folder / f"sampler-{subject.cls.name}.safetensors"
     save_sampler(sampler, path)
     loaded = load_sampler(path)
@@ -158,7 +158,7 @@ def comes_back(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
             "the same numbers, to the bit",
             "let `state` and `from_state` be each other's inverse; metadata are texts",
         )
-    n = 9 if place else 130
+    n = 9 if side_index else 130
     if not torch.equal(loaded.sample(n, rng()), sampler.sample(n, rng())):
         yield Fault(
             f"of {n} images drawn from the loaded sampler some differ",
@@ -205,13 +205,13 @@ def another_seed(subject: MethodSubject) -> Iterator[Fault]:
 
 def translation(subject: MethodSubject) -> Iterator[Fault]:
     """What one input becomes has the truth's form and does not depend on the inputs beside it."""
-    found, side = subject.fitted(), subject.side()
-    assert isinstance(found.sampler, TranslatingSampler)
-    inputs = found.task.pairs[0][:4]
-    made = found.sampler.translate(inputs, rng())
+    fitted, side = subject.fitted(), subject.side()
+    assert isinstance(fitted.sampler, TranslatingSampler)
+    inputs = fitted.task.pairs[0][:4]
+    made = fitted.sampler.translate(inputs, rng())
     yield from form(made, (len(inputs), 3, side, side), f"translate of {len(inputs)} inputs")
-    turned = found.sampler.translate(inputs.flip(0), rng()).flip(0)
-    if made.shape == turned.shape and (turned.int() - made.int()).abs().max() > 1 and not _by_chance(found, inputs):
+    turned = fitted.sampler.translate(inputs.flip(0), rng()).flip(0)
+    if made.shape == turned.shape and (turned.int() - made.int()).abs().max() > 1 and not _by_chance(fitted, inputs):
         yield Fault(
             "inputs in another order became other images",
             "each input's image, whatever stands beside it (to one grey level)",
@@ -219,7 +219,7 @@ def translation(subject: MethodSubject) -> Iterator[Fault]:
         )
 
 
-def _by_chance(found: Fit, inputs: Tensor) -> bool:
+def _by_chance(fitted: Fit, inputs: Tensor) -> bool:
     """Whether a translation depends on the generator: then the order of inputs may matter."""
-    assert isinstance(found.sampler, TranslatingSampler)
-    return not torch.equal(found.sampler.translate(inputs, rng()), found.sampler.translate(inputs, rng(1)))
+    assert isinstance(fitted.sampler, TranslatingSampler)
+    return not torch.equal(fitted.sampler.translate(inputs, rng()), fitted.sampler.translate(inputs, rng(1)))

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from graftbench.contracts import Method
 
 
-def moves(subject: MethodSubject, place: int = 0) -> Iterator[Fault]:
+def moves(subject: MethodSubject, side_index: int = 0) -> Iterator[Fault]:
     """Exactly the parameters that `moves` names change; frozen ones keep every bit, and so do their modules' buffers.
 
     A buffer belongs to the innermost module that has parameters: batch norm's statistics to batch norm, the vectors
     of a spectral norm to its weight. Buffers of what moves may change, those of what rests may not.
     """
-    found, cls = subject.fitted(subject.side(place)), subject.cls
-    log: SnapshotLog = found.task.log  # pyright: ignore[reportAssignmentType] - that is what the world's tasks have
+    fitted, cls = subject.fitted(subject.side(side_index)), subject.cls
+    log: SnapshotLog = fitted.task.log  # pyright: ignore[reportAssignmentType] - that is what the world's tasks have
     moved, astray, infinite = _changes(log, cls.moves)
     named = set(_sizes(log))
     promise = {key for key in named if promised(key, cls.moves)}
-    unwatched = not log.networks and found.meter.asked and cls.family != "reference"
+    unwatched = not log.networks and fitted.meter.asked and cls.family != "reference"
     if unwatched:
         yield Fault(
             "no network was named to the log",
@@ -93,11 +93,11 @@ def promised(key: str, patterns: tuple[str, ...]) -> bool:
 def nearest_parameters(network: nn.Module, key: str) -> list[str]:
     """Return the names of the parameters of the innermost module around a buffer that has any."""
     owner = key.rpartition(".")[0]
-    while not (found := [name for name, _ in network.get_submodule(owner).named_parameters()]):
+    while not (names := [name for name, _ in network.get_submodule(owner).named_parameters()]):
         if not owner:
             return []
         owner = owner.rpartition(".")[0]
-    return [f"{owner}.{name}" if owner else name for name in found]
+    return [f"{owner}.{name}" if owner else name for name in names]
 
 
 def _sizes(log: SnapshotLog) -> dict[str, int]:

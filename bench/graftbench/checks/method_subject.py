@@ -40,14 +40,14 @@ class MethodSubject:
         """Those of `SIDES` that the method takes."""
         return [side for side in SIDES if not refusal(self.cls, side)]
 
-    def side(self, place: int = 0) -> int:
+    def side(self, index: int = 0) -> int:
         """Return the first side that the method takes, or the next.
 
         Raises:
             Broken: There is none.
         """
-        found = self.sides()
-        if len(found) <= place:
+        sides = self.sides()
+        if len(sides) <= index:
             raise Broken(
                 Fault(
                     f"`check` refuses every one of {', '.join(map(str, SIDES))} px: {refusal(self.cls, SIDES[0])}",
@@ -55,7 +55,7 @@ class MethodSubject:
                     "let the defaults fit small images, so that the method can be checked",
                 )
             )
-        return found[place]
+        return sides[index]
 
     def fitted(self, side: int | None = None, seed: int = 0) -> Fit:
         """Fit at a side (the first that the method takes) with a seed."""
@@ -119,8 +119,12 @@ def form(images: object, shape: tuple[int, ...], what: str) -> Iterator[Fault]:
     if not isinstance(images, torch.Tensor):
         yield Fault(f"{what} returned a {type(images).__name__}", expected, "return a tensor")
         return
-    found = f"{images.dtype} {'×'.join(map(str, images.shape))} on {images.device.type}"
+    form_text = f"{images.dtype} {'×'.join(map(str, images.shape))} on {images.device.type}"
     if images.dtype != torch.uint8:
-        yield Fault(f"{what} is {found}", expected, "graftbench.training.samplers.to_uint8 turns [−1, 1] into 0…255")
+        yield Fault(
+            f"{what} is {form_text}", expected, "graftbench.training.samplers.to_uint8 turns [−1, 1] into 0…255"
+        )
     elif tuple(images.shape) != shape or images.device.type != "cpu":
-        yield Fault(f"{what} is {found}", expected, "return so many RGB images of the task's resolution, on the CPU")
+        yield Fault(
+            f"{what} is {form_text}", expected, "return so many RGB images of the task's resolution, on the CPU"
+        )

@@ -66,12 +66,12 @@ def metadata(subject: MethodSubject) -> Iterator[Fault]:
         )
 
 
-def one_of(cls: type[Any], name: str, known: Collection[str]) -> Iterator[Fault]:
+def one_of(cls: type[Any], name: str, allowed: Collection[str]) -> Iterator[Fault]:
     """Find an attribute that is none of the known values."""
-    found = getattr(cls, name, None)
-    if found not in known:
-        choices = ", ".join(repr(value) for value in known)
-        said = "is missing" if found is None else f"= {found!r}"
+    declared = getattr(cls, name, None)
+    if declared not in allowed:
+        choices = ", ".join(repr(value) for value in allowed)
+        said = "is missing" if declared is None else f"= {declared!r}"
         yield Fault(f"{name} {said}", f"one of {choices}", f"write {name} = … with one of them in the class")
 
 
@@ -88,23 +88,23 @@ def words(cls: type[Any], name: str, *, period: bool = False) -> Iterator[Fault]
 
 def _reference(cls: type[Method]) -> Iterator[Fault]:
     """Check the paper or package that a method comes from."""
-    found = getattr(cls, "reference", None)
-    if not isinstance(found, contracts.Reference):
+    reference = getattr(cls, "reference", None)
+    if not isinstance(reference, contracts.Reference):
         yield Fault(
-            "reference is missing" if found is None else f"reference = {found!r}",
+            "reference is missing" if reference is None else f"reference = {reference!r}",
             "a graftbench.contracts.Reference: the paper or package that the method comes from",
             'write reference = Reference(authors="…", title="…", venue="unpublished", year=…)',
         )
         return
     for name in ("authors", "title"):
-        if not getattr(found, name):
+        if not getattr(reference, name):
             yield Fault(f"reference.{name} is empty", "who wrote it and what it is called", f"fill in {name}")
-    if not 1900 < found.year <= 2100:
-        yield Fault(f"reference.year = {found.year}", "the year of publication", "fill in year")
-    if bool(found.code) != bool(found.code_license):
-        there, missing = ("code", "code_license") if found.code else ("code_license", "code")
+    if not 1900 < reference.year <= 2100:
+        yield Fault(f"reference.year = {reference.year}", "the year of publication", "fill in year")
+    if bool(reference.code) != bool(reference.code_license):
+        present, missing = ("code", "code_license") if reference.code else ("code_license", "code")
         yield Fault(
-            f"reference.{there} without reference.{missing}",
+            f"reference.{present} without reference.{missing}",
             "both or neither",
             f'fill in {missing} ("none stated" is a licence\'s answer too)',
         )
@@ -144,10 +144,10 @@ def _constructed(cls: type[Method]) -> Iterator[Fault]:
             "correct the value, or give the parameter a default",
         )
         return
-    found = cls().config
-    if found != expected:
+    config = cls().config
+    if config != expected:
         yield Fault(
-            f"{cls.__name__}().config is {found!r}",
+            f"{cls.__name__}().config is {config!r}",
             f"{expected!r}",
             "let __init__ pass its config on to Method.__init__, or leave __init__ out",
         )
@@ -161,9 +161,9 @@ def _constructed(cls: type[Method]) -> Iterator[Fault]:
 
     leaks = cls().leaks
     if leaks and leaks not in extractor_names():
-        known = ", ".join(sorted(extractor_names()))
+        extractors = ", ".join(sorted(extractor_names()))
         yield Fault(
-            f"leaks = {leaks!r}", f"empty or an extractor: {known}", "name the extractor as `graftbench ls` does"
+            f"leaks = {leaks!r}", f"empty or an extractor: {extractors}", "name the extractor as `graftbench ls` does"
         )
 
 
@@ -175,10 +175,12 @@ def file(subject: MethodSubject) -> Iterator[Fault]:
     module = sys.modules[subject.cls.__module__]
     if not module.__doc__:
         yield Fault("the file has no docstring", "the idea in a sentence or two at its top", 'write """…""" there')
-    found = [value.__name__ for value in vars(module).values() if is_own(value, module)]
-    if len(found) > 1:
+    class_names = [value.__name__ for value in vars(module).values() if is_own(value, module)]
+    if len(class_names) > 1:
         yield Fault(
-            f"methods {', '.join(found)} in one file", "one method a file", "move the others to files of their own"
+            f"methods {', '.join(class_names)} in one file",
+            "one method a file",
+            "move the others to files of their own",
         )
 
 

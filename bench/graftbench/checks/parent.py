@@ -153,8 +153,8 @@ class _Supervisor:
         with selectors.DefaultSelector() as selector:
             selector.register(channel, selectors.EVENT_READ)
             while not self.ended:
-                left = last + self._limit - time.monotonic()
-                if left <= 0 or not selector.select(timeout=left):
+                seconds_left = last + self._limit - time.monotonic()
+                if seconds_left <= 0 or not selector.select(timeout=seconds_left):
                     return False
                 data = os.read(channel, 65536)
                 if not data:
@@ -212,17 +212,17 @@ class _Supervisor:
 
     def _overdue(self, kind: str) -> Fault:
         """Return what a check that was ended for its time comes to."""
-        found = f"it had not ended after {self._seconds:g} s"
+        reason = f"it had not ended after {self._seconds:g} s"
         mend = "make it quicker, or allow it more time (--seconds)"
         if kind == "method" and "refused" in self._notes:
-            found += ", and went on when its budget granted nothing: it does not heed the budget"
+            reason += ", and went on when its budget granted nothing: it does not heed the budget"
         elif kind == "method" and "asked" in self._notes:
-            found += ", with its budget not yet spent"
+            reason += ", with its budget not yet spent"
         elif kind == "method":
-            found += ", and does not ask the budget"
+            reason += ", and does not ask the budget"
         if kind == "method":
             mend = f"loop with `for size in budget.batches(batch_size):`, which ends when the budget does; or {mend}"
-        return Fault(found, "an end", mend)
+        return Fault(reason, "an end", mend)
 
 
 def _ended(code: int) -> str:

@@ -52,7 +52,7 @@ def record(
         seed=seed,
         protocol=protocol,
     )
-    found = Record(
+    example = Record(
         id=cell.id,
         cell=cell,
         status=status,
@@ -61,9 +61,9 @@ def record(
     )
     if status != Status.OK:
         tail = f'Traceback:\n  File "{SOMEWHERE}/training.py", line 7\nit stopped'
-        return msgspec.structs.replace(found, reason=f"The fit ended as {status}.", exit_code=1, log_tail=tail)
+        return msgspec.structs.replace(example, reason=f"The fit ended as {status}.", exit_code=1, log_tail=tail)
     return msgspec.structs.replace(
-        found,
+        example,
         scores=_scores(KID.get(method, 0.05) * (25 / budget) ** (1 / 3) + 0.001 * seed, protocol),
         resources=_resources(seed),
         artifacts={"samples": f"cells/{cell.id}/samples.png"},
@@ -108,14 +108,14 @@ def _resources(seed: int) -> Resources:
 
 def whole() -> list[Record]:
     """Five methods, two data budgets, two compute budgets, two seeds; one cell diverged."""
-    found = [
+    records = [
         record(method, budget=budget, seed=seed, compute=compute)
         for compute in (IMAGES_BUDGET, TIME_BUDGET)
         for method in FAMILIES
         for budget in (25, 400)
         for seed in (0, 1)
     ]
-    lost = next(one for one in reversed(found) if one.cell.method == "dcgan")
+    lost = next(one for one in reversed(records) if one.cell.method == "dcgan")
     cell = lost.cell
     diverged = record(
         "dcgan",
@@ -124,7 +124,7 @@ def whole() -> list[Record]:
         compute=cell.compute_budget,
         status=Status.DIVERGED,
     )
-    return [*(one for one in found if one is not lost), diverged]
+    return [*(one for one in records if one is not lost), diverged]
 
 
 def one_cell() -> list[Record]:
@@ -158,17 +158,17 @@ def one_failed() -> list[Record]:
 
 def undefined_scores() -> list[Record]:
     """Cells that ended well without one number to show for it."""
-    found = []
+    records = []
     for name in ("finetune", "vae"):
         ended = record(name)
         empty = [msgspec.structs.replace(score, value=None, undefined="too few images") for score in ended.scores]
-        found.append(msgspec.structs.replace(ended, scores=empty, resources=None))
-    return [*found, msgspec.structs.replace(record("dcgan"), scores=[])]
+        records.append(msgspec.structs.replace(ended, scores=empty, resources=None))
+    return [*records, msgspec.structs.replace(record("dcgan"), scores=[])]
 
 
 def infinite_numbers() -> list[Record]:
     """Errors, intervals, floors and costs that are no numbers: other programs write records, too."""
-    found = []
+    records = []
     for name in ("finetune", "vae", "memorizer"):
         ended = record(name)
         wild = [
@@ -178,8 +178,8 @@ def infinite_numbers() -> list[Record]:
             for score in ended.scores
         ]
         cost = Resources(device="cpu", fit_seconds=math.inf, images_seen=0, peak_memory_mib=math.nan)
-        found.append(msgspec.structs.replace(ended, scores=wild, resources=cost))
-    return found
+        records.append(msgspec.structs.replace(ended, scores=wild, resources=cost))
+    return records
 
 
 def unknown_scores() -> list[Record]:
@@ -191,8 +191,8 @@ def unknown_scores() -> list[Record]:
 def strange_names() -> list[Record]:
     """Markup, tabs, terminal colours, another direction of writing, emoji, very long: names are printed, not obeyed."""
     names = [MARKUP, r"a_b%c\d{e}$", "long " * 100, "tab\tand\x1b[31mred", "\u202eoverride", "🦊", "|a|", "=1+1"]
-    found = [record(name, seed=seed) for name in names for seed in (0, 1)]
-    return [*found, record(MARKUP, budget=100, status=Status.ERROR)]
+    records = [record(name, seed=seed) for name in names for seed in (0, 1)]
+    return [*records, record(MARKUP, budget=100, status=Status.ERROR)]
 
 
 def two_protocols() -> list[Record]:

@@ -18,7 +18,7 @@ import msgspec
 from graftbench.checks.check import Check, Fault
 from graftbench.checks.method_text import words
 from graftbench.checks.records import CASES, MARKUP, SOMEWHERE, TIME_BUDGET, whole, write_run, write_sheets
-from graftbench.checks.targets import given
+from graftbench.checks.targets import plugin_sources
 from graftbench.errors import GraftbenchError
 from graftbench.plugins import registry
 from graftbench.records.run import Run, read_run
@@ -57,9 +57,9 @@ class ReportSubject:
     def empty_folder(self) -> Path:
         """Make a folder that nobody has used."""
         self._count += 1
-        found = self.folder / f"{self.cls.name}-{self._count}"
-        found.mkdir(parents=True)
-        return found
+        folder = self.folder / f"{self.cls.name}-{self._count}"
+        folder.mkdir(parents=True)
+        return folder
 
     def run_folder(self, records: Sequence[Record]) -> Path:
         """Make a run folder of these records."""
@@ -89,22 +89,22 @@ def writes(subject: ReportSubject) -> Iterator[Fault]:
     """Of a whole run it writes files into its folder, and returns all of them and nothing else."""
     run, out = subject.run_folder(whole()), subject.empty_folder()
     before = _snapshot(run)
-    found = subject.cls().write(read_run(run), out)
-    if not isinstance(found, list) or not all(isinstance(path, Path) for path in found):
-        yield Fault(f"write returned {type(found).__name__} {found!r:.200}", "a list of paths", "return list[Path]")
+    named = subject.cls().write(read_run(run), out)
+    if not isinstance(named, list) or not all(isinstance(path, Path) for path in named):
+        yield Fault(f"write returned {type(named).__name__} {named!r:.200}", "a list of paths", "return list[Path]")
         return
-    there = {path for path in out.rglob("*") if path.is_file()}
-    gone = [path.name for path in found if path not in there]
+    files = {path for path in out.rglob("*") if path.is_file()}
+    gone = [path.name for path in named if path not in files]
     if gone:
         yield Fault(f"{gone[0]} was returned and is not there", "files in the folder `out`", "return out / name")
-    silent = sorted(path.name for path in there - set(found))
+    silent = sorted(path.name for path in files - set(named))
     if silent:
         yield Fault(f"{silent[0]} was written and not returned", "all files that were written", "return its path too")
-    if not found:
+    if not named:
         yield Fault("nothing was written", "one file at least", "write what there is to say of a run that went well")
     if _snapshot(run) != before:
         yield Fault("the run folder changed", "a run folder as it was: it is only read", "write into `out` alone")
-    endings = {path.suffix for path in found}
+    endings = {path.suffix for path in named}
     if subject.cls.formats and endings != set(subject.cls.formats):
         yield Fault(
             f"files that end in {', '.join(sorted(endings)) or 'nothing'}",
@@ -152,9 +152,9 @@ def elsewhere(subject: ReportSubject) -> Iterator[Fault]:
         if done.returncode:
             yield Fault(f"another process failed: {done.stderr.strip()[-400:]}", "files", "see what it says")
             return
-        left = sorted(path.name for path in here.iterdir() if not path.name.startswith("."))
-        if left:
-            yield Fault(f"{left[0]} was left in the working directory", "files in `out` alone", "write out / name")
+        names = sorted(path.name for path in here.iterdir() if not path.name.startswith("."))
+        if names:
+            yield Fault(f"{names[0]} was left in the working directory", "files in `out` alone", "write out / name")
         said.append(msgspec.json.decode(done.stdout.rpartition("written: ")[2]))
         time.sleep(1.1 if not seed else 0)  # the clock's seconds are others
     yield from _differences(
@@ -167,7 +167,7 @@ def elsewhere(subject: ReportSubject) -> Iterator[Fault]:
 
 def tell_bytes(plugin: str, name: str, run: str, out: str) -> None:
     """Write a report and print the hashes of its files: the other side of `elsewhere`."""
-    cls = registry.reports(given(plugin))[name]
+    cls = registry.reports(plugin_sources(plugin))[name]
     written = _bytes(cls().write(read_run(Path(run)), Path(out)))
     print(f"written: {msgspec.json.encode(written).decode()}")  # noqa: T201 - it is what is asked for
 
@@ -189,9 +189,11 @@ def private(subject: ReportSubject) -> Iterator[Fault]:
     today = datetime.now(UTC).date().isoformat()
     for path in subject.cls().write(read_run(run), out):
         data = path.read_bytes()
-        for place in (str(run), str(out), SOMEWHERE):
-            if place.encode() in data:
-                yield Fault(f"{path.name} holds the path {place}", "no place of a machine", "cut paths to their names")
+        for path_text in (str(run), str(out), SOMEWHERE):
+            if path_text.encode() in data:
+                yield Fault(
+                    f"{path.name} holds the path {path_text}", "no place of a machine", "cut paths to their names"
+                )
         if path.suffix in TEXTS and today.encode() in data:
             yield Fault(f"{path.name} holds today's date", "what the records say", "print no date but theirs")
 
@@ -200,13 +202,13 @@ def nothing(subject: ReportSubject) -> Iterator[Fault]:
     """A run without records is refused in a sentence, before anything is written: an empty page looks like a result."""
     out = subject.empty_folder()
     try:
-        found = subject.cls().write(Run(name="checked", records=[], folder=subject.empty_folder()), out)
+        named = subject.cls().write(Run(name="checked", records=[], folder=subject.empty_folder()), out)
     except GraftbenchError as error:
         if "no records" not in str(error):
             yield Fault(f"it says {str(error)!r}", "that there are no records", "name what is missing: 'no records'")
     else:
         yield Fault(
-            f"it returned {[path.name for path in found]}",
+            f"it returned {[path.name for path in named]}",
             "a GraftbenchError that says that there are no records",
             'if not run.records: raise GraftbenchError(f"{run.name} has no records.")',
         )
@@ -227,10 +229,10 @@ def bears(subject: ReportSubject, *, case: str) -> Iterator[Fault]:
                 "escape what comes from records (html.escape)",
             )
         prose = re.sub(r"<(script|style).*?</\1>", "", text, flags=re.DOTALL)
-        if path.suffix in _PRINTED and (found := _NO_NUMBER.search(prose)):
-            place = " ".join(prose[max(0, found.start() - 20) : found.end() + 10].split())
+        if path.suffix in _PRINTED and (number := _NO_NUMBER.search(prose)):
+            context = " ".join(prose[max(0, number.start() - 20) : number.end() + 10].split())
             yield Fault(
-                f"{path.name} prints {found.group().strip('>|, <')!r} (… {place} …)",
+                f"{path.name} prints {number.group().strip('>|, <')!r} (… {context} …)",
                 "a dash or a word where there is no finite number",
                 "ask math.isfinite, and whether score.value and record.resources are None",
             )

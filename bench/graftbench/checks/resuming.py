@@ -81,11 +81,11 @@ def fit_on(
 
 
 def _look_at_snapshot(sampler: Sampler, resolution: int) -> None:
-    found = tuple(sampler.sample(2, torch.Generator().manual_seed(7)).shape)
-    if found != (2, 3, resolution, resolution):
+    shape = tuple(sampler.sample(2, torch.Generator().manual_seed(7)).shape)
+    if shape != (2, 3, resolution, resolution):
         raise Broken(
             Fault(
-                f"a snapshot drew images of shape {found}",
+                f"a snapshot drew images of shape {shape}",
                 f"(2, 3, {resolution}, {resolution})",
                 "give task.snapshot a function that makes the sampler that the fit would return if it ended now",
             )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
 
-    from graftbench.plugins.registry import Found, Given
+    from graftbench.plugins.registry import PluginIndex, PluginSource
 
 BASES: dict[str, type[Any]] = {"method": Method, "domain": Domain, "report": Report}
 
@@ -51,7 +51,7 @@ class Plugins:
     unusable: dict[str, str] = field(default_factory=dict)
 
 
-def given(target: str) -> list[Given]:
+def plugin_sources(target: str) -> list[PluginSource]:
     """Read a target as the registry takes it: a path, or a class `package.module:Class`; none for an empty text.
 
     Raises:
@@ -64,15 +64,15 @@ def given(target: str) -> list[Given]:
     if path.exists() or not colon:
         return [path]
     try:
-        found = importlib.import_module(module)
+        imported = importlib.import_module(module)
     except ImportError as error:
         raise GraftbenchError(f"'{target}' is no file, and there is no module '{module}' ({error}).") from error
-    cls = getattr(found, name, None)
+    cls = getattr(imported, name, None)
     if not (isinstance(cls, type) and issubclass(cls, tuple(BASES.values()))):
         raise unknown(
             "plugin class",
             name,
-            [key for key, value in vars(found).items() if _is_plugin(value) and not isabstract(value)],
+            [key for key, value in vars(imported).items() if _is_plugin(value) and not isabstract(value)],
         )
     return [cls]
 
@@ -83,32 +83,32 @@ def plugins_of(target: str) -> Plugins:
     Raises:
         GraftbenchError: There is no such file, folder or class.
     """
-    (one,) = given(target)
+    (one,) = plugin_sources(target)
     if isinstance(one, type):
         kind = next(kind for kind, base in BASES.items() if issubclass(one, base))
         return Plugins([Target(kind, one, target, target)])
-    found, usable = Plugins(), list[Path]()
+    plugins, usable = Plugins(), list[Path]()
     for file in _files(one):
         if own := _registered(file):
-            found.classes += own
+            plugins.classes += own
             continue
         reason = "" if file.suffix == ".toml" else _import(file)
         if reason:
-            found.unusable[str(file)] = reason
+            plugins.unusable[str(file)] = reason
         else:
             usable.append(file)
     for file in usable:
-        _add(found, file, alone=one == file)
-    if not found.classes and not found.unusable:
-        found.unusable[target] = "there is no plugin in it"
-    return found
+        _add(plugins, file, alone=one == file)
+    if not plugins.classes and not plugins.unusable:
+        plugins.unusable[target] = "there is no plugin in it"
+    return plugins
 
 
 def _registered(file: Path) -> list[Target]:
     """Return the plugins of a file that is one of the package's own."""
     for kind, (folder, search) in _SEARCHES.items():
         own = importlib.import_module(f"graftbench.{folder}").__path__
-        if file.resolve().parent in {Path(place).resolve() for place in own}:
+        if file.resolve().parent in {Path(own_folder).resolve() for own_folder in own}:
             classes = search([]).classes.values()
             return [Target(kind, cls, str(file), "") for cls in classes if registry.file_of(cls) == file.resolve()]
     return []
@@ -131,12 +131,12 @@ def _import(file: Path) -> str:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit too: a plugin may do anything
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-        place = f"line {lines[-1]}: " if lines else ""
-        return f"it cannot be imported: {place}{type(error).__name__}: {error}"
+        line = f"line {lines[-1]}: " if lines else ""
+        return f"it cannot be imported: {line}{type(error).__name__}: {error}"
     return ""
 
 
-_SEARCHES: dict[str, tuple[str, Callable[[Sequence[Given]], Found[Any]]]] = {
+_SEARCHES: dict[str, tuple[str, Callable[[Sequence[PluginSource]], PluginIndex[Any]]]] = {
     "method": ("methods", registry.methods),
     "domain": ("datasets", registry.domains),
     "report": ("reports", registry.reports),
@@ -144,18 +144,18 @@ _SEARCHES: dict[str, tuple[str, Callable[[Sequence[Given]], Found[Any]]]] = {
 """Kind -> the package's folder of them, and how they are found."""
 
 
-def _add(found: Plugins, file: Path, *, alone: bool) -> None:
+def _add(plugins: Plugins, file: Path, *, alone: bool) -> None:
     """Add the plugins of one file that can be imported."""
-    before, refused = len(found.classes), dict[str, str]()
+    before, refused = len(plugins.classes), dict[str, str]()
     for kind in _kinds_in(file):
         _, search = _SEARCHES[kind]
-        there, new = search([]), search([file])
-        names = new.classes.keys() - there.classes.keys()
-        found.classes += [Target(kind, new.classes[name], str(file), str(file.resolve())) for name in sorted(names)]
-        refused |= {where: why for where, why in new.broken.items() if where not in there.broken}
-    found.unusable |= refused
-    if alone and len(found.classes) == before and not refused:
-        found.unusable[str(file)] = _why_none(file)
+        registered, new = search([]), search([file])
+        names = new.classes.keys() - registered.classes.keys()
+        plugins.classes += [Target(kind, new.classes[name], str(file), str(file.resolve())) for name in sorted(names)]
+        refused |= {where: why for where, why in new.broken.items() if where not in registered.broken}
+    plugins.unusable |= refused
+    if alone and len(plugins.classes) == before and not refused:
+        plugins.unusable[str(file)] = _why_none(file)
 
 
 def _kinds_in(file: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.options import Count, Plugins, comma_separated
+from graftbench.cli.options import DEFAULT_EXTRACTION, ExtractionOptions, comma_separated
 from graftbench.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
@@ -28,16 +28,10 @@ def evaluate(
     metrics: str = "default",
     train: str | None = None,
     held_out: str | None = None,
-    extractor: str = "lite0",
-    size: Count = None,
-    resize: str = "",
-    weights: str = "",
-    device: str = "auto",
-    batch_size: Count = None,
+    extraction: ExtractionOptions = DEFAULT_EXTRACTION,
     intervals: bool = True,
     floors: bool = True,
     seed: Seed = 0,
-    plugin: Plugins = [],  # noqa: B006 - never changed
     json: bool = False,
 ) -> int:
     """Score generated images against reference images.
@@ -48,16 +42,10 @@ def evaluate(
         metrics: Comma-separated names or sets (graftbench ls metrics); "all" for all.
         train: The images that the generator was trained on; adds the metrics of memorisation.
         held_out: Real images outside reference and training, for the floors; of a domain, its other splits are taken.
-        extractor: Feature extractor (graftbench ls extractors).
-        size: Side in pixels to which images are resized for it; its own by default.
-        resize: Resize rule; the extractor's first by default.
-        weights: Local weights file of the extractor.
-        device: auto, cpu, cuda or cuda:N.
-        batch_size: Images per forward pass.
+        extraction: Extractor, its input and its device.
         intervals: Estimate FID's interval too (up to 10,000 images).
         floors: Score held-out real images too, where they are known.
         seed: Seed of subsets, directions and splits.
-        plugin: File or folder with more domains.
         json: Print an object.
     """
     from rich.console import Console
@@ -71,16 +59,10 @@ def evaluate(
             metrics=comma_separated(metrics),
             train=train,
             held_out=held_out,
-            extractor=extractor,
-            size=size,
-            resize=resize,
-            weights=weights,
-            device=device,
-            batch_size=batch_size,
             intervals=intervals,
             floors=floors,
             seed=seed,
-            plugins=plugin,
+            **vars(extraction),
             progress=progress,
         )
     if json:

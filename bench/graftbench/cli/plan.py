@@ -173,8 +173,8 @@ def on_other_machines(outlook: Outlook, speed: float | None = None) -> list[str]
         lines.append(
             f"On {other.device}: {duration(other.wall_seconds)} with --jobs {outlook.jobs}{left_out}, by {records}."
         )
-    if speed is not None and outlook.wall_seconds is not None:
-        lines.append(f"At {speed:g} times that speed, as you say: {duration(outlook.wall_seconds / speed)}.")
+    if speed is not None and (wall_seconds := outlook.wall_time.seconds) is not None:
+        lines.append(f"At {speed:g} times that speed, as you say: {duration(wall_seconds / speed)}.")
     measured = [outlook.estimates.device, *(other.device for other in outlook.elsewhere)]
     if all(device in ("", "cpu") for device in measured):
         lines.append("On a GPU: not known, for no record here was made on one; --from takes a run made there.")
@@ -194,14 +194,14 @@ def _expected(outlook: Outlook) -> list[str]:
     count = len(outlook.to_run)
     if not count:
         return []
-    unknown = count - len(outlook.known_seconds)
-    if outlook.wall_seconds is None:
+    wall_seconds, unknown = outlook.wall_time.seconds, outlook.wall_time.unknown
+    if wall_seconds is None:
         lines = ["How long they take is not known: there are no records of cells that ended well (--from RUN)."]
     else:
         left_out = f", without {_cells(unknown)} of unknown length" if unknown else ""
         peak = outlook.peak_memory_mib
         memory = f", up to {peak:,.0f} MiB each" if peak is not None else ""
-        lines = [f"Expected: {duration(outlook.wall_seconds)} with --jobs {outlook.jobs}{left_out}{memory}."]
+        lines = [f"Expected: {duration(wall_seconds)} with --jobs {outlook.jobs}{left_out}{memory}."]
         lines.append(_basis(outlook))
     size = f"About {outlook.disk_needed_bytes / 1e6:,.0f} MB on the disk"
     guessed = f", a guess for {_cells(outlook.disk_guessed)}" if outlook.disk_guessed else ""

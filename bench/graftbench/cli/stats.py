@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graftbench.cli.options import Count, Plugins
+from graftbench.cli.options import DEFAULT_EXTRACTION, ExtractionOptions
 from graftbench.cli.output import print_json
 
 
@@ -13,13 +13,7 @@ def stats(
     *,
     out: Path,
     moments: bool = False,
-    extractor: str = "lite0",
-    size: Count = None,
-    resize: str = "",
-    weights: str = "",
-    device: str = "auto",
-    batch_size: Count = None,
-    plugin: Plugins = [],  # noqa: B006 - never changed
+    extraction: ExtractionOptions = DEFAULT_EXTRACTION,
     json: bool = False,
 ) -> int:
     """Write reference statistics to a file, to score against without the images.
@@ -28,13 +22,7 @@ def stats(
         images: A folder of images, a .zip, .npz or .npy file, or domain:NAME@RESOLUTION/SPLIT.
         out: File NAME.safetensors.
         moments: Keep mean and covariance alone: enough for FID, small for any number of images.
-        extractor: Feature extractor (graftbench ls extractors).
-        size: Side in pixels to which images are resized for it; its own by default.
-        resize: Resize rule; the extractor's first by default.
-        weights: Local weights file of the extractor.
-        device: auto, cpu, cuda or cuda:N.
-        batch_size: Images per forward pass.
-        plugin: File or folder with more domains.
+        extraction: Extractor, its input and its device.
         json: Print the manifest.
     """
     from graftbench.cli.evaluate import reading
@@ -46,13 +34,7 @@ def stats(
         statistics = statistics_of(
             images,
             moments_only=moments,
-            extractor=extractor,
-            size=size,
-            resize=resize,
-            weights=weights,
-            device=device,
-            batch_size=batch_size,
-            plugins=plugin,
+            **vars(extraction),
             progress=progress,
         )
     statistics.save(out)

@@ -89,10 +89,10 @@ def standings(scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = 
     each = [Standing()] * len(scores)
     for i in leaders:
         each[i] = Standing(best=True)
-    for i, found in worse.items():
-        settled = found or able[len(gaps[i])]
+    for i, is_worse in worse.items():
+        settled = is_worse or able[len(gaps[i])]
         second = sign * means[i] == next_best
-        each[i] = Standing(second=second, level=settled and not found, untested=not settled)
+        each[i] = Standing(second=second, level=settled and not is_worse, untested=not settled)
     return Standings(tuple(each), len(means), len(others), pairs, whole.needed, tested=bool(others) and whole.enough)
 
 
@@ -104,8 +104,8 @@ def _gaps(values: Mapping[int, float], best: Mapping[int, float], sign: float) -
 def _worse(gaps: Mapping[int, Sequence[float]], level: float) -> dict[int, bool]:
     """Which are significantly worse than the best; a method that shares no seed with it is not."""
     by_length: defaultdict[int, list[int]] = defaultdict(list)
-    for i, found in gaps.items():
-        by_length[len(found)].append(i)
+    for i, differences in gaps.items():
+        by_length[len(differences)].append(i)
     p = dict.fromkeys(gaps, 1.0)
     for length, members in by_length.items():
         if length:

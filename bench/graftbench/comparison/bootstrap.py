@@ -65,11 +65,11 @@ class Jackknife:
 
 def resample(strata: Strata, statistic: Statistic, rng: np.random.Generator, resamples: int) -> NDArray[np.float64]:
     """Return the statistic of `resamples` draws with replacement, seeds within each task; shape (resamples,)."""
-    found = []
+    draws = []
     for start in range(0, resamples, _CHUNK):
         size = min(_CHUNK, resamples - start)
-        found.append(statistic([rows[rng.integers(0, len(rows), (size, len(rows)))] for rows in strata]))
-    return np.concatenate(found)
+        draws.append(statistic([rows[rng.integers(0, len(rows), (size, len(rows)))] for rows in strata]))
+    return np.concatenate(draws)
 
 
 def jackknife(strata: Strata, statistic: Statistic) -> Jackknife:
@@ -78,8 +78,8 @@ def jackknife(strata: Strata, statistic: Statistic) -> Jackknife:
     for index, rows in enumerate(strata):
         n = len(rows)
         kept = np.array([np.delete(np.arange(n), i) for i in range(n)])
-        left = statistic([rows[kept] if i == index else np.repeat(s[None], n, 0) for i, s in enumerate(strata)])
-        influence = (n - 1) * (left.mean() - left)  # of one seed, times n_t: (n-1)(θ̄ - θ₋ᵢ)
+        without_one = statistic([rows[kept] if i == index else np.repeat(s[None], n, 0) for i, s in enumerate(strata)])
+        influence = (n - 1) * (without_one.mean() - without_one)  # of one seed, times n_t: (n-1)(θ̄ - θ₋ᵢ)
         variance = float((influence**2).sum()) / (n * (n - 1))
         variances.append(variance)
         shrunk.append(variance * (n - 1) / n)
@@ -92,12 +92,12 @@ def jackknife(strata: Strata, statistic: Statistic) -> Jackknife:
     return Jackknife(total, total**2 / sum(degrees), float(np.sqrt(total / sum(shrunk))), cubes / (6 * squares**1.5))
 
 
-def expanded_tail(level: float, known: Jackknife) -> float:
+def expanded_tail(level: float, spread: Jackknife) -> float:
     """Return the share of resamples to leave out on each side: Φ(-factor · t), with Student's quantile t.
 
     0.025 for many seeds at a level of 0.95, 0.011 for 6 tasks of 5, 0.001 for one task of 5.
     """
-    return float(ndtr(-known.factor * stdtrit(known.degrees, (1 + level) / 2)))
+    return float(ndtr(-spread.factor * stdtrit(spread.degrees, (1 + level) / 2)))
 
 
 def stratified_interval(
@@ -131,21 +131,21 @@ def stratified_interval(
     if not strata or min(map(len, strata)) < 2:
         raise GraftbenchError("An interval over seeds needs at least one task and two seeds in each task.")
     value = float(statistic([rows[None] for rows in strata])[0])
-    known = jackknife(strata, statistic)
+    spread = jackknife(strata, statistic)
     if way == "student":
-        half = float(stdtrit(known.degrees, (1 + level) / 2)) * known.variance**0.5
+        half = float(stdtrit(spread.degrees, (1 + level) / 2)) * spread.variance**0.5
         low, high = value - half, value + half
     else:
         draws = resample(strata, statistic, rng, resamples)
-        tails = _tails(way, level, known, draws, value)
+        tails = _tails(way, level, spread, draws, value)
         low, high = (float(end) for end in np.quantile(draws, tails))
     return Estimated(value, Interval(low, high, level, sum(map(len, strata))))
 
 
-def _tails(way: Way, level: float, known: Jackknife, draws: NDArray[np.float64], value: float) -> tuple[float, float]:
+def _tails(way: Way, level: float, spread: Jackknife, draws: NDArray[np.float64], value: float) -> tuple[float, float]:
     """Return the two quantiles of the resamples that are the ends."""
     if way == "expanded":
-        tail = expanded_tail(level, known)
+        tail = expanded_tail(level, spread)
         return tail, 1 - tail
     tail = (1 - level) / 2
     if way == "percentile":
@@ -153,5 +153,5 @@ def _tails(way: Way, level: float, known: Jackknife, draws: NDArray[np.float64],
     below = float((draws < value).mean() + (draws == value).mean() / 2)
     bias = float(ndtri(np.clip(below, 1 / (2 * len(draws)), 1 - 1 / (2 * len(draws)))))
     moved = [bias + float(ndtri(p)) for p in (tail, 1 - tail)]
-    first, second = (float(ndtr(bias + m / (1 - known.acceleration * m))) for m in moved)
+    first, second = (float(ndtr(bias + m / (1 - spread.acceleration * m))) for m in moved)
     return first, second

@@ -136,9 +136,9 @@ def images_needed(budgets: ArrayLike, curve: ArrayLike, quality: float, *, lower
     """
     places = _logarithms(budgets)
     values = _curves(budgets, np.atleast_2d(np.asarray(curve, dtype=np.float64)))[0]
-    wanted = float(finite(quality, "a quality", 0))
+    goal = float(finite(quality, "a quality", 0))
     sign = 1.0 if lower_is_better else -1.0
-    return _answer(float(_reached(places, sign * values[None], np.array([sign * wanted]))[0]), places)
+    return _answer(float(_reached(places, sign * values[None], np.array([sign * goal]))[0]), places)
 
 
 def data_efficiency(
@@ -188,8 +188,8 @@ def data_efficiency(
 
     value = float(gap([rows[None] for rows in strata])[0])
     few = min(len(a), len(b))
-    known = jackknife([np.arange(float(few))], task_mean)  # few - 1 degrees of freedom, factor √(few / (few - 1))
-    tail = expanded_tail(level, known)
+    spread = jackknife([np.arange(float(few))], task_mean)  # few - 1 degrees of freedom, factor √(few / (few - 1))
+    tail = expanded_tail(level, spread)
     draws = np.sort(resample(strata, gap, rng, resamples))
     out = int(tail * resamples)
     ends = draws[out], draws[-1 - out]
@@ -198,23 +198,23 @@ def data_efficiency(
 
 
 def _reached(
-    places: NDArray[np.float64], values: NDArray[np.float64], wanted: NDArray[np.float64]
+    places: NDArray[np.float64], values: NDArray[np.float64], qualities: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Where curves, lower being better, first come down to what is wanted, in log2; ∓inf outside the budgets.
 
     Args:
         places: log2 of the budgets, shape (b,).
         values: Shape (R, b).
-        wanted: Shape (R,).
+        qualities: Shape (R,).
     """
-    fitted, goal = _falling(values), wanted[:, None]
+    fitted, goal = _falling(values), qualities[:, None]
     after = np.argmax(fitted <= goal, axis=1)  # 0 too where none is
     rows, before = np.arange(len(fitted)), np.maximum(after - 1, 0)
     drop = fitted[rows, before] - fitted[rows, after]
-    share = (fitted[rows, before] - wanted) / np.where(drop > 0, drop, 1.0)
-    found = places[before] + share * (places[after] - places[before])
-    found = np.where(after == 0, np.where(fitted[:, 0] < wanted, -inf, places[0]), found)
-    return np.where(fitted[:, -1] <= wanted, found, inf)
+    share = (fitted[rows, before] - qualities) / np.where(drop > 0, drop, 1.0)
+    crossings = places[before] + share * (places[after] - places[before])
+    crossings = np.where(after == 0, np.where(fitted[:, 0] < qualities, -inf, places[0]), crossings)
+    return np.where(fitted[:, -1] <= qualities, crossings, inf)
 
 
 def _falling(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -233,8 +233,8 @@ def _falling(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.diagonal(least, axis1=1, axis2=2)
 
 
-def _answer(place: float, places: NDArray[np.float64]) -> ImageCount:
+def _answer(crossing: float, places: NDArray[np.float64]) -> ImageCount:
     """From log2 to images."""
-    if isinf(place):
-        return ImageCount("<", float(2 ** places[0])) if place < 0 else ImageCount(">", float(2 ** places[-1]))
-    return ImageCount("=", float(2**place))
+    if isinf(crossing):
+        return ImageCount("<", float(2 ** places[0])) if crossing < 0 else ImageCount(">", float(2 ** places[-1]))
+    return ImageCount("=", float(2**crossing))

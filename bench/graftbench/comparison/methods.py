@@ -114,17 +114,26 @@ def compare(
     adjusted = dict(zip(p, holm(list(p.values())).tolist(), strict=True)) if p else {}
     sign = 1.0 if lower_is_better else -1.0
     return [
-        _compared(name, baseline, found, sign=sign, level=level, p=p.get(name), p_holm=adjusted.get(name), tests=len(p))
-        for name, found in differences.items()
+        _compared(
+            name,
+            baseline,
+            pair_differences,
+            sign=sign,
+            level=level,
+            p=p.get(name),
+            p_holm=adjusted.get(name),
+            tests=len(p),
+        )
+        for name, pair_differences in differences.items()
     ]
 
 
 def _two_sided(differences: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """P of every method that has a pair."""
     by_length: defaultdict[int, list[str]] = defaultdict(list)
-    for name, found in differences.items():
-        if found:
-            by_length[len(found)].append(name)
+    for name, pair_differences in differences.items():
+        if pair_differences:
+            by_length[len(pair_differences)].append(name)
     p: dict[str, float] = {}
     for names in by_length.values():
         tested = sign_flips(np.array([differences[name] for name in names]).T)
@@ -135,7 +144,7 @@ def _two_sided(differences: Mapping[str, Sequence[float]]) -> dict[str, float]:
 def _compared(
     name: str,
     baseline: str,
-    found: list[float],
+    differences: list[float],
     *,
     sign: float,
     level: float,
@@ -143,35 +152,37 @@ def _compared(
     p_holm: float | None,
     tests: int,
 ) -> Compared:
-    can = enough(len(found), level, sides=2, tests=max(1, tests))
+    can = enough(len(differences), level, sides=2, tests=max(1, tests))
     return Compared(
         method=name,
         baseline=baseline,
-        pairs=len(found),
-        difference=float(np.mean(found)) if found else None,
-        interval=student_interval(found, 1 - level) if found else None,
-        shift=_shift(found, 1 - level),
-        wins=sum(sign * difference < 0 for difference in found),
-        ties=sum(difference == 0 for difference in found),
+        pairs=len(differences),
+        difference=float(np.mean(differences)) if differences else None,
+        interval=student_interval(differences, 1 - level) if differences else None,
+        shift=_shift(differences, 1 - level),
+        wins=sum(sign * difference < 0 for difference in differences),
+        ties=sum(difference == 0 for difference in differences),
         p=p,
         p_holm=p_holm,
         needed=can.needed,
-        verdict=_verdict(found, sign, level, p_holm, enough_pairs=can.enough),
+        verdict=_verdict(differences, sign, level, p_holm, enough_pairs=can.enough),
     )
 
 
-def _shift(found: list[float], coverage: float) -> Shift | None:
+def _shift(differences: list[float], coverage: float) -> Shift | None:
     """Hodges and Lehmann's, where so many pairs have an interval of that coverage: 6 pairs for 95 %."""
-    if not found or 1 - 0.5 ** (len(found) - 1) < coverage:
+    if not differences or 1 - 0.5 ** (len(differences) - 1) < coverage:
         return None
     from graftbench.comparison.signed_rank import hodges_lehmann  # noqa: PLC0415 - scipy.stats takes half a second
 
-    return hodges_lehmann(found, coverage)
+    return hodges_lehmann(differences, coverage)
 
 
-def _verdict(found: list[float], sign: float, level: float, p_holm: float | None, *, enough_pairs: bool) -> Verdict:
+def _verdict(
+    differences: list[float], sign: float, level: float, p_holm: float | None, *, enough_pairs: bool
+) -> Verdict:
     if p_holm is not None and p_holm <= level:
-        return "better" if sign * float(np.sum(found)) < 0 else "worse"
+        return "better" if sign * float(np.sum(differences)) < 0 else "worse"
     return "not settled" if enough_pairs else "too few seeds"
 
 
@@ -195,8 +206,10 @@ def default_baseline(
     Raises:
         GraftbenchError: No method that is no reference row has a score.
     """
-    there = {name: [block for block in blocks if name in block] for name, kind in families.items() if kind != REFERENCE}
-    scored = {name: found for name, found in there.items() if found}
+    scored_blocks = {
+        name: [block for block in blocks if name in block] for name, kind in families.items() if kind != REFERENCE
+    }
+    scored = {name: own_blocks for name, own_blocks in scored_blocks.items() if own_blocks}
     if not scored:
         raise GraftbenchError("No method has a score, so there is no baseline; name one, or choose another metric.")
     scratch = [name for name in scored if families[name] == SCRATCH]
@@ -253,7 +266,9 @@ def compare_methods(
         raise GraftbenchError(f"Which way '{metric}' is better is not known, so no method is better by it.")
     blocks = _blocks(table, metric, by)
     families = cast("dict[str, str]", dict(zip(table[by], table["family"], strict=True)))
-    means = [{name: float(np.mean(list(found.values()))) for name, found in block.items()} for block in blocks.values()]
+    means = [
+        {name: float(np.mean(list(scores.values()))) for name, scores in block.items()} for block in blocks.values()
+    ]
     chosen = baseline or default_baseline(families, means, lower_is_better=better < 0)
     if chosen not in families:
         raise unknown("baseline", chosen, families)
@@ -261,7 +276,9 @@ def compare_methods(
     for key, block in blocks.items():
         scores = {name: block.get(name, {}) for name, kind in families.items() if kind != REFERENCE or name == chosen}
         shared = dict(zip(_BLOCK, cast("tuple[Any, ...]", key), strict=True)) | {"metric": metric}
-        rows += [shared | _row(found) for found in compare(scores, chosen, lower_is_better=better < 0, level=level)]
+        rows += [
+            shared | _row(compared) for compared in compare(scores, chosen, lower_is_better=better < 0, level=level)
+        ]
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS)).astype(dict.fromkeys(_REAL, "float64") | {"needed": "Int64"})
 
 
@@ -286,12 +303,12 @@ def _table(records: pd.DataFrame | Iterable[Record], metric: str, by: str) -> pd
 
 def _blocks(table: pd.DataFrame, metric: str, by: str) -> dict[Hashable, dict[str, dict[int, float]]]:
     """Return method -> seed -> score, for every block in order."""
-    found: dict[Hashable, dict[str, dict[int, float]]] = {}
+    scores: dict[Hashable, dict[str, dict[int, float]]] = {}
     columns = [table[name].tolist() for name in (by, "seed", metric)]
     for key, name, seed, value in zip(
         zip(*(table[part].tolist() for part in _BLOCK), strict=True), *columns, strict=True
     ):
-        values = found.setdefault(key, {}).setdefault(name, {})
+        values = scores.setdefault(key, {}).setdefault(name, {})
         if not np.isfinite(value):
             continue
         if seed in values:
@@ -300,9 +317,9 @@ def _blocks(table: pd.DataFrame, metric: str, by: str) -> dict[Hashable, dict[st
                 "or name a column that tells them apart with by=."
             )
         values[int(seed)] = float(value)
-    if not any(values for block in found.values() for values in block.values()):
+    if not any(values for block in scores.values() for values in block.values()):
         raise GraftbenchError(f"No cell has a finite '{metric}'; there is nothing to compare.")
-    return {key: {name: values for name, values in found[key].items() if values} for key in sorted(found, key=_order)}
+    return {key: {name: values for name, values in scores[key].items() if values} for key in sorted(scores, key=_order)}
 
 
 def _order(key: Hashable) -> tuple[object, ...]:
@@ -311,24 +328,24 @@ def _order(key: Hashable) -> tuple[object, ...]:
     return str(task), str(compute), str(protocol), images
 
 
-def _row(found: Compared) -> dict[str, Any]:
+def _row(compared: Compared) -> dict[str, Any]:
     """As columns; None where there is no number."""
-    ends = found.interval
-    exact = found.shift.interval if found.shift is not None else None
+    ends = compared.interval
+    exact = compared.shift.interval if compared.shift is not None else None
     return {
-        "method": found.method,
-        "baseline": found.baseline,
-        "pairs": found.pairs,
-        "difference": found.difference,
+        "method": compared.method,
+        "baseline": compared.baseline,
+        "pairs": compared.pairs,
+        "difference": compared.difference,
         "interval_low": None if ends is None else ends.low,
         "interval_high": None if ends is None else ends.high,
-        "shift": None if found.shift is None else found.shift.value,
+        "shift": None if compared.shift is None else compared.shift.value,
         "shift_low": None if exact is None else exact.low,
         "shift_high": None if exact is None else exact.high,
-        "wins": found.wins,
-        "ties": found.ties,
-        "p": found.p,
-        "p_holm": found.p_holm,
-        "needed": found.needed,
-        "verdict": found.words,
+        "wins": compared.wins,
+        "ties": compared.ties,
+        "p": compared.p,
+        "p_holm": compared.p_holm,
+        "needed": compared.needed,
+        "verdict": compared.words,
     }

@@ -120,12 +120,12 @@ def friedman_permutation_p(scores: ArrayLike, *, seed: int = 0) -> float:
     observed = float((ranks.sum(axis=0) ** 2).sum())
     least = observed * (1 - 1e-12)  # sums of squares that differ by rounding are ties
     chunk = max(1, 1_000_000 // ranks.size)
-    found = 1
+    as_extreme = 1
     for start in range(0, DRAWS, chunk):
         size = min(chunk, DRAWS - start)
         drawn = rng.permuted(np.broadcast_to(ranks, (size, n, k)), axis=2)
-        found += int(((drawn.sum(axis=1) ** 2).sum(axis=1) >= least).sum())
-    return found / (DRAWS + 1)
+        as_extreme += int(((drawn.sum(axis=1) ** 2).sum(axis=1) >= least).sum())
+    return as_extreme / (DRAWS + 1)
 
 
 def nemenyi_difference(methods: int, blocks: int, level: float = 0.05) -> float:
@@ -170,10 +170,10 @@ def nemenyi_p(scores: ArrayLike) -> NDArray[np.float64]:
     if n < 2 or k < 2:
         raise GraftbenchError(f"Nemenyi's test takes at least 2 blocks and 2 methods; found {n} and {k}.")
     first, second = np.triu_indices(k, 1)
-    found = np.ones((k, k))
+    p_values = np.ones((k, k))
     apart = np.abs(ranks[first] - ranks[second]) * (12 * n / (k * (k + 1))) ** 0.5
-    found[first, second] = found[second, first] = studentized_range.sf(apart, k, np.inf)
-    return found
+    p_values[first, second] = p_values[second, first] = studentized_range.sf(apart, k, np.inf)
+    return p_values
 
 
 def groups(ranks: Sequence[float] | NDArray[np.float64], difference: float) -> list[tuple[int, ...]]:
@@ -194,11 +194,11 @@ def groups(ranks: Sequence[float] | NDArray[np.float64], difference: float) -> l
     """
     values = finite(ranks, "average ranks", 1)
     order = np.argsort(values, kind="stable")
-    found: list[tuple[int, ...]] = []
+    cliques: list[tuple[int, ...]] = []
     reached = 0
     for start, best in enumerate(order):
         end = int((values <= values[best] + difference * (1 + 1e-12)).sum())
         if end > reached:  # else all of it lies in the group before
-            found.append(tuple(int(i) for i in order[start:end]))
+            cliques.append(tuple(int(i) for i in order[start:end]))
             reached = end
-    return found
+    return cliques

@@ -71,15 +71,15 @@ _REAL = (
 
 def columns(records: Iterable[Record]) -> list[str]:
     """Names of the columns: identity, one a score (see `score_names`), counts, cost, who made the generator."""
-    found = {score.name for record in records for score in record.scores}
-    return [*_IDENTITY, *score_names(found), *_COUNTS, *_RESOURCES, *_MAKING]
+    names = {score.name for record in records for score in record.scores}
+    return [*_IDENTITY, *score_names(names), *_COUNTS, *_RESOURCES, *_MAKING]
 
 
-def score_names(found: Iterable[str]) -> list[str]:
+def score_names(names: Iterable[str]) -> list[str]:
     """FID, KID and IS, there or not; then the others of the catalogue in its order; then unknown ones by name."""
-    found = set(found)
-    known = [name for name in EVERY_METRIC if name in found and name not in _SCORES]
-    return [*_SCORES, *known, *sorted(found - {*_SCORES, *known})]
+    names = set(names)
+    extra = [name for name in EVERY_METRIC if name in names and name not in _SCORES]
+    return [*_SCORES, *extra, *sorted(names - {*_SCORES, *extra})]
 
 
 def row(record: Record) -> dict[str, Any]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from graftbench.execution.driver import Summary
     from graftbench.execution.progress import Progress
-    from graftbench.plugins.registry import Given
+    from graftbench.plugins.registry import PluginSource
     from graftbench.records.cell_spec import ComputeBudget
     from graftbench.records.record import Record
     from graftbench.suites.export_manifest import ExportManifest
@@ -70,7 +70,7 @@ def add_samples(
     notes: Sequence[str] = (),
     suite: str | Path | Suite | None = None,
     replace: bool = False,
-    plugins: Sequence[Given] = (),
+    plugins: Sequence[PluginSource] = (),
     device: str = "auto",
     keep: str = "sampler",
     progress: Progress | None = None,
@@ -301,7 +301,7 @@ def _check_free(entry: Submission, base: Suite, records: Sequence[Record], *, re
         )
 
 
-def _check_images(entry: Submission, base: Suite, records: Sequence[Record], plugins: Sequence[Given]) -> None:
+def _check_images(entry: Submission, base: Suite, records: Sequence[Record], plugins: Sequence[PluginSource]) -> None:
     """Refuse images that cannot be scored, before anything of the run is changed.
 
     Raises:

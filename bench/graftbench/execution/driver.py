@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from graftbench.execution.executors import Executor
     from graftbench.execution.trackers.base import Tracker
-    from graftbench.plugins.registry import Given
+    from graftbench.plugins.registry import PluginSource
     from graftbench.records.cell_spec import CellSpec
     from graftbench.suites.plan import Plan
 
@@ -87,7 +87,7 @@ def run(
     device: str = "auto",
     threads: int | None = None,
     methods: Sequence[str | type[Method]] | None = None,
-    plugins: Sequence[str | Given] = (),
+    plugins: Sequence[str | PluginSource] = (),
     retry: Sequence[str] = (),
     shard: tuple[int, int] = (1, 1),
     keep: str = "sampler",
@@ -176,16 +176,16 @@ SHIPPED = "plugins"
 
 
 def named(
-    methods: Sequence[str | type[Method]] | None, plugins: Sequence[str | Given]
-) -> tuple[list[str] | None, list[Given]]:
+    methods: Sequence[str | type[Method]] | None, plugins: Sequence[str | PluginSource]
+) -> tuple[list[str] | None, list[PluginSource]]:
     """Return the names of the methods, and all plugins: classes of methods are plugins too, and paths are absolute."""
     classes = [method for method in methods or () if isinstance(method, type)]
-    all_plugins: list[Given] = [p if isinstance(p, type) else Path(p).resolve() for p in (*plugins, *classes)]
+    all_plugins: list[PluginSource] = [p if isinstance(p, type) else Path(p).resolve() for p in (*plugins, *classes)]
     names = None if methods is None else [m.name if isinstance(m, type) else m for m in methods]
     return names, list(dict.fromkeys(all_plugins))
 
 
-def as_files(plugins: Sequence[Given], folder: Path) -> list[Path]:
+def as_files(plugins: Sequence[PluginSource], folder: Path) -> list[Path]:
     """Return plugins as files that another process can load; classes are written into `folder`."""
     files = []
     for plugin in plugins:

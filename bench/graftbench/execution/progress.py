@@ -11,8 +11,8 @@ import msgspec
 
 from graftbench.execution.board import Board, BoardLine, FailureLine, clock
 from graftbench.execution.job import PROGRESS
-from graftbench.execution.time_left import Remaining, Running
 from graftbench.records.record import CurvePoint, Snapshot, Status
+from graftbench.suites.estimates import Remaining, Running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from graftbench.images.base import Images
     from graftbench.images.prepared import ImageSet
-    from graftbench.plugins.registry import Given
+    from graftbench.plugins.registry import PluginSource
 
 PREFIX = "domain:"
 SPEC_FORM = "domain:NAME@RESOLUTION or domain:NAME@RESOLUTION/SPLIT (domain:openmoji@32/reference)"
@@ -53,7 +53,7 @@ def _parse(text: str) -> _Spec:
     return _Spec(found["name"], int(found["side"]), splits)
 
 
-def open_domain(text: str, cache: Path | None, plugins: Sequence[Given]) -> Images:
+def open_domain(text: str, cache: Path | None, plugins: Sequence[PluginSource]) -> Images:
     """Open the images of the splits that a spec names.
 
     Args:
@@ -71,7 +71,7 @@ def open_domain(text: str, cache: Path | None, plugins: Sequence[Given]) -> Imag
     return images
 
 
-def other_splits(text: str, cache: Path | None, plugins: Sequence[Given]) -> Images | None:
+def other_splits(text: str, cache: Path | None, plugins: Sequence[PluginSource]) -> Images | None:
     """Open the images of the splits that a spec does not name; None if it names none, or if the others have no images.
 
     Args:
@@ -87,7 +87,7 @@ def other_splits(text: str, cache: Path | None, plugins: Sequence[Given]) -> Ima
     return _images(spec._replace(splits=others), cache, plugins) if spec.splits and others else None
 
 
-def _images(spec: _Spec, cache: Path | None, plugins: Sequence[Given]) -> Images | None:
+def _images(spec: _Spec, cache: Path | None, plugins: Sequence[PluginSource]) -> Images | None:
     """Open the images of a domain's splits in the domain's order; None if these splits are empty."""
     domain = load(make_domain(spec.name, plugins), spec.name, spec.resolution, cache)
     splits = [split for split in SPLITS if split in spec.splits]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from graftbench.plugins.registry import Given
+    from graftbench.plugins.registry import PluginSource
 
 __all__ = ["Images", "OnDamage", "Source", "held_out_of", "open_images"]
 
@@ -40,7 +40,7 @@ Source: TypeAlias = "str | Path | NDArray[Any] | torch.Tensor"
 
 
 def open_images(
-    source: Source, *, cache: Path | None = None, plugins: Sequence[Given] = (), on_damage: OnDamage = "error"
+    source: Source, *, cache: Path | None = None, plugins: Sequence[PluginSource] = (), on_damage: OnDamage = "error"
 ) -> Images:
     """Open the images of a source.
 
@@ -74,7 +74,7 @@ def open_images(
     return _open_memory(source)
 
 
-def held_out_of(source: Source, *, cache: Path | None = None, plugins: Sequence[Given] = ()) -> Images | None:
+def held_out_of(source: Source, *, cache: Path | None = None, plugins: Sequence[PluginSource] = ()) -> Images | None:
     """Open the images of all other splits of a domain, for `domain:NAME@RESOLUTION/SPLIT`: real images to compare with.
 
     None if the source is no domain, if no split is named, and if the other splits have no images.

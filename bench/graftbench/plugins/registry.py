@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 Plugin = TypeVar("Plugin", bound="Method | Domain | Report")
 
-Given: TypeAlias = "Path | type[Method | Domain | Report]"
+PluginSource: TypeAlias = "Path | type[Method | Domain | Report]"
 """What a user names as a plugin: a file, a folder, a TOML file of variants, or a class."""
 
 
 @dataclass(frozen=True)
-class Found(Generic[Plugin]):
-    """What a search found.
+class PluginIndex(Generic[Plugin]):
+    """The plugins of a kind, and what could not be imported.
 
     Attributes:
         kind: "method", "domain" or "report".
         classes: Name -> class, sorted by name.
-        broken: Where -> the error with which the import failed.
+        broken: File or entry point -> the error with which the import failed.
     """
 
     kind: str
@@ -58,50 +58,52 @@ class Found(Generic[Plugin]):
         raise error
 
 
-def methods(plugins: Sequence[Given] = (), variants: Mapping[str, Variant] | None = None) -> Found[Method]:
+def methods(plugins: Sequence[PluginSource] = (), variants: Mapping[str, Variant] | None = None) -> PluginIndex[Method]:
     """All methods, variants among them.
 
     Args:
         plugins: What the user names.
         variants: Those of a suite.
     """
-    found = _find("method", Method, "methods", plugins)
+    index = _find("method", Method, "methods", plugins)
     for path in _toml(plugins):
         try:
-            _add_variants(found, read_variants(path), str(path))
+            _add_variants(index, read_variants(path), str(path))
         except GraftbenchError as error:
-            found.broken[str(path)] = str(error)
-    _add_variants(found, variants or {}, "the suite")
-    return Found(found.kind, dict(sorted(found.classes.items())), found.broken)
+            index.broken[str(path)] = str(error)
+    _add_variants(index, variants or {}, "the suite")
+    return PluginIndex(index.kind, dict(sorted(index.classes.items())), index.broken)
 
 
-def domains(plugins: Sequence[Given] = ()) -> Found[Domain]:
+def domains(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Domain]:
     """All families of domains."""
     return _find("domain", Domain, "datasets", plugins)
 
 
-def reports(plugins: Sequence[Given] = ()) -> Found[Report]:
+def reports(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Report]:
     """All reports."""
     return _find("report", Report, "reports", plugins)
 
 
-def _add_variants(found: Found[Method], variants: Mapping[str, Variant], where: str) -> None:
+def _add_variants(index: PluginIndex[Method], variants: Mapping[str, Variant], where: str) -> None:
     """Enter variants; one whose name is taken or whose method is unknown is listed as broken."""
     for name, variant in variants.items():
-        place = f"[variants.{name}] of {where}"
+        table = f"[variants.{name}] of {where}"
         try:
-            cls = class_of(name, variant, found[variant.method])
+            cls = class_of(name, variant, index[variant.method])
         except GraftbenchError as error:
-            found.broken[place] = str(error)
+            index.broken[table] = str(error)
             continue
-        there = found.classes.get(name)
-        if there is None or (there.variant_of and there.defaults == cls.defaults):  # named twice: in a file and a suite
-            found.classes[name] = cls
+        existing = index.classes.get(name)
+        if existing is None or (
+            existing.variant_of and existing.defaults == cls.defaults
+        ):  # named twice: in a file and a suite
+            index.classes[name] = cls
         else:
-            found.broken[place] = f"the method '{name}' exists already"
+            index.broken[table] = f"the method '{name}' exists already"
 
 
-def make_domain(name: str, plugins: Sequence[Given] = ()) -> Domain:
+def make_domain(name: str, plugins: Sequence[PluginSource] = ()) -> Domain:
     """Make the domain that a suite writes as `name` or `name:ARGUMENT`.
 
     Raises:
@@ -116,27 +118,27 @@ def make_domain(name: str, plugins: Sequence[Given] = ()) -> Domain:
     return domain(argument)
 
 
-def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[Given]) -> Found[Plugin]:
-    found: Found[Plugin] = Found(kind)
+def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[PluginSource]) -> PluginIndex[Plugin]:
+    index: PluginIndex[Plugin] = PluginIndex(kind)
     for where, load in [*_packaged(folder), *_installed(folder), *_files(plugins)]:
         try:
             module = load()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a file raises must not break the others
-            found.broken[where] = f"{type(error).__name__}: {error}"
+            index.broken[where] = f"{type(error).__name__}: {error}"
             continue
         for cls in _plugin_classes(module, base):
-            _add(found, cls, where)
-    return Found(kind, dict(sorted(found.classes.items())), found.broken)
+            _add(index, cls, where)
+    return PluginIndex(kind, dict(sorted(index.classes.items())), index.broken)
 
 
-def _add(found: Found[Plugin], cls: type[Plugin], where: str) -> None:
+def _add(index: PluginIndex[Plugin], cls: type[Plugin], where: str) -> None:
     """Enter a class; the first of a name stays, the second is reported."""
     if not isinstance(getattr(cls, "name", None), str):
-        found.broken[where] = f"class {cls.__name__} has no `name`"
-    elif found.classes.get(cls.name, cls) is not cls:
-        found.broken[where] = f"the {found.kind} '{cls.name}' exists already"
+        index.broken[where] = f"class {cls.__name__} has no `name`"
+    elif index.classes.get(cls.name, cls) is not cls:
+        index.broken[where] = f"the {index.kind} '{cls.name}' exists already"
     else:
-        found.classes[cls.name] = cls
+        index.classes[cls.name] = cls
 
 
 def _plugin_classes(module: ModuleType | type, base: type[Plugin]) -> list[type[Plugin]]:
@@ -172,7 +174,7 @@ def _entry_points(group: str) -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=group))
 
 
-def _files(plugins: Sequence[Given]) -> Iterator[tuple[str, Any]]:
+def _files(plugins: Sequence[PluginSource]) -> Iterator[tuple[str, Any]]:
     for plugin in plugins:
         if isinstance(plugin, type):
             yield f"class {plugin.__qualname__}", lambda plugin=plugin: plugin
@@ -198,7 +200,7 @@ def plugin_files(path: Path) -> list[Path]:
     return [] if path.suffix == ".toml" else [path]
 
 
-def _toml(plugins: Sequence[Given]) -> Iterator[Path]:
+def _toml(plugins: Sequence[PluginSource]) -> Iterator[Path]:
     """Yield the TOML files that are named, and those in folders that are."""
     for plugin in plugins:
         if isinstance(plugin, type):

@@ -21,7 +21,7 @@ Kind = Literal["method", "domain", "report"]
 FOLDERS = {"method": "methods", "domain": "datasets", "report": "reports"}
 """Kind -> folder of a checkout for its plugins, and for their tests within `tests/`."""
 
-_SEARCH: dict[str, Callable[[], registry.Found[Any]]] = {
+_SEARCH: dict[str, Callable[[], registry.PluginIndex[Any]]] = {
     "method": registry.methods,
     "domain": registry.domains,
     "report": registry.reports,
@@ -56,9 +56,11 @@ def write(kind: Kind, name: str, folder: Path) -> list[Path]:
     _check_free(kind, name, module, house=house is not None)
     tests = house / "tests" / FOLDERS[kind] if house else folder
     paths = [folder / f"{module}.py", tests / f"test_{module}.py"]
-    there = [path for path in paths if path.exists()]
-    if there:
-        raise GraftbenchError(f"'{there[0]}' is there already; nothing was written. Remove it, or choose another name.")
+    existing = [path for path in paths if path.exists()]
+    if existing:
+        raise GraftbenchError(
+            f"'{existing[0]}' is there already; nothing was written. Remove it, or choose another name."
+        )
     texts = [rendered(template, name, house=house is not None) for template in (kind, f"test_{kind}")]
     _write_both(dict(zip(paths, texts, strict=True)))
     return paths
@@ -122,9 +124,9 @@ def _check_free(kind: str, name: str, module: str, *, house: bool) -> None:
     Raises:
         GraftbenchError: By whom.
     """
-    found = _SEARCH[kind]().classes.get(name)
-    if found is not None:
-        raise GraftbenchError(f"The {kind} '{name}' exists already: the name is taken by {_place(found)}.")
+    existing = _SEARCH[kind]().classes.get(name)
+    if existing is not None:
+        raise GraftbenchError(f"The {kind} '{name}' exists already: the name is taken by {_place(existing)}.")
     if not house and (hidden := _hides(module)):
         raise GraftbenchError(
             f"A file {module}.py would hide {hidden} from every Python that starts in its folder; choose another name. "
@@ -155,8 +157,8 @@ def _hides(module: str) -> str:
 def _checkout(folder: Path, kind: str) -> Path | None:
     """Return the root of the checkout whose folder of plugins this is; None for any other folder."""
     root = folder.resolve().parent
-    there = folder.resolve().name == FOLDERS[kind] and (root / "bench" / "graftbench" / "contracts.py").is_file()
-    return root if there else None
+    is_checkout = folder.resolve().name == FOLDERS[kind] and (root / "bench" / "graftbench" / "contracts.py").is_file()
+    return root if is_checkout else None
 
 
 # ----------------------------------------------------------------------------------------------------------- files

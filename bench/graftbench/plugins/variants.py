@@ -57,9 +57,9 @@ def read_variants(path: Path) -> dict[str, Variant]:
         raise GraftbenchError(f"'{path}' is no TOML file that can be read: {error}.") from error
     tables = raw.get("variants")
     if not isinstance(tables, dict) or not tables:
-        found = ", ".join(raw) or "nothing"
+        keys = ", ".join(raw) or "nothing"
         raise GraftbenchError(
-            f"'{path}' declares no variants; a table is written [variants.NAME] with method = \"…\"; found {found}."
+            f"'{path}' declares no variants; a table is written [variants.NAME] with method = \"…\"; found {keys}."
         )
     try:
         variants = msgspec.convert(tables, dict[str, Variant])

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from graftbench.images.sources import Images, Source
     from graftbench.metrics.estimate import Estimate
-    from graftbench.plugins.registry import Given
+    from graftbench.plugins.registry import PluginSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def evaluate(
     floors: bool = True,
     seed: int = 0,
     cache: Path | None = None,
-    plugins: Sequence[Given] = (),
+    plugins: Sequence[PluginSource] = (),
     progress: Callable[[str, int, int], None] = lambda _name, _done, _count: None,
 ) -> Evaluation:
     """Score generated images against reference images.
@@ -186,7 +186,7 @@ def statistics_of(
     device: str = "auto",
     batch_size: int | None = None,
     cache: Path | None = None,
-    plugins: Sequence[Given] = (),
+    plugins: Sequence[PluginSource] = (),
     progress: Callable[[str, int, int], None] = lambda _name, _done, _count: None,
 ) -> Statistics:
     """Make reference statistics of images, to be saved and used in place of the images.
@@ -260,9 +260,9 @@ def _floors(
 
 def _notes(images: Images, target: Statistics, held_out: Images | None, train: Images | None) -> Iterator[str]:
     if len(images.sizes) > 1:
-        found = ", ".join(f"{width}×{height}" for height, width in images.sizes[:4])
+        sizes = ", ".join(f"{width}×{height}" for height, width in images.sizes[:4])
         more = f" and {len(images.sizes) - 4} more" if len(images.sizes) > 4 else ""
-        yield f"{images.name} has images of {len(images.sizes)} sizes ({found}{more}); each was resized by itself"
+        yield f"{images.name} has images of {len(images.sizes)} sizes ({sizes}{more}); each was resized by itself"
     if images.manifest == target.manifest.images:
         yield "generated and reference images are the same"
     if train is not None and train.manifest == target.manifest.images:

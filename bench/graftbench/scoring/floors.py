@@ -82,22 +82,22 @@ def floors_of(
     Returns:
         Nothing where fewer than n images are held out: most metrics of fewer images are no floor for those of n.
     """
-    wanted = [metric for metric in metrics if has_floor(metric)]
-    if held_out.count < n or not wanted:
+    names = [metric for metric in metrics if has_floor(metric)]
+    if held_out.count < n or not names:
         return {}
     whole = isinstance(reference, Features)
-    key = content_hash([reference_key, whole, held_out.key, wanted, n, seed, _code()])[:32]
+    key = content_hash([reference_key, whole, held_out.key, names, n, seed, _code()])[:32]
     path = cache / "floors" / f"{key}.json"
-    found = _read(path)
-    if found is None or found.keys() != set(wanted):
+    floors = _read(path)
+    if floors is None or floors.keys() != set(names):
         chosen = np.sort(np.random.default_rng(seed).permutation(held_out.count)[:n])
         estimates = evaluate_features(
-            held_out.features().rows(chosen), reference, metrics=wanted, intervals=False, seed=seed
+            held_out.features().rows(chosen), reference, metrics=names, intervals=False, seed=seed
         )
-        found = {estimate.name: estimate for estimate in estimates}
+        floors = {estimate.name: estimate for estimate in estimates}
         with atomic_file(path) as part:
-            part.write_bytes(msgspec.json.encode(found))
-    return found
+            part.write_bytes(msgspec.json.encode(floors))
+    return floors
 
 
 def _code() -> str:

@@ -101,8 +101,8 @@ def check_leaks(images: Tensor, target: ImageSet, train: Sequence[int], referenc
         notes.append(f"{which} nearly equal to a reference image ({_named(ids)}): so few may be chance.")
     outside = _equal(pixels, target, np.setdiff1d(others, np.asarray(train, dtype=np.int64)))
     if outside:
-        known, count = _named([target.ids[i] for i in outside.values()]), f"{len(outside)} of the {len(pixels)}"
-        notes.append(f"{count} images are real images of the domain outside the data budget ({known}).")
+        names, count = _named([target.ids[i] for i in outside.values()]), f"{len(outside)} of the {len(pixels)}"
+        notes.append(f"{count} images are real images of the domain outside the data budget ({names}).")
     return notes
 
 
@@ -130,9 +130,9 @@ def _in_parts(target: ImageSet, positions: np.ndarray) -> Iterator[Tensor]:
 
 def _equal(pixels: np.ndarray, target: ImageSet, positions: np.ndarray) -> dict[int, int]:
     """Image -> position in the domain of one of equal pixels among `positions`; images of one colour left out."""
-    known = {_digest(target.pixels[i]): int(i) for i in positions if _has_content(target.pixels[i])}
-    found = ((n, known.get(_digest(image))) for n, image in enumerate(pixels))
-    return {n: position for n, position in found if position is not None}
+    position_of = {_digest(target.pixels[i]): int(i) for i in positions if _has_content(target.pixels[i])}
+    matches = ((n, position_of.get(_digest(image))) for n, image in enumerate(pixels))
+    return {n: position for n, position in matches if position is not None}
 
 
 def _digest(image: np.ndarray) -> bytes:
@@ -160,13 +160,13 @@ def _near_copies(images: _Sight, target: ImageSet, reference: np.ndarray, others
     seen = _Sight.of(_in_parts(target, reference))
     distances, nearest = _nearest(images, seen)
     suspects = torch.nonzero(distances <= FARTHEST).flatten()
-    found = list(zip(suspects.tolist(), nearest[suspects].tolist(), strict=True))
-    if not found or not len(others):
-        return dict(found)
+    pairs = list(zip(suspects.tolist(), nearest[suspects].tolist(), strict=True))
+    if not pairs or not len(others):
+        return dict(pairs)
     asked = nearest[suspects].unique()
     real, _ = _nearest(seen.at(asked), _Sight.of(_in_parts(target, others)))
     limit = dict(zip(asked.tolist(), (NEAREST * real).tolist(), strict=True))
-    return {image: copied for image, copied in found if float(distances[image]) <= limit[copied]}
+    return {image: copied for image, copied in pairs if float(distances[image]) <= limit[copied]}
 
 
 @dataclass(frozen=True)
@@ -221,8 +221,8 @@ def _nearest(images: _Sight, among: _Sight) -> tuple[Tensor, Tensor]:
             for thumbnails in (images.thumbnails, images.mirrored)
         ])  # fmt: skip
         compared = torch.cat([cores[0, candidates[0]], cores[1, candidates[1]]], dim=1)
-        found, which = _correlations(images.small[at : at + _AT_ONCE], compared, shift).max(dim=1)
-        distances.append((2 - 2 * found).clamp_min(0).sqrt())
+        correlations, which = _correlations(images.small[at : at + _AT_ONCE], compared, shift).max(dim=1)
+        distances.append((2 - 2 * correlations).clamp_min(0).sqrt())
         nearest.append(torch.cat([*candidates], dim=1).gather(1, which[:, None]).flatten())
     return torch.cat(distances), torch.cat(nearest)
 

@@ -65,10 +65,10 @@ def key_of(protocol: Protocol, images: str) -> str:
     return features_key(images=images, **msgspec.structs.asdict(Extraction.of(protocol)))
 
 
-def differences(here: Extraction, there: Extraction) -> list[str]:
+def differences(here: Extraction, other: Extraction) -> list[str]:
     """In what two extractions differ: `size: 96 here, 224 there`."""
     return [
-        f"{name}: {getattr(here, name)!r} here, {getattr(there, name)!r} there"
+        f"{name}: {getattr(here, name)!r} here, {getattr(other, name)!r} there"
         for name in Extraction.__struct_fields__
-        if getattr(here, name) != getattr(there, name)
+        if getattr(here, name) != getattr(other, name)
     ]

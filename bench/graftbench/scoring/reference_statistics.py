@@ -62,9 +62,9 @@ class Statistics:
     @property
     def content(self) -> Features | Moments:
         """The features where they are there, else the moments."""
-        found = self.features if self.features is not None else self.moments
-        assert found is not None
-        return found
+        content_kept = self.features if self.features is not None else self.moments
+        assert content_kept is not None
+        return content_kept
 
     def save(self, path: Path) -> None:
         """Write a safetensors file, whole or not at all.
@@ -152,9 +152,9 @@ def _manifest(text: str, path: Path) -> Manifest:
 
 
 def _check_protocol(manifest: Manifest, protocol: Protocol | None, path: Path) -> None:
-    if protocol is not None and (found := differences(Extraction.of(protocol), manifest.extraction)):
+    if protocol is not None and (mismatches := differences(Extraction.of(protocol), manifest.extraction)):
         raise GraftbenchError(
-            f"The statistics '{path.name}' were made under another protocol ({'; '.join(found)}); numbers of two "
+            f"The statistics '{path.name}' were made under another protocol ({'; '.join(mismatches)}); numbers of two "
             "protocols do not compare. Make them again with `graftbench stats`, or ask for that protocol."
         )
 

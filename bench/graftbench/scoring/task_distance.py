@@ -129,12 +129,12 @@ def measure(
     source = None if task.source == NO_SOURCE else images[task.source, task.resolution]
     work = _Work(task, source, target, protocol, cache, device)
     path = cache / "distances" / f"{work.key}.json"
-    found = _read(path)
-    if found is None:
-        found = work.measured()
+    distance = _read(path)
+    if distance is None:
+        distance = work.measured()
         with atomic_file(path) as part:
-            part.write_bytes(msgspec.json.encode(found))
-    return msgspec.structs.replace(found, task=str(task))  # paths of domains differ between machines
+            part.write_bytes(msgspec.json.encode(distance))
+    return msgspec.structs.replace(distance, task=str(task))  # paths of domains differ between machines
 
 
 @dataclass(frozen=True)

@@ -79,13 +79,13 @@ def training_pairs(
     if kind != "stylize" or source is None:
         raise GraftbenchError(f"A task of the kind '{kind}' has no pairs of input and truth.")
     places = _places(source, "train")
-    known = [i for i in positions if target.ids[i] in places]
-    if not known:
+    paired = [i for i in positions if target.ids[i] in places]
+    if not paired:
         raise GraftbenchError(
             f"None of the {len(positions)} training images of {target.domain} has an image of the same id in the "
             f"training split of {source.domain}: this method learns from pairs, and there are none."
         )
-    return _tensor(source, [places[target.ids[i]] for i in known]), _tensor(target, known)
+    return _tensor(source, [places[target.ids[i]] for i in paired]), _tensor(target, paired)
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from graftbench.images.prepared import ImageSet
-    from graftbench.plugins.registry import Given
+    from graftbench.plugins.registry import PluginSource
     from graftbench.suites.suite import Suite
 
 Form = Literal["png", "zip"]
@@ -53,7 +53,7 @@ def export_task(
     suite: str | Path | Suite = "quick",
     form: Form = "png",
     with_source: bool = False,
-    plugins: Sequence[Given] = (),
+    plugins: Sequence[PluginSource] = (),
     cache: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> ExportManifest:
@@ -143,7 +143,7 @@ class _Loader:
     """Domains by name, at one resolution and by one resize rule."""
 
     def __init__(
-        self, resolution: int, resize: str, cache: Path, plugins: Sequence[Given], say: Callable[[str], None]
+        self, resolution: int, resize: str, cache: Path, plugins: Sequence[PluginSource], say: Callable[[str], None]
     ) -> None:
         self._resolution, self._resize, self._cache = resolution, resize, cache
         self._plugins, self._say = plugins, say

@@ -8,14 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError
-from graftbench.records.cell_spec import SAMPLES
 from graftbench.records.heads import Head, Software
-from graftbench.records.record import Status
 from graftbench.records.store import latest, read
 from graftbench.resources.environment import describe
 from graftbench.suites import disk
 from graftbench.suites.code_file import known_code
-from graftbench.suites.estimates import Estimates, makespan
+from graftbench.suites.estimates import Estimates, WallTime
 from graftbench.suites.shards import shard
 from graftbench.suites.status import RENEWED, State, explain
 from graftbench.training import source
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graftbench.records.cell_spec import CellSpec
+    from graftbench.records.record import Status
     from graftbench.suites.plan import Plan
     from graftbench.suites.status import CellStatus, Explained
 
@@ -112,16 +111,9 @@ class Outlook:
         return [row for row in self.rows if row.runs]
 
     @cached_property
-    def known_seconds(self) -> list[float]:
-        """Expected seconds of the cells that run, in their order, where something is known."""
-        return [s for row in self.to_run if (s := self.estimates.seconds(row.cell)) is not None]
-
-    @property
-    def wall_seconds(self) -> float | None:
-        """Expected wall time of the cells that run and are known; None if none of them is, 0 if none runs."""
-        if self.to_run and not self.known_seconds:
-            return None
-        return makespan(self.known_seconds, self.jobs)
+    def wall_time(self) -> WallTime:
+        """The expected time of the cells that run, in their order."""
+        return self.estimates.wall_time([row.cell for row in self.to_run], self.jobs)
 
     @property
     def peak_memory_mib(self) -> float | None:
@@ -167,9 +159,9 @@ class Outlook:
             "other_records": self.explained.others,
             "done_with_other_software": sum(self.explained.other_software.values()),
             "jobs": self.jobs,
-            "expected_wall_seconds": self.wall_seconds,
-            "expected_cell_seconds": sum(self.known_seconds) if self.wall_seconds is not None else None,
-            "cells_of_unknown_length": len(self.to_run) - len(self.known_seconds),
+            "expected_wall_seconds": self.wall_time.seconds,
+            "expected_cell_seconds": self.wall_time.cell_seconds if self.wall_time.seconds is not None else None,
+            "cells_of_unknown_length": self.wall_time.unknown,
             "expected_peak_memory_mib": self.peak_memory_mib,
             "estimates_rest_on_records": self.estimates.records,
             "estimates_device": self.estimates.device,
@@ -239,21 +231,18 @@ def look_ahead(
         disk_free_bytes=disk.free_bytes(out) if out else None,
         shard=part,
         notes=notes,
-        elsewhere=_elsewhere(known_heads, running, jobs, estimates.device),
+        elsewhere=[
+            _elsewhere(others, running, jobs)
+            for device, others in sorted(Estimates.by_device(known_heads).items())
+            if device != estimates.device
+        ],
     )
 
 
-def _elsewhere(records: Sequence[Head], running: Sequence[CellSpec], jobs: int, here: str) -> list[Elsewhere]:
-    """Return what the cells that run would take on each device but one."""
-    fitted = [head for head in records if head.status == Status.OK and head.cell.variant_of != SAMPLES]
-    devices = {head.resources.device for head in fitted if head.resources is not None}
-    found = []
-    for device in sorted(devices - {here}):
-        estimates = Estimates.of(records, device)
-        seconds = [s for cell in running if (s := estimates.seconds(cell)) is not None]
-        wall = makespan(seconds, jobs) if seconds else None
-        found.append(Elsewhere(device, estimates.records, wall, len(running) - len(seconds)))
-    return found
+def _elsewhere(estimates: Estimates, running: Sequence[CellSpec], jobs: int) -> Elsewhere:
+    """Return what the cells that run would take on the device of some estimates."""
+    wall_time = estimates.wall_time(running, jobs)
+    return Elsewhere(estimates.device, estimates.records, wall_time.seconds if running else None, wall_time.unknown)
 
 
 def _past(path: Path, say: Callable[[str], None]) -> list[Head]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from graftbench.plugins.registry import Given
+    from graftbench.plugins.registry import PluginSource
     from graftbench.suites.plan import Plan
     from graftbench.suites.suite import Suite
 
@@ -42,7 +42,7 @@ def prepare(
     suite: Suite,
     cache: Path,
     *,
-    plugins: Sequence[Given] = (),
+    plugins: Sequence[PluginSource] = (),
     device: str = "cpu",
     say: Callable[[str], None] = lambda _: None,
 ) -> OfflinePreparation:
@@ -75,7 +75,7 @@ def prepare(
 
 
 def _domains(
-    suite: Suite, cache: Path, plugins: Sequence[Given], done: OfflinePreparation, say: Callable[[str], None]
+    suite: Suite, cache: Path, plugins: Sequence[PluginSource], done: OfflinePreparation, say: Callable[[str], None]
 ) -> None:
     tasks = [parse_task(text) for text in suite.tasks]
     for name, side in dict.fromkeys((name, task.resolution) for task in tasks for name in (task.source, task.target)):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from graftbench.contracts import Method
     from graftbench.images.prepared import ImageSet
-    from graftbench.plugins.registry import Found, Given
+    from graftbench.plugins.registry import PluginIndex, PluginSource
     from graftbench.records.cell_spec import ComputeBudget, Origin, Protocol, TaskSpec
     from graftbench.suites.submissions import Submission
     from graftbench.suites.suite import Suite
@@ -111,13 +111,13 @@ class ResolvedSuite:
 
     suite: Suite
     protocol: Protocol
-    plugins: Found[Method]
+    plugins: PluginIndex[Method]
     methods: list[ResolvedMethod]
     serving: dict[TaskSpec, list[ResolvedMethod]]
 
 
 def make_plan(
-    suite: Suite, cache: Path, *, plugins: Sequence[Given] = (), say: Callable[[str], None] = lambda _: None
+    suite: Suite, cache: Path, *, plugins: Sequence[PluginSource] = (), say: Callable[[str], None] = lambda _: None
 ) -> Plan:
     """Resolve a suite. Everything that can be wrong with it is found here, before any training.
 
@@ -156,7 +156,7 @@ def make_plan(
 # ----------------------------------------------------------------------------------------------- 1. resolve the suite
 
 
-def resolve_suite(suite: Suite, plugins: Sequence[Given]) -> ResolvedSuite:
+def resolve_suite(suite: Suite, plugins: Sequence[PluginSource]) -> ResolvedSuite:
     """Find the methods of a suite and read their parameters and code; write its protocol out.
 
     Raises:
@@ -186,7 +186,7 @@ def file_digests(cls: type[Method], parameters: dict[str, Any]) -> dict[str, str
     return digests | {name: "" for name in cls.places if parameters[name]}
 
 
-def _usable(index: Found[Method], name: str) -> type[Method]:
+def _usable(index: PluginIndex[Method], name: str) -> type[Method]:
     """Return a method by name; an adapter is none without its parameters.
 
     Raises:
@@ -243,7 +243,7 @@ def _check_method(method: ResolvedMethod, task: TaskSpec, budgets: Sequence[Comp
 
 
 def resolve_data(
-    resolved: ResolvedSuite, cache: Path, plugins: Sequence[Given], say: Callable[[str], None]
+    resolved: ResolvedSuite, cache: Path, plugins: Sequence[PluginSource], say: Callable[[str], None]
 ) -> DomainImages:
     """Prepare the images of every domain that a task names.
 

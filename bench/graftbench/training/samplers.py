@@ -38,7 +38,15 @@ def to_float(images: torch.Tensor) -> torch.Tensor:
     return images.float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
 
 
-class GeneratorSampler(LatentSampler):
+class DecodingSampler(LatentSampler):
+    """A latent sampler that draws its latents at once and decodes them."""
+
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw n images: uint8 n×3×H×W on the CPU. The noise is drawn on the CPU, one seed one noise on any device."""
+        return self.decode(torch.randn(n, *self.latent_shape, generator=generator))
+
+
+class GeneratorSampler(DecodingSampler):
     """z ~ N(0, I) through a generator in eval mode and float32.
 
     Its weights lie channels last: another order in memory changes the last bits of a convolution, so a sampler that
@@ -54,10 +62,6 @@ class GeneratorSampler(LatentSampler):
         """Compute on `device` from now on."""
         self.network = self.network.to(device)
         return self
-
-    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw n images: uint8 n×3×H×W on the CPU. The noise is drawn on the CPU, one seed one noise on any device."""
-        return self.decode(torch.randn(n, *self.latent_shape, generator=generator))
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -144,7 +148,7 @@ def _at_coordinates(coordinates: torch.Tensor, components: torch.Tensor, mean: t
 
 
 @dataclass(eq=False)
-class PcaGaussianSampler(TensorSampler, LatentSampler):
+class PcaGaussianSampler(TensorSampler, DecodingSampler):
     """x = mean + Σ_k σ_k ε_k v_k with ε ~ N(0, I): a Gaussian on the principal components of the pixels.
 
     Attributes:
@@ -157,10 +161,6 @@ class PcaGaussianSampler(TensorSampler, LatentSampler):
     mean: torch.Tensor
     components: torch.Tensor
     scales: torch.Tensor
-
-    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw n images: uint8 n×3×H×W."""
-        return self.decode(torch.randn(n, *self.latent_shape, generator=generator))
 
     @property
     def latent_shape(self) -> tuple[int, ...]:

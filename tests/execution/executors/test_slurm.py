@@ -16,7 +16,7 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.executors import slurm
-from graftbench.execution.executors.slurm import SlurmExecutor, Wanted
+from graftbench.execution.executors.slurm import ClaimCheck, SlurmExecutor
 from graftbench.execution.job import LOG, RESULT, Cause, CellJob, Ended, ReferenceJob
 from graftbench.execution.prerequisites import entry_of
 from graftbench.records.cell_spec import Protocol
@@ -224,23 +224,23 @@ def test_a_job_is_wanted_as_long_as_its_driver_lives_and_nobody_else_has_it(
     claim, alive = tmp_path / "claim", tmp_path / "alive"
     claim.write_text("me")
     alive.touch()
-    wanted = Wanted(claim, "me", alive)
-    assert wanted()
+    is_claimed = ClaimCheck(claim, "me", alive)
+    assert is_claimed()
     clock[0] += slurm.ORPHANED_SECONDS - 1
-    assert wanted()
+    assert is_claimed()
     os.utime(alive, (5, 5))  # touched: on a machine whose clock is far behind
-    assert wanted()
+    assert is_claimed()
     clock[0] += slurm.ORPHANED_SECONDS - 1
-    assert wanted()
+    assert is_claimed()
     clock[0] += 2
-    assert not wanted()
+    assert not is_claimed()
     os.utime(alive, (6, 6))
-    assert wanted()
+    assert is_claimed()
     claim.write_text("another driver")
-    assert not wanted()
+    assert not is_claimed()
     claim.write_text("me")
     alive.unlink()
-    assert not wanted()
+    assert not is_claimed()
 
 
 def test_parameters_reach_sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

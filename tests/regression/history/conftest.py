@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from made_cells import make_cell, make_scores
 
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
-from graftbench.records.record import Record, Resources, Score, Status
+from graftbench.records.cell_spec import CellSpec, Protocol, TaskSpec
+from graftbench.records.record import Record, Resources, Status
 from graftbench.records.run import Run
 from graftbench.regression.history.history import HistoryEntry, Value
 
@@ -66,16 +67,12 @@ def run(tmp_path: Path) -> Callable[..., Run]:
     return make
 
 
-def _cell(seed: int, **fields: Any) -> CellSpec:
-    return CellSpec(
-        method="finetune",
-        family="fine-tune",
+def _cell(seed: int) -> CellSpec:
+    return make_cell(
+        seed=seed,
         parameters={"lr": 0.1},
         task=TaskSpec("twemoji", "folder:/data/cats", 32),
-        data_budget=25,
-        compute_budget=ComputeBudget(kimg=8),
-        seed=seed,
-        protocol=fields.get("protocol", Protocol(size=96)),
+        protocol=Protocol(size=96),
         manifests={"twemoji": "1", "folder:/data/cats": "2"},
     )
 
@@ -87,7 +84,7 @@ def _record(seed: int, *, shared: bool, environment: dict[str, Any]) -> Record:
         id=cell.id,
         cell=cell,
         status=Status.OK,
-        scores=[Score(name="kid", value=1.0 + seed, n_generated=600, n_reference=620, protocol="lite0@96")],
+        scores=make_scores({"kid": 1.0 + seed}),
         resources=resources,
         environment={"commit": "c" * 40, "cpu": {"model": "AMD EPYC", "cores_usable": 2}, "device": "cpu"}
         | environment,

@@ -345,14 +345,14 @@ class SlurmTask:
         """Run the job, and write down how it ended."""
         folder = Path(self.folder)
         job = decode((folder / JOB_FILE).read_bytes())
-        is_wanted = Wanted(folder / CLAIM, self.claim, Path(self.alive))
-        if not is_wanted():  # it has waited in a queue
+        is_claimed = ClaimCheck(folder / CLAIM, self.claim, Path(self.alive))
+        if not is_claimed():  # it has waited in a queue
             return
         executor = LocalExecutor(jobs=1, devices=[job.device])
         try:
             executor.start("job", job, folder, seconds=self.seconds, memory_mib=self.memory_mib)
             while not (ended := executor.wait(1.0)):
-                if not is_wanted():
+                if not is_claimed():
                     return
         finally:  # when Slurm preempts it too: submitit's handler raises SystemExit
             executor.close()
@@ -367,8 +367,8 @@ class SlurmTask:
         return importlib.import_module("submitit").helpers.DelayedSubmission(self)
 
 
-class Wanted:
-    """Says whether a job is still wanted.
+class ClaimCheck:
+    """Tell whether a job is still claimed by a living driver.
 
     Args:
         claim: File with the claim that the job folder runs for.

@@ -12,7 +12,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.execution.progress import Progress
 from graftbench.execution.trackers.base import Tracker
 from graftbench.execution.trackers.group import group_of
-from graftbench.execution.trackers.queue import Sink
+from graftbench.execution.trackers.queue import TrackerThread
 from graftbench.execution.trackers.subprocess_tracker import SubprocessTracker
 
 if TYPE_CHECKING:
@@ -94,19 +94,19 @@ class RunTrackers:
             yield progress
             return
         group = group_of(suite, folder)
-        sinks = [
-            Sink(tracker, group, progress.say, _again(folder, request))
+        threads = [
+            TrackerThread(tracker, group, progress.say, _again(folder, request))
             for tracker, request in zip(self._trackers, self._requested, strict=True)
         ]
         for record in records:
-            for sink in sinks:
-                sink.ended(record)
+            for thread in threads:
+                thread.ended(record)
         try:
-            yield TrackedProgress(progress, sinks)
+            yield TrackedProgress(progress, threads)
         except BaseException:
-            _close(sinks, progress, STOPPED_SECONDS)
+            _close(threads, progress, STOPPED_SECONDS)
             raise
-        _close(sinks, progress, END_SECONDS)
+        _close(threads, progress, END_SECONDS)
 
 
 def _again(folder: Path, request: object) -> str:
@@ -116,18 +116,18 @@ def _again(folder: Path, request: object) -> str:
     return f"graftbench.execution.trackers.replay.send({str(folder)!r}, [...])"
 
 
-def _close(sinks: Sequence[Sink], progress: Progress, seconds: float) -> None:
+def _close(threads: Sequence[TrackerThread], progress: Progress, seconds: float) -> None:
     """Wait for all of them together; Ctrl-C ends the wait and nothing else: every cell is recorded."""
     with suppress(KeyboardInterrupt):
         soon, until = (time.monotonic() + limit for limit in (min(QUIET_SECONDS, seconds), seconds))
-        slow = [sink for sink in sinks if not sink.wait(soon - time.monotonic())]
+        slow = [thread for thread in threads if not thread.wait(soon - time.monotonic())]
         if slow and seconds > QUIET_SECONDS:
-            names = " and ".join(f"'{sink.name}'" for sink in slow)
+            names = " and ".join(f"'{thread.name}'" for thread in slow)
             progress.say(f"Waiting {seconds:.0f} s at most until {names} has everything; Ctrl-C ends only the wait.")
-        for sink in slow:
-            sink.wait(until - time.monotonic())
-    for sink in sinks:
-        sink.close()
+        for thread in slow:
+            thread.wait(until - time.monotonic())
+    for thread in threads:
+        thread.close()
 
 
 class TrackedProgress(Progress):
@@ -135,11 +135,11 @@ class TrackedProgress(Progress):
 
     Args:
         progress: The other one.
-        sinks: The trackers.
+        threads: The trackers.
     """
 
-    def __init__(self, progress: Progress, sinks: Sequence[Sink]) -> None:
-        self._progress, self._sinks = progress, sinks
+    def __init__(self, progress: Progress, threads: Sequence[TrackerThread]) -> None:
+        self._progress, self._threads = progress, threads
 
     def say(self, sentence: str) -> None:
         """Pass it on to the other progress alone."""
@@ -156,14 +156,14 @@ class TrackedProgress(Progress):
     def started(self, cell: CellSpec, folder: Path | None) -> None:
         """Report that a cell was started."""
         self._progress.started(cell, folder)
-        for sink in self._sinks:
-            sink.started(cell, folder)
+        for thread in self._threads:
+            thread.started(cell, folder)
 
     def ended(self, record: Record, seconds: float) -> None:
         """Report that a cell's record is on the disk."""
         self._progress.ended(record, seconds)
-        for sink in self._sinks:
-            sink.ended(record)
+        for thread in self._threads:
+            thread.ended(record)
 
     def stopping(self, first: bool) -> None:  # noqa: FBT001 - see Progress
         """Pass it on to the other progress alone."""

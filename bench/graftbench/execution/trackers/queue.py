@@ -63,7 +63,7 @@ class _OpenCell:
 
 
 class Feed:
-    """Passes cells on to a tracker, each point once, and lets its errors through: for a replay, and for `Sink`.
+    """Passes cells on to a tracker, each point once, and lets its errors through: for a replay and a thread.
 
     Args:
         tracker: The tracker.
@@ -98,7 +98,7 @@ class Feed:
         self._tracker.end(cell.cell, result_of(record, self._group.folder))
 
 
-class Sink:
+class TrackerThread:
     """Feeds a tracker from a thread of its own. No method waits, but `wait`, and none raises.
 
     Args:

@@ -52,26 +52,26 @@ def percent(worse: float, better: int) -> str:
     return f"{sign}{text} %"
 
 
-def summary(found: Comparison) -> str:
+def summary(comparison: Comparison) -> str:
     """One sentence: what is found."""
     counts = [
-        (len(found.of("regression")), "regression", "regressions"),
-        (len(found.failing), "newly failing cell", "newly failing cells"),
-        (len(found.vanished), "vanished cell", "vanished cells"),
-        (len(found.of("improvement")), "improvement", "improvements"),
-        (len(found.appeared), "new cell", "new cells"),
-        (len(found.of("too few pairs")), "change that needs more pairs", "changes that need more pairs"),
+        (len(comparison.of("regression")), "regression", "regressions"),
+        (len(comparison.failing), "newly failing cell", "newly failing cells"),
+        (len(comparison.vanished), "vanished cell", "vanished cells"),
+        (len(comparison.of("improvement")), "improvement", "improvements"),
+        (len(comparison.appeared), "new cell", "new cells"),
+        (len(comparison.of("too few pairs")), "change that needs more pairs", "changes that need more pairs"),
     ]
-    told = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
-    cells = f"{found.pairs} pair{'' if found.pairs == 1 else 's'} of cells"
-    return f"{', '.join(told) if told else 'No change beyond noise and thresholds'} ({cells})."
+    counted = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+    cells = f"{comparison.pairs} pair{'' if comparison.pairs == 1 else 's'} of cells"
+    return f"{', '.join(counted) if counted else 'No change beyond noise and thresholds'} ({cells})."
 
 
-def method_note(found: Comparison) -> str:
+def method_note(comparison: Comparison) -> str:
     """How the verdicts were made."""
-    test = {"student": "paired t test", "sign-flip": "exact sign-flip test"}[found.test]
+    test = {"student": "paired t test", "sign-flip": "exact sign-flip test"}[comparison.test]
     return (
-        f"A regression is worse by more than its threshold and by a one-sided {test} at level {found.level:g}, p "
+        f"A regression is worse by more than its threshold and by a one-sided {test} at level {comparison.level:g}, p "
         "corrected by Holm over quality and over cost; in brackets the 95 % interval of the change. FLOPs and "
         "parameters are counted: their threshold decides alone."
     )

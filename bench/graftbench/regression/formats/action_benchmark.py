@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from graftbench.regression.results import Comparison, GateRow
 
 
-def render(found: Comparison, better: Literal[-1, 1] = -1) -> str:
+def render(comparison: Comparison, better: Literal[-1, 1] = -1) -> str:
     """Render an array with one object a row."""
-    chosen = [row for row in found.rows if MEASURES[row.measure].better == better and row.new is not None]
+    chosen = [row for row in comparison.rows if MEASURES[row.measure].better == better and row.new is not None]
     return msgspec.json.format(msgspec.json.encode([_entry(row) for row in chosen])).decode() + "\n"
 
 

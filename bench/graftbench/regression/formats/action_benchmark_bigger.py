@@ -10,6 +10,6 @@ if TYPE_CHECKING:
     from graftbench.regression.results import Comparison
 
 
-def render(found: Comparison) -> str:
+def render(comparison: Comparison) -> str:
     """Render an array with one object a row."""
-    return action_benchmark.render(found, 1)
+    return action_benchmark.render(comparison, 1)

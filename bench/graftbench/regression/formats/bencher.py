@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from graftbench.regression.results import Comparison
 
 
-def render(found: Comparison) -> str:
+def render(comparison: Comparison) -> str:
     """Render an object of objects; values in the printed scale, measures by their names with `-` (Bencher's slugs)."""
-    told: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
-    for row in found.rows:
+    measures: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    for row in comparison.rows:
         if row.new is not None:
             value = row.new * MEASURES[row.measure].scale
-            told[row.subject][row.measure.replace("_", "-")] = {"value": value}
-    return msgspec.json.format(msgspec.json.encode(told)).decode() + "\n"
+            measures[row.subject][row.measure.replace("_", "-")] = {"value": value}
+    return msgspec.json.format(msgspec.json.encode(measures)).decode() + "\n"

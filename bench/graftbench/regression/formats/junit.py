@@ -19,19 +19,21 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 """What XML 1.0 cannot hold, escaped or not."""
 
 
-def render(found: Comparison) -> str:
+def render(comparison: Comparison) -> str:
     """One <testsuites> with one <testsuite>."""
-    suite = ET.Element("testsuite", name=_clean(f"graftbench compare {found.base} {found.new}"))
-    for row in found.rows:
+    suite = ET.Element("testsuite", name=_clean(f"graftbench compare {comparison.base} {comparison.new}"))
+    for row in comparison.rows:
         case = _case(suite, row.subject, label(row))
         if row.verdict == "regression":
-            ET.SubElement(case, "failure", message=_clean(_sentence(row)), type="regression").text = method_note(found)
+            ET.SubElement(case, "failure", message=_clean(_sentence(row)), type="regression").text = method_note(
+                comparison
+            )
         elif row.verdict in ("too few pairs", "not compared"):
             ET.SubElement(case, "skipped", message=_clean(f"{row.verdict}: {row.reason}"))
-    for failed in found.failing:
+    for failed in comparison.failing:
         case = _case(suite, failed.cell, "ends well")
         ET.SubElement(case, "error", message=_clean(f"{failed.status}: {failed.reason}"), type=failed.status)
-    for cell in found.vanished:
+    for cell in comparison.vanished:
         message = "The base has this cell and the new run has not."
         ET.SubElement(_case(suite, cell, "is there"), "error", message=message, type="vanished")
     for kind in ("failure", "error", "skipped"):
@@ -39,7 +41,7 @@ def render(found: Comparison) -> str:
         suite.set(name, str(len(suite.findall(f"testcase/{kind}"))))
     suite.set("tests", str(len(suite.findall("testcase"))))
     suite.set("time", "0")
-    ET.SubElement(suite, "system-out").text = _clean(" ".join([summary(found), *found.notes]))
+    ET.SubElement(suite, "system-out").text = _clean(" ".join([summary(comparison), *comparison.notes]))
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)

@@ -19,23 +19,23 @@ MOST_LINES = 50
 """Of a list of cells; a comment is not a log."""
 
 
-def render(found: Comparison) -> str:
+def render(comparison: Comparison) -> str:
     """Render a headline, what needs looking at, and the rest folded away."""
-    mark = {0: "✅", 1: "❌", 3: "⚠️"}[found.code]
-    parts = [f"### {mark} {_plain(found.new)} against {_plain(found.base)}", summary(found)]
-    parts += _section("Regressions", found.of("regression"))
-    parts += _cells("Newly failing", map(_failure, found.failing))
-    parts += _cells("Vanished", map(_plain, found.vanished))
-    parts += _section("Improvements", found.of("improvement"))
-    parts += _section("Too few pairs to tell", found.of("too few pairs"))
-    parts += _cells("New cells", map(_plain, found.appeared))
-    parts += _cells("Mended", map(_plain, found.mended))
-    parts += _cells("Still failing", map(_failure, found.still_failing))
-    rest = [row for row in found.rows if row.verdict in ("unchanged", "not compared")]
+    mark = {0: "✅", 1: "❌", 3: "⚠️"}[comparison.code]
+    parts = [f"### {mark} {_plain(comparison.new)} against {_plain(comparison.base)}", summary(comparison)]
+    parts += _section("Regressions", comparison.of("regression"))
+    parts += _cells("Newly failing", map(_failure, comparison.failing))
+    parts += _cells("Vanished", map(_plain, comparison.vanished))
+    parts += _section("Improvements", comparison.of("improvement"))
+    parts += _section("Too few pairs to tell", comparison.of("too few pairs"))
+    parts += _cells("New cells", map(_plain, comparison.appeared))
+    parts += _cells("Mended", map(_plain, comparison.mended))
+    parts += _cells("Still failing", map(_failure, comparison.still_failing))
+    rest = [row for row in comparison.rows if row.verdict in ("unchanged", "not compared")]
     if rest:
         parts += ["<details><summary>Everything else</summary>", _table(rest), "</details>"]
-    parts += [f"> {_plain(note)}" for note in found.notes]
-    return "\n\n".join([*parts, f"<sub>{method_note(found)}</sub>"]) + "\n"
+    parts += [f"> {_plain(note)}" for note in comparison.notes]
+    return "\n\n".join([*parts, f"<sub>{method_note(comparison)}</sub>"]) + "\n"
 
 
 def _section(title: str, rows: Sequence[GateRow]) -> list[str]:

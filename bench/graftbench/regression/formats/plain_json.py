@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from graftbench.regression.results import Comparison
 
 
-def render(found: Comparison) -> str:
+def render(comparison: Comparison) -> str:
     """Render an object, indented."""
-    fields = {"code": found.code} | msgspec.to_builtins(found)
+    fields = {"code": comparison.code} | msgspec.to_builtins(comparison)
     return msgspec.json.format(msgspec.json.encode(fields)).decode() + "\n"

@@ -1,6 +1,6 @@
 """Write the generated parts of README.md and docs/: tables and entries from the registry, results from records.
 
-    python docs/readme.py
+    python docs/site/readme.py
 
 Each part stands between `<!-- NAME -->` and `<!-- end -->`.
 """
@@ -12,13 +12,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from site_methods import facts_of
+
 from graftbench.cli.claims import markdown_table as claims_table
 from graftbench.cli.ls import markdown_table, rows_of
 from graftbench.comparison.claims import check_claims
 from graftbench.plugins.registry import reports
 from graftbench.records.run import read_run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 QUICK = ROOT / "docs" / "quick"
 RESULTS = ROOT / "docs" / "results"
 
@@ -101,33 +103,12 @@ def methods_part() -> dict[str, str]:
 
 def entry(row: dict[str, Any]) -> str:
     """Write one method: where it comes from, what moves, what differs, its parameters."""
-    paper = row["reference"]
-    cited = f"{paper['authors']}: *{paper['title']}*, {paper['venue']} {paper['year']}".replace(",  ", ", ")
-    if paper["arxiv"]:
-        cited += f", [arXiv {paper['arxiv']}](https://arxiv.org/abs/{paper['arxiv']})"
-    code = f"[{paper['code'].split('//')[-1]}]({paper['code']})" if paper["code"] else "none known"
-    license_note = f" (licence: {paper['code_license']})" if paper["code_license"] else ""
-    needs = [f"a source model of kind `{row['source_model']}`"] if row["source_model"] else []
-    needs += ["source images"] if row["needs_source_images"] else []
-    facts = {
-        "Paper": cited,
-        "Published code": code + license_note,
-        "Trained": row["trains"],
-        "Frozen": row["frozen"],
-        "Starts from": " and ".join(needs)
-        or ("what its parameters name" if row["adapter"] else "the target images alone"),
-        "Differs": row["differs"],
-    }
-    if row["looks_at"]:
-        facts["Looks at"] = f"the network of the extractor `{row['looks_at']}`: its scores under that one are marked"
-    if paper["authors"] == "graftbench":
-        del facts["Paper"], facts["Published code"]
     required = row["required"]
     parameters = ", ".join(
         f"`{name}` (required)" if name in required else f"`{name} = {value!r}`"
         for name, value in row["parameters"].items()
     )
-    lines = [f"- **{name}:** {text}" for name, text in facts.items()]
+    lines = [f"- **{name}:** {text}" for name, text in facts_of(row).items()]
     lines += [f"- **Parameters:** {parameters}"] if parameters else []
     return "\n".join([f"### `{row['name']}`: {row['title']}", "", *lines])
 

@@ -1,0 +1,44 @@
+"""Made-up cells and scores, and the committed run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.record import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
+"""The committed records of the quick suite."""
+TASK = TaskSpec("twemoji", "openmoji", 32)
+PROTOCOL = Protocol(size=96, resize="bicubic-antialias")
+
+
+def make_cell(method: str = "finetune", seed: int = 0, images: int = 25, **fields: Any) -> CellSpec:
+    """Make a cell of 8 kimg on emoji; any other field may be given."""
+    fixed: dict[str, Any] = {
+        "family": "fine-tune",
+        "parameters": {},
+        "task": TASK,
+        "compute_budget": ComputeBudget(kimg=8),
+        "protocol": PROTOCOL,
+    }
+    return CellSpec(method=method, seed=seed, data_budget=images, **(fixed | fields))
+
+
+def make_scores(values: Mapping[str, float | None], protocol: str = PROTOCOL.label) -> list[Score]:
+    """Make scores of 600 images against 620; those of None are undefined."""
+    return [
+        Score(
+            name=name,
+            value=value,
+            undefined="" if value is not None else "too few images",
+            n_generated=600,
+            n_reference=620,
+            protocol=protocol,
+        )
+        for name, value in values.items()
+    ]
