@@ -19,6 +19,7 @@ from graftbench.plugins import registry
 from graftbench.records import store
 from graftbench.records.cell_spec import SAMPLES, bare_name, without_path
 from graftbench.records.costs import checked_costs
+from graftbench.records.domain_names import with_printed_names
 from graftbench.records.record import Status
 from graftbench.records.store import latest
 from graftbench.scoring.leaks import check_leaks
@@ -118,7 +119,7 @@ def add_samples(
 
     # Refuse what cannot be scored.
     check_submissions(entries, "what was given")
-    records = list(latest(store.read(folder.records)[0]).values())
+    records = _records(folder)
     for entry in entries:
         _check_free(entry, base, records, replace=replace)
         _check_images(entry, base, records, plugins)
@@ -135,8 +136,7 @@ def add_samples(
         kept=lambda planned, current: _with_samples(current or base, planned),
     )
     added = {place_of_samples(entry, base) for entry in entries}
-    records = latest(store.read(folder.records)[0]).values()
-    return AddedSamples([r for r in records if _is_of_samples(r) and place_of(r.cell) in added], summary)
+    return AddedSamples([r for r in _records(folder) if _is_of_samples(r) and place_of(r.cell) in added], summary)
 
 
 # ---------------------------------------------------------------------------------------------------------- the suite
@@ -153,6 +153,10 @@ def _suite_of_run(folder: RunFolder, suite: str | Path | Suite | None) -> Suite:
     if suite is None:
         raise GraftbenchError(f"'{folder.path}' holds no run; name the suite that is to begin one (--suite quick).")
     return suite if isinstance(suite, Suite) else load_suite(suite)
+
+
+def _records(folder: RunFolder) -> list[Record]:
+    return with_printed_names(list(latest(store.read(folder.records)[0]).values()))
 
 
 def _suite_of_samples(base: Suite, entries: Sequence[Submission]) -> Suite:

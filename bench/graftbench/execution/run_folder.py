@@ -27,8 +27,11 @@ from filelock import lock_descriptor
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import JOB, PROGRESS, RESULT, SCRATCH
 from graftbench.records import store
+from graftbench.records.domain_names import PrintedNames, public_task
+from graftbench.records.heads import Head
 from graftbench.records.record import Record
-from graftbench.suites.suite import LOCAL, Suite, parse_suite, paths_beside
+from graftbench.suites.matrix import renamed_suite
+from graftbench.suites.suite import LOCAL, Suite, parse_suite, parse_task, paths_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -95,10 +98,14 @@ class RunFolder:
     # ----------------------------------------------------------------------------------------------------- the suite
 
     def suite(self) -> Suite:
-        """Read the suite as it was resolved when the folder was last run."""
+        """Read the suite as it was resolved when the folder was last run; one with paths gets the records' names."""
         path = self.path / SUITE
         suite = parse_suite(path.read_text("utf-8"), str(path))
-        return msgspec.structs.replace(suite, domains=suite.domains | paths_beside(path))
+        suite = msgspec.structs.replace(suite, domains=suite.domains | paths_beside(path))
+        if all(public_task(parse_task(task)) == str(parse_task(task)) for task in suite.tasks):
+            return suite
+        cells = [head.cell for head in store.read(self.records, Head)[0]]
+        return renamed_suite(suite, PrintedNames(cells).of_suite(cells))
 
     def check_protocol(self, suite: Suite) -> None:
         """Refuse a suite under another protocol than the folder's.

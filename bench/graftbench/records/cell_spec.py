@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -164,9 +165,11 @@ class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def domains(self) -> tuple[DomainKey, DomainKey]:
         """Return what its source and its target are, equal on every machine."""
-        names = ((name, self.manifests.get(name, "")) for name in (self.task.source, self.task.target))
-        source, target = (DomainKey(bare_name(name, sha256), self.task.resolution, sha256) for name, sha256 in names)
-        return source, target
+        task, manifests = self.task, self.manifests
+        return (
+            domain_key(task.source, task.resolution, manifests.get(task.source, "")),
+            domain_key(task.target, task.resolution, manifests.get(task.target, "")),
+        )
 
     @property
     def shown_parameters(self) -> dict[str, Any]:
@@ -208,6 +211,12 @@ def without_digits(domain: str, manifest: str) -> str:
 def bare_name(domain: str, manifest: str) -> str:
     """`folder:/data/cats`, `folder:cats#1a2b3c4d` -> `folder:cats`."""
     return without_path(without_digits(domain, manifest))
+
+
+@lru_cache(maxsize=4096)  # ten thousand records are about a few domains
+def domain_key(name: str, resolution: int, manifest: str) -> DomainKey:
+    """Return what a domain is that is written under some name."""
+    return DomainKey(bare_name(name, manifest), resolution, manifest)
 
 
 def content_hash(value: object) -> str:
