@@ -29,7 +29,7 @@ def database_file(path: Path) -> Path:
     file = path / "data.mdb" if path.is_dir() else path
     if not file.is_file():
         found = "holds no data.mdb" if path.is_dir() else "does not exist"
-        raise GraftbenchError(f"'{path.name}' {found}; expected an LMDB database of image files.")
+        raise GraftbenchError(f"'{path}' {found}; expected an LMDB database of image files.")
     return file
 
 

@@ -80,13 +80,13 @@ class WebDatasetShards(Domain):
         if path.is_dir():
             shards = sorted(path.glob("*.tar"))
             if not shards:
-                raise GraftbenchError(f"The folder '{path.name}' holds no files that end in .tar.")
+                raise GraftbenchError(f"The folder '{path}' holds no files that end in .tar.")
             return shards
         shards = [Path(one) for one in spelt_out(str(path))]
         missing = [shard.name for shard in shards if not shard.is_file()]
         if missing:
             raise GraftbenchError(
-                f"{len(missing)} of the {len(shards)} shards of '{path.name}' are not there, the first is "
+                f"{len(missing)} of the {len(shards)} shards of '{path}' are not there, the first is "
                 f"{missing[0]}; expected tar files: a file, a folder of them, or train-{{000..009}}.tar."
             )
         return shards

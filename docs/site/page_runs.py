@@ -33,8 +33,8 @@ from page_output import difference
 
 from graftbench.cli import make_app
 from graftbench.errors import GraftbenchError
-from graftbench.plugins.registry import make_domain
 from graftbench.plugins.registry import methods as registered
+from graftbench.suites.domains import domain_of
 from graftbench.suites.suite import parse_suite, parse_task
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class PageRun:
                 methods[name]
         for task in map(parse_task, suite.tasks):
             for domain in {task.source, task.target} - {"none"}:
-                make_domain(domain, plugins)
+                domain_of(suite, domain, plugins)
 
 
 def misspelt(command: ConsoleCommand) -> Iterator[str]:

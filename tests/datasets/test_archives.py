@@ -198,8 +198,8 @@ def test_a_changed_archive_is_noticed(archive: Path, tmp_path: Path) -> None:
     ("kind", "what"), [("zip", "a zip file"), ("npz", "an .npz or .npy file"), ("lmdb", "an LMDB")]
 )
 def test_a_file_that_is_not_there(kind: str, what: str, tmp_path: Path) -> None:
-    """It is said what was expected."""
-    with pytest.raises(GraftbenchError, match=rf"'nowhere' does not exist; expected {what}"):
+    """It is said where it was looked for, and what was expected."""
+    with pytest.raises(GraftbenchError, match=rf"'{tmp_path}/nowhere' does not exist; expected {what}"):
         make_domain(f"{kind}:{tmp_path}/nowhere").fingerprint()
 
 

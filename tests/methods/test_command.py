@@ -63,7 +63,7 @@ for i in range(int(n)):
 
 
 @dataclass
-class Given(Task):
+class PluginSource(Task):
     """A task of random images in a folder of its own."""
 
     folder: Path
@@ -91,11 +91,11 @@ class Given(Task):
 
 
 @pytest.fixture
-def task(tmp_path: Path) -> Given:
+def task(tmp_path: Path) -> PluginSource:
     """A task whose folder has a name that a shell would stumble over."""
     folder = tmp_path / "a cell's földer"
     folder.mkdir()
-    return Given(folder)
+    return PluginSource(folder)
 
 
 def seconds(limit: float = 60) -> Meter:
@@ -111,7 +111,7 @@ def made(tmp_path: Path, script: str = "", **parameters: Any) -> Any:
     return Command(config_of(Command.Config, given, "test"))
 
 
-def fitted(task: Given, tmp_path: Path, script: str, *, limit: float = 60, **parameters: Any) -> Sampler:
+def fitted(task: PluginSource, tmp_path: Path, script: str, *, limit: float = 60, **parameters: Any) -> Sampler:
     """Fit a script."""
     return made(tmp_path, script, **parameters).fit(task, seconds(limit))
 
@@ -268,7 +268,7 @@ for i, file in enumerate(sorted((out / "saw").iterdir()) if data.is_dir() else [
 
 
 def test_the_program_gets_what_its_placeholders_say(
-    task: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: PluginSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Values, the same in its environment, its code alone in the working directory, nothing of our interpreter."""
     monkeypatch.setenv("PYTHONPATH", "/ours")
@@ -288,7 +288,7 @@ def test_the_program_gets_what_its_placeholders_say(
     assert Path(there["TMPDIR"]).is_relative_to(task.folder)
 
 
-def test_the_images_are_those_of_the_cell(task: Given, tmp_path: Path) -> None:
+def test_the_images_are_those_of_the_cell(task: PluginSource, tmp_path: Path) -> None:
     """As PNG files or in EDM's zip, pixel by pixel and in their order; changing them changes nothing here."""
     fitted(task, tmp_path, TELLS, train="{python} it.py {out} {data} {samples}")
     files = sorted((task.folder / "output" / "saw").iterdir())
@@ -302,7 +302,7 @@ def test_the_images_are_those_of_the_cell(task: Given, tmp_path: Path) -> None:
     assert np.array_equal(first, task.images[0].numpy())
 
 
-def test_the_source_domains_images_are_written_when_asked_for(task: Given, tmp_path: Path) -> None:
+def test_the_source_domains_images_are_written_when_asked_for(task: PluginSource, tmp_path: Path) -> None:
     """`source = true`."""
     with pytest.raises(GraftbenchError, match="wrote 2 images"):
         fitted(task, tmp_path, COPIES, source=True, train="{python} it.py {source} {samples} 2")
@@ -336,7 +336,7 @@ def test_one_gpu_is_visible_or_none() -> None:
 # ------------------------------------------------------------------------------------------------- what it leaves
 
 
-def test_images_of_the_training_are_replayed(task: Given, tmp_path: Path) -> None:
+def test_images_of_the_training_are_replayed(task: PluginSource, tmp_path: Path) -> None:
     """Without a sampling command; how fast they were drawn is then not known."""
     sampler = fitted(task, tmp_path, COPIES)
     drawn = sampler.sample(4, rng())
@@ -359,7 +359,7 @@ for i in range(int(n)):
 """
 
 
-def test_a_sampling_command_runs_when_images_are_asked_for(task: Given, tmp_path: Path) -> None:
+def test_a_sampling_command_runs_when_images_are_asked_for(task: PluginSource, tmp_path: Path) -> None:
     """Its seed follows from the generator; one generator one draw, and the saved sampler draws the same."""
     sampler = fitted(
         task, tmp_path, DRAWS, train="{python} -c pass", sample="{python} it.py {data} {samples} {n} {seed}"
@@ -387,7 +387,7 @@ def test_a_sampling_command_runs_when_images_are_asked_for(task: Given, tmp_path
         ("import shutil; shutil.rmtree(to)", r"the folder \{samples\} is gone"),
     ],
 )
-def test_output_is_read_strictly(task: Given, tmp_path: Path, script: str, message: str) -> None:
+def test_output_is_read_strictly(task: PluginSource, tmp_path: Path, script: str, message: str) -> None:
     """It is said what was found and where; what was written is kept with the cell."""
     head = "import sys; from PIL import Image; to, out = sys.argv[1:]; image = lambda n: Image.new('RGB', (n, n))\n"
     with pytest.raises(GraftbenchError, match=message):
@@ -397,7 +397,7 @@ def test_output_is_read_strictly(task: Given, tmp_path: Path, script: str, messa
 
 
 @pytest.mark.parametrize("kind", ["npz", "npy", "zip"])
-def test_an_archive_of_images_will_do(task: Given, tmp_path: Path, kind: str) -> None:
+def test_an_archive_of_images_will_do(task: PluginSource, tmp_path: Path, kind: str) -> None:
     """One .npz, .npy or .zip file in {samples}; of more images than were asked for the first are taken, and noted."""
     script = """
 import io, sys, zipfile, numpy as np
@@ -430,7 +430,7 @@ else:
     ],
 )
 def test_what_it_declares_is_declared(
-    task: Given, tmp_path: Path, text: str, declared: dict[str, object], note: str
+    task: PluginSource, tmp_path: Path, text: str, declared: dict[str, object], note: str
 ) -> None:
     """`costs.json` in {out}; what is wrong with it is noted, and no reason to lose a fit."""
     script = COPIES + f"\npathlib.Path(to, '../../output/costs.json').write_text({text!r})"
@@ -440,7 +440,7 @@ def test_what_it_declares_is_declared(
     assert any("Nobody counted" in one for one in task.log.notes) == ("images_seen" not in declared)
 
 
-def test_more_images_than_the_budget_are_over_it(task: Given, tmp_path: Path) -> None:
+def test_more_images_than_the_budget_are_over_it(task: PluginSource, tmp_path: Path) -> None:
     """A program that says so itself."""
     script = COPIES + "\npathlib.Path(to, '../../output/costs.toml').write_text('images_seen = 1001')"
     with pytest.raises(OverBudget, match="showed 1,001 images; its budget was 1 kimg"):
@@ -451,7 +451,7 @@ def test_more_images_than_the_budget_are_over_it(task: Given, tmp_path: Path) ->
 
 
 def test_a_failure_says_how_and_with_which_words(
-    task: Given, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    task: PluginSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code and last line are the reason, the end of the output goes along, and all of it into the log."""
     script = "import sys; print('beginning'); sys.stdout.buffer.write(b'\\xff\\x00'); sys.exit('it went \\x1b[1mwrong')"
@@ -461,20 +461,20 @@ def test_a_failure_says_how_and_with_which_words(
     assert "beginning" in capsys.readouterr().err
 
 
-def test_a_program_that_asks_for_input_fails_at_once(task: Given, tmp_path: Path) -> None:
+def test_a_program_that_asks_for_input_fails_at_once(task: PluginSource, tmp_path: Path) -> None:
     """There is none, and the reason says so."""
     with pytest.raises(GraftbenchError, match=r"EOFError: .*It asked for input, and there is none here"):
         fitted(task, tmp_path, "input('Continue? ')")
 
 
-def test_a_program_without_memory_is_told_apart(task: Given, tmp_path: Path) -> None:
+def test_a_program_without_memory_is_told_apart(task: PluginSource, tmp_path: Path) -> None:
     """What torch and Python say of it makes the cell's status `oom`."""
     with pytest.raises(MemoryError, match="the training program had not enough memory: MemoryError"):
         fitted(task, tmp_path, "raise MemoryError")
 
 
 def test_a_program_that_ignores_its_seconds_is_ended(
-    task: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_over: Callable[[], list[str]]
+    task: PluginSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_over: Callable[[], list[str]]
 ) -> None:
     """With all that it started; what it wrote until then does not count, but is kept."""
     monkeypatch.setattr(ending, "LEAST_TOLERANCE_SECONDS", 0.3)
@@ -491,7 +491,7 @@ def test_a_program_that_ignores_its_seconds_is_ended(
 
 
 def test_what_it_leaves_behind_is_ended_and_counted(
-    task: Given, tmp_path: Path, left_over: Callable[[], list[str]]
+    task: PluginSource, tmp_path: Path, left_over: Callable[[], list[str]]
 ) -> None:
     """A child, one in another session, and a daemon that nobody is the parent of; none of them writes any more."""
     script = (
@@ -511,7 +511,7 @@ subprocess.run(["setsid", "--fork", "sleep", "7503"])
     assert not list((task.folder / "scratch" / "samples").glob("late.png"))
 
 
-def test_a_program_that_spoils_its_data_spoils_nothing_else(task: Given, tmp_path: Path) -> None:
+def test_a_program_that_spoils_its_data_spoils_nothing_else(task: PluginSource, tmp_path: Path) -> None:
     """It may change and remove its copies."""
     script = COPIES + "\nshutil.rmtree(data); pathlib.Path('it.py').unlink()"
     before = task.images.clone()
@@ -520,7 +520,7 @@ def test_a_program_that_spoils_its_data_spoils_nothing_else(task: Given, tmp_pat
 
 
 def test_of_endless_output_the_end_is_kept(
-    task: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    task: PluginSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The log takes so much and no more."""
     monkeypatch.setattr(programs, "LOG_CHARACTERS", 100_000)
@@ -533,7 +533,7 @@ def test_of_endless_output_the_end_is_kept(
     assert len(said) < 300_000
 
 
-def test_memory_is_that_of_all_its_processes(task: Given, tmp_path: Path) -> None:
+def test_memory_is_that_of_all_its_processes(task: PluginSource, tmp_path: Path) -> None:
     """Two processes that hold 60 MiB each at one time are seen to hold at least 120, as large as ours is."""
     script = (
         "import os, time\npid, held = os.fork(), b'x' * (60 << 20)\ntime.sleep(0.5)\n"

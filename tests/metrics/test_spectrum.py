@@ -37,7 +37,7 @@ def noise(n: int, seed: int = 0, side: int = 32, sd: float = 30.0) -> NDArray[np
 
 
 def powers(values: Any, size: tuple[int, int] = (32, 32)) -> NDArray[np.float64]:
-    """Given powers as those of images of a size."""
+    """PluginSource powers as those of images of a size."""
     values = np.asarray(values, dtype=np.float64)
     return np.column_stack((values, np.full((values.size, 2), size)))
 

@@ -135,7 +135,7 @@ def test_files(files: Path) -> None:
 
 @pytest.mark.usefixtures("shared_cache", "warm_executor")
 def test_files_run(files: Path, tmp_path: Path) -> None:
-    """Given to the commands, they run and report beside what is built in."""
+    """PluginSource to the commands, they run and report beside what is built in."""
     suite = tmp_path / "outside.toml"
     suite.write_text(SUITE)
     assert graftbench.run(suite, tmp_path / "run", plugins=[files]).statuses == {"ok": 2}

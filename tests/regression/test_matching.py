@@ -9,7 +9,7 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import ComputeBudget, Protocol, TaskSpec
-from graftbench.records.record import Status
+from graftbench.records.record import Record, Status
 from graftbench.regression.matching import match
 
 
@@ -119,6 +119,46 @@ def test_two_protocols_on_both_sides_stay_apart(make: Any) -> None:
     """Cells match within a protocol."""
     run = [make.record(), make.record(protocol=Protocol(n_generated=60))]
     assert [len(pair.base) for pair in match([run], [run]).pairs] == [1, 1]
+
+
+def in_folder(make: Any, path: str, digit: str, **fields: Any) -> Record:
+    """A record of images in a folder, as a version with paths wrote it."""
+    return make.record(target=f"folder:{path}", manifests={f"folder:{path}": digit * 64}, **fields)
+
+
+def test_one_folder_under_two_paths_is_one_task(make: Any) -> None:
+    """Where a machine keeps the images does not matter, what they are does."""
+    pairs = match([[in_folder(make, "/here/cats", "1")]], [[in_folder(make, "/there/cats", "1")]]).pairs
+    assert [pair.task for pair in pairs] == ["twemoji->folder:cats@32"]
+
+
+def test_two_folders_of_one_name_are_two_tasks(make: Any) -> None:
+    """Each is paired with itself, under a name with digits; one that a side does not have is said."""
+    base = [in_folder(make, "/d/retina/train", "1"), in_folder(make, "/d/textures/train", "2")]
+    matched = match([base], [[in_folder(make, "/m/retina/train", "1")]])
+    assert [pair.task for pair in matched.pairs] == ["twemoji->folder:train#11111111@32"]
+    assert matched.vanished == ("finetune twemoji->folder:train#22222222@32 n=25 seed=0",)
+    assert len(match([base], [base]).pairs) == 2
+
+
+def variant(make: Any, name: str, seed: int, **parameters: Any) -> Record:
+    """A record of a variant of finetune."""
+    record = make.record(name, seed, parameters=parameters)
+    return msgspec.structs.replace(record, cell=msgspec.structs.replace(record.cell, variant_of="finetune"))
+
+
+def test_a_renamed_variant_is_told(make: Any) -> None:
+    """Beside the cells that vanished and appeared, and where nothing else is in common."""
+    base = [variant(make, "slow", seed, lr=0.001) for seed in range(3)]
+    new = [variant(make, "careful", seed, lr=0.001) for seed in range(3)]
+    hint = "slow of the base and careful of the new run are the same method with the same parameters"
+    with pytest.raises(GraftbenchError, match=hint):
+        match([base], [new])
+    matched = match([[*base, make.record("dcgan")]], [[*new, make.record("dcgan")]])
+    assert (len(matched.vanished), len(matched.appeared)) == (3, 3)
+    assert any(hint in note for note in matched.notes)
+    other = [variant(make, "careful", 0, lr=0.002), make.record("dcgan")]
+    assert not any("renamed" in note for note in match([[*base, make.record("dcgan")]], [other]).notes)
 
 
 def test_other_images_are_refused(make: Any) -> None:

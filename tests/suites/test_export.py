@@ -22,8 +22,9 @@ from graftbench.images.subsets import nested_subset
 from graftbench.images.writers import write_edm_zip, write_png_folder
 from graftbench.plugins import registry
 from graftbench.records.costs import COSTS, UNITS, checked_costs
+from graftbench.records.domain_names import public_task
 from graftbench.suites.export import export_task
-from graftbench.suites.export_manifest import ExportManifest, public, read_manifest
+from graftbench.suites.export_manifest import ExportManifest, read_manifest
 from graftbench.suites.suite import Suite, parse_suite, parse_task
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def test_order_of_files(tmp_path: Path) -> None:
 def test_no_path_of_this_machine(suite: Suite, pictures: Path, tmp_path: Path) -> None:
     """Nothing that was written knows where the pictures lie."""
     manifest = exported(suite, tmp_path / "out", with_source=True)
-    assert manifest.task == "folder:dogs->folder:cats@32" == public(parse_task(suite.tasks[0]))
+    assert manifest.task == "folder:dogs->folder:cats@32" == public_task(parse_task(suite.tasks[0]))
     for file in ("manifest.json", "README.md", "costs.toml"):
         text = (tmp_path / "out" / file).read_text("utf-8")
         assert str(pictures) not in text

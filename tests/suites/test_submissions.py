@@ -243,7 +243,7 @@ def test_the_manifest_says_which_cell(add: Callable[..., store.Record], suite: S
     with pytest.raises(GraftbenchError, match=r"'out' is the folder that was handed out: it holds the training images"):
         add(tmp_path / "out")
     record = add(samples, data_budget=None, seed=None)
-    assert (record.cell.data_budget, record.cell.seed, str(record.cell.task)) == (9, 4, suite.tasks[0])
+    assert (record.cell.data_budget, record.cell.seed, str(record.cell.task)) == (9, 4, "none->folder:cats@32")
 
 
 def test_the_manifest_of_other_images_is_refused(

@@ -47,7 +47,7 @@ class ReportSubject:
     Args:
         cls: The report.
         folder: For files of the checks.
-        plugin: What it was found in, as `targets.given` takes it; empty for a registered one.
+        plugin: What it was found in, as `targets.plugin_sources` takes it; empty for a registered one.
     """
 
     def __init__(self, cls: type[Report], folder: Path, plugin: str = "") -> None:

@@ -40,9 +40,9 @@ def tasks(
 
     distances, failed = [], []
     where = resolve_device(device)
-    for task, (protocol, resize) in _conditions(names or ("quick", "standard")).items():
+    for task, suite in _suites(names or ("quick", "standard")).items():
         try:
-            distances.append(_measure(task, protocol, resize, where, plugin))
+            distances.append(_measure(task, suite, where, plugin))
         except GraftbenchError as error:
             failed.append(f"{task}: {error}")
     rows = [row_of(distance) for distance in distances]
@@ -59,37 +59,41 @@ def tasks(
     return 2 if failed else 0
 
 
-def _conditions(names: tuple[str, ...]) -> dict[str, tuple[Protocol, str]]:
-    """Return task -> protocol and resize rule, each once: what a suite says, or for a task alone the default."""
-    from graftbench.images.resizing import DEFAULT as RULE
+def _suites(names: tuple[str, ...]) -> dict[str, Suite]:
+    """Return task -> the suite that names it; a task alone is that of a suite under the defaults."""
     from graftbench.suites.suite import load_suite, parse_task
 
-    tasks: dict[str, tuple[Protocol, str]] = {}
+    tasks: dict[str, Suite] = {}
     for name in names:
-        suite: Suite | None = None if "->" in name or "@" in name else load_suite(name)
-        for task in [name] if suite is None else suite.tasks:
-            conditions = (DEFAULT, RULE) if suite is None else (suite.protocol, suite.resize)
-            tasks.setdefault(str(parse_task(task)), conditions)
+        suite = _alone(name) if "->" in name or "@" in name else load_suite(name)
+        for task in suite.tasks:
+            tasks.setdefault(str(parse_task(task)), suite)
     return tasks
 
 
-def _measure(text: str, protocol: Protocol, resize: str, device: str, plugin: Plugins) -> TaskDistance:
+def _alone(task: str) -> Suite:
+    from graftbench.records.cell_spec import ComputeBudget
+    from graftbench.suites.suite import Suite
+
+    return Suite(
+        name=task, tasks=[task], methods=[], data_budgets=[], compute_budget=ComputeBudget(kimg=1), protocol=DEFAULT
+    )
+
+
+def _measure(text: str, suite: Suite, device: str, plugin: Plugins) -> TaskDistance:
     from graftbench.cache import cache_folder
-    from graftbench.images import prepared
-    from graftbench.plugins import registry
     from graftbench.records.cell_spec import NO_SOURCE
     from graftbench.scoring.protocol import resolve_protocol
     from graftbench.scoring.task_distance import measure
+    from graftbench.suites.domains import domain_of
     from graftbench.suites.suite import parse_task
 
     task, cache = parse_task(text), cache_folder()
     images = {
-        (name, task.resolution): prepared.load(
-            registry.make_domain(name, plugin), name, task.resolution, cache, resize=resize
-        )
+        (name, task.resolution): domain_of(suite, name, plugin).load(task.resolution, cache, resize=suite.resize)
         for name in {task.source, task.target} - {NO_SOURCE}
     }
-    return measure(task, images, resolve_protocol(protocol), cache=cache, device=device)
+    return measure(task, images, resolve_protocol(suite.protocol), cache=cache, device=device)
 
 
 def row_of(distance: TaskDistance) -> dict[str, str]:

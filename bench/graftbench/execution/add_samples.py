@@ -14,17 +14,18 @@ from graftbench.cache import cache_folder
 from graftbench.errors import GraftbenchError
 from graftbench.execution import driver
 from graftbench.execution.run_folder import SUITE, RunFolder
-from graftbench.images import prepared
 from graftbench.images.subsets import shots
 from graftbench.plugins import registry
 from graftbench.records import store
-from graftbench.records.cell_spec import SAMPLES
+from graftbench.records.cell_spec import SAMPLES, bare_name, without_path
 from graftbench.records.costs import checked_costs
+from graftbench.records.domain_names import with_printed_names
 from graftbench.records.record import Status
 from graftbench.records.store import latest
 from graftbench.scoring.leaks import check_leaks
+from graftbench.suites.domains import domain_of
 from graftbench.suites.export import task_of
-from graftbench.suites.export_manifest import MANIFEST, public, read_manifest
+from graftbench.suites.export_manifest import MANIFEST, read_manifest
 from graftbench.suites.matrix import place_of, place_of_samples, places
 from graftbench.suites.submissions import Submission, check_submissions
 from graftbench.suites.submitted_images import read_samples
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from graftbench.execution.driver import Summary
     from graftbench.execution.progress import Progress
     from graftbench.plugins.registry import PluginSource
-    from graftbench.records.cell_spec import ComputeBudget
+    from graftbench.records.cell_spec import ComputeBudget, TaskSpec
     from graftbench.records.record import Record
     from graftbench.suites.export_manifest import ExportManifest
 
@@ -118,7 +119,7 @@ def add_samples(
 
     # Refuse what cannot be scored.
     check_submissions(entries, "what was given")
-    records = list(latest(store.read(folder.records)[0]).values())
+    records = _records(folder)
     for entry in entries:
         _check_free(entry, base, records, replace=replace)
         _check_images(entry, base, records, plugins)
@@ -135,8 +136,7 @@ def add_samples(
         kept=lambda planned, current: _with_samples(current or base, planned),
     )
     added = {place_of_samples(entry, base) for entry in entries}
-    records = latest(store.read(folder.records)[0]).values()
-    return AddedSamples([r for r in records if _is_of_samples(r) and place_of(r.cell) in added], summary)
+    return AddedSamples([r for r in _records(folder) if _is_of_samples(r) and place_of(r.cell) in added], summary)
 
 
 # ---------------------------------------------------------------------------------------------------------- the suite
@@ -153,6 +153,10 @@ def _suite_of_run(folder: RunFolder, suite: str | Path | Suite | None) -> Suite:
     if suite is None:
         raise GraftbenchError(f"'{folder.path}' holds no run; name the suite that is to begin one (--suite quick).")
     return suite if isinstance(suite, Suite) else load_suite(suite)
+
+
+def _records(folder: RunFolder) -> list[Record]:
+    return with_printed_names(list(latest(store.read(folder.records)[0]).values()))
 
 
 def _suite_of_samples(base: Suite, entries: Sequence[Submission]) -> Suite:
@@ -221,8 +225,8 @@ def _cell(path: Path, base: Suite, *, task: str | None, data_budget: int | None,
     manifest = manifest_of(path)
     spec = None if task is None else task_of(task, base)
     if manifest is not None:
-        _check_manifest(path, manifest, {"task": spec and public(spec), "budget": data_budget, "seed": seed})
-        spec = spec or task_of(manifest.task, base)
+        _check_manifest(path, manifest, {"task": spec, "budget": data_budget, "seed": seed})
+        spec = spec or task_of(manifest.task, base, manifest.target.manifest)
         data_budget, seed = manifest.data_budget, manifest.seed
     if spec is None and len(base.tasks) == 1:
         spec = parse_task(base.tasks[0])
@@ -248,12 +252,22 @@ def _check_manifest(path: Path, manifest: ExportManifest, options: dict[str, Any
                 "Name the samples alone."
             )
     expected = {"task": manifest.task, "budget": manifest.data_budget, "seed": manifest.seed}
+    images = manifest.target.manifest
     for name, value in options.items():
-        if value is not None and value != expected[name]:
+        same = value == expected[name] or (
+            name == "task" and value and _bare(value, images) == _bare(parse_task(manifest.task), images)
+        )
+        if value is not None and not same:
             raise GraftbenchError(
                 f"The {MANIFEST} beside the samples says {name} {expected[name]}; found --{name} {value}. Leave it "
                 "out, or hand in the samples of that cell."
             )
+
+
+def _bare(task: TaskSpec, manifest: str) -> TaskSpec:
+    """Return the task as every suite can name it: a run's may have digits, a suite's file may have paths."""
+    source, target = without_path(task.source), bare_name(task.target, manifest)
+    return msgspec.structs.replace(task, source=source, target=target)
 
 
 def manifest_of(path: Path) -> ExportManifest | None:
@@ -309,8 +323,7 @@ def _check_images(entry: Submission, base: Suite, records: Sequence[Record], plu
     """
     # The manifest is of this run's images.
     task, protocol = parse_task(entry.task), base.protocol
-    domain = registry.make_domain(task.target, plugins)
-    target = prepared.load(domain, task.target, task.resolution, cache_folder(), resize=base.resize)
+    target = domain_of(base, task.target, plugins).load(task.resolution, cache_folder(), resize=base.resize)
     manifest = manifest_of(entry.source)
     if manifest is not None and manifest.target.manifest != target.manifest:
         raise GraftbenchError(

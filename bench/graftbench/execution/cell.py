@@ -29,7 +29,6 @@ from graftbench.execution.cell_task import (
     source_image_set,
 )
 from graftbench.execution.job import DISK_FULL, PROGRESS, new_record
-from graftbench.images import prepared
 from graftbench.plugins import registry
 from graftbench.plugins.code_hash import code_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
 
     from graftbench.contracts import Method
     from graftbench.execution.job import CellJob
+    from graftbench.images import prepared
     from graftbench.records.cell_spec import Kind, Origin, Protocol
     from graftbench.records.record import Resources
     from graftbench.resources.monitor import Measurement
@@ -345,9 +345,9 @@ def _record(job: CellJob, status: Status, **fields: Any) -> Record:  # noqa: ANN
     domains = {}
     for name in {task.source, task.target} - {NO_SOURCE}:
         try:
-            domain = registry.make_domain(name, plugins)
+            domain = registry.make_domain(job.readers.get(name, name), plugins)
         except GraftbenchError:
             continue  # the record says so already
-        domains[prepared.public_name(domain, name)] = {"license": domain.license, "attribution": domain.attribution}
+        domains[name] = {"license": domain.license, "attribution": domain.attribution}
     environment = describe(job.device) | {"domains": domains}
     return new_record(job.cell, status, environment, exit_code=0, **fields)

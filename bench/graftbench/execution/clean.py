@@ -13,6 +13,7 @@ from filelock import lock_descriptor
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import OUTPUT, RESULT
 from graftbench.execution.run_folder import SUITE, RunFolder
+from graftbench.records.domain_names import with_printed_names
 from graftbench.records.heads import Head
 from graftbench.records.store import latest, read
 from graftbench.suites.matrix import place_of
@@ -89,8 +90,10 @@ def clean_run(
         run: The run folder.
         keep: Which artifacts of recorded cells stay, in the words of `graftbench run --keep`: `sampler` (all of them),
             `samples` (sheets and logs) or `nothing` (logs alone).
-        superseded: Remove the folders in `cells/` of records that a later record of the same place in the suite has
-            replaced (a cell of edited code, other data or parameters), and those that no record names.
+        superseded: Remove the folders in `cells/` of records that another record of the same place in the suite has
+            replaced (a cell of edited code, or of other parameters), and those that no record names. What the suite
+            planned when it was last run stays, and so do cells of a folder or file whose images changed since: they
+            cannot be told from those of another one of that name.
         work: Remove what killed runs left in `work/`. A result or a checkpoint in there would be made use of by the
             next run, were it not removed.
         dry_run: Remove nothing; say what would be.
@@ -157,12 +160,20 @@ def _work(folder: RunFolder) -> list[Removal]:
 
 
 def _superseded(folder: RunFolder, heads: dict[str, Head]) -> list[Removal]:
-    """Return folders in `cells/` of no record, and those of records whose place in the suite a later one has taken."""
-    current = {place_of(head.cell): cell_id for cell_id, head in heads.items()}
+    """Return folders in `cells/` of no record, and those of records whose place in the suite another one has taken.
+
+    A cell that was planned last keeps its place, and else the newest. Two folders of one name are two places.
+    """
+    planned = folder.planned()
+    named = {head.id: head for head in with_printed_names(list(heads.values()))}
+    by_plan = sorted(named, key=lambda cell_id: cell_id in planned)  # the planned ones last
+    current = {place_of(named[cell_id].cell): cell_id for cell_id in by_plan}
     cells = folder.path / "cells"
     items = []
     for path in sorted(cells.iterdir()) if cells.is_dir() else []:
-        head = heads.get(path.name)
+        head = named.get(path.name)
+        if path.name in planned:
+            continue
         if head is None:
             items.append(Removal("folders of no record", path, _size(path)))
         elif current[place_of(head.cell)] != head.id:

@@ -24,6 +24,7 @@ from graftbench.execution.trackers.attach import RunTrackers
 from graftbench.plugins.code_hash import files_of
 from graftbench.plugins.pickled import ship
 from graftbench.records.cell_spec import NO_SOURCE
+from graftbench.records.domain_names import public_name
 from graftbench.records.heads import Head
 from graftbench.records.record import Record, Status
 from graftbench.records.store import latest, read
@@ -145,6 +146,7 @@ def run(
         folder.check_protocol(plan.suite)
         state = _State.of(folder, shard_of(plan.cells, *shard), progress)
         folder.write_suite(kept(plan.suite, folder.suite() if (folder.path / SUITE).exists() else None))
+        folder.note_planned(plan.ids if plan.suite.methods else folder.planned() | {*plan.ids})
         note_code(folder.path, plan)
         missing = state.missing(run_again)
         stop = Stop(lambda: progress.stopping(first=True))
@@ -335,6 +337,7 @@ def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setti
         folder=str(folder),
         cache=str(setting.cache.resolve()),
         images={name: entry_of(plan.images[name, cell.task.resolution]) for name in sorted(names)},
+        readers={name: public_name(plan.suite.domains[name].path) for name in names & plan.suite.domains.keys()},
         source_model_file=str(file.resolve()) if file else "",
         plugins=setting.plugins,
         samples=plan.samples.get(cell.id),

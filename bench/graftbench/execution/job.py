@@ -69,6 +69,7 @@ class CellJob(_JobBase, frozen=True, kw_only=True, tag="cell", omit_defaults=Tru
     Attributes:
         cell: The cell.
         images: Domain name as in `cell.task` -> folder of its prepared images in the cache, absolute.
+        readers: Domain name as in `cell.task` -> the domain that reads its images, where that is not its name.
         source_model_file: File of the source model; empty where the cell needs none.
         plugins: Paths given by `--plugin`, and of the classes that were given from Python.
         samples: Images that were handed in, in place of a fit; None for a fit.
@@ -79,6 +80,7 @@ class CellJob(_JobBase, frozen=True, kw_only=True, tag="cell", omit_defaults=Tru
 
     cell: CellSpec
     images: dict[str, str] = {}
+    readers: dict[str, str] = {}
     source_model_file: str = ""
     plugins: list[str] = []
     samples: Submission | None = None

@@ -20,11 +20,12 @@ import msgspec
 
 from graftbench.cache import atomic_file
 from graftbench.errors import GraftbenchError
-from graftbench.execution.run_folder import LOCK, RECORDS, SUITE, RunFolder
+from graftbench.execution.run_folder import LOCK, PLANNED, RECORDS, SUITE, RunFolder
 from graftbench.records import store
+from graftbench.records.domain_names import PrintedNames
 from graftbench.records.record import Record, Status
 from graftbench.records.repeats import Duplicate, compared
-from graftbench.suites.matrix import Place, place_of, places, united_suite
+from graftbench.suites.matrix import Place, place_of, places, renamed_suite, united_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -190,7 +191,9 @@ def _when(record: Record) -> datetime:
 def _write(runs: Sequence[_Run], out: Path, *, link: bool) -> Merged:
     """Write the merged folder: artifacts first, the suite last."""
     names = [str(run.folder.path) for run in runs]
-    suite, notes = united_suite([run.suite for run in runs], names)
+    printed = PrintedNames(record.cell for run in runs for _, record in run.lines)
+    suites = [renamed_suite(run.suite, printed.of_suite(record.cell for _, record in run.lines)) for run in runs]
+    suite, notes = united_suite(suites, names)
     codes, code_notes = _codes(runs, names)
 
     # Order the lines of each id: the one that counts comes last. Lines of one second are ordered by their text.
@@ -215,10 +218,13 @@ def _write(runs: Sequence[_Run], out: Path, *, link: bool) -> Merged:
     if codes:
         _put(out / CODE, msgspec.json.format(msgspec.json.encode(codes, order="sorted"), indent=1) + b"\n")
     RunFolder(out).write_suite(suite)
+    if all((run.folder.path / PLANNED).exists() for run in runs):
+        RunFolder(out).note_planned(set().union(*(run.folder.planned() for run in runs)))
 
     # Sum up.
     suite_places = places(suite)
-    present = suite_places & {place_of(record.cell) for record in records}
+    cell_places = [place_of(printed.cell(record.cell)) for record in records]
+    present = suite_places.intersection(cell_places)
     return Merged(
         folder=out,
         total=len(suite_places),
@@ -226,7 +232,7 @@ def _write(runs: Sequence[_Run], out: Path, *, link: bool) -> Merged:
         statuses={status: n for status in map(str, Status) if (n := sum(r.status == status for r in records))},
         copied=copied,
         duplicates=_duplicates(runs),
-        notes=[*notes, *code_notes, *_remarks(records, suite_places, len(torn), without_artifacts)],
+        notes=[*notes, *code_notes, *_remarks(cell_places, suite_places, len(torn), without_artifacts)],
     )
 
 
@@ -261,15 +267,15 @@ def _codes(runs: Sequence[_Run], names: Sequence[str]) -> tuple[dict[str, Any], 
     return joined, notes
 
 
-def _remarks(records: Sequence[Record], suite_places: set[Place], torn: int, without_artifacts: int) -> list[str]:
+def _remarks(cell_places: Sequence[Place], suite_places: set[Place], torn: int, without_artifacts: int) -> list[str]:
     """Return what else is worth knowing about the merged records, in sentences."""
     remarks = []
     if torn:
         lines = "line was" if torn == 1 else "lines were"
         remarks.append(f"{torn} unfinished {lines} set aside in {TORN}; the cells that they belonged to run again.")
-    if foreign := sum(place_of(record.cell) not in suite_places for record in records):
+    if foreign := sum(place not in suite_places for place in cell_places):
         remarks.append(f"{foreign} records are of cells that the suite does not have (any more); they are kept.")
-    versions = Counter(place_of(record.cell) for record in records)
+    versions = Counter(cell_places)
     if several := sum(count > 1 for count in versions.values()):
         remarks.append(
             f"{several} cells were run in more than one version (other code, data or parameters); all versions are "

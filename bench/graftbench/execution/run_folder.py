@@ -1,11 +1,13 @@
 """A run's folder: the lock for its one writer, its suite and records, and the folders of jobs and cells.
 
-    suite.toml  records.jsonl  code.json  .lock
+    suite.toml  records.jsonl  code.json  planned.json  local.toml  .lock
     cells/<id>/           the artifacts of a recorded cell
     work/<key>-<digits>/  a job's own folder while it runs; nobody else knows its name
 
 A job's folder becomes `cells/<id>` when its record is on the disk. The next driver settles what a killed one left in
 `work/`: a result is recorded, a fit resumes from a checkpoint, the rest is removed.
+
+Where this machine keeps a suite's images stands in `local.toml`: whoever publishes a run leaves that file out.
 """
 
 from __future__ import annotations
@@ -25,13 +27,18 @@ from filelock import lock_descriptor
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import JOB, PROGRESS, RESULT, SCRATCH
 from graftbench.records import store
+from graftbench.records.domain_names import PrintedNames, public_task
+from graftbench.records.heads import Head
 from graftbench.records.record import Record
-from graftbench.suites.suite import Suite, parse_suite
+from graftbench.suites.matrix import renamed_suite
+from graftbench.suites.suite import LOCAL, Suite, parse_suite, parse_task, paths_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-SUITE, RECORDS, LOCK = "suite.toml", "records.jsonl", ".lock"
+SUITE, RECORDS, LOCK, PLANNED = "suite.toml", "records.jsonl", ".lock", "planned.json"
+
+_LOCAL_NOTE = "# Where this machine keeps the images. Leave this file out when you publish the folder.\n"
 
 
 class RunFolder:
@@ -91,9 +98,14 @@ class RunFolder:
     # ----------------------------------------------------------------------------------------------------- the suite
 
     def suite(self) -> Suite:
-        """Read the suite as it was resolved when the folder was last run."""
+        """Read the suite as it was resolved when the folder was last run; one with paths gets the records' names."""
         path = self.path / SUITE
-        return parse_suite(path.read_text("utf-8"), str(path))
+        suite = parse_suite(path.read_text("utf-8"), str(path))
+        suite = msgspec.structs.replace(suite, domains=suite.domains | paths_beside(path))
+        if all(public_task(parse_task(task)) == str(parse_task(task)) for task in suite.tasks):
+            return suite
+        cells = [head.cell for head in store.read(self.records, Head)[0]]
+        return renamed_suite(suite, PrintedNames(cells).of_suite(cells))
 
     def check_protocol(self, suite: Suite) -> None:
         """Refuse a suite under another protocol than the folder's.
@@ -112,10 +124,31 @@ class RunFolder:
                 )
 
     def write_suite(self, suite: Suite) -> None:
-        """Write the suite as resolved."""
-        part = self.path / f"{SUITE}.part"
-        part.write_text(tomli_w.dumps(_without_none(msgspec.to_builtins(suite))), "utf-8")
-        part.replace(self.path / SUITE)
+        """Write the suite as resolved; where this machine keeps its images stands in a file of its own."""
+        fields = _without_none(msgspec.to_builtins(suite))
+        del fields["folder"]
+        domains = fields.pop("domains")
+        if domains:
+            self._write(LOCAL, f"{_LOCAL_NOTE}{tomli_w.dumps({'domains': domains})}")
+        else:
+            (self.path / LOCAL).unlink(missing_ok=True)
+        self._write(SUITE, tomli_w.dumps(fields))
+
+    def _write(self, name: str, text: str) -> None:
+        part = self.path / f"{name}.part"
+        part.write_text(text, "utf-8")
+        part.replace(self.path / name)
+
+    def planned(self) -> set[str]:
+        """Return the ids of the cells that the suite had when it was last run; none if that was not noted."""
+        try:
+            return set(msgspec.json.decode((self.path / PLANNED).read_bytes(), type=list[str]))
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return set()
+
+    def note_planned(self, ids: Iterable[str]) -> None:
+        """Note the ids of the suite's cells, for `clean`."""
+        self._write(PLANNED, msgspec.json.encode(sorted(ids)).decode())
 
     # -------------------------------------------------------------------------------------------------------- jobs
 

@@ -40,7 +40,7 @@ def the_file(argument: str, what: str) -> Path:
     path = Path(argument).expanduser()
     if not path.is_file():
         found = "is a folder" if path.is_dir() else "does not exist"
-        raise GraftbenchError(f"'{path.name}' {found}; expected {what}.")
+        raise GraftbenchError(f"'{path}' {found}; expected {what}.")
     return path
 
 

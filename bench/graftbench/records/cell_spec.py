@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -146,7 +147,8 @@ class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """16 hexadecimal digits; equal specs have equal ids on every machine.
 
         Where files lie does not matter, what they are does: paths of weights and parameters that are paths are left
-        out and those of domains cut to their last part, for the hashes of all are in the spec.
+        out and those of domains cut to their last part, for the hashes of all are in the spec. Neither do the digits
+        matter that tell two domains of one name apart: they are the manifest's.
         """
         fields = msgspec.to_builtins(self)
         del fields["protocol"]["weights"]
@@ -154,9 +156,20 @@ class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             if not fields[name]:
                 del fields[name]
         fields["parameters"] = {name: value for name, value in self.parameters.items() if name not in self.files}
-        fields["task"] |= {side: without_path(fields["task"][side]) for side in ("source", "target")}
-        fields["manifests"] = sorted([without_path(name), sha256] for name, sha256 in self.manifests.items())
+        for side in ("source", "target"):
+            name = fields["task"][side]
+            fields["task"][side] = bare_name(name, self.manifests.get(name, ""))
+        fields["manifests"] = sorted([bare_name(name, sha256), sha256] for name, sha256 in self.manifests.items())
         return content_hash(fields)[:16]
+
+    @property
+    def domains(self) -> tuple[DomainKey, DomainKey]:
+        """Return what its source and its target are, equal on every machine."""
+        task, manifests = self.task, self.manifests
+        return (
+            domain_key(task.source, task.resolution, manifests.get(task.source, "")),
+            domain_key(task.target, task.resolution, manifests.get(task.target, "")),
+        )
 
     @property
     def shown_parameters(self) -> dict[str, Any]:
@@ -171,10 +184,39 @@ class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return f"{self.method} {self.task} n={self.data_budget} seed={self.seed}"
 
 
+class DomainKey(NamedTuple):
+    """A domain at a resolution: its name, and the hash of what it holds (empty where a record does not know it)."""
+
+    name: str
+    resolution: int
+    manifest: str
+
+
 def without_path(domain: str) -> str:
     """`folder:/data/cats` -> `folder:cats`."""
     base, colon, argument = domain.partition(":")
     return base + colon + argument.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def with_digits(domain: str, manifest: str) -> str:
+    """Return a domain's name as it is written where another one has it too: `folder:cats#1a2b3c4d`."""
+    return f"{domain}#{manifest[:8]}" if manifest else domain
+
+
+def without_digits(domain: str, manifest: str) -> str:
+    """`folder:cats#1a2b3c4d` -> `folder:cats`, if these are the manifest's first digits."""
+    return domain.removesuffix(with_digits("", manifest))
+
+
+def bare_name(domain: str, manifest: str) -> str:
+    """`folder:/data/cats`, `folder:cats#1a2b3c4d` -> `folder:cats`."""
+    return without_path(without_digits(domain, manifest))
+
+
+@lru_cache(maxsize=4096)  # ten thousand records are about a few domains
+def domain_key(name: str, resolution: int, manifest: str) -> DomainKey:
+    """Return what a domain is that is written under some name."""
+    return DomainKey(bare_name(name, manifest), resolution, manifest)
 
 
 def content_hash(value: object) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from graftbench.errors import GraftbenchError
 from graftbench.records import store
+from graftbench.records.domain_names import with_printed_names
 from graftbench.records.selection import select
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def read_runs(paths: Sequence[Path], selection: str = "") -> Run:
                     newest[record.id] = _moved(record, run.folder.resolve(), folder)
         names = list(dict.fromkeys(run.name for run in runs))
         expected = sum(run.expected for run in runs) if len(names) == len(runs) else max(run.expected for run in runs)
-        run = Run(name=" + ".join(names), records=list(newest.values()), folder=folder, expected=expected)
+        records = with_printed_names(list(newest.values()))
+        run = Run(name=" + ".join(names), records=records, folder=folder, expected=expected)
     if not selection:
         return run
     return Run(name=run.name, records=select(run.records, selection), folder=run.folder, expected=0)
@@ -124,12 +126,12 @@ def _no_collection() -> Iterator[None]:
 
 
 def newest_records(file: Path) -> list[Record]:
-    """Read the newest record of every cell; what could not be read is logged as a warning."""
+    """Read the newest record of every cell, under printed names; what could not be read is logged as a warning."""
     with _no_collection():
         records, warnings = store.read(file)
     for warning in warnings:
         logging.getLogger(__name__).warning(warning)
-    return list(store.latest(records).values())
+    return with_printed_names(list(store.latest(records).values()))
 
 
 @dataclass(frozen=True)

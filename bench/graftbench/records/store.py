@@ -123,4 +123,4 @@ def latest(records: Iterable[Kept]) -> dict[str, Kept]:
 
 
 def _coordinates(cell: CellSpec) -> tuple[object, ...]:
-    return cell.method, str(cell.task), cell.data_budget, cell.seed, str(cell.compute_budget)
+    return cell.method, cell.task.kind, cell.domains, cell.data_budget, cell.seed, str(cell.compute_budget)

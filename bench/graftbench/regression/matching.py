@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graftbench.errors import GraftbenchError
-from graftbench.records.cell_spec import content_hash, without_path
+from graftbench.records.cell_spec import SAMPLES, bare_name, content_hash
+from graftbench.records.domain_names import PrintedNames, renamed
 from graftbench.records.provenance import HANDED_IN, origin_of
 from graftbench.records.record import Record, Status
 
@@ -101,9 +102,10 @@ def match(base: Sequence[Sequence[Record]], new: Sequence[Sequence[Record]]) -> 
     for name, runs in (("base", base), ("new run", new)):
         if not any(runs):
             raise GraftbenchError(f"The {name} has no records: there is nothing to compare.")
+    _check_images(_cells(base), _cells(new))
+    base, new = _under_same_names(base, new)
     base_cells, new_cells = _cells(base), _cells(new)
     _check_protocols(base_cells, new_cells)
-    _check_images(base_cells, new_cells)
     # sentences on what differs between the sides; a method of which one side was made elsewhere gets no other
     variants = (_variants(base_cells), _variants(new_cells))
     made_elsewhere = _made_elsewhere(base, new)
@@ -118,13 +120,21 @@ def match(base: Sequence[Sequence[Record]], new: Sequence[Sequence[Record]]) -> 
     matched: dict[str, list[Any]] = defaultdict(list)
     for series in dict.fromkeys((*base_side, *new_side)):
         _match_series(series, base_side.get(series, {}), new_side.get(series, {}), matched, notes)
+    renamed = _renamed_methods(base, new)
+    notes += renamed
     if not any(matched[fate] for fate in ("pairs", "failing", "mended", "still_failing")):
-        raise GraftbenchError(f"The runs have no cell in common. {_nearest(base_side, new_side)}")
+        raise GraftbenchError(" ".join(["The runs have no cell in common.", _nearest(base_side, new_side), *renamed]))
     return Matched(**{fate: tuple(cells) for fate, cells in matched.items()}, notes=tuple(dict.fromkeys(notes)))
 
 
 def _cells(runs: Iterable[Iterable[Record]]) -> list[CellSpec]:
     return [record.cell for run in runs for record in run]
+
+
+def _under_same_names(*sides: Sequence[Sequence[Record]]) -> list[list[list[Record]]]:
+    """Return both sides with one name for each domain: a path of another machine names the same images here."""
+    names = PrintedNames(cell for side in sides for cell in _cells(side))
+    return [[[renamed(record, names.cell(record.cell)) for record in run] for run in side] for side in sides]
 
 
 # ------------------------------------------------------------------------------------------------------ conditions
@@ -162,7 +172,9 @@ def _difference(base: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]])
 def _check_images(base: list[CellSpec], new: list[CellSpec]) -> None:
     """Refuse runs on other pixels, splits or ids."""
     base_hashes, new_hashes = _image_hashes(base), _image_hashes(new)
-    changed = sorted(key for key in base_hashes.keys() & new_hashes.keys() if base_hashes[key] != new_hashes[key])
+    changed = sorted(
+        key for key in base_hashes.keys() & new_hashes.keys() if _differ(key[0], base_hashes[key], new_hashes[key])
+    )
     if changed:
         images = ", ".join(f"{name} at {resolution} px" for name, resolution in changed)
         raise GraftbenchError(
@@ -171,12 +183,17 @@ def _check_images(base: list[CellSpec], new: list[CellSpec]) -> None:
         )
 
 
+def _differ(name: str, base: set[str], new: set[str]) -> bool:
+    """Whether a domain is not the same on both sides. Of several folders of one name some may be on one side alone."""
+    return not base & new if ":" in name else base != new
+
+
 def _image_hashes(cells: Iterable[CellSpec]) -> dict[tuple[str, int], set[str]]:
     """Map (domain, resolution) to the hashes of its images."""
     hashes: dict[tuple[str, int], set[str]] = defaultdict(set)
     for cell in cells:
         for name, sha256 in cell.manifests.items():
-            hashes[without_path(name), cell.task.resolution].add(sha256)
+            hashes[bare_name(name, sha256), cell.task.resolution].add(sha256)
     return hashes
 
 
@@ -220,6 +237,25 @@ def _changed_parameters(base: _Variants, new: _Variants) -> list[str]:
                 changes = ", ".join(f"{name} {old.get(name)!r} → {late.get(name)!r}" for name in names)
                 notes.append(f"Parameters of {method} differ: {changes}.")
     return sorted(notes)
+
+
+def _renamed_methods(base: Iterable[Iterable[Record]], new: Iterable[Iterable[Record]]) -> list[str]:
+    """Return a sentence for each method of one side that the other side has under another name: a renamed variant."""
+    sides = [{cell.method: cell for cell in _cells(runs)} for runs in (base, new)]
+    notes = []
+    for old in (cell for name, cell in sides[0].items() if name not in sides[1]):
+        same = [name for name, late in sides[1].items() if name not in sides[0] and _is_renamed(old, late)]
+        notes += [
+            f"{old.method} of the base and {name} of the new run are the same method with the same parameters: if it "
+            "was renamed, run it under one name, for methods are matched by name."
+            for name in same
+        ]
+    return notes
+
+
+def _is_renamed(old: CellSpec, late: CellSpec) -> bool:
+    methods = {cell.variant_of or cell.method for cell in (old, late)}
+    return len(methods) == 1 and SAMPLES not in methods and old.shown_parameters == late.shown_parameters
 
 
 def _changed_sources(base: Iterable[CellSpec], new: Iterable[CellSpec]) -> list[str]:

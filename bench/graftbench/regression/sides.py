@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.records import store
+from graftbench.records.domain_names import with_printed_names
 from graftbench.records.run import RECORDS
 from graftbench.records.selection import select
 from graftbench.regression import baselines
@@ -71,4 +72,5 @@ def _files(path: Path) -> list[Path]:
 
 
 def _chosen(records: list[Record], selection: str) -> list[Record]:
-    return list(select(records, selection)) if selection and records else records
+    named = with_printed_names(records)
+    return list(select(named, selection)) if selection and named else named

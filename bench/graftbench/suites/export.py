@@ -6,8 +6,10 @@ back. Neither holds a path of this machine: domains that are paths are cut to th
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -17,19 +19,17 @@ import numpy as np
 
 from graftbench.cache import cache_folder
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.images import prepared
 from graftbench.images.subsets import shots
 from graftbench.images.writers import write_edm_zip, write_png_folder
-from graftbench.plugins import registry
-from graftbench.records.cell_spec import NO_SOURCE, TaskSpec, without_path
+from graftbench.records.cell_spec import NO_SOURCE, TaskSpec, bare_name, without_path
 from graftbench.scoring.protocol import resolve_protocol
+from graftbench.suites.domains import SuiteDomain, domain_of, public_names
 from graftbench.suites.export_manifest import (
     MANIFEST,
     ExportedDomain,
     ExportedImage,
     ExportManifest,
     pixels_sha256,
-    public,
 )
 from graftbench.suites.export_readme import costs_template, readme
 from graftbench.suites.suite import load_suite, parse_task
@@ -88,7 +88,7 @@ def export_task(
     _check_free(out)
     protocol = resolve_protocol(chosen.protocol)
     folder = cache_folder() if cache is None else cache
-    loaded = _Loader(spec.resolution, chosen.resize, folder, plugins, say)
+    loaded = _Loader(chosen, spec.resolution, folder, plugins, say)
     target = loaded.images(spec.target)
     positions = shots(target, budget, seed)
     with _appearing(out) as part:
@@ -99,7 +99,7 @@ def export_task(
             all_of_it = [int(i) for i in images.positions("train")]
             origin = _domain(loaded, spec.source, images, all_of_it, part, stem="source", form=form)
         manifest = ExportManifest(
-            task=public(spec),
+            task=str(_published(spec, chosen, loaded)),
             data_budget=budget,
             seed=seed,
             resolution=spec.resolution,
@@ -120,8 +120,13 @@ def export_task(
 # ------------------------------------------------------------------------------------------------------- which task
 
 
-def task_of(text: str, suite: Suite) -> TaskSpec:
-    """Find the suite's task that a text names, in full or as a manifest does: with the last parts of paths alone.
+def task_of(text: str, suite: Suite, manifest: str = "") -> TaskSpec:
+    """Find the suite's task that a text names: in full, as a manifest does (without paths), or by a path.
+
+    Args:
+        text: The task.
+        suite: A suite, or a run's: its tasks have no paths, and may have digits.
+        manifest: Of the target's images, where that is known: it tells two targets of one name apart.
 
     Raises:
         GraftbenchError: It is written wrongly, or the suite has no such task; the nearest is named.
@@ -130,10 +135,43 @@ def task_of(text: str, suite: Suite) -> TaskSpec:
     tasks = [parse_task(name) for name in suite.tasks]
     if spec in tasks:
         return spec
-    alike = [known for known in tasks if public(known) == public(spec) and str(spec) == public(spec)]
+    alike = [known for known in tasks if _is_alike(known, spec, suite, manifest)]
     if len(alike) == 1:
         return alike[0]
     raise unknown("task", str(spec), map(str, tasks), where=f"of the suite '{suite.name}'")
+
+
+def _is_alike(known: TaskSpec, spec: TaskSpec, suite: Suite, manifest: str) -> bool:
+    sides = ((known.source, spec.source, ""), (known.target, spec.target, manifest))
+    same_kind = (known.kind, known.resolution) == (spec.kind, spec.resolution)
+    return same_kind and all(_same_domain(*side, suite) for side in sides)
+
+
+def _same_domain(known: str, named: str, manifest: str, suite: Suite) -> bool:
+    """Whether a suite's domain is the one that a name means, or a path: two paths are the same where they are equal."""
+    base, _, argument = named.partition(":")
+    entry = suite.domains.get(known)
+    if entry is not None and entry.path == f"{base}:{os.path.abspath(argument)}":  # noqa: PTH100 - links stay
+        return True
+    bare = bare_name(known, manifest), bare_name(named, manifest)
+    return bare[0] == bare[1] and (known == named or known != without_path(known) or named == without_path(named))
+
+
+def _published(spec: TaskSpec, suite: Suite, loader: _Loader) -> TaskSpec:
+    """Return the task under public names. Where two domains of the suite share one, their images tell them apart."""
+    tasks = [task for task in map(parse_task, suite.tasks) if task.resolution == spec.resolution]
+    bases = {name.partition(":")[0] for name in (spec.source, spec.target) if ":" in name}
+    names = {name for task in tasks for name in (task.source, task.target) if name.partition(":")[0] in bases}
+    names |= {spec.source, spec.target} - {NO_SOURCE}
+    domains = {name: loader.domain(name) for name in names}
+    shared = Counter(domain.public for domain in domains.values())
+    manifests = {
+        (name, spec.resolution): loader.images(name).manifest if shared[domain.public] > 1 or domain.has_digits else ""
+        for name, domain in domains.items()
+    }
+    public = {name: text for (name, _), text in public_names(domains, manifests).items()}
+    source, target = (public.get(name, name) for name in (spec.source, spec.target))
+    return msgspec.structs.replace(spec, source=source, target=target)
 
 
 # --------------------------------------------------------------------------------------------------------- the files
@@ -143,20 +181,22 @@ class _Loader:
     """Domains by name, at one resolution and by one resize rule."""
 
     def __init__(
-        self, resolution: int, resize: str, cache: Path, plugins: Sequence[PluginSource], say: Callable[[str], None]
+        self, suite: Suite, resolution: int, cache: Path, plugins: Sequence[PluginSource], say: Callable[[str], None]
     ) -> None:
-        self._resolution, self._resize, self._cache = resolution, resize, cache
+        self._suite, self._resolution, self._cache = suite, resolution, cache
         self._plugins, self._say = plugins, say
 
+    def domain(self, name: str) -> SuiteDomain:
+        return domain_of(self._suite, name, self._plugins)
+
     def images(self, name: str) -> ImageSet:
-        domain = registry.make_domain(name, self._plugins)
-        return prepared.load(domain, name, self._resolution, self._cache, resize=self._resize, say=self._say)
+        return self.domain(name).load(self._resolution, self._cache, resize=self._suite.resize, say=self._say)
 
     def about(self, name: str) -> dict[str, str]:
         """Licence, attribution and source; where a path stands in them, its last part."""
-        domain = registry.make_domain(name, self._plugins)
-        found = {"license": domain.license, "attribution": domain.attribution, "source": domain.source}
-        return {key: value.replace(name, without_path(name)) for key, value in found.items()}
+        found = self.domain(name)
+        texts = {key: getattr(found.domain, key) for key in ("license", "attribution", "source")}
+        return {key: value.replace(found.written, found.public) for key, value in texts.items()}
 
 
 def _domain(

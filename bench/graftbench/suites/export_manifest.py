@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from graftbench.errors import GraftbenchError
-from graftbench.records.cell_spec import ComputeBudget, TaskSpec, without_path
+from graftbench.records.cell_spec import ComputeBudget
 from graftbench.version import __version__
 
 if TYPE_CHECKING:
@@ -101,12 +101,6 @@ def read_manifest(path: Path) -> ExportManifest:
         return msgspec.json.decode(path.read_bytes(), type=ExportManifest)
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise GraftbenchError(f"'{path}' is no manifest of `graftbench export-task` ({error}).") from error
-
-
-def public(task: TaskSpec) -> str:
-    """Write a task as it is written where paths are nobody's business."""
-    source, target = without_path(task.source), without_path(task.target)
-    return str(msgspec.structs.replace(task, source=source, target=target))
 
 
 def pixels_sha256(image: NDArray[np.uint8]) -> str:

@@ -9,12 +9,13 @@ import msgspec
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import ComputeBudget
-from graftbench.suites.suite import Suite, parse_task
+from graftbench.records.domain_names import public_task
+from graftbench.suites.suite import DomainPath, parse_task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from graftbench.records.cell_spec import CellSpec, Kind
+    from graftbench.records.cell_spec import CellSpec, Kind, TaskSpec
     from graftbench.suites.submissions import Submission
     from graftbench.suites.suite import Suite
 
@@ -50,6 +51,7 @@ def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, 
             notes.append(f"'{name}' is a run of suite '{suite.name}', which is '{first.name}' under another name.")
     united: dict[str, Any] = {key: _union(key, [getattr(suite, key) for suite in suites]) for key in _MATRIX}
     united |= {key: _united(key, suites, names) for key in _UNITED}
+    united["domains"] = {label: domain for suite in reversed(suites) for label, domain in suite.domains.items()}
     united["samples"] = list({entry.place: entry for suite in suites for entry in suite.samples}.values())
     notes += [
         f"The runs differ in `{key}`, which no score depends on; that of '{names[0]}' is kept."
@@ -86,7 +88,7 @@ def _union(key: str, lists: Sequence[Sequence[Any]]) -> list[Any]:
     found: dict[Any, Any] = {}
     for values in sorted(lists, key=len, reverse=True):
         for value in values:
-            found.setdefault(_public(str(parse_task(value))) if key == "tasks" else value, value)
+            found.setdefault(public_task(parse_task(value)) if key == "tasks" else value, value)
     return list(found.values())
 
 
@@ -106,8 +108,8 @@ def _united(key: str, suites: Sequence[Suite], names: Sequence[str]) -> dict[str
 
 
 def place_of(cell: CellSpec) -> Place:
-    """Where a cell belongs. Cells of other code, data or parameters have the same place."""
-    return cell.method, _public(str(cell.task)), cell.data_budget, cell.seed, cell.compute_budget
+    """Where a cell belongs, by the names of its domains. Cells of other code or parameters have the same place."""
+    return cell.method, public_task(cell.task), cell.data_budget, cell.seed, cell.compute_budget
 
 
 def places(suite: Suite) -> set[Place]:
@@ -118,7 +120,7 @@ def places(suite: Suite) -> set[Place]:
         for task in suite.tasks
         for place in product(
             serving[parse_task(task).kind],
-            [_public(str(parse_task(task)))],
+            [public_task(parse_task(task))],
             suite.budgets_of(str(parse_task(task))),
             suite.seeds,
             suite.compute_budgets,
@@ -128,7 +130,7 @@ def places(suite: Suite) -> set[Place]:
 
 def place_of_samples(entry: Submission, suite: Suite) -> Place:
     """Where samples belong in a suite; where they name no compute budget it is the suite's first."""
-    task = _public(str(parse_task(entry.task)))
+    task = public_task(parse_task(entry.task))
     return entry.method, task, entry.data_budget, entry.seed, entry.compute_budget or suite.compute_budgets[0]
 
 
@@ -147,14 +149,32 @@ def _serving(suite: Suite) -> dict[Kind, list[str]]:
     return {kind: [m for m in suite.methods if m not in known or kind in known[m].kinds] for kind in kinds}
 
 
-def _public(task: str) -> str:
-    """Return the task without the folders in which a machine keeps its domains: `folder:/d/cats` -> `folder:cats`."""
-    names, _, side = task.rpartition("@")
-    parts = []
-    for name in names.split("->"):
-        base, colon, argument = name.partition(":")
-        parts.append(base + colon + argument.replace("\\", "/").rstrip("/").rpartition("/")[2])
-    return f"{'->'.join(parts)}@{side}"
+def renamed_suite(suite: Suite, name: Callable[[TaskSpec], TaskSpec]) -> Suite:
+    """Return the suite with other names of the domains in its tasks; a task whose names stay is left as written.
+
+    Where the images of a renamed domain are goes with its name.
+
+    Args:
+        suite: The suite.
+        name: Gives each task its names.
+    """
+
+    def renamed(text: str) -> str:
+        task = parse_task(text)
+        return text if (other := name(task)) == task else str(other)
+
+    pairs = [(task, name(task)) for task in map(parse_task, suite.tasks)]
+    sides = {(old.source, new.source) for old, new in pairs} | {(old.target, new.target) for old, new in pairs}
+    moved = {new: suite.domains.get(old, DomainPath(old)) for old, new in sorted(sides) if old != new}
+    gone = {old for old, new in sides if old != new}
+    kept = {label: domain for label, domain in suite.domains.items() if label not in gone}
+    return msgspec.structs.replace(
+        suite,
+        domains=kept | moved,
+        tasks=[renamed(task) for task in suite.tasks],
+        task_budgets={renamed(task): budgets for task, budgets in suite.task_budgets.items()},
+        samples=[msgspec.structs.replace(entry, task=renamed(entry.task)) for entry in suite.samples],
+    )
 
 
 def keep_samples(planned: Suite, there: Suite | None) -> Suite:
@@ -167,12 +187,12 @@ def keep_samples(planned: Suite, there: Suite | None) -> Suite:
     """
     if there is None:
         return planned
-    tasks = [parse_task(task) for task in planned.tasks]
+    tasks = [public_task(parse_task(task)) for task in planned.tasks]
     taken = {place_of_samples(entry, planned) for entry in planned.samples}
     kept = [
         entry
         for entry in there.samples
-        if parse_task(entry.task) in tasks and place_of_samples(entry, planned) not in taken
+        if public_task(parse_task(entry.task)) in tasks and place_of_samples(entry, planned) not in taken
     ]
     samples, cells = [*planned.samples, *kept], planned.cells + len(kept)
     return msgspec.structs.replace(planned, samples=samples, cells=cells)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import weights_file
 from graftbench.images import prepared
-from graftbench.plugins import registry
 from graftbench.records.cell_spec import NO_SOURCE
 from graftbench.scoring.features import FeatureReader
 from graftbench.scoring.protocol import resolve_protocol
+from graftbench.suites.domains import domain_of
 from graftbench.suites.plan import make_plan
 from graftbench.suites.suite import parse_task
 from graftbench.training import source
@@ -83,7 +83,7 @@ def _domains(
             continue
         say(f"preparing {name}@{side}")
         try:
-            images = prepared.load(registry.make_domain(name, plugins), name, side, cache, resize=suite.resize, say=say)
+            images = domain_of(suite, name, plugins).load(side, cache, resize=suite.resize, say=say)
         except GraftbenchError as error:
             done.failed.append(f"{name}@{side}: {error}")
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -11,16 +11,17 @@ import msgspec
 
 from graftbench.digests import digest_of_path
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.images import prepared
 from graftbench.plugins import registry
 from graftbench.plugins.code_hash import files_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.plugins.variants import seen_from
 from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, CellSpec
 from graftbench.scoring.protocol import resolve_protocol
+from graftbench.suites.domains import domain_of, public_names
+from graftbench.suites.matrix import renamed_suite
 from graftbench.suites.shards import longest_first
 from graftbench.suites.submitted_images import check_images
-from graftbench.suites.suite import override, parse_task
+from graftbench.suites.suite import DomainPath, override, parse_task
 from graftbench.training import source
 from graftbench.training.source import SourceModelSpec
 
@@ -125,7 +126,8 @@ def make_plan(
         GraftbenchError: Unknown method, domain or extractor, unusable data, a budget larger than the training split.
     """
     resolved = resolve_suite(suite, plugins)
-    images = resolve_data(resolved, cache, plugins, say)
+    resolved, images = under_public_names(resolved, resolve_data(resolved, cache, plugins, say), plugins)
+    suite = resolved.suite
     recipes = _recipes(resolved, images)
     fitted = enumerate_cells(resolved, images, recipes)
     submitted = submitted_cells(resolved, images)
@@ -255,12 +257,47 @@ def resolve_data(
     for name, resolution in dict.fromkeys(domains):
         if name != NO_SOURCE:
             say(f"preparing {name}@{resolution}")
-            domain = registry.make_domain(name, plugins)
-            resize = resolved.suite.resize
-            images[name, resolution] = prepared.load(domain, name, resolution, cache, resize=resize, say=say)
+            domain = domain_of(resolved.suite, name, plugins)
+            images[name, resolution] = domain.load(resolution, cache, resize=resolved.suite.resize, say=say)
     for task in resolved.serving:
         _check_budgets(resolved.suite.budgets_of(str(task)), task, images[task.target, task.resolution])
     return images
+
+
+def under_public_names(
+    resolved: ResolvedSuite, images: DomainImages, plugins: Sequence[PluginSource]
+) -> tuple[ResolvedSuite, DomainImages]:
+    """Return the suite and its images under names that may be published, in place of paths.
+
+    Raises:
+        GraftbenchError: Two tasks are one: their images are the same.
+    """
+    suite = resolved.suite
+    domains = {name: domain_of(suite, name, plugins) for name, _ in images}
+    names = public_names(domains, {key: domain.manifest for key, domain in images.items()})
+
+    def renamed(task: TaskSpec) -> TaskSpec:
+        source, target = (names.get((name, task.resolution), name) for name in (task.source, task.target))
+        return msgspec.structs.replace(task, source=source, target=target)
+
+    written: dict[TaskSpec, TaskSpec] = {}
+    for task in resolved.serving:
+        if (other := written.setdefault(renamed(task), task)) != task:
+            raise GraftbenchError(
+                f"The tasks '{other}' and '{task}' are one: their images are the same. Leave one out."
+            )
+    paths = {
+        names[name, resolution]: DomainPath(domains[name].written)
+        for name, resolution in images
+        if domains[name].is_path
+    }
+    public = renamed_suite(suite, renamed)
+    public = msgspec.structs.replace(public, domains=public.domains | paths)
+    serving = {renamed(task): methods for task, methods in resolved.serving.items()}
+    return (
+        replace(resolved, suite=public, serving=serving),
+        {(names[name, resolution], resolution): domain for (name, resolution), domain in images.items()},
+    )
 
 
 def _check_budgets(budgets: Sequence[int], task: TaskSpec, target: ImageSet) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.records.cell_spec import without_path
+from graftbench.records.cell_spec import bare_name
 from graftbench.records.record import Status
 from graftbench.records.store import latest as latest_of
 from graftbench.suites.code_file import is_of_whole_files
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graftbench.records.cell_spec import CellSpec
     from graftbench.records.heads import Head, Software
@@ -114,13 +114,13 @@ def explain(
     latest = latest_of(records)
     known = set(ids if suite_ids is None else suite_ids)
     missing = any(cell_id not in latest for cell_id in ids)
-    places = {_place(head.cell): head for head in latest.values()} if missing else {}
+    predecessors = _Predecessors(cells, latest, known) if missing else None
     software = _Software(here)
     explained: list[CellStatus] = []
     for cell, cell_id in zip(cells, ids, strict=True):
         head = latest.get(cell_id)
         if head is None:
-            explained.append(_without_record(cell, cell_id, places.get(_place(cell)), code))
+            explained.append(_without_record(cell, cell_id, predecessors and predecessors.of(cell), code))
         elif head.status == Status.OK:
             why = software.remark(head)
             explained.append(CellStatus(cell, cell_id, State.DONE, why, runs=False, group=why))
@@ -130,11 +130,38 @@ def explain(
     return Explained(explained, sum(head.id not in known for head in records), dict(remarks.most_common()))
 
 
+class _Predecessors:
+    """The records that cells without a record may have replaced.
+
+    Args:
+        cells: The plan's.
+        latest: Id -> newest record.
+        planned: Ids of all cells of the suite: their records have been replaced by nothing.
+    """
+
+    def __init__(self, cells: Iterable[CellSpec], latest: Mapping[str, Head], planned: Collection[str]) -> None:
+        self._heads: dict[object, list[Head]] = defaultdict(list)
+        for cell_id, head in latest.items():
+            if cell_id not in planned:
+                self._heads[_place(head.cell)].append(head)
+        self._planned_data = {(_place(cell), cell.domains) for cell in cells}
+
+    def of(self, cell: CellSpec) -> Head | None:
+        """Return the newest record in a cell's place, of the same images if there is one.
+
+        One of images that another planned cell has is no predecessor: two folders of one name are two tasks.
+        """
+        place = _place(cell)
+        heads = self._heads[place]
+        same = [head for head in heads if head.cell.domains == cell.domains]
+        free = [head for head in heads if (place, head.cell.domains) not in self._planned_data]
+        return next(reversed(same or free), None)
+
+
 def _place(cell: CellSpec) -> tuple[object, ...]:
     """Return what a cell is a cell of, whatever its code, data and parameters are; equal on every machine."""
-    task = cell.task
-    domains = without_path(task.source), without_path(task.target)
-    return cell.method, task.kind, *domains, task.resolution, cell.data_budget, cell.compute_budget, cell.seed
+    task, names = cell.task, tuple(domain.name for domain in cell.domains)
+    return cell.method, task.kind, *names, task.resolution, cell.data_budget, cell.compute_budget, cell.seed
 
 
 def _without_record(cell: CellSpec, cell_id: str, there: Head | None, code: Mapping[str, Files]) -> CellStatus:
@@ -196,8 +223,8 @@ def _code(old: str, new: str, code: Mapping[str, Files]) -> str:
 def _data(old: Mapping[str, str], new: Mapping[str, str]) -> str:
     if old == new:
         return ""
-    before = {without_path(name): manifest for name, manifest in old.items()}
-    after = {without_path(name): manifest for name, manifest in new.items()}
+    before = {bare_name(name, manifest): manifest for name, manifest in old.items()}
+    after = {bare_name(name, manifest): manifest for name, manifest in new.items()}
     names = sorted(name for name in before | after if before.get(name) != after.get(name))
     return f"data (the images of {', '.join(names)})" if names else ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -44,6 +45,22 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 raise ValueError(f"{name} must be positive and finite; found {value}")
 
 
+LOCAL = "local.toml"
+"""File beside a run's suite.toml: where this machine keeps its images."""
+
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
+
+
+class DomainPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Images of the user's under a name of their own.
+
+    Attributes:
+        path: A folder of images, or `zip:PATH`, `npz:PATH`, …, as in a task.
+    """
+
+    path: str
+
+
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a suite file says.
 
@@ -70,6 +87,9 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         resize: Rule by which pictures become squares of the tasks' resolution, one of `resizing.RULES`. Another rule is
             another task: its cells have other ids.
         cells: Filled in by `run`: number of cells, so that a report can say how many are missing.
+        domains: Name -> where its images are; tasks name them by it, and so do records and reports.
+        folder: Where relative paths of images begin; the suite file's folder, filled in when it is read. Empty: the
+            current folder.
     """
 
     name: str
@@ -90,6 +110,8 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     checkpoint_seconds: float = 60
     resize: str = DEFAULT
     cells: int = 0
+    domains: dict[str, DomainPath] = {}
+    folder: str = ""
 
     @property
     def compute_budgets(self) -> list[ComputeBudget]:
@@ -128,8 +150,28 @@ def load_suite(name_or_path: str | Path) -> Suite:
     except (OSError, UnicodeDecodeError) as error:
         raise GraftbenchError(f"Suite file '{path}' cannot be read: {error}.") from error
     suite = parse_suite(text, str(path))
-    samples = [entry.placed(path) for entry in suite.samples]
-    return msgspec.structs.replace(suite, variants=placed(suite.variants, path), samples=samples)
+    return msgspec.structs.replace(
+        suite,
+        variants=placed(suite.variants, path),
+        samples=[entry.placed(path) for entry in suite.samples],
+        domains=suite.domains | (paths_beside(path) if path.name == "suite.toml" else {}),
+        folder=suite.folder or str(path.resolve().parent),
+    )
+
+
+def paths_beside(suite_file: Path) -> dict[str, DomainPath]:
+    """Return where this machine keeps the images of a run's suite; nothing where it was made elsewhere.
+
+    Raises:
+        GraftbenchError: The file is damaged.
+    """
+    path = suite_file.with_name(LOCAL)
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=dict[str, dict[str, DomainPath]]).get("domains", {})
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError, ValueError) as error:
+        raise GraftbenchError(f"'{path}' cannot be read: {error}. Remove it; the next run writes it again.") from error
 
 
 def parse_suite(text: str, where: str) -> Suite:
@@ -174,6 +216,16 @@ def _check_values(suite: Suite, where: str) -> None:
     _check_names("kind of source model", suite.source_models, kinds, f"in [source_models] of {where}")
     for task in suite.tasks:
         parse_task(task)
+    _check_labels(suite.domains, where)
+
+
+def _check_labels(labels: Iterable[str], where: str) -> None:
+    for label in labels:
+        if not _LABEL.fullmatch(label) or label == NO_SOURCE:
+            raise GraftbenchError(
+                f"{where}: a name in [domains] has letters, digits and . _ + - and is not '{NO_SOURCE}'; "
+                f"found '{label}'."
+            )
 
 
 def _check_budgets(suite: Suite, where: str) -> None:

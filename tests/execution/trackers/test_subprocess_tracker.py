@@ -128,7 +128,7 @@ def test_a_package_that_does_not_work_says_so_before_the_run(installed: Path) ->
 
 
 def test_a_file_is_a_tracker_too(record: Callable[..., Record], tmp_path: Path) -> None:
-    """Given by its path; a file without one, or with several, is refused."""
+    """PluginSource by its path; a file without one, or with several, is refused."""
     file = tmp_path / "mine.py"
     file.write_text(PLUGIN)
     assert follow(tmp_path / "run", f"{file}:book={tmp_path}/book.txt", [record()]) == []

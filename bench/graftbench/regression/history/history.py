@@ -13,7 +13,8 @@ from filelock import lock_descriptor
 
 from graftbench.comparison.stats import mean, standard_deviation
 from graftbench.errors import GraftbenchError
-from graftbench.records.cell_spec import content_hash, without_path
+from graftbench.records.cell_spec import content_hash
+from graftbench.records.domain_names import with_printed_names
 from graftbench.records.provenance import is_declared
 from graftbench.records.record import Status
 from graftbench.regression import machines
@@ -154,7 +155,8 @@ def entry_of(run: Run, *, commit: str = "", date: str = "") -> tuple[HistoryEntr
         GraftbenchError: No record ended well; there is no commit or there are several; the date is none; the records
             are of several protocols.
     """
-    good = [record for record in run.records if record.status == Status.OK]
+    named = with_printed_names(run.records, bare=True)  # so that lines of earlier versions go on
+    good = [record for record in named if record.status == Status.OK]
     if not good:
         raise GraftbenchError(f"No cell of '{run.name}' ended well: there is nothing to track.")
     protocols = {content_hash(_conditions(record.cell)): record.cell.protocol.label for record in good}
@@ -169,7 +171,7 @@ def entry_of(run: Run, *, commit: str = "", date: str = "") -> tuple[HistoryEntr
         date=_date(date) if date else _finished(run.records),
         hardware={key: _fact(good, key) for key in machines.HARDWARE},
         protocol=next(iter(protocols))[:16],
-        images={_task(record.cell): _images(record.cell) for record in good},
+        images={str(record.cell.task): _images(record.cell) for record in good},
         cells=len(run.records),
         failed=len(run.records) - len(good),
         series=_series(good),
@@ -217,15 +219,9 @@ def _fact(records: Iterable[Record], key: str) -> str:
     return ", ".join(sorted(found))
 
 
-def _task(cell: CellSpec) -> str:
-    task = cell.task
-    source, target = without_path(task.source), without_path(task.target)
-    return str(msgspec.structs.replace(task, source=source, target=target))
-
-
 def _images(cell: CellSpec) -> str:
-    manifests = sorted([without_path(name), sha256] for name, sha256 in cell.manifests.items())
-    return content_hash(manifests)[:16]
+    names = {*cell.domains}
+    return content_hash(sorted([key.name, key.manifest] for key in names if key.manifest))[:16]
 
 
 def _series(records: Sequence[Record]) -> dict[str, dict[str, Value]]:
@@ -233,7 +229,7 @@ def _series(records: Sequence[Record]) -> dict[str, dict[str, Value]]:
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         cell = record.cell
-        key = SeriesKey(labels[record.id], _task(cell), cell.data_budget, str(cell.compute_budget))
+        key = SeriesKey(labels[record.id], str(cell.task), cell.data_budget, str(cell.compute_budget))
         groups[key.text].append(record)
     return {key: _values(group) for key, group in groups.items()}
 
