@@ -101,20 +101,19 @@ def test_a_dry_run_says_the_same_and_removes_nothing(run: Path) -> None:
 
 
 def test_a_record_cannot_name_what_is_not_its_own(run: Path, records: list[Record], tmp_path: Path) -> None:
-    """Paths out of the cell's folder are passed over: records may come from elsewhere."""
+    """Paths out of the cell's folder are refused: records may come from elsewhere."""
     (tmp_path / "thesis.tex").write_text("mine")
-    foreign = [
-        msgspec.structs.replace(
-            records[0], artifacts={"sampler": "../thesis.tex", "samples": str(tmp_path / "thesis.tex")}
-        ),
-        msgspec.structs.replace(
-            records[1], artifacts={"sampler": "records.jsonl", "samples": records[2].artifacts["log"]}
-        ),
-        msgspec.structs.replace(records[2], artifacts={"sampler": "", "samples": "."}),
-    ]
-    (run / "records.jsonl").write_bytes(b"".join(msgspec.json.encode(r) + b"\n" for r in foreign))
     before = files(run)
-    assert clean_run(run, keep="nothing").items == []
+    for artifacts in (
+        {"sampler": "../thesis.tex"},
+        {"samples": str(tmp_path / "thesis.tex")},
+        {"sampler": "records.jsonl"},
+        {"samples": records[2].artifacts["log"]},
+    ):
+        foreign = msgspec.structs.replace(records[0], artifacts=artifacts)
+        (run / "records.jsonl").write_bytes(msgspec.json.encode(foreign) + b"\n")
+        with pytest.raises(GraftbenchError, match="line 1 is refused"):
+            clean_run(run, keep="nothing")
     assert files(run) == before
     assert (tmp_path / "thesis.tex").exists()
 

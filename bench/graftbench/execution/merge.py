@@ -22,6 +22,7 @@ from graftbench.cache import atomic_file
 from graftbench.errors import GraftbenchError
 from graftbench.execution.run_folder import LOCK, RECORDS, SUITE, RunFolder
 from graftbench.records import store
+from graftbench.records.artifacts import own_folder
 from graftbench.records.record import Record, Status
 from graftbench.records.repeats import Duplicate, compared
 from graftbench.suites.matrix import Place, place_of, places, united_suite
@@ -299,13 +300,12 @@ def _artifacts(
     copied = without_artifacts = 0
     for line, record in winners:
         owners = [run.folder for run in runs if record.id in run.last and run.last[record.id][0] == line]
-        folders = [owner.cell(record.id) for owner in owners]
+        folders = [cell for owner in owners if own_folder(cell := owner.cell(record.id)) is not None]
         counts = {folder: sum(len(files) for _, _, files in os.walk(folder)) for folder in folders}
         target = RunFolder(out).cell(record.id)
         if not any(counts.values()):
             without_artifacts += bool(record.artifacts)
-            if target.exists():
-                shutil.rmtree(target)  # of another record of this cell
+            _remove(target)  # of another record of this cell
             continue
         best = max(counts, key=lambda folder: (counts[folder], folder == target))
         if best != target:
@@ -318,9 +318,16 @@ def _copy(source: Path, target: Path, *, link: bool) -> None:
     """Copy a folder over another. Links in it stay links: what they point at is not the run's."""
     part = target.with_name(f".{target.name}.part")
     shutil.copytree(source, part, symlinks=True, copy_function=_link if link else shutil.copy2)
-    if target.exists():
-        shutil.rmtree(target)
+    _remove(target)
     part.rename(target)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a cell's folder, if it is there; of a link, the link alone."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 def _link(source: str, target: str) -> None:

@@ -25,6 +25,7 @@ from filelock import lock_descriptor
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import JOB, PROGRESS, RESULT, SCRATCH
 from graftbench.records import store
+from graftbench.records.artifacts import CELLS
 from graftbench.records.record import Record
 from graftbench.suites.suite import Suite, parse_suite
 
@@ -47,7 +48,7 @@ class RunFolder:
 
     def cell(self, cell_id: str) -> Path:
         """Return the folder of a recorded cell's artifacts."""
-        return self.path / "cells" / cell_id
+        return self.path / CELLS / cell_id
 
     # ------------------------------------------------------------------------------------------------ who may write
 
@@ -169,7 +170,9 @@ class RunFolder:
         clear(folder)
         kept = self.cell(cell_id)
         kept.parent.mkdir(exist_ok=True)
-        if kept.exists():
+        if kept.is_symlink():
+            kept.unlink()
+        elif kept.exists():
             shutil.rmtree(kept)  # of an earlier attempt
         folder.rename(kept)
 

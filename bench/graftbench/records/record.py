@@ -13,8 +13,13 @@ import msgspec
 
 from graftbench.records.cell_spec import CellSpec, Origin
 
-FORMAT = 1
-"""Version of the record format. A reader refuses a newer one."""
+FORMAT = 2
+"""Version of the record format. A reader refuses a newer one. Raise it, and HASHED_FORMAT, when the rule by which a
+cell's id is made from its fields (`CellSpec.id`) changes."""
+
+HASHED_FORMAT = 2
+"""From this format on a record's id is the hash of its cell by the present rule, which is checked when it is read. Of
+older records, whose ids older rules made, the form alone can be checked."""
 
 
 class Status(StrEnum):
