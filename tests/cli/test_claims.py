@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import pytest
 
 from graftbench.cli import main
 from graftbench.cli.claims import _probability, _signed
 from graftbench.comparison.claims import CLAIMS, check_claims
 from graftbench.records.run import read_runs
+from graftbench.records.store import append, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,11 +109,14 @@ def test_mistakes_end_with_two(run: Callable[..., Done], arguments: list[str], s
 
 def test_records_of_two_protocols(run: Callable[..., Done], tmp_path: Path) -> None:
     """Two runs that were scored in different ways are refused; what differs is named."""
-    text = RECORDS.read_text("utf-8").replace('"n_generated":600,"reference"', '"n_generated":60,"reference"')
-    (tmp_path / "records.jsonl").write_text(text.replace('{"id":"', '{"id":"other-'), "utf-8")
+    records, _ = read(RECORDS)
+    for record in records:
+        protocol = msgspec.structs.replace(record.cell.protocol, n_generated=60)
+        cell = msgspec.structs.replace(record.cell, protocol=protocol)
+        append(tmp_path / "records.jsonl", msgspec.structs.replace(record, id=cell.id, cell=cell, artifacts={}))
     done = run(RECORDS, tmp_path)
     assert done.code == 2
-    count = len(text.splitlines())
+    count = len(records)
     assert f"(n_generated 600; {count} cells)" in done.err
     assert f"(n_generated 60; {count} cells)" in done.err
 

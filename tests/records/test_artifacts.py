@@ -60,9 +60,7 @@ def run_of(folder: Path, *records: Record) -> Path:
 @pytest.mark.parametrize("kind", [Record, Head])
 @pytest.mark.parametrize("bad", BAD_IDS)
 @pytest.mark.parametrize("version", [1, HASHED_FORMAT])
-def test_an_id_is_sixteen_hexadecimal_digits(
-    bad: str, version: int, kind: type[Record | Head], tmp_path: Path
-) -> None:
+def test_an_id_is_sixteen_hexadecimal_digits(bad: str, version: int, kind: type[Record | Head], tmp_path: Path) -> None:
     """It becomes the name of a folder that is read, replaced and removed; the error names the line."""
     run_of(tmp_path, ONE, msgspec.structs.replace(ONE, id=bad, artifacts={}, format=version))
     with pytest.raises(GraftbenchError, match=r"records\.jsonl, line 2 is refused: its id is"):

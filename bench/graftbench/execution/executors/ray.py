@@ -21,7 +21,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -50,6 +49,7 @@ from graftbench.extractors.load import TORCHSCRIPT, weights_file
 from graftbench.extractors.weights import ENDINGS, file_stem, given_file
 from graftbench.images.decoding import image_files
 from graftbench.plugins.local_imports import imported_files
+from graftbench.resources import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -544,7 +544,7 @@ def _check_health(address: str) -> None:
     Raises:
         GraftbenchError: No cluster answers.
     """
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    command = [*processes.PYTHON, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         health = subprocess.run(command, capture_output=True, timeout=CONNECT_SECONDS, check=False)  # noqa: S603 - Ray's
         healthy = health.returncode == 0
