@@ -110,6 +110,8 @@ class Prerequisites:
         """Train source models into the cache; return recipe id -> reason of those that failed."""
         jobs: dict[str, Job] = {}
         for recipe_id, (recipe, images) in missing.items():
+            if source.cached(recipe, self.cache).exists():
+                self.progress.say(f"the cached source model {recipe_id} is damaged and is made again")
             self.progress.say(f"training source model {recipe_id} ({recipe.kimg:g} kimg); this is done once")
             jobs[recipe_id] = SourceJob(
                 folder=str(self.unfinished.get(recipe_id) or self.folder.work(recipe_id)),

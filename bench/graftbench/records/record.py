@@ -172,6 +172,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         environment: Where it was made (`graftbench.resources.environment.describe()`).
         artifacts: Kind (`samples`, `sampler`, `log`, `progress`, `neighbors`, `interpolation`) -> path relative to the
             run folder.
+        artifact_hashes: Kind -> SHA-256 of the file, as the cell left it.
+        source_model_sha256: Over the tensors of the source model that the fit started from
+            (`graftbench.training.source.digest_of`); empty where it started from none, and in records from before it
+            was kept.
         finished_at: UTC, ISO 8601.
         wall_seconds: From the start of the cell's process to its end, by the executor's clock; None where nobody knows.
         attempts: How often the cell was started for this record (a lost machine is not the cell's fault).
@@ -193,6 +197,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, Any] = {}
     artifacts: dict[str, str] = {}
     artifact_hashes: dict[str, str] = {}
+    source_model_sha256: str = ""
     finished_at: str = ""
     wall_seconds: float | None = None
     attempts: int = 1

@@ -107,7 +107,7 @@ class LocalExecutor:
     def _spawn(self) -> subprocess.Popen[bytes]:
         # A job sets its own number of threads; NVML counts GPUs as CUDA does only in this order.
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-        self._zygote = subprocess.Popen(
+        self._zygote = subprocess.Popen(  # noqa: S603 - this very program
             [*processes.PYTHON, "-m", "graftbench.execution.executors.zygote"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

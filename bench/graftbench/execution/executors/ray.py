@@ -30,11 +30,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.errors import GraftbenchError
+from graftbench.errors import GraftbenchError, is_disk_full
 from graftbench.execution.executors import shipping
 from graftbench.execution.executors.ray_node import CLOSE_SECONDS, Order, Parcel
 from graftbench.execution.job import (
-    DISK_FULL,
     EXIT_DISK_FULL,
     JOB,
     PROGRESS,
@@ -282,7 +281,7 @@ class RayExecutor:
             return self._end(key, Cause.MEMORY, detail="killed by Ray, for its node had no memory left")
         if isinstance(cause, errors.RayError) or cause is None:
             return self._end(key, Cause.LOST, detail=f"the node or its process is gone ({type(cause).__name__})")
-        full = isinstance(cause, OSError) and cause.errno in DISK_FULL
+        full = is_disk_full(cause)
         return self._end(
             key,
             Cause.ENDED,

@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +101,8 @@ def _child(path: Path, parent: int) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else 1
     except BaseException:  # noqa: BLE001 - the log keeps it, the driver makes the row
-        traceback.print_exc()
+        with suppress(OSError):  # the log's disk is full
+            traceback.print_exc()
         return 1
     return 0
 
@@ -187,9 +189,10 @@ class Server:
             try:
                 code = _child(Path(request.job), parent)
             finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
+                for stream in (sys.stdout, sys.stderr):
+                    with suppress(OSError, ValueError):  # the log's disk is full; the job has closed it
+                        stream.flush()
+                os._exit(code)  # nothing may keep a child from ending here: it would go on as a second server
         self._jobs[pid] = _ChildJob(request, processes.Family(pid), time.monotonic(), kills)
         _answer(key=request.key, pid=pid)
 
