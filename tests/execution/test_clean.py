@@ -154,9 +154,8 @@ def test_superseded_cells_go(tmp_path: Path, records: list[Record]) -> None:
 
 def test_work_goes_by_what_it_is(run: Path) -> None:
     """Results that nobody recorded and checkpoints are told from mere leftovers, for they are worth something."""
-    for name, file in {"a-1": "result.json", "b-2": "checkpoint.safetensors", "c-3": "job.json"}.items():
-        (run / "work" / name).mkdir(parents=True)
-        (run / "work" / name / file).write_bytes(b"x" * 10)
+    for name, file in {"a": "result.json", "b": "checkpoint.safetensors", "c": "job.json"}.items():
+        (RunFolder(run).work(name) / file).write_bytes(b"x" * 10)
     assert clean_run(run, keep="nothing", superseded=True, dry_run=True).kinds().keys().isdisjoint({"checkpoints"})
     cleaned = clean_run(run, work=True)
     assert set(cleaned.kinds()) == {"unrecorded results", "checkpoints", "unfinished jobs"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from filelock import lock_descriptor
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import OUTPUT, RESULT
-from graftbench.execution.run_folder import SUITE, RunFolder
+from graftbench.execution.run_folder import SUITE, RunFolder, remove
 from graftbench.records.artifacts import own_folder
 from graftbench.records.heads import Head
 from graftbench.records.store import latest, read
@@ -232,9 +231,6 @@ def _remove(items: Sequence[Removal], *, dry_run: bool) -> None:
     """
     for item in () if dry_run else items:
         try:
-            if item.path.is_dir() and not item.path.is_symlink():
-                shutil.rmtree(item.path)
-            else:
-                item.path.unlink(missing_ok=True)
+            remove(item.path)
         except OSError as error:
             raise GraftbenchError(f"'{item.path}' cannot be removed ({error.strerror}).") from error
