@@ -70,7 +70,7 @@ def test_links_in_a_job_s_folder_are_removed_and_not_followed(tmp_path: Path) ->
     assert (tmp_path / "disk" / "data").exists()
 
 
-# --------------------------------------------------------------------------------------------------- what cannot be read
+# -------------------------------------------------------------------------------------------------- what cannot be read
 
 
 @pytest.mark.parametrize("name", ["suite.toml", "records.jsonl", "records.jsonl.torn"])
