@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -22,13 +22,13 @@ from graftbench.records.run import Run, read_run
 from graftbench.records.store import read
 from graftbench.suites.suite import load_suite
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
 
 ONE = read(QUICK)[0][0]
 """A record of a real run, whose id is the hash of its cell."""
+
+READERS: tuple[Callable[[Path], object], ...] = (read, lambda path: read(path, Head))
+"""Of records, and of their heads."""
 
 BAD_IDS = ("../../precious", "/etc", "", ".", "x; rm -rf ~", ONE.id.upper(), f"{ONE.id}\n", f"{ONE.id[:15]}", "０" * 16)
 BAD_PATHS = (
@@ -57,14 +57,16 @@ def run_of(folder: Path, *records: Record) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", [Record, Head])
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("bad", BAD_IDS)
 @pytest.mark.parametrize("version", [1, HASHED_FORMAT])
-def test_an_id_is_sixteen_hexadecimal_digits(bad: str, version: int, kind: type[Record | Head], tmp_path: Path) -> None:
+def test_an_id_is_sixteen_hexadecimal_digits(
+    bad: str, version: int, reader: Callable[[Path], object], tmp_path: Path
+) -> None:
     """It becomes the name of a folder that is read, replaced and removed; the error names the line."""
     run_of(tmp_path, ONE, msgspec.structs.replace(ONE, id=bad, artifacts={}, format=version))
     with pytest.raises(GraftbenchError, match=r"records\.jsonl, line 2 is refused: its id is"):
-        read(tmp_path / "records.jsonl", kind)
+        reader(tmp_path / "records.jsonl")
 
 
 def test_an_id_is_the_hash_of_its_cell(tmp_path: Path) -> None:
@@ -81,9 +83,9 @@ def test_an_id_is_the_hash_of_its_cell(tmp_path: Path) -> None:
 def test_artifacts_lie_in_the_folder_of_their_cell(bad: str, tmp_path: Path) -> None:
     """Whatever the version of the record."""
     run_of(tmp_path, msgspec.structs.replace(ONE, artifacts={"log": bad}))
-    for kind in (Record, Head):
+    for reader in READERS:
         with pytest.raises(GraftbenchError, match=r"line 1 is refused: its artifact 'log' is"):
-            read(tmp_path / "records.jsonl", kind)
+            reader(tmp_path / "records.jsonl")
 
 
 @pytest.mark.parametrize(

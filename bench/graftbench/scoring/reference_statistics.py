@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 
 from graftbench.cache import atomic_file
+from graftbench.digests import UNSEALED, is_damaged, write_sealed
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.covariance import Moments
 from graftbench.metrics.features import Features
 from graftbench.scoring.protocol import Extraction, differences
-from graftbench.seals import UNSEALED, is_damaged, write_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,8 +15,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
+from graftbench.digests import SEAL, UNSEALED, is_damaged, write_sealed
 from graftbench.errors import is_disk_full
-from graftbench.seals import KEY, UNSEALED, is_damaged, write_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,7 +166,7 @@ class Checkpoints:
                 return None
             with safe_open(self._path, framework="pt") as file:
                 metadata = file.metadata() or {}
-                metadata.pop(KEY, None)
+                metadata.pop(SEAL, None)
                 text = metadata.pop("state", "")
                 if metadata != self._identity:
                     self._say(f"The checkpoint {self._path.name} is of another fit and was left alone: {metadata}.")

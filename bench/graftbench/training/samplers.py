@@ -11,10 +11,10 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from graftbench.contracts import LatentSampler, Sampler
+from graftbench.digests import SEAL, UNSEALED, is_damaged, write_sealed
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.nn.build import place
 from graftbench.nn.generator import Generator, GeneratorSpec
-from graftbench.seals import KEY, UNSEALED, is_damaged, write_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -260,5 +260,5 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise GraftbenchError(f"{path} cannot be read as safetensors: {error}") from error
     if damaged:
         raise GraftbenchError(f"{path} is damaged: its contents do not fit the SHA-256 in its header.")
-    metadata.pop(KEY, None)
+    metadata.pop(SEAL, None)
     return tensors, metadata

@@ -18,10 +18,9 @@ import msgspec
 
 from graftbench.cache import atomic_file, locked
 from graftbench.contracts import FitLog, SourceModel, Task
-from graftbench.digests import content_digest
+from graftbench.digests import content_digest, is_damaged
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.records.cell_spec import ComputeBudget, content_hash
-from graftbench.seals import is_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable

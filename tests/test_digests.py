@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save, save_file
 
-from graftbench.seals import UNSEALED, is_damaged, write_sealed
+from graftbench.digests import UNSEALED, is_damaged, write_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
