@@ -189,3 +189,26 @@ def test_curves_of_one_task_alone() -> None:
 def test_looks_are_those_of_the_reports() -> None:
     """Of the same names the same colours."""
     assert import_module("graftbench.reports._figures.quality").looks is looks
+
+
+def test_a_file_that_cannot_be_read_is_not_one_that_cannot_be_written(tmp_path: Path) -> None:
+    """The sentence names the file and what is wrong with it."""
+
+    def fail_at(file: Path | None) -> PluginIndex[Report]:
+        class Fails(Report):
+            """Meets a file that it may not use: one of the run, or its own."""
+
+            name = "fails"
+            title = "Fails"
+
+            def write(self, run: Run, out: Path) -> list[Path]:
+                """Fail."""
+                raise PermissionError(13, "Permission denied", str(file or out / f"{run.name}.md"))
+
+        return PluginIndex("report", {"fails": Fails})
+
+    run = read_runs([QUICK])
+    with pytest.raises(GraftbenchError, match=r"sheet\.png' cannot be read \(Permission denied\)"):
+        write_reports(run, tmp_path, fail_at(QUICK.parent / "cells" / "sheet.png"))
+    with pytest.raises(GraftbenchError, match="cannot be written"):
+        write_reports(run, tmp_path, fail_at(None))

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class CacheChangedError(GraftbenchError):
+    """Something that a run has prepared in the cache is gone, damaged or another thing now."""
+
+
 def cache_folder() -> Path:
     """Return the cache folder: $GRAFTBENCH_CACHE, else $XDG_CACHE_HOME/graftbench, else ~/.cache/graftbench.
 

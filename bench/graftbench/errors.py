@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,19 @@ if TYPE_CHECKING:
 
 class GraftbenchError(Exception):
     """A usage error: a bad suite, an unknown name, unusable data. The command line prints it and exits with 2."""
+
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a full disk."""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether an error is that of a full disk, or came of one, whatever it was turned into on the way."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "") -> GraftbenchError:

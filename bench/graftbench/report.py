@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -60,6 +61,10 @@ def write_reports(
             made = [path.relative_to(temporary) for report in chosen for path in report.write(run, Path(temporary))]
             return [_take(Path(temporary) / path, folder / path) for path in _wanted(made, endings, figure)]
     except OSError as error:
+        file = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+        own = (folder.absolute(), *folder.absolute().parents)
+        if file is not None and file.absolute() not in own and not file.absolute().is_relative_to(own[0]):
+            raise GraftbenchError(f"'{file}' cannot be read ({error.strerror}), and so no report be made.") from error
         raise GraftbenchError(f"The report folder '{folder}' cannot be written: {error}.") from error
 
 

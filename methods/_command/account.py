@@ -15,8 +15,11 @@ FILE = "graftbench.json"
 
 ANSWER_SECONDS = 60
 
+# Nothing is imported from the working directory: any version of Python may answer, so not by the option -P.
 QUERY = """
-import importlib.metadata, json, sys
+import sys
+sys.path = [entry for entry in sys.path if entry]
+import importlib.metadata, json
 packages = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
 print(json.dumps({"python": sys.version.split()[0], "packages": dict(sorted(packages.items()))}))
 """

@@ -6,12 +6,14 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from made_cells import QUICK
 
 from graftbench.cli.claims import _probability, _signed
 from graftbench.comparison.claims import CLAIMS, check_claims
 from graftbench.records.run import read_runs
+from graftbench.records.store import append, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,11 +89,14 @@ def test_mistakes_end_with_two(run: Command, arguments: list[str], sentence: str
 
 def test_records_of_two_protocols(run: Command, tmp_path: Path) -> None:
     """Two runs that were scored in different ways are refused; what differs is named."""
-    text = QUICK.read_text("utf-8").replace('"n_generated":600,"reference"', '"n_generated":60,"reference"')
-    (tmp_path / "records.jsonl").write_text(text.replace('{"id":"', '{"id":"other-'), "utf-8")
+    records, _ = read(QUICK)
+    for record in records:
+        protocol = msgspec.structs.replace(record.cell.protocol, n_generated=60)
+        cell = msgspec.structs.replace(record.cell, protocol=protocol)
+        append(tmp_path / "records.jsonl", msgspec.structs.replace(record, id=cell.id, cell=cell, artifacts={}))
     done = run(QUICK, tmp_path)
     assert done.code == 2
-    count = len(text.splitlines())
+    count = len(records)
     assert f"(n_generated 600; {count} cells)" in done.err
     assert f"(n_generated 60; {count} cells)" in done.err
 

@@ -101,20 +101,19 @@ def test_a_dry_run_says_the_same_and_removes_nothing(run: Path) -> None:
 
 
 def test_a_record_cannot_name_what_is_not_its_own(run: Path, records: list[Record], tmp_path: Path) -> None:
-    """Paths out of the cell's folder are passed over: records may come from elsewhere."""
+    """Paths out of the cell's folder are refused: records may come from elsewhere."""
     (tmp_path / "thesis.tex").write_text("mine")
-    foreign = [
-        msgspec.structs.replace(
-            records[0], artifacts={"sampler": "../thesis.tex", "samples": str(tmp_path / "thesis.tex")}
-        ),
-        msgspec.structs.replace(
-            records[1], artifacts={"sampler": "records.jsonl", "samples": records[2].artifacts["log"]}
-        ),
-        msgspec.structs.replace(records[2], artifacts={"sampler": "", "samples": "."}),
-    ]
-    (run / "records.jsonl").write_bytes(b"".join(msgspec.json.encode(r) + b"\n" for r in foreign))
     before = files(run)
-    assert clean_run(run, keep="nothing").items == []
+    for artifacts in (
+        {"sampler": "../thesis.tex"},
+        {"samples": str(tmp_path / "thesis.tex")},
+        {"sampler": "records.jsonl"},
+        {"samples": records[2].artifacts["log"]},
+    ):
+        foreign = msgspec.structs.replace(records[0], artifacts=artifacts)
+        (run / "records.jsonl").write_bytes(msgspec.json.encode(foreign) + b"\n")
+        with pytest.raises(GraftbenchError, match="line 1 is refused"):
+            clean_run(run, keep="nothing")
     assert files(run) == before
     assert (tmp_path / "thesis.tex").exists()
 
@@ -155,9 +154,8 @@ def test_superseded_cells_go(tmp_path: Path, records: list[Record]) -> None:
 
 def test_work_goes_by_what_it_is(run: Path) -> None:
     """Results that nobody recorded and checkpoints are told from mere leftovers, for they are worth something."""
-    for name, file in {"a-1": "result.json", "b-2": "checkpoint.safetensors", "c-3": "job.json"}.items():
-        (run / "work" / name).mkdir(parents=True)
-        (run / "work" / name / file).write_bytes(b"x" * 10)
+    for name, file in {"a": "result.json", "b": "checkpoint.safetensors", "c": "job.json"}.items():
+        (RunFolder(run).work(name) / file).write_bytes(b"x" * 10)
     assert clean_run(run, keep="nothing", superseded=True, dry_run=True).kinds().keys().isdisjoint({"checkpoints"})
     cleaned = clean_run(run, work=True)
     assert set(cleaned.kinds()) == {"unrecorded results", "checkpoints", "unfinished jobs"}

@@ -258,7 +258,7 @@ def test_several_versions_of_a_cell_are_kept_and_said(records: list[Record], tmp
     """Machines with different code: other ids in the same place of the matrix."""
     cell = msgspec.structs.replace(records[0].cell, code="ab" * 32)
     a = make(tmp_path / "a", records[:1])
-    b = make(tmp_path / "b", [msgspec.structs.replace(records[0], id=cell.id, cell=cell)], artifacts=False)
+    b = make(tmp_path / "b", [msgspec.structs.replace(records[0], id=cell.id, cell=cell, artifacts={})])
     merged = merge([a, b], tmp_path / "out")
     assert merged.present == 1
     assert len(read(tmp_path / "out" / "records.jsonl")[0]) == 2

@@ -10,7 +10,7 @@ import pytest
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.heads import Head, Software
-from graftbench.records.record import CurvePoint, Record, Resources, Score, Status
+from graftbench.records.record import FORMAT, CurvePoint, Record, Resources, Score, Status
 from graftbench.records.store import append, latest, read
 
 if TYPE_CHECKING:
@@ -114,6 +114,6 @@ def test_a_bad_line_is_refused_as_by_read(tmp_path: Path, line: bytes) -> None:
 
 def test_a_newer_record_that_still_looks_like_one_is_refused(tmp_path: Path) -> None:
     """Its fields may mean something else."""
-    path = written(tmp_path, record(0), record(1, format=2))
-    with pytest.raises(GraftbenchError, match="line 2: record format 2 is newer"):
+    path = written(tmp_path, record(0), record(1, format=FORMAT + 1))
+    with pytest.raises(GraftbenchError, match=f"line 2: record format {FORMAT + 1} is newer"):
         read(path, Head)

@@ -51,7 +51,7 @@ FULL = _record(
     curve=[CurvePoint(images_seen=64, seconds=0.1, losses={"generator": 0.7, "discriminator": 1.4})],
     notes=["Sampled with replacement."],
     environment={"packages": {"torch": "2.14.1"}, "gpu": None},
-    artifacts={"samples": "cells/x/samples.png"},
+    artifacts={"samples": f"cells/{CELL.id}/samples.png"},
     finished_at="2026-01-02T03:04:05Z",
 )
 

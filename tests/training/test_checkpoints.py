@@ -143,7 +143,32 @@ def test_a_torn_file_is_left_alone(tmp_path: Path) -> None:
         own, said = Part(0), list[str]()
         assert not checkpoints(tmp_path / FILE, own=own, said=said).restore()
         assert own.tensor[0] == 0
-        assert "cannot be read" in said[0]
+        assert "is damaged" in said[0] or "cannot be read" in said[0]
+
+
+def test_a_flipped_bit_starts_the_fit_anew(tmp_path: Path) -> None:
+    """In a tensor, in the state or in the header: nothing is loaded, and the log says so."""
+    whole = written(tmp_path / FILE).read_bytes()
+    for i in range(0, len(whole), 11):
+        (tmp_path / FILE).write_bytes(whole[:i] + bytes([whole[i] ^ 4]) + whole[i + 1 :])
+        own, said = Part(0), list[str]()
+        assert not checkpoints(tmp_path / FILE, own=own, said=said).restore()
+        assert own.tensor[0] == 0
+        assert "left alone" in said[0]
+
+
+@pytest.mark.parametrize("name", [FILE, f"{FILE}.part"])
+def test_a_folder_of_its_name_costs_checkpoints_alone(name: str, tmp_path: Path) -> None:
+    """The fit is healthy: it goes on without, the log says so once, and the folder stays."""
+    (tmp_path / name / "deep").mkdir(parents=True)
+    said: list[str] = []
+    later = checkpoints(tmp_path / FILE, said=said, clock=iter(range(100)).__next__)
+    assert not later.restore()
+    before = len(said)
+    later.write()
+    assert "cannot be written (Is a directory)" in said[before]
+    assert not later.due()
+    assert (tmp_path / name / "deep").is_dir()
 
 
 def test_another_fits_file_is_left_alone(tmp_path: Path) -> None:
@@ -304,7 +329,7 @@ def test_a_torn_checkpoint_costs_only_time(
     good = path.read_bytes()
     other = Checkpoints(path, identity=cell._identity(disturbed), seconds=1, own={})
     other.write()
-    for data, says in ((good[: len(good) // 2], "cannot be read"), (path.read_bytes(), "does not go with the fit")):
+    for data, says in ((good[: len(good) // 2], "is damaged"), (path.read_bytes(), "does not go with the fit")):
         path.write_bytes(data)
         record = cell.run_cell(disturbed)
         assert same_result(whole, record, (tmp_path / "whole", tmp_path / "killed"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -80,6 +81,48 @@ def test_a_recipe_is_its_content(twemoji: prepared.ImageSet) -> None:
     assert source.recipe_for(same, "gan", twemoji).id == source.recipe_for(base, "gan", twemoji).id
 
 
+def test_a_damaged_model_of_the_cache_is_made_again(twemoji: prepared.ImageSet, tmp_path: Path) -> None:
+    """One flipped bit, a file cut off, a folder: no score may come of it; the new one is what the old one was."""
+    recipe = source.recipe_for(SourceModelSpec(kimg=0.064, seed=3), "gan", twemoji)
+    path = source.obtain(recipe, twemoji, tmp_path)
+    good, digest = path.read_bytes(), source.digest_of(source.load(path, recipe.id))
+    flipped = bytearray(good)
+    flipped[-1000] ^= 1
+    for bad in (bytes(flipped), good[:-1], b""):
+        path.write_bytes(bad)
+        assert source.find(recipe, tmp_path) is None
+        with pytest.raises(GraftbenchError, match=r"is damaged|cannot be read"):
+            source.load(path, recipe.id)
+    assert source.digest_of(source.load(source.obtain(recipe, twemoji, tmp_path), recipe.id)) == digest
+
+
+def test_the_digest_of_a_model_is_that_of_its_numbers(twemoji: prepared.ImageSet, tmp_path: Path) -> None:
+    """It changes with one number, a name, a type or a shape, and not with the order of anything."""
+    recipe = source.recipe_for(SourceModelSpec(kimg=0.064, seed=3), "gan", twemoji)
+    model = source.load(source.obtain(recipe, twemoji, tmp_path), recipe.id)
+    tensors = model.tensors
+    name, tensor = next((name, tensor) for name, tensor in tensors.items() if tensor.ndim > 1)
+    changed = [
+        tensors | {name: tensor + 1},
+        tensors | {name: tensor.double()},
+        tensors | {name: tensor.flatten()},
+        {other: value for other, value in tensors.items() if other != name} | {f"{name}_": tensor},
+    ]
+    digests = {source.digest_of(replace(model, tensors=each)) for each in [tensors, *changed]}
+    assert len(digests) == 1 + len(changed)
+    assert source.digest_of(replace(model, tensors=dict(reversed(tensors.items())))) in digests
+
+
+def test_a_damaged_model_of_the_package_is_refused(
+    twemoji: prepared.ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its provenance holds its SHA-256."""
+    recipe = source.recipe_for(load_suite("quick").source_models["gan"], "gan", twemoji)
+    monkeypatch.setattr(source, "content_digest", lambda _: b"other")
+    with pytest.raises(GraftbenchError, match="Reinstall graftbench"):
+        source.find(recipe, tmp_path)
+
+
 def test_wrong_files_are_refused(twemoji: prepared.ImageSet, tmp_path: Path) -> None:
     """Another model under the name, a damaged file, a kind that nobody trains, an unknown setting."""
     recipe = source.recipe_for(SourceModelSpec(kimg=0.064, seed=3), "gan", twemoji)
@@ -87,7 +130,7 @@ def test_wrong_files_are_refused(twemoji: prepared.ImageSet, tmp_path: Path) -> 
     with pytest.raises(GraftbenchError, match="expected 'gan-other'"):
         source.load(path, "gan-other")
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(GraftbenchError, match="cannot be read as safetensors"):
+    with pytest.raises(GraftbenchError, match=r"is damaged|cannot be read as safetensors"):
         source.load(path, recipe.id)
     with pytest.raises(GraftbenchError, match="Unknown kind of source model 'flow'"):
         source.recipe_for(SourceModelSpec(), "flow", twemoji)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import pairwise
@@ -21,6 +20,7 @@ from graftbench.contracts import Domain
 from graftbench.images import prepared as prepared_images
 from graftbench.images.preparation import gathered
 from graftbench.plugins import registry
+from graftbench.resources import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -129,7 +129,7 @@ def _decoded() -> Iterator[list[int]]:
 
 def fingerprint_elsewhere(subject: DomainSubject) -> Iterator[Fault]:
     """Another process, with another hash seed, has the same fingerprint; else nothing is ever found in the cache."""
-    command = [sys.executable, "-c", _FINGERPRINT, subject.plugin, subject.name]
+    command = [*processes.PYTHON, "-c", _FINGERPRINT, subject.plugin, subject.name]
     environment = os.environ | {"PYTHONHASHSEED": "1234", "TZ": "Pacific/Kiritimati"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)  # noqa: S603 - this Python
     elsewhere = done.stdout.rpartition("fingerprint: ")[2].rstrip("\n")

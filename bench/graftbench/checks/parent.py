@@ -6,7 +6,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -107,7 +106,7 @@ class _Supervisor:
         self._begun, self._limit = None, PREPARING_SECONDS
         read, write = os.pipe()
         with tempfile.TemporaryFile() as log:
-            command = [sys.executable, "-m", "graftbench.checks.child", self._request(), str(write)]
+            command = [*processes.PYTHON, "-m", "graftbench.checks.child", self._request(), str(write)]
             environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
             process = subprocess.Popen(  # noqa: S603 - this Python
                 command,

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +21,7 @@ from graftbench.checks.targets import plugin_sources
 from graftbench.errors import GraftbenchError
 from graftbench.plugins import registry
 from graftbench.records.run import Run, read_run
+from graftbench.resources import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,7 +138,7 @@ def elsewhere(subject: ReportSubject) -> Iterator[Fault]:
         here = subject.empty_folder()
         environment = os.environ | {"PYTHONHASHSEED": str(seed), "TZ": zone, "LC_ALL": "C", "HOME": str(here)}
         command = [
-            sys.executable,
+            *processes.PYTHON,
             "-c",
             _WRITE,
             subject.plugin,

@@ -104,6 +104,7 @@ def _identity(view: CellView) -> list[tuple[str, str]]:
         ("compute budget", str(cell.compute_budget)),
         ("seed", str(cell.seed)),
         ("source model", cell.source_model),
+        ("contents of it", record.source_model_sha256[:16]),
         ("protocol", f"{protocol.extractor}, {size}, {protocol.resize}, split {protocol.reference}"),
         ("code", cell.code[:16]),
         *((f"contents of {name}", sha256[:16]) for name, sha256 in cell.files.items() if sha256),

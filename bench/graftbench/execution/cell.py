@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from graftbench.budget import Meter
+from graftbench.cache import CacheChangedError
 from graftbench.contracts import Diverged, OverBudget, Sampler
 from graftbench.digests import digest_of_path
-from graftbench.errors import GraftbenchError
+from graftbench.errors import GraftbenchError, is_disk_full
 from graftbench.execution.artifacts import CellOutput, artifact_of, save_artifacts
 from graftbench.execution.cell_task import (
     CellTask,
@@ -28,7 +29,8 @@ from graftbench.execution.cell_task import (
     make_task,
     source_image_set,
 )
-from graftbench.execution.job import DISK_FULL, PROGRESS, new_record
+from graftbench.execution.job import PROGRESS, new_record
+from graftbench.images import prepared
 from graftbench.plugins import registry
 from graftbench.plugins.code_hash import code_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
@@ -63,19 +65,19 @@ def run_cell(job: CellJob) -> Record:
     """Fit, sample, score and measure a cell. Every ending but the death of the process is a record.
 
     Raises:
-        OSError: The disk is full: that is not this cell's result, and the run stops.
+        Exception: The disk is full (`errors.is_disk_full`): that is not this cell's result, and the run stops.
     """
     try:
         _check_code(job)
         return _run(job) if job.samples is None else _run_samples(job)
-    except _CodeChanged as error:
+    except (_CodeChanged, CacheChangedError) as error:  # not this cell's fault: the next run takes it up again
         return _failed(job, Status.SKIPPED, str(error))
     except Diverged as error:
         return _failed(job, Status.DIVERGED, str(error))
     except OverBudget as error:
         return _failed(job, Status.TIMEOUT, str(error))
     except Exception as error:  # failure is a row
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
+        if is_disk_full(error):
             raise
         if is_out_of_memory(error):
             return _failed(job, Status.OOM, str(error).splitlines()[0] if str(error) else "out of memory")
@@ -153,6 +155,7 @@ def _run(job: CellJob) -> Record:
         notes=_notes(job, fit, exam, leaks=method.leaks if leaks else ""),
         resources=_resources(job, fit, scored),
         artifacts=save_artifacts(job, CellOutput(sampler, scored, task, exam, fit.snapshots.strip())),
+        source_model_sha256=task.source_model_sha256,
         origin=cls.origin,
     )
 
@@ -199,7 +202,7 @@ def _fit_or_restart(job: CellJob, method: Method, target: prepared.ImageSet) -> 
         return _fit(job, method, target)
     except Unusable as error:
         log_line(f"The checkpoint does not go with the fit, which starts anew: {error}.")
-        (Path(job.folder) / CHECKPOINT).unlink()
+        (Path(job.folder) / CHECKPOINT).unlink(missing_ok=True)
         return _fit(job, method, target)
 
 

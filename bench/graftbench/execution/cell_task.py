@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from graftbench.cache import CacheChangedError
 from graftbench.contracts import FitLog, ReferenceTask, Sampler, SourceModel
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import write_whole
@@ -57,6 +58,8 @@ class CellTask(ReferenceTask):
     kind: Kind = "generate"
     folder: Path = Path()
     n_generated: int = 0
+    source_model_sha256: str = ""
+    """Of the source model, once it is loaded (`source.digest_of`)."""
 
     def keep(self, **parts: Stateful) -> None:
         """Name what a checkpoint must hold."""
@@ -98,7 +101,13 @@ class CellTask(ReferenceTask):
         """Return the source model that the suite provides."""
         if not self.job.source_model_file:
             raise GraftbenchError(f"Method '{self.job.cell.method}' declares no source model but asks for one.")
-        return source.load(Path(self.job.source_model_file), self.job.cell.source_model)
+        file = Path(self.job.source_model_file)
+        try:
+            model = source.load(file, self.job.cell.source_model)
+        except GraftbenchError as error:  # the driver has verified it
+            raise CacheChangedError(f"{error} It was sound when the run began; run the same command again.") from error
+        self.source_model_sha256 = source.digest_of(model)
+        return model
 
     @cached_property
     def pairs(self) -> tuple[torch.Tensor, torch.Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride] - cached

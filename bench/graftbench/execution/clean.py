@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from filelock import lock_descriptor
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import OUTPUT, RESULT
-from graftbench.execution.run_folder import SUITE, RunFolder
+from graftbench.execution.run_folder import SUITE, RunFolder, remove
+from graftbench.records.artifacts import own_folder
 from graftbench.records.domain_names import with_printed_names
 from graftbench.records.heads import Head
 from graftbench.records.store import latest, read
@@ -20,7 +21,6 @@ from graftbench.suites.matrix import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 
 Keep = Literal["sampler", "samples", "nothing"]
@@ -189,13 +189,13 @@ def _artifacts(folder: RunFolder, heads: dict[str, Head], keep: Keep, removed: s
     items = []
     for head in heads.values():
         home = folder.cell(head.id)
-        if home in removed:
+        if home in removed or own_folder(home) is None:
             continue
         for kind in _REMOVED[keep]:
-            path = folder.path / head.artifacts.get(kind, "")
-            if path.parent.resolve() == home.resolve() and (path.is_file() or path.is_symlink()):
+            path = home / Path(head.artifacts.get(kind, "")).name
+            if kind in head.artifacts and (path.is_file() or path.is_symlink()):
                 items.append(Removal(kind, path, _size(path)))
-        if keep != "sampler" and (home / OUTPUT).is_dir():
+        if keep != "sampler" and own_folder(home / OUTPUT) is not None:
             items.append(Removal("output of foreign programs", home / OUTPUT, _size(home / OUTPUT)))
     return items
 
@@ -242,9 +242,6 @@ def _remove(items: Sequence[Removal], *, dry_run: bool) -> None:
     """
     for item in () if dry_run else items:
         try:
-            if item.path.is_dir() and not item.path.is_symlink():
-                shutil.rmtree(item.path)
-            else:
-                item.path.unlink(missing_ok=True)
+            remove(item.path)
         except OSError as error:
             raise GraftbenchError(f"'{item.path}' cannot be removed ({error.strerror}).") from error

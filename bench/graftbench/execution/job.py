@@ -6,7 +6,6 @@ that ran it has everything that the job left in that folder before it reports th
 
 from __future__ import annotations
 
-import errno
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,9 +38,6 @@ OUTPUT = "output"
 
 MODEL = "model.safetensors"
 """What the training of a source model leaves."""
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Error numbers of a full disk."""
 
 EXIT_DISK_FULL = os.EX_IOERR
 """Exit code of a job that could not write: nothing it says about itself is a result."""

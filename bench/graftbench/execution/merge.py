@@ -20,8 +20,9 @@ import msgspec
 
 from graftbench.cache import atomic_file
 from graftbench.errors import GraftbenchError
-from graftbench.execution.run_folder import LOCK, PLANNED, RECORDS, SUITE, RunFolder
+from graftbench.execution.run_folder import LOCK, PLANNED, RECORDS, SUITE, RunFolder, remove
 from graftbench.records import store
+from graftbench.records.artifacts import own_folder
 from graftbench.records.domain_names import PrintedNames
 from graftbench.records.record import Record, Status
 from graftbench.records.repeats import Duplicate, compared
@@ -166,14 +167,23 @@ def _read(path: Path) -> _Run:
     """
     run = _Run(RunFolder(path), RunFolder(path).suite())
     records, _ = store.read(run.folder.records)
-    data = run.folder.records.read_bytes() if run.folder.records.exists() else b""
+    set_aside = path / TORN
+    try:
+        data = run.folder.records.read_bytes() if run.folder.records.exists() else b""
+        kept = set_aside.read_bytes().split(b"\n") if set_aside.exists() else []
+    except OSError as error:
+        raise _unreadable(error, path) from error
     *lines, unfinished = data.split(b"\n")
     run.lines = list(zip((line for line in lines if line.strip()), records, strict=True))
     run.last = {record.id: (line, record) for line, record in run.lines}
-    set_aside = path / TORN
-    kept = set_aside.read_bytes().split(b"\n") if set_aside.exists() else []
     run.torn = {line for line in (*kept, unfinished) if line.strip()}
     return run
+
+
+def _unreadable(error: OSError, path: Path) -> GraftbenchError:
+    return GraftbenchError(
+        f"'{error.filename or path}' cannot be read ({error.strerror or error}). The runs are as they were."
+    )
 
 
 def _when(record: Record) -> datetime:
@@ -305,13 +315,15 @@ def _artifacts(
     copied = without_artifacts = 0
     for line, record in winners:
         owners = [run.folder for run in runs if record.id in run.last and run.last[record.id][0] == line]
-        folders = [owner.cell(record.id) for owner in owners]
-        counts = {folder: sum(len(files) for _, _, files in os.walk(folder)) for folder in folders}
+        try:
+            folders = [cell for owner in owners if own_folder(cell := owner.cell(record.id)) is not None]
+            counts = {folder: _count_files(folder) for folder in folders}
+        except OSError as error:
+            raise _unreadable(error, runs[0].folder.path) from error
         target = RunFolder(out).cell(record.id)
         if not any(counts.values()):
             without_artifacts += bool(record.artifacts)
-            if target.exists():
-                shutil.rmtree(target)  # of another record of this cell
+            remove(target)  # of another record of this cell
             continue
         best = max(counts, key=lambda folder: (counts[folder], folder == target))
         if best != target:
@@ -320,12 +332,22 @@ def _artifacts(
     return copied, without_artifacts
 
 
+def _count_files(folder: Path) -> int:
+    def fail(error: OSError) -> None:
+        raise error
+
+    return sum(len(files) for _, _, files in os.walk(folder, onerror=fail))
+
+
 def _copy(source: Path, target: Path, *, link: bool) -> None:
     """Copy a folder over another. Links in it stay links: what they point at is not the run's."""
     part = target.with_name(f".{target.name}.part")
-    shutil.copytree(source, part, symlinks=True, copy_function=_link if link else shutil.copy2)
-    if target.exists():
-        shutil.rmtree(target)
+    try:
+        shutil.copytree(source, part, symlinks=True, copy_function=_link if link else shutil.copy2)
+    except shutil.Error as error:  # of all files that could not be copied; no word of its own says why
+        file, _, why = error.args[0][0]
+        raise GraftbenchError(f"'{file}' cannot be copied to '{target}' ({why}). The runs are as they were.") from error
+    remove(target)
     part.rename(target)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,8 @@ import msgspec
 
 from graftbench.cache import atomic_file, locked
 from graftbench.errors import GraftbenchError
-from graftbench.execution.job import MODEL, RESULT, Cause, Finished, ReferenceJob, SourceJob, log_tail
+from graftbench.execution.job import EXIT_DISK_FULL, MODEL, RESULT, Cause, Finished, ReferenceJob, SourceJob, log_tail
+from graftbench.execution.scheduler import TRIES_WHEN_LOST
 from graftbench.training import source
 
 if TYPE_CHECKING:
@@ -76,7 +79,7 @@ class Prerequisites:
             )
         for reason in self._run(jobs, None).values():
             if reason:
-                raise GraftbenchError(reason)
+                raise GraftbenchError(f"The reference images could not be prepared for scoring: {reason}")
 
     def make_source_models(self, plan: Plan, cells: Sequence[CellSpec]) -> tuple[dict[str, Path], dict[str, str]]:
         """Find the cells' source models and train those that nobody has.
@@ -110,6 +113,8 @@ class Prerequisites:
         """Train source models into the cache; return recipe id -> reason of those that failed."""
         jobs: dict[str, Job] = {}
         for recipe_id, (recipe, images) in missing.items():
+            if source.cached(recipe, self.cache).exists():
+                self.progress.say(f"the cached source model {recipe_id} is damaged and is made again")
             self.progress.say(f"training source model {recipe_id} ({recipe.kimg:g} kimg); this is done once")
             jobs[recipe_id] = SourceJob(
                 folder=str(self.unfinished.get(recipe_id) or self.folder.work(recipe_id)),
@@ -130,20 +135,31 @@ class Prerequisites:
         """Run jobs; return key -> why it failed, empty if it did not.
 
         Raises:
+            GraftbenchError: The disk is full.
             KeyboardInterrupt: The user wants to stop: what is being made is of no use unfinished.
         """
-        waiting, reasons = list(jobs), {}
+        waiting, reasons, tries = list(jobs), {}, Counter[str]()
         while waiting or self.executor.running:
             while waiting and self.executor.room():
                 key, memory_mib = waiting.pop(0), self.limits.memory_mib
+                tries[key] += 1
                 self.executor.start(key, jobs[key], Path(jobs[key].folder), seconds=seconds, memory_mib=memory_mib)
             for ended in self.executor.wait(0.2):
                 folder = Path(jobs[ended.key].folder)
+                if ended.exit_code == EXIT_DISK_FULL:
+                    raise GraftbenchError(
+                        f"The disk is full: '{folder}' could not be written. Nothing recorded is lost; make room and "
+                        "run the same command again."
+                    )
+                if ended.cause == Cause.LOST and tries[ended.key] < TRIES_WHEN_LOST:
+                    waiting.append(ended.key)
+                    continue
                 reasons[ended.key] = _failure(ended, folder)
                 if install and not reasons[ended.key]:
                     with atomic_file(source.cached(install[ended.key][0], self.cache)) as part:
                         shutil.copyfile(folder / MODEL, part)
-                shutil.rmtree(folder)
+                if (folder / RESULT).exists() or not any(folder.glob("checkpoint*")):
+                    shutil.rmtree(folder)  # else the next run goes on from the checkpoint
             if self.stop.wanted:
                 raise KeyboardInterrupt
         return reasons
@@ -161,5 +177,18 @@ def _failure(ended: Ended, folder: Path) -> str:
         return msgspec.json.decode((folder / RESULT).read_bytes(), type=Finished).reason
     except (OSError, msgspec.MsgspecError):
         tail = log_tail(folder, LOG_TAIL_CHARACTERS).strip()
-        how = ended.detail or ("its time was up" if ended.cause == Cause.TIME else f"exit code {ended.exit_code}")
-        return f"its process ended ({how})" + (f": … {tail}" if tail else "")
+        return f"{_ending(ended)}; run the same command again." + (f" Its log ends: … {tail}" if tail else "")
+
+
+def _ending(ended: Ended) -> str:
+    """Return how a process ended that left no result, and what that hints at."""
+    if ended.detail:
+        return f"its process ended ({ended.detail})"
+    if ended.cause == Cause.TIME:
+        return "its process ended (its time was up)"
+    if ended.exit_code is not None and ended.exit_code < 0:
+        number = -ended.exit_code
+        name = signal.Signals(number).name if number in list(signal.Signals) else "unknown"
+        hint = ", by somebody or for want of memory" if number == signal.SIGKILL else ""
+        return f"its process was ended by signal {number} ({name}){hint}"
+    return f"its process ended (exit code {ended.exit_code})"

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from filelock import lock_descriptor
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import JOB, PROGRESS, RESULT, SCRATCH
 from graftbench.records import store
+from graftbench.records.artifacts import CELLS
 from graftbench.records.domain_names import PrintedNames, public_task
 from graftbench.records.heads import Head
 from graftbench.records.record import Record
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 SUITE, RECORDS, LOCK, PLANNED = "suite.toml", "records.jsonl", ".lock", "planned.json"
 
 _LOCAL_NOTE = "# Where this machine keeps the images. Leave this file out when you publish the folder.\n"
+
+
+_JOB_FOLDER = re.compile(r"(?P<key>.+)-[0-9a-f]{8}")
 
 
 class RunFolder:
@@ -54,7 +59,7 @@ class RunFolder:
 
     def cell(self, cell_id: str) -> Path:
         """Return the folder of a recorded cell's artifacts."""
-        return self.path / "cells" / cell_id
+        return self.path / CELLS / cell_id
 
     # ------------------------------------------------------------------------------------------------ who may write
 
@@ -71,9 +76,12 @@ class RunFolder:
         path = self.path
         if path.exists() and not path.is_dir():
             raise GraftbenchError(f"The output '{path}' is a file; a run needs a folder.")
-        foreign = path.is_dir() and any(path.iterdir()) and not (path / SUITE).exists()
-        if foreign and not (path / LOCK).exists():
-            raise GraftbenchError(f"The output folder '{path}' is not empty and holds no run; choose another.")
+        try:
+            foreign = path.is_dir() and any(path.iterdir()) and not (path / SUITE).exists()
+            if foreign and not (path / LOCK).exists():
+                raise GraftbenchError(f"The output folder '{path}' is not empty and holds no run; choose another.")
+        except OSError as error:
+            raise GraftbenchError(f"The output folder '{path}' cannot be read: {error.strerror}.") from error
         try:
             path.mkdir(parents=True, exist_ok=True)
             lock = (path / LOCK).open("a+")
@@ -98,9 +106,17 @@ class RunFolder:
     # ----------------------------------------------------------------------------------------------------- the suite
 
     def suite(self) -> Suite:
-        """Read the suite as it was resolved when the folder was last run; one with paths gets the records' names."""
+        """Read the suite as it was resolved when the folder was last run; one with paths gets the records' names.
+
+        Raises:
+            GraftbenchError: It cannot be read, or is no suite.
+        """
         path = self.path / SUITE
-        suite = parse_suite(path.read_text("utf-8"), str(path))
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise GraftbenchError(f"'{path}' cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+        suite = parse_suite(text, str(path))
         suite = msgspec.structs.replace(suite, domains=suite.domains | paths_beside(path))
         if all(public_task(parse_task(task)) == str(parse_task(task)) for task in suite.tasks):
             return suite
@@ -159,10 +175,22 @@ class RunFolder:
         return folder
 
     def left_behind(self) -> Iterator[tuple[str, Path]]:
-        """Yield (key, folder) of the jobs that an earlier driver did not see to the end."""
-        with suppress(FileNotFoundError):
-            for folder in sorted((self.path.resolve() / "work").iterdir()):
-                yield folder.name.rpartition("-")[0], folder
+        """Yield (key, folder) of the jobs that an earlier driver did not see to the end.
+
+        What is no job's folder (a link, a file, a name that `work` does not give) is somebody else's and left alone.
+
+        Raises:
+            GraftbenchError: The folder cannot be read.
+        """
+        work = self.path.resolve() / "work"
+        try:
+            paths = sorted(work.iterdir()) if work.is_dir() else []
+        except OSError as error:
+            raise GraftbenchError(f"'{work}' cannot be read ({error.strerror}).") from error
+        for path in paths:
+            name = _JOB_FOLDER.fullmatch(path.name)
+            if name is not None and path.is_dir() and not path.is_symlink():
+                yield name["key"], path
 
     def keep(self, record: Record, folder: Path) -> Record:
         """Append a record, then move its job's folder to where artifacts are kept.
@@ -202,8 +230,7 @@ class RunFolder:
         clear(folder)
         kept = self.cell(cell_id)
         kept.parent.mkdir(exist_ok=True)
-        if kept.exists():
-            shutil.rmtree(kept)  # of an earlier attempt
+        remove(kept)  # of an earlier attempt
         folder.rename(kept)
 
     def settle(self, recorded: dict[str, str]) -> tuple[list[tuple[Record, Path]], dict[str, Path]]:
@@ -250,10 +277,15 @@ def clear(folder: Path) -> None:
     """Remove from a job's folder the files that only its process needed."""
     temporary = [folder / name for name in (RESULT, JOB, PROGRESS, SCRATCH)]
     for file in [*temporary, *folder.glob("checkpoint*"), *folder.glob("*.part")]:
-        if file.is_dir():
-            shutil.rmtree(file)
-        else:
-            file.unlink(missing_ok=True)
+        remove(file)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it exists; of a link, the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _without_none(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from graftbench.errors import GraftbenchError
+from graftbench.errors import GraftbenchError, is_disk_full
 from graftbench.execution import cell
 from graftbench.execution.job import (
-    DISK_FULL,
     EXIT_DISK_FULL,
     MODEL,
     RESULT,
@@ -44,10 +44,11 @@ def run_job_file(path: Path) -> None:
     torch.set_num_threads(job.threads)
     try:
         write_whole(Path(job.folder) / RESULT, run_job(job))
-    except OSError as error:
-        if error.errno not in DISK_FULL:
+    except Exception as error:
+        if not is_disk_full(error):
             raise
-        print(f"The disk is full: {error}", file=sys.stderr)  # noqa: T201 - the job's log
+        with suppress(OSError):  # the log may lie on that disk
+            print(f"The disk is full: {error}", file=sys.stderr)  # noqa: T201 - the job's log
         raise SystemExit(EXIT_DISK_FULL) from error
 
 
@@ -61,11 +62,11 @@ def run_job(job: Job) -> Record | Finished:
             _train(job)
         else:
             _extract(job)
-    except GraftbenchError as error:
-        return Finished(reason=str(error), usage=isinstance(job, ReferenceJob))
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
+        if is_disk_full(error):
             raise
+        if isinstance(error, GraftbenchError):
+            return Finished(reason=str(error), usage=isinstance(job, ReferenceJob))
         return Finished(reason=f"{type(error).__name__}: {error}")
     return Finished()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 
-from graftbench.cache import atomic_file, atomic_folder, cache_folder, locked
+from graftbench.cache import CacheChangedError, atomic_file, atomic_folder, cache_folder, locked
 from graftbench.digests import remembered, stamp
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.images import near_duplicates, preparation
@@ -172,7 +172,7 @@ def reopen(entry: Path, manifest: str) -> ImageSet:
     size, times or number on the disk are others. What a failing disk does to them in between is not noticed.
 
     Raises:
-        GraftbenchError: It is not there any more, is damaged, or holds other images.
+        CacheChangedError: It is not there any more, is damaged, or holds other images.
     """
     try:
         found = json.loads((entry / "manifest.json").read_text("ascii"))
@@ -180,7 +180,7 @@ def reopen(entry: Path, manifest: str) -> ImageSet:
     except (OSError, ValueError, KeyError, TypeError):
         images = None
     if images is None or images.manifest != manifest:
-        raise GraftbenchError(
+        raise CacheChangedError(
             f"The prepared images at {entry} are gone, damaged or others than when the run was planned; "
             "run the same command again."
         )

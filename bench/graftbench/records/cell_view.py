@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import tomli_w
 
+from graftbench.records.artifacts import artifact_file
 from graftbench.records.cell_spec import SAMPLES
+from graftbench.records.provenance import FOREIGN, origin_of
 from graftbench.records.record import Status
 from graftbench.records.selection import find_cell
 
@@ -34,7 +36,7 @@ class Artifact:
     Attributes:
         kind: `samples`, `sampler`, `log`, `progress`.
         path: Relative to the run folder.
-        there: Whether it is still there.
+        there: Whether it is still there, in the cell's own folder.
     """
 
     kind: str
@@ -83,7 +85,10 @@ def view_cell(run: Run, cell: str) -> CellView:
     """
     record = find_cell(run.records, cell)
     suite = one_cell_suite(record, run.folder)
-    artifacts = tuple(Artifact(kind, path, (run.folder / path).exists()) for kind, path in record.artifacts.items())
+    artifacts = tuple(
+        Artifact(kind, path, artifact_file(record, kind, run.folder) is not None)
+        for kind, path in record.artifacts.items()
+    )
     return CellView(
         record=record,
         artifacts=artifacts,
@@ -109,7 +114,15 @@ def one_cell_suite(record: Record, folder: Path) -> str:
         **_method_of(record, folder),
     }
     suite |= {name: value for name, value in _run_suite(folder).items() if name in _FROM_SUITE}
-    return tomli_w.dumps(_without_none(suite))
+    return _escaped(tomli_w.dumps(_without_none(suite)))
+
+
+def _escaped(toml: str) -> str:
+    """Write what cannot be printed as TOML's escapes: what is pasted must be what is seen, and steer no terminal.
+
+    Such characters stand in strings and quoted keys alone.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in toml)
 
 
 def _method_of(record: Record, folder: Path) -> dict[str, Any]:
@@ -155,12 +168,13 @@ def _command(record: Record, suite: str) -> str:
     end = "END"
     while end in suite.splitlines():
         end += "_"
-    threads = (record.environment.get("threads") or {}).get("intra_op")
+    environment_threads = record.environment.get("threads")
+    threads = environment_threads.get("intra_op") if isinstance(environment_threads, dict) else None
     words = ["graftbench", "run", f"{name}.toml", "--out", name, "--jobs", "1"]
     words += ["--threads", str(threads)] if threads else []
     if device := record.environment.get("device"):
         words += ["--device", "cpu" if device == "cpu" else "cuda:0"]
-    return f"cat > {name}.toml <<'{end}'\n{suite}{end}\n{shlex.join(words)}"
+    return f"cat > {shlex.quote(name)}.toml <<'{end}'\n{suite}{end}\n{shlex.join(words)}"
 
 
 def _caveats(record: Record, folder: Path) -> list[str]:
@@ -183,6 +197,8 @@ def _caveats(record: Record, folder: Path) -> list[str]:
         found.append(f"Scored here, made elsewhere: it needs the images that were handed in{missing}.")
     elif record.cell.files:
         found.append(f"Files or folders are needed as they were, at the same paths: {', '.join(record.cell.files)}.")
+    if origin_of(record) == FOREIGN:
+        found.append("It starts the programs that its parameters name: read them before you run it.")
     if record.cell.protocol.weights:
         found.append("The extractor's weights are a local file, which must lie at the same path.")
     return found
@@ -191,9 +207,9 @@ def _caveats(record: Record, folder: Path) -> list[str]:
 def _log_end(record: Record, folder: Path) -> str:
     """Return the record's own end of the log, which failed cells have, else that of the log's file."""
     text = record.log_tail
-    if not text and record.status == Status.OK and (path := record.artifacts.get("log")):
+    if not text and record.status == Status.OK and (log := artifact_file(record, "log", folder)):
         try:
-            with (folder / path).open("rb") as file:
+            with log.open("rb") as file:
                 file.seek(max(0, file.seek(0, 2) - _LOG_BYTES))
                 text = file.read().decode("utf-8", "replace")
         except OSError:

@@ -13,8 +13,13 @@ import msgspec
 
 from graftbench.records.cell_spec import CellSpec, Origin
 
-FORMAT = 1
-"""Version of the record format. A reader refuses a newer one."""
+FORMAT = 2
+"""Version of the record format. A reader refuses a newer one. Raise it, and HASHED_FORMAT, when the rule by which a
+cell's id is made from its fields (`CellSpec.id`) changes."""
+
+HASHED_FORMAT = 2
+"""From this format on a record's id is the hash of its cell by the present rule, which is checked when it is read. Of
+older records, whose ids older rules made, the form alone can be checked."""
 
 
 class Status(StrEnum):
@@ -167,6 +172,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         environment: Where it was made (`graftbench.resources.environment.describe()`).
         artifacts: Kind (`samples`, `sampler`, `log`, `progress`, `neighbors`, `interpolation`) -> path relative to the
             run folder.
+        artifact_hashes: Kind -> SHA-256 of the file, as the cell left it.
+        source_model_sha256: Over the tensors of the source model that the fit started from
+            (`graftbench.training.source.digest_of`); empty where it started from none, and in records from before it
+            was kept.
         finished_at: UTC, ISO 8601.
         wall_seconds: From the start of the cell's process to its end, by the executor's clock; None where nobody knows.
         attempts: How often the cell was started for this record (a lost machine is not the cell's fault).
@@ -188,6 +197,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, Any] = {}
     artifacts: dict[str, str] = {}
     artifact_hashes: dict[str, str] = {}
+    source_model_sha256: str = ""
     finished_at: str = ""
     wall_seconds: float | None = None
     attempts: int = 1

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from graftbench.errors import GraftbenchError
+from graftbench.records.artifacts import is_cell_id, is_own_path
 from graftbench.records.cell_spec import SAMPLES, CellSpec
 from graftbench.records.heads import Head
-from graftbench.records.record import FORMAT, Record
+from graftbench.records.record import FORMAT, HASHED_FORMAT, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +60,8 @@ def read(path: Path, kind: type[Kept] = Record) -> tuple[list[Kept], list[str]]:
         The records, and a warning if the last line is unfinished: it is left out, and the next `append` moves it aside.
 
     Raises:
-        GraftbenchError: A whole line is no record, or was written by a newer version.
+        GraftbenchError: The file cannot be read, or a whole line is no record, was written by a newer version, has an
+            id that is not its cell's, or names files outside its cell's folder.
     """
     records: list[Kept] = []
     decode = msgspec.json.Decoder(kind).decode
@@ -67,6 +69,8 @@ def read(path: Path, kind: type[Kept] = Record) -> tuple[list[Kept], list[str]]:
         file = path.open("rb")
     except FileNotFoundError:
         return records, []
+    except OSError as error:
+        raise GraftbenchError(f"'{path}' cannot be read ({error.strerror}).") from error
     with file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
@@ -83,8 +87,33 @@ def read(path: Path, kind: type[Kept] = Record) -> tuple[list[Kept], list[str]]:
                 raise _unreadable(path, number, line, error) from error
             if record.format > FORMAT:
                 raise _newer(path, number, record.format)
+            if fault := _fault(record):
+                raise GraftbenchError(
+                    f"{path}, line {number} is refused: {fault}. Nothing was changed; remove that line to go on."
+                )
             records.append(record)
     return records, []
+
+
+def _fault(record: Record | Head) -> str:
+    """Return what a record says that none of ours would; empty for a sound one.
+
+    Ids become names of folders that are read, replaced and removed, and artifacts names of files that are shown, sent
+    and removed. The id of a record older than HASHED_FORMAT has its form alone.
+    """
+    if not is_cell_id(record.id):
+        return f"its id is {_shown(record.id)}; expected 16 hexadecimal digits"
+    if record.format >= HASHED_FORMAT and (cell_id := record.cell.id) != record.id:
+        return f"its id is {record.id}, but its cell has the id {cell_id}: one of the two was edited"
+    for kind, file in record.artifacts.items():
+        if not is_own_path(file, record.id):
+            return f"its artifact {_shown(kind)} is {_shown(file)}; expected a file of 'cells/{record.id}'"
+    return ""
+
+
+def _shown(text: str) -> str:
+    """Quote the beginning of a text that may be anything."""
+    return ascii(text[:80])
 
 
 class _Version(msgspec.Struct):

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+PYTHON = (sys.executable, "-P")
+"""The command of every Python that is started for the package's own work. Without `-P` a `random.py` or `timm.py` that
+happens to lie in the working directory would be imported in place of the real one."""
 
 _PROC = Path("/proc")
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20

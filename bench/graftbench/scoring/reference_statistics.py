@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from graftbench.cache import atomic_file
+from graftbench.digests import UNSEALED, is_damaged, write_sealed
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.covariance import Moments
 from graftbench.metrics.features import Features
@@ -72,8 +73,7 @@ class Statistics:
         Raises:
             GraftbenchError: The file cannot be written, or its name does not end in `.safetensors`.
         """
-        from safetensors import SafetensorError  # noqa: PLC0415
-        from safetensors.numpy import save_file  # noqa: PLC0415 - half a second that only files need
+        from safetensors.numpy import save  # noqa: PLC0415 - half a second that only files need
 
         check_name(path)
         if self.features is not None:
@@ -84,10 +84,12 @@ class Statistics:
             assert self.moments is not None
             tensors = {"mean": self.moments.mean, "root": self.moments.root}
         text = json.dumps(msgspec.to_builtins(self.manifest), sort_keys=True)
+        contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+        data = save(contiguous, metadata={_KEY: text} | UNSEALED)
         try:
-            with atomic_file(path) as part:
-                save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, part, metadata={_KEY: text})
-        except (GraftbenchError, SafetensorError) as error:  # the former speaks of the cache, and of what is to be done
+            with atomic_file(path) as part, part.open("wb") as file:
+                write_sealed(file, data)
+        except GraftbenchError as error:  # the former speaks of the cache, and of what is to be done
             cause = error.__cause__ or error
             why = getattr(cause, "strerror", None) or cause
             raise GraftbenchError(f"The statistics cannot be written to '{path}' ({why}).") from error
@@ -123,6 +125,11 @@ def load_statistics(path: Path, protocol: Protocol | None = None) -> Statistics:
     if not path.is_file():
         raise GraftbenchError(f"There is no statistics file '{path}'; `graftbench stats` writes one.")
     try:
+        if is_damaged(path):
+            raise GraftbenchError(
+                f"The statistics file '{path}' is damaged: its contents do not fit the SHA-256 in its header, or it is "
+                "cut off. Make it again with `graftbench stats`."
+            )
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(_KEY)
             if text is None:  # said before any tensor is read: NumPy cannot read those of every network

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
+
+from graftbench.digests import SEAL, UNSEALED, is_damaged, write_sealed
+from graftbench.errors import is_disk_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +66,7 @@ class Checkpoints:
         own: Parts that are kept whatever the method keeps, loaded last and in this order.
         device: Where tensors are put that did not lie on the CPU.
         clock: Seconds, monotonic.
-        say: Told why a checkpoint is not gone on from.
+        say: Told why a checkpoint is not resumed from, or cannot be written; by default a line of the log.
 
     Attributes:
         resumed: How often the fit has gone on from a checkpoint, in this process and in those before it.
@@ -77,11 +81,11 @@ class Checkpoints:
         own: dict[str, Stateful],
         device: torch.device | None = None,
         clock: Callable[[], float] = time.monotonic,
-        say: Callable[[str], None] = lambda _: None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.resumed = 0
         self._path, self._identity, self._seconds, self._own = path, identity | {"format": FORMAT}, seconds, own
-        self._device, self._clock, self._say = device, clock, say
+        self._device, self._clock, self._say = device, clock, say or _log
         self._parts: dict[str, Stateful] = {}
         self._last = clock()
 
@@ -96,8 +100,10 @@ class Checkpoints:
     def write(self) -> None:
         """Replace the file by the present state of all parts.
 
+        A file that cannot be written (a folder has its name) is said, and the fit goes on without checkpoints.
+
         Raises:
-            OSError: The disk is full or cannot be written.
+            OSError: The disk is full.
         """
         state = {
             "resumed": self.resumed,
@@ -105,13 +111,21 @@ class Checkpoints:
             "own": {name: part.state_dict() for name, part in self._own.items()},
         }
         tensors, text = pack(state)
-        whole = save(tensors, self._identity | {"state": text})
+        whole = save(tensors, self._identity | {"state": text} | UNSEALED)
         part = self._path.with_name(self._path.name + ".part")
-        with part.open("wb") as file:
-            file.write(whole)
-            file.flush()
-            os.fsync(file.fileno())  # a crash of the machine must not leave the new name before the new contents
-        part.replace(self._path)
+        try:
+            with part.open("wb") as file:
+                write_sealed(file, whole)
+                file.flush()
+                os.fsync(file.fileno())  # a crash of the machine must not leave the new name before the new contents
+            part.replace(self._path)
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            self._seconds = 0
+            self._say(
+                f"The checkpoint {self._path.name} cannot be written ({error.strerror}); the fit goes on without."
+            )
         self._last = self._clock()
 
     def restore(self) -> bool:
@@ -147,8 +161,12 @@ class Checkpoints:
         if not self._path.exists():
             return None
         try:
+            if is_damaged(self._path):
+                self._say(f"The checkpoint {self._path.name} is damaged and was left alone: the fit starts anew.")
+                return None
             with safe_open(self._path, framework="pt") as file:
                 metadata = file.metadata() or {}
+                metadata.pop(SEAL, None)
                 text = metadata.pop("state", "")
                 if metadata != self._identity:
                     self._say(f"The checkpoint {self._path.name} is of another fit and was left alone: {metadata}.")
@@ -158,6 +176,11 @@ class Checkpoints:
         except Exception as error:  # noqa: BLE001 - safetensors raises its own type from Rust; a torn file is no error
             self._say(f"The checkpoint {self._path.name} cannot be read and was left alone: {error}.")
             return None
+
+
+def _log(sentence: str) -> None:
+    """Write a line to the job's log."""
+    print(sentence, file=sys.stderr)  # noqa: T201 - the log
 
 
 # ----------------------------------------------------------------------------------------------------- state <-> file

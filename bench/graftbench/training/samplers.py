@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save
 
 from graftbench.contracts import LatentSampler, Sampler
+from graftbench.digests import SEAL, UNSEALED, is_damaged, write_sealed
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.nn.build import place
 from graftbench.nn.generator import Generator, GeneratorSpec
@@ -219,16 +218,14 @@ def save_sampler(sampler: Sampler, path: Path) -> None:
 def write_tensors(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
     """Write tensors (contiguous, on the CPU) and text as safetensors.
 
+    The file is sealed, and has the mode of any other: safetensors' own `save_file` makes it private.
+
     Raises:
-        OSError: The disk is full. Safetensors says so in words alone, and a run has to tell it from other failures.
+        OSError: The disk is full or cannot be written.
     """
-    try:
-        save_file(tensors, path, metadata)
-    except SafetensorError as error:
-        for number in (errno.ENOSPC, errno.EDQUOT):
-            if f"os error {number})" in str(error):
-                raise OSError(number, os.strerror(number), str(path)) from error
-        raise
+    data = save(tensors, metadata | UNSEALED)
+    with path.open("wb") as file:
+        write_sealed(file, data)
 
 
 def load_sampler(path: Path) -> Sampler:
@@ -256,7 +253,12 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         GraftbenchError: The file is missing or damaged.
     """
     try:
+        damaged = is_damaged(path)
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except Exception as error:  # safetensors raises its own type from Rust, and OSError
         raise GraftbenchError(f"{path} cannot be read as safetensors: {error}") from error
+    if damaged:
+        raise GraftbenchError(f"{path} is damaged: its contents do not fit the SHA-256 in its header.")
+    metadata.pop(SEAL, None)
+    return tensors, metadata

@@ -6,7 +6,9 @@ neither, it is trained and cached. The first of several processes that need one 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +18,7 @@ import msgspec
 
 from graftbench.cache import atomic_file, locked
 from graftbench.contracts import FitLog, SourceModel, Task
+from graftbench.digests import content_digest, is_damaged
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.records.cell_spec import ComputeBudget, content_hash
 
@@ -120,16 +123,32 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
 
 
 def find(recipe: Recipe, cache: Path) -> Path | None:
-    """Return the model's file in the cache or in the package, or None."""
+    """Return the model's file in the cache or in the package, or None; a damaged one of the cache is made again.
+
+    Raises:
+        GraftbenchError: That of the package is damaged.
+    """
     file = cached(recipe, cache)
-    if file.is_file():
+    if is_sound(file):
         return file
     for provenance in files("graftbench.training.source_models").iterdir():
-        if provenance.name.endswith(".json") and json.loads(provenance.read_text("utf-8"))["id"] == recipe.id:
-            shipped = Path(str(provenance)).with_suffix(".safetensors")
-            if shipped.is_file():
-                return shipped
+        if not provenance.name.endswith(".json"):
+            continue
+        facts, shipped = json.loads(provenance.read_text("utf-8")), Path(str(provenance)).with_suffix(".safetensors")
+        if facts["id"] != recipe.id or not shipped.is_file():
+            continue
+        if content_digest(shipped).hex() != facts["sha256"]:
+            raise GraftbenchError(f"{shipped} is damaged: {provenance.name} has another SHA-256. Reinstall graftbench.")
+        return shipped
     return None
+
+
+def is_sound(file: Path) -> bool:
+    """Return whether a file exists, can be read and fits its seal."""
+    try:
+        return file.is_file() and not is_damaged(file)
+    except OSError:
+        return False
 
 
 def obtain(
@@ -149,7 +168,7 @@ def obtain(
         return existing
     target = cached(recipe, cache)
     with locked(target.with_suffix(".lock")):
-        if not target.is_file():
+        if not is_sound(target):
             say(f"training source model {recipe.id} ({recipe.kimg:g} kimg on {device}); this is done once")
             train(recipe, images, target, device=device)
             say(f"trained source model {recipe.id}")
@@ -173,6 +192,21 @@ def load(path: Path, recipe_id: str) -> SourceModel:
     if metadata.get("id") != recipe_id:
         raise GraftbenchError(f"{path} holds source model '{metadata.get('id')}'; expected '{recipe_id}'.")
     return SourceModel(recipe_id, tensors, metadata)
+
+
+def digest_of(model: SourceModel) -> str:
+    """Return the SHA-256 (hex) over a model's tensors: names, types, shapes and numbers.
+
+    The file's own digest would not do: safetensors writes the texts in its header in any order.
+    """
+    import torch  # noqa: PLC0415
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.tensors.items()):
+        numbers = tensor.detach().cpu().contiguous().flatten()
+        head = content_hash([name, str(tensor.dtype), list(tensor.shape)])
+        digest.update(bytes.fromhex(head) + numbers.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 @dataclass
@@ -255,8 +289,9 @@ def train(
     kind = kind_of(recipe.kind)
     try:
         task, networks = fit()
-    except Unusable:
+    except Unusable as error:
         assert checkpoint is not None
+        print(f"The checkpoint does not go with the training, which starts anew: {error}.", file=sys.stderr)  # noqa: T201 - the job's log
         checkpoint.unlink()
         task, networks = fit()
     tensors = {

@@ -15,7 +15,7 @@ import pytest
 
 from graftbench.execution.executors.local import LocalExecutor
 from graftbench.execution.executors.placement import MARGIN, RESERVE_MIB, Placement
-from graftbench.execution.job import LOG, RESULT, Cause, CellJob, Ended
+from graftbench.execution.job import EXIT_DISK_FULL, LOG, RESULT, Cause, CellJob, Ended
 from graftbench.execution.prerequisites import entry_of
 from graftbench.records.record import Record, Status
 from graftbench.suites.plan import Plan, make_plan
@@ -83,6 +83,13 @@ class Talks(Base):
         print("the last line", flush=True)
         raise ValueError("said enough")
 
+class Full(Base):
+    """Meets a full disk, with text in its buffer that its log has no room for."""
+    name = "full"
+    def fit(self, task, budget):
+        sys.stdout.write("x")
+        raise OSError(28, "No space left on device")
+
 class Patricide(Base):
     """Kills the process that started it."""
     name = "patricide"
@@ -94,7 +101,7 @@ class Patricide(Base):
 TOML = """
 name = "tiny"
 tasks = ["twemoji->openmoji@32"]
-methods = ["fine", "daemons", "leaves", "bomb", "hoards", "talks", "patricide"]
+methods = ["fine", "daemons", "leaves", "bomb", "hoards", "talks", "full", "patricide"]
 data_budgets = [25]
 compute_budget = { kimg = 0.064 }
 seeds = [0]
@@ -139,11 +146,13 @@ class Starter:
         self._executor = executor
         self._folder = folder
 
-    def start(self, method: str, *, seconds: float | None = 60, memory_mib: float | None = None) -> Path:
-        """Start it; its folder."""
+    def start(self, method: str, *, seconds: float | None = 60, memory_mib: float | None = None, log: str = "") -> Path:
+        """Start it, with its log linked to a file where one is given; its folder."""
         (cell,) = (cell for cell in self._plan.cells if cell.method == method)
         folder = self._folder / f"{method}-{time.monotonic_ns()}"
         folder.mkdir(parents=True)
+        if log:
+            (folder / LOG).symlink_to(log)
         names = {cell.task.source, cell.task.target}
         job = CellJob(
             cell=cell,
@@ -249,6 +258,17 @@ def test_a_talkative_job_does_not_fill_the_disk(starter: Starter) -> None:
     assert b"bytes were cut off" in log[:100]
     assert b"the last line" in log
     assert read(folder).reason == "ValueError: said enough"
+
+
+def test_a_job_on_a_full_disk_says_so_by_its_exit_code(starter: Starter) -> None:
+    """Even where its log has no room for a word; and the process that starts jobs goes on."""
+    folder = starter.start("full", log="/dev/full")
+    ended = starter.ends(1)["full"]
+    assert (ended.exit_code, ended.cause) == (EXIT_DISK_FULL, Cause.ENDED)
+    assert not (folder / RESULT).exists()
+    fine = starter.start("fine", log="/dev/full")
+    assert starter.ends(1)["fine"].exit_code == 0
+    assert read(fine).status == Status.OK
 
 
 def test_the_death_of_the_starting_process_loses_its_jobs_and_nothing_else(starter: Starter) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import selectors
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -108,8 +107,8 @@ class LocalExecutor:
     def _spawn(self) -> subprocess.Popen[bytes]:
         # A job sets its own number of threads; NVML counts GPUs as CUDA does only in this order.
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-        self._zygote = subprocess.Popen(
-            [sys.executable, "-m", "graftbench.execution.executors.zygote"],
+        self._zygote = subprocess.Popen(  # noqa: S603 - this very program
+            [*processes.PYTHON, "-m", "graftbench.execution.executors.zygote"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

@@ -21,7 +21,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -31,11 +30,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.errors import GraftbenchError
+from graftbench.errors import GraftbenchError, is_disk_full
 from graftbench.execution.executors import shipping
 from graftbench.execution.executors.ray_node import CLOSE_SECONDS, Order, Parcel
 from graftbench.execution.job import (
-    DISK_FULL,
     EXIT_DISK_FULL,
     JOB,
     PROGRESS,
@@ -50,6 +48,7 @@ from graftbench.extractors.load import TORCHSCRIPT, weights_file
 from graftbench.extractors.weights import ENDINGS, file_stem, given_file
 from graftbench.images.decoding import image_files
 from graftbench.plugins.local_imports import imported_files
+from graftbench.resources import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -282,7 +281,7 @@ class RayExecutor:
             return self._end(key, Cause.MEMORY, detail="killed by Ray, for its node had no memory left")
         if isinstance(cause, errors.RayError) or cause is None:
             return self._end(key, Cause.LOST, detail=f"the node or its process is gone ({type(cause).__name__})")
-        full = isinstance(cause, OSError) and cause.errno in DISK_FULL
+        full = is_disk_full(cause)
         return self._end(
             key,
             Cause.ENDED,
@@ -544,7 +543,7 @@ def _check_health(address: str) -> None:
     Raises:
         GraftbenchError: No cluster answers.
     """
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    command = [*processes.PYTHON, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         health = subprocess.run(command, capture_output=True, timeout=CONNECT_SECONDS, check=False)  # noqa: S603 - Ray's
         healthy = health.returncode == 0

@@ -22,6 +22,7 @@ from graftbench.execution.executors import shipping
 from graftbench.execution.executors.local import LocalExecutor
 from graftbench.execution.job import JOB, PROGRESS, Cause, CellJob, Ended, Job, decode
 from graftbench.extractors.weights import FOLDER_VARIABLE
+from graftbench.resources import processes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -99,7 +100,7 @@ class Keeper:
     """
 
     def __init__(self, device: str) -> None:
-        command = [sys.executable, "-m", __name__, device]
+        command = [*processes.PYTHON, "-m", __name__, device]
         self._process = subprocess.Popen(  # noqa: S603 - this file
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )

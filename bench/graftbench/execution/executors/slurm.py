@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import math
 import secrets
+import shlex
 import shutil
 import time
 from contextlib import suppress
@@ -26,6 +27,7 @@ import msgspec
 from graftbench.errors import GraftbenchError
 from graftbench.execution.executors.local import LocalExecutor
 from graftbench.execution.job import Cause, Ended, Job, decode, write_whole
+from graftbench.resources import processes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,7 +145,10 @@ class SlurmExecutor:
     def _make(self, cluster: str) -> Any:  # noqa: ANN401 - submitit is an extra
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            executor = self._submitit.AutoExecutor(self._folder, cluster=cluster)
+            python = shlex.join(processes.PYTHON)
+            executor = self._submitit.AutoExecutor(
+                self._folder, cluster=cluster, slurm_python=python, local_python=python
+            )
             executor.update_parameters(**self._parameters)
         except (RuntimeError, ValueError, NameError, AssertionError, OSError) as error:
             shutil.rmtree(self._folder, ignore_errors=True)

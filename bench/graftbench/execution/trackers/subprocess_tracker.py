@@ -55,7 +55,7 @@ class SubprocessTracker(Tracker):
         """Start the process, in place of one that could not open, and open the tracker in it."""
         self.abandon()
         self._pipe, theirs = Pipe()
-        command = [sys.executable, "-m", __name__, str(theirs.fileno()), str(ORPHAN_SECONDS)]
+        command = [*processes.PYTHON, "-m", __name__, str(theirs.fileno()), str(ORPHAN_SECONDS)]
         with theirs, _open_log(group.folder / FOLDER / f"{self.name}.log") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this very program
                 command,
