@@ -90,10 +90,12 @@ def test_a_wrong_variant_is_told(old: str, new: str, sentence: str) -> None:
 
 
 def test_a_taken_name_is_told() -> None:
-    """A variant does not take a method's place silently."""
+    """A variant neither takes a method's place silently nor is ignored: a run of that name is refused."""
     text = SUITE.replace("narrow", "finetune")
     found = registry.methods(variants=suite(text).variants)
-    assert found["finetune"].variant_of == ""
+    assert found.classes["finetune"].variant_of == ""
+    with pytest.raises(GraftbenchError, match=r"'finetune' is taken twice.*\[variants\.finetune\]"):
+        _ = found["finetune"]
     assert list(found.broken.values()) == ["the method 'finetune' exists already"]
 
 

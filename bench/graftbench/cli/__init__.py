@@ -48,19 +48,19 @@ def make_app() -> App:
 def main() -> None:
     """Run a command.
 
-    Exit codes: 0 fine, 1 a regression or a failed check, 2 usage or bad input, 3 some cells failed, 130 interrupted.
+    Exit codes: 0 fine, 1 a regression or a failed check, 2 usage, bad input or what the system refuses, 3 some cells
+    failed, 70 a fault of graftbench or of a plugin, 130 interrupted.
     """
-    from graftbench.errors import GraftbenchError
-
     try:
         code = make_app()(result_action="return_value")
-    except GraftbenchError as error:
-        print(f"graftbench: {error}", file=sys.stderr)
-        sys.exit(2)
     except KeyboardInterrupt:
         print("graftbench: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # whoever read the output has enough of it (`| head`); Python's own flush at exit has none
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
+    except Exception as error:  # noqa: BLE001 - each becomes a sentence or a report, never a traceback on the terminal
+        from graftbench.cli.failures import report_failure
+
+        sys.exit(report_failure(error))
     sys.exit(code if isinstance(code, int) else 0)

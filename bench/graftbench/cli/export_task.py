@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.options import Flag, Plugins
+from graftbench.cli.options import Flag, Plugins, Seed
 
 
 def export_task(
@@ -15,7 +15,7 @@ def export_task(
     out: Path,
     *,
     budget: Annotated[int, Parameter(validator=validators.Number(gte=1))],
-    seed: int,
+    seed: Seed,
     suite: str | None = None,
     run: Path | None = None,
     form: Annotated[Literal["png", "zip"], Parameter(name="--format")] = "png",

@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
@@ -42,13 +42,20 @@ class Found(Generic[Plugin]):
         kind: "method", "domain" or "report".
         classes: Name -> class, sorted by name.
         broken: Where -> the error with which the import failed.
+        clashes: Name -> where a second plugin has it too: such a name cannot be looked up.
     """
 
     kind: str
     classes: dict[str, type[Plugin]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    clashes: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> type[Plugin]:
+        if name in self.clashes:
+            raise GraftbenchError(
+                f"The name '{name}' is taken twice: there is a {self.kind} of that name, and {self.clashes[name]} is "
+                "another. Rename the second."
+            )
         if name in self.classes:
             return self.classes[name]
         error = unknown(self.kind, name, self.classes)
@@ -72,7 +79,7 @@ def methods(plugins: Sequence[Given] = (), variants: Mapping[str, Variant] | Non
         except GraftbenchError as error:
             found.broken[str(path)] = str(error)
     _add_variants(found, variants or {}, "the suite")
-    return Found(found.kind, dict(sorted(found.classes.items())), found.broken)
+    return replace(found, classes=dict(sorted(found.classes.items())))
 
 
 def domains(plugins: Sequence[Given] = ()) -> Found[Domain]:
@@ -99,6 +106,7 @@ def _add_variants(found: Found[Method], variants: Mapping[str, Variant], where: 
             found.classes[name] = cls
         else:
             found.broken[place] = f"the method '{name}' exists already"
+            found.clashes[name] = place
 
 
 def make_domain(name: str, plugins: Sequence[Given] = ()) -> Domain:
@@ -126,7 +134,7 @@ def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[Given]) 
             continue
         for cls in _plugin_classes(module, base):
             _add(found, cls, where)
-    return Found(kind, dict(sorted(found.classes.items())), found.broken)
+    return replace(found, classes=dict(sorted(found.classes.items())))
 
 
 def _add(found: Found[Plugin], cls: type[Plugin], where: str) -> None:
@@ -135,6 +143,7 @@ def _add(found: Found[Plugin], cls: type[Plugin], where: str) -> None:
         found.broken[where] = f"class {cls.__name__} has no `name`"
     elif found.classes.get(cls.name, cls) is not cls:
         found.broken[where] = f"the {found.kind} '{cls.name}' exists already"
+        found.clashes[cls.name] = where
     else:
         found.classes[cls.name] = cls
 
