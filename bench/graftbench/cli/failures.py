@@ -1,4 +1,4 @@
-"""What the command line says when a command fails: a sentence for what is the user's or the system's, a file for ours."""
+"""What the command line says when a command fails: a sentence for what is the user's or the system's fault."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def report_failure(error: Exception) -> int:
     print(f"graftbench: a fault of graftbench or of a plugin, not of yours: {visible(name)}", file=sys.stderr)
     try:
         descriptor, path = tempfile.mkstemp(prefix="graftbench-traceback-", suffix=".txt")
-        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError:
         print(text, file=sys.stderr)
@@ -46,26 +46,28 @@ def report_failure(error: Exception) -> int:
 
 def sentence_of(error: Exception) -> str:
     """Return what a user or the system did, in a sentence; empty where the fault is ours."""
-    if isinstance(error, GraftbenchError):
-        return str(error)
-    if isinstance(error, OSError):
-        names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-        where = "'{}' cannot be used: ".format("' and '".join(map(_short, names))) if names else ""
-        return f"{where}{error.strerror or error or type(error).__name__}."
-    if isinstance(error, UnicodeError):
-        exact = isinstance(error, UnicodeDecodeError | UnicodeEncodeError)
-        return (
-            f"A text is no UTF-8: {error.object[error.start : error.end]!r}."
-            if exact
-            else f"A text is no UTF-8: {error}."
-        )
-    if isinstance(error, RecursionError):
-        return "What was given is nested too deeply to be read."
-    if isinstance(error, MemoryError):
-        return f"There is not enough memory{f': {error}' if str(error) else ''}."
-    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from"):  # pathlib's, until Python 3.13
-        return f"{error}: a link that leads to itself."
-    return ""
+    match error:
+        case GraftbenchError():
+            sentence = str(error)
+        case OSError():
+            sentence = _of_the_system(error)
+        case UnicodeDecodeError() | UnicodeEncodeError():
+            sentence = f"A text is no UTF-8: {error.object[error.start : error.end]!r}."
+        case RecursionError():
+            sentence = "What was given is nested too deeply to be read."
+        case MemoryError():
+            sentence = f"There is not enough memory{f': {error}' if str(error) else ''}."
+        case RuntimeError() if str(error).startswith("Symlink loop from"):  # pathlib's, until Python 3.13
+            sentence = f"{error}: a link that leads to itself."
+        case _:
+            sentence = ""
+    return sentence
+
+
+def _of_the_system(error: OSError) -> str:
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    where = "'{}' cannot be used: ".format("' and '".join(map(_short, names))) if names else ""
+    return f"{where}{error.strerror or error or type(error).__name__}."
 
 
 def visible(text: str) -> str:
