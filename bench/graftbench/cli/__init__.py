@@ -17,7 +17,7 @@ BROKEN_PIPE = 141
 
 def make_app() -> App:
     """Make the application with its commands, none of them imported yet."""
-    from cyclopts import App
+    from cyclopts import App, Parameter
 
     from graftbench.version import __version__
 
@@ -26,6 +26,8 @@ def make_app() -> App:
         help="Measure how well image generators survive being moved to a new domain.",
         version=__version__,
         suppress_keyboard_interrupt=False,  # main says how to go on
+        # No --empty-NAME, and no default in the help that is nothing.
+        default_parameter=Parameter(negative_iterable=(), show_default=_shown_default),
     )
     groups = {"": app}
     for name, command in COMMANDS.items():
@@ -45,6 +47,10 @@ def make_app() -> App:
     return app
 
 
+def _shown_default(value: object) -> str | None:
+    return str(value) if isinstance(value, int | float) and value is not False else str(value or "") or None
+
+
 def main() -> None:
     """Run a command.
 
@@ -52,7 +58,7 @@ def main() -> None:
     failed, 70 a fault of graftbench or of a plugin, 130 interrupted.
     """
     try:
-        code = make_app()(result_action="return_value")
+        code = make_app()(sys.argv[1:], result_action="return_value")
     except KeyboardInterrupt:
         print("graftbench: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
         sys.exit(130)

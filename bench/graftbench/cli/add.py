@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graftbench.cli.options import Count, Flag, Plugins, Seed, Texts
+from graftbench.cli.options import Count, Flag, Plugins, Seed, SuiteName, Texts
 from graftbench.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def samples(
     cost: Texts = [],  # noqa: B006 - never changed
     costs: Path | None = None,
     note: Texts = [],  # noqa: B006
-    suite: str | None = None,
+    suite: SuiteName | None = None,
     replace: Flag = False,
     keep: str = "sampler",
     device: str = "auto",

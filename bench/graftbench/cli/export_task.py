@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.options import Flag, Plugins, Seed
+from graftbench.cli.options import Flag, Plugins, Seed, SuiteName
 
 
 def export_task(
@@ -16,7 +16,7 @@ def export_task(
     *,
     budget: Annotated[int, Parameter(validator=validators.Number(gte=1))],
     seed: Seed,
-    suite: str | None = None,
+    suite: SuiteName | None = None,
     run: Path | None = None,
     form: Annotated[Literal["png", "zip"], Parameter(name="--format")] = "png",
     source: Flag = False,

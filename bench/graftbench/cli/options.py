@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter, validators
 
 from graftbench.bounds import LARGEST, MOST
+
+
+def packaged_methods() -> tuple[str, ...]:
+    """Return the names of the package's methods, from those of their files: to import them takes seconds."""
+    modules = pkgutil.iter_modules(import_module("graftbench.methods").__path__)
+    return tuple(sorted(module.name.replace("_", "-") for module in modules if not module.name.startswith("_")))
+
+
+def packaged_suite_names() -> tuple[str, ...]:
+    """Return the names of the package's suites."""
+    names = [file.name for file in files("graftbench.suites").iterdir()]
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
+if TYPE_CHECKING:
+    SuiteName: TypeAlias = str
+    MethodNames: TypeAlias = str
+else:  # any text is taken, and shells offer these
+    SuiteName = Annotated[Literal[packaged_suite_names()] | str, Parameter(show_choices=False)]
+    MethodNames = Annotated[Literal[packaged_methods()] | str, Parameter(show_choices=False)]
 
 Flag = Annotated[bool, Parameter(negative=())]
 Texts = Annotated[list[str], Parameter(negative=())]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.options import Count, Plugins
+from graftbench.cli.options import Count, Plugins, SuiteName
 from graftbench.cli.output import print_json, print_lines, wide_console
 from graftbench.suites.status import UNKNOWN_FILES
 
@@ -31,7 +31,7 @@ COLOURS = {"done": "green", "new": "", "changed": "yellow", "failed": "red"}
 
 
 def plan(
-    suite: str,
+    suite: SuiteName,
     *,
     out: Path | None = None,
     others: Annotated[list[Path], Parameter(name="--from", negative=())] = [],  # noqa: B006 - never changed

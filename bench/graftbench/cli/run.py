@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.options import Count, Plugins, Texts
+from graftbench.cli.options import Count, MethodNames, Plugins, SuiteName, Texts
 
 
 def default_jobs(devices: list[str]) -> int:
@@ -19,13 +19,13 @@ def default_jobs(devices: list[str]) -> int:
 
 
 def run(
-    suite: str,
+    suite: SuiteName,
     *,
     out: Path,
     jobs: Count = None,
     threads: Count = None,
     device: str = "auto",
-    methods: str | None = None,
+    methods: MethodNames | None = None,
     plugin: Plugins = [],  # noqa: B006 - never changed
     retry: Texts = [],  # noqa: B006
     shard: str = "1/1",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.cli.options import Plugins
+from graftbench.cli.options import Plugins, SuiteName
 
 if TYPE_CHECKING:
     from graftbench.contracts import Domain
@@ -28,7 +28,7 @@ def train(
     resolution: int = 32,
     kimg: float = 512,
     seed: int = 0,
-    suite: str = "quick",
+    suite: SuiteName = "quick",
     out: Path | None = None,
     device: str = "auto",
     plugin: Plugins = [],  # noqa: B006 - never changed
