@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -145,3 +147,14 @@ def test_what_lies_at_a_path(tmp_path: Path) -> None:
     assert digest_of_path(str(one)) != digest_of_path(str(other))
     assert digest_of_path([str(one), str(other)]) != digest_of_path([str(other), str(one)])
     assert digest_of_path("hub/name") == digest_of_path("") == digest_of_path([]) == ""
+
+
+def test_a_wrong_parameter_in_a_file_of_variants_is_a_sentence(tmp_path: Path) -> None:
+    """`ls methods` lists the others, and says what is wrong with this one, as a plan does."""
+    file = tmp_path / "v.toml"
+    file.write_text('[variants.mine]\nmethod = "dcgan"\nparameters = { lr = 0.1 }\n')
+    command = [sys.executable, "-m", "graftbench", "ls", "methods", "--json", "--plugin", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "dcgan" in done.stdout
+    assert "Unknown key 'lr' in [variants.mine]. Did you mean 'lr_discriminator' or 'lr_generator'?" in done.stderr

@@ -141,3 +141,27 @@ def test_an_extractor_brings_its_own_input_rule(extractor: str, size: int | None
     assert len(resolved.weights_sha256) == 64
     with pytest.raises(GraftbenchError, match="extractor 'inception-v3-compat' takes no size"):
         resolve_protocol(Protocol(extractor="inception-v3-compat", size=96))
+
+
+@pytest.mark.parametrize("other", ["twemoji->openmoji@032", " twemoji -> openmoji @ 32", "twemoji->openmoji@32 "])
+def test_a_task_in_another_spelling_is_the_same_task(other: str) -> None:
+    """It would be planned twice under one id."""
+    assert parse_task(other) == parse_task("twemoji->openmoji@32")
+    text = GOOD.replace('"twemoji->openmoji@32"', f'"twemoji->openmoji@32", "{other}"')
+    with pytest.raises(GraftbenchError, match="lists one task twice"):
+        parse_suite(text, "mine.toml")
+
+
+@pytest.mark.parametrize("side", ["²", "1048576", "99999999999", "9" * 30, "-32", ""])
+def test_a_side_that_is_none_is_named(side: str) -> None:
+    """Other digits than 0 to 9, and sides that no memory holds."""
+    with pytest.raises(GraftbenchError, match="found"):
+        parse_task(f"twemoji->openmoji@{side}")
+
+
+def test_plugins_of_a_suite_are_seen_from_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the current folder is."""
+    file = tmp_path / "mine.toml"
+    file.write_text(f'plugins = ["deeper/my_method.py"]\n{GOOD}', "utf-8")
+    monkeypatch.chdir("/")
+    assert load_suite(file).with_plugins([]) == [tmp_path.resolve() / "deeper" / "my_method.py"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 GROUND = frozenset(
     (
+        "bounds",
         "budget",
         "comparison",
         "contracts",
@@ -97,7 +98,7 @@ def _reference(cls: type[Method]) -> Iterator[Fault]:
         )
         return
     for name in ("authors", "title"):
-        if not getattr(found, name):
+        if getattr(found, name) in ("", contracts.PLACEHOLDER):
             yield Fault(f"reference.{name} is empty", "who wrote it and what it is called", f"fill in {name}")
     if not 1900 < found.year <= 2100:
         yield Fault(f"reference.year = {found.year}", "the year of publication", "fill in year")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from graftbench.cli.commands import COMMANDS, GROUPS
 
 if TYPE_CHECKING:
-    from cyclopts import App
+    from cyclopts import App, CycloptsError
+    from rich.panel import Panel
 
 BROKEN_PIPE = 141
 """Exit code where nobody reads the output any more: what a shell shows for a program that SIGPIPE ended."""
@@ -27,6 +28,7 @@ def make_app() -> App:
         version=__version__,
         suppress_keyboard_interrupt=False,  # main says how to go on
         # No --empty-NAME, and no default in the help that is nothing.
+        error_formatter=_usage_error,
         default_parameter=Parameter(negative_iterable=(), show_default=_shown_default),
     )
     groups = {"": app}
@@ -45,6 +47,14 @@ def make_app() -> App:
             help_format="plaintext",
         )
     return app
+
+
+def _usage_error(error: CycloptsError) -> Panel:
+    from cyclopts import CycloptsPanel
+
+    from graftbench.cli.failures import visible
+
+    return CycloptsPanel(visible(str(error)))
 
 
 def _shown_default(value: object) -> str | None:

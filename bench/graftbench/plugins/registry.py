@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from graftbench.contracts import Domain, Method, Report
 from graftbench.errors import GraftbenchError, unknown
@@ -240,6 +240,13 @@ def load_file(file: Path) -> ModuleType:
 
 
 def file_of(cls: type[Any]) -> Path:
-    """Return the file that defines a plugin class."""
-    module = sys.modules[cls.__module__]
-    return Path(cast("str", module.__file__)).resolve()
+    """Return the file that defines a plugin class.
+
+    Raises:
+        LookupError: There is none: the class was made in a notebook, at a prompt, or by a script on standard input,
+            whose module says that its file is `<stdin>`.
+    """
+    path = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if path is None or not Path(path).is_file():
+        raise LookupError(f"the class {cls.__qualname__} is defined in no file")
+    return Path(path).resolve()

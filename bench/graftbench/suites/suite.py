@@ -21,7 +21,9 @@ from graftbench.suites.submissions import Submission, check_submissions
 from graftbench.training.source import SourceModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from graftbench.plugins.registry import Given
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -62,6 +64,8 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             0: never.
         variants: Name -> a method under that name with parameters of its own; `methods` lists the name.
         samples: Images that were made elsewhere: each a cell of its own, beside those of `methods`.
+        plugins: Files and folders with methods and domains, seen from the suite's file: as `--plugin` of every command.
+            The copy of the suite in a run folder has none, for a path of this machine helps nobody there.
         resize: Rule by which pictures become squares of the tasks' resolution, one of `resizing.RULES`. Another rule is
             another task: its cells have other ids.
         cells: Filled in by `run`: number of cells, so that a report can say how many are missing.
@@ -83,6 +87,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     samples: list[Submission] = []
     snapshots: list[InnerShare] = []
     checkpoint_seconds: NonNegative = 60
+    plugins: list[str] = []
     resize: str = DEFAULT
     cells: CountOrZero = 0
 
@@ -90,6 +95,10 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def compute_budgets(self) -> list[ComputeBudget]:
         """One or several."""
         return self.compute_budget if isinstance(self.compute_budget, list) else [self.compute_budget]
+
+    def with_plugins(self, given: Sequence[Given]) -> list[Given]:
+        """Return the suite's plugins, and those that are given beside it."""
+        return [*map(Path, self.plugins), *given]
 
     def budgets_of(self, task: str) -> list[int]:
         """Return the data budgets of a task, as `str(parse_task(…))` writes it."""
@@ -120,7 +129,8 @@ def load_suite(name_or_path: str | Path) -> Suite:
         raise GraftbenchError(f"There is no suite file '{path}'. Packaged suites: {', '.join(packaged)}.")
     suite = suite_of(read_toml(path, "suite file"), str(path))
     samples = [entry.placed(path) for entry in suite.samples]
-    return msgspec.structs.replace(suite, variants=placed(suite.variants, path), samples=samples)
+    plugins = [str(Path(path.resolve().parent, Path(name).expanduser())) for name in suite.plugins]
+    return msgspec.structs.replace(suite, variants=placed(suite.variants, path), samples=samples, plugins=plugins)
 
 
 def parse_suite(text: str, where: str) -> Suite:
