@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import pkgutil
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter, validators
 
@@ -26,11 +27,27 @@ def packaged_suite_names() -> tuple[str, ...]:
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     SuiteName: TypeAlias = str
     MethodNames: TypeAlias = str
 else:  # any text is taken, and shells offer these
     SuiteName = Annotated[Literal[packaged_suite_names()] | str, Parameter(show_choices=False)]
     MethodNames = Annotated[Literal[packaged_methods()] | str, Parameter(show_choices=False)]
+
+
+def between(low: float, high: float, *, closed: bool = False) -> list[Callable[[Any, Any], None]]:
+    """Return the validators of a number above `low` (`closed`: or equal) and at most `high`, which nan is not."""
+    return [validators.Number(gte=low, lte=high) if closed else validators.Number(gt=low, lte=high), _refuse_nan]
+
+
+def _refuse_nan(_: object, value: float | None, /) -> None:
+    if value is not None and math.isnan(value):
+        raise ValueError("Must be a number; found nan.")
+
+
+LONGEST_SECONDS = 10**7
+"""Four months: what a system's timers take."""
 
 Flag = Annotated[bool, Parameter(negative=())]
 Texts = Annotated[list[str], Parameter(negative=())]
