@@ -6,8 +6,11 @@ falls. Below about 0.8 the generator can still tell what the images look like wi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from msgspec import Meta
+
+from graftbench.bounds import Count, Positive, Share
 from graftbench.contracts import Family, Method
 from graftbench.nn.ada import AdaptiveAugment
 from graftbench.references import cited
@@ -33,21 +36,13 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "non-saturating"
-    target: float = 0.6
-    interval: int = 4
-    adjust_share: float = 0.25
-    p_max: float = 0.8
+    target: Annotated[float, Meta(ge=-1, le=1)] = 0.6
+    interval: Count = 4
+    adjust_share: Positive = 0.25
+    p_max: Share = 0.8
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not -1 <= self.target <= 1:
-            raise ValueError(f"target must be in [−1, 1], as a mean of signs is; found {self.target}")
-        if self.interval < 1:
-            raise ValueError(f"interval must be at least 1; found {self.interval}")
-        if self.adjust_share <= 0:
-            raise ValueError(f"adjust_share must be positive; found {self.adjust_share}")
-        if not 0 <= self.p_max <= 1:
-            raise ValueError(f"p_max is a probability; found {self.p_max}")
         if self.augment:
             raise ValueError(f"ada has its own augmentations: augment must be empty; found '{self.augment}'")
 

@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graftbench.bounds import Count, CountOrZero, NonNegative, Positive
 from graftbench.contracts import Family, Method
 from graftbench.nn.build import seeded
 from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.style import Stylizer, StylizerSpec, adain, moments
 from graftbench.references import cited
 from graftbench.training import Batches, adam, descend, prepare, train, trained
-from graftbench.training.translation import Backbone, TranslationConfig, TranslationSampler, check_weights
+from graftbench.training.translation import Backbone, TranslationConfig, TranslationSampler
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,17 +44,15 @@ class Config(TranslationConfig, frozen=True, forbid_unknown_fields=True, kw_only
             ours are; the published code has 0.01 on scales of its own).
     """
 
-    lr: float = 1e-3
-    depth: int = 2
-    enlarge: int = 2
-    channels: int = 64
-    content_weight: float = 1.0
-    style_weight: float = 10.0
+    lr: Positive = 1e-3
+    depth: CountOrZero = 2
+    enlarge: Count = 2
+    channels: Count = 64
+    content_weight: NonNegative = 1.0
+    style_weight: NonNegative = 10.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         self.spec()
-        check_weights(content_weight=self.content_weight, style_weight=self.style_weight)
 
     def spec(self) -> StylizerSpec:
         """Return the network's architecture."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 import torch.nn.functional as F
 
+from graftbench.bounds import Count, InnerShare
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze
 from graftbench.nn.fisher import diagonal_fisher, with_parameters
@@ -45,16 +46,9 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "non-saturating"
-    probing: float = 0.25
-    important: float = 0.5
-    fisher_samples: int = 64
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not all(0 < share < 1 for share in (self.probing, self.important)):
-            raise ValueError("probing and important must be in (0, 1)")
-        if self.fisher_samples < 1:
-            raise ValueError(f"fisher_samples must be at least 1; found {self.fisher_samples}")
+    probing: InnerShare = 0.25
+    important: InnerShare = 0.5
+    fisher_samples: Count = 64
 
 
 class AdaptationAware(Method):

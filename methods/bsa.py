@@ -6,13 +6,13 @@ images back: the filters that the source domain has left are chosen among and we
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graftbench.bounds import CountOrZero, NonNegative, Positive
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze
 from graftbench.nn.precision import autocast, resolve
@@ -49,24 +49,14 @@ class Config(TrainingConfig, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         stay: Weight of the squared change of γ and β (`statistics_change`).
     """
 
-    lr: float = 0.03
-    lr_latents: float = 0.05
-    lr_drops: int = 3
-    latent_noise: float = 0.01
-    pixels: float = 1.0
-    features: float = 1.0
-    latents: float = 0.001
-    stay: float = 0.02
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not all(0 < rate < math.inf for rate in (self.lr, self.lr_latents)):
-            raise ValueError("lr and lr_latents must be positive and finite")
-        if self.lr_drops < 0:
-            raise ValueError(f"lr_drops must be at least 0; found {self.lr_drops}")
-        weights = (self.latent_noise, self.pixels, self.features, self.latents, self.stay)
-        if not all(0 <= weight < math.inf for weight in weights):
-            raise ValueError("latent_noise, pixels, features, latents and stay must be at least 0 and finite")
+    lr: Positive = 0.03
+    lr_latents: Positive = 0.05
+    lr_drops: CountOrZero = 3
+    latent_noise: NonNegative = 0.01
+    pixels: NonNegative = 1.0
+    features: NonNegative = 1.0
+    latents: NonNegative = 0.001
+    stay: NonNegative = 0.02
 
 
 LR_DROP = 0.2

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graftbench.bounds import AtLeastTwo, CountOrZero, NonNegative, Share
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze, seeded, train_unfrozen
@@ -46,20 +47,11 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "non-saturating"
-    consistency: float = 1000.0
-    consistency_batch: int = 4
-    anchor_share: float = 0.25
-    anchor_spread: float = 0.1
-    patch_block: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not all(0 <= value < math.inf for value in (self.consistency, self.anchor_spread)):
-            raise ValueError("consistency and anchor_spread must be at least 0 and finite")
-        if self.consistency_batch < 2:
-            raise ValueError(f"consistency_batch must be at least 2; found {self.consistency_batch}")
-        if not 0 <= self.anchor_share <= 1:
-            raise ValueError(f"anchor_share must be in [0, 1]; found {self.anchor_share}")
+    consistency: NonNegative = 1000.0
+    consistency_batch: AtLeastTwo = 4
+    anchor_share: Share = 0.25
+    anchor_spread: NonNegative = 0.1
+    patch_block: CountOrZero = 1
 
 
 class Cdc(Method):

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graftbench.bounds import Count, CountOrZero, NonNegative, Positive, Share
 from graftbench.contracts import Family, Method
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import seeded
@@ -20,7 +21,7 @@ from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.translator import PatchDiscriminator, Translator, TranslatorSpec
 from graftbench.references import cited
 from graftbench.training import Batches, adam, descend, prepare, train, trained
-from graftbench.training.translation import TranslationConfig, TranslationSampler, check_weights
+from graftbench.training.translation import TranslationConfig, TranslationSampler
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,24 +47,15 @@ class Config(TranslationConfig, frozen=True, forbid_unknown_fields=True, kw_only
         halvings: Halvings of the side before the discriminators' logits.
     """
 
-    lr: float = 2e-4
-    decay_share: float = 0.5
-    cycle_weight: float = 10.0
-    identity_weight: float = 5.0
-    pool: int = 50
-    channels: int = 16
-    blocks: int = 3
-    channels_discriminator: int = 32
-    halvings: int = 2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        TranslatorSpec(self.channels, self.blocks)
-        check_weights(cycle_weight=self.cycle_weight, identity_weight=self.identity_weight)
-        if not 0 <= self.decay_share <= 1:
-            raise ValueError(f"decay_share must be in [0, 1]; found {self.decay_share}")
-        if self.pool < 0 or self.channels_discriminator < 1:
-            raise ValueError("pool must be at least 0 and channels_discriminator at least 1")
+    lr: Positive = 2e-4
+    decay_share: Share = 0.5
+    cycle_weight: NonNegative = 10.0
+    identity_weight: NonNegative = 5.0
+    pool: CountOrZero = 50
+    channels: Count = 16
+    blocks: CountOrZero = 3
+    channels_discriminator: Count = 32
+    halvings: Count = 2
 
 
 class Cyclegan(Method):

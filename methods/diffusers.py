@@ -5,7 +5,6 @@ The pipeline is a folder on disk or a model of the Hugging Face hub; its own noi
 
 from __future__ import annotations
 
-import math
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from graftbench.bounds import AtLeastTwo, Count, Positive
 from graftbench.contracts import Family, Method
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import place, seeded, train_unfrozen
@@ -69,28 +69,19 @@ class Config(TrainingConfig, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     model: str
     revision: str = ""
     train: Literal["full", "lora"] = "full"
-    rank: int = 8
-    alpha: float | None = None
+    rank: Count = 8
+    alpha: Positive | None = None
     layers: Literal["attention", "all"] = "attention"
-    learning_rate: float = 1e-4
-    batch_size: int = 16
-    sampling_steps: int = 50
+    learning_rate: Positive = 1e-4
+    batch_size: AtLeastTwo = 16
+    sampling_steps: Count = 50
     scheduler: Literal["ddim", "ddpm", "dpm-solver++"] = "ddim"
     spacing: Literal["", "leading", "trailing", "linspace"] = ""
     prompt: str = ""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.model:
             raise ValueError("model must be a folder or a name of the hub; found an empty text")
-        if self.rank < 1:
-            raise ValueError(f"rank must be at least 1; found {self.rank}")
-        if self.alpha is not None and not 0 < self.alpha < math.inf:
-            raise ValueError(f"alpha must be positive and finite; found {self.alpha}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be positive and finite; found {self.learning_rate}")
-        if self.sampling_steps < 1:
-            raise ValueError(f"sampling_steps must be at least 1; found {self.sampling_steps}")
 
 
 class Diffusers(Method):

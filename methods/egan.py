@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from graftbench.bounds import Count, NonNegative
 from graftbench.contracts import Family, Method
 from graftbench.nn.build import place, seeded
 from graftbench.nn.generator import Generator
@@ -50,10 +51,10 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "non-saturating"
-    discriminator_steps: int = 3
+    discriminator_steps: Count = 3
     mutations: tuple[str, ...] = ("minimax", "non-saturating", "least-squares")
-    population: int = 1
-    gamma: float = 0.004
+    population: Count = 1
+    gamma: NonNegative = 0.004
     crossover: bool = False
 
     def __post_init__(self) -> None:
@@ -62,10 +63,6 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
             adversarial_loss(mutation)
         if not self.mutations or len(set(self.mutations)) < len(self.mutations):
             raise ValueError(f"mutations must name at least one loss, and each once; found {list(self.mutations)}")
-        if self.population < 1:
-            raise ValueError(f"population must be at least 1; found {self.population}")
-        if not 0 <= self.gamma < float("inf"):
-            raise ValueError(f"gamma must be finite and not negative; found {self.gamma}")
         if self.crossover and self.population * len(self.mutations) < 2:
             raise ValueError("crossover needs two children: name a second mutation or raise the population")
 

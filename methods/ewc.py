@@ -6,12 +6,12 @@ minds the weight. What carried the source domain's variety stays; what did not m
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 
+from graftbench.bounds import Count, NonNegative
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze
 from graftbench.nn.fisher import diagonal_fisher, with_parameters
@@ -41,15 +41,8 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "non-saturating"
-    strength: float = 1000.0
-    fisher_samples: int = 64
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.strength < math.inf:
-            raise ValueError(f"strength must be at least 0 and finite; found {self.strength}")
-        if self.fisher_samples < 1:
-            raise ValueError(f"fisher_samples must be at least 1; found {self.fisher_samples}")
+    strength: NonNegative = 1000.0
+    fisher_samples: Count = 64
 
 
 class Ewc(Method):

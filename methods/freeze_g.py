@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from graftbench.bounds import CountOrZero
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
@@ -28,7 +29,7 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "non-saturating"
-    frozen_blocks: int = 1
+    frozen_blocks: CountOrZero = 1
 
 
 class FreezeG(Method):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from graftbench.bounds import CountOrZero
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
@@ -27,7 +28,7 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "non-saturating"
-    frozen_blocks: int = 3
+    frozen_blocks: CountOrZero = 3
 
 
 class FreezeD(Method):

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graftbench.bounds import Count
 from graftbench.contracts import Family, Method
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.build import seeded
@@ -36,15 +37,12 @@ class Config(VaeConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
 
     layers: tuple[int, ...] = (0, 1, 2, 3)
-    grid: int = 4
-    enlarge: int = 1
+    grid: Count = 4
+    enlarge: Count = 1
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.layers or not set(self.layers) <= set(range(Lite0Blocks.STAGES)):
             raise ValueError(f"layers are stages 0 to {Lite0Blocks.STAGES - 1}, at least one; found {self.layers}")
-        if min(self.grid, self.enlarge) < 1:
-            raise ValueError("grid and enlarge must be at least 1")
 
 
 class FrozenEncoder(nn.Module):

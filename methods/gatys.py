@@ -6,13 +6,13 @@ for, and the sampler replays them. On a task of the kind `stylize` the contents 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 import torch
 from torch import Tensor, nn
 
+from graftbench.bounds import Count, CountOrZero, NonNegative, Positive
 from graftbench.contracts import Family, Method
 from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import lite0_file
@@ -22,7 +22,7 @@ from graftbench.nn.style import gram
 from graftbench.references import cited
 from graftbench.training import Batches, TrainingLog, adam, descend
 from graftbench.training.samplers import BATCH, ImageBankSampler, to_float, to_uint8
-from graftbench.training.translation import Backbone, ContentSampler, check_stages, check_weights
+from graftbench.training.translation import Backbone, ContentSampler, check_stages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,21 +49,18 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         precision: As in TrainingConfig.
     """
 
-    steps: int = 25
-    batch_size: int = 32
-    lr: float = 0.03
-    enlarge: int = 2
-    content_weight: float = 1.0
-    style_weight: float = 1.0
-    content_layer: int = 3
+    steps: Count = 25
+    batch_size: Count = 32
+    lr: Positive = 0.03
+    enlarge: Count = 2
+    content_weight: NonNegative = 1.0
+    style_weight: NonNegative = 1.0
+    content_layer: CountOrZero = 3
     style_layers: tuple[int, ...] = (0, 1, 2, 3)
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch_size) < 1 or not 0 < self.lr < math.inf:
-            raise ValueError("steps, batch_size and lr must be positive and finite")
-        check_weights(content_weight=self.content_weight, style_weight=self.style_weight)
-        check_stages(self.content_layer, self.style_layers, self.enlarge)
+        check_stages(self.content_layer, self.style_layers)
 
 
 class Gatys(Method):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from graftbench.bounds import Count
 from graftbench.contracts import Family, Method
 from graftbench.references import cited
 from graftbench.training.samplers import PcaGaussianSampler, principal_components
@@ -18,11 +19,7 @@ if TYPE_CHECKING:
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`components`: principal components kept, fewer where there are fewer images."""
 
-    components: int = 64
-
-    def __post_init__(self) -> None:
-        if self.components < 1:
-            raise ValueError(f"components must be at least 1; found {self.components}")
+    components: Count = 64
 
 
 class Gaussian(Method):

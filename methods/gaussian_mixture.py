@@ -12,6 +12,7 @@ import msgspec
 import torch
 from torch import Tensor
 
+from graftbench.bounds import Count, Positive
 from graftbench.contracts import Family, Method
 from graftbench.references import cited
 from graftbench.training.samplers import PcaMixtureSampler, principal_components
@@ -42,16 +43,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             cluster of few images falls back on the spread of all.
     """
 
-    components: int = 64
-    clusters: int = 40
-    images_per_cluster: int = 10
-    prior_images: float = 2.0
-
-    def __post_init__(self) -> None:
-        if min(self.components, self.clusters, self.images_per_cluster) < 1:
-            raise ValueError("components, clusters and images_per_cluster must be at least 1")
-        if not 0 < self.prior_images < math.inf:
-            raise ValueError(f"prior_images must be positive and finite; found {self.prior_images}")
+    components: Count = 64
+    clusters: Count = 40
+    images_per_cluster: Count = 10
+    prior_images: Positive = 2.0
 
 
 class GaussianMixture(Method):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from graftbench.bounds import ShareBelowOne
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import seeded
 from graftbench.nn.conditional import ConditionalGenerator, ProjectionDiscriminator
@@ -35,12 +36,7 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "non-saturating"
-    source_share: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.source_share < 1:
-            raise ValueError(f"source_share must be in [0, 1); found {self.source_share}")
+    source_share: ShareBelowOne = 0.5
 
 
 class DomainBatches:

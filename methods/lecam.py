@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from graftbench.bounds import NonNegative, ShareBelowOne
 from graftbench.contracts import Family, Method
 from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
@@ -31,16 +32,9 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "non-saturating"
-    weight: float = 0.3
-    decay: float = 0.99
+    weight: NonNegative = 0.3
+    decay: ShareBelowOne = 0.99
     one_sided: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.weight < 0:
-            raise ValueError(f"weight must not be negative; found {self.weight}")
-        if not 0 <= self.decay < 1:
-            raise ValueError(f"decay must be in [0, 1); found {self.decay}")
 
 
 class LeCam(Method):

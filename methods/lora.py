@@ -5,12 +5,12 @@ The update has few numbers and cannot turn the network into any other one.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import nn
 
+from graftbench.bounds import Count, Positive
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import seeded
 from graftbench.nn.generator import Generator
@@ -39,16 +39,9 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "non-saturating"
-    rank: int = 4
-    alpha: float = 4.0
+    rank: Count = 4
+    alpha: Positive = 4.0
     norms: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.rank < 1:
-            raise ValueError(f"rank must be at least 1; found {self.rank}")
-        if not 0 < self.alpha < math.inf:
-            raise ValueError(f"alpha must be positive and finite; found {self.alpha}")
 
 
 class Lora(Method):

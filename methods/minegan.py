@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from graftbench.bounds import Share
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze, train_unfrozen
 from graftbench.nn.generator import Generator, GeneratorSpec
@@ -35,12 +36,7 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "non-saturating"
-    mining_share: float = 0.25
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.mining_share <= 1:
-            raise ValueError(f"mining_share must be in [0, 1]; found {self.mining_share}")
+    mining_share: Share = 0.25
 
 
 class MinedSampler(GeneratorSampler):

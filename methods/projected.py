@@ -5,8 +5,11 @@ What is transferred is a classifier's eye, not a generator: the generator starts
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from msgspec import Meta
+
+from graftbench.bounds import MOST, Count
 from graftbench.contracts import Family, Method
 from graftbench.nn.backbone import FeatureMaps, backbone_file, check_backbone, leaking_extractor
 from graftbench.nn.build import seeded
@@ -34,16 +37,12 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     augment: str = "color,translation,cutout"
     backbone: str = "lite0"
     weights: str = ""
-    backbone_side: int = 64
-    projection_channels: int = 32
+    backbone_side: Annotated[int, Meta(ge=32, le=MOST)] = 64
+    projection_channels: Count = 32
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_backbone(self.backbone)
-        if self.backbone_side < 32:
-            raise ValueError(f"backbone_side must be at least 32 px (5 halvings); found {self.backbone_side}")
-        if self.projection_channels < 1:
-            raise ValueError(f"projection_channels must be at least 1; found {self.projection_channels}")
 
 
 class Projected(Method):

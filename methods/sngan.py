@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from graftbench.bounds import Count
 from graftbench.contracts import Family, Method
 from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, new_networks
@@ -21,7 +22,7 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "hinge"
-    discriminator_steps: int = 1
+    discriminator_steps: Count = 1
 
 
 class Sngan(Method):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from graftbench.bounds import Count, Share
 from graftbench.contracts import Family, Method
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
@@ -31,17 +32,12 @@ class Config(VaeConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
 
     layers: tuple[int, ...] = (0, 1, 2)
-    pixel_share: float = 0.0
-    enlarge: int = 1
+    pixel_share: Share = 0.0
+    enlarge: Count = 1
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.layers or not set(self.layers) <= set(range(Lite0Blocks.STAGES)):
             raise ValueError(f"layers are stages 0 to {Lite0Blocks.STAGES - 1}, at least one; found {self.layers}")
-        if not 0 <= self.pixel_share <= 1:
-            raise ValueError(f"pixel_share must be in [0, 1]; found {self.pixel_share}")
-        if self.enlarge < 1:
-            raise ValueError(f"enlarge must be at least 1; found {self.enlarge}")
 
 
 class VaePerceptual(Method):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from graftbench.bounds import Count, NonNegative, Positive, ShareBelowOne
 from graftbench.contracts import Family, Method
 from graftbench.nn.penalties import interpolates, lipschitz_penalty
 from graftbench.references import cited
@@ -29,17 +30,12 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     loss: str = "wasserstein"
-    lr_generator: float = 1e-4
-    lr_discriminator: float = 1e-4
-    beta1: float = 0.0
-    beta2: float = 0.9
-    discriminator_steps: int = 5
-    penalty_weight: float = 10.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.penalty_weight < 0:
-            raise ValueError(f"penalty_weight must not be negative; found {self.penalty_weight}")
+    lr_generator: Positive = 1e-4
+    lr_discriminator: Positive = 1e-4
+    beta1: ShareBelowOne = 0.0
+    beta2: ShareBelowOne = 0.9
+    discriminator_steps: Count = 5
+    penalty_weight: NonNegative = 10.0
 
 
 class WganGp(Method):

@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from graftbench.contracts import PLACEHOLDER
 from graftbench.metrics.catalogue import METRICS
 from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, without_path
 from graftbench.records.provenance import SAYS, origin_of
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from graftbench.contracts import Domain, Method, Reference
     from graftbench.records.record import Record
+
+GIVE_PLUGIN = "give its file with --plugin"
+"""How sentences end on what a user can make known."""
 
 OURS = "graftbench"
 """Author of the reference rows that have no paper of their own."""
@@ -257,7 +261,9 @@ class _Papers:
         if origin_of(record):
             missing.append(f"'{name}' is {SAYS[origin_of(record)]}: cite its makers.")
         if known != SAMPLES and known not in methods:
-            missing.append(f"The method '{known}' is not known here; give its file with --plugin.")
+            missing.append(f"The method '{known}' is not known here; {GIVE_PLUGIN}.")
+        elif known != SAMPLES and PLACEHOLDER in (methods[known].reference.authors, methods[known].reference.title):
+            missing.append(f"The method '{known}' does not say yet whose it is: fill in `reference` in its file.")
         elif known != SAMPLES and methods[known].reference.authors != OURS:
             self.add(methods[known].reference, f"method {name}" + (f" (a variant of {base})" if base else ""))
         if record.cell.parameters.get("augment"):
@@ -307,7 +313,7 @@ def _domain_entry(
     """Return a domain: title and source of its class, licence and attribution of the record."""
     known = domains.get(name.partition(":")[0])
     if known is None and name not in recorded_facts:
-        missing.append(f"The domain '{name}' is not known here; give its file with --plugin.")
+        missing.append(f"The domain '{name}' is not known here; {GIVE_PLUGIN}.")
     facts = recorded_facts.get(name, {})
     license_ = facts.get("license") or (known.license if known else "")
     attribution = facts.get("attribution") or (known.attribution if known else "")

@@ -35,6 +35,10 @@ Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "submitted", 
 SourceNeed = Literal["", "gan", "vae", "diffusion"]
 
 
+PLACEHOLDER = "…"
+"""What `graftbench new` writes where its author must fill in words; `graftbench check` refuses it."""
+
+
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """The paper (or package) that something comes from; README, docs and bibliography are made from it.
 

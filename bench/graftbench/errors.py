@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,8 @@ def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "") -> G
         where: Where it was found ("in suite.toml"), if that helps.
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    beginning = [each for each in names if name and re.match(rf"{re.escape(name)}[-_]", each)]  # lr: lr_generator
+    near = beginning or get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = " Did you mean '{}'?".format("' or '".join(near)) if near else ""
     place = f" {where}" if where else ""
     return GraftbenchError(f"Unknown {kind} '{name}'{place}.{hint} Available: {', '.join(names) or 'none'}.")

@@ -74,9 +74,17 @@ def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]], words:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Write rows as CSV with a header."""
+    """Write rows as CSV with a header; texts are one line, and none is a formula to a spreadsheet."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """Return a cell; a text that a spreadsheet would compute gets an apostrophe before it (OWASP's "CSV injection")."""
+    if not isinstance(value, str):
+        return value
+    line = one_line(value)
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

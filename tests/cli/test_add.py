@@ -106,7 +106,7 @@ def test_bad_calls_are_sentences(place: Path, run: Command) -> None:
     for arguments, words in (
         ([*add, "--budget", "5", "--cost", "fit_seconds"], "A cost is written NAME=VALUE"),
         ([*add, "--budget", "5", "--cost", "price=1"], "Unknown cost 'price'"),
-        ([*add, "--budget", "5", "--costs", "none.toml"], "The costs in 'none.toml' cannot be read"),
+        ([*add, "--budget", "5", "--costs", "none.toml"], "The file of costs 'none.toml' cannot be read"),
         ([*add, "--budget", "5", "--compute", "8 images"], "A compute budget is written '8 kimg'"),
         (add, "Which cell are the samples 's' of? --budget is missing"),
         (["export-task", "cats", "out", "--budget", "5", "--seed", "0"], "A task is written source->target@resolution"),

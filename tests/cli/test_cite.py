@@ -32,11 +32,11 @@ def test_it_prints_bibtex_and_nothing_else(cite: Command) -> None:
 
 
 def test_a_method_that_is_not_known_is_told_beside_it(cite: Command, tmp_path: Path) -> None:
-    """The entries stay readable by BibTeX: the sentence goes to the error output."""
+    """The entries stay readable by BibTeX: the sentence goes to the error output, and the exit code says so too."""
     line = QUICK.read_text("utf-8").splitlines()[0].replace('"method":"finetune"', '"method":"mine"', 1)
     (tmp_path / "records.jsonl").write_text(f"{line}\n", "utf-8")
     done = cite(tmp_path)
-    assert done.code == 0
+    assert done.code == 2
     assert done.err == "graftbench: The method 'mine' is not known here; give its file with --plugin.\n"
     assert "wang2018transferring" not in done.out
 

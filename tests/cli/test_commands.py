@@ -48,6 +48,14 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"graftbench {command}" in done.out
 
 
+def test_help_says_no_default_that_is_nothing() -> None:
+    """Neither `--empty-runs`, nor a default that is an empty text, an empty list or None."""
+    for command in ("report", "run", "evaluate"):
+        text = graftbench(command, "--help").out
+        assert not [odd for odd in ("--empty", '""', "default: []", "default: None", "default: False") if odd in text]
+    assert "[default: 32]" in graftbench("data", "show", "--help").out
+
+
 @pytest.mark.parametrize("what", ["methods", "domains", "suites", "reports", "extractors", "trackers"])
 def test_lists_are_readable_by_machines(what: str) -> None:
     """`ls … --json` is a list of objects with a name; the table names the same things."""

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from graftbench.cli.options import packaged_methods, packaged_suite_names
+from graftbench.plugins import registry
+from graftbench.suites.suite import packaged_suites
+
 GRAFTBENCH = Path(sys.executable).with_name("graftbench")
 
 
@@ -48,6 +52,26 @@ def test_bash_completes_commands_groups_options_and_choices(scripts: dict[str, P
     assert in_bash(scripts["bash"], "graftbench", "ls", "me") == ["methods", "metrics"]
 
 
+def test_bash_offers_suites_and_methods(scripts: dict[str, Path]) -> None:
+    """The first letters of a suite where one is expected, and those of a method behind `--methods`."""
+    assert in_bash(scripts["bash"], "graftbench", "run", "qu") == ["quick"]
+    assert in_bash(scripts["bash"], "graftbench", "data", "prepare", "st") == ["standard"]
+    assert in_bash(scripts["bash"], "graftbench", "run", "--methods", "freez") == ["freeze-g", "freezed"]
+
+
+def test_what_is_offered_is_what_there_is() -> None:
+    """Names are taken from files, without importing the methods; they are those of the classes."""
+    assert packaged_methods() == tuple(registry.methods().classes)
+    assert packaged_suite_names() == tuple(packaged_suites())
+
+
+def test_a_suite_may_be_a_file_of_any_name(tmp_path: Path) -> None:
+    """What shells offer is no limit to what a command takes."""
+    words = [sys.executable, "-m", "graftbench", "plan", "some.toml"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "There is no suite file 'some.toml'" in done.stderr
+
+
 @pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
 def test_fish_completes_commands_and_options(scripts: dict[str, Path], tmp_path: Path) -> None:
     """The shell's own `complete -C` offers what begins with the word (files too, so the folder is empty)."""
@@ -60,6 +84,8 @@ def test_fish_completes_commands_and_options(scripts: dict[str, Path], tmp_path:
 
     assert offered("graftbench rep") == ["report"]
     assert offered("graftbench run --sha") == ["--shard"]
+    assert sorted(offered("graftbench run --methods freez")) == ["freeze-g", "freezed"]
+    assert "quick" in offered("graftbench run qu")
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
@@ -71,6 +97,9 @@ def test_zsh_takes_the_script_as_the_completion_of_graftbench(scripts: dict[str,
     start = f"fpath=({folder} $fpath); autoload -U compinit; compinit -D -u"
     code = f"{start}; echo $_comps[graftbench]; zsh -n {folder}/_graftbench"
     assert run("zsh", "-f", "-c", code).split() == ["_graftbench"]
+    text = (folder / "_graftbench").read_text("utf-8")
+    assert "freeze-g" in text
+    assert "paper-dinov2" in text
 
 
 def test_the_package_is_the_command(tmp_path: Path) -> None:

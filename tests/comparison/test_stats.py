@@ -194,3 +194,9 @@ def test_sign_flips_of_nothing() -> None:
         sign_flip_test([1.0, math.nan])
     with pytest.raises(GraftbenchError, match="strictly between 0 and 1; found 0"):
         pairs_needed(0.0)
+
+
+def test_the_largest_floats_have_a_mean_and_a_deviation() -> None:
+    """Their sums and squares are infinite, mean and deviation are not: of a and -a the latter is a·√2."""
+    assert mean([1e308, 1e308, 1e308]) == pytest.approx(1e308, rel=1e-15)
+    assert standard_deviation([1e200, -1e200]) == pytest.approx(1e200 * 2**0.5, rel=1e-15)

@@ -240,7 +240,7 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     ("parameters", "message"),
     [
         ({"latent": []}, "the shape of one z"),
-        ({"latent": [0]}, "the shape of one z"),
+        ({"latent": [0]}, r"latent\[0\] must be at least 1; found 0"),
         ({"range": "0..2"}, "Invalid enum value"),
         ({"batch": 0}, "batch must be at least 1"),
         ({"costs": {"fit_second": 3}}, "Did you mean 'fit_seconds'"),

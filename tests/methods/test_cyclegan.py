@@ -168,7 +168,7 @@ def test_more_halvings_than_there_are(halvings: int) -> None:
         ({"pool": -1}, "pool must be at least 0"),
         ({"decay_share": 1.1}, "decay_share must be in"),
         ({"cycle_weight": -1.0}, "cycle_weight must be at least 0 and finite"),
-        ({"blocks": -1}, "blocks at least 0"),
+        ({"blocks": -1}, "blocks must be at least 0"),
     ],
 )
 def test_bad_parameters(parameters: dict[str, Any], message: str) -> None:

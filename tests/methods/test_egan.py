@@ -268,8 +268,8 @@ def test_population_and_crossover_fit(world: Callable[..., Any]) -> None:
         ({"mutations": ["minimax", "minimax"]}, "each once"),
         ({"mutations": ["minmax"]}, "Did you mean 'minimax'"),
         ({"population": 0}, "population must be at least 1; found 0"),
-        ({"gamma": -1.0}, "gamma must be finite and not negative"),
-        ({"gamma": float("nan")}, "gamma must be finite and not negative"),
+        ({"gamma": -1.0}, "gamma must be at least 0 and finite"),
+        ({"gamma": float("nan")}, "gamma must be at least 0 and finite"),
         ({"mutations": ["minimax"], "crossover": True}, "crossover needs two children"),
     ],
 )

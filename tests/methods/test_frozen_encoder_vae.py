@@ -105,9 +105,9 @@ def test_leaks() -> None:
     [
         ({"layers": []}, "stages 0 to 3"),
         ({"layers": [-1]}, "stages 0 to 3"),
-        ({"grid": 0}, "grid and enlarge"),
-        ({"enlarge": 0}, "grid and enlarge"),
-        ({"beta": -1.0}, "must be positive"),
+        ({"grid": 0}, "grid must be at least 1"),
+        ({"enlarge": 0}, "enlarge must be at least 1"),
+        ({"beta": -1.0}, "must be at least 0"),
     ],
 )
 def test_bad_parameters(parameters: dict[str, Any], message: str) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from graftbench.errors import GraftbenchError
 from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
 from graftbench.training.paired import PairedConfig
 from graftbench.training.samplers import load_sampler, save_sampler
 
@@ -67,8 +68,8 @@ def test_patches_that_do_not_fit_are_refused(name: str) -> None:
 @pytest.mark.parametrize("wrong", [{"l1_weight": -1.0}, {"channels": 0}, {"halvings": 0}, {"lr": 0.0}])
 def test_parameters_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     """Before anything is trained."""
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        PairedConfig(**wrong)
+    with pytest.raises(GraftbenchError, match=f"{next(iter(wrong))} must be"):
+        config_of(PairedConfig, wrong, "[parameters.pix2pix]")
 
 
 def test_the_frozen_one_leaks() -> None:

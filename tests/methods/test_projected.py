@@ -13,6 +13,7 @@ from graftbench.nn.backbone import FeatureMaps
 from graftbench.nn.build import count_parameters, seeded
 from graftbench.nn.generator import Generator, GeneratorSpec
 from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
 from graftbench.training import adversarial
 
 if TYPE_CHECKING:
@@ -96,5 +97,5 @@ def test_an_unknown_backbone() -> None:
 @pytest.mark.parametrize("parameters", [{"backbone_side": 16}, {"projection_channels": 0}])
 def test_bad_settings(parameters: dict[str, Any]) -> None:
     """They fail when a run is planned."""
-    with pytest.raises(msgspec.ValidationError, match=r"must be at least"):
-        msgspec.convert(parameters, Projected.Config)
+    with pytest.raises(GraftbenchError, match=r"must be at least"):
+        config_of(Projected.Config, parameters, "[parameters.projected]")

@@ -78,5 +78,5 @@ def test_the_penalty_of_a_step(world: Callable[..., Any], monkeypatch: pytest.Mo
 
 def test_out_of_range() -> None:
     """A negative weight fails when a run is planned."""
-    with pytest.raises(GraftbenchError, match="penalty_weight must not be negative; found -1"):
+    with pytest.raises(GraftbenchError, match="penalty_weight must be at least 0 and finite; found -1"):
         config_of(registry.methods()["wgan-gp"].Config, {"penalty_weight": -1.0}, "wgan-gp")

@@ -201,3 +201,34 @@ def test_what_cannot_travel_is_told(tmp_path: Path) -> None:
         held = type("Held", (Mirror,), {"log": log, "__module__": __name__, "name": "held"})
         with pytest.raises(GraftbenchError, match=r"class Held cannot be sent.*Put it into a file"):
             ship(held, {}, tmp_path)
+
+
+ON_STDIN = """
+from graftbench import Method, Reference
+from graftbench.plugins.code_hash import files_of
+
+
+class Mine(Method):
+    name = "mine"
+    family = "scratch"
+    title = "Mine"
+    reference = Reference(authors="Ann", title="Mine", venue="unpublished", year=2026)
+    trains = "nothing"
+    moves = ()
+
+    def fit(self, task, budget):
+        return NUMBER
+
+
+NUMBER = 3
+print(*(name for name in files_of(Mine) if name.startswith("<")))
+"""
+
+
+def test_a_script_on_standard_input_may_hold_a_method(tmp_path: Path) -> None:
+    """A job script's `python - <<END`: the module's file is called `<stdin>` and there is none; the code counts."""
+    done = subprocess.run(
+        [sys.executable, "-"], input=ON_STDIN, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["<__main__>/Mine", "<__main__>/NUMBER"]

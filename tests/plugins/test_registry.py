@@ -65,11 +65,13 @@ def test_a_broken_plugin_breaks_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_taken_name_is_reported(tmp_path: Path) -> None:
-    """A second plugin of one name does not replace the first silently."""
+    """A second plugin of one name neither replaces the first silently nor is ignored when the name is used."""
     (tmp_path / "again.py").write_text(PLUGIN.replace('"mirror"', '"dcgan"'))
     found = registry.methods([tmp_path])
     assert "exists already" in next(iter(found.broken.values()))
-    assert found["dcgan"].title == "DCGAN from scratch"
+    assert found.classes["dcgan"].title == "DCGAN from scratch"
+    with pytest.raises(GraftbenchError, match=r"'dcgan' is taken twice.*again\.py"):
+        _ = found["dcgan"]
 
 
 def test_unknown_names_get_the_nearest() -> None:

@@ -7,13 +7,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, get_args
 
 import pytest
 
+from graftbench.checks.method_text import metadata
 from graftbench.errors import GraftbenchError
 from graftbench.plugins import registry, scaffold
-from graftbench.plugins.scaffold import FOLDERS, Kind, rendered, write
+from graftbench.plugins.scaffold import FOLDERS, Kind, MethodStart, rendered, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +45,13 @@ def checkout(folder: Path) -> Path:
         (folder / name).mkdir(parents=True)
     (folder / "bench" / "graftbench" / "contracts.py").touch()
     return folder
+
+
+def signed(plugin: Path) -> Path:
+    """Fill in whose method it is, as its author must."""
+    text = plugin.read_text("utf-8")
+    plugin.write_text(text.replace('authors="…", title="…"', 'authors="Ann", title="Of her own"'), "utf-8")
+    return plugin
 
 
 # ------------------------------------------------------------------------------------------------------- templates
@@ -100,6 +109,20 @@ def test_what_is_written_is_clean(name: str, tmp_path: Path) -> None:
     linted(house, written)
 
 
+@pytest.mark.parametrize("family", get_args(MethodStart))
+def test_a_method_cites_nobody_else(family: MethodStart, tmp_path: Path) -> None:
+    """Its reference is left to fill in, which `graftbench check` and `graftbench cite` ask for; it has its family."""
+    plugin, _ = write("method", "my-own", tmp_path, family)
+    cls = registry.methods([plugin])["my-own"]
+    assert (cls.family, cls.source_model) == (family, "gan" if family == "fine-tune" else "")
+    faults = [fault.found for fault in metadata(SimpleNamespace(cls=cls))]  # type: ignore[arg-type]
+    assert faults == ["reference.authors is empty", "reference.title is empty"]
+    signed(plugin)
+    (tmp_path / "signed").mkdir()
+    again = registry.methods([plugin.rename(tmp_path / "signed" / plugin.name)])["my-own"]
+    assert not list(metadata(SimpleNamespace(cls=again)))  # type: ignore[arg-type]
+
+
 @pytest.mark.slow
 def test_what_is_written_is_typed(tmp_path: Path) -> None:
     """Basedpyright with the project's settings finds nothing."""
@@ -113,20 +136,26 @@ def test_what_is_written_is_typed(tmp_path: Path) -> None:
     assert "0 errors" in run(Path(sys.executable).with_name("basedpyright"), *files, where=tmp_path)
 
 
+def tested(plugin: Path, test: Path) -> str:
+    """What pytest says of a written test, once the plugin says whose it is."""
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", test]
+    return run(*command, where=signed(plugin).parent)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["domain", "report"])
 def test_the_written_test_passes(kind: Kind, tmp_path: Path, shared_cache: Path) -> None:
     """Under pytest, in a folder that knows nothing of the suite but that it is installed; warnings are errors."""
-    _, test = write(kind, f"my-{kind}", tmp_path)
     assert shared_cache.is_dir()
-    said = run(sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", test, where=tmp_path)
-    assert "passed" in said
+    assert "passed" in tested(*write(kind, f"my-{kind}", tmp_path))
 
 
 @pytest.mark.slow
-def test_the_written_test_of_a_method_passes(tmp_path: Path, shared_cache: Path) -> None:
-    """Likewise; with fits on real images."""
-    test_the_written_test_passes("method", tmp_path, shared_cache)
+@pytest.mark.parametrize("family", get_args(MethodStart))
+def test_the_written_test_of_a_method_passes(family: MethodStart, tmp_path: Path, shared_cache: Path) -> None:
+    """Likewise; with fits on real images, from fresh weights and from a source model."""
+    assert shared_cache.is_dir()
+    assert "passed" in tested(*write("method", "my-method", tmp_path, family))
 
 
 BREAKS = {
@@ -153,7 +182,7 @@ def test_the_written_test_can_fail(kind: Kind, tmp_path: Path, shared_cache: Pat
     """Each of these slips is caught by the test that it breaks."""
     assert shared_cache.is_dir()
     plugin, test = write(kind, f"my-{kind}", tmp_path)
-    whole = plugin.read_text("utf-8")
+    whole = signed(plugin).read_text("utf-8")
     for good, bad, failing in BREAKS[kind]:
         assert good in whole
         plugin.write_text(whole.replace(good, bad), "utf-8")
@@ -165,15 +194,22 @@ def test_the_written_test_can_fail(kind: Kind, tmp_path: Path, shared_cache: Pat
 def test_the_written_plugins_run_in_a_suite(tmp_path: Path, shared_cache: Path) -> None:
     """Method, domain and report, all new, in one run: a record that is fine, and a table with a row of it."""
     assert shared_cache.is_dir()
-    given = []
     for kind in KINDS:
         graftbench("new", kind, f"my-{kind}", where=tmp_path)
-        given += ["--plugin", f"my_{kind}.py"]
     suite = ['name = "own"', 'tasks = ["none->my-domain@32"]', 'methods = ["my-method"]', "data_budgets = [20]"]
-    suite += ["seeds = [0]", "compute_budget = { kimg = 0.1 }", "[protocol]", "n_generated = 20", 'metrics = ["kid"]']
+    suite += [
+        'plugins = ["my_method.py", "my_domain.py"]',
+        "seeds = [0]",
+        "compute_budget = { kimg = 0.1 }",
+        "[protocol]",
+        "n_generated = 20",
+        'metrics = ["kid"]',
+    ]
     (tmp_path / "own.toml").write_text("\n".join(suite), "utf-8")
-    graftbench("run", "own.toml", "--out", "own", *given, where=tmp_path)
-    graftbench("report", "own", "--format", "md", *given, where=tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    graftbench("run", "../own.toml", "--out", "../own", where=tmp_path / "elsewhere")
+    assert "plugins" not in (tmp_path / "own" / "suite.toml").read_text("utf-8")
+    graftbench("report", "own", "--format", "md", "--plugin", "my_report.py", where=tmp_path)
     table = (tmp_path / "own" / "report" / "my_report.md").read_text("utf-8")
     assert "| my-method | 20 |" in table
     assert "1 ok" in table

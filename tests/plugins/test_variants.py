@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -90,10 +92,12 @@ def test_a_wrong_variant_is_told(old: str, new: str, sentence: str) -> None:
 
 
 def test_a_taken_name_is_told() -> None:
-    """A variant does not take a method's place silently."""
+    """A variant neither takes a method's place silently nor is ignored: a run of that name is refused."""
     text = SUITE.replace("narrow", "finetune")
     found = registry.methods(variants=suite(text).variants)
-    assert found["finetune"].variant_of == ""
+    assert found.classes["finetune"].variant_of == ""
+    with pytest.raises(GraftbenchError, match=r"'finetune' is taken twice.*\[variants\.finetune\]"):
+        _ = found["finetune"]
     assert list(found.broken.values()) == ["the method 'finetune' exists already"]
 
 
@@ -143,3 +147,14 @@ def test_what_lies_at_a_path(tmp_path: Path) -> None:
     assert digest_of_path(str(one)) != digest_of_path(str(other))
     assert digest_of_path([str(one), str(other)]) != digest_of_path([str(other), str(one)])
     assert digest_of_path("hub/name") == digest_of_path("") == digest_of_path([]) == ""
+
+
+def test_a_wrong_parameter_in_a_file_of_variants_is_a_sentence(tmp_path: Path) -> None:
+    """`ls methods` lists the others, and says what is wrong with this one, as a plan does."""
+    file = tmp_path / "v.toml"
+    file.write_text('[variants.mine]\nmethod = "dcgan"\nparameters = { lr = 0.1 }\n')
+    command = [sys.executable, "-m", "graftbench", "ls", "methods", "--json", "--plugin", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "dcgan" in done.stdout
+    assert "Unknown key 'lr' in [variants.mine]. Did you mean 'lr_discriminator' or 'lr_generator'?" in done.stderr

@@ -53,6 +53,29 @@ def test_failed_cells_keep_their_reason_on_one_line(
     assert row["kid"] == row["fit_seconds"] == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("-2", "'-2"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'=1"),
+        ("red\x1b[31m\x07\nname", "red name"),
+    ],
+)
+def test_no_cell_is_a_formula_or_obeyed(
+    name: str, cell: str, record: Callable[..., Record], a_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Texts that begin like formulas get an apostrophe, escape characters are left out; numbers stay numbers."""
+    score = Score(name="fid", value=-1.5, n_generated=9, n_reference=9, protocol="lite0@96")
+    made = a_run([record(name, scores=[score])])
+    (row,) = rows(made, tmp_path)
+    assert (row["method"], row["fid"]) == (cell, "-1.5")
+    (row,) = rows(made, tmp_path, "scores.csv")
+    assert (row["method"], row["value"]) == (cell, "-1.5")
+
+
 @pytest.mark.parametrize("name", ["<script>", "a_b%", "a|b", 'say "hi", twice', "émoji 🌱"])
 def test_any_name_reads_back(
     name: str, record: Callable[..., Record], a_run: Callable[..., Run], tmp_path: Path

@@ -58,9 +58,9 @@ def test_every_packaged_suite_parses() -> None:
         ("{ kimg = 1 }", "{ kimg = 'much' }", "Expected `float"),
         ("[25]", "[]", "the matrix is empty, for `data_budgets` lists nothing"),
         ("[0]", "[]", "the matrix is empty, for `seeds` lists nothing"),
-        ("[25]", "[0]", "data budgets must be at least 1; found 0"),
+        ("[25]", "[0]", "must be at least 1; found 0"),
         ("[25]", "[25, 25]", "`data_budgets` lists a value twice"),
-        ("@32", "@33", "A resolution is 8, 16, 32, 64"),
+        ("@32", "@33", "A resolution is 8, 16, 32"),
         ("->openmoji", "->none", "A task needs a target domain"),
         ("[0]\n", "[0]\n[source_models.gna]\nkimg = 1\n", "Unknown kind of source model 'gna'"),
         ("[0]\n", "[0]\n[source_models.gan]\nkimgs = 1\n", "Did you mean 'kimg'?"),
@@ -141,3 +141,27 @@ def test_an_extractor_brings_its_own_input_rule(extractor: str, size: int | None
     assert len(resolved.weights_sha256) == 64
     with pytest.raises(GraftbenchError, match="extractor 'inception-v3-compat' takes no size"):
         resolve_protocol(Protocol(extractor="inception-v3-compat", size=96))
+
+
+@pytest.mark.parametrize("other", ["twemoji->openmoji@032", " twemoji -> openmoji @ 32", "twemoji->openmoji@32 "])
+def test_a_task_in_another_spelling_is_the_same_task(other: str) -> None:
+    """It would be planned twice under one id."""
+    assert parse_task(other) == parse_task("twemoji->openmoji@32")
+    text = GOOD.replace('"twemoji->openmoji@32"', f'"twemoji->openmoji@32", "{other}"')
+    with pytest.raises(GraftbenchError, match="lists one task twice"):
+        parse_suite(text, "mine.toml")
+
+
+@pytest.mark.parametrize("side", ["²", "1048576", "99999999999", "9" * 30, "-32", ""])
+def test_a_side_that_is_none_is_named(side: str) -> None:
+    """Other digits than 0 to 9, and sides that no memory holds."""
+    with pytest.raises(GraftbenchError, match="found"):
+        parse_task(f"twemoji->openmoji@{side}")
+
+
+def test_plugins_of_a_suite_are_seen_from_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the current folder is."""
+    file = tmp_path / "mine.toml"
+    file.write_text(f'plugins = ["deeper/my_method.py"]\n{GOOD}', "utf-8")
+    monkeypatch.chdir("/")
+    assert load_suite(file).with_plugins([]) == [tmp_path.resolve() / "deeper" / "my_method.py"]

@@ -482,11 +482,11 @@ def test_preparing_counts_by_name(small: Tensor) -> None:
         ("lr_generator", 0.0, "must be positive"),
         ("lr_discriminator", float("nan"), "must be positive"),
         ("lr_discriminator", float("inf"), "must be positive"),
-        ("beta1", 1.0, r"beta1 and beta2 must be in \[0, 1\)"),
-        ("beta2", -0.1, r"beta1 and beta2 must be in \[0, 1\)"),
+        ("beta1", 1.0, r"beta1 must be in \[0, 1\)"),
+        ("beta2", -0.1, r"beta2 must be in \[0, 1\)"),
         ("discriminator_steps", 0, "discriminator_steps must be at least 1"),
-        ("channels_generator", 0, "channels_generator and channels_discriminator must be at least 1"),
-        ("channels_discriminator", -4, "channels_generator and channels_discriminator must be at least 1"),
+        ("channels_generator", 0, "channels_generator must be at least 1"),
+        ("channels_discriminator", -4, "channels_discriminator must be at least 1"),
     ],
 )
 def test_bad_parameters(name: str, value: object, says: str) -> None:

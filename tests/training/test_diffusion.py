@@ -261,9 +261,9 @@ def test_source_model_of_another_kind() -> None:
     [
         ({"lr": 0.0}, "lr must be positive and finite; found 0"),
         ({"lr": math.inf}, "lr must be positive and finite; found inf"),
-        ({"timesteps": 0}, "between 1 and timesteps"),
-        ({"sampling_steps": 0}, r"sampling_steps must be between 1 and timesteps \(1000\); found 0"),
-        ({"sampling_steps": 1001}, r"sampling_steps must be between 1 and timesteps \(1000\); found 1001"),
+        ({"timesteps": 0}, "timesteps must be at least 1"),
+        ({"sampling_steps": 0}, r"sampling_steps must be at least 1; found 0"),
+        ({"sampling_steps": 1001}, r"sampling_steps must be at most timesteps \(1000\); found 1001"),
         ({"eta": -0.1}, r"eta must be in \[0, 1\]; found -0.1"),
         ({"eta": 1.1}, r"eta must be in \[0, 1\]; found 1.1"),
         ({"channels": 8}, "channels must be a multiple of 16; found 8"),

@@ -16,13 +16,13 @@ from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.nn.style import Stylizer, StylizerSpec
 from graftbench.nn.translator import Translator, TranslatorSpec
 from graftbench.plugins import registry
+from graftbench.plugins.config import config_of
 from graftbench.training.samplers import ImageBankSampler, load_sampler, save_sampler, to_float, to_uint8
 from graftbench.training.translation import (
     Backbone,
     TranslationConfig,
     TranslationSampler,
     check_stages,
-    check_weights,
     relative_error,
 )
 
@@ -138,22 +138,15 @@ def test_relative_error_by_hand() -> None:
 # ----------------------------------------------------------------------------------------------------------- checks
 
 
-@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
-def test_wrong_weights(weight: float) -> None:
-    """The sentence names the first that is wrong."""
-    with pytest.raises(ValueError, match=rf"^b must be at least 0 and finite; found {weight}$"):
-        check_weights(a=1.0, b=weight)
-
-
-@pytest.mark.parametrize("stages", [(4, [0], 1), (-1, [0], 1), (0, [], 1), (0, [1, 4], 1), (0, [0], 0)])
-def test_wrong_stages(stages: tuple[int, list[int], int]) -> None:
+@pytest.mark.parametrize("stages", [(4, [0]), (-1, [0]), (0, []), (0, [1, 4])])
+def test_wrong_stages(stages: tuple[int, list[int]]) -> None:
     """The sentence says which there are."""
-    with pytest.raises(ValueError, match=r"stages 0 to 3|at least 1"):
+    with pytest.raises(ValueError, match=r"stages 0 to 3"):
         check_stages(*stages)
 
 
 @pytest.mark.parametrize("lr", [0.0, -1.0, float("inf"), float("nan")])
 def test_wrong_rate(lr: float) -> None:
     """A rate that is not positive and finite is refused."""
-    with pytest.raises(ValueError, match="lr must be positive and finite"):
-        TranslationConfig(lr=lr)
+    with pytest.raises(GraftbenchError, match="lr must be positive and finite"):
+        config_of(TranslationConfig, {"lr": lr}, "[parameters.cyclegan]")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 GROUND = frozenset(
     (
+        "bounds",
         "budget",
         "comparison",
         "contracts",
@@ -97,7 +98,7 @@ def _reference(cls: type[Method]) -> Iterator[Fault]:
         )
         return
     for name in ("authors", "title"):
-        if not getattr(reference, name):
+        if getattr(reference, name) in ("", contracts.PLACEHOLDER):
             yield Fault(f"reference.{name} is empty", "who wrote it and what it is called", f"fill in {name}")
     if not 1900 < reference.year <= 2100:
         yield Fault(f"reference.year = {reference.year}", "the year of publication", "fill in year")

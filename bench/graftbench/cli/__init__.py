@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from graftbench.cli.commands import COMMANDS, GROUPS
 
 if TYPE_CHECKING:
-    from cyclopts import App
+    from cyclopts import App, CycloptsError
+    from rich.panel import Panel
 
 BROKEN_PIPE = 141
 """Exit code where nobody reads the output any more: what a shell shows for a program that SIGPIPE ended."""
@@ -17,7 +18,7 @@ BROKEN_PIPE = 141
 
 def make_app() -> App:
     """Make the application with its commands, none of them imported yet."""
-    from cyclopts import App
+    from cyclopts import App, Parameter
 
     from graftbench.version import __version__
 
@@ -26,6 +27,9 @@ def make_app() -> App:
         help="Measure how well image generators survive being moved to a new domain.",
         version=__version__,
         suppress_keyboard_interrupt=False,  # main says how to go on
+        # No --empty-NAME, and no default in the help that is nothing.
+        error_formatter=_usage_error,
+        default_parameter=Parameter(negative_iterable=(), show_default=_shown_default),
     )
     groups = {"": app}
     for name, command in COMMANDS.items():
@@ -45,22 +49,34 @@ def make_app() -> App:
     return app
 
 
+def _usage_error(error: CycloptsError) -> Panel:
+    from cyclopts import CycloptsPanel
+
+    from graftbench.cli.failures import visible
+
+    return CycloptsPanel(visible(str(error)))
+
+
+def _shown_default(value: object) -> str | None:
+    return str(value) if isinstance(value, int | float) and value is not False else str(value or "") or None
+
+
 def main() -> None:
     """Run a command.
 
-    Exit codes: 0 fine, 1 a regression or a failed check, 2 usage or bad input, 3 some cells failed, 130 interrupted.
+    Exit codes: 0 fine, 1 a regression or a failed check, 2 usage, bad input or what the system refuses, 3 some cells
+    failed, 70 a fault of graftbench or of a plugin, 130 interrupted.
     """
-    from graftbench.errors import GraftbenchError
-
     try:
-        code = make_app()(result_action="return_value")
-    except GraftbenchError as error:
-        print(f"graftbench: {error}", file=sys.stderr)
-        sys.exit(2)
+        code = make_app()(sys.argv[1:], result_action="return_value")
     except KeyboardInterrupt:
         print("graftbench: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # whoever read the output has enough of it (`| head`); Python's own flush at exit has none
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
+    except Exception as error:  # noqa: BLE001 - each becomes a sentence or a report, never a traceback on the terminal
+        from graftbench.cli.failures import report_failure
+
+        sys.exit(report_failure(error))
     sys.exit(code if isinstance(code, int) else 0)

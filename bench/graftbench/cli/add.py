@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graftbench.cli.options import Count, Flag, Plugins, Texts
+from graftbench.cli.options import Count, Flag, Plugins, Seed, SuiteName, Texts
 from graftbench.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ def samples(
     method: str,
     task: str | None = None,
     budget: Count = None,
-    seed: int | None = None,
+    seed: Seed | None = None,
     compute: str | None = None,
     family: str = "submitted",
     cost: Texts = [],  # noqa: B006 - never changed
     costs: Path | None = None,
     note: Texts = [],  # noqa: B006
-    suite: str | None = None,
+    suite: SuiteName | None = None,
     replace: Flag = False,
     keep: str = "sampler",
     device: str = "auto",
@@ -144,14 +144,9 @@ def read_costs(path: Path) -> dict[str, Any]:
     Raises:
         GraftbenchError: It cannot be read.
     """
-    import tomllib
+    from graftbench.plugins.config import read_toml
 
-    from graftbench.errors import GraftbenchError
-
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise GraftbenchError(f"The costs in '{path}' cannot be read ({error}).") from error
+    return read_toml(path, "file of costs")
 
 
 def lines_of(record: Record) -> list[str]:

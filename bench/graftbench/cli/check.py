@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
+from graftbench.cli.options import LONGEST_SECONDS, between
 from graftbench.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ MARKS = {"passed": "ok", "failed": "FAILED", "does not apply": "-", "not made": 
 
 def check(
     *targets: Annotated[str, Parameter(name="TARGET")],
-    seconds: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 120,
+    seconds: Annotated[float, Parameter(validator=between(0, LONGEST_SECONDS))] = 120,
     argument: str = "",
     json: bool = False,
 ) -> int:

@@ -16,12 +16,14 @@ def cite(
 ) -> int:
     """Print BibTeX for what a run used: methods, domains, metrics, extractor, graftbench.
 
+    Exit code 2: a method or a domain is not known here, and left out.
+
     Args:
         run: A run folder, or a records.jsonl.
         more: More of them; what is used in several is printed once.
         plugin: File or folder with the methods and domains that the run had from one.
     """
-    from graftbench.citations import bibliography, bibtex
+    from graftbench.citations import GIVE_PLUGIN, bibliography, bibtex
     from graftbench.plugins.registry import domains, methods
     from graftbench.records.run import read_runs
 
@@ -29,4 +31,4 @@ def cite(
     print(bibtex(entries), end="")
     for sentence in missing:
         print(f"graftbench: {sentence}", file=sys.stderr)
-    return 0
+    return 2 if any(GIVE_PLUGIN in sentence for sentence in missing) else 0

@@ -153,6 +153,7 @@ COMMANDS = {
     "new method": CommandHelp(
         "Write a method that works, with comments to learn from, and its test.",
         "graftbench new method my-method",
+        "graftbench new method my-method --family fine-tune",
         "graftbench new method my-method --out methods",
     ),
     "new domain": CommandHelp(

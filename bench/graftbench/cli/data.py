@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from graftbench.cli.options import Plugins
+from graftbench.cli.options import Plugins, SuiteName
 from graftbench.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _near_duplicates(card: Card) -> str:
 
 
 def prepare(
-    suite: str,
+    suite: SuiteName,
     *,
     device: str = "auto",
     plugin: Plugins = [],  # noqa: B006 - never changed

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter, validators
-
-from graftbench.cli.options import DEFAULT_EXTRACTION, ExtractionOptions, comma_separated
+from graftbench.cli.options import DEFAULT_EXTRACTION, ExtractionOptions, Seed, comma_separated
 from graftbench.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
 
     from graftbench.metrics.estimate import Estimate
     from graftbench.scoring.evaluate import Evaluation
-
-Seed = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 
 
 def evaluate(

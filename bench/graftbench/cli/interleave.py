@@ -7,9 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from graftbench.cli.options import SuiteName
+
 
 def interleave(
-    suite: str,
+    suite: SuiteName,
     *run_options: Annotated[str, Parameter(allow_leading_hyphen=True)],
     base: str,
     new: str = "graftbench",

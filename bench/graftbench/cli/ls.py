@@ -49,13 +49,19 @@ def rows_of(what: str) -> list[dict[str, Any]]:
 def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return the rows of a list, and plugin file -> error for those that could not be imported."""
     from graftbench.contracts import Family
+    from graftbench.errors import GraftbenchError
     from graftbench.plugins import registry
 
     if what == "methods":
         methods = registry.methods(plugin)  # by name; the sort keeps that order within a family
         families = get_args(Family)
-        rows = map(_method, sorted(methods.classes.values(), key=lambda m: families.index(m.family)))
-        return list(rows), methods.broken
+        rows, broken = [], dict(methods.broken)
+        for method in sorted(methods.classes.values(), key=lambda m: families.index(m.family)):
+            try:
+                rows.append(_method(method))
+            except GraftbenchError as error:  # a variant with a wrong parameter
+                broken[method.name] = str(error)
+        return rows, broken
     if what == "domains":
         domains = registry.domains(plugin)
         return [_domain(d) for d in domains.classes.values()], domains.broken
@@ -69,6 +75,9 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], dict[str, s
 def _method(m: type[Method]) -> dict[str, Any]:
     from msgspec import structs, to_builtins
 
+    from graftbench.plugins.config import config_of
+
+    leaks = "" if m.adapter else m(config_of(m.Config, dict(m.defaults), f"[variants.{m.name}]")).leaks
     return {
         "name": m.name,
         "family": m.family,
@@ -81,7 +90,7 @@ def _method(m: type[Method]) -> dict[str, Any]:
         "needs_source_images": m.needs_source_images,
         "kinds": list(m.kinds),
         "adapter": m.adapter,
-        "looks_at": "" if m.adapter else m().leaks,
+        "looks_at": leaks,
         "reference": to_builtins(m.reference),
         "parameters": {**_defaults(m.Config), **m.defaults},
         "required": [field.name for field in structs.fields(m.Config) if field.required],

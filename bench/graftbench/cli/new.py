@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from graftbench.plugins.scaffold import Kind
+    from graftbench.plugins.scaffold import Kind, MethodStart
 
 
-def method(name: str, *, out: Path = Path()) -> int:
+def method(name: str, *, family: Literal["scratch", "fine-tune"] = "scratch", out: Path = Path()) -> int:
     """Write a method that works, with comments to learn from, and its test.
 
     Args:
         name: Lower-case letters, digits and hyphens: my-method becomes my_method.py with class MyMethod.
+        family: scratch: from fresh weights; fine-tune: from a source model, as in a suite of transfer.
         out: Folder; made if need be. In a checkout of graftbench, `--out methods` makes it one of the suite's own, with
             its test in tests/methods.
     """
-    return _write("method", name, out)
+    return _write("method", name, out, family)
 
 
 def domain(name: str, *, out: Path = Path()) -> int:
@@ -50,13 +51,17 @@ USE = {
 """Kind -> a command that uses the new plugin."""
 
 
-def _write(kind: Kind, name: str, out: Path) -> int:
+def _write(kind: Kind, name: str, out: Path, family: MethodStart = "scratch") -> int:
     from graftbench.plugins.scaffold import write
 
-    plugin, test = map(_relative, write(kind, name, out))
+    plugin, test = map(_relative, write(kind, name, out, family))
     option = f" --plugin {plugin}" if plugin.parent == test.parent else ""
     print(f"{plugin}\n{test}\n")
-    print(f"It works as it is. To look at it:\n  graftbench check {plugin}\n  python -m pytest {test}")
+    if kind == "method":
+        print("Fill in its `reference`: whose it is and what it is called. Otherwise it works as it is. To look at it:")
+    else:
+        print("It works as it is. To look at it:")
+    print(f"  graftbench check {plugin}\n  python -m pytest {test}")
     print(f"  {USE[kind].format(name=name)}{option}")
     return 0
 

@@ -2,16 +2,59 @@
 
 from __future__ import annotations
 
+import math
+import pkgutil
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter, validators
+
+from graftbench.bounds import LARGEST, MOST
+
+
+def packaged_methods() -> tuple[str, ...]:
+    """Return the names of the package's methods, from those of their files: to import them takes seconds."""
+    modules = pkgutil.iter_modules(import_module("graftbench.methods").__path__)
+    return tuple(sorted(module.name.replace("_", "-") for module in modules if not module.name.startswith("_")))
+
+
+def packaged_suite_names() -> tuple[str, ...]:
+    """Return the names of the package's suites."""
+    names = [file.name for file in files("graftbench.suites").iterdir()]
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    SuiteName: TypeAlias = str
+    MethodNames: TypeAlias = str
+else:  # any text is taken, and shells offer these
+    SuiteName = Annotated[Literal[packaged_suite_names()] | str, Parameter(show_choices=False)]
+    MethodNames = Annotated[Literal[packaged_methods()] | str, Parameter(show_choices=False)]
+
+
+def between(low: float, high: float, *, closed: bool = False) -> list[Callable[[Any, Any], None]]:
+    """Return the validators of a number above `low` (`closed`: or equal) and at most `high`, which nan is not."""
+    return [validators.Number(gte=low, lte=high) if closed else validators.Number(gt=low, lte=high), _refuse_nan]
+
+
+def _refuse_nan(_: object, value: float | None, /) -> None:
+    if value is not None and math.isnan(value):
+        raise ValueError("Must be a number; found nan.")
+
+
+LONGEST_SECONDS = 10**7
+"""Four months: what a system's timers take."""
 
 Flag = Annotated[bool, Parameter(negative=())]
 Texts = Annotated[list[str], Parameter(negative=())]
 Plugins = Annotated[list[Path], Parameter(name="--plugin", negative=())]
-Count = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
+Count = Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=MOST))]
+Seed = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=LARGEST))]
 
 
 @Parameter(name="*")

@@ -6,9 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
-from graftbench.cli.options import Count, Plugins
+from graftbench.bounds import MOST
+from graftbench.cli.options import Count, Plugins, SuiteName, between
 from graftbench.cli.output import print_json, print_lines, wide_console
 from graftbench.suites.status import UNKNOWN_FILES
 
@@ -31,13 +32,13 @@ COLOURS = {"done": "green", "new": "", "changed": "yellow", "failed": "red"}
 
 
 def plan(
-    suite: str,
+    suite: SuiteName,
     *,
     out: Path | None = None,
     others: Annotated[list[Path], Parameter(name="--from", negative=())] = [],  # noqa: B006 - never changed
     jobs: Count = None,
     shard: str = "1/1",
-    speed: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
+    speed: Annotated[float | None, Parameter(validator=between(0, MOST))] = None,
     every: Annotated[bool, Parameter(name="--all", negative=())] = False,
     plugin: Plugins = [],  # noqa: B006
     json: bool = False,

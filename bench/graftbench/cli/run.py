@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
-from graftbench.cli.options import Count, Plugins, Texts
+from graftbench.bounds import MOST
+from graftbench.cli.options import Count, MethodNames, Plugins, SuiteName, Texts, between
 
 
 def default_jobs(devices: list[str]) -> int:
@@ -19,21 +20,21 @@ def default_jobs(devices: list[str]) -> int:
 
 
 def run(
-    suite: str,
+    suite: SuiteName,
     *,
     out: Path,
     jobs: Count = None,
     threads: Count = None,
     device: str = "auto",
-    methods: str | None = None,
+    methods: MethodNames | None = None,
     plugin: Plugins = [],  # noqa: B006 - never changed
     retry: Texts = [],  # noqa: B006
     shard: str = "1/1",
     keep: str = "sampler",
     executor: str = "local",
     address: str | None = None,
-    gpus_per_cell: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0,
-    cpus_per_cell: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 1,
+    gpus_per_cell: Annotated[float, Parameter(validator=between(0, MOST, closed=True))] = 0,
+    cpus_per_cell: Annotated[float, Parameter(validator=between(0, MOST, closed=True))] = 1,
     slurm: Texts = [],  # noqa: B006
     tracker: Texts = [],  # noqa: B006
 ) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graftbench.cli.options import Plugins
+from graftbench.cli.options import Plugins, SuiteName
 
 if TYPE_CHECKING:
     from graftbench.contracts import Domain
@@ -28,7 +28,7 @@ def train(
     resolution: int = 32,
     kimg: float = 512,
     seed: int = 0,
-    suite: str = "quick",
+    suite: SuiteName = "quick",
     out: Path | None = None,
     device: str = "auto",
     plugin: Plugins = [],  # noqa: B006 - never changed
@@ -51,6 +51,7 @@ def train(
     from graftbench.cache import cache_folder
     from graftbench.images import prepared
     from graftbench.plugins import registry
+    from graftbench.plugins.config import read_table
     from graftbench.resources.device import resolve_device
     from graftbench.scoring.protocol import resolve_protocol
     from graftbench.suites.suite import load_suite, parse_task
@@ -58,11 +59,14 @@ def train(
 
     parse_task(f"{domain}->{domain}@{resolution}")
     settings = load_suite(suite)
+    parameters = settings.source_models.get(kind, SourceModelSpec()).parameters
+    spec = read_table(
+        {"kimg": kimg, "seed": seed, "parameters": parameters}, SourceModelSpec, "graftbench source train"
+    )
     cache = cache_folder()
     domain_plugin = registry.make_domain(domain, plugin)
     images = prepared.load(domain_plugin, domain, resolution, cache)
-    spec = settings.source_models.get(kind, SourceModelSpec())
-    recipe = recipe_for(msgspec.structs.replace(spec, kimg=kimg, seed=seed), kind, images)
+    recipe = recipe_for(spec, kind, images)
     if find(recipe, cache) is not None:
         print(f"source model {recipe.id} is there already; exporting it.")
     started = time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from graftbench.cli.options import Plugins
+from graftbench.cli.options import Plugins, SuiteName
 from graftbench.cli.output import markdown_rows, print_json, wide_console
 from graftbench.records.cell_spec import Protocol
 
@@ -18,7 +18,7 @@ DEFAULT = Protocol(size=96)
 
 
 def tasks(
-    *names: str,
+    *names: SuiteName,
     device: str = "auto",
     plugin: Plugins = [],  # noqa: B006 - never changed
     json: bool = False,

@@ -73,7 +73,10 @@ def mean(values: Sequence[float]) -> float:
         GraftbenchError: No values, or one that is not finite.
     """
     numbers = _checked(values)
-    return math.fsum(numbers) / len(numbers)
+    try:
+        return math.fsum(numbers) / len(numbers)
+    except OverflowError:  # the sum is larger than a float can be, the mean is not
+        return math.fsum(number / len(numbers) for number in numbers)
 
 
 def standard_deviation(values: Sequence[float]) -> float | None:
@@ -86,7 +89,10 @@ def standard_deviation(values: Sequence[float]) -> float | None:
     if len(numbers) < 2:
         return None
     center = mean(numbers)
-    return math.sqrt(math.fsum((number - center) ** 2 for number in numbers) / (len(numbers) - 1))
+    try:
+        return math.sqrt(math.fsum((number - center) ** 2 for number in numbers) / (len(numbers) - 1))
+    except OverflowError:  # the squares are larger than a float can be, the deviation is not
+        return math.hypot(*(number - center for number in numbers)) / math.sqrt(len(numbers) - 1)
 
 
 def standard_error(values: Sequence[float]) -> float | None:

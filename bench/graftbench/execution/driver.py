@@ -132,8 +132,9 @@ def run(
 
     # Check what was asked for, before anything is written.
     run_trackers = RunTrackers(trackers)
-    names, all_plugins = named(methods, plugins)
-    requested = override(suite if isinstance(suite, Suite) else load_suite(suite), methods=names)
+    loaded = suite if isinstance(suite, Suite) else load_suite(suite)
+    names, all_plugins = named(methods, loaded.with_plugins([p if isinstance(p, type) else Path(p) for p in plugins]))
+    requested = override(loaded, methods=names)
     run_again = _statuses(retry) | RUN_AGAIN
     _check_choices(jobs=jobs, threads=threads, keep=keep)
     folder = RunFolder(out)

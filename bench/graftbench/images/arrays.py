@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zipfile
 import zlib
@@ -129,6 +130,16 @@ _BAD_ARRAY_FILE = (
 """What zipfile and NumPy raise on damaged files."""
 
 
+_LONGEST_HEADER = 2**16
+"""Bytes of an .npy header: shape and type of images take a hundred."""
+
+_UNPACKED_AT_MOST = 2**28
+"""Bytes up to which an array in an .npz file may be packed in any way."""
+
+_MOST_PACKED = 500
+"""Bytes that one stored byte of a longer array may stand for; images that are all black have twice as many."""
+
+
 _ARRAY_NAMES = ("arr_0", "images")
 """Names of the images in an .npz file: what `np.savez(path, images)` calls them (also ADM's sample files), and ours."""
 
@@ -167,6 +178,10 @@ def _header(stream: IO[bytes]) -> _Header:
     if version == (1, 0):
         return _Header(*np.lib.format.read_array_header_1_0(stream))
     if version == (2, 0):
+        begins, length = stream.tell(), int.from_bytes(stream.read(4), "little")
+        if length > _LONGEST_HEADER:  # NumPy would read it whole before it looks
+            raise ValueError(f"its header declares {length:,} bytes of itself; one has {_LONGEST_HEADER:,} at most")
+        stream.seek(begins)
         return _Header(*np.lib.format.read_array_header_2_0(stream))
     raise ValueError(f"version {version} of the npy format is for tables with named columns")
 
@@ -187,8 +202,9 @@ def _open_npz(path: Path, name: str) -> Images:
         if wanted is None:
             raise GraftbenchError(_no_images(name, arrays))
         with archive.open(f"{wanted}.npy") as stream:
-            header = _header(stream)
-    layout = layout_of(header.shape, header.dtype, f"The array '{wanted}' in '{name}'")
+            header, begins = _header(stream), stream.tell()
+        layout = layout_of(header.shape, header.dtype, f"The array '{wanted}' in '{name}'")
+        _check_size(header, archive.getinfo(f"{wanted}.npy"), begins)
     if header.fortran_order:  # the last axis varies slowest: no block of images lies in one piece
         with np.load(path, allow_pickle=False) as file:
             return ArrayImages(name, layout, sliced(file[wanted]))
@@ -200,6 +216,22 @@ def _open_npz(path: Path, name: str) -> Images:
             raise _bad_file(name, error) from error
 
     return ArrayImages(name, layout, blocks)
+
+
+def _check_size(header: _Header, member: zipfile.ZipInfo, begins: int) -> None:
+    """Refuse an array that is not as long as its header says, or that was packed as no images are.
+
+    Raises:
+        ValueError: It says what was found. DEFLATE makes 1,032 bytes of one at most, of a single value repeated.
+    """
+    declared = math.prod(header.shape) * header.dtype.itemsize
+    if declared != member.file_size - begins:
+        raise ValueError(f"its header declares {declared:,} bytes, and {member.file_size - begins:,} are stored")
+    if declared > _UNPACKED_AT_MOST and declared > _MOST_PACKED * member.compress_size:
+        raise ValueError(
+            f"{member.compress_size:,} stored bytes unpack to {declared:,}: more than {_MOST_PACKED} times as many, as "
+            "no images do"
+        )
 
 
 def _unpacked(path: Path, member: str, header: _Header, size: int) -> Iterator[Pixels]:

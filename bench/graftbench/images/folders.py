@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -185,11 +186,13 @@ def _decode(content: bytes) -> Pixels:
 def _in_threads(work: Callable[[int], T], count: int, *, ahead: int) -> Generator[T]:
     """work(0), work(1), … work(count - 1) in order, computed in threads, up to `ahead` of them beforehand.
 
-    An exception is raised when its turn comes. When the iteration ends, however it ends, no thread is left.
+    An exception is raised when its turn comes. When the iteration ends, however it ends, no thread is left. Pillow's
+    warnings, of odd metadata and of pictures beyond its limit, are not printed: what is wrong is said with the name.
     """
     pending: deque[Future[T]] = deque()
     workers = min(_MOST_WORKERS, os.cpu_count() or 1, count)
-    with ThreadPoolExecutor(workers, thread_name_prefix="images") as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers, thread_name_prefix="images") as pool:
+        warnings.simplefilter("ignore")  # here, for the filters belong to the process and the work is done in threads
         try:
             for position in range(count):
                 pending.append(pool.submit(work, position))

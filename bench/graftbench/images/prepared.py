@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 
+from graftbench.bounds import LARGEST_SIDE
 from graftbench.cache import CacheChangedError, atomic_file, atomic_folder, cache_folder, locked
 from graftbench.digests import remembered, stamp
 from graftbench.errors import GraftbenchError, unknown
@@ -134,8 +135,8 @@ def load(
         GraftbenchError: The images are not there or not usable, or the cache cannot be written; the domain gives its
             images by the default rule alone; there is no such rule.
     """
-    if resolution < 1:
-        raise GraftbenchError(f"The resolution of '{name}' is {resolution}; expected a positive number of pixels.")
+    if not 1 <= resolution <= LARGEST_SIDE:
+        raise GraftbenchError(f"The resolution of '{name}' is {resolution}; expected 1 to {LARGEST_SIDE} pixels.")
     if resize not in RULES:
         raise unknown("resize rule", resize, RULES)
     public = public_name(domain, name)

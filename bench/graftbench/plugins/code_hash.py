@@ -52,7 +52,7 @@ def files_of(method: type[Method]) -> dict[str, str]:
         return shipped
     try:
         file = file_of(method)
-    except (KeyError, AttributeError, TypeError):
+    except LookupError:
         return dict(sorted((files_of_scoring() | source_digests(method)).items()))
     name = next((cls.__name__ for cls in method.__mro__ if cls.__name__ in definitions_of(file).named), "")
     return _digests([(file, name), *_in_package(_SCORING, *_FITTING)], file.parent)

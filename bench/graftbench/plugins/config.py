@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args, get_origin
+import tomllib
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
+from graftbench.bounds import range_faults
 from graftbench.errors import GraftbenchError, unknown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
 def check_keys(raw: dict[str, Any], struct: type[msgspec.Struct], where: str, path: str = "") -> None:
@@ -39,8 +46,52 @@ def config_of(struct: type[msgspec.Struct], parameters: dict[str, Any], where: s
     Raises:
         GraftbenchError: An unknown parameter (naming the nearest), a wrong type, or a value out of range.
     """
-    check_keys(parameters, struct, where)
+    return read_table(parameters, struct, where)
+
+
+def read_table(raw: object, struct: type[Struct], where: str) -> Struct:
+    """Read a table of a TOML file as a struct.
+
+    Raises:
+        GraftbenchError: An unknown key (naming the nearest), a wrong type, a value out of its field's range, or one
+            that the struct refuses.
+    """
+    if isinstance(raw, dict):  # else msgspec says what it is instead
+        check_keys(raw, struct, where)
+        for fault in range_faults(raw, struct):
+            raise GraftbenchError(f"{where}: {fault}.")
     try:
-        return msgspec.convert(parameters, struct)
+        return msgspec.convert(raw, struct)
     except msgspec.ValidationError as error:
         raise GraftbenchError(f"{where}: {error}.") from error
+
+
+def parse_toml(text: str | bytes, where: str) -> dict[str, Any]:
+    """Read TOML as people's editors write it, with a byte order mark or without.
+
+    Raises:
+        GraftbenchError: It is no UTF-8, no TOML, nested deeper than a file can be, or has an endless number.
+    """
+    try:
+        return tomllib.loads((text.decode("utf-8") if isinstance(text, bytes) else text).removeprefix("\ufeff"))
+    except UnicodeDecodeError as error:
+        raise GraftbenchError(
+            f"{where} is no UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}."
+        ) from error
+    except RecursionError:
+        raise GraftbenchError(f"{where} is no valid TOML: its brackets are nested too deeply.") from None
+    except ValueError as error:  # TOMLDecodeError is one; so is an integer of more than 4300 digits
+        raise GraftbenchError(f"{where} is no valid TOML: {error}.") from error
+
+
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """Read a TOML file; `kind` names it in errors ("suite file").
+
+    Raises:
+        GraftbenchError: It cannot be read, or as `parse_toml`.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise GraftbenchError(f"The {kind} '{path}' cannot be read ({error.strerror or error}).") from error
+    return parse_toml(content, f"'{path}'")

@@ -11,12 +11,12 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from graftbench.contracts import Domain, Method, Report
 from graftbench.errors import GraftbenchError, unknown
@@ -42,13 +42,20 @@ class PluginIndex(Generic[Plugin]):
         kind: "method", "domain" or "report".
         classes: Name -> class, sorted by name.
         broken: File or entry point -> the error with which the import failed.
+        clashes: Name -> where a second plugin has it too: such a name cannot be looked up.
     """
 
     kind: str
     classes: dict[str, type[Plugin]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    clashes: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> type[Plugin]:
+        if name in self.clashes:
+            raise GraftbenchError(
+                f"The name '{name}' is taken twice: there is a {self.kind} of that name, and {self.clashes[name]} is "
+                "another. Rename the second."
+            )
         if name in self.classes:
             return self.classes[name]
         error = unknown(self.kind, name, self.classes)
@@ -72,7 +79,7 @@ def methods(plugins: Sequence[PluginSource] = (), variants: Mapping[str, Variant
         except GraftbenchError as error:
             index.broken[str(path)] = str(error)
     _add_variants(index, variants or {}, "the suite")
-    return PluginIndex(index.kind, dict(sorted(index.classes.items())), index.broken)
+    return replace(index, classes=dict(sorted(index.classes.items())))
 
 
 def domains(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Domain]:
@@ -101,6 +108,7 @@ def _add_variants(index: PluginIndex[Method], variants: Mapping[str, Variant], w
             index.classes[name] = cls
         else:
             index.broken[table] = f"the method '{name}' exists already"
+            index.clashes[name] = table
 
 
 def make_domain(name: str, plugins: Sequence[PluginSource] = ()) -> Domain:
@@ -128,7 +136,7 @@ def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[PluginSo
             continue
         for cls in _plugin_classes(module, base):
             _add(index, cls, where)
-    return PluginIndex(kind, dict(sorted(index.classes.items())), index.broken)
+    return replace(index, classes=dict(sorted(index.classes.items())))
 
 
 def _add(index: PluginIndex[Plugin], cls: type[Plugin], where: str) -> None:
@@ -137,6 +145,7 @@ def _add(index: PluginIndex[Plugin], cls: type[Plugin], where: str) -> None:
         index.broken[where] = f"class {cls.__name__} has no `name`"
     elif index.classes.get(cls.name, cls) is not cls:
         index.broken[where] = f"the {index.kind} '{cls.name}' exists already"
+        index.clashes[cls.name] = where
     else:
         index.classes[cls.name] = cls
 
@@ -233,6 +242,13 @@ def load_file(file: Path) -> ModuleType:
 
 
 def file_of(cls: type[Any]) -> Path:
-    """Return the file that defines a plugin class."""
-    module = sys.modules[cls.__module__]
-    return Path(cast("str", module.__file__)).resolve()
+    """Return the file that defines a plugin class.
+
+    Raises:
+        LookupError: There is none: the class was made in a notebook, at a prompt, or by a script on standard input,
+            whose module says that its file is `<stdin>`.
+    """
+    path = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if path is None or not Path(path).is_file():
+        raise LookupError(f"the class {cls.__qualname__} is defined in no file")
+    return Path(path).resolve()

@@ -6,6 +6,7 @@ import importlib.util
 import keyword
 import re
 import sys
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Kind = Literal["method", "domain", "report"]
+MethodStart = Literal["scratch", "fine-tune"]
 
 FOLDERS = {"method": "methods", "domain": "datasets", "report": "reports"}
 """Kind -> folder of a checkout for its plugins, and for their tests within `tests/`."""
@@ -33,7 +35,7 @@ LONGEST = 40
 """Characters of a name: tables have room for so many."""
 
 
-def write(kind: Kind, name: str, folder: Path) -> list[Path]:
+def write(kind: Kind, name: str, folder: Path, family: MethodStart = "scratch") -> list[Path]:
     """Write the plugin NAME and its test into a folder.
 
     In a checkout of the suite, its folder for plugins of this kind is given a plugin like its neighbours; the test
@@ -43,6 +45,7 @@ def write(kind: Kind, name: str, folder: Path) -> list[Path]:
         kind: What it is.
         name: As suites and tables write it; the file and the class are named after it.
         folder: Made if it is not there.
+        family: Of a method: whether it starts from fresh weights or from a source model.
 
     Returns:
         The plugin's file and the test's.
@@ -61,18 +64,20 @@ def write(kind: Kind, name: str, folder: Path) -> list[Path]:
         raise GraftbenchError(
             f"'{existing[0]}' is there already; nothing was written. Remove it, or choose another name."
         )
-    texts = [rendered(template, name, house=house is not None) for template in (kind, f"test_{kind}")]
+    templates = (kind, f"test_{kind}")
+    texts = [rendered(template, name, house=house is not None, family=family) for template in templates]
     _write_both(dict(zip(paths, texts, strict=True)))
     return paths
 
 
-def rendered(template: str, name: str, *, house: bool) -> str:
+def rendered(template: str, name: str, *, house: bool, family: MethodStart = "scratch") -> str:
     """Render a template with a name filled in.
 
     Args:
         template: "method", "test_method", and so on.
         name: Of the plugin.
         house: Whether it is for the suite's own folders.
+        family: As in `write`.
     """
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - `graftbench --help` does without
 
@@ -87,6 +92,8 @@ def rendered(template: str, name: str, *, house: bool) -> str:
         cls="".join(word[:1].upper() + word[1:] for word in words),
         title=" ".join(words).capitalize(),
         house=house,
+        family=family,
+        year=datetime.now(UTC).year,
     )
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -20,6 +19,7 @@ import msgspec
 
 from graftbench.contracts import Family, Method
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.plugins.config import read_table, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,20 +51,14 @@ def read_variants(path: Path) -> dict[str, Variant]:
     Raises:
         GraftbenchError: It cannot be read, has no variants, or one of them is wrong.
     """
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise GraftbenchError(f"'{path}' is no TOML file that can be read: {error}.") from error
+    raw = read_toml(path, "TOML file of variants")
     tables = raw.get("variants")
     if not isinstance(tables, dict) or not tables:
         keys = ", ".join(raw) or "nothing"
         raise GraftbenchError(
             f"'{path}' declares no variants; a table is written [variants.NAME] with method = \"…\"; found {keys}."
         )
-    try:
-        variants = msgspec.convert(tables, dict[str, Variant])
-    except msgspec.ValidationError as error:
-        raise GraftbenchError(f"{path}, [variants]: {error}.") from error
+    variants = {name: read_table(table, Variant, f"{path}, [variants.{name}]") for name, table in tables.items()}
     check_variants(variants, str(path))
     return placed(variants, path)
 

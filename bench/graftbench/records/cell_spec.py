@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from graftbench.bounds import AtLeastTwo, Positive, Side
+
 SAMPLES = "samples"
 """What a cell is a variant of whose images were handed in."""
 
@@ -54,9 +56,9 @@ class ComputeBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         gflops: 10⁹ floating-point operations (a multiply-add counts two).
     """
 
-    kimg: float | None = None
-    seconds: float | None = None
-    gflops: float | None = None
+    kimg: Positive | None = None
+    seconds: Positive | None = None
+    gflops: Positive | None = None
 
     def __post_init__(self) -> None:
         given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
@@ -93,11 +95,11 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """
 
     extractor: str = "lite0"
-    size: int | None = None
+    size: Side | None = None
     resize: str = ""
     weights: str = ""
     weights_sha256: str = ""
-    n_generated: int = 600
+    n_generated: AtLeastTwo = 600
     reference: str = "reference"
     metrics: list[str] = msgspec.field(default_factory=lambda: ["default", "memorization", "diversity"])
 

@@ -33,6 +33,10 @@ def _cut_torn_line(path: Path) -> str | None:
     return f"{path} ended in an unfinished line of {len(data) - end} bytes; it was moved to {path.name}.torn."
 
 
+_BEGINNINGS = (b"{", b"\0")
+"""How a file of records begins whose only line was never finished: like a record, or with what a crash left behind."""
+
+
 def append(path: Path, record: Record) -> None:
     """Append one record as one line and wait until it is on the disk.
 
@@ -73,7 +77,7 @@ def read(path: Path, kind: type[Kept] = Record) -> tuple[list[Kept], list[str]]:
         raise GraftbenchError(f"'{path}' cannot be read ({error.strerror}).") from error
     with file:
         for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") and (number > 1 or line.startswith(_BEGINNINGS)):
                 warning = (
                     f"{path}: the last line is unfinished ({len(line)} bytes) and was left out; "
                     "the cell that it belonged to will run again."

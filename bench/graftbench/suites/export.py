@@ -88,7 +88,7 @@ def export_task(
     _check_free(out)
     protocol = resolve_protocol(chosen.protocol)
     folder = cache_folder() if cache is None else cache
-    loaded = _Loader(chosen, spec.resolution, folder, plugins, say)
+    loaded = _Loader(chosen, spec.resolution, folder, chosen.with_plugins(plugins), say)
     target = loaded.images(spec.target)
     positions = shots(target, budget, seed)
     with _appearing(out) as part:

@@ -59,7 +59,7 @@ def prepare(
         say: Told what is being made.
     """
     done = OfflinePreparation()
-    _domains(suite, cache, plugins, done, say)
+    _domains(suite, cache, suite.with_plugins(plugins), done, say)
     _weights(suite, done, say)
     if done.failed:
         done.failed.append("Features and source models were not looked at: they need all of the above.")

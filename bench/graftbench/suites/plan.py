@@ -125,6 +125,7 @@ def make_plan(
     Raises:
         GraftbenchError: Unknown method, domain or extractor, unusable data, a budget larger than the training split.
     """
+    plugins = suite.with_plugins(plugins)
     resolved = resolve_suite(suite, plugins)
     resolved, images = under_public_names(resolved, resolve_data(resolved, cache, plugins, say), plugins)
     suite = resolved.suite
@@ -143,7 +144,7 @@ def make_plan(
     origins: dict[str, Origin] = {entry.method: "submitted" for _, entry in submitted}
     origins |= {method.cls.name: method.cls.origin for method in resolved.methods if method.cls.origin}
     return Plan(
-        suite=msgspec.structs.replace(named, protocol=resolved.protocol, cells=len(cells)),
+        suite=msgspec.structs.replace(named, protocol=resolved.protocol, plugins=[], cells=len(cells)),
         cells=longest_first(cells),
         targets={(task.target, task.resolution): images[task.target, task.resolution] for task in resolved.serving},
         recipes={recipe.id: (recipe, origin) for recipe, origin in recipes.values()},

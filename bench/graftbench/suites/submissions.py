@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
+from graftbench.bounds import Count, Seed
 from graftbench.contracts import Family
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.records.cell_spec import ComputeBudget
@@ -46,8 +47,8 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     method: str
     path: str
     task: str
-    data_budget: int
-    seed: int = 0
+    data_budget: Count
+    seed: Seed = 0
     compute_budget: ComputeBudget | None = None
     family: str = "submitted"
     costs: dict[str, Any] = {}
@@ -82,8 +83,6 @@ def check_submissions(samples: Sequence[Submission], where: str) -> None:
         if entry.family not in families:
             raise unknown("family", entry.family, families, where=place)
         checked_costs(entry.costs, place)
-        if entry.data_budget < 1:
-            raise GraftbenchError(f"A data budget is at least 1 image; found {entry.data_budget} {place}.")
         if entry.place in seen:
             raise GraftbenchError(
                 f"Two samples are of one cell ({entry.method} {entry.task} n={entry.data_budget} seed={entry.seed}) "

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import re
-import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import msgspec
+from msgspec import Meta
 
+from graftbench.bounds import LARGEST_SIDE, Count, CountOrZero, InnerShare, NonNegative, Positive, Seed
 from graftbench.contracts import SourceNeed
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.images.resizing import DEFAULT, RULES
-from graftbench.plugins.config import check_keys
+from graftbench.plugins.config import parse_toml, read_table, read_toml
 from graftbench.plugins.variants import Variant, check_variants, placed
 from graftbench.records.cell_spec import NO_SOURCE, ComputeBudget, Kind, Protocol, TaskSpec
 from graftbench.suites.submissions import Submission, check_submissions
 from graftbench.training.source import SourceModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from graftbench.plugins.registry import PluginSource
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,15 +36,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             `skipped`. None: no limit.
     """
 
-    cell_seconds: float = 1800
-    memory_mib: float | None = None
-    source_seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive and finite; found {value}")
+    cell_seconds: Positive = 1800
+    memory_mib: Annotated[float, Meta(ge=1)] | None = None
+    source_seconds: Positive | None = None
 
 
 LOCAL = "local.toml"
@@ -84,6 +80,8 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             0: never.
         variants: Name -> a method under that name with parameters of its own; `methods` lists the name.
         samples: Images that were made elsewhere: each a cell of its own, beside those of `methods`.
+        plugins: Files and folders with methods and domains, seen from the suite's file: as `--plugin` of every command.
+            The copy of the suite in a run folder has none, for a path of this machine helps nobody there.
         resize: Rule by which pictures become squares of the tasks' resolution, one of `resizing.RULES`. Another rule is
             another task: its cells have other ids.
         cells: Filled in by `run`: number of cells, so that a report can say how many are missing.
@@ -95,21 +93,22 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     name: str
     tasks: list[str]
     methods: list[str]
-    data_budgets: list[int]
+    data_budgets: list[Count]
     compute_budget: ComputeBudget | list[ComputeBudget]
     title: str = ""
-    seeds: list[int] = msgspec.field(default_factory=lambda: [0, 1, 2])
-    task_budgets: dict[str, list[int]] = {}
+    seeds: list[Seed] = msgspec.field(default_factory=lambda: [0, 1, 2])
+    task_budgets: dict[str, list[Count]] = {}
     protocol: Protocol = Protocol()
     source_models: dict[str, SourceModelSpec] = {}
     parameters: dict[str, dict[str, Any]] = {}
     limits: Limits = Limits()
     variants: dict[str, Variant] = {}
     samples: list[Submission] = []
-    snapshots: list[float] = []
-    checkpoint_seconds: float = 60
+    snapshots: list[InnerShare] = []
+    checkpoint_seconds: NonNegative = 60
+    plugins: list[str] = []
     resize: str = DEFAULT
-    cells: int = 0
+    cells: CountOrZero = 0
     domains: dict[str, DomainPath] = {}
     folder: str = ""
 
@@ -117,6 +116,10 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def compute_budgets(self) -> list[ComputeBudget]:
         """One or several."""
         return self.compute_budget if isinstance(self.compute_budget, list) else [self.compute_budget]
+
+    def with_plugins(self, given: Sequence[PluginSource]) -> list[PluginSource]:
+        """Return the suite's plugins, and those that are given beside it."""
+        return [*map(Path, self.plugins), *given]
 
     def budgets_of(self, task: str) -> list[int]:
         """Return the data budgets of a task, as `str(parse_task(…))` writes it."""
@@ -145,15 +148,12 @@ def load_suite(name_or_path: str | Path) -> Suite:
         raise unknown("suite", str(name_or_path), packaged, where="(and no file NAME.toml was named)")
     if not path.is_file():
         raise GraftbenchError(f"There is no suite file '{path}'. Packaged suites: {', '.join(packaged)}.")
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GraftbenchError(f"Suite file '{path}' cannot be read: {error}.") from error
-    suite = parse_suite(text, str(path))
+    suite = suite_of(read_toml(path, "suite file"), str(path))
     return msgspec.structs.replace(
         suite,
         variants=placed(suite.variants, path),
         samples=[entry.placed(path) for entry in suite.samples],
+        plugins=[str(Path(path.resolve().parent, Path(name).expanduser())) for name in suite.plugins],
         domains=suite.domains | (paths_beside(path) if path.name == "suite.toml" else {}),
         folder=suite.folder or str(path.resolve().parent),
     )
@@ -176,15 +176,16 @@ def paths_beside(suite_file: Path) -> dict[str, DomainPath]:
 
 def parse_suite(text: str, where: str) -> Suite:
     """Read a suite from TOML text; `where` names it in errors."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise GraftbenchError(f"{where} is no valid TOML: {error}.") from error
-    check_keys(raw, Suite, where)
-    try:
-        suite = msgspec.convert(raw, Suite)
-    except msgspec.ValidationError as error:
-        raise GraftbenchError(f"{where}: {error}.") from error
+    return suite_of(parse_toml(text, where), where)
+
+
+def suite_of(raw: dict[str, Any], where: str) -> Suite:
+    """Read a suite from the tables of its file; `where` names it in errors.
+
+    Raises:
+        GraftbenchError: An unknown key, a value of the wrong type or out of range, or parts that do not go together.
+    """
+    suite = read_table(raw, Suite, where)
     _check_values(suite, where)
     return suite
 
@@ -196,17 +197,14 @@ def _check_values(suite: Suite, where: str) -> None:
             raise GraftbenchError(f"{where}: the matrix is empty, for `{name}` lists nothing.")
         if len(set(values)) < len(values):
             raise GraftbenchError(f"{where}: `{name}` lists a value twice: {values}.")
+    _check_tasks(suite, where)
     _check_budgets(suite, where)
-    if suite.protocol.n_generated < 2:
-        raise GraftbenchError(f"{where}: n_generated must be at least 2; found {suite.protocol.n_generated}.")
     if suite.protocol.reference not in ("reference", "validation"):
         raise unknown("split", suite.protocol.reference, ("reference", "validation"), where=f"in {where}")
-    if suite.snapshots != sorted(set(suite.snapshots)) or not all(0 < share < 1 for share in suite.snapshots):
+    if suite.snapshots != sorted(set(suite.snapshots)):
         raise GraftbenchError(
             f"{where}: snapshots are shares of the budget above 0 and below 1, ascending; found {suite.snapshots}."
         )
-    if not 0 <= suite.checkpoint_seconds < math.inf:
-        raise GraftbenchError(f"{where}: checkpoint_seconds must be at least 0; found {suite.checkpoint_seconds}.")
     if suite.resize not in RULES:
         raise unknown("resize rule", suite.resize, RULES, where=f"in {where}")
     kinds = [kind for kind in get_args(SourceNeed) if kind]
@@ -214,8 +212,6 @@ def _check_values(suite: Suite, where: str) -> None:
     check_submissions(suite.samples, where)
     _check_names("method", suite.parameters, suite.methods, f"in [parameters] of {where}")
     _check_names("kind of source model", suite.source_models, kinds, f"in [source_models] of {where}")
-    for task in suite.tasks:
-        parse_task(task)
     _check_labels(suite.domains, where)
 
 
@@ -228,6 +224,16 @@ def _check_labels(labels: Iterable[str], where: str) -> None:
             )
 
 
+def _check_tasks(suite: Suite, where: str) -> None:
+    """Refuse a task that is written twice, in two spellings too (`@32`, `@032`)."""
+    spellings: dict[str, str] = {}
+    for text in suite.tasks:
+        task = str(parse_task(text))
+        if task in spellings:
+            raise GraftbenchError(f"{where}: `tasks` lists one task twice, as '{spellings[task]}' and as '{text}'.")
+        spellings[task] = text
+
+
 def _check_budgets(suite: Suite, where: str) -> None:
     _check_names(
         "task",
@@ -236,8 +242,8 @@ def _check_budgets(suite: Suite, where: str) -> None:
         f"in [task_budgets] of {where}",
     )
     for budgets in (suite.data_budgets, *suite.task_budgets.values()):
-        if not budgets or min(budgets) < 1:
-            raise GraftbenchError(f"{where}: data budgets must be at least 1; found {min(budgets, default='none')}.")
+        if not budgets:
+            raise GraftbenchError(f"{where}: `task_budgets` lists no budget for a task.")
         if len(set(budgets)) < len(budgets):
             raise GraftbenchError(f"{where}: `task_budgets` lists a value twice: {budgets}.")
     given = suite.compute_budgets
@@ -266,13 +272,13 @@ def parse_task(text: str) -> TaskSpec:
     if kind != "generate" and "->" not in names:
         names = f"{NO_SOURCE}->{names}"
     source, arrow, target = names.partition("->")
-    if not (at and arrow and source.strip() and target.strip() and side.strip().isdigit()):
+    if not (at and arrow and source.strip() and target.strip() and re.fullmatch(r"[0-9]{1,9}", side.strip())):
         raise GraftbenchError(f"A task is written source->target@resolution (twemoji->openmoji@32); found '{text}'.")
     if target.strip() == NO_SOURCE:
         raise GraftbenchError(f"A task needs a target domain; only its source can be '{NO_SOURCE}': found '{text}'.")
     resolution = int(side)
-    if resolution < 8 or resolution & (resolution - 1):
-        raise GraftbenchError(f"A resolution is 8, 16, 32, 64, … (4·2^k); found {resolution} in '{text}'.")
+    if not 8 <= resolution <= LARGEST_SIDE or resolution & (resolution - 1):
+        raise GraftbenchError(f"A resolution is 8, 16, 32, …, {LARGEST_SIDE} (4·2^k); found {resolution} in '{text}'.")
     if kind == "stylize" and source.strip() == NO_SOURCE:
         raise GraftbenchError(f"stylize needs a source domain (stylize:twemoji->openmoji@32); found '{text}'.")
     return TaskSpec(source.strip(), target.strip(), resolution, kind)

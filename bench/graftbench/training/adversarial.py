@@ -6,13 +6,13 @@ latents of its own.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from graftbench.bounds import Count, Positive, ShareBelowOne
 from graftbench.nn.augment import DiffAugment
 from graftbench.nn.build import seeded
 from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
@@ -57,26 +57,17 @@ class AdversarialConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True,
         channels_discriminator: Channels of the discriminator's first block; likewise.
     """
 
-    lr_generator: float = 2e-4
-    lr_discriminator: float = 2e-4
-    beta1: float = 0.0
-    beta2: float = 0.99
+    lr_generator: Positive = 2e-4
+    lr_discriminator: Positive = 2e-4
+    beta1: ShareBelowOne = 0.0
+    beta2: ShareBelowOne = 0.99
     loss: str = "hinge"
     augment: str = ""
-    discriminator_steps: int = 1
-    channels_generator: int = 16
-    channels_discriminator: int = 32
+    discriminator_steps: Count = 1
+    channels_generator: Count = 16
+    channels_discriminator: Count = 32
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if not all(0 < rate < math.inf for rate in (self.lr_generator, self.lr_discriminator)):
-            raise ValueError("lr_generator and lr_discriminator must be positive and finite")
-        if not all(0 <= beta < 1 for beta in (self.beta1, self.beta2)):
-            raise ValueError("beta1 and beta2 must be in [0, 1)")
-        if min(self.channels_generator, self.channels_discriminator) < 1:
-            raise ValueError("channels_generator and channels_discriminator must be at least 1")
-        if self.discriminator_steps < 1:
-            raise ValueError(f"discriminator_steps must be at least 1; found {self.discriminator_steps}")
         adversarial_loss(self.loss)
         DiffAugment(self.augment, torch.Generator())
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graftbench.bounds import Count, NonNegative, Positive
 from graftbench.nn.build import seeded
 from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
 from graftbench.nn.generator import Generator, GeneratorSpec
@@ -44,17 +45,10 @@ class VaeConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True, kw_only
         channels: Channels of the decoder's last stage; the encoder's first block has twice as many. Likewise.
     """
 
-    lr: float = 1e-3
-    beta: float = 1.0
-    latent: int = 128
-    channels: int = 16
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not (0 < self.lr < math.inf and 0 <= self.beta < math.inf):
-            raise ValueError("lr must be positive and beta at least 0, both finite")
-        if min(self.latent, self.channels) < 1:
-            raise ValueError("latent and channels must be positive")
+    lr: Positive = 1e-3
+    beta: NonNegative = 1.0
+    latent: Count = 128
+    channels: Count = 16
 
 
 class EncoderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

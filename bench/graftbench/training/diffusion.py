@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graftbench.bounds import Count, Positive, Share
 from graftbench.contracts import Sampler
 from graftbench.nn.build import place, seeded
 from graftbench.nn.precision import Precision, autocast, resolve
@@ -60,23 +61,18 @@ class DiffusionConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True, k
     """
 
     precision: Precision = "float32"
-    lr: float = 2e-3
+    lr: Positive = 2e-3
     schedule: ScheduleName = "cosine"
-    timesteps: int = 1000
-    channels: int = 16
-    sampling_steps: int = 25
-    eta: float = 1.0
+    timesteps: Count = 1000
+    channels: Count = 16
+    sampling_steps: Count = 25
+    eta: Share = 1.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.lr < math.inf:
-            raise ValueError(f"lr must be positive and finite; found {self.lr}")
-        if not 1 <= self.sampling_steps <= self.timesteps:
+        if self.sampling_steps > self.timesteps:
             raise ValueError(
-                f"sampling_steps must be between 1 and timesteps ({self.timesteps}); found {self.sampling_steps}"
+                f"sampling_steps must be at most timesteps ({self.timesteps}); found {self.sampling_steps}"
             )
-        if not 0 <= self.eta <= 1:
-            raise ValueError(f"eta must be in [0, 1]; found {self.eta}")
         DenoisingUNetSpec(channels=self.channels)  # a ValueError that says what is wrong
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import torch
 
+from graftbench.bounds import AtLeastTwo, ShareBelowOne
 from graftbench.contracts import Diverged, Sampler
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import place, train_unfrozen
@@ -52,15 +53,9 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         precision: `auto` (bfloat16 where the hardware has it), `float32` or `bfloat16`.
     """
 
-    batch_size: int = 32
-    ema_decay: float = 0.998
+    batch_size: AtLeastTwo = 32
+    ema_decay: ShareBelowOne = 0.998
     precision: Precision = "auto"
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 2:
-            raise ValueError(f"batch_size must be at least 2 (batch norm); found {self.batch_size}")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay must be in [0, 1); found {self.ema_decay}")
 
 
 def train(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
+from graftbench.bounds import Count, NonNegative, Positive
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import seeded
 from graftbench.nn.losses import adversarial_loss
@@ -17,7 +18,7 @@ from graftbench.nn.paired import PairJudge, enlarged
 from graftbench.nn.precision import autocast, resolve
 from graftbench.training.loop import adam, descend, prepare, train, trained
 from graftbench.training.samplers import to_float
-from graftbench.training.translation import TranslationConfig, TranslationSampler, check_weights
+from graftbench.training.translation import TranslationConfig, TranslationSampler
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,17 +40,11 @@ class PairedConfig(TranslationConfig, frozen=True, forbid_unknown_fields=True, k
         halvings: Halvings of the side before the judge's logits: 1 for patches of 16 px, 3 for the paper's 70.
     """
 
-    lr: float = 1e-3
-    l1_weight: float = 100.0
-    channels: int = 32
-    channels_judge: int = 32
-    halvings: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_weights(l1_weight=self.l1_weight)
-        if min(self.channels, self.channels_judge, self.halvings) < 1:
-            raise ValueError("channels, channels_judge and halvings must be at least 1")
+    lr: Positive = 1e-3
+    l1_weight: NonNegative = 100.0
+    channels: Count = 32
+    channels_judge: Count = 32
+    halvings: Count = 1
 
 
 def check_judge(config: PairedConfig, resolution: int) -> None:

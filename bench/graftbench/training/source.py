@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from graftbench.bounds import Positive, Seed
 from graftbench.cache import atomic_file, locked
 from graftbench.contracts import FitLog, SourceModel, Task
 from graftbench.digests import content_digest, is_damaged
@@ -353,6 +354,6 @@ class SourceModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         parameters: Settings of the kind's training (`AdversarialConfig`, `VaeConfig`, `DiffusionConfig`).
     """
 
-    kimg: float = 256
-    seed: int = 0
+    kimg: Positive = 256
+    seed: Seed = 0
     parameters: dict[str, Any] = {}

@@ -6,13 +6,13 @@ from another in its eyes.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import msgspec
 import torch
 from torch import Tensor, nn
 
+from graftbench.bounds import Positive
 from graftbench.contracts import TranslatingSampler
 from graftbench.errors import unknown
 from graftbench.nn.build import place
@@ -37,26 +37,10 @@ class TranslationConfig(TrainingConfig, frozen=True, forbid_unknown_fields=True,
         lr: Adam's rate.
     """
 
-    lr: float = 1e-3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.lr < math.inf:
-            raise ValueError(f"lr must be positive and finite; found {self.lr}")
+    lr: Positive = 1e-3
 
 
-def check_weights(**weights: float) -> None:
-    """Refuse weights of losses that are negative or not finite.
-
-    Raises:
-        ValueError: It names the first of them.
-    """
-    for name, weight in weights.items():
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"{name} must be at least 0 and finite; found {weight}")
-
-
-def check_stages(content_layer: int, style_layers: Sequence[int], enlarge: int) -> None:
+def check_stages(content_layer: int, style_layers: Sequence[int]) -> None:
     """Refuse stages that EfficientNet-Lite0's blocks do not have.
 
     Raises:
@@ -64,8 +48,6 @@ def check_stages(content_layer: int, style_layers: Sequence[int], enlarge: int) 
     """
     if not style_layers or not {content_layer, *style_layers} <= set(range(Lite0Blocks.STAGES)):
         raise ValueError(f"content_layer and style_layers are stages 0 to {Lite0Blocks.STAGES - 1}")
-    if enlarge < 1:
-        raise ValueError(f"enlarge must be at least 1; found {enlarge}")
 
 
 class Placed(Protocol):
