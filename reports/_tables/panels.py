@@ -79,8 +79,8 @@ READINGS = {
     "high_frequency": "High frequencies: 1 is as sharp as the reference, below is blurred, above is noisy.",
     "vendi_score": "Vendi is the effective number of different images among the generated ones.",
     "cluster_occupancy": "Occupancy falls where generated images crowd around few of the training images.",
-    "factor_kl": "Factor KL is 0 where every variant is generated as often as it is real; few images alone keep it above, "
-    "by what the floor says.",
+    "factor_kl": "Factor KL is 0 where every variant is made as often as it is real; that images are few keeps it at "
+    "what the floor says.",
     "train_distance_ratio": "Train distance: 1 is as far off as new real images are, towards 0 are copies.",
     "authpct": "AuthPct: new real images have what the floor says, not 100; only values far below it speak of copying.",
     "copying_z": "C_T: around 0 for new real images, far below 0 for copies, far above 0 for images further off than "
@@ -151,9 +151,9 @@ def _modes(group: Group) -> str:
         return ""
     truth = truths[0]
     left_out = f"; not read well enough: {listing([*map(one_line, truth.left_out)])}" if truth.left_out else ""
+    factors = f"{len(truth.accuracy)} factors ({listing([*map(one_line, truth.accuracy)])}{left_out})"
     return (
-        f"Modes: of {truth.variants} variants of {len(truth.accuracy)} factors ({listing([*map(one_line, truth.accuracy)])}"
-        f"{left_out}), how many are generated at least a quarter as often as they are real."
+        f"Modes: of {truth.variants} variants of {factors}, how many are made at least a quarter as often as in truth."
     )
 
 

@@ -87,6 +87,10 @@ class NeglectedVariant(msgspec.Struct, frozen=True, kw_only=True):
     true_share: float
     generated_share: float
 
+    def __str__(self) -> str:
+        shares = f"{100 * self.generated_share:.1f} % made, {100 * self.true_share:.1f} % true"
+        return f"{self.factor} = {self.variant or 'none'} ({shares})"
+
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):
     """What `modes` and `factor_kl` rest on, where the target's factors are known.
@@ -102,6 +106,18 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: dict[str, float] = {}
     left_out: dict[str, str] = {}
     neglected: list[NeglectedVariant] = []
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what is shown beside a cell's scores: labels and texts."""
+        read = ", ".join(f"{factor} {100 * share:.1f} %" for factor, share in self.accuracy.items())
+        left_out = "; ".join(f"{factor}: {reason}" for factor, reason in self.left_out.items())
+        rows = [
+            ("factors read", f"{self.variants} variants, read rightly in held-out images: {read}"),
+            ("factors left out", left_out),
+            ("most neglected", ", ".join(map(str, self.neglected))),
+        ]
+        return [(label, text) for label, text in rows if text]
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
