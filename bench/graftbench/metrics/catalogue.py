@@ -233,9 +233,9 @@ SETS: dict[str, tuple[str, ...]] = {
     "diversity": ("vendi_score", "intra_cluster_distance", "cluster_occupancy"),
     "truth": ("modes", "factor_kl"),
     "default": ("fid", "kid", "inception_score", *_PRDC, "high_frequency"),
-    "all": tuple(METRICS),
+    "all": tuple(name for name, metric in METRICS.items() if "factors" not in metric.needs),
 }
-"""Short names of several metrics that belong together."""
+"""Short names of several metrics that belong together. `all` are those that any images can have."""
 
 
 def of_factors(names: Iterable[str]) -> list[str]:

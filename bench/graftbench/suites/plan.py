@@ -12,7 +12,7 @@ import msgspec
 from graftbench.digests import digest_of_path
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.images import prepared
-from graftbench.metrics.catalogue import of_factors, resolve
+from graftbench.metrics.catalogue import of_factors
 from graftbench.plugins import registry
 from graftbench.plugins.code_hash import files_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
@@ -424,7 +424,7 @@ def _notes_on_kinds(resolved: ResolvedSuite) -> Iterable[str]:
 
 def _notes_on_metrics(resolved: ResolvedSuite, images: DomainImages) -> Iterable[str]:
     """Say which metrics that the suite names cannot be computed on a task."""
-    named = of_factors(resolve(set(resolved.suite.protocol.metrics) - {"all"} or ["default"]))
+    named = of_factors(resolved.protocol.metrics)
     for task in resolved.serving if named else ():
         if not images[task.target, task.resolution].factors:
             yield f"{task}: no {' and no '.join(named)}, for the images of {task.target} are not labelled with factors"
