@@ -52,6 +52,12 @@ def test_unreadable_variants_do_not_count() -> None:
     assert factor_kl(_column(9, 1), reference).value == factor_kl(_column(9, 1), _column(50, 50)).value
 
 
+def test_no_variant_at_all() -> None:
+    """Where no variant of the reference can be read there is nothing to cover."""
+    estimate = modes(_column(5, 5), np.full((20, 1), -1))
+    assert (estimate.value, estimate.interval) == (0.0, (0.0, 0.0))
+
+
 def test_variant_that_the_reference_lacks() -> None:
     """A variant that only generated images have makes the KL large, not infinite, and covers nothing."""
     assert factor_kl(_column(0, 100), _column(1000)).value == pytest.approx(math.log(1001 / 0.5))

@@ -52,6 +52,16 @@ class VariantShares:
         """Return generated over true share."""
         return self.generated / self.true
 
+    @property
+    def needed(self) -> float:
+        """Return the generated share from which on it is covered, less what rounding may take away."""
+        return COVERED_SHARE * self.true * (1.0 - 1e-9)
+
+    @property
+    def covered(self) -> bool:
+        """Return whether it is generated often enough."""
+        return self.generated >= self.needed
+
 
 def variant_shares(generated: Labels, reference: Labels) -> list[VariantShares]:
     """Return every variant that the reference shows, the most neglected (by generated over true share) first.
@@ -95,15 +105,14 @@ def modes(generated: Labels, reference: Labels, seed: int = 0) -> Estimate:
     """
     shares = variant_shares(generated, reference)
     n = len(generated)
-    needed = np.array([COVERED_SHARE * each.true for each in shares])
-    has = np.stack([generated[:, each.factor] == each.variant for each in shares], axis=1).astype(np.float32)
+    factors = np.array([each.factor for each in shares], dtype=np.int64)
+    has = generated[:, factors] == np.array([each.variant for each in shares], dtype=np.int64)
+    needed = n * np.array([each.needed for each in shares])
+    value = sum(each.covered for each in shares)
 
-    def covered(counts: NDArray[np.float32]) -> NDArray[np.int64]:
-        return (counts >= n * needed * (1 - 1e-9)).sum(axis=1) if len(shares) else np.zeros(len(counts), np.int64)
-
-    value = int(covered(has.sum(axis=0)[None])[0])
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(np.float32)
-    error = float(covered(weights @ has).std(ddof=1))
+    # Draw the images again: how often each is drawn, and so each variant.
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(np.float32)
+    error = float((drawn @ has.astype(np.float32) >= needed).sum(axis=1).std(ddof=1))
     return Estimate(
         name="modes",
         value=float(value),

@@ -11,7 +11,7 @@ import torch
 
 from graftbench.images.prepared import SPLITS
 from graftbench.metrics.estimate import Estimate
-from graftbench.metrics.variants import COVERED_SHARE, factor_kl, modes, variant_shares
+from graftbench.metrics.variants import factor_kl, modes, variant_shares
 from graftbench.records.record import NeglectedVariant, Truth
 from graftbench.scoring.factor_classifier import factor_classifier
 
@@ -97,7 +97,7 @@ def _truth(classifier: FactorClassifier, shares: Sequence[VariantShares]) -> Tru
             generated_share=each.generated,
         )
         for each in shares
-        if each.ratio < COVERED_SHARE
+        if not each.covered
     ]
     return Truth(
         variants=len(shares),
