@@ -13,9 +13,10 @@ from graftbench.metrics.catalogue import resolve
 from graftbench.records.cell_spec import Protocol
 from graftbench.scoring import factor_classifier as classifiers
 from graftbench.scoring.factor_classifier import FactorClassifier, factor_classifier
-from graftbench.scoring.protocol import protocol_for
+from graftbench.scoring.protocol import protocol_for, resolve_protocol
+from graftbench.scoring.score import score_sampler
 from graftbench.scoring.truth import TruthScores, truth_scores
-from graftbench.training.samplers import read_tensors
+from graftbench.training.samplers import ImageBankSampler, read_tensors
 
 COLORS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "": (255, 255, 255)}
 CORNERS = {"left": 2, "right": 9}
@@ -46,9 +47,9 @@ def _domain(count: int = 300, **more: tuple[str, ...]) -> ImageSet:
 
 @pytest.fixture(scope="module", autouse=True)
 def few_steps() -> object:
-    """A twentieth of the training, which squares need no more than."""
+    """Little training: squares need no more."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifiers, "STEPS", 100)
+        patch.setattr(classifiers, "STEPS", 60)
         yield
 
 
@@ -185,6 +186,26 @@ def test_protocol_on_a_target(*, labelled: bool) -> None:
     assert metrics(*Protocol().metrics) == metrics("all") == (set(NAMES) if labelled else set())
     assert metrics("default", "memorization", "modes") == ({"modes"} if labelled else set())
     assert metrics("kid") == set()
+
+
+def test_nothing_but_truth_where_there_is_none() -> None:
+    """A protocol of these metrics alone is refused on a domain without factors, which is named."""
+    with pytest.raises(GraftbenchError, match=r"modes alone.*squares"):
+        protocol_for(Protocol(metrics=["modes"]), replace(_domain(), factors={}))
+
+
+def test_scores_of_a_sampler(cache: Path) -> None:
+    """A sampler's scores may be those of truth alone, with floors and what they rest on."""
+    sampler = ImageBankSampler(torch.from_numpy(_painted(["red"] * N, ["left"] * N)))
+    protocol = resolve_protocol(Protocol(metrics=["truth"], n_generated=N))
+    scored = score_sampler(sampler, _domain(), protocol, torch.Generator().manual_seed(0), cache=cache)
+    modes, kl = scored.scores
+    assert (modes.name, modes.value, modes.floor, modes.n_generated) == ("modes", 2, 7, N)
+    assert kl.value is not None
+    assert kl.floor is not None
+    assert kl.floor < 0.1 < kl.value
+    assert scored.truth is not None
+    assert len(scored.truth.neglected) == 5
 
 
 def test_other_metrics_keep_their_ids() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import check_input, describe, weights_sha256
 from graftbench.metrics.catalogue import SETS, of_factors, resolve
 from graftbench.metrics.features import features_key
@@ -61,9 +62,17 @@ def protocol_for(protocol: Protocol, target: ImageSet) -> Protocol:
 
     The metrics that need known factors are left out where the domain has none. Where it has, they are added to the
     default metrics, or to more; a protocol of fewer metrics means what it says.
+
+    Raises:
+        GraftbenchError: It asks for nothing but what the domain has not.
     """
     known_truth = of_factors(protocol.metrics)
     others = [name for name in protocol.metrics if name not in known_truth]
+    if not target.factors and not others:
+        raise GraftbenchError(
+            f"The protocol asks for {' and '.join(known_truth)} alone, which {target.domain} has not: its images "
+            "are not labelled with factors. Name other metrics as well (`graftbench ls metrics`)."
+        )
     if not target.factors:
         return msgspec.structs.replace(protocol, metrics=others)
     if set(resolve(Protocol().metrics)) <= set(others):

@@ -102,7 +102,9 @@ def score_sampler(
     asked = resolve(protocol.metrics)
     known_truth = of_factors(asked)
     metrics = [name for name in asked if name not in known_truth and (train or "train" not in METRICS[name].needs)]
-    estimates = evaluate_features(generated, reference, metrics=metrics, train=train_features, seed=seed)
+    estimates = []
+    if metrics:
+        estimates = evaluate_features(generated, reference, metrics=metrics, train=train_features, seed=seed)
     if exam is not None and exam.positions is not None and exam.truths is not None:
         true = reference.rows(np.searchsorted(target.positions(protocol.reference), exam.positions))
         estimates += fidelity(images, exam.truths, generated.pooled, true.pooled)
