@@ -146,7 +146,7 @@ def _null_coverage(group: Group) -> str:
 
 def _modes(group: Group) -> str:
     """Say of how many variants `modes` are covered, of which factors, and which factors could not be read."""
-    truths = [record.truth for row in group.rows for record in row.ok if record.truth is not None]
+    truths = [record.truth for row in group.rows for record in row.ok if record.truth and record.truth.accuracy]
     if not truths:
         return ""
     truth = truths[0]

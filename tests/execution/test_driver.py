@@ -53,7 +53,7 @@ class Heard(Silent):
 @pytest.mark.slow
 def test_a_target_with_known_factors_is_scored_by_them(tmp_path: Path) -> None:
     """Its classifier is made before the cells; their records have both scores, their floor, and what they rest on."""
-    suite = tiny(tasks=["none->avatars:micah?images=300@16"], methods=["memorizer", "oracle"])
+    suite = tiny(tasks=["none->avatars:toon-head?images=600@32"], methods=["memorizer", "oracle"])
     assert run(suite, tmp_path / "run").statuses == {"ok": 2}
     memorizer, oracle = sorted(read(tmp_path / "run"), key=lambda record: record.cell.method)
     for record in (memorizer, oracle):

@@ -113,7 +113,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
         read = ", ".join(f"{factor} {100 * share:.1f} %" for factor, share in self.accuracy.items())
         left_out = "; ".join(f"{factor}: {reason}" for factor, reason in self.left_out.items())
         rows = [
-            ("factors read", f"{self.variants} variants, read rightly in held-out images: {read}"),
+            ("factors read", read and f"{self.variants} variants, read rightly in held-out images: {read}"),
             ("factors left out", left_out),
             ("most neglected", ", ".join(map(str, self.neglected))),
         ]

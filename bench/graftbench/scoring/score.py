@@ -112,7 +112,7 @@ def score_sampler(
     # Fewer inputs than the protocol generates have no floor: it is that of n_generated images.
     floors = reader.floors_of_domain(target) if len(images) == protocol.n_generated else {}
     floors |= {} if train_features is None else training_floors(reference, train_features, metrics)
-    truth = None
+    truth: Truth | None = None
     if known_truth and target.factors:
         against = truth_scores(images, target, known_truth, reference=protocol.reference, cache=cache, seed=seed)
         estimates, floors, truth = estimates + against.estimates, floors | against.floors, against.truth

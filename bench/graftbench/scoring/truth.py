@@ -37,12 +37,12 @@ class TruthScores:
     Attributes:
         estimates: One a metric.
         floors: Metric -> what as many real images score; none where there are fewer.
-        truth: What the record keeps besides; None where no factor can be read.
+        truth: What the record keeps besides.
     """
 
     estimates: list[Estimate]
     floors: dict[str, Estimate]
-    truth: Truth | None
+    truth: Truth
 
 
 def truth_scores(
@@ -63,7 +63,8 @@ def truth_scores(
     if not classifier.accuracy:
         reason = f"no factor can be read well enough ({_listed(classifier.left_out)})"
         define = partial(Estimate, undefined=reason, n_generated=n, n_reference=len(positions))
-        return TruthScores([define(name=name) for name in metrics], {}, None)
+        truth = Truth(variants=0, left_out=classifier.left_out)
+        return TruthScores([define(name=name) for name in metrics], {}, truth)
     true, generated = classifier.labels(target, positions), classifier.read(images)
     estimates = [_estimate(name, generated, true, seed) for name in metrics]
 
