@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.images.prepared import SPLITS, ImageSet
 from graftbench.metrics.catalogue import resolve
 from graftbench.records.cell_spec import Protocol
+from graftbench.records.record import Truth
 from graftbench.scoring import factor_classifier as classifiers
 from graftbench.scoring.factor_classifier import FactorClassifier, factor_classifier
 from graftbench.scoring.protocol import protocol_for, resolve_protocol
@@ -205,6 +207,8 @@ def test_scores_of_a_sampler(cache: Path) -> None:
     assert kl.floor < 0.1 < kl.value
     assert scored.truth is not None
     assert len(scored.truth.neglected) == 5
+    assert msgspec.json.decode(msgspec.json.encode(scored.truth), type=Truth) == scored.truth
+    assert msgspec.json.encode(scored.scores)
 
 
 def test_other_metrics_keep_their_ids() -> None:

@@ -75,7 +75,9 @@ def variant_shares(generated: Labels, reference: Labels) -> list[VariantShares]:
     """
     _check(generated, reference)
     shares = [
-        VariantShares(factor, int(variant), count / len(reference), float(np.mean(generated[:, factor] == variant)))
+        VariantShares(
+            factor, int(variant), int(count) / len(reference), float(np.mean(generated[:, factor] == variant))
+        )
         for factor in range(reference.shape[1])
         for variant, count in zip(*np.unique(reference[:, factor], return_counts=True), strict=True)
         if variant >= 0
