@@ -48,7 +48,7 @@ def main() -> None:
     text = PAGE.read_text("utf-8")
     for part, lines in (("accuracy", accuracy), ("failures", failures)):
         block = "\n".join(("", *lines, ""))
-        text = re.sub(rf"(?<=<!-- {part} -->\n).*?(?=<!-- end -->)", lambda _, b=block: f"{b}\n", text, flags=re.DOTALL)
+        text = re.sub(rf"(<!-- {part} -->\n).*?(<!-- end -->)", rf"\g<1>{block}\n\2", text, count=1, flags=re.DOTALL)
     PAGE.write_text(text, "utf-8")
 
 
@@ -102,7 +102,11 @@ def _printed(estimate: Estimate, places: int) -> str:
 
 def _accuracy(style: str, classifier: FactorClassifier) -> str:
     read = ", ".join(f"{name} {share:.3f}" for name, share in classifier.accuracy.items())
-    return f"| `{style}` | {read or 'none'} | {'; '.join(f'{n}: {why}' for n, why in classifier.left_out.items())} |"
+    left_out = ", ".join(
+        f"{name} {why.removeprefix('read rightly in ').removesuffix(' of held-out images')}"
+        for name, why in classifier.left_out.items()
+    )
+    return f"| `{style}` | {read or 'none'} | {left_out} |"
 
 
 if __name__ == "__main__":
