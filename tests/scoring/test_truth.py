@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from graftbench.errors import GraftbenchError
-from graftbench.images.prepared import SPLITS, ImageSet
+from graftbench.images.prepared import SPLITS, ImageSet, Split
 from graftbench.metrics.catalogue import resolve
 from graftbench.records.cell_spec import Protocol
 from graftbench.records.record import Truth
@@ -42,7 +43,7 @@ def _domain(count: int = 300, **more: tuple[str, ...]) -> ImageSet:
     seen = tuple(corner if color else "" for color, corner in zip(colors, corners, strict=True))
     ids = tuple(map(str, range(count)))
     order = (*SPLITS, SPLITS[0])  # half of them train
-    splits = tuple(order[i % 4] for i in range(count))
+    splits = cast("tuple[Split, ...]", tuple(order[i % 4] for i in range(count)))
     factors = {"color": tuple(colors), "corner": seen, **more}
     manifest = f"squares-{sorted(more)}"
     return ImageSet("squares", 16, ids, ids, splits, _painted(colors, corners), manifest, factors=factors)
