@@ -146,6 +146,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("from start to end, s", "" if record.wall_seconds is None else digits(record.wall_seconds)),
         ("starts", str(record.attempts) if record.attempts > 1 else ""),
         ("competes", "no: it looks at the network that scores it" if record.leaks else ""),
+        *(record.truth.facts if record.truth else ()),
         *(("note", note) for note in record.notes),
     ]
     return [(one_line(name), one_line(shorten_paths(value))) for name, value in rows if value]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from graftbench.metrics.catalogue import EVERY_METRIC, Metric
 
 from .numbers import FID, IS, KID, finite, number
-from .text import listing
+from .text import listing, one_line
 
 if TYPE_CHECKING:
     from .groups import Group
@@ -60,6 +60,7 @@ LAYOUT = (
             *("vendi_score", "intra_cluster_distance", "cluster_occupancy"),
         ),
     ),
+    Layout("Known truth", ("modes", "factor_kl")),
     Layout("Memorisation", ("train_distance_ratio", "authpct", "copying_z", "mifid"), ranked=False),
     Layout(
         "Other distances",
@@ -78,6 +79,8 @@ READINGS = {
     "high_frequency": "High frequencies: 1 is as sharp as the reference, below is blurred, above is noisy.",
     "vendi_score": "Vendi is the effective number of different images among the generated ones.",
     "cluster_occupancy": "Occupancy falls where generated images crowd around few of the training images.",
+    "factor_kl": "Factor KL is 0 where every variant is made as often as it is real; that images are few keeps it at "
+    "what the floor says.",
     "train_distance_ratio": "Train distance: 1 is as far off as new real images are, towards 0 are copies.",
     "authpct": "AuthPct: new real images have what the floor says, not 100; only values far below it speak of copying.",
     "copying_z": "C_T: around 0 for new real images, far below 0 for copies, far above 0 for images further off than "
@@ -87,7 +90,7 @@ READINGS = {
     "c2st_accuracy": "C2ST: at an accuracy of 0.5 a linear classifier cannot tell generated from reference images, at "
     "1 it always can.",
 }
-"""Metric -> what a reader must know before comparing. `coverage` has a sentence of its own, see `_null_coverage`."""
+"""Metric -> what a reader must know before comparing. `coverage` and `modes` have sentences of their own."""
 _NOT_RANKED = "Nothing is ranked here: to be far from the training images is no merit by itself."
 _NOT_KNOWN = "Not in the catalogue of metrics, so printed as recorded, without a direction: {}."
 
@@ -96,7 +99,7 @@ def panels(group: Group) -> tuple[Panel, ...]:
     """Return the headline, then every panel of which the group has a score, then scores that stand in none."""
     names_with_scores = set(group.scores)
     null_coverage = _null_coverage(group)
-    readings = READINGS | {"coverage": null_coverage}
+    readings = READINGS | {"coverage": null_coverage, "modes": _modes(group)}
     hidden = {"null_coverage"} if null_coverage else set()
     below: list[Panel] = []
     for layout in LAYOUT:
@@ -138,6 +141,19 @@ def _null_coverage(group: Group) -> str:
     return (
         f"Coverage: equal distributions have {printed.pop()} at these numbers of images (null coverage); the nearer to "
         "1 that is, the less coverage tells."
+    )
+
+
+def _modes(group: Group) -> str:
+    """Say of how many variants `modes` are covered, of which factors, and which factors could not be read."""
+    truths = [record.truth for row in group.rows for record in row.ok if record.truth and record.truth.accuracy]
+    if not truths:
+        return ""
+    truth = truths[0]
+    left_out = f"; not read well enough: {listing([*map(one_line, truth.left_out)])}" if truth.left_out else ""
+    factors = f"{len(truth.accuracy)} factors ({listing([*map(one_line, truth.accuracy)])}{left_out})"
+    return (
+        f"Modes: of {truth.variants} variants of {factors}, how many are made at least a quarter as often as in truth."
     )
 
 

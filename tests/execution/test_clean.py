@@ -190,6 +190,7 @@ def cache(tmp_path: Path) -> Path:
         "features/f.npz",
         "moments/m.npz",
         "floors/f.json",
+        "factors/c.safetensors",
         "source_models/gan-1.safetensors",
     ):
         (cache / name).parent.mkdir(parents=True, exist_ok=True)
@@ -202,9 +203,9 @@ def cache(tmp_path: Path) -> Path:
 
 
 def test_the_cache_loses_what_can_be_made_again(cache: Path) -> None:
-    """Domains, features, moments, floors; trained models only when asked; lock files and unknown folders stay."""
+    """What can be made again goes; trained models only when asked; lock files and unknown folders stay."""
     cleaned = clean_cache(cache)
-    assert cleaned.kinds() == dict.fromkeys(["domains", "features", "moments", "floors"], (1, 100))
+    assert cleaned.kinds() == dict.fromkeys(["domains", "features", "moments", "floors", "factors"], (1, 100))
     locks = {"domains/k1.lock", "source_models/gan-1.lock", "own/notes.txt"}
     assert {str(p.relative_to(cache)) for p in cache.rglob("*") if p.is_file() and p.suffix != ".safetensors"} == {
         name for name in locks if (cache / name).exists()
@@ -219,7 +220,7 @@ def test_the_cache_loses_what_can_be_made_again(cache: Path) -> None:
 def test_a_dry_run_of_the_cache(cache: Path) -> None:
     """Nothing is removed; the cache need not exist."""
     before = files(cache)
-    assert clean_cache(cache, source_models=True, dry_run=True).size == 500
+    assert clean_cache(cache, source_models=True, dry_run=True).size == 600
     assert files(cache) == before
     assert clean_cache(cache / "none").items == []
 

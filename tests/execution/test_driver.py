@@ -50,6 +50,26 @@ class Heard(Silent):
         self.sentences.append(sentence)
 
 
+@pytest.mark.slow
+def test_a_target_with_known_factors_is_scored_by_them(tmp_path: Path) -> None:
+    """Its classifier is made before the cells; their records have both scores, their floor, and what they rest on."""
+    suite = tiny(tasks=["none->avatars:toon-head?images=600@32"], methods=["memorizer", "oracle"])
+    assert run(suite, tmp_path / "run").statuses == {"ok": 2}
+    memorizer, oracle = sorted(read(tmp_path / "run"), key=lambda record: record.cell.method)
+    for record in (memorizer, oracle):
+        assert record.truth is not None
+        score = record.score("modes")
+        assert score is not None
+        assert score.value is not None
+        assert score.floor is not None
+        assert score.interval is not None
+        assert 0 < score.value <= record.truth.variants
+        assert record.truth.accuracy
+        assert min(record.truth.accuracy.values()) >= 0.97
+        assert all(each.generated_share < each.true_share / 4 for each in record.truth.neglected)
+        assert record.score("factor_kl") is not None
+
+
 def read(folder: Path) -> list[store.Record]:
     """All lines of a run."""
     records, warnings = store.read(folder / "records.jsonl")

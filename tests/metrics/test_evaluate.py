@@ -10,7 +10,8 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics import evaluate as module
-from graftbench.metrics.catalogue import METRICS, SETS
+from graftbench.metrics.catalogue import METRICS as CATALOGUE
+from graftbench.metrics.catalogue import SETS
 from graftbench.metrics.covariance import moments
 from graftbench.metrics.evaluate import evaluate_features
 from graftbench.metrics.features import Features
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from graftbench.extractors.base import Extractor
     from graftbench.metrics.estimate import Estimate
 
+METRICS = {name: CATALOGUE[name] for name in SETS["all"]}
+"""Those that features can have."""
 REFERENCE = [name for name in METRICS if "reference" in METRICS[name].needs]
 TRAIN = [name for name in METRICS if "train" in METRICS[name].needs]
 SMALL = (0, 1, 2, 3)
@@ -45,7 +48,7 @@ def by_name(scores: list[Estimate]) -> dict[str, Estimate]:
 
 def check(scores: list[Estimate]) -> None:
     """Every estimate is whole: a finite value or a reason, finite errors, an interval around the value."""
-    assert [score.name for score in scores] == list(METRICS)
+    assert [score.name for score in scores] == list(SETS["all"])
     for score in scores:
         assert (score.value is None) == bool(score.undefined), score
         numbers = [score.value, score.standard_error, score.spread, *(score.interval or ())]
@@ -120,6 +123,13 @@ def test_without_pixels() -> None:
         assert (lost.n_generated, lost.n_reference) == (40, 30)
         whole = by_name(evaluate_features(made, real))
         assert scores == {name: whole[name] for name in scores}
+
+
+def test_features_do_not_tell_factors() -> None:
+    """Metrics of known factors have no value here but the reason."""
+    scores = evaluate_features(features(20), features(20, seed=1), metrics=["truth"])
+    assert [score.name for score in scores] == list(SETS["truth"])
+    assert all(score.value is None and "factors" in score.undefined for score in scores)
 
 
 def bare(made: Features) -> Features:

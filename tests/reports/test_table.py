@@ -7,13 +7,14 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from report_parts import on
 from rich.console import Console
 
 from graftbench.metrics.catalogue import EVERY_METRIC
 from graftbench.records.cell_spec import Protocol
-from graftbench.records.record import Score, Status
+from graftbench.records.record import Score, Status, Truth
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -364,6 +365,18 @@ def test_a_panel_without_any_score_is_left_out(record: Make, a_run: MakeRun, tmp
     assert re.findall(r"^### (.*)$", text, re.MULTILINE) == ["Fidelity and diversity"]
     assert "Vendi is the effective number" in text
     assert "Precision" not in text
+
+
+def test_known_truth_has_a_panel_that_says_of_how_many(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Modes and KL of factors stand in a panel of their own; its sentence has N, the factors and those left out."""
+    truth = Truth(variants=21, accuracy={"hair": 1.0, "mouth": 0.98}, left_out={"nose": "read rightly in 79 %"})
+    made = scored(record, "finetune", {"kid": 0.5, "modes": 17.0, "factor_kl": 0.25}, floor=20.0)
+    other = scored(record, "freezed", {"kid": 0.6, "modes": 12.0, "factor_kl": 0.75}, floor=20.0)
+    text = text_of(a_run([msgspec.structs.replace(each, truth=truth) for each in (made, other)]), tmp_path)
+    section = panel(text, "Known truth")
+    assert "| modes ↑ | factor KL ↓ |" in section
+    assert "of 21 variants of 2 factors (hair and mouth; not read well enough: nose)" in section
+    assert re.search(r"\*floor\* .*20", section)
 
 
 def test_null_coverage_is_a_sentence_beside_coverage(quick_run: Run, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import weights_sha256
-from graftbench.metrics.catalogue import METRICS
+from graftbench.metrics.catalogue import SETS
 from graftbench.records.cell_spec import Protocol
 from graftbench.scoring.protocol import Extraction, differences, key_of, resolve_protocol
 
@@ -36,7 +36,7 @@ def test_what_is_given_stays() -> None:
 def test_resolving_twice_changes_nothing() -> None:
     """A resolved protocol is whole."""
     whole = resolve_protocol(Protocol(metrics=["all"]))
-    assert whole.metrics == list(METRICS)
+    assert whole.metrics == list(SETS["all"])
     assert resolve_protocol(whole) == whole
 
 

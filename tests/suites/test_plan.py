@@ -85,6 +85,30 @@ def test_a_cell_knows_its_source_model_its_images_and_its_code() -> None:
     assert len(plan.recipes) == 2
 
 
+def test_known_factors_add_their_metrics_to_the_cells_of_that_target() -> None:
+    """On a target with factors modes and KL are added to the default metrics; cells on others keep theirs, and ids."""
+    avatars = "avatars:micah?images=40"
+    both = [f"none->{avatars}@16", "none->openmoji@32"]
+    suite = msgspec.structs.replace(SUITE, tasks=both, methods=["memorizer"], data_budgets=[5])
+    plan = make_plan(suite, cache_folder())
+    added = {cell.task.target: set(cell.protocol.metrics) - set(plan.suite.protocol.metrics) for cell in plan.cells}
+    assert added == {avatars: {"modes", "factor_kl"}, "openmoji": set()}
+    assert not any("factors" in note for note in plan.notes)
+    alone = make_plan(msgspec.structs.replace(suite, tasks=both[1:]), cache_folder())
+    assert set(alone.ids) < set(plan.ids)
+
+
+def test_a_plan_says_where_metrics_of_factors_have_none() -> None:
+    """A suite that names them for a domain without labels is told so, and its cells leave them out."""
+    protocol = Protocol(n_generated=40, metrics=["kid", "modes"])
+    suite = msgspec.structs.replace(SUITE, tasks=["none->openmoji@32"], methods=["memorizer"], protocol=protocol)
+    plan = make_plan(suite, cache_folder())
+    (note,) = [note for note in plan.notes if "factors" in note]
+    assert "openmoji" in note
+    assert "modes" in note
+    assert {tuple(cell.protocol.metrics) for cell in plan.cells} == {("kid",)}
+
+
 def test_a_budget_beyond_the_training_split_is_refused() -> None:
     """With what was asked for and what there is."""
     suite = msgspec.structs.replace(SUITE, data_budgets=[10, 10**6])

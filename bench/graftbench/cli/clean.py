@@ -30,7 +30,7 @@ def clean(
         keep: Artifacts that stay: sampler (all), samples (sample sheets and logs) or nothing (logs alone).
         superseded: Remove cells that later ones have replaced, and folders without a record.
         work: Remove what killed runs left, unrecorded results and checkpoints included.
-        cache: Clear the cache instead: prepared images, features, moments, floors.
+        cache: Clear the cache instead: prepared images, features, moments, floors, classifiers of factors.
         source_models: With --cache: trained source models, too.
         dry_run: Remove nothing, list what would be removed.
     """

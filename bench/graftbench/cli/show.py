@@ -110,6 +110,7 @@ def _identity(view: CellView) -> list[tuple[str, str]]:
         *((f"contents of {name}", sha256[:16]) for name, sha256 in cell.files.items() if sha256),
         *((f"images {name}", sha256[:16]) for name, sha256 in cell.manifests.items()),
         ("finished", record.finished_at),
+        *(record.truth.facts if record.truth else ()),
         ("attempts", str(record.attempts) if record.attempts > 1 else ""),
         ("competes", "no: it looks at the network that scores it" if record.leaks else ""),
     ]

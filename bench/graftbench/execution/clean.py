@@ -33,7 +33,7 @@ _REMOVED: dict[Keep, tuple[str, ...]] = {
 }
 """Kinds of artifacts that are removed. Logs stay: they are small, and the only witness of a failure."""
 
-_REGENERABLE = ("domains", "features", "moments", "floors")
+_REGENERABLE = ("domains", "features", "moments", "floors", "factors")
 _SOURCE_MODELS = "source_models"
 
 _OLD_SECONDS = 86_400
@@ -114,7 +114,9 @@ def clean_run(
 
 
 def clean_cache(cache: Path, *, source_models: bool = False, dry_run: bool = False) -> Cleaned:
-    """Remove from the cache what is made again when it is needed: prepared domains, features, moments, floors.
+    """Remove from the cache what is made again when it is needed.
+
+    That is prepared domains, features, moments, floors and classifiers of factors.
 
     What a process prepares at this moment is left alone, and so are the lock files themselves (`cache.locked` says
     why). A run that goes on meanwhile reads its images from the cache: its next cells fail when they are gone.

@@ -67,13 +67,14 @@ class Prerequisites:
                 scored.
         """
         jobs: dict[str, Job] = {}
-        for name, resolution in dict.fromkeys((cell.task.target, cell.task.resolution) for cell in cells):
-            images = plan.images[name, resolution]
+        protocols = {(cell.task.target, cell.task.resolution): cell.protocol for cell in cells}
+        for target, protocol in protocols.items():
+            images = plan.images[target]
             key = f"reference-{images.manifest[:16]}"
             jobs[key] = ReferenceJob(
                 folder=str(self.folder.work(key)),
                 cache=str(self.cache.resolve()),
-                protocol=plan.suite.protocol,
+                protocol=protocol,
                 images=entry_of(images),
                 manifest=images.manifest,
             )

@@ -87,7 +87,7 @@ def _train(job: SourceJob) -> None:
 
 def _extract(job: ReferenceJob) -> None:
     images = prepared.reopen(Path(job.images), job.manifest)
-    FeatureReader(job.protocol, Path(job.cache), device=job.device).floors_of_domain(images)
+    FeatureReader(job.protocol, Path(job.cache), device=job.device).prepare(images)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from graftbench.metrics.sliced import mind as mind
     from graftbench.metrics.spectrum import band_powers as band_powers
     from graftbench.metrics.spectrum import high_frequency as high_frequency
+    from graftbench.metrics.variants import factor_kl as factor_kl
+    from graftbench.metrics.variants import modes as modes
 
 _LAZY = {
     "classifier": ("c2st",),
@@ -51,6 +53,7 @@ _LAZY = {
     "memorization": ("authpct", "copying_z", "mifid", "train_distance_ratio"),
     "sliced": ("mind",),
     "spectrum": ("band_powers", "high_frequency"),
+    "variants": ("factor_kl", "modes"),
     "covariance": ("Moments", "StreamingMoments", "moments"),
 }
 

@@ -10,7 +10,7 @@ from graftbench.errors import GraftbenchError, unknown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Need = Literal["reference", "logits", "train", "pixels", "truth"]
+Need = Literal["reference", "logits", "train", "pixels", "truth", "factors"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Metric:
         better: -1 if lower is better, +1 if higher is, 0 if neither is.
         scale: Factor from the value to what is printed.
         needs: What it is computed from beside the generated images' features: reference images, the extractor's logits,
-            training images, the pixels themselves, the true image of each.
+            training images, the pixels themselves, the true image of each, the factors that real images are made of.
         paper: arXiv number of its source; empty where there is none.
     """
 
@@ -173,6 +173,20 @@ _ALL = (
         needs=("train",),
         paper="2104.06820",
     ),
+    Metric(
+        "modes",
+        "modes",
+        "variants of the target's known factors that are generated at least a quarter as often as they are real",
+        better=1,
+        needs=("reference", "factors"),
+    ),
+    Metric(
+        "factor_kl",
+        "factor KL",
+        "mean over known factors of KL(generated ‖ true) of their variants, in nats; 0: as often as they are real",
+        better=-1,
+        needs=("reference", "factors"),
+    ),
 )
 
 METRICS = {metric.name: metric for metric in _ALL}
@@ -217,10 +231,16 @@ SETS: dict[str, tuple[str, ...]] = {
     "c2st": ("c2st_accuracy", "c2st_f1"),
     "memorization": ("train_distance_ratio", "authpct", "copying_z", "mifid"),
     "diversity": ("vendi_score", "intra_cluster_distance", "cluster_occupancy"),
+    "truth": ("modes", "factor_kl"),
     "default": ("fid", "kid", "inception_score", *_PRDC, "high_frequency"),
-    "all": tuple(METRICS),
+    "all": tuple(name for name, metric in METRICS.items() if "factors" not in metric.needs),
 }
-"""Short names of several metrics that belong together."""
+"""Short names of several metrics that belong together. `all` are those that any images can have."""
+
+
+def of_factors(names: Iterable[str]) -> list[str]:
+    """Return those of the metrics that need to know which factors real images are made of."""
+    return [name for name in names if "factors" in METRICS[name].needs]
 
 
 def resolve(names: Iterable[str], *, where: str = "") -> tuple[str, ...]:

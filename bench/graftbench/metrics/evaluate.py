@@ -170,6 +170,8 @@ def _lacking(name: str, sides: _Sides) -> str:
 
 def _unfit(name: str, sides: _Sides) -> str:
     """Return the reason why the features do not serve a metric, or ""."""
+    if "factors" in METRICS[name].needs:
+        return "features do not tell of which factors the images are made"
     for side, what in ((sides.generated, "generated"), (sides.reference, "reference")):
         if not isinstance(side, Features):
             continue

@@ -77,6 +77,54 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         return "_".join([self.name, *(f"{key}{count}" for key, count in counts.items() if count), self.protocol])
 
 
+class NeglectedVariant(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant of a factor that a generator does not cover.
+
+    Attributes:
+        factor: `hair`.
+        variant: `fonze`; empty for having none.
+        true_share: Share of the reference images that have it.
+        generated_share: Share of the generated images that were read to have it.
+    """
+
+    factor: str
+    variant: str
+    true_share: float
+    generated_share: float
+
+    def __str__(self) -> str:
+        shares = f"{100 * self.generated_share:.1f} % made, {100 * self.true_share:.1f} % true"
+        return f"{self.factor} = {self.variant or 'none'} ({shares})"
+
+
+class Truth(msgspec.Struct, frozen=True, kw_only=True):
+    """What `modes` and `factor_kl` rest on, where the target's factors are known.
+
+    Attributes:
+        variants: Of how many variants `modes` are covered: all that the reference images show, over all factors read.
+        accuracy: Factor that is read -> share of held-out real images in which it is read rightly.
+        left_out: Factor that is not read -> why.
+        neglected: The variants that are not covered, the most neglected first; at most ten.
+    """
+
+    variants: int
+    accuracy: dict[str, float] = {}
+    left_out: dict[str, str] = {}
+    neglected: list[NeglectedVariant] = []
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what is shown beside a cell's scores: labels and texts."""
+        read = ", ".join(f"{factor} {100 * share:.1f} %" for factor, share in self.accuracy.items())
+        left_out = "; ".join(f"{factor}: {reason}" for factor, reason in self.left_out.items())
+        rows = [
+            ("factors read", read and f"{self.variants} variants, read rightly in held-out images: {read}"),
+            ("factors left out", left_out),
+            ("most neglected", ", ".join(map(str, self.neglected))),
+        ]
+        return [(label, text) for label, text in rows if text]
+
+
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """What a cell cost. None: not measured here (no counter), never zero in its place.
 
@@ -162,6 +210,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         exit_code: The process's exit code (negative: a signal), None where there was no process.
         log_tail: The end of the cell's log for every status but `ok`.
         scores: The metrics.
+        truth: The target's known factors and the variants that are not covered; None where none are known.
         resources: The cost; None where the cell ended before it was known.
         curve: The training log.
         snapshots: The learning curve, in the order of shares; a share that only the last step passed has none.
@@ -188,6 +237,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     log_tail: str = ""
     scores: list[Score] = []
+    truth: Truth | None = None
     resources: Resources | None = None
     curve: list[CurvePoint] = []
     snapshots: list[Snapshot] = []

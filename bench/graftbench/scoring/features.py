@@ -14,7 +14,7 @@ import numpy as np
 from graftbench.extractors.load import make_extractor
 from graftbench.images.domains import images_at
 from graftbench.images.prepared import SPLITS
-from graftbench.metrics.catalogue import resolve
+from graftbench.metrics.catalogue import of_factors, resolve
 from graftbench.metrics.covariance import StreamingMoments, moments
 from graftbench.metrics.features import Features, cached_features, cached_moments
 from graftbench.metrics.spectrum import band_powers
@@ -132,6 +132,14 @@ class FeatureReader:
         names = resolve(self.protocol.metrics)
         n = self.protocol.n_generated
         return self.floors(self.cached(reference), self.key(reference), held_out, names, n=n)
+
+    def prepare(self, domain: ImageSet) -> None:
+        """Put into the cache what every score against a domain needs: features, floors, the reader of its factors."""
+        self.floors_of_domain(domain)
+        if domain.factors and of_factors(self.protocol.metrics):
+            from graftbench.scoring.factor_classifier import factor_classifier  # noqa: PLC0415 - imports torch
+
+            factor_classifier(domain, self.cache)
 
     def _batches(self, images: Images) -> Iterator[tuple[Pixels, NDArray[np.float32], NDArray[np.float32]]]:
         """Yield the images, their features and their logits, batch by batch."""

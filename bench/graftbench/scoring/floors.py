@@ -54,8 +54,8 @@ def training_floors(reference: Features, train: Features, metrics: Sequence[str]
 
 
 def has_floor(metric: str) -> bool:
-    """Whether `floors_of` has one: not where a score depends on the images that a generator was trained on."""
-    return "train" not in METRICS[metric].needs
+    """Whether `floors_of` has one: not where a score depends on training images, or on more than features."""
+    return not {"train", "factors"}.intersection(METRICS[metric].needs)
 
 
 def floors_of(

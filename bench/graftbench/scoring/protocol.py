@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import check_input, describe, weights_sha256
-from graftbench.metrics.catalogue import resolve
+from graftbench.metrics.catalogue import SETS, of_factors, resolve
 from graftbench.metrics.features import features_key
+from graftbench.records.cell_spec import Protocol
 
 if TYPE_CHECKING:
-    from graftbench.records.cell_spec import Protocol
+    from graftbench.images.prepared import ImageSet
 
 
 class Extraction(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +55,29 @@ def resolve_protocol(protocol: Protocol) -> Protocol:
     metrics = list(resolve(protocol.metrics, where="in the protocol"))
     sha256 = weights_sha256(protocol.extractor, protocol.weights)
     return msgspec.structs.replace(protocol, size=size, resize=resize, weights_sha256=sha256, metrics=metrics)
+
+
+def protocol_for(protocol: Protocol, target: ImageSet) -> Protocol:
+    """Return a resolved protocol as it holds on a target domain.
+
+    The metrics that need known factors are left out where the domain has none. Where it has, they are added to the
+    default metrics, or to more; a protocol of fewer metrics means what it says.
+
+    Raises:
+        GraftbenchError: It asks for nothing but what the domain has not.
+    """
+    known_truth = of_factors(protocol.metrics)
+    others = [name for name in protocol.metrics if name not in known_truth]
+    if not target.factors and not others:
+        raise GraftbenchError(
+            f"The protocol asks for {' and '.join(known_truth)} alone, which {target.domain} has not: its images "
+            "are not labelled with factors. Name other metrics as well (`graftbench ls metrics`)."
+        )
+    if not target.factors:
+        return msgspec.structs.replace(protocol, metrics=others)
+    if set(resolve(Protocol().metrics)) <= set(others):
+        return msgspec.structs.replace(protocol, metrics=list(resolve([*others, *SETS["truth"]])))
+    return protocol
 
 
 def key_of(protocol: Protocol, images: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graftbench.images.domains import images_at
-from graftbench.metrics.catalogue import METRICS, resolve
+from graftbench.metrics.catalogue import METRICS, of_factors, resolve
 from graftbench.metrics.evaluate import evaluate_features
 from graftbench.metrics.features import Features
 from graftbench.metrics.fidelity import fidelity
@@ -19,6 +19,7 @@ from graftbench.scoring.features import FeatureReader, split_of
 from graftbench.scoring.floors import training_floors
 from graftbench.scoring.neighbors import neighbors_of
 from graftbench.scoring.task_kinds import translated
+from graftbench.scoring.truth import truth_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from graftbench.images.prepared import ImageSet
     from graftbench.metrics.estimate import Estimate
     from graftbench.records.cell_spec import Protocol
+    from graftbench.records.record import Truth
     from graftbench.scoring.neighbors import Neighbors
     from graftbench.scoring.task_kinds import Exam
 
@@ -43,12 +45,14 @@ class Scored:
         images: Those that were scored: uint8 n×3×H×W.
         sampling_seconds: What sampling them took.
         neighbors: The training images nearest to the first of them; None where none were named.
+        truth: What the scores against known factors rest on; None where the target has none, or none was asked for.
     """
 
     scores: list[Score]
     images: torch.Tensor
     sampling_seconds: float
     neighbors: Neighbors | None = None
+    truth: Truth | None = None
 
 
 def score_sampler(
@@ -95,8 +99,12 @@ def score_sampler(
     generated = Features.of(*reader.extractor.features(images), band_powers(images))
 
     # Compute every metric from them.
-    metrics = [name for name in resolve(protocol.metrics) if train or "train" not in METRICS[name].needs]
-    estimates = evaluate_features(generated, reference, metrics=metrics, train=train_features, seed=seed)
+    asked = resolve(protocol.metrics)
+    known_truth = of_factors(asked)
+    metrics = [name for name in asked if name not in known_truth and (train or "train" not in METRICS[name].needs)]
+    estimates = []
+    if metrics:
+        estimates = evaluate_features(generated, reference, metrics=metrics, train=train_features, seed=seed)
     if exam is not None and exam.positions is not None and exam.truths is not None:
         true = reference.rows(np.searchsorted(target.positions(protocol.reference), exam.positions))
         estimates += fidelity(images, exam.truths, generated.pooled, true.pooled)
@@ -104,9 +112,13 @@ def score_sampler(
     # Fewer inputs than the protocol generates have no floor: it is that of n_generated images.
     floors = reader.floors_of_domain(target) if len(images) == protocol.n_generated else {}
     floors |= {} if train_features is None else training_floors(reference, train_features, metrics)
+    truth: Truth | None = None
+    if known_truth and target.factors:
+        against = truth_scores(images, target, known_truth, reference=protocol.reference, cache=cache, seed=seed)
+        estimates, floors, truth = estimates + against.estimates, floors | against.floors, against.truth
     scores = [_score(estimate, floors.get(estimate.name), protocol.label) for estimate in estimates]
     near = None if train_features is None else neighbors_of(generated.pooled, train_features.pooled, sorted(train))
-    return Scored(scores, images, seconds, near)
+    return Scored(scores, images, seconds, near, truth)
 
 
 def _score(estimate: Estimate, floor: Estimate | None, protocol_label: str) -> Score:

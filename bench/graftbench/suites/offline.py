@@ -10,7 +10,7 @@ from graftbench.extractors.load import weights_file
 from graftbench.images import prepared
 from graftbench.records.cell_spec import NO_SOURCE
 from graftbench.scoring.features import FeatureReader
-from graftbench.scoring.protocol import resolve_protocol
+from graftbench.scoring.protocol import protocol_for, resolve_protocol
 from graftbench.suites.domains import domain_of
 from graftbench.suites.plan import make_plan
 from graftbench.suites.suite import parse_task
@@ -106,11 +106,10 @@ def _weights(suite: Suite, done: OfflinePreparation, say: Callable[[str], None])
 
 def _references(plan: Plan, cache: Path, device: str, done: OfflinePreparation, say: Callable[[str], None]) -> None:
     protocol = plan.suite.protocol
-    reader = FeatureReader(protocol, cache, device=device)
     for (name, side), images in plan.targets.items():
         say(f"extracting features of {name}@{side}")
         try:
-            reader.floors_of_domain(images)
+            FeatureReader(protocol_for(protocol, images), cache, device=device).prepare(images)
         except GraftbenchError as error:
             done.failed.append(f"features of {name}@{side}: {error}")
         else:

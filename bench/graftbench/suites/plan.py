@@ -11,12 +11,13 @@ import msgspec
 
 from graftbench.digests import digest_of_path
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.metrics.catalogue import of_factors
 from graftbench.plugins import registry
 from graftbench.plugins.code_hash import files_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.plugins.variants import seen_from
 from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, CellSpec
-from graftbench.scoring.protocol import resolve_protocol
+from graftbench.scoring.protocol import protocol_for, resolve_protocol
 from graftbench.suites.domains import domain_of, public_names
 from graftbench.suites.matrix import renamed_suite
 from graftbench.suites.shards import longest_first
@@ -148,7 +149,12 @@ def make_plan(
         cells=longest_first(cells),
         targets={(task.target, task.resolution): images[task.target, task.resolution] for task in resolved.serving},
         recipes={recipe.id: (recipe, origin) for recipe, origin in recipes.values()},
-        notes=[*_notes_on_images(images), *_notes_on_kinds(resolved), *_notes_on_samples(suite)],
+        notes=[
+            *_notes_on_images(images),
+            *_notes_on_kinds(resolved),
+            *_notes_on_metrics(resolved, images),
+            *_notes_on_samples(suite),
+        ],
         images=images,
         code=code,
         samples={cell.id: entry for cell, entry in submitted},
@@ -324,6 +330,9 @@ def enumerate_cells(resolved: ResolvedSuite, images: DomainImages, recipes: Reci
     suite = resolved.suite
     models = {key: recipe.id for key, (recipe, _) in recipes.items()}
     manifests = {task: _manifests(task, images) for task in resolved.serving}
+    protocols = {
+        task: protocol_for(resolved.protocol, images[task.target, task.resolution]) for task in resolved.serving
+    }
     return [
         CellSpec(
             method=method.cls.name,
@@ -333,7 +342,7 @@ def enumerate_cells(resolved: ResolvedSuite, images: DomainImages, recipes: Reci
             data_budget=budget,
             compute_budget=compute,
             seed=seed,
-            protocol=resolved.protocol,
+            protocol=protocols[task],
             source_model=models.get((method.cls.source_model, task.source, task.resolution), ""),
             manifests=manifests[task],
             code=method.code,
@@ -397,7 +406,7 @@ def submitted_cells(resolved: ResolvedSuite, images: DomainImages) -> list[tuple
             data_budget=entry.data_budget,
             compute_budget=entry.compute_budget or suite.compute_budgets[0],
             seed=entry.seed,
-            protocol=protocol,
+            protocol=protocol_for(protocol, images[task.target, task.resolution]),
             manifests=_manifests(task, images),
             code=code,
             variant_of=SAMPLES,
@@ -449,6 +458,14 @@ def _notes_on_kinds(resolved: ResolvedSuite) -> Iterable[str]:
         missing = [method.cls.name for method in resolved.methods if method not in serving]
         if missing:
             yield f"{task}: no cells of {', '.join(missing)}, which do not serve the kind '{task.kind}'"
+
+
+def _notes_on_metrics(resolved: ResolvedSuite, images: DomainImages) -> Iterable[str]:
+    """Say which metrics that the suite names cannot be computed on a task."""
+    named = of_factors(resolved.protocol.metrics)
+    for task in resolved.serving if named else ():
+        if not images[task.target, task.resolution].factors:
+            yield f"{task}: no {' and no '.join(named)}, for the images of {task.target} are not labelled with factors"
 
 
 def _notes_on_samples(suite: Suite) -> Iterable[str]:

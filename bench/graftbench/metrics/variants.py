@@ -1,0 +1,180 @@
+"""Known truth: which variants of the factors that real images are made of a generator makes, and how often.
+
+Labels are matrices: a row per image, a column per factor (hair, mouth, …), in it the number of the image's variant.
+Generated images have theirs from a classifier, real images by how they were made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import xlogy
+
+from graftbench.errors import GraftbenchError
+from graftbench.metrics.estimate import Estimate, student_bounds
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Labels = NDArray[np.int64]
+
+COVERED_SHARE = 0.25
+"""A variant is covered if it is generated at least this share as often as it is real."""
+
+RESAMPLES = 500
+"""Bootstrap samples of the generated images, for the interval of `modes`."""
+
+_PSEUDOCOUNT = 0.5
+
+
+@dataclass(frozen=True)
+class VariantShares:
+    """How often a variant is real and how often it is generated.
+
+    Attributes:
+        factor: Column of the factor.
+        variant: Number of the variant.
+        true: Share of the reference images that have it, above 0.
+        generated: Share of the generated images that have it.
+    """
+
+    factor: int
+    variant: int
+    true: float
+    generated: float
+
+    @property
+    def ratio(self) -> float:
+        """Return generated over true share."""
+        return self.generated / self.true
+
+    @property
+    def needed(self) -> float:
+        """Return the generated share from which on it is covered, less what rounding may take away."""
+        return COVERED_SHARE * self.true * (1.0 - 1e-9)
+
+    @property
+    def covered(self) -> bool:
+        """Return whether it is generated often enough."""
+        return self.generated >= self.needed
+
+
+def variant_shares(generated: Labels, reference: Labels) -> list[VariantShares]:
+    """Return every variant that the reference shows, the most neglected (by generated over true share) first.
+
+    Args:
+        generated: n×F, 0 or above.
+        reference: m×F; −1 where an image's variant cannot be read, so that it is no variant here.
+
+    Raises:
+        GraftbenchError: The matrices have other numbers of columns, or one of them has no row or column.
+    """
+    _check(generated, reference)
+    shares = [
+        VariantShares(
+            factor, int(variant), int(count) / len(reference), float(np.mean(generated[:, factor] == variant))
+        )
+        for factor in range(reference.shape[1])
+        for variant, count in zip(*np.unique(reference[:, factor], return_counts=True), strict=True)
+        if variant >= 0
+    ]
+    return sorted(shares, key=lambda shares: (shares.ratio, -shares.true, shares.factor, shares.variant))
+
+
+def modes(generated: Labels, reference: Labels, seed: int = 0) -> Estimate:
+    """Return how many of the variants that the reference shows are covered by the generated images.
+
+    A variant is covered if its share among the generated images is at least a quarter of its share among the reference
+    images. So one that half of all real images have is not covered by a single image of it. All factors' variants are
+    counted together; how many there are is `len(variant_shares(...))`.
+
+    Args:
+        generated: Labels n×F.
+        reference: Labels m×F; −1 where an image's variant cannot be read.
+        seed: Of the bootstrap. The same seed gives the same interval.
+
+    Returns:
+        0 to the number of variants. The standard error is the bootstrap's over generated images (whole rows are drawn,
+        so factors that hang together do so there); it is 0 where every image drawn again would leave the count as it
+        is.
+
+    Raises:
+        GraftbenchError: As `variant_shares`.
+    """
+    shares = variant_shares(generated, reference)
+    n = len(generated)
+    factors = np.array([each.factor for each in shares], dtype=np.int64)
+    has = generated[:, factors] == np.array([each.variant for each in shares], dtype=np.int64)
+    needed = n * np.array([each.needed for each in shares])
+    value = sum(each.covered for each in shares)
+
+    # Draw the images again: how often each is drawn, and so each variant.
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(np.float32)
+    error = float((drawn @ has.astype(np.float32) >= needed).sum(axis=1).std(ddof=1))
+    return Estimate(
+        name="modes",
+        value=float(value),
+        standard_error=error,
+        interval=student_bounds(value, error, low=0.0, high=float(len(shares))),
+        method="bootstrap",
+        n_generated=n,
+        n_reference=len(reference),
+    )
+
+
+def factor_kl(generated: Labels, reference: Labels) -> Estimate:
+    """Return the mean over factors of KL(generated ‖ true) of the factor's variants, in nats.
+
+    In this direction it needs no smoothing where a variant is not generated, and is log(1/p) for a generator that
+    makes nothing but a variant of the probability p; papers score Stacked MNIST likewise. The true shares have half an
+    image added to every variant, so that one that the reference lacks does not make it infinite. Like every plug-in
+    estimate it is biased upwards, by about (variants − 1) / 2n per factor: compare with the floor, which has the same.
+
+    Args:
+        generated: Labels n×F.
+        reference: Labels m×F; −1 where an image's variant cannot be read: it is left out of its factor.
+
+    Returns:
+        0 or above. The standard error is the infinitesimal jackknife's over generated images. Near the truth, where
+        the first order vanishes, it is up to √2 too large.
+
+    Raises:
+        GraftbenchError: As `variant_shares`.
+    """
+    _check(generated, reference)
+    n, columns = generated.shape
+    value, influence = 0.0, np.zeros(n)
+    for column in range(columns):
+        real = reference[reference[:, column] >= 0, column]
+        variants, codes = np.unique(np.concatenate((generated[:, column], real)), return_inverse=True)
+        counts, true = (np.bincount(side, minlength=len(variants)) for side in (codes[:n], codes[n:]))
+        p = (true + _PSEUDOCOUNT) / (true.sum() + _PSEUDOCOUNT * len(variants))
+        q = counts / n
+        value += float(np.sum(xlogy(q, q) - xlogy(q, p))) / columns
+        influence += np.log(q[codes[:n]] / p[codes[:n]]) / columns  # the derivative by an image's weight
+    error = float(influence.std()) / math.sqrt(n)
+    value = max(0.0, value)  # rounding
+    define = partial(Estimate, name="factor_kl", value=value, n_generated=n, n_reference=len(reference))
+    return define(
+        standard_error=error, interval=student_bounds(value, error, low=0.0), method="infinitesimal jackknife"
+    )
+
+
+def _check(generated: Labels, reference: Labels) -> None:
+    """Refuse labels that cannot be compared.
+
+    Raises:
+        GraftbenchError: It says what was found.
+    """
+    shapes = generated.shape, reference.shape
+    if any(len(shape) != 2 or 0 in shape for shape in shapes) or generated.shape[1] != reference.shape[1]:
+        raise GraftbenchError(
+            f"Labels are two matrices, a row per image and a column per factor; found the shapes {shapes[0]} and "
+            f"{shapes[1]}."
+        )
+    if generated.min() < 0:
+        raise GraftbenchError(f"Labels of generated images are 0 or above; found {generated.min()}.")

@@ -1,0 +1,113 @@
+"""Write the tables of docs/truth.md: how well factors are read, and what planted failures score.
+
+    python docs/truth.py
+
+Takes some minutes: four styles are drawn and their classifiers trained, where the cache lacks them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from graftbench.cache import cache_folder
+from graftbench.images.prepared import load
+from graftbench.metrics.variants import factor_kl, modes, variant_shares
+from graftbench.plugins.registry import make_domain
+from graftbench.scoring.factor_classifier import factor_classifier
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from graftbench.images.prepared import ImageSet
+    from graftbench.metrics.estimate import Estimate
+    from graftbench.scoring.factor_classifier import FactorClassifier
+
+PAGE = Path(__file__).with_suffix(".md")
+STYLES = ("micah", "toon-head", "pixel-art", "open-peeps")
+RESOLUTION, N = 32, 600
+
+
+def main() -> None:
+    """Write both tables between their markers."""
+    accuracy = ["| style | read (share read rightly) | left out |", "| --- | --- | --- |"]
+    failures = [
+        "| style | planted failure | modes | of true labels | factor KL | of true labels |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for style in STYLES:
+        name = f"avatars:{style}"
+        target = load(make_domain(name), name, RESOLUTION)
+        classifier = factor_classifier(target, cache_folder())
+        accuracy.append(_accuracy(style, classifier))
+        failures += _failures(style, target, classifier)
+    text = PAGE.read_text("utf-8")
+    for part, lines in (("accuracy", accuracy), ("failures", failures)):
+        block = "\n".join(("", *lines, ""))
+        text = re.sub(rf"(<!-- {part} -->\n).*?(<!-- end -->)", rf"\g<1>{block}\n\2", text, count=1, flags=re.DOTALL)
+    PAGE.write_text(text, "utf-8")
+
+
+def planted(target: ImageSet, classifier: FactorClassifier) -> dict[str, NDArray[np.int64]]:
+    """Return failure -> positions of the N images that a generator with it would make, all of the validation split."""
+    rng = np.random.default_rng(0)
+    pool = target.positions("validation")
+
+    # The factor of the most variants that is read, and its commonest variant.
+    factor = max(classifier.variants, key=lambda name: len(classifier.variants[name]))
+    column = np.array(target.factors[factor])
+    common = max(classifier.variants[factor], key=lambda variant: int(np.sum(column[pool] == variant)))
+    has = column[pool] == common
+
+    def drawn(positions: NDArray[np.int64], count: int = N) -> NDArray[np.int64]:
+        return rng.choice(positions, count, replace=len(positions) < count)
+
+    one, *others = rng.choice(pool, 3, replace=False)
+    return {
+        "none": drawn(pool),
+        f"no {factor} = {common or 'none'}": drawn(pool[~has]),
+        f"{factor} = {common or 'none'} alone": drawn(pool[has]),
+        "10 % copies of one image": np.concatenate([drawn(pool, N - N // 10), np.repeat(one, N // 10)]),
+        "50 % copies of one image": np.concatenate([drawn(pool, N - N // 2), np.repeat(one, N // 2)]),
+        "three images alone": np.resize([one, *others], N),
+    }
+
+
+def _failures(style: str, target: ImageSet, classifier: FactorClassifier) -> list[str]:
+    reference = classifier.labels(target, target.positions("reference"))
+    rows = []
+    for failure, positions in planted(target, classifier).items():
+        read = classifier.read(torch.from_numpy(np.array(target.pixels[positions])))
+        true = classifier.labels(target, positions)
+        known = true[(true >= 0).all(axis=1)]
+        total = len(variant_shares(read, reference))
+        rows.append(
+            f"| `{style}` | {failure} | {_printed(modes(read, reference), 0)} of {total} | "
+            f"{modes(known, reference).value:.0f} | {_printed(factor_kl(read, reference), 3)} | "
+            f"{factor_kl(known, reference).value:.3f} |"
+        )
+    return rows
+
+
+def _printed(estimate: Estimate, places: int) -> str:
+    assert estimate.value is not None
+    assert estimate.interval is not None
+    low, high = estimate.interval
+    return f"{estimate.value:.{places}f} ({low:.{places}f} to {high:.{places}f})"
+
+
+def _accuracy(style: str, classifier: FactorClassifier) -> str:
+    read = ", ".join(f"{name} {share:.3f}" for name, share in classifier.accuracy.items())
+    left_out = ", ".join(
+        f"{name} {why.removeprefix('read rightly in ').removesuffix(' of held-out images')}"
+        for name, why in classifier.left_out.items()
+    )
+    return f"| `{style}` | {read or 'none'} | {left_out} |"
+
+
+if __name__ == "__main__":
+    main()
