@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from graftbench.cache import cache_folder
 from graftbench.errors import GraftbenchError
+from graftbench.images.decoding import left_out_text
 from graftbench.images.sources import held_out_of, open_images
 from graftbench.metrics.catalogue import METRICS, resolve
 from graftbench.metrics.evaluate import INTERVAL_LIMIT, MOMENTS_SUFFICE, evaluate_features
@@ -259,6 +260,11 @@ def _floors(
 
 
 def _notes(images: Images, target: Statistics, held_out: Images | None, train: Images | None) -> Iterator[str]:
+    for each in (images, held_out, train):
+        if each is not None and each.skipped:
+            yield f"{each.name}: {left_out_text(each.skipped)}"
+        if each is not None and each.remark:
+            yield each.remark
     if len(images.sizes) > 1:
         found = ", ".join(f"{width}×{height}" for height, width in images.sizes[:4])
         more = f" and {len(images.sizes) - 4} more" if len(images.sizes) > 4 else ""
