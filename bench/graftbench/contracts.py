@@ -438,6 +438,9 @@ class Method(ABC):
     source_model: ClassVar[SourceNeed] = ""
     needs_source_images: ClassVar[bool] = False
     """Whether the fit looks at images of the source domain."""
+    replays_held_out: ClassVar[bool] = False
+    """Whether it replays the real images outside data budget and reference (`ReferenceTask.held_out`). It has no cells
+    where they are fewer than `graftbench.comparison.too_few.LEAST_ORACLE`."""
     needs_pairs: ClassVar[bool] = False
     """Whether the fit looks at pairs of input and truth."""
     kinds: ClassVar[tuple[Kind, ...]] = ("generate",)
