@@ -29,10 +29,7 @@ class Images(ABC):
         name: What to print: the last component of the path, or the domain's spec. Nothing private to a machine.
         count: Number of images.
         skipped: Name -> why this file of a folder (or of a domain's folder) is not among the images.
-        remark: What is odd about the pixels, once all are read; empty for nothing.
     """
-
-    remark: str = ""
 
     def __init__(self, name: str, count: int, skipped: Mapping[str, str]) -> None:
         self.name = name
@@ -52,6 +49,11 @@ class Images(ABC):
             GraftbenchError: The files can no longer be read.
         """
         return self._manifest()
+
+    @property
+    def remark(self) -> str:
+        """Return what is odd about the pixels, once all are read; empty for nothing."""
+        return ""
 
     @property
     @abstractmethod

@@ -44,6 +44,7 @@ _NAMED, _REASONS = 2, 4
 
 DAMAGE = (
     OSError,
+    RuntimeError,  # of libavif
     SyntaxError,
     ValueError,
     EOFError,

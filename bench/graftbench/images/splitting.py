@@ -78,7 +78,8 @@ def _as_stated(groups: Sequence[str], stated: Sequence[Split]) -> Assigned:
     """Keep to what is stated; a group on several sides goes to the reference, or else to validation, as a whole."""
     side: dict[str, Split] = {}
     for group, split in zip(groups, stated, strict=True):
-        side[group] = max(side.get(group, split), split, key=SPLITS.index)
+        before = side.get(group, split)
+        side[group] = split if SPLITS.index(split) > SPLITS.index(before) else before
     splits = [side[group] for group in groups]
     return Assigned(splits, [i for i, split in enumerate(stated) if split != splits[i]])
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,7 +136,11 @@ def evaluate(
     protocol = resolve_protocol(Protocol(extractor=extractor, size=size, resize=resize, weights=weights))
     folder = cache_folder() if cache is None else cache
     reader = FeatureReader(protocol, folder, device=resolve_device(device), batch_size=batch_size, progress=progress)
-    opened = partial(open_images, cache=folder, plugins=plugins)
+    sources: list[Images] = []
+
+    def opened(source: Source) -> Images:
+        sources.append(open_images(source, cache=folder, plugins=plugins))
+        return sources[-1]
 
     # Open the images. One image has no covariance; that is for the metric to say.
     images = opened(generated)
@@ -172,7 +175,7 @@ def evaluate(
         train="" if train_images is None else train_images.name,
         floors=known_floors,
         seconds={"extract": reader.extract_seconds, "forward": reader.forward_seconds, "metrics": metrics_seconds},
-        notes=tuple(_notes(images, target, real, train_images)),
+        notes=(*_notes_on_sources(sources), *_notes(images, target, real, train_images)),
     )
 
 
@@ -259,12 +262,16 @@ def _floors(
     return reader.floors(target.content, key, held_out, metrics, n=n, seed=seed)
 
 
+def _notes_on_sources(sources: Iterable[Images]) -> Iterator[str]:
+    """Say which files of each source were left out, and what is odd about its pixels."""
+    for images in sources:
+        if images.skipped:
+            yield f"{images.name}: {left_out_text(images.skipped)}"
+        if images.remark:
+            yield images.remark
+
+
 def _notes(images: Images, target: Statistics, held_out: Images | None, train: Images | None) -> Iterator[str]:
-    for each in (images, held_out, train):
-        if each is not None and each.skipped:
-            yield f"{each.name}: {left_out_text(each.skipped)}"
-        if each is not None and each.remark:
-            yield each.remark
     if len(images.sizes) > 1:
         found = ", ".join(f"{width}×{height}" for height, width in images.sizes[:4])
         more = f" and {len(images.sizes) - 4} more" if len(images.sizes) > 4 else ""
