@@ -56,7 +56,7 @@ def decoded(content: bytes) -> NDArray[np.float64]:
 
 
 def test_suffixes_are_those_of_the_formats() -> None:
-    """Pillow knows each ending as one of the formats that are decoded (MPO is JPEG's), and each format has an ending."""
+    """Pillow knows each ending as one of the formats that are decoded (MPO as JPEG); each format has an ending."""
     known = Image.registered_extensions()
     assert {known[suffix] for suffix in SUFFIXES} - {"MPO"} == set(FORMATS)
 
