@@ -80,7 +80,7 @@ def _as_stated(groups: Sequence[str], stated: Sequence[Split]) -> Assigned:
     for group, split in zip(groups, stated, strict=True):
         before = side.get(group, split)
         side[group] = split if SPLITS.index(split) > SPLITS.index(before) else before
-    splits = [side[group] for group in groups]
+    splits: list[Split] = [side[group] for group in groups]
     return Assigned(splits, [i for i, split in enumerate(stated) if split != splits[i]])
 
 
