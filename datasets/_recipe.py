@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.errors import unknown
-from graftbench.images.decoding import image_files
+from graftbench.images.decoding import FolderListing, list_images
 from graftbench.images.preparation import gathered
 
 from ._counts import warn_of_count
 from ._places import FOLDER_VARIABLE, absent, data_folder
-from .folder import Folder
+from .folder import Folder, items_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,19 +58,24 @@ class RecipeDomain(Folder):
             GraftbenchError: The folder is not there, with what to fetch and where to put it; or holds no images; or
                 there is no such kind.
         """
-        found = super().items(resolution)
+        del resolution
+        listing = self._listing()
         if not self.argument:
-            warn_of_count(self.name, len(found), self.count, about=self.about)
-        return found
+            warn_of_count(self.name, len(listing.files), self.count, about=self.about)
+        return items_of(listing)
 
-    def _files(self) -> dict[str, Path]:
+    def _listing(self) -> FolderListing:
         if self.argument and self.argument not in self.kinds:
             raise unknown(f"kind of {self.name}", self.argument, self.kinds)
         root = data_folder() / self.place / self.argument
         if not root.is_dir():
             raise self._absent(root)
         below = f"{self.argument}/" if self.argument else ""
-        return {f"{below}{name}": file for name, file in image_files(root).items()}
+        files, left_out = list_images(root)
+        return FolderListing(
+            {f"{below}{name}": file for name, file in files.items()},
+            {f"{below}{name}": why for name, why in left_out.items()},
+        )
 
     def _absent(self, root: Path) -> GraftbenchError:
         number = f"about {self.count:,}" if self.about else f"{self.count:,}"

@@ -9,28 +9,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graftbench.contracts import Domain, DomainImages, Item
-from graftbench.errors import GraftbenchError
-from graftbench.images.decoding import image_files, printable, upright
+from graftbench.errors import GraftbenchError, unknown
+from graftbench.images.decoding import FolderListing, list_images, printable, unreadable, upright
 from graftbench.images.preparation import gathered
+from graftbench.images.splitting import SPLITS
+from graftbench.plugins.split_options import SPLIT_OPTIONS
 
 from ._decode import RECIPE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from PIL import Image
 
 
 class Folder(Domain):
     """The images in a folder and its folders, by relative path.
 
-    Hidden files and folders (names that begin with a dot) and linked folders are not entered. Each image is a group of
-    its own, joined with those that are nearly the same (`graftbench.images.near_duplicates`): the same picture in
-    another size, format or compression, moved or cropped by a little. Other crops and frames of one scene are not
-    found.
+    Hidden files and folders (names that begin with a dot) are not looked at; links are followed
+    (`graftbench.images.decoding.list_images`). Where the folder holds folders `train` and `reference`, the images in
+    them, and in a folder `validation`, are those splits; what lies beside them is left out by name. Each image is a
+    group of its own, joined with those that are nearly the same (`graftbench.images.near_duplicates`): the same
+    picture in another size, format or compression, moved or cropped by a little. Other crops and frames of one scene
+    are not found.
     """
 
     name = "folder"
     title = "A folder of images"
-    description = "Any folder of PNG, JPEG, WebP, BMP, GIF (first frame) or TIFF files, centre-cropped to squares."
+    description = (
+        "Any folder of PNG, JPEG, WebP, AVIF, BMP, GIF (first frame), TIFF or PPM files, centre-cropped to squares."
+    )
     license = "that of the images"
     attribution = "that of the images"
     source = "the user's disk"
@@ -43,9 +51,12 @@ class Folder(Domain):
         Raises:
             GraftbenchError: The path is no folder or holds no image files.
         """
+        listing = self._listing()
         digest = hashlib.sha256()
-        for name, file in self._files().items():
+        for name, file in listing.files.items():
             digest.update(os.fsencode(name) + b"\0" + self.file_digest(file))
+        for name, why in listing.left_out.items():
+            digest.update(os.fsencode(name) + b"\0" + why.encode())
         return f"{digest.hexdigest()}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
@@ -61,19 +72,52 @@ class Folder(Domain):
     def items(self, resolution: int) -> list[Item]:
         """Return the image files, sorted by relative path; each is opened when it is decoded.
 
+        Files that are left out stand behind them, so that they are excluded by name.
+
         Raises:
             GraftbenchError: The path is no folder or holds no image files.
         """
         del resolution
-        return [Item(printable(name), printable(name), partial(_open, file)) for name, file in self._files().items()]
+        return items_of(self._listing())
 
-    def _files(self) -> dict[str, Path]:
-        """Relative POSIX path -> image file, sorted by that path."""
+    def _listing(self) -> FolderListing:
+        """List what the folder holds; where folders state the splits, what lies beside them is left out."""
         root = Path(self.argument).expanduser()
+        path, _, options = self.argument.partition("?")
+        if options and not root.is_dir() and Path(path).expanduser().is_dir():
+            raise unknown("option", options.partition("=")[0], SPLIT_OPTIONS, where=f"in 'folder:{self.argument}'")
         if not root.is_dir():
             found = "is a file" if root.exists() else "does not exist"
             raise GraftbenchError(f"The image folder '{self.argument}' {found}; expected a folder of images.")
-        return image_files(root)
+        listing = list_images(root)
+        if not _states_splits(listing.files):
+            return listing
+        used = {name: file for name, file in listing.files.items() if name.partition("/")[0] in SPLITS}
+        beside = dict.fromkeys(
+            listing.files.keys() - used.keys(), f"files beside the folders {', '.join(SPLITS)} are not used"
+        )
+        return FolderListing(used, dict(sorted({**listing.left_out, **beside}.items())))
+
+
+def items_of(listing: FolderListing) -> list[Item]:
+    """Return an item for each image file, then one that is excluded with the reason for each file that is left out."""
+    stated = _states_splits(listing.files)
+    return [
+        *(
+            _item(name, partial(_open, file), name.partition("/")[0] if stated else "")
+            for name, file in listing.files.items()
+        ),
+        *(_item(name, partial(unreadable, why)) for name, why in listing.left_out.items()),
+    ]
+
+
+def _states_splits(names: Iterable[str]) -> bool:
+    """Whether there are folders of training and of reference images, by relative paths of files."""
+    return {"train", "reference"} <= {name.partition("/")[0] for name in names if "/" in name}
+
+
+def _item(name: str, opens: Callable[[], Image.Image], split: str = "") -> Item:
+    return Item(printable(name), printable(name), opens, split=split)
 
 
 def _open(file: Path) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from graftbench.contracts import Domain, DomainImages, Item
 from graftbench.images.archives import the_file
-from graftbench.images.arrays import open_array_file
+from graftbench.images.arrays import dark_remark, open_array_file
 from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
@@ -67,6 +68,8 @@ class NpzFile(Domain):
         del resolution
         names = [f"{position:06d}" for position in range(self._array().count)]
         pixels = _pixels(self._array())
+        if remark := dark_remark(self._path().name, int(pixels.max())):
+            warnings.warn(f"{remark[0].upper()}{remark[1:]}.", UserWarning, stacklevel=2)
         return [Item(name, name, partial(_picture, image)) for name, image in zip(names, pixels, strict=True)]
 
     def _path(self) -> Path:

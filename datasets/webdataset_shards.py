@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from graftbench.contracts import Domain, DomainImages, Item
 from graftbench.errors import GraftbenchError
-from graftbench.images.archives import bad_name, bad_size, is_picture, refusal
-from graftbench.images.decoding import reason, upright
+from graftbench.images.archives import bad_name, bad_size, is_hidden, is_picture, refusal
+from graftbench.images.decoding import reason, unreadable, upright
 from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
@@ -65,7 +65,7 @@ class WebDatasetShards(Domain):
         return gathered(self.items(resolution), resolution, f"images in '{Path(self.argument).name}'")
 
     def items(self, resolution: int) -> list[Item]:
-        """One picture of every sample that has one, in file order.
+        """One picture of every sample, in file order; a sample without one is excluded by name.
 
         Ids are the shard's name up to its first dot, a slash, and the sample's key.
 
@@ -108,8 +108,9 @@ def spelt_out(pattern: str) -> list[str]:
 
 
 class _Member(NamedTuple):
-    """Where a picture stands in a tar file, in bytes."""
+    """Where a file stands in a tar file, in bytes."""
 
+    name: str
     key: str
     ending: str
     offset: int
@@ -117,16 +118,22 @@ class _Member(NamedTuple):
 
 
 def _samples(shard: Path) -> Iterator[Item]:
-    """One item for each run of members with one key that holds a picture."""
+    """One item for each run of members with one key; where no member is a picture, one that is excluded for it."""
     stem = shard.name.partition(".")[0]
-    for key, members in itertools.groupby(_pictures(shard), key=lambda member: member.key):
-        by_ending = {member.ending: member for member in members}
-        first = next((ending for ending in _PREFERRED if ending in by_ending), next(iter(by_ending)))
-        yield Item(f"{stem}/{key}", f"{stem}/{key}", partial(_picture, shard, by_ending[first]))
+    for key, members in itertools.groupby(_members(shard), key=lambda member: member.key):
+        held = list(members)
+        by_ending = {member.ending: member for member in held if is_picture(member.name)}
+        if by_ending:
+            first = next((ending for ending in _PREFERRED if ending in by_ending), next(iter(by_ending)))
+            opens = partial(_picture, shard, by_ending[first])
+        else:
+            endings = ", ".join(sorted({member.ending for member in held}))
+            opens = partial(unreadable, f"the sample has no picture that is read ({endings})")
+        yield Item(f"{stem}/{key}", f"{stem}/{key}", opens)
 
 
-def _pictures(shard: Path) -> list[_Member]:
-    """Return the members that are pictures, in order.
+def _members(shard: Path) -> list[_Member]:
+    """Return the members that are files and not hidden, in order.
 
     Raises:
         GraftbenchError: The file is damaged or refused.
@@ -139,8 +146,8 @@ def _pictures(shard: Path) -> list[_Member]:
                     raise refused(member.name, why)
                 if member.offset_data + member.size > size:
                     raise EOFError(f"the file ends within the member {member.name}")
-                if member.isreg() and not member.sparse and is_picture(member.name):
-                    found.append(_Member(*_key(member.name), member.offset_data, member.size))
+                if member.isreg() and not member.sparse and not is_hidden(member.name):
+                    found.append(_Member(member.name, *_key(member.name), member.offset_data, member.size))
             _check_end(shard, archive.offset)
     except _BAD_TAR as error:
         raise GraftbenchError(

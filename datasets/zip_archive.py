@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from graftbench.contracts import Domain, DomainImages, Item
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.images.archives import BAD_ZIP, is_picture, member_of, open_zip, the_file
-from graftbench.images.decoding import reason, upright
+from graftbench.images.archives import BAD_ZIP, LABELS, is_hidden, member_of, open_zip, the_file
+from graftbench.images.decoding import other_kind, reason, unreadable, upright
 from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from PIL import Image
-
-_LABELS = "dataset.json"
 
 
 class ZipArchive(Domain):
@@ -64,12 +62,14 @@ class ZipArchive(Domain):
     def items(self, resolution: int) -> list[Item]:
         """Return the images, or those of the label, sorted by name; the archive stays open as long as they are kept.
 
+        Members of other kinds are among them, so that they are excluded by name; hidden ones and dataset.json are not.
+
         Raises:
             GraftbenchError: The file is not there, is damaged or is refused, or has no such label.
         """
         del resolution
         archive = open_zip(self._path())
-        names = sorted(name for name in self._chosen(archive) if is_picture(name))
+        names = sorted(name for name in self._chosen(archive) if not is_hidden(name) and name != LABELS)
         return [Item(name, name, partial(_picture, archive, name)) for name in names]
 
     def _path(self) -> Path:
@@ -84,9 +84,7 @@ class ZipArchive(Domain):
         labels = _labels(archive, base)
         found = [name for name in archive.namelist() if labels.get(name) == chosen["label"]]
         if not found:
-            raise unknown(
-                "label", chosen["label"], set(labels.values()), where=f"in {_LABELS} of '{self._path().name}'"
-            )
+            raise unknown("label", chosen["label"], set(labels.values()), where=f"in {LABELS} of '{self._path().name}'")
         return found
 
 
@@ -97,11 +95,11 @@ def _labels(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
         GraftbenchError: There is no dataset.json with labels.
     """
     try:
-        listed = json.loads(archive.read(_LABELS))["labels"]
+        listed = json.loads(archive.read(LABELS))["labels"]
         return {member: _text(label) for member, label in listed}
     except (KeyError, TypeError, *BAD_ZIP) as error:
         raise GraftbenchError(
-            f"'{name.rpartition('/')[2]}' has no {_LABELS} with labels ({reason(error)}); leave ?label= out."
+            f"'{name.rpartition('/')[2]}' has no {LABELS} with labels ({reason(error)}); leave ?label= out."
         ) from error
 
 
@@ -111,4 +109,6 @@ def _text(label: object) -> str:
 
 def _picture(archive: zipfile.ZipFile, name: str) -> Image.Image:
     """One member. Raises one of `graftbench.images.decoding.DAMAGE`."""
+    if why := other_kind(name):
+        return unreadable(why)
     return upright(member_of(archive, name))

@@ -22,6 +22,7 @@ class Oracle(Method):
         authors="graftbench", title="Reference row: real images outside the data budget", venue="", year=2026
     )
     trains = "nothing"
+    replays_held_out = True
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Replay validation images and the training images outside the data budget."""

@@ -83,7 +83,7 @@ def _float(caption: str, key: str, body: Sequence[str]) -> str:
 def _caption(table: ScoreTable) -> str:
     """Write the conditions in full, then what the marks say."""
     sentences = [table.caption, "Fit: mean seconds of a fit."]
-    if table.headline.methods:
+    if table.headline.methods and not table.group.too_few:
         second = "; underlined: second" if table.headline.has_second else ""
         sentences.append(f"Bold: best mean at that number of training images{second}.")
     return " ".join(_marked(sentence) for sentence in (*sentences, *table.headline.marking))

@@ -68,11 +68,11 @@ def _markdown_table(table: ScoreTable) -> list[str]:
     blocks = [f"## {markdown(table.title)}", markdown(table.caption)]
     if headline.methods:
         second = ", in italics the second" if headline.has_second else ""
-        marks = f"Bold: best mean among the methods at that number of training images{second}."
+        marks = f"Bold: best mean among the methods at that number of training images{second}. "
         blocks += [
             markdown_table(header, map(_line, headline.methods)),
-            markdown(" ".join([marks, *headline.marking])),
-            _leads(table),
+            markdown(("" if table.group.too_few else marks) + " ".join(headline.marking)),
+            *filter(None, [_leads(table)]),
         ]
     if headline.references:
         header = ["Reference row", *header[1:], "Marks"]

@@ -65,6 +65,22 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
+class SplitRule:
+    """What a suite says about the splits of a domain.
+
+    Attributes:
+        train: Number of training images; None for the shares of `graftbench.images.splitting`. All images but these and
+            those for validation are the reference.
+        validation: Number of validation images, where that of training images is stated.
+        keep_near_duplicates: Whether images that are nearly the same are left apart where the suite would join them.
+    """
+
+    train: int | None = None
+    validation: int = 0
+    keep_near_duplicates: bool = False
+
+
+@dataclass(frozen=True)
 class DomainImages:
     """Decoded images of a domain.
 
@@ -75,6 +91,7 @@ class DomainImages:
         excluded: Id -> why the image could not be used (truncated, too small). Reported, never silent.
         factors: Where it is known what the images were made from: factor (`hair`) -> variant of each image, or "" for
             an image that does not have the factor. The truth against which `modes` and `factor_kl` are measured.
+        splits: The split of each image, where the domain states it; empty where the suite splits.
     """
 
     ids: Sequence[str]
@@ -82,6 +99,7 @@ class DomainImages:
     pixels: NDArray[np.uint8]
     excluded: Mapping[str, str] = field(default_factory=dict)
     factors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    splits: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -94,12 +112,14 @@ class Item:
         open: The picture, upright and decoded in full, in any mode and size; called in threads, several at a time.
             Raises one of `graftbench.images.decoding.DAMAGE` where there is none: the picture is then excluded by name.
         factors: Factor -> variant, where it is known what the picture was made from (`DomainImages.factors`).
+        split: train, validation or reference, where the domain states it for all its pictures; else empty.
     """
 
     id: str
     group: str
     open: Callable[[], Image]
     factors: Mapping[str, str] = field(default_factory=dict)
+    split: str = ""
 
 
 class Domain(ABC):
@@ -123,6 +143,9 @@ class Domain(ABC):
     file_digest: Callable[[Path], bytes] = staticmethod(content_digest)
     """SHA-256 of a file's contents, for `fingerprint`. While images are loaded it is one that remembers the digests of
     files that have not changed."""
+
+    split_rule: SplitRule = SplitRule()
+    """What the suite says about the splits behind the domain's name; `graftbench.plugins.registry` fills it in."""
 
     def __init__(self, argument: str = "") -> None:
         self.argument = argument
@@ -419,6 +442,9 @@ class Method(ABC):
     source_model: ClassVar[SourceNeed] = ""
     needs_source_images: ClassVar[bool] = False
     """Whether the fit looks at images of the source domain."""
+    replays_held_out: ClassVar[bool] = False
+    """Whether it replays the real images outside data budget and reference (`ReferenceTask.held_out`). It has no cells
+    where they are fewer than `graftbench.comparison.too_few.LEAST_ORACLE`."""
     needs_pairs: ClassVar[bool] = False
     """Whether the fit looks at pairs of input and truth."""
     kinds: ClassVar[tuple[Kind, ...]] = ("generate",)

@@ -18,7 +18,7 @@ from graftbench.plotting import GRID, INK, MUTED
 
 from .._tables.groups import grouped
 from .._tables.numbers import KID
-from .._tables.tasks import shared_key
+from .._tables.tasks import rankable, shared_key
 from .._tables.text import listing, one_line, plural, short
 from .style import PRINT_SIZE, WIDTHS, Plot, title_lines, titled_figure
 
@@ -82,7 +82,7 @@ class RankDiagram:
 
 def rank_plots(groups: Sequence[Group], palette: Mapping[str, Look]) -> list[Plot]:
     """Make one plot for each protocol and compute budget: a diagram, or the reason why there is none."""
-    alike = sorted(grouped(groups, shared_key).items())
+    alike = sorted(grouped(rankable(groups), shared_key).items())
     return [_plot(f"ranks-{key}" if len(alike) > 1 else "ranks", groups, palette) for key, groups in alike]
 
 

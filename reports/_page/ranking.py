@@ -65,7 +65,9 @@ class PageRanking:
 
 
 def rankings(group: Group) -> tuple[PageRanking, ...]:
-    """Rank the methods at each data budget that a method ran with."""
+    """Rank the methods at each data budget that a method ran with; nothing where nothing can be ranked."""
+    if group.too_few:
+        return ()
     return tuple(_ranking(budget, group.methods_at(budget)) for budget in group.method_budgets)
 
 

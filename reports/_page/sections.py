@@ -120,6 +120,8 @@ def headline(group: Group) -> tuple[tuple[str, bool], ...]:
     seeds = plural(len(group.seeds), "seed")
     conditions = f"{group.compute_budget} per fit, {seeds}, protocol {group.protocol.label}"
     pieces: list[tuple[str, bool]] = [(f"{group.task_title} ({conditions}): ", False)]
+    if group.too_few:
+        return (*pieces, (f"{group.too_few[0].lower()}{group.too_few[1:]}", False))
     leading = [lead for lead in leads(group) if lead.leader]
     if not leading:
         return (*pieces, ("no method has a KID, so none leads.", False))

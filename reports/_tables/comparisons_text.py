@@ -47,6 +47,9 @@ def write_comparisons(run: Run) -> tuple[str, Rows]:
         blocks.append(f"**{markdown(mixed)}**")
     blocks.append(HOW_TO_READ)
     names = titles(all_groups)
+    for group in all_groups:
+        if group.too_few:
+            blocks += [f"## {markdown(names[group.key])}", markdown(group.too_few)]
     for task_groups in task_sets(all_groups).values():
         baseline = values.baseline_of(task_groups)
         for group in task_groups:

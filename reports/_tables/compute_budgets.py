@@ -13,7 +13,7 @@ from graftbench.records.provenance import known_cost
 from .groups import devices, grouped, titles
 from .numbers import KID, finite
 from .origins import first_mark, legend
-from .tasks import LOOKS, average_ranks, looking
+from .tasks import LOOKS, average_ranks, looking, rankable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,7 +82,7 @@ class BudgetComparison:
 
 def compute_comparisons(groups: Iterable[Group]) -> list[BudgetComparison]:
     """Compare the compute budgets under each protocol; nothing for a protocol with one budget."""
-    sets = grouped(groups, lambda group: content_hash(msgspec.structs.replace(group.protocol, weights="")))
+    sets = grouped(rankable(groups), lambda group: content_hash(msgspec.structs.replace(group.protocol, weights="")))
     return [_compare(alike) for alike in sets.values() if len({str(group.compute_budget) for group in alike}) > 1]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from graftbench.comparison.stats import SeedSummary, summarize
+from graftbench.comparison.too_few import nothing_ranked
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import NO_SOURCE, ComputeBudget, Protocol, TaskSpec, content_hash
 from graftbench.records.provenance import is_declared, known_cost, origin_of
@@ -224,6 +225,11 @@ class Group:
     def n_reference(self) -> set[int]:
         """Return the numbers of reference images that its scores stand on; scores that need none are left out."""
         return {score.n_reference for scores in self.scores.values() for score in scores if score.n_reference}
+
+    @property
+    def too_few(self) -> str:
+        """Say that its reference images are too few to rank anything; empty where they are enough."""
+        return nothing_ranked(max(self.n_reference, default=0))
 
     @property
     def task_title(self) -> str:

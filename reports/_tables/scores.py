@@ -182,7 +182,8 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
     # that others declare.
     fitted = [row for row in group.methods if not row.declared("fit_seconds")]
     fit_places = _places([row.cost("fit_seconds") for row in fitted or group.methods or group.rows])
-    columns = {metric: column(group.methods, metric) for metric in panel.metrics if panel.ranked and metric.better}
+    ranked = panel.ranked and not group.too_few
+    columns = {metric: column(group.methods, metric) for metric in panel.metrics if ranked and metric.better}
 
     def line(row: Row, position: int | None = None) -> ScoreLine:
         standing = {} if position is None else {metric: column.each[position] for metric, column in columns.items()}
@@ -203,7 +204,8 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
     methods = tuple(line(row, i) for i, row in enumerate(group.methods))
     references = (*_floor(group, panel, places), *map(line, group.references))
     letters = legend(group.rows, ("fit_seconds",) if panel.is_headline else ())
-    return PanelTable(panel, methods, references, (*marking(columns), *letters))
+    few = [group.too_few] if panel.ranked and group.too_few else []
+    return PanelTable(panel, methods, references, (*few, *marking(columns), *letters))
 
 
 def places_of(group: Group, panel: Panel) -> dict[Metric, int]:
@@ -407,7 +409,9 @@ def ranked_rows(rows: Iterable[Row]) -> list[tuple[Row, SeedSummary]]:
 
 
 def leads(group: Group) -> list[Lead]:
-    """Return the lead at each data budget that a method ran with."""
+    """Return the lead at each data budget that a method ran with; none where nothing can be ranked."""
+    if group.too_few:
+        return []
     return [_lead(budget, group.methods_at(budget)) for budget in group.method_budgets]
 
 

@@ -74,10 +74,18 @@ class TaskTable:
 
 
 def task_sets(groups: Iterable[Group]) -> dict[str, list[Group]]:
-    """Gather the groups of one kind of task that differ in the task alone: a key of eight digits -> its groups."""
+    """Gather the groups of one kind of task that differ in the task alone: a key of eight digits -> its groups.
+
+    Groups in which nothing can be ranked are left out.
+    """
     return grouped(
-        groups, lambda group: shared_key(group, *([group.task.kind] if group.task.kind != "generate" else []))
+        rankable(groups), lambda group: shared_key(group, *([group.task.kind] if group.task.kind != "generate" else []))
     )
+
+
+def rankable(groups: Iterable[Group]) -> list[Group]:
+    """Return the groups whose reference images are enough to rank methods by."""
+    return [group for group in groups if not group.too_few]
 
 
 def shared_key(group: Group, *conditions: object) -> str:

@@ -98,12 +98,13 @@ def test_zip_options_that_are_not_there(archive: Path, tmp_path: Path) -> None:
         make_domain(f"zip:{unlabelled}?label=0").images(8)
 
 
-def test_hidden_and_other_members_are_left_alone(tmp_path: Path) -> None:
-    """What macOS puts beside the files, hidden files, folders and texts."""
-    members = {**_emoji(2), "__MACOSX/._a.png": b"x", ".thumb.png": b"x", "readme.txt": b"x", "folder/": b""}
+def test_hidden_members_are_left_alone_and_other_kinds_named(tmp_path: Path) -> None:
+    """What macOS puts beside the files, hidden files, folders and labels; texts and unknown pictures are excluded."""
+    members = {**_emoji(2), "__MACOSX/._a.png": b"x", ".thumb.png": b"x", "folder/": b"", "dataset.json": b"{}"}
+    members |= {"readme.txt": b"x", "phone.heic": b"x"}
     found = make_domain(f"zip:{_zip(tmp_path / 'a.zip', members)}").images(8)
     assert list(found.ids) == sorted(_emoji(2))
-    assert dict(found.excluded) == {}
+    assert found.excluded == {"phone.heic": ".heic files are not read", "readme.txt": ".txt files are not read"}
 
 
 @pytest.mark.parametrize(

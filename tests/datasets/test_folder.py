@@ -15,6 +15,7 @@ from PIL import Image
 from graftbench.errors import GraftbenchError
 from graftbench.images import prepared
 from graftbench.images.decoding import to_rgb
+from graftbench.images.splitting import split_of
 from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def test_a_picture_of_too_many_pixels_is_excluded(tmp_path: Path, monkeypatch: p
 
 
 def test_recursive_sorted_by_relative_path(tmp_path: Path) -> None:
-    """Folders are entered; ids are relative POSIX paths in order of text; other and hidden files are left alone."""
+    """Folders are entered; ids are relative POSIX paths in order of text; other files are named, hidden ones not."""
     for name in ("b.PNG", "a/z.png", "a.png", "a/b/c.png", ".hidden.png", ".git/d.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (8, 8), len(name)).save(tmp_path / name)
@@ -248,7 +249,175 @@ def test_recursive_sorted_by_relative_path(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("a,1")
     images = _images(tmp_path)
     assert list(images.ids) == ["a.png", "a/b/c.png", "a/z.png", "b.PNG"]
-    assert dict(images.excluded) == {}
+    assert images.excluded == {"labels.csv": ".csv files are not read", "notes.txt": ".txt files are not read"}
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "mpo", "avif", "ppm", "pgm", "pbm", "pnm", "dib", "apng"])
+def test_less_usual_endings_are_read(tmp_path: Path, suffix: str) -> None:
+    """White squares under every ending that image programs write: none vanishes."""
+    kinds = {"mpo": "JPEG", "pgm": "PPM", "pbm": "PPM", "pnm": "PPM", "dib": "DIB", "apng": "PNG"}
+    mode = {"pgm": "L", "pbm": "1"}.get(suffix, "RGB")
+    Image.new(mode, (16, 16), "white").save(tmp_path / f"a.{suffix}", format=kinds.get(suffix))
+    assert (_only(tmp_path) >= 254).all()
+
+
+def test_linked_files_and_folders_are_read_once(tmp_path: Path) -> None:
+    """Links are followed under their own names; links back, around and twice to one folder are named, not followed."""
+    real, folder = tmp_path / "real", tmp_path / "data" / "cats"
+    (folder / "own").mkdir(parents=True)
+    real.mkdir()
+    for i, file in enumerate((folder / "own" / "a.png", real / "b.png", real / "c.png", tmp_path / "d.png")):
+        Image.new("L", (8, 8), 40 * i).save(file)
+    (folder / "d.png").symlink_to(tmp_path / "d.png")
+    (folder / "linked").symlink_to(real)
+    (folder / "twice").symlink_to(real)
+    (folder / "another").symlink_to(folder / "own")
+    (folder / "up").symlink_to(tmp_path)
+    (folder / "nothing").symlink_to(tmp_path / "gone")
+    (real / "back").symlink_to(folder)
+    images = _images(folder)
+    assert list(images.ids) == ["d.png", "linked/b.png", "linked/c.png", "own/a.png"]
+    again = "a link to a folder that is read under another name"
+    around = "a link to a folder that this one lies in"
+    assert {name: why for name, why in images.excluded.items() if name != "nothing"} == {
+        "another": again,
+        "linked/back": again,
+        "twice": again,
+        "up": around,
+    }
+    assert images.excluded["nothing"] == "files without an ending are not read"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path) -> None:
+    """Its pictures would be missing without a word."""
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "closed").mkdir(mode=0)
+    assert "cannot be read" in _images(tmp_path).excluded["closed"]
+
+
+def _numbered(folder: Path, count: int, first: int = 0) -> None:
+    """Write pictures of noise, each unlike the others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(first, first + count):
+        noise = np.random.default_rng(i).integers(0, 256, (4, 4, 3), np.uint8)
+        Image.fromarray(noise).resize((16, 16), Image.Resampling.NEAREST).save(folder / f"{i:03}.png")
+
+
+def _prepared(spec: str, cache: Path) -> ImageSet:
+    return prepared.load(make_domain(spec), spec, 8, cache)
+
+
+def test_train_and_reference_folders_are_the_splits(tmp_path: Path) -> None:
+    """40 images for training and 20 as the reference, class folders in them; what lies beside them is named."""
+    folder = tmp_path / "cats"
+    _numbered(folder / "train" / "tabby", 25)
+    _numbered(folder / "train" / "black", 15, 25)
+    _numbered(folder / "reference", 20, 40)
+    _numbered(folder, 1, 60)
+    images = _prepared(f"folder:{folder}", tmp_path / "cache")
+    assert images.counts == {"train": 40, "validation": 0, "reference": 20}
+    assert all(name.startswith(split) for name, split in zip(images.ids, images.splits, strict=True))
+    assert list(images.excluded) == ["060.png"]
+    _numbered(folder / "validation", 5, 61)
+    assert _prepared(f"folder:{folder}", tmp_path / "cache").counts["validation"] == 5
+
+
+def test_class_folders_are_split_as_ever(tmp_path: Path) -> None:
+    """Folders of classes, `train` alone among them, state no splits."""
+    for i, name in enumerate(("tabby", "train", "test")):
+        _numbered(tmp_path / "cats" / name, 20, 20 * i)
+    images = _prepared(f"folder:{tmp_path}/cats", tmp_path / "cache")
+    assert images.splits == tuple(split_of(group) for group in images.groups)
+
+
+def test_a_training_image_that_is_in_the_reference_too_is_moved_there(tmp_path: Path) -> None:
+    """Whatever the folders say, the same picture is not on two sides; the ids of what was moved are kept."""
+    folder = tmp_path / "cats"
+    _numbered(folder / "train", 10)
+    _numbered(folder / "reference", 11, 9)
+    images = _prepared(f"folder:{folder}", tmp_path / "cache")
+    assert images.counts == {"train": 9, "validation": 0, "reference": 12}
+    assert images.moved == ("train/009.png",)
+
+
+def test_a_stated_number_of_training_images(tmp_path: Path) -> None:
+    """Of 60 images 40 train, and 20 are the reference; the 25 are among the 40; the rule is part of the name."""
+    _numbered(tmp_path / "cats", 60)
+    spec = f"folder:{tmp_path}/cats"
+    images = _prepared(f"{spec}?train=40", tmp_path / "cache")
+    assert images.domain == "folder:cats?train=40"
+    assert images.counts == {"train": 40, "validation": 0, "reference": 20}
+    fewer = _prepared(f"{spec}?train=25&validation=5", tmp_path / "cache")
+    assert fewer.counts == {"train": 25, "validation": 5, "reference": 30}
+    assert set(fewer.positions("train")) < set(images.positions("train"))
+    assert _prepared(spec, tmp_path / "cache").domain == "folder:cats"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("train=60", "has 60 images, and 60 for training were asked for; at least one must be left"),
+        ("train=50&validation=10", "50 for training and 10 for validation"),
+        ("train=0", "expected a whole number, at least 1"),
+        ("train=-1", "'train' in .* is '-1'"),
+        ("train=4e9", "'train' in .* is '4e9'"),
+        ("train=²", "expected a whole number"),
+        ("train=1&train=2", "given twice"),
+        ("validation=3", "state that of training images too"),
+        ("near_duplicates=no", "expected 'keep'"),
+        ("trian=40", "Unknown option 'trian' .* Did you mean 'train'"),
+    ],
+)
+def test_bad_options_on_splits(tmp_path: Path, options: str, words: str) -> None:
+    """Each is refused with what was found and what is right."""
+    _numbered(tmp_path / "cats", 60)
+    with pytest.raises(GraftbenchError, match=words):
+        _prepared(f"folder:{tmp_path}/cats?{options}", tmp_path / "cache")
+
+
+def test_numbers_beside_folders_that_state_the_splits(tmp_path: Path) -> None:
+    """One of the two is meant."""
+    _numbered(tmp_path / "cats" / "train", 3)
+    _numbered(tmp_path / "cats" / "reference", 3, 3)
+    with pytest.raises(GraftbenchError, match="states the splits by its folders"):
+        _prepared(f"folder:{tmp_path}/cats?train=2", tmp_path / "cache")
+
+
+def test_every_domain_takes_a_number_of_training_images(shared_cache: Path) -> None:
+    """Also one without an argument; its groups stay together. Near-duplicates are no matter of a domain with groups."""
+    images = prepared.load(make_domain("twemoji?train=100"), "twemoji?train=100", 8, shared_cache)
+    assert images.counts["train"] == 100
+    assert not {images.groups[i] for i in images.positions("train")} & {
+        images.groups[i] for i in images.positions("reference")
+    }
+    with pytest.raises(GraftbenchError, match="groups of its own"):
+        make_domain("twemoji?near_duplicates=keep")
+
+
+def test_a_number_that_groups_do_not_meet(tmp_path: Path) -> None:
+    """Ten copies of one picture stay together: five training images cannot be had, and it is said what can."""
+    _numbered(tmp_path / "cats", 2)
+    for i in range(9):
+        shutil.copy(tmp_path / "cats" / "000.png", tmp_path / "cats" / f"copy{i}.png")
+    with pytest.raises(GraftbenchError, match=r"5 images cannot be drawn .* in 2 groups, the largest of 10"):
+        _prepared(f"folder:{tmp_path}/cats?train=5", tmp_path / "cache")
+
+
+def test_near_duplicates_can_be_left_apart(tmp_path: Path) -> None:
+    """A picture and its smaller copy are one group, unless the suite says that they are not the same."""
+    file = _twemoji_files()[0]
+    (tmp_path / "cats").mkdir()
+    picture = Image.open(file).convert("RGBA")
+    picture.save(tmp_path / "cats" / "a.png")
+    picture.resize((50, 50), Image.Resampling.BICUBIC).save(tmp_path / "cats" / "b.png")
+    spec = f"folder:{tmp_path}/cats"
+    loaded = [
+        prepared.load(make_domain(name), name, 32, tmp_path / "cache")
+        for name in (spec, f"{spec}?near_duplicates=keep")
+    ]
+    assert [len(set(images.groups)) for images in loaded] == [1, 2]
+    assert [images.near_duplicates for images in loaded] == [(("a.png", "b.png"),), ()]
 
 
 def test_a_name_that_is_no_utf_8(tmp_path: Path) -> None:

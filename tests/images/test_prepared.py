@@ -15,6 +15,7 @@ import pytest
 from graftbench.contracts import Domain, DomainImages
 from graftbench.errors import GraftbenchError
 from graftbench.images import prepared
+from graftbench.images.splitting import split_of
 from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ def _entry(cache: Path) -> Path:
 )
 def test_split_follows_from_the_hash_of_the_group(group: str, split: str) -> None:
     """SHA-256 begins 2cf2 (0.18) for hello, 9f86 (0.62) for test, ba78 (0.73) for abc, e3b0 (0.89) for nothing."""
-    assert prepared.split_of(group) == split
+    assert split_of(group) == split
 
 
 def test_shares_of_the_splits() -> None:
     """20,000 names: 50, 15 and 35 % within five standard deviations, √(p(1−p)/20000) ≤ 0.36 %."""
-    splits = [prepared.split_of(str(i)) for i in range(20_000)]
+    splits = [split_of(str(i)) for i in range(20_000)]
     for split, share in zip(SPLITS, (0.50, 0.15, 0.35), strict=True):
         assert splits.count(split) / 20_000 == pytest.approx(share, abs=5 * 0.0036)
 
@@ -75,7 +76,7 @@ def test_splits_are_a_partition_in_order(tmp_path: Path) -> None:
     assert sorted(np.concatenate(positions)) == list(range(20))
     for split, where in zip(SPLITS, positions, strict=True):
         assert all(a < b for a, b in pairwise(where))
-        assert all(images.splits[i] == prepared.split_of(images.groups[i]) == split for i in where)
+        assert all(images.splits[i] == split_of(images.groups[i]) == split for i in where)
         copy = images.images(split)
         assert np.array_equal(copy, images.pixels[where])
         assert copy.flags.writeable
@@ -106,9 +107,7 @@ def test_duplicates_lie_on_one_side(tmp_path: Path) -> None:
             return DomainImages(ids, ids, np.concatenate([once.pixels, once.pixels]))
 
     images = prepared.load(Twice(), "twice", 4, tmp_path)
-    parted = sum(
-        prepared.split_of(a) != prepared.split_of(b) for a, b in zip(images.ids, images.ids[20:], strict=False)
-    )
+    parted = sum(split_of(a) != split_of(b) for a, b in zip(images.ids, images.ids[20:], strict=False))
     assert parted > 0, "the names alone would have parted some pairs"
     assert images.splits[:20] == images.splits[20:]
 

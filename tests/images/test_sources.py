@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -108,14 +109,19 @@ def test_batches_of_any_size(folder: Path, stack: NDArray[np.uint8], size: int) 
 
 
 def test_recursive_sorted_without_hidden_ones(tmp_path: Path) -> None:
-    """By relative path as text; hidden files and folders, linked folders and other kinds of files are left out."""
+    """By relative path as text; hidden files are left alone, other kinds and links back left out by name."""
     levels = {"b.png": 1, "a/z.PNG": 0, "c/10.png": 2, "c/9.png": 3, ".hidden.png": 9, ".git/x.png": 9, "c/.d/x.png": 9}
     for name, level in levels.items():
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         Image.new("L", (4, 4), level).save(tmp_path / name)
     (tmp_path / "labels.json").write_text("{}")
     (tmp_path / "again").symlink_to(tmp_path)
-    assert pixels_of(open_images(tmp_path))[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    images = open_images(tmp_path)
+    assert pixels_of(images)[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    assert images.skipped == {
+        "again": "a link to a folder that is read under another name",
+        "labels.json": ".json files are not read",
+    }
 
 
 def test_batches_are_cut_where_the_size_changes(tmp_path: Path) -> None:
@@ -566,11 +572,18 @@ def test_array_file_replaced_under_the_reader(tmp_path: Path, stack: NDArray[np.
 ZEROS = np.zeros((2, 3, 8, 8), np.uint8)
 WRONG: list[tuple[NDArray[Any], str]] = [
     (ZEROS.astype(np.float32), r"found float32.* of shape \(2, 3, 8, 8\).*\(x \* 255\).round\(\)"),
-    (ZEROS.astype(np.int64), "found int64"),
-    (ZEROS.astype(np.uint16), "found uint16"),
-    (ZEROS.astype(bool), "found bool"),
-    (ZEROS[0], r"shape \(3, 8, 8\). One image needs a first axis of length 1"),
-    (ZEROS[:, 0], r"shape \(2, 8, 8\)"),
+    (ZEROS.astype(np.float16) - 0.5, r"found float16 \(-0.5 to -0.5\).*Convert it: \(\(x \+ 1\) \* 127.5\).round"),
+    (ZEROS + np.float64(254.6), r"found float64 \(254.6 to 254.6\).*Convert it: x.round\(\).clip\(0, 255\)"),
+    (ZEROS.astype(np.int64), r"found int64 \(0 to 0\)"),
+    (ZEROS + np.int64(200), r"\(200 to 200\).*Convert it: x.clip\(0, 255\).astype\('uint8'\)\.$"),
+    (ZEROS + np.uint16(60_000), r"found uint16 \(6e\+04 to 6e\+04\).*Convert it: \(x / 257\).round\(\).clip"),
+    (ZEROS + np.int64(1_000_000), r"Convert it: for values from 0 to 1 .*, for 0 to 65535 \(x / 257\)"),
+    (ZEROS + np.nan, r"found float64 of shape .*Convert it: for values from 0 to 1"),
+    (ZEROS.astype(bool), r"found bool of shape .*Convert it: x.astype\('uint8'\) \* 255\.$"),
+    (ZEROS[0], r"shape \(3, 8, 8\). One image needs a first axis of length 1: x\[None\]"),
+    (ZEROS[0].transpose(1, 2, 0), r"shape \(8, 8, 3\). One image needs a first axis of length 1"),
+    (ZEROS[:, 0], r"shape \(2, 8, 8\). Grey images need three equal channels: np.stack\(\[x\] \* 3, axis=1\)\.$"),
+    (ZEROS[0, 0], r"shape \(8, 8\). Grey images need three equal channels: .*, of x\[None\] for one image"),
     (ZEROS[:, :1], "Grey images: repeat"),
     (ZEROS[:, :1].transpose(0, 2, 3, 1), "Grey images: repeat"),
     (np.zeros((2, 8, 8, 4), np.uint8), "Transparent images: lay them on white"),
@@ -590,6 +603,44 @@ def test_wrong_arrays(tmp_path: Path, array: NDArray[Any], message: str) -> None
     for source in (array, tmp_path / "a.npz", tmp_path / "a.npy"):
         with pytest.raises(GraftbenchError, match=message):
             open_images(source)
+
+
+GREY = np.arange(32, dtype=np.uint8).reshape(2, 4, 4) * 8
+RECIPES: list[tuple[str, NDArray[Any]]] = [
+    ("0 to 1", GREY / 255.0),
+    ("-1 to 1", (GREY / 127.5 - 1).astype(np.float32)),
+    ("0 to 255", GREY.astype(np.float32)),
+    ("16 bits", GREY.astype(np.uint16) * 257),
+    ("int64", GREY.astype(np.int64)),
+    ("bool", GREY > 100),
+]
+
+
+@pytest.mark.parametrize("array", [array for _, array in RECIPES], ids=[name for name, _ in RECIPES])
+def test_the_conversion_that_is_named_gives_the_images(array: NDArray[Any]) -> None:
+    """Followed to the letter, the two hints of each refusal lead to the images that were meant."""
+    x = array
+    for _ in range(2):
+        with pytest.raises(GraftbenchError) as refusal:
+            open_images(x)
+        recipe = re.search(r"(?:Convert it|channels): (.*)\.$", str(refusal.value))
+        assert recipe is not None
+        x = eval(recipe[1], {"np": np}, {"x": x})  # noqa: S307 - what a user would type
+    expected = np.where(GREY > 100, 255, 0) if array.dtype == bool else GREY
+    assert np.array_equal(pixels_of(open_images(x))[:, 0], expected)
+
+
+def test_an_array_that_is_all_but_black_is_remarked_on(tmp_path: Path) -> None:
+    """Values of 0 to 1 that were made uint8 without a scale; one that holds images has no remark."""
+    np.save(tmp_path / "dark.npy", ZEROS + np.uint8(1))
+    images = open_images(tmp_path / "dark.npy")
+    pixels_of(images)
+    assert images.remark.startswith("no value in dark.npy is above 1 of 255: images of 0 to 1")
+    images = open_images(ZEROS + np.uint8(2))
+    pixels_of(images)
+    assert images.remark == ""
+    with pytest.warns(UserWarning, match="No value in dark.npy is above 1 of 255"):
+        make_domain(f"npz:{tmp_path}/dark.npy").images(8)
 
 
 # ----------------------------------------------------------------------------------------------------------- memory

@@ -280,6 +280,19 @@ def test_a_network_that_returns_nan_is_an_error(
 # ------------------------------------------------------------------------------------------------------------ notes
 
 
+def test_what_was_left_out_is_counted_and_named(data: Data, cache: Path, tmp_path: Path) -> None:
+    """Files of kinds that are not read, and links back into the folder, are no part of the score: it is said."""
+    shutil.copytree(data.made, tmp_path / "made")
+    for name in ("a.heic", "b.heic"):
+        (tmp_path / "made" / name).write_bytes(b"x")
+    (tmp_path / "made" / "again").symlink_to(tmp_path / "made")
+    (note,) = evaluate(tmp_path / "made", data.real, cache=cache, **FAST).notes
+    assert note == (
+        "made: 3 files are left out: 2 as .heic files are not read (a.heic, b.heic); "
+        "1 as a link to a folder that is read under another name (again)"
+    )
+
+
 def test_equal_sets_are_noted(data: Data, cache: Path, tmp_path: Path) -> None:
     """By content, not by name: a copy elsewhere is the same, another folder of the same name is not."""
     shutil.copytree(data.real, tmp_path / "a" / "copy")

@@ -403,15 +403,15 @@ def test_zip_files_that_are_refused(add: Callable[..., store.Record], tmp_path: 
 
 
 @pytest.mark.slow
-def test_links_are_read_but_not_entered(add: Callable[..., store.Record], tmp_path: Path) -> None:
-    """A link to an image counts as that image, a link to a folder does not count, one to nothing is an error."""
+def test_links_are_followed(add: Callable[..., store.Record], tmp_path: Path) -> None:
+    """A link to an image counts as that image, one to a folder as its images, one to nothing is an error."""
     png(tmp_path / "real", blobs(N, 1))
     (tmp_path / "samples").mkdir()
+    files = sorted((tmp_path / "real").iterdir())
     (tmp_path / "samples" / "more").symlink_to(tmp_path / "real")
-    with pytest.raises(GraftbenchError, match="holds no images"):
-        add(tmp_path / "samples")
-    for file in (tmp_path / "real").iterdir():
-        (tmp_path / "samples" / file.name).symlink_to(file)
+    (tmp_path / "first.png").write_bytes(files[0].read_bytes())
+    files[0].unlink()
+    (tmp_path / "samples" / "first.png").symlink_to(tmp_path / "first.png")
     (tmp_path / "samples" / "z.png").symlink_to(tmp_path / "nothing")
     with pytest.raises(GraftbenchError, match=r"z.png' in 'samples' cannot be used"):
         add(tmp_path / "samples")

@@ -84,7 +84,8 @@ def lines_of(card: Card) -> list[str]:
     more = len(card.excluded) - len(left_out)
     if more:
         left_out.append(f"{'':<12} and {more:,} more (--json names them)")
-    return [*lines[:-1], *left_out, lines[-1]]
+    notes = [f"{'note':<12} {note}" for note in card.notes]
+    return [*lines[:-1], *left_out, *notes, lines[-1]]
 
 
 def _near_duplicates(card: Card) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError
-from graftbench.images.decoding import SUFFIXES, reason
+from graftbench.images.decoding import other_kind, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,9 @@ LARGEST_RATIO = 200
 
 FREE_BYTES = 2**20
 """So much may be unpacked at any ratio: small flat pictures shrink by more than `LARGEST_RATIO`."""
+
+LABELS = "dataset.json"
+"""The member in which dataset_tool.py of StyleGAN and EDM keeps labels."""
 
 BAD_ZIP = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What zipfile raises on damaged files; a compression that this Python lacks is a RuntimeError."""
@@ -68,11 +71,14 @@ def bad_size(unpacked: int, packed: int) -> str:
     return ""
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a part of a member's name is hidden (`__MACOSX/._a.png`), or it is a folder."""
+    return name.endswith("/") or any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+
+
 def is_picture(name: str) -> bool:
-    """Whether a member's name ends as an image's does and no part of it is hidden (`__MACOSX/._a.png` is)."""
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return path.suffix.lower() in SUFFIXES and not hidden
+    """Whether a member's name ends as an image's does and no part of it is hidden."""
+    return not other_kind(name) and not is_hidden(name)
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

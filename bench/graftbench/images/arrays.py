@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 _HASHED_AT_ONCE = 64
 
-_AS_UINT8 = "for values from 0 to 1 (x * 255).round(), for -1 to 1 ((x + 1) * 127.5).round(), then clip to 0…255"
+_LOOKED_AT = 2**24
+"""Bytes of an array of another type that are looked at to say how it is converted."""
+
+DARK = 1
+"""Levels of 255: where no value is higher, the array held 0 to 1 before it was made uint8."""
 
 
 class ArrayImages(Images):
@@ -52,6 +56,7 @@ class ArrayImages(Images):
         """
         super().__init__(name, layout.images, skipped or {})
         self._layout, self._blocks, self._known = layout, blocks, manifest
+        self._brightest = -1
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
@@ -68,7 +73,14 @@ class ArrayImages(Images):
 
     def _batches(self, size: int) -> Iterator[Pixels]:
         for block in self._blocks(size):
-            yield np.array(block.transpose(0, 3, 1, 2) if self._layout.channels_last else block, np.uint8, order="C")
+            pixels = np.array(block.transpose(0, 3, 1, 2) if self._layout.channels_last else block, np.uint8, order="C")
+            self._brightest = max(self._brightest, int(pixels.max(initial=0)))
+            yield pixels
+
+    @property
+    def remark(self) -> str:
+        """Say that no value is above 1 of 255, once all batches are read; else empty."""
+        return dark_remark(self.name, self._brightest) if self._brightest >= 0 else ""
 
 
 class ArrayLayout(NamedTuple):
@@ -80,19 +92,35 @@ class ArrayLayout(NamedTuple):
     channels_last: bool
 
 
-def layout_of(shape: tuple[int, ...], dtype: np.dtype[Any], what: str, found: str = "") -> ArrayLayout:
+def dark_remark(name: str, brightest: int) -> str:
+    """Say that an array of images is all but black, as one of 0 to 1 is that was made uint8; empty if it is not."""
+    if brightest > DARK:
+        return ""
+    return f"no value in {name} is above {brightest} of 255: images of 0 to 1 are multiplied by 255 before uint8"
+
+
+def layout_of(
+    shape: tuple[int, ...], dtype: np.dtype[Any], what: str, values: Callable[[], NDArray[Any]]
+) -> ArrayLayout:
     """How an array of this shape and type holds images.
+
+    Args:
+        shape: Its shape.
+        dtype: Its type.
+        what: The array in words.
+        values: Some of its values, to say how an array of another type is converted.
 
     Raises:
         GraftbenchError: It holds none, or one cannot tell.
     """
-    expected = f"{what} must be uint8 of shape N×3×H×W or N×H×W×3; found {dtype}{found} of shape {shape}"
+    expected = f"{what} must be uint8 of shape N×3×H×W or N×H×W×3; found {dtype}"
     if dtype != np.uint8:
-        raise GraftbenchError(f"{expected}. Convert it: {_AS_UINT8}, then to uint8.")
+        ends = _ends(values()) if dtype.kind in "fiu" else None
+        span = f" ({ends[0]:.4g} to {ends[1]:.4g})" if ends else ""
+        raise GraftbenchError(f"{expected}{span} of shape {shape}. Convert it: {_conversion(dtype, ends)}.")
+    expected += f" of shape {shape}"
     if len(shape) != 4:
-        raise GraftbenchError(
-            f"{expected}." + (" One image needs a first axis of length 1." if len(shape) == 3 else "")
-        )
+        raise GraftbenchError(f"{expected}.{_missing_axes(shape)}")
     first, last = shape[1] == 3, shape[3] == 3
     if first and last:
         raise GraftbenchError(f"{expected}, which can be read either way.")
@@ -104,6 +132,41 @@ def layout_of(shape: tuple[int, ...], dtype: np.dtype[Any], what: str, found: st
     if not count * height * width:
         raise GraftbenchError(f"{what} holds no images: its shape is {shape}.")
     return ArrayLayout(count, height, width, channels_last=last)
+
+
+def _missing_axes(shape: tuple[int, ...]) -> str:
+    """Say how an array that does not have four axes gets them; empty where nobody can tell."""
+    grey = " Grey images need three equal channels: np.stack([x] * 3, axis=1)."
+    if len(shape) == 3:
+        return " One image needs a first axis of length 1: x[None]." if 3 in (shape[0], shape[2]) else grey
+    return f"{grey[:-1]}, of x[None] for one image." if len(shape) == 2 else ""
+
+
+def _ends(values: NDArray[Any]) -> tuple[float, float] | None:
+    """Return the smallest and the largest value; None where there is none, or one that is no finite number."""
+    if not values.size:
+        return None
+    ends = float(values.min()), float(values.max())
+    return ends if np.isfinite(ends).all() else None
+
+
+def _conversion(dtype: np.dtype[Any], ends: tuple[float, float] | None) -> str:
+    """Say how values of a type and range become uint8, 0 to 255."""
+    if dtype.kind == "b":
+        return "x.astype('uint8') * 255"
+    low, high = ends or (0.0, 0.0)
+    whole = ".clip(0, 255).astype('uint8')"
+    scales = {
+        "values from 0 to 1": ("(x * 255).round()", low >= 0 and high <= 1),
+        "-1 to 1": ("((x + 1) * 127.5).round()", -1 <= low < 0 and high <= 1),
+        "0 to 255": ("x.round()" if dtype.kind == "f" else "x", low >= 0 and 1 < high <= 255),
+        "0 to 65535": ("(x / 257).round()", low >= 0 and 255 < high <= 65535),
+    }
+    fitting = [recipe for recipe, fits in scales.values() if fits] if ends else []
+    if fitting:
+        return f"{fitting[0]}{whole}"
+    each = ", for ".join(f"{span} {recipe}" for span, (recipe, _) in scales.items())
+    return f"for {each}, then {whole}"
 
 
 def sliced(array: NDArray[Any]) -> Callable[[int], Iterator[NDArray[Any]]]:
@@ -190,7 +253,9 @@ def _open_npy(path: Path, name: str) -> Images:
     """Map an .npy file into memory: the system reads what is asked for."""
     with path.open("rb") as stream:
         header = _header(stream)
-    layout = layout_of(header.shape, header.dtype, f"The array in '{name}'")
+    layout = layout_of(
+        header.shape, header.dtype, f"The array in '{name}'", lambda: _some(np.load(path, mmap_mode="r"))
+    )
     return ArrayImages(name, layout, sliced(np.load(path, mmap_mode="r", allow_pickle=False)))
 
 
@@ -203,8 +268,10 @@ def _open_npz(path: Path, name: str) -> Images:
             raise GraftbenchError(_no_images(name, arrays))
         with archive.open(f"{wanted}.npy") as stream:
             header, begins = _header(stream), stream.tell()
-        layout = layout_of(header.shape, header.dtype, f"The array '{wanted}' in '{name}'")
-        _check_size(header, archive.getinfo(f"{wanted}.npy"), begins)
+            _check_size(header, archive.getinfo(f"{wanted}.npy"), begins)
+            layout = layout_of(
+                header.shape, header.dtype, f"The array '{wanted}' in '{name}'", lambda: _read_some(stream, header)
+            )
     if header.fortran_order:  # the last axis varies slowest: no block of images lies in one piece
         with np.load(path, allow_pickle=False) as file:
             return ArrayImages(name, layout, sliced(file[wanted]))
@@ -232,6 +299,18 @@ def _check_size(header: _Header, member: zipfile.ZipInfo, begins: int) -> None:
             f"{member.compress_size:,} stored bytes unpack to {declared:,}: more than {_MOST_PACKED} times as many, as "
             "no images do"
         )
+
+
+def _some(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the first values of an array, few enough to be read for a message."""
+    return array.reshape(-1)[: _LOOKED_AT // array.itemsize] if array.flags.c_contiguous else array[:1]
+
+
+def _read_some(stream: IO[bytes], header: _Header) -> NDArray[Any]:
+    """Read the first values behind an .npy header, few enough to be read for a message."""
+    size = header.dtype.itemsize
+    content = stream.read(_LOOKED_AT // size * size)
+    return np.frombuffer(content[: len(content) // size * size], header.dtype)
 
 
 def _unpacked(path: Path, member: str, header: _Header, size: int) -> Iterator[Pixels]:

@@ -51,6 +51,11 @@ class Images(ABC):
         return self._manifest()
 
     @property
+    def remark(self) -> str:
+        """Return what is odd about the pixels, once all are read; empty for nothing."""
+        return ""
+
+    @property
     @abstractmethod
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """The distinct (H, W) in order of appearance.

@@ -24,6 +24,13 @@ LEAST_SIDE = 64
 """Pixels of a tile at least: smaller images are enlarged by a whole factor, each pixel a square."""
 
 
+LARGEST_SHARE = 0.05
+"""Of a set, which a group may hold without a word."""
+
+_SMALLEST_GROUP = 3
+_SWITCH = "if they are not the same, write ?near_duplicates=keep behind the name"
+
+
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be known of a domain before its images are used or shown.
 
@@ -46,6 +53,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         splits: Split -> number of images.
         excluded: Id -> why the image could not be used.
         manifest: SHA-256 over ids, groups, splits and pixels.
+        notes: Sentences on groups that are large, or that put images on another side than their folders say.
     """
 
     name: str
@@ -64,6 +72,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     splits: dict[str, int]
     excluded: dict[str, str]
     manifest: str
+    notes: list[str]
 
 
 def card_of(domain: Domain, images: ImageSet) -> Card:
@@ -88,6 +97,34 @@ def card_of(domain: Domain, images: ImageSet) -> Card:
         splits={split: splits[split] for split in SPLITS},
         excluded=dict(images.excluded),
         manifest=images.manifest,
+        notes=notes_on_groups(images),
+    )
+
+
+def notes_on_groups(images: ImageSet) -> list[str]:
+    """Say whether a group holds more than `LARGEST_SHARE` of a set, and which images were moved for their group."""
+    return [note for note in (_large_group(images), _moved(images)) if note]
+
+
+def _large_group(images: ImageSet) -> str:
+    """Say that one group holds more than `LARGEST_SHARE` of a set; empty if none does."""
+    largest, count = images.largest_group, len(images.ids)
+    if largest < _SMALLEST_GROUP or largest <= LARGEST_SHARE * count:
+        return ""
+    switch = f"; {_SWITCH}" if images.near_duplicates else ""
+    share = f"{largest:,} of {count:,} images ({largest / count:.0%})"
+    return f"one group holds {share}, all on one side of the splits{switch}"
+
+
+def _moved(images: ImageSet) -> str:
+    """Say which images stand on another side than their folders say; empty if none does."""
+    if not images.moved:
+        return ""
+    first = ", ".join(images.moved[:2]) + (", …" if len(images.moved) > 2 else "")
+    count = "1 image is" if len(images.moved) == 1 else f"{len(images.moved):,} images are"
+    return (
+        f"{count} nearly the same as images in the folder of another split, and count there ({first}); if they are not "
+        "the same, write ?near_duplicates=keep behind the name"
     )
 
 

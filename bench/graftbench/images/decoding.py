@@ -12,8 +12,8 @@ import stat
 import struct
 import zlib
 from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import PIL
@@ -22,22 +22,29 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from graftbench.errors import GraftbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-RULE = f"decode 1, Pillow {PIL.__version__}"
+RULE = f"decode 2, Pillow {PIL.__version__}"
 """What pixels depend on beside the files; the number is raised when this file decodes differently."""
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".avif", ".gif"),
+    *(".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".apng"),
+)
 """How the names of image files end, in lower case."""
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "TIFF", "PPM")
 """What is decoded, whatever the name says: Pillow knows formats (PostScript) that start other programs.
 
 JPEG takes in the multi-picture files (MPO) of telephones, of which the first picture is used.
 """
 
+_NAMED, _REASONS = 2, 4
+"""Files and reasons that `left_out_text` names."""
+
 DAMAGE = (
     OSError,
+    RuntimeError,  # of libavif
     SyntaxError,
     ValueError,
     EOFError,
@@ -106,34 +113,126 @@ def reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def image_files(root: Path, *, unlisted: Callable[[OSError], None] | None = None) -> dict[str, Path]:
-    """Relative POSIX path -> image file, sorted by that path.
+class FolderListing(NamedTuple):
+    """What lies in a folder and in the folders in it.
 
-    Hidden files and folders (names that begin with a dot) and linked folders are not entered. Links to nothing are
-    among the files, to be reported. Pipes, sockets and devices are not: reading one may never end.
+    Attributes:
+        files: Relative POSIX path -> image file, sorted by that path.
+        left_out: Relative POSIX path -> why this file or folder is not among them, sorted by that path.
+    """
+
+    files: dict[str, Path]
+    left_out: dict[str, str]
+
+
+def list_images(root: Path, *, unlisted: Callable[[OSError], None] | None = None) -> FolderListing:
+    """List the image files of a folder and of the folders in it, and what is left out.
+
+    Hidden files and folders (names that begin with a dot) are not looked at. Links are followed, each folder is entered
+    once: under its own name where it lies below the root, else under the first link to it by name. A link to a folder
+    that the root lies in is not followed. Links to nothing are among the files, to be reported. Pipes, sockets and
+    devices are not: reading one may never end.
 
     Args:
         root: The folder.
-        unlisted: Is told of a folder that may not be listed; None leaves such a folder out.
+        unlisted: Is told of a folder that may not be listed; None for such a folder to be left out by name.
 
     Raises:
         GraftbenchError: The folder holds no image files.
     """
     files: dict[str, Path] = {}
-    others = 0
-    for folder, folders, names in os.walk(root, onerror=unlisted):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for file in (Path(folder, name) for name in names if not name.startswith(".")):
-            if file.suffix.lower() in SUFFIXES and not is_special(file):
-                files[file.relative_to(root).as_posix()] = file
-            else:
-                others += 1
+    left_out: dict[str, str] = {}
+    entered: set[tuple[int, int]] = set()
+    around = {_identity(folder) for folder in root.resolve().parents}
+
+    def note(error: OSError) -> None:
+        if unlisted is not None:
+            unlisted(error)
+        left_out[Path(error.filename).relative_to(root).as_posix()] = f"the folder cannot be read ({error.strerror})"
+
+    # Linked folders wait until all that lies below the root itself is read.
+    waiting = [root]
+    while waiting:
+        start = waiting.pop(0)
+        if (why := _not_entered(start, entered, around)) is not None:
+            left_out[start.relative_to(root).as_posix()] = why
+            continue
+        for folder, folders, names in os.walk(start, onerror=note):
+            entered.add(_identity(Path(folder)))
+            shown = sorted(name for name in folders if not name.startswith("."))
+            waiting += [Path(folder, name) for name in shown if Path(folder, name).is_symlink()]
+            folders[:] = [name for name in shown if _identity(Path(folder, name)) not in entered]
+            for file in (Path(folder, name) for name in names if not name.startswith(".")):
+                path = file.relative_to(root).as_posix()
+                if why := _other_kind(file):
+                    left_out[path] = why
+                else:
+                    files[path] = file
     if not files:
         raise GraftbenchError(
-            f"The folder '{printable(str(root))}' holds no images, and {others} files of other kinds; "
+            f"The folder '{printable(str(root))}' holds no images, and {len(left_out)} files of other kinds; "
             f"expected files that end in {', '.join(SUFFIXES)}."
         )
-    return dict(sorted(files.items()))
+    return FolderListing(dict(sorted(files.items())), dict(sorted(left_out.items())))
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return device and number of what a path leads to."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _not_entered(folder: Path, entered: set[tuple[int, int]], around: set[tuple[int, int]]) -> str | None:
+    """Say why a folder is not entered; None if it is to be."""
+    try:
+        identity = _identity(folder)
+    except OSError as error:
+        return f"the link cannot be followed ({error.strerror})"
+    if identity in around:
+        return "a link to a folder that this one lies in"
+    return "a link to a folder that is read under another name" if identity in entered else None
+
+
+def other_kind(name: str) -> str:
+    """Say that a file is not read for its name's ending; empty if it is read."""
+    ending = PurePosixPath(name).suffix.lower()
+    if ending in SUFFIXES:
+        return ""
+    return f"{ending} files are not read" if ending else "files without an ending are not read"
+
+
+def _other_kind(file: Path) -> str:
+    """Say why a file is not read; empty if it is."""
+    return other_kind(file.name) or ("it is no regular file" if is_special(file) else "")
+
+
+def unreadable(why: str) -> Image.Image:
+    """Stand for a picture that is left out, as what opens an item: the suite then names it with the reason.
+
+    Raises:
+        ValueError: Always, with the reason.
+    """
+    raise ValueError(why)
+
+
+def left_out_text(left_out: Mapping[str, str]) -> str:
+    """Say how many files are left out and why: `3 files are left out: 2 as .heic files are not read (a.heic, …); …`.
+
+    Args:
+        left_out: Name -> reason, at least one.
+    """
+    by_reason: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        by_reason.setdefault(why, []).append(name)
+    ordered = sorted(by_reason.items(), key=lambda reason: -len(reason[1]))
+    parts = [
+        f"{len(names):,} as {why} ({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''})"
+        for why, names in ordered[:_REASONS]
+    ]
+    rest = sum(len(names) for _, names in ordered[_REASONS:])
+    parts += [f"{rest:,} for other reasons"] if rest else []
+    one = len(left_out) == 1
+    return f"{len(left_out):,} {'file is' if one else 'files are'} left out: {'; '.join(parts)}"
 
 
 def is_special(file: Path) -> bool:

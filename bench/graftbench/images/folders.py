@@ -18,9 +18,19 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import numpy as np
 
 from graftbench.errors import GraftbenchError
-from graftbench.images.archives import is_picture, member_of, open_zip
+from graftbench.images.archives import LABELS, is_hidden, member_of, open_zip
 from graftbench.images.base import Images, digest_of
-from graftbench.images.decoding import DAMAGE, RULE, SUFFIXES, image_files, printable, reason, to_rgb, upright
+from graftbench.images.decoding import (
+    DAMAGE,
+    RULE,
+    SUFFIXES,
+    list_images,
+    other_kind,
+    printable,
+    reason,
+    to_rgb,
+    upright,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -47,15 +57,17 @@ def open_folder(root: Path, name: str, *, skip_damaged: bool) -> Images:
     Raises:
         GraftbenchError: There are no image files, none that can be decoded, or a folder may not be listed.
     """
-    files = {path: file.read_bytes for path, file in image_files(root, unlisted=_unlisted).items()}
-    folder = _Pictures(name, files, {})
+    listing = list_images(root, unlisted=_unlisted)
+    files = {path: file.read_bytes for path, file in listing.files.items()}
+    folder = _Pictures(name, files, {printable(path): why for path, why in listing.left_out.items()})
     return folder.without_damaged() if skip_damaged else folder
 
 
 def open_zip_file(path: Path, name: str, *, skip_damaged: bool) -> Images:
     """Open the pictures in a zip file, by name, in any layout: of StyleGAN's and EDM's dataset_tool, or a folder's.
 
-    Nothing is unpacked to the disk. Hidden members and those of other kinds (`dataset.json`) are left out.
+    Nothing is unpacked to the disk. Hidden members and `dataset.json` are not looked at; those of other kinds are left
+    out by name.
 
     Args:
         path: The file; it stays open as long as the images are kept.
@@ -66,7 +78,8 @@ def open_zip_file(path: Path, name: str, *, skip_damaged: bool) -> Images:
         GraftbenchError: It is damaged, is refused (`archives`), holds no images, or one name twice.
     """
     archive = open_zip(path)
-    members = sorted(member for member in archive.namelist() if is_picture(member))
+    shown = sorted(member for member in archive.namelist() if not is_hidden(member) and member != LABELS)
+    members = [member for member in shown if not other_kind(member)]
     files = {printable(member): partial(member_of, archive, member) for member in members}
     if not files:
         raise GraftbenchError(
@@ -75,7 +88,7 @@ def open_zip_file(path: Path, name: str, *, skip_damaged: bool) -> Images:
         )
     if len(files) < len(members):
         raise GraftbenchError(f"The zip file '{name}' holds {len(members)} images of {len(files)} names: one twice.")
-    pictures = _Pictures(name, files, {})
+    pictures = _Pictures(name, files, {printable(member): why for member in shown if (why := other_kind(member))})
     return pictures.without_damaged() if skip_damaged else pictures
 
 
@@ -129,14 +142,14 @@ class _Pictures(Images):
             GraftbenchError: No file is left.
         """
         reasons = list(_in_threads(self._damage, self.count, ahead=_CHECKED_AHEAD))
-        skipped = {printable(name): why for (name, _), why in zip(self._files, reasons, strict=True) if why}
-        if len(skipped) == self.count:
-            name, why = next(iter(skipped.items()))
+        damaged = {printable(name): why for (name, _), why in zip(self._files, reasons, strict=True) if why}
+        if len(damaged) == self.count:
+            name, why = next(iter(damaged.items()))
             raise GraftbenchError(
                 f"None of the {self.count} image files in '{self.name}' can be used; the first is {name}: {why}."
             )
         sound = [position for position, why in enumerate(reasons) if not why]
-        sound_ones = _Pictures(self.name, dict(self._files[position] for position in sound), skipped)
+        sound_ones = _Pictures(self.name, dict(self._files[position] for position in sound), damaged | self.skipped)
         sound_ones._digests = [self._digests[position] for position in sound]
         return sound_ones
 

@@ -10,6 +10,11 @@ Not all pairs are compared. Of hashes cut into four bands, two that differ in at
 they differ in at most one (two in each would be eight), so each band is looked up as it is and with each of its sixteen
 bits turned. Sums are of whole numbers throughout: every machine finds the same pairs.
 
+Pairs alone make no groups: where pictures are aligned (faces, drawings after one template) each is near to some others,
+and those to others again, until half of the set hangs together. So the nearest pairs are joined first, and two groups
+only if at least `LINKED` of the pairs between them are near. Of three pictures in a row, A near to B and B near to C,
+two are joined. Flat pictures, which have no content to tell them apart, are joined by a single pair.
+
 docs/data-preparation.md has what was measured: which changes are found, and how many distinct images are joined.
 """
 
@@ -24,8 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-VERSION = 1
-"""Raised when other pairs are found: prepared images of domains without curated groups are then made again."""
+VERSION = 2
+"""Raised when other groups are made: prepared images of domains without curated groups are then made again."""
 
 BITS = 7
 """Places of 64 in which two hashes may differ; the lookup finds no more surely."""
@@ -35,6 +40,10 @@ SHARE = 0.15
 
 LEAST_CONTRAST = 10
 """Levels of 255 taken for the contrast of flatter images: noise is no content."""
+
+LINKED = 0.6
+"""Share of the pairs between two groups that are near where the groups are joined: 1 would be complete linkage, which
+loses copies of a picture whenever one pair of them is missed; any single pair was enough in version 1."""
 
 MOST_PARTNERS = 128
 """Candidates looked at per image, band and turned bit: those nearest in brightness. More are there only where many
@@ -96,13 +105,94 @@ def pairs(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> NDArray[
     Returns:
         P×2 positions, the smaller first, each pair once, in order.
     """
+    return _near_pairs(hashes, thumbnails).positions
+
+
+class _NearPairs(NamedTuple):
+    """Pairs that are nearly the same, the smaller position first, in order.
+
+    Attributes:
+        positions: int64 P×2.
+        distances: Their thumbnails' mean absolute difference over the larger contrast, float64 P.
+        flat: Whether both images are flatter than `LEAST_CONTRAST`, bool P.
+    """
+
+    positions: NDArray[np.int64]
+    distances: NDArray[np.float64]
+    flat: NDArray[np.bool_]
+
+
+def _near_pairs(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> _NearPairs:
     found = [np.zeros(0, np.int64)]
     found += [one * len(hashes) + other for one, other in _candidates(hashes, thumbnails)]
     one, other = np.divmod(np.unique(np.concatenate(found)), max(len(hashes), 1))
     contrasts = _contrasts(thumbnails)
-    close = [_alike(thumbnails, contrasts, one[at], other[at]) for at in _chunks(len(one))]
-    kept = np.concatenate(close) if close else np.zeros(0, bool)
-    return np.stack([one[kept], other[kept]], axis=1)
+    distances = np.concatenate(
+        [np.zeros(0), *(_distances(thumbnails, contrasts, one[at], other[at]) for at in _chunks(len(one)))]
+    )
+    kept = distances < SHARE
+    one, other = one[kept], other[kept]
+    flat = np.maximum(contrasts[one], contrasts[other]) <= LEAST_CONTRAST
+    return _NearPairs(np.stack([one, other], axis=1), distances[kept], flat)
+
+
+def grouped(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Join images that are nearly the same into groups that do not chain, the nearest first.
+
+    Args:
+        hashes: N.
+        thumbnails: N×768.
+
+    Returns:
+        For each image that is joined with others and is not the first of its group: the first's position and its own.
+    """
+    near = _near_pairs(hashes, thumbnails)
+    order = np.lexsort((near.distances, ~near.flat))
+    groups = _Groups(len(hashes), near.positions)
+    for (one, other), flat in zip(near.positions[order].tolist(), near.flat[order].tolist(), strict=True):
+        groups.join(one, other, least=0.0 if flat else LINKED)
+    return groups.members()
+
+
+class _Groups:
+    """Groups of images, joined two by two, that know how many near pairs lie between any two of them."""
+
+    def __init__(self, count: int, pairs: NDArray[np.int64]) -> None:
+        self._parent = list(range(count))
+        self._size = [1] * count
+        self._links: dict[int, dict[int, int]] = {}
+        for one, other in pairs.tolist():
+            self._links.setdefault(one, {})[other] = 1
+            self._links.setdefault(other, {})[one] = 1
+
+    def _root(self, image: int) -> int:
+        parent = self._parent
+        while parent[image] != image:
+            parent[image] = parent[parent[image]]
+            image = parent[image]
+        return image
+
+    def join(self, one: int, other: int, *, least: float) -> None:
+        """Join the groups of two images if at least this share of the pairs between the groups is near."""
+        one, other = self._root(one), self._root(other)
+        if one == other or self._links[one].get(other, 0) < least * self._size[one] * self._size[other]:
+            return
+        # The group with fewer neighbours hands its own to the other.
+        if len(self._links[one]) < len(self._links[other]):
+            one, other = other, one
+        self._parent[other] = one
+        self._size[one] += self._size[other]
+        kept = self._links[one]
+        for neighbour, links in self._links.pop(other).items():
+            del self._links[neighbour][other]
+            if neighbour != one:
+                kept[neighbour] = self._links[neighbour][one] = kept.get(neighbour, 0) + links
+
+    def members(self) -> list[tuple[int, int]]:
+        """Return the first image and another one of its group, for each image that is not the first."""
+        first: dict[int, int] = {}
+        pairs = ((first.setdefault(self._root(image), image), image) for image in range(len(self._parent)))
+        return [(leader, image) for leader, image in pairs if leader != image]
 
 
 def _candidates(
@@ -138,12 +228,12 @@ def _partners(
     return query, first[query] + within
 
 
-def _alike(
+def _distances(
     thumbnails: NDArray[np.uint8], contrasts: NDArray[np.float64], one: NDArray[np.int64], other: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Whether the thumbnails of pairs differ by less than `SHARE` of their contrast."""
+) -> NDArray[np.float64]:
+    """Return the mean absolute difference of the thumbnails of pairs, in shares of the larger contrast."""
     differences = np.abs(thumbnails[one].astype(np.int16) - thumbnails[other]).sum(axis=1, dtype=np.int64)
-    return differences < SHARE * thumbnails.shape[1] * np.maximum(contrasts[one], contrasts[other])
+    return differences / (thumbnails.shape[1] * np.maximum(contrasts[one], contrasts[other]))
 
 
 def _contrasts(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -56,6 +56,7 @@ class Decoded(NamedTuple):
         digest: SHA-256 of the pixels.
         sketch: For near-duplicates, if it was asked for.
         factors: Factor -> variant, where they are known.
+        split: The split that the domain states; empty where it states none.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Decoded(NamedTuple):
     digest: bytes = b""
     sketch: Sketch | None = None
     factors: Mapping[str, str] = {}
+    split: str = ""
 
 
 @dataclass
@@ -78,6 +80,7 @@ class PreparedFiles:
         sketches: For near-duplicates; empty where none were asked for.
         excluded: Id -> why a picture is not in the file.
         factors: Factor -> variant, of each picture.
+        splits: The split that the domain states for each picture, or "".
     """
 
     ids: list[str] = field(default_factory=list)
@@ -86,6 +89,7 @@ class PreparedFiles:
     sketches: list[Sketch] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
     factors: list[Mapping[str, str]] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
 
 
 def decoded(
@@ -116,9 +120,9 @@ def given(images: DomainImages, *, sketched: bool) -> Generator[Decoded]:
 
     def one(position: int) -> Decoded:
         factors = {factor: variants[position] for factor, variants in images.factors.items() if variants[position]}
-        return _measured(
-            images.ids[position], images.groups[position], images.pixels[position], factors, sketched=sketched
-        )
+        split = images.splits[position] if images.splits else ""
+        picture = Decoded(images.ids[position], images.groups[position], None, factors=factors, split=split)
+        return _measured(picture, images.pixels[position], sketched=sketched)
 
     yield from in_order(one, sorted(range(len(images.ids)), key=images.ids.__getitem__), cores())
 
@@ -135,7 +139,7 @@ def gathered(items: Sequence[Item], resolution: int, where: str) -> DomainImages
         GraftbenchError: None of the pictures can be used.
     """
     pixels = np.empty((len(items), 3, resolution, resolution), np.uint8)
-    ids, groups, excluded, factors = [], [], {}, []
+    ids, groups, excluded, factors, splits = [], [], {}, [], []
     for one in decoded(items, resolution):
         if one.pixels is None:
             excluded[one.id] = one.excluded
@@ -144,8 +148,9 @@ def gathered(items: Sequence[Item], resolution: int, where: str) -> DomainImages
             ids.append(one.id)
             groups.append(one.group)
             factors.append(one.factors)
+            splits.append(one.split)
     check_some(len(ids), excluded, where)
-    return DomainImages(ids, groups, pixels[: len(ids)], excluded, by_factor(factors))
+    return DomainImages(ids, groups, pixels[: len(ids)], excluded, by_factor(factors), splits if any(splits) else ())
 
 
 def by_factor(images: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
@@ -202,6 +207,7 @@ def write(
                 known.groups.append(one.group)
                 known.digests.append(one.digest)
                 known.factors.append(one.factors)
+                known.splits.append(one.split)
                 known.sketches += [one.sketch] if one.sketch else []
             now = time.monotonic()
             if now - last >= TOLD_EVERY_SECONDS:
@@ -240,15 +246,14 @@ def _decode(item: Item, *, resolution: int, rule: str, sketched: bool) -> Decode
         pixels = square(item.open(), resolution, rule)
     except DAMAGE as error:
         return Decoded(item.id, item.group, None, reason(error))
-    return _measured(item.id, item.group, pixels, item.factors, sketched=sketched)
+    picture = Decoded(item.id, item.group, None, factors=item.factors, split=item.split)
+    return _measured(picture, pixels, sketched=sketched)
 
 
-def _measured(
-    name: str, group: str, pixels: NDArray[np.uint8], factors: Mapping[str, str], *, sketched: bool
-) -> Decoded:
+def _measured(picture: Decoded, pixels: NDArray[np.uint8], *, sketched: bool) -> Decoded:
     row = np.ascontiguousarray(pixels)
     digest = hashlib.sha256(row.data).digest()
-    return Decoded(name, group, row, "", digest, sketch(row) if sketched else None, factors)
+    return picture._replace(pixels=row, digest=digest, sketch=sketch(row) if sketched else None)
 
 
 def _header(count: int, resolution: int) -> bytes:

@@ -1,18 +1,15 @@
-"""The images of a domain at one resolution: decoded once, split for good, kept in the cache.
-
-Splits follow from a hash of each image's group, so that they depend neither on the order nor on the number of images:
-adding images to a domain moves no other image to another side.
-"""
+"""The images of a domain at one resolution: decoded once, split for good (`splitting`), kept in the cache."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -22,6 +19,7 @@ from graftbench.digests import remembered, stamp
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.images import near_duplicates, preparation
 from graftbench.images.resizing import DEFAULT, RULES
+from graftbench.images.splitting import SPLITS, Split, assign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,16 +32,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the cached form; raised when the files or the rule of the splits change."""
 
-Split = Literal["train", "validation", "reference"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-
 _CHECKED = "checked.json"
 """In an entry: what its files looked like from outside when they were last checked in full."""
 
 _PIECE = 1 << 22
-
-_TRAIN_PERCENT = 50
-_VALIDATION_PERCENT = 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +57,7 @@ class ImageSet:
         near_duplicates: Ids of images that are nearly equal and were joined in one group for it, set by set; none
             where the domain's own groups are complete.
         factors: Factor -> variant of each image, "" where it lacks the factor; empty where the domain knows none.
+        moved: Ids of images that the domain states another split for: they are nearly the same as images of this one.
     """
 
     domain: str
@@ -79,6 +72,17 @@ class ImageSet:
     resize: str = DEFAULT
     near_duplicates: tuple[tuple[str, ...], ...] = ()
     factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    moved: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return split -> number of its images."""
+        return {split: self.splits.count(split) for split in SPLITS}
+
+    @property
+    def largest_group(self) -> int:
+        """Return how many images the largest group has."""
+        return max(Counter(self.groups).values())
 
     def positions(self, split: str) -> NDArray[np.int64]:
         """Where a split's images stand: int64, ascending; empty if the split has none.
@@ -97,15 +101,6 @@ class ImageSet:
             GraftbenchError: There is no such split.
         """
         return np.array(self.pixels[self.positions(split)])
-
-
-def split_of(group: str) -> Split:
-    """Return the split of a group: the SHA-256 of its name cuts it to 50 % train, 15 % validation, 35 % reference."""
-    share = int.from_bytes(hashlib.sha256(_bytes(group)).digest()[:8], "big")
-    percent = share * 100 >> 64
-    if percent < _TRAIN_PERCENT:
-        return "train"
-    return "validation" if percent < _TRAIN_PERCENT + _VALIDATION_PERCENT else "reference"
 
 
 def load(
@@ -162,8 +157,12 @@ def load(
 
 def _choices(domain: Domain, resize: str) -> list[str]:
     """Return what the images depend on beside the domain, where it is not as it was before there was a choice."""
+    rule = domain.split_rule
     choices = [] if resize == DEFAULT else [f"resize {resize}"]
-    return choices if domain.curated_groups else [*choices, f"near-duplicates {near_duplicates.VERSION}"]
+    choices += [] if rule.train is None else [f"train {rule.train}, validation {rule.validation}"]
+    if domain.curated_groups:
+        return choices
+    return [*choices, f"near-duplicates {'kept' if rule.keep_near_duplicates else near_duplicates.VERSION}"]
 
 
 def reopen(entry: Path, manifest: str) -> ImageSet:
@@ -192,7 +191,8 @@ def public_name(domain: Domain, name: str) -> str:
     """Return the name without what is private to a machine: a path is cut to its last component."""
     base, colon, argument = name.partition(":")
     if colon and "PATH" in domain.takes_argument:
-        return f"{base}:{Path(argument).expanduser().resolve().name}"
+        path, mark, options = argument.partition("?")
+        return f"{base}:{Path(path).expanduser().resolve().name}{mark}{options}"
     return name
 
 
@@ -204,7 +204,7 @@ def _prepare(
     Raises:
         GraftbenchError: See `load`.
     """
-    sketched = not domain.curated_groups
+    sketched = not (domain.curated_groups or domain.split_rule.keep_near_duplicates)
     items = domain.items(resolution)
     if items is None:
         images = _whole(domain, name, resolution, resize)
@@ -226,7 +226,7 @@ def _prepare(
             raise GraftbenchError(f"Domain '{name}' has no images.")
         near = _near(known)
         groups = join_groups(known.groups, [*_equal(known.digests), *near])
-        splits = [split_of(group) for group in groups]
+        splits, moved = assign(groups, known.splits, domain.split_rule, name)
         factors = preparation.by_factor(known.factors)
         text = _manifest_text(name, resolution, known.ids, groups, splits, resize, factors)
         manifest: dict[str, object] = {
@@ -245,6 +245,8 @@ def _prepare(
             manifest["factors"] = factors
         if near:
             manifest["near_duplicates"] = _together(known.ids, groups, near)
+        if moved:
+            manifest["moved"] = [known.ids[position] for position in moved]
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), "ascii")
 
 
@@ -265,11 +267,11 @@ def _whole(domain: Domain, name: str, resolution: int, resize: str) -> DomainIma
 
 
 def _near(known: preparation.PreparedFiles) -> list[tuple[int, int]]:
-    """Positions of images that are nearly but not quite equal; none where no sketches were made."""
+    """Positions of images that are nearly but not quite equal, to be joined; none where no sketches were made."""
     if not known.sketches:
         return []
     hashes = np.array([one.hash for one in known.sketches], dtype=np.uint64)
-    pairs = near_duplicates.pairs(hashes, np.stack([one.thumbnail for one in known.sketches])).tolist()
+    pairs = near_duplicates.grouped(hashes, np.stack([one.thumbnail for one in known.sketches]))
     return [(a, b) for a, b in pairs if known.digests[a] != known.digests[b]]
 
 
@@ -302,6 +304,10 @@ def _check(name: str, resolution: int, decoded: DomainImages) -> None:
         raise GraftbenchError(
             f"Domain '{name}' gave {count} ids, {len(set(decoded.ids))} of them distinct, and {len(decoded.groups)} "
             "groups; expected distinct ids and one group for each."
+        )
+    if len(decoded.splits) not in (0, count):
+        raise GraftbenchError(
+            f"Domain '{name}' gave {len(decoded.splits)} splits for {count} images; expected one for each, or none."
         )
     for factor, variants in decoded.factors.items():
         if len(variants) != count:
@@ -432,6 +438,7 @@ def _read(entry: Path, name: str, resolution: int, *, trusting: bool = False) ->
                 _note_checked(entry, stamps)
         excluded = dict(found["excluded"])
         near = tuple(tuple(members) for members in found.get("near_duplicates", ()))
+        moved = tuple(found.get("moved", ()))
     except (OSError, ValueError, KeyError, TypeError, EOFError, TokenError):  # numpy parses a header as Python
         return None
     if not sound:
@@ -449,13 +456,9 @@ def _read(entry: Path, name: str, resolution: int, *, trusting: bool = False) ->
         resize=resize,
         near_duplicates=near,
         factors=factors,
+        moved=moved,
     )
 
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode("ascii")).hexdigest()
-
-
-def _bytes(text: str) -> bytes:
-    """UTF-8; a file name that is no UTF-8 keeps its own bytes."""
-    return text.encode("utf-8", "surrogateescape")

@@ -47,8 +47,8 @@ def open_images(
     Args:
         source: One of
 
-            - a folder: all PNG, JPEG, WebP, BMP, GIF and TIFF files in it and in its folders, by relative path.
-              As in the domain `folder`, hidden files and folders and linked folders are not entered;
+            - a folder: all PNG, JPEG, WebP, AVIF, BMP, GIF, TIFF and PPM files in it and in its folders, by relative
+              path. As in the domain `folder`, links are followed and hidden files and folders are not looked at;
             - a .zip file of such files in any layout, that of StyleGAN's and EDM's dataset_tool among them, read where
               it lies; what `graftbench.images.archives` calls dangerous is refused;
             - an .npz file with uint8 images N×H×W×3 or N×3×H×W under the name `arr_0` or `images` or as its only
@@ -103,8 +103,7 @@ def _open_memory(source: object) -> Images:
         raise GraftbenchError(
             f"Images are {_EXPECTED}, {SPEC_FORM}, or a uint8 array N×3×H×W; found {type(source).__name__}."
         )
-    span = f" ({array.min():.4g} to {array.max():.4g})" if array.dtype.kind in "fiu" and array.size else ""
-    return ArrayImages("memory", layout_of(array.shape, array.dtype, what, span), sliced(array))
+    return ArrayImages("memory", layout_of(array.shape, array.dtype, what, lambda: array), sliced(array))
 
 
 def _open_path(text: str | bytes, on_damage: OnDamage) -> Images:

@@ -22,6 +22,7 @@ from graftbench.contracts import Domain, Method, Report
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.plugins.pickled import SUFFIX as SHIPPED
 from graftbench.plugins.pickled import load_shipped
+from graftbench.plugins.split_options import split_options
 from graftbench.plugins.variants import Variant, class_of, read_variants
 
 if TYPE_CHECKING:
@@ -112,18 +113,25 @@ def _add_variants(index: PluginIndex[Method], variants: Mapping[str, Variant], w
 
 
 def make_domain(name: str, plugins: Sequence[PluginSource] = ()) -> Domain:
-    """Make the domain that a suite writes as `name` or `name:ARGUMENT`.
+    """Make the domain that a suite writes as `name` or `name:ARGUMENT`, options on its splits behind it.
 
     Raises:
-        GraftbenchError: An unknown domain, or an argument that is missing or not taken.
+        GraftbenchError: An unknown domain, an argument that is missing or not taken, or a bad option on its splits.
     """
-    base, colon, argument = name.partition(":")
+    plain, rule = split_options(name)
+    base, colon, argument = plain.partition(":")
     domain = domains(plugins)[base]
+    if rule.keep_near_duplicates and domain.curated_groups:
+        raise GraftbenchError(
+            f"Domain '{base}' has groups of its own, and no near-duplicates are looked for; found '{name}'."
+        )
     if domain.takes_argument and not argument and (colon or not domain.takes_argument.startswith("[")):
         raise GraftbenchError(f"Domain '{name}' needs an argument: {base}:{domain.takes_argument}.")
     if colon and not domain.takes_argument:
         raise GraftbenchError(f"Domain '{base}' takes no argument; found '{name}'.")
-    return domain(argument)
+    made = domain(argument)
+    made.split_rule = rule
+    return made
 
 
 def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[PluginSource]) -> PluginIndex[Plugin]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graftbench.cache import cache_folder
 from graftbench.errors import GraftbenchError
+from graftbench.images.decoding import left_out_text
 from graftbench.images.sources import held_out_of, open_images
 from graftbench.metrics.catalogue import METRICS, resolve
 from graftbench.metrics.evaluate import INTERVAL_LIMIT, MOMENTS_SUFFICE, evaluate_features
@@ -136,7 +136,11 @@ def evaluate(
     protocol = resolve_protocol(Protocol(extractor=extractor, size=size, resize=resize, weights=weights))
     folder = cache_folder() if cache is None else cache
     reader = FeatureReader(protocol, folder, device=resolve_device(device), batch_size=batch_size, progress=progress)
-    opened = partial(open_images, cache=folder, plugins=plugins)
+    sources: list[Images] = []
+
+    def opened(source: Source) -> Images:
+        sources.append(open_images(source, cache=folder, plugins=plugins))
+        return sources[-1]
 
     # Open the images. One image has no covariance; that is for the metric to say.
     images = opened(generated)
@@ -171,7 +175,7 @@ def evaluate(
         train="" if train_images is None else train_images.name,
         floors=known_floors,
         seconds={"extract": reader.extract_seconds, "forward": reader.forward_seconds, "metrics": metrics_seconds},
-        notes=tuple(_notes(images, target, real, train_images)),
+        notes=(*_notes_on_sources(sources), *_notes(images, target, real, train_images)),
     )
 
 
@@ -256,6 +260,15 @@ def _floors(
     if target.features is not None and target.features.powers is None:
         key += "-without-powers"  # statistics of an earlier version: the images themselves have one floor more
     return reader.floors(target.content, key, held_out, metrics, n=n, seed=seed)
+
+
+def _notes_on_sources(sources: Iterable[Images]) -> Iterator[str]:
+    """Say which files of each source were left out, and what is odd about its pixels."""
+    for images in sources:
+        if images.skipped:
+            yield f"{images.name}: {left_out_text(images.skipped)}"
+        if images.remark:
+            yield images.remark
 
 
 def _notes(images: Images, target: Statistics, held_out: Images | None, train: Images | None) -> Iterator[str]:

@@ -21,6 +21,14 @@ from graftbench.scoring.protocol import protocol_for, resolve_protocol
 from graftbench.suites.domains import domain_of, public_names
 from graftbench.suites.matrix import renamed_suite
 from graftbench.suites.shards import longest_first
+from graftbench.suites.split_checks import (
+    check_budgets,
+    check_reference,
+    check_source,
+    notes_on_images,
+    notes_on_ranking,
+    withheld,
+)
 from graftbench.suites.submitted_images import check_images
 from graftbench.suites.suite import DomainPath, override, parse_task
 from graftbench.training import source
@@ -144,13 +152,16 @@ def make_plan(
         code[hash_of(definitions)] = definitions
     origins: dict[str, Origin] = {entry.method: "submitted" for _, entry in submitted}
     origins |= {method.cls.name: method.cls.origin for method in resolved.methods if method.cls.origin}
+    targets = {(task.target, task.resolution): images[task.target, task.resolution] for task in resolved.serving}
     return Plan(
         suite=msgspec.structs.replace(named, protocol=resolved.protocol, plugins=[], cells=len(cells)),
         cells=longest_first(cells),
-        targets={(task.target, task.resolution): images[task.target, task.resolution] for task in resolved.serving},
+        targets=targets,
         recipes={recipe.id: (recipe, origin) for recipe, origin in recipes.values()},
         notes=[
-            *_notes_on_images(images),
+            *notes_on_ranking(targets, resolved.protocol),
+            *notes_on_images(images),
+            *_notes_on_withheld(resolved, images),
             *_notes_on_kinds(resolved),
             *_notes_on_metrics(resolved, images),
             *_notes_on_samples(suite),
@@ -257,7 +268,8 @@ def resolve_data(
     """Prepare the images of every domain that a task names.
 
     Raises:
-        GraftbenchError: Unknown domain, unusable data, or a data budget larger than a training split.
+        GraftbenchError: Unknown domain, unusable data, a data budget larger than a training split, or a reference too
+            small for a metric.
     """
     domains = ((name, task.resolution) for task in resolved.serving for name in (task.source, task.target))
     images: DomainImages = {}
@@ -267,7 +279,11 @@ def resolve_data(
             domain = domain_of(resolved.suite, name, plugins)
             images[name, resolution] = domain.load(resolution, cache, resize=resolved.suite.resize, say=say)
     for task in resolved.serving:
-        _check_budgets(resolved.suite.budgets_of(str(task)), task, images[task.target, task.resolution])
+        target = images[task.target, task.resolution]
+        check_budgets(resolved.suite.budgets_of(str(task)), task, target)
+        check_reference(task, target, resolved.protocol)
+        if source_images := images.get((task.source, task.resolution)):
+            check_source(task, source_images)
     return images
 
 
@@ -307,26 +323,14 @@ def under_public_names(
     )
 
 
-def _check_budgets(budgets: Sequence[int], task: TaskSpec, target: ImageSet) -> None:
-    """Refuse a data budget that the target's training split does not have.
-
-    Raises:
-        GraftbenchError: The budget and the size of the split.
-    """
-    pool = len(target.positions("train"))
-    for budget in budgets:
-        if budget > pool:
-            raise GraftbenchError(
-                f"A data budget of {budget} images was asked for; the training split of {task.target}@{task.resolution}"
-                f" has {pool} (of {len(target.ids)} images; the rest is for validation and reference)."
-            )
-
-
 # ---------------------------------------------------------------------------------------------- 3. enumerate the cells
 
 
 def enumerate_cells(resolved: ResolvedSuite, images: DomainImages, recipes: Recipes) -> list[CellSpec]:
-    """Return a cell for each method on each task that it serves, at each data budget, compute budget and seed."""
+    """Return a cell for each method on each task that it serves, at each data budget, compute budget and seed.
+
+    A method that replays held-out images has none where they are too few.
+    """
     suite = resolved.suite
     models = {key: recipe.id for key, (recipe, _) in recipes.items()}
     manifests = {task: _manifests(task, images) for task in resolved.serving}
@@ -353,6 +357,7 @@ def enumerate_cells(resolved: ResolvedSuite, images: DomainImages, recipes: Reci
         for budget, compute, seed, method in product(
             suite.budgets_of(str(task)), suite.compute_budgets, suite.seeds, serving
         )
+        if not (method.cls.replays_held_out and withheld(images[task.target, task.resolution], budget))
     ]
 
 
@@ -431,25 +436,19 @@ def _check_entry(entry: Submission, task: TaskSpec, resolved: ResolvedSuite, ima
         raise unknown("task", str(task), map(str, resolved.serving), where=f"of the samples '{entry.method}'")
     if task.kind != "generate":
         raise GraftbenchError(f"Samples can be handed in for tasks of the kind 'generate'; found {task}.")
-    _check_budgets([entry.data_budget], task, images[task.target, task.resolution])
+    check_budgets([entry.data_budget], task, images[task.target, task.resolution])
 
 
 # ---------------------------------------------------------------------------------------------------------- the notes
 
 
-def _notes_on_images(images: DomainImages) -> Iterable[str]:
-    """Say which images could not be used, and which are nearly the same as others."""
-    for (name, resolution), domain in images.items():
-        if domain.excluded:
-            first = ", ".join(list(domain.excluded)[:3])
-            yield f"{name}@{resolution}: {len(domain.excluded)} images could not be used ({first}, …)"
-    for (name, resolution), domain in images.items():
-        if sets := domain.near_duplicates:
-            count, largest = sum(map(len, sets)), max(sets, key=len)
-            yield (
-                f"{name}@{resolution}: {count} images are nearly the same as others and stay on one side of the splits "
-                f"with them ({len(sets)} sets, the largest of {len(largest)}: {', '.join(largest[:2])}, …)"
-            )
+def _notes_on_withheld(resolved: ResolvedSuite, images: DomainImages) -> Iterable[str]:
+    """Say at which data budgets a method that replays held-out images has no cells, and why."""
+    for task, serving in resolved.serving.items():
+        names = ", ".join(method.cls.name for method in serving if method.cls.replays_held_out)
+        for budget in resolved.suite.budgets_of(str(task)):
+            if names and (why := withheld(images[task.target, task.resolution], budget)):
+                yield f"{task}: no cells of {names} at {budget} images: {why}"
 
 
 def _notes_on_kinds(resolved: ResolvedSuite) -> Iterable[str]:

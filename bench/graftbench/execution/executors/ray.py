@@ -46,7 +46,7 @@ from graftbench.execution.job import (
 )
 from graftbench.extractors.load import TORCHSCRIPT, weights_file
 from graftbench.extractors.weights import ENDINGS, file_stem, given_file
-from graftbench.images.decoding import image_files
+from graftbench.images.decoding import list_images
 from graftbench.plugins.local_imports import imported_files
 from graftbench.resources import processes
 
@@ -431,7 +431,9 @@ def _needed(job: Job) -> dict[str, tuple[dict[str, Path], str]]:
         needed[job.source_model_file] = {file.name: file}, file.name
     if job.samples is not None:
         images = job.samples.source  # a folder, of which the pictures are sent, or a file
-        needed[str(images)] = (image_files(images), "") if images.is_dir() else ({images.name: images}, images.name)
+        needed[str(images)] = (
+            (list_images(images).files, "") if images.is_dir() else ({images.name: images}, images.name)
+        )
     return needed | {plugin: _plugin(Path(plugin)) for plugin in job.plugins}
 
 
