@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -21,6 +21,9 @@ from graftbench.records.record import HASHED_FORMAT, Record
 from graftbench.records.run import Run, read_run
 from graftbench.records.store import read
 from graftbench.suites.suite import load_suite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
 
