@@ -146,7 +146,7 @@ def test_metrics_are_separated_by_commas(run: Command, folder: Path) -> None:
         (["made", "domain:openmoji@32/referenc"], "Did you mean 'reference'?"),
         (["made", "domain:openmoji"], "The resolution is missing"),
         (["made", "none.safetensors"], "There is no statistics file"),
-        (["made", "damaged.safetensors"], "cannot be read"),
+        (["made", "damaged.safetensors"], "is damaged"),
         (["made", "real", "--extractor", "lite1"], "Did you mean 'lite0'?"),
         (["made", "real", "--size", "8"], "needs a size of 32 or more; found 8"),
         (["made", "real", "--weights", "none.pth"], "'none.pth' for the extractor 'lite0' is missing"),

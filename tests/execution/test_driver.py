@@ -228,7 +228,7 @@ def test_bad_input_is_found_before_anything_runs(tmp_path: Path, changes: dict[s
 
 
 def test_a_source_model_that_does_not_fit_is_found_before_anything_runs(tmp_path: Path, shared_cache: Path) -> None:
-    """A file of another architecture under the right name, and then a damaged one: one sentence, no cell."""
+    """A file of another architecture under the right name: one sentence, no cell. A damaged one is made again."""
     from safetensors.torch import load_file, save_file
 
     from graftbench.images import prepared
@@ -245,10 +245,10 @@ def test_a_source_model_that_does_not_fit_is_found_before_anything_runs(tmp_path
     save_file({name: t for name, t in tensors.items() if name != "generator.to_rgb.weight"}, file, metadata)
     with pytest.raises(GraftbenchError, match=r"is of another architecture \(generator\).*to_rgb"):
         run(suite, tmp_path / "run")
-    file.write_bytes(file.read_bytes()[:500])
-    with pytest.raises(GraftbenchError, match="cannot be read as safetensors"):
-        run(suite, tmp_path / "run")
     assert not (tmp_path / "run" / "records.jsonl").exists()
+    file.write_bytes(file.read_bytes()[:500])
+    assert run(suite, tmp_path / "run").exit_code == 0
+    assert source.load(file, recipe.id).tensors.keys() == tensors.keys()
     file.unlink()
 
 

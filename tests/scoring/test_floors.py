@@ -125,8 +125,8 @@ def test_a_floor_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     "content",
     [
         *(b"", b"{", b"[1]", b"{}"),
-        *(b'{"fid": {"value": NaN}}', b'{"fid": {"name": "fid"}}'),
-        b'{"fid": {"name": "fid", "value": null, "n_generated": 3}}',
+        *(b'{"floors": {"fid": {"value": NaN}}}', b'{"floors": {"fid": {"name": "fid"}}, "sha256": ""}'),
+        b'{"floors": {"fid": {"name": "fid", "value": null, "n_generated": 3}}, "sha256": ""}',
     ],
 )
 def test_damaged_files_are_made_anew(tmp_path: Path, content: bytes) -> None:
@@ -135,6 +135,18 @@ def test_damaged_files_are_made_anew(tmp_path: Path, content: bytes) -> None:
     first = floors_of(real, "real", images.held_out(), WANTED, 30, cache=tmp_path)
     (file,) = (tmp_path / "floors").iterdir()
     file.write_bytes(content)
+    assert floors_of(real, "real", images.held_out(), WANTED, 30, cache=tmp_path) == first
+    assert images.asked == 2
+
+
+def test_a_changed_digit_is_no_floor(tmp_path: Path) -> None:
+    """It would be read as another one, and no score would tell."""
+    images, real = Images(), features(50)
+    first = floors_of(real, "real", images.held_out(), WANTED, 30, cache=tmp_path)
+    (file,) = (tmp_path / "floors").iterdir()
+    text = file.read_text()
+    at = text.index('"value":') + len('"value":')
+    file.write_text(text[:at] + ("9" if text[at] != "9" else "8") + text[at + 1 :])
     assert floors_of(real, "real", images.held_out(), WANTED, 30, cache=tmp_path) == first
     assert images.asked == 2
 

@@ -96,8 +96,15 @@ def floors_of(
         )
         floors = {estimate.name: estimate for estimate in estimates}
         with atomic_file(path) as part:
-            part.write_bytes(msgspec.json.encode(floors))
+            part.write_bytes(msgspec.json.encode(_CachedFloors(floors=floors, sha256=content_hash(floors))))
     return floors
+
+
+class _CachedFloors(msgspec.Struct):
+    """The file of floors, with a digest over them: a digit that a disk changed would be read as another floor."""
+
+    floors: dict[str, Estimate]
+    sha256: str
 
 
 def _code() -> str:
@@ -106,8 +113,9 @@ def _code() -> str:
 
 
 def _read(path: Path) -> dict[str, Estimate] | None:
-    """Read what is cached; None if nothing is, or nothing readable: a cache is never a reason to fail."""
+    """Read what is cached; None if nothing is, or nothing sound: a cache is never a reason to fail."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Estimate])
+        cached = msgspec.json.decode(path.read_bytes(), type=_CachedFloors)
     except (OSError, msgspec.MsgspecError, GraftbenchError):  # the last: neither a value nor a reason
         return None
+    return cached.floors if content_hash(cached.floors) == cached.sha256 else None
