@@ -27,6 +27,7 @@ from graftbench.records.cell_spec import NO_SOURCE
 from graftbench.records.heads import Head
 from graftbench.records.record import Record, Status
 from graftbench.records.store import latest, read
+from graftbench.resources.determinism import check_device
 from graftbench.resources.device import resolve_devices
 from graftbench.resources.environment import checkout, describe, git_state
 from graftbench.suites.code_file import note_code
@@ -152,7 +153,11 @@ def run(
 
         # Run the missing cells.
         if missing:
+            portable = plan.suite.protocol.portable
             devices = resolve_devices(device) if executor is None else ["cpu" if device == "auto" else device]
+            if portable:
+                devices = ["cpu"] if device == "auto" else devices
+                check_device(devices[0])
             check_space(folder.path, missing, state.heads, keep)
             setting = _Setting(
                 cache=cache,

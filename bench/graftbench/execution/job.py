@@ -118,6 +118,13 @@ class ReferenceJob(_JobBase, frozen=True, kw_only=True, tag="reference", omit_de
 Job = CellJob | SourceJob | ReferenceJob
 
 
+def is_portable(job: Job) -> bool:
+    """Return whether a job computes under `determinism = "portable"`."""
+    if isinstance(job, SourceJob):
+        return job.recipe.determinism == "portable"
+    return (job.cell.protocol if isinstance(job, CellJob) else job.protocol).portable
+
+
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a prerequisite.
 

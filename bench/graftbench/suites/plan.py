@@ -318,7 +318,7 @@ def _recipes(resolved: ResolvedSuite, images: DomainImages) -> Recipes:
             key = kind, task.source, task.resolution
             if kind and origin and key not in recipes:
                 spec = resolved.suite.source_models.get(kind, SourceModelSpec())
-                recipes[key] = source.recipe_for(spec, kind, origin), origin
+                recipes[key] = source.recipe_for(spec, kind, origin, portable=resolved.suite.protocol.portable), origin
     return recipes
 
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -46,6 +46,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         seed: Seed of initialisation and training.
         parameters: Settings that differ from the kind's defaults. A new setting thus leaves old recipes valid.
         version: Of the recipe's meaning; raised when a default changes.
+        determinism: As in `Protocol`, of a model that is trained for a suite; unset for the package's.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     parameters: dict[str, Any]
     version: int = RECIPE_VERSION
+    determinism: Literal["portable"] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def id(self) -> str:
@@ -97,8 +99,15 @@ def kind_of(name: str) -> Kind:
     return kinds[name]
 
 
-def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
+def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet, *, portable: bool = False) -> Recipe:
     """Return the recipe of a suite's source model on a domain.
+
+    Args:
+        spec: What the suite says of models of that kind.
+        kind: Which kind.
+        images: The domain.
+        portable: Whether it is to be trained under `determinism = "portable"`. One that comes with the package is the
+            same everywhere, and stays what it is.
 
     Raises:
         GraftbenchError: A kind that nobody trains, or an unknown parameter.
@@ -108,7 +117,7 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
     struct = kind_of(kind).config
     config = config_of(struct, spec.parameters, f"[source_models.{kind}.parameters]")
     settings, defaults = msgspec.to_builtins(config), msgspec.to_builtins(struct())
-    return Recipe(
+    recipe = Recipe(
         kind=kind,
         domain=images.domain,
         resolution=images.resolution,
@@ -117,13 +126,19 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
         seed=spec.seed,
         parameters={name: value for name, value in settings.items() if value != defaults[name]},
     )
+    if portable and packaged(recipe) is None:
+        return msgspec.structs.replace(recipe, determinism="portable")
+    return recipe
 
 
 def find(recipe: Recipe, cache: Path) -> Path | None:
     """Return the model's file in the cache or in the package, or None."""
     file = cached(recipe, cache)
-    if file.is_file():
-        return file
+    return file if file.is_file() else packaged(recipe)
+
+
+def packaged(recipe: Recipe) -> Path | None:
+    """Return the model's file in the package, or None."""
     for provenance in files("graftbench.training.source_models").iterdir():
         if provenance.name.endswith(".json") and json.loads(provenance.read_text("utf-8"))["id"] == recipe.id:
             shipped = Path(str(provenance)).with_suffix(".safetensors")
