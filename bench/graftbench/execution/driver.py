@@ -342,6 +342,7 @@ def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setti
         images={name: entry_of(plan.images[name, cell.task.resolution]) for name in sorted(names)},
         source_model_file=str(file.resolve()) if file else "",
         plugins=setting.plugins,
+        secret=plan.secret.get(cell.method, {}),
         samples=plan.samples.get(cell.id),
         device=setting.device,
         threads=setting.threads,

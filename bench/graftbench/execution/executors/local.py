@@ -88,6 +88,7 @@ class LocalExecutor:
         """
         device = self._device(expected_mib) or self._placement.devices[0]
         path = folder / JOB
+        path.touch(0o600)  # it may hold secrets
         path.write_bytes(msgspec.json.encode(msgspec.structs.replace(job, device=device)))
         self._use(variables_of(portable=is_portable(job)))
         request = JobRequest(key=key, job=str(path), seconds=seconds, memory_mib=memory_mib)

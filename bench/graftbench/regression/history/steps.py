@@ -16,10 +16,10 @@ is least over all numbers and places of steps, all levels, and the slopes b that
   says no more than that it lies elsewhere. Only bounded losses withstand arbitrarily wild points. As K < β, a point
   alone never pays for a step, in the middle or at an end, whatever its value: a level has at least two points.
 - *The noise* σ is 1.4826/√2 times the median size of the first differences, which steps and single wild points hardly
-  move. Where some of them are 0, the values are coarse (rounded; a share of few images; the same but now and then),
-  and the median says little: σ is then at least the root mean square of the differences over √2, each cut at
-  `CUT` times the median of those that are not 0. Only of what is known to be exact (`find(…, exact=True)`) σ is 0, and
-  any change that lasts is a step.
+  move. Where a twentieth of them or more are 0, the values are coarse (rounded; a share of few images; the same but now
+  and then), and the median says little: σ is then at least the root mean square of the differences over √2, each cut
+  at `CUT` times the median of those that are not 0, times `COARSE`. Only of what is known to be exact σ is 0, and any
+  change that lasts is a step.
 - *The penalty* β(n) is what noise alone passes in less than 5 % of series; docs/tracking.md has the table. It grows
   with log n, as in Schwarz's criterion (Yao 1988), and is constant for short series, where σ is poorly known.
 
@@ -58,6 +58,10 @@ EXACT = 1e-9
 """Noise of exact data, as a share of the largest value: what rounding of sums does to equal results."""
 CUT = 3.0
 """Of coarse values, differences count at most so many times the median of those that are not 0: steps are larger."""
+COARSE = 1.2
+"""Factor on that σ: coarse noise is skewed, and its rare values gather more easily than the penalty allows for."""
+TIES = 0.05
+"""Share of differences that are 0 from which on values are coarse: of smooth noise hardly any are."""
 ROUNDS = 4
 """How often the slope is fitted again between steps at most."""
 
@@ -186,10 +190,10 @@ def noise(y: Floats, *, exact: bool = False) -> float:
     differences[differences <= EXACT * np.abs(y).max()] = 0.0
     sigma = 1.4826 / math.sqrt(2) * float(np.median(differences))
     moved = np.sort(differences[differences > 0])
-    if exact or len(moved) in (0, len(differences)):
+    if exact or not len(moved) or len(moved) > (1 - TIES) * len(differences):
         return sigma
     usual = float(moved[(len(moved) - 1) // 2])
-    return max(sigma, math.sqrt(float((np.minimum(differences, CUT * usual) ** 2).mean()) / 2))
+    return max(sigma, COARSE * math.sqrt(float((np.minimum(differences, CUT * usual) ** 2).mean()) / 2))
 
 
 def penalty(n: int) -> float:
