@@ -24,8 +24,10 @@ methods = ["dcgan", "finetune"]
 data_budgets = [25]
 compute_budget = { kimg = 0.064 }
 seeds = [0]
+source_models.gan.kimg = 0.064
 [protocol]
 n_generated = 40
+metrics = ["kid", "fid"]
 determinism = "portable"
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -255,7 +255,7 @@ def test_the_penalty_grows() -> None:
 
 # ----------------------------------------------------------------------------------------------- how often it is right
 
-NOISES: dict[str, Callable[[np.random.Generator, int], NDArray[np.float64]]] = {
+NOISES: dict[str, Callable[[np.random.Generator, int], NDArray[Any]]] = {
     "normal": lambda rng, n: rng.standard_normal(n),
     "t3": lambda rng, n: rng.standard_t(3, n),
     "rounded to 0.5 σ": lambda rng, n: np.round(rng.standard_normal(n) / 0.5) * 0.5,

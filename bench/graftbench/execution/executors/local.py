@@ -207,4 +207,4 @@ def spawn_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the process that starts jobs: this one's, and what must hold before torch computes."""
     # A job sets its own number of threads; NVML counts GPUs as CUDA does only in this order.
     fixed = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    return os.environ | fixed | variables
+    return {**os.environ, **fixed, **variables}
