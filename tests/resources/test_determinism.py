@@ -13,8 +13,10 @@ from graftbench.execution.executors import local
 from graftbench.execution.job import CellJob, ReferenceJob, SourceJob, is_portable
 from graftbench.execution.worker import run_job_file
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec, content_hash
-from graftbench.resources.determinism import PORTABLE, check_device, check_process
+from graftbench.resources.determinism import PORTABLE, check_device, check_process, portable_parameters
 from graftbench.scoring.protocol import key_of
+from graftbench.suites.plan import resolve_suite
+from graftbench.suites.suite import parse_suite
 from graftbench.training.source import Recipe
 
 if TYPE_CHECKING:
@@ -89,11 +91,27 @@ def test_a_process_without_the_variables_is_refused(tmp_path: Path, monkeypatch:
     monkeypatch.delenv("MKL_CBWR", raising=False)
     job: Any = CellJob(folder=str(tmp_path), cache=str(tmp_path), cell=cell(PORTABLY))
     (tmp_path / "job.json").write_bytes(msgspec.json.encode(job))
-    with pytest.raises(GraftbenchError, match=r"MKL_CBWR=COMPATIBLE; found MKL_CBWR=\."):
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    with pytest.raises(GraftbenchError, match=r"MKL_CBWR=COMPATIBLE .*; found MKL_CBWR=\."):
         run_job_file(tmp_path / "job.json")
     assert not (tmp_path / "result.json").exists()
     monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
     check_process(portable=True, device="cpu")
+
+
+def test_the_precision_does_not_ask_the_cpu() -> None:
+    """`auto` is bfloat16 on one CPU and float32 on another; what was asked for by name stays."""
+    assert portable_parameters({"precision": "auto", "lr": 0.1}) == {"precision": "float32", "lr": 0.1}
+    assert portable_parameters({"precision": "bfloat16"}) == {"precision": "bfloat16"}
+    assert portable_parameters({}) == {}
+    suite = parse_suite(
+        'name = "x"\ntasks = ["none->openmoji@32"]\nmethods = ["dcgan"]\ndata_budgets = [25]\n'
+        'compute_budget = { kimg = 1 }\n[protocol]\ndeterminism = "portable"\n',
+        "x.toml",
+    )
+    assert resolve_suite(suite, []).methods[0].parameters["precision"] == "float32"
+    plain = msgspec.structs.replace(suite, protocol=Protocol())
+    assert resolve_suite(plain, []).methods[0].parameters["precision"] == "auto"
 
 
 def test_a_gpu_is_refused() -> None:

@@ -1,6 +1,6 @@
 """The settings under which a fit gives the same numbers on CPUs with other instruction sets.
 
-oneDNN and MKL choose their kernels by what a CPU offers, and kernels differ in the order of sums. Both read their
+oneDNN, MKL and ATen choose their kernels by what a CPU offers, and kernels differ in the order of sums. They read their
 variables when they first compute, so that a process must have them before: they cannot be set for a cell alone.
 docs/protocols.md says what was shown with them, and what they cost.
 """
@@ -8,15 +8,24 @@ docs/protocols.md says what was shown with them, and what they cost.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PORTABLE: Mapping[str, str] = {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"}
+PORTABLE: Mapping[str, str] = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_CBWR": "COMPATIBLE",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+}
 """Variables of a process that computes under `determinism = "portable"`; it has one thread besides."""
+
+
+def portable_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters that do not ask the CPU: under `precision = "auto"` bfloat16 is taken where it is native."""
+    return dict(parameters) | ({"precision": "float32"} if parameters.get("precision") == "auto" else {})
 
 
 def variables_of(*, portable: bool) -> Mapping[str, str]:

@@ -17,6 +17,7 @@ from graftbench.plugins.code_hash import files_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.plugins.variants import seen_from
 from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, CellSpec
+from graftbench.resources.determinism import portable_parameters
 from graftbench.scoring.protocol import resolve_protocol
 from graftbench.suites.shards import longest_first
 from graftbench.suites.submitted_images import check_images
@@ -198,6 +199,8 @@ def _resolve_method(cls: type[Method], suite: Suite) -> ResolvedMethod:
     given = {name: seen_from("", name, value, cls) for name, value in suite.parameters.get(cls.name, {}).items()}
     where = f"[variants.{cls.name}]" if cls.variant_of else f"[parameters.{cls.name}]"
     parameters = msgspec.to_builtins(config_of(cls.Config, {**cls.defaults, **given}, where))
+    if suite.protocol.portable:
+        parameters = portable_parameters(parameters)
     public, digests = cls.recorded(parameters), file_digests(cls, parameters) | cls.secret_digests(parameters)
     secret = {name: parameters[name] for name in cls.secret if parameters[name] != public[name]}
     return ResolvedMethod(cls, public, digests, files_of(cls), secret)

@@ -18,9 +18,10 @@ from graftbench.cache import atomic_file, locked
 from graftbench.contracts import FitLog, SourceModel, Task
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.records.cell_spec import ComputeBudget, content_hash
+from graftbench.resources.determinism import portable_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import torch
     from torch import nn
@@ -117,6 +118,10 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet, *, portable: 
     struct = kind_of(kind).config
     config = config_of(struct, spec.parameters, f"[source_models.{kind}.parameters]")
     settings, defaults = msgspec.to_builtins(config), msgspec.to_builtins(struct())
+
+    def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in settings.items() if value != defaults[name]}
+
     recipe = Recipe(
         kind=kind,
         domain=images.domain,
@@ -124,10 +129,11 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet, *, portable: 
         manifest=images.manifest,
         kimg=float(spec.kimg),
         seed=spec.seed,
-        parameters={name: value for name, value in settings.items() if value != defaults[name]},
+        parameters=changed(settings),
     )
     if portable and packaged(recipe) is None:
-        return msgspec.structs.replace(recipe, determinism="portable")
+        own = changed(portable_parameters(settings))
+        return msgspec.structs.replace(recipe, parameters=own, determinism="portable")
     return recipe
 
 
