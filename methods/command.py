@@ -15,7 +15,7 @@ The program gets exactly the images of the cell, and what it leaves is scored li
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -26,10 +26,13 @@ from graftbench.training.samplers import ImageBankSampler
 from ._command.config import Config
 from ._command.ending import check_ended, declare, limit, note
 from ._command.job import SEEDS, Job, budget_values
+from ._command.recorded import COMMANDS, digests, recorded, sha256_in
 from ._command.template import BUDGET, PLACEHOLDERS, lacks, parsed
 from ._command.workspace import check_program, check_script, code_files
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graftbench.budget import Meter
     from graftbench.contracts import Family, Task
     from graftbench.records.cell_spec import ComputeBudget, Origin
@@ -49,12 +52,25 @@ class Command(Method):
     origin: ClassVar[Origin] = "command"
     paths: ClassVar[tuple[str, ...]] = ("code",)
     places: ClassVar[tuple[str, ...]] = ("python",)
+    secret: ClassVar[tuple[str, ...]] = ("train", "sample", "env")
     Config = Config
+
+    @classmethod
+    def recorded(cls, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Cut values that the user does not list."""
+        return recorded(parameters)
+
+    @classmethod
+    def secret_digests(cls, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """Hash the commands whose text is cut."""
+        return digests(parameters)
 
     def check(self, resolution: int) -> None:
         """Refuse an interpreter, a program or a file that does not exist."""
         del resolution
         config: Config = self.config
+        if any(sha256_in(getattr(config, what)) for what in COMMANDS):
+            return  # read back from a record: it names finished cells, and cannot run
         files = code_files(config.code)
         check_program(config.python or sys.executable, "", files, what="python")
         for what in ("train", "sample"):
@@ -90,6 +106,11 @@ class Command(Method):
             OverBudget: It ran or trained longer than its budget allows.
         """
         self.check_budget(budget.budget)
+        if cut := [what for what in COMMANDS if sha256_in(getattr(self.config, what))]:
+            raise GraftbenchError(
+                f"`{cut[0]}` is what a record says of a command, without its values; run the suite file that it was "
+                f'written in, or list it there: record = ["{cut[0]}"].'
+            )
         with budget.paused():
             job = Job.of(task, self.config, self._python(), budget.budget)
             if version := job.about.get("python"):

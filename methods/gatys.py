@@ -6,11 +6,13 @@ for, and the sampler replays them. On a task of the kind `stylize` the contents 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from graftbench.bounds import Count, CountOrZero, NonNegative, Positive
 from graftbench.contracts import Family, Method
@@ -100,12 +102,14 @@ class Gatys(Method):
             return GatysSampler(task.source_images, task.images, config).to(task.device)
         backbone = Backbone(Lite0Blocks(lite0_file(), enlarge=config.enlarge), task, config.precision)
         task.log.watch(backbone=backbone.network)
-        batches, log = budget.batches(config.batch_size), TrainingLog(task, budget)
         styles, contents = Batches(task.images, task.generator), self._contents(task)
+        looks = _Flops()
+        batches, log = self._batches(budget, looks), TrainingLog(task, budget)
         finished: list[Tensor] = []
-        while True:
+        while next(batches, 0) == config.batch_size:  # the clock runs: what a canvas looks at first is paid for too
             content = next(contents)
-            canvas = Canvas(backbone, content, styles.draw(len(content)), config)
+            with looks.counted(len(content) * config.steps):
+                canvas = Canvas(backbone, content, styles.draw(len(content)), config)
             if not canvas.paint(batches, log):
                 break
             finished.append(to_uint8(canvas.pixels.detach()).cpu())
@@ -119,6 +123,22 @@ class Gatys(Method):
         task.log.notes.append(f"The budget paid for {len(bank)} stylised images; the sampler replays them.")
         return ImageBankSampler(bank)
 
+    def _batches(self, budget: Meter, looks: _Flops) -> Iterator[int]:
+        """Yield the meter's batches. In the first it counts all that a canvas looks at: that serves every step."""
+        corrected = False
+        for size in budget.batches(self.config.batch_size):
+            corrected = corrected or self._spread(budget, looks)
+            yield size
+        if not corrected:
+            self._spread(budget, looks)
+
+    def _spread(self, budget: Meter, looks: _Flops) -> bool:
+        """Spread the looks over all steps of an image; return False where nothing was counted yet."""
+        if budget.flops_per_image is None:
+            return False
+        budget.flops_per_image -= looks.per_image * (self.config.steps - 1)
+        return True
+
     def _contents(self, task: Task) -> Iterator[Tensor]:
         """Yield batches of source images, float in [−1, 1], in random order, again from the start when used up."""
         images = task.source_images
@@ -129,6 +149,27 @@ class Gatys(Method):
                 waiting = torch.cat([waiting, torch.randperm(len(images), generator=task.generator)])
             yield to_float(images[waiting[:size].to(images.device)])
             waiting = waiting[size:]
+
+
+class _Flops:
+    """Counts the arithmetic of the first of several blocks that are alike.
+
+    Attributes:
+        per_image: Floating-point operations over the images that the block serves; 0 before it.
+    """
+
+    def __init__(self) -> None:
+        self.per_image = 0.0
+
+    @contextmanager
+    def counted(self, images: int) -> Iterator[None]:
+        """Count what is done inside, for so many images of the budget; only where nothing was counted yet."""
+        if self.per_image:
+            yield
+            return
+        with FlopCounterMode(display=False) as counter:
+            yield
+        self.per_image = counter.get_total_flops() / images
 
 
 class Canvas:
@@ -155,9 +196,9 @@ class Canvas:
         self._adam = adam([self.pixels], lr=config.lr, beta1=0.9, beta2=0.999)
 
     def paint(self, batches: Iterator[int], log: TrainingLog) -> bool:
-        """Take all steps; return False if the budget ended before the last."""
-        for _ in range(self._config.steps):
-            if next(batches, 0) < len(self.pixels):
+        """Take all steps, the first in the batch that was granted; return False if the budget ended before the last."""
+        for step in range(self._config.steps):
+            if step and next(batches, 0) < len(self.pixels):
                 return False
             content, style = self.step()
             log.add(content=content.mean(), style=style.mean())

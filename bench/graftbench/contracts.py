@@ -465,6 +465,9 @@ class Method(ABC):
     places: ClassVar[tuple[str, ...]] = ()
     """Names of parameters that say where something is on this machine (an interpreter): seen from the file that
     declares them as `paths` are, links not followed, and no part of a cell's identity, neither place nor contents."""
+    secret: ClassVar[tuple[str, ...]] = ()
+    """Names of parameters that may hold secrets: only the process that fits gets them whole, all else gets what
+    `recorded` makes of them."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Parameters that differ from Config's defaults: those of a variant."""
     variant_of: ClassVar[str] = ""
@@ -472,6 +475,17 @@ class Method(ABC):
     Config: ClassVar[type[msgspec.Struct]] = msgspec.defstruct(
         "NoParameters", [], frozen=True, forbid_unknown_fields=True
     )
+
+    @classmethod
+    def recorded(cls, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters that are given as records, suite.toml and pages may hold them."""
+        return dict(parameters)
+
+    @classmethod
+    def secret_digests(cls, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """Return secret parameter -> SHA-256 of the whole of it, for those by which a cell is another one."""
+        del parameters
+        return {}
 
     def __init__(self, config: Any = None) -> None:  # noqa: ANN401 - each method has its own Config
         self.config: Any = msgspec.convert(dict(self.defaults), self.Config) if config is None else config

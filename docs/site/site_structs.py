@@ -108,6 +108,8 @@ def _default(field: msgspec.structs.FieldInfo) -> str | None:
     if field.required:
         return None
     value = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    if value is msgspec.UNSET:  # a key that is not there says something itself
+        return ""
     return toml(msgspec.to_builtins(value)) if not isinstance(value, msgspec.Struct) else "{}"
 
 

@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 
+from graftbench.errors import unknown
+
+from .recorded import COMMANDS
 from .template import Words, names_in, parsed
 
 
@@ -22,7 +25,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             lies there under its last name.
         data: Whether the training images are PNG files in a folder, or a zip file in the layout of StyleGAN and EDM.
         source: Whether the source domain's training images are written too.
-        env: Variables for the commands' environment; placeholders are filled in.
+        env: Variables for the commands' environment; placeholders are filled in. Their names are recorded and part of
+            a cell's identity, their values are neither, unless `record` lists them.
+        record: Names of variables in `env` whose values stand in records, suite.toml and pages; and `train` or
+            `sample`, where the command is to stand there as it is. Of one that is not listed the names of options and
+            the placeholders stand there; its hash is part of a cell's identity all the same.
     """
 
     train: Words
@@ -32,6 +39,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     data: Literal["png", "zip"] = "png"
     source: bool = False
     env: dict[str, str] = {}
+    record: list[str] = []
 
     def __post_init__(self) -> None:
         train, sample = parsed(self.train), parsed(self.sample)
@@ -44,3 +52,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         for name in self.env:
             if not name or "=" in name or "\0" in name:
                 raise ValueError(f"env: '{name}' is no name of a variable")
+        for name in self.record:
+            if name not in self.env and name not in COMMANDS:
+                raise ValueError(str(unknown("name", name, (*COMMANDS, *self.env), where="in record")))

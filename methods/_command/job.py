@@ -12,6 +12,7 @@ from graftbench.errors import GraftbenchError
 from .account import interpreter, keep
 from .ending import check_ended, left_behind, with_tail, written
 from .output import read_images
+from .recorded import recorded
 from .template import BUDGET, filled, names_in, parsed
 from .workspace import Workspace, copy_code, environment, run_words, write_images
 
@@ -69,7 +70,14 @@ class Job:
 
     def account(self, what: str) -> None:
         """Write into the output folder which command was run."""
-        keep(self.workspace.out, what, self._words[what], self.about)
+        keep(self.workspace.out, what, self._recorded(what), self.about)
+
+    def _recorded(self, what: str) -> list[str]:
+        """Return the words that were run where the user lists them, else what a record says of them."""
+        if what in self._config.record:
+            return self._words[what]
+        words = recorded({what: getattr(self._config, what)})[what]
+        return [text for word in words for text in ([word] if isinstance(word, str) else word)]
 
     def draw(self, n: int, seed: int) -> torch.Tensor:
         """Draw images with the sampling command: uint8 n×3×H×W."""

@@ -131,6 +131,7 @@ _COST_COLUMNS = (
     _CostColumn("training images/s", "training_images_per_second", _mean_sd),
     _CostColumn("sampling images/s", "sampling_images_per_second", _mean_sd),
     _CostColumn("peak memory, MiB", "peak_memory_mib", _mean_sd),
+    _CostColumn("of it the fit, MiB", "fit_memory_mib", _mean_sd),
     _CostColumn("energy, J", "energy_joules", _energy),
     _CostColumn("parameters, all", "parameters_total", _prefixed),
     _CostColumn("parameters, trained", "parameters_trained", _prefixed),

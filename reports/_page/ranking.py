@@ -52,7 +52,7 @@ class PageRanking:
         data_budget: Target training images.
         places: At most `SHOWN`.
         more: How many further methods have a KID.
-        unranked: How many methods have none, or look at the scoring network.
+        unranked: How many methods have none, have too few seeds, or look at the scoring network.
         undecided: That seeds are too few to tell any of them apart, in a sentence; then no place is marked open. Empty
             where some can be.
     """

@@ -18,6 +18,7 @@ import msgspec
 
 from graftbench.citations import OURS, bibliography, bibtex
 from graftbench.comparison.claims import CheckedClaims, Finding, check_claims
+from graftbench.comparison.protocols import scoring_fields
 from graftbench.contracts import Domain, Method, Reference
 from graftbench.records.cell_spec import SAMPLES, content_hash
 from graftbench.references import references
@@ -91,8 +92,7 @@ def claim_tables(records: Sequence[Record]) -> list[ClaimTable]:
 
 def _protocol_key(protocol: Protocol) -> str:
     """Hash what scores depend on: neither where the weights' file lies nor which other metrics were computed."""
-    fields = msgspec.structs.asdict(protocol)
-    return content_hash({name: value for name, value in fields.items() if name not in ("weights", "metrics")})
+    return content_hash(scoring_fields(protocol))
 
 
 def _numbers(finding: Finding) -> tuple[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from graftbench.comparison.best import Standing, Standings, standings
+from graftbench.comparison.best import Standing, Standings, contest, standings
+from graftbench.comparison.stats import summarize
 from graftbench.records.provenance import HANDED_IN
 
 from .groups import MARKS, devices, grouped, titles
@@ -274,8 +275,8 @@ def column(rows: Sequence[Row], metric: Metric) -> Column:
         scores = [rows[i].by_seed(metric) for i in competing]
         budgets[budget] = together = standings(scores, lower_is_better=metric.better < 0, level=LEVEL)
         for i, standing in zip(competing, together.each, strict=True):
-            # Where nothing could be told, one sentence says so, and no row is marked.
-            each[i] = standing if together.tested else replace(standing, untested=False)
+            # Where nothing could be told, one sentence says so, and only rows that do not compete are marked.
+            each[i] = standing if together.tested else replace(standing, untested=standing.out)
     return Column(tuple(rows), tuple(each), budgets)
 
 
@@ -290,7 +291,46 @@ def marking(columns: Mapping[Metric, Column]) -> tuple[str, ...]:
         )
     if any(standing.untested for standing in each):
         sentences.append(f"{UNTESTED_MARK}: too few seeds in common with the best to be told apart from it.")
-    return (*sentences, *_too_few(columns))
+    return (*sentences, *_unequal_seeds(columns), *_too_few(columns))
+
+
+def _unequal_seeds(columns: Mapping[Metric, Column]) -> list[str]:
+    """Say which rows have too few seeds to compete, and where the others compete on fewer seeds than they have."""
+    out = {
+        f"{_called(row)} with {plural(row.data_budget, 'image')}: {seeds_of(row, metric)}"
+        for metric, column in columns.items()
+        for row, standing in zip(column.rows, column.each, strict=True)
+        if standing.out
+    }
+    sentences = [f"Not compared, for want of seeds: {'. '.join(sorted(out))}."] if out else []
+    shared = {
+        f"{plural(len(together.contest.seeds), 'seed')} (with {plural(budget, 'image')})"
+        for column in columns.values()
+        for budget, together in column.budgets.items()
+        if together.contest.left_out
+    }
+    if shared:
+        sentences.append(
+            f"Best and second go by the means over seeds that all compared rows have: {listing(sorted(shared))}."
+        )
+    return sentences
+
+
+def seeds_of(row: Row, metric: Metric) -> str:
+    """Return how many of its seeds have the score, and why not the others: `1 of 5 seeds; the others failed`."""
+    count, total = len(row.by_seed(metric)), len(row.records) + row.missing
+    if count == total:
+        return plural(total, "seed")
+    reasons = [
+        word
+        for word, some_are in (
+            ("failed", len(row.ok) < len(row.records)),
+            ("are missing", row.missing > 0),
+            ("have no such score", count < len(row.ok)),
+        )
+        if some_are
+    ]
+    return f"{count} of {plural(total, 'seed')}; the others {' or '.join(reasons)}"
 
 
 def _too_few(columns: Mapping[Metric, Column]) -> list[str]:
@@ -403,8 +443,11 @@ class Lead:
 
 
 def ranked_rows(rows: Iterable[Row]) -> list[tuple[Row, SeedSummary]]:
-    """Return the rows that compete, best KID first, each with its KID×10³ over seeds."""
-    ranked = [(row, kid) for row in rows if not row.leaks and (kid := row.summary(KID)) is not None]
+    """Return the rows of one data budget that compete, best KID first, each with its KID×10³ over the seeds of all."""
+    may_compete = [row for row in rows if not row.leaks]
+    scores = [row.by_seed(KID) for row in may_compete]
+    chosen = contest(scores)
+    ranked = [(may_compete[i], summarize([scores[i][seed] for seed in chosen.seeds])) for i in chosen.members]
     return sorted(ranked, key=lambda pair: (pair[1].mean, pair[0].label))
 
 
@@ -417,17 +460,32 @@ def leads(group: Group) -> list[Lead]:
 
 def _lead(budget: int, rows: Sequence[Row]) -> Lead:
     ranked = ranked_rows(rows)
+    apart = _not_compared(rows, ranked) + _out_of_competition(rows)
     if not ranked:
-        return Lead(budget, "", "", "no method that may compete has a KID here")
+        scored = any(row.by_seed(KID) for row in rows if not row.leaks)
+        why = "the methods have no seed in common" if scored else "no method that may compete has a KID here"
+        return Lead(budget, "", "", why + apart)
     places = decimals([summary.mean for _, summary in ranked])
     first, summary = ranked[0]
     if len(ranked) == 1:
-        return Lead(budget, _called(first), mean_sd(summary, places), "no other method has a KID here")
+        alone = "no other method has a KID here" if not apart else "no other method competes here"
+        return Lead(budget, _called(first), mean_sd(summary, places), alone + apart)
     second, runner_up = ranked[1]
     verdict, settled = _verdict(rows, first, second)
     relation = "level with" if runner_up.mean == summary.mean else "ahead of"
-    ahead = f"{relation} {_called(second)} ({mean_sd(runner_up, places)}); {verdict}{_out_of_competition(rows)}"
+    ahead = f"{relation} {_called(second)} ({mean_sd(runner_up, places)}); {verdict}{apart}"
     return Lead(budget, _called(first), mean_sd(summary, places), ahead, contested=True, settled=settled)
+
+
+def _not_compared(rows: Sequence[Row], ranked: Sequence[tuple[Row, SeedSummary]]) -> str:
+    """Write clauses that say on how many seeds the ranked rows compete, where not on all, and who has too few."""
+    competing = [row for row, _ in ranked]
+    clauses = []
+    if competing and any(len(row.by_seed(KID)) > ranked[0][1].n for row in competing):
+        clauses.append(f"; by the {plural(ranked[0][1].n, 'seed')} that all compared methods have")
+    out = [row for row in rows if not row.leaks and row not in competing and row.by_seed(KID)]
+    clauses += [f"; {_called(row)} does not compete ({seeds_of(row, KID)})" for row in out]
+    return "".join(clauses)
 
 
 def _called(row: Row) -> str:

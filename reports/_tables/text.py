@@ -7,12 +7,12 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
+from graftbench.records.paths import without_folders
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
-_POSIX_PATH = re.compile(r"(?<![\w.:/>])/(?:[^\s/\"'<>:,;()]+/)+([^\s/\"'<>:,;()]+)")
-_WINDOWS_PATH = re.compile(r"(?<!\w)[A-Za-z]:\\(?:[^\s\\\"'<>:,;()]+\\)*([^\s\\\"'<>:,;()]+)")
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Terminal colours, control characters, and characters that reverse the direction of writing."""
 
@@ -38,8 +38,7 @@ def shorten_paths(text: str) -> str:
     """Cut absolute paths to `…/name`: a report is mailed around, and where a home folder lies helps nobody."""
     if "/" not in text and "\\" not in text and text.isprintable():
         return text
-    clean = _CONTROL.sub("", text)
-    return _WINDOWS_PATH.sub(r"…/\1", _POSIX_PATH.sub(r"…/\1", clean))
+    return without_folders(_CONTROL.sub("", text))
 
 
 def plural(count: int, noun: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from command_line import Done, graftbench, imports_of
 from made_cells import QUICK
 
+from graftbench.cli.show import _number
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_view import LOG_LINES, view_cell
 from graftbench.records.record import Status
@@ -184,3 +185,8 @@ def test_an_unknown_cell_is_a_usage_error() -> None:
     assert done.code == 2
     assert "The nearest is" in done.err
     assert "Traceback" not in done.err
+
+
+def test_no_score_is_minus_zero() -> None:
+    """A KID of 0 of a distance that came from below."""
+    assert (_number(-0.0), _number(-0.5), _number(-1234.4)) == ("0", "-0.5", "-1,234")

@@ -94,8 +94,33 @@ def test_a_method_with_too_few_seeds_in_common_is_untested() -> None:
     """One seed of its own does not let it be told apart from the best; the others are tested all the same."""
     best, worse = seeds(*range(8)), seeds(*(value + 1 + value / 10 for value in range(8)))
     found = standings([best, worse, {99: 50.0}, {}])
-    assert found.each == (Standing(best=True), Standing(second=True), Standing(untested=True), Standing())
+    assert found.each == (Standing(best=True), Standing(second=True), Standing(untested=True, out=True), Standing())
     assert found.contenders == 3
+
+
+def test_a_survivor_of_failed_seeds_is_not_best() -> None:
+    """Of the seeds that half of the others have, it has one of five: however good that one is, it does not compete."""
+    others = [seeds(10, 11, 12, 13, 14), seeds(11, 12, 13, 14, 15)]
+    found = standings([*others, {2: 1.0}])
+    assert [each.best for each in found.each] == [True, False, False]
+    assert found.each[2] == Standing(untested=True, out=True)
+    alone = standings([others[0], {2: 1.0}])
+    assert (alone.each[0].best, alone.each[1].out, alone.others) == (True, True, 1)
+
+
+def test_best_is_by_the_seeds_that_all_have() -> None:
+    """Without its worst seed, 90, a method's own mean is less; on the four seeds of both it is the worse one."""
+    whole, lucky = seeds(1, 2, 3, 4, 90), seeds(2, 3, 4, 5)
+    found = standings([whole, lucky])
+    assert found.each[0].best
+    assert (found.contest.seeds, found.contest.left_out) == ((0, 1, 2, 3), True)
+
+
+def test_without_a_seed_in_common_nobody_is_best() -> None:
+    """Two methods, two seeds each, none in common."""
+    found = standings([{0: 1.0, 1: 1.0}, {2: 5.0, 3: 5.0}])
+    assert not any(each.best for each in found.each)
+    assert (found.contenders, found.others, found.pairs, found.tested) == (2, 2, 0, False)
 
 
 def test_ties_share_the_best_and_leave_no_second() -> None:

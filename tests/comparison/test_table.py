@@ -32,6 +32,7 @@ COLUMNS = [
         "training_images_per_second",
         "sampling_images_per_second",
         "peak_memory_mib",
+        "fit_memory_mib",
         "memory_kind",
     ),
     *("energy_joules", "parameters_total", "parameters_trained", "flops_per_image", "flops", "other_cpu_share"),

@@ -96,6 +96,10 @@ def test_a_run_scores_real_images_and_a_second_one_does_nothing(tmp_path: Path) 
         assert "two images for each of 25" in scores["intra_cluster_distance"].undefined
         assert record.resources is not None
         assert record.resources.fit_seconds is not None
+        replays = record.cell.method == "memorizer"
+        assert (record.resources.sampling_images_per_second is None) == replays
+        assert any("no sampling rate" in note for note in record.notes) == replays
+        assert (record.resources.fit_memory_mib or 0) < (record.resources.peak_memory_mib or 0)
         pictures = {"samples", "neighbors"} | ({"interpolation"} if record.cell.method == "gaussian" else set())
         assert {"sampler", "log", *pictures} == set(record.artifacts)
         assert all((tmp_path / "run" / path).is_file() for path in record.artifacts.values())

@@ -235,7 +235,7 @@ def test_places_are_no_part_of_a_cell_and_contents_are(tmp_path: Path) -> None:
     one, other = variant_in(tmp_path / "one", "bin/python"), variant_in(tmp_path / "other", "bin/python3.11")
     assert one.defaults["python"] == str(tmp_path / "one" / "bin" / "python")
     assert cell_of(one).id == cell_of(other).id
-    assert set(cell_of(one).shown_parameters) == {"train", "sample", "code", "data", "source", "env"}
+    assert set(cell_of(one).shown_parameters) == {"train", "sample", "code", "data", "source", "env", "record"}
     assert cell_of(variant_in(tmp_path / "other", "bin/python", "1")).id != cell_of(one).id
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from graftbench.budget import Meter
 from graftbench.errors import GraftbenchError
@@ -84,6 +85,18 @@ def test_an_image_does_not_depend_on_its_neighbours(world: Callable[..., Any]) -
         assert moved.max() > 0.05
         assert (alone - among).abs().median() < 1e-9
         assert (alone - among).abs().mean() < 1e-4 * moved.mean()
+
+
+@pytest.mark.parametrize("canvases", [1, 3])
+def test_the_meter_counts_all_arithmetic(world: Callable[..., Any], canvases: int) -> None:
+    """What torch counts over the whole fit is what the meter says: the steps, and two looks at the start of each image.
+
+    The looks are 2 of 2 + 3 · 4 passes, some 15 % here: a meter without them would be far off.
+    """
+    with FlopCounterMode(display=False) as counter:
+        fit = world(32).fit("gatys", images=canvases * 8 * 4, steps=4, batch_size=8)
+    assert fit.meter.images_seen == canvases * 8 * 4
+    assert fit.meter.flops_per_image * fit.meter.images_seen == pytest.approx(counter.get_total_flops(), rel=1e-9)
 
 
 def test_the_backbone_is_frozen(world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,7 @@ PROTOCOL_CHANGES: dict[str, Any] = {
     "n_generated": 5000,
     "reference": "validation",
     "metrics": ["fid"],
+    "determinism": "portable",
 }
 TASK_CHANGES: dict[str, Any] = {"source": "openmoji", "target": "twemoji", "resolution": 64, "kind": "stylize"}
 

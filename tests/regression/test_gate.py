@@ -64,6 +64,41 @@ def test_a_regression_needs_both(make: Any) -> None:
     assert noisy.verdict == "too few pairs"
 
 
+def test_a_step_to_copying_is_a_regression(make: Any) -> None:
+    """With equal KID, samples half as far from the training images as before are told without being asked for."""
+    scores = [{"kid": 1.0 + 0.01 * i, "train_distance_ratio": 0.9 + 0.01 * i} for i in range(5)]
+    copied = [each | {"train_distance_ratio": each["train_distance_ratio"] / 2} for each in scores]
+    base, new = ([make.record("a", i, scores=each) for i, each in enumerate(side)] for side in (scores, copied))
+    found = {row.measure: row.verdict for row in judged(base, new).rows}
+    assert found == {"kid": "unchanged", "train_distance_ratio": "regression"}
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_other_processors_move_trained_scores_and_compare_says_so(make: Any, *, portable: bool) -> None:
+    """Also by settings alone; under `determinism = "portable"` it says that they should not."""
+    protocol = make.record().cell.protocol
+    if portable:
+        protocol = msgspec.structs.replace(protocol, determinism="portable")
+    base = make.run_of("a", "kid", [1.0, 2.0], protocol=protocol)
+    other = {"cpu": {"model": "Intel Xeon", "cores_usable": 2}}
+    new = make.run_of("a", "kid", [1.0, 2.0], protocol=protocol, environment=other)
+    (note,) = (note for note in judged(base, new, measures=KID).notes if note.startswith("Arithmetic differs"))
+    assert "processor: AMD EPYC → Intel Xeon" in note
+    assert ("KID 4 to 14 %" in note) == (not portable)
+    assert not any("Arithmetic" in note for note in judged(base, base, measures=KID).notes)
+    settings = {"variables": {"ONEDNN_MAX_CPU_ISA": "AVX2"}}
+    by_settings = judged(base, make.run_of("a", "kid", [1.0, 2.0], protocol=protocol, environment=settings))
+    assert any("ONEDNN_MAX_CPU_ISA: not set → AVX2" in note for note in by_settings.notes)
+
+
+def test_portable_and_plain_cells_do_not_compare(make: Any) -> None:
+    """They are other protocols, and the sentence names the field."""
+    plain = make.run_of("a", "kid", [1.0])
+    portable = msgspec.structs.replace(plain[0].cell.protocol, determinism="portable")
+    with pytest.raises(GraftbenchError, match="determinism: base 'not set', new 'portable'"):
+        judged(plain, make.run_of("a", "kid", [1.0], protocol=portable))
+
+
 @pytest.mark.parametrize(
     ("factor", "verdict"), [(1.0999, "unchanged"), (1.1001, "regression"), (1 / 1.1001, "improvement")]
 )

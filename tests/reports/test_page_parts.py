@@ -97,7 +97,10 @@ def test_a_long_ranking_is_cut_and_says_so(record: Make, a_run: MakeRun) -> None
     records += [record("lost", status=Status.OOM), record("leaky", leaks=True)]
     page = render(a_run(records))
     assert len(places(page)) == 12
-    assert "3 more in the table of scores. Not ranked: 2 without a KID or out of competition." in words(page)
+    assert (
+        "3 more in the table of scores. Not ranked: 2 without a KID, with too few seeds or out of competition."
+        in words(page)
+    )
 
 
 def test_nothing_to_rank_is_said(record: Make, a_run: MakeRun) -> None:

@@ -255,6 +255,30 @@ def test_the_lead_and_the_mark_say_the_same(record: Make, a_run: MakeRun, tmp_pa
         assert ("do not settle the order" in text) == marked
 
 
+def test_a_survivor_neither_leads_nor_is_bold(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Four of its five seeds failed; the fifth has the least KID of all, and the sentence says why it does not lead."""
+    records = with_kid(record, {("a", s): 0.020 + 0.001 * s for s in range(5)})
+    records += with_kid(record, {("b", s): 0.030 + 0.001 * s for s in range(5)})
+    records += with_kid(record, {("lucky", 3): 0.001})
+    records += [record("lucky", seed=s, status=Status.DIVERGED) for s in (0, 1, 2, 4)]
+    text = text_of(a_run(records), tmp_path)
+    assert "a leads by KID×10³" in text
+    assert "lucky does not compete (1 of 5 seeds; the others failed)" in text
+    assert "Not compared, for want of seeds: lucky with 25 images: 1 of 5 seeds; the others failed." in text
+    assert "**" not in next(line for line in text.splitlines() if line.startswith("| lucky "))
+    assert "**" in next(line for line in text.splitlines() if line.startswith("| a "))
+
+
+def test_the_lead_is_by_common_seeds_and_says_so(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Without the seed that failed b's own mean is less than a's; on the seeds of both a is better."""
+    kids = {("a", s): kid for s, kid in enumerate((0.01, 0.02, 0.03, 0.04, 0.9))}
+    kids |= {("b", s): kid for s, kid in enumerate((0.02, 0.03, 0.04, 0.05))}
+    text = text_of(a_run([*with_kid(record, kids), record("b", seed=4, status=Status.OOM)]), tmp_path)
+    assert "a leads by KID×10³ (25.0 ± 12.9)" in text
+    assert "by the 4 seeds that all compared methods have" in text
+    assert "Best and second go by the means over seeds that all compared rows have: 4 seeds (with 25 images)." in text
+
+
 def test_a_score_that_is_not_known_here_gets_a_plain_column(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """Its name heads a column under "Other scores"; no arrow and no bold, for which way is better is not known."""
     records = [scored(record, "finetune", {"sharpness": 3.25}), scored(record, "freezed", {"sharpness": 4.5})]

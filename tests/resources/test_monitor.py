@@ -272,6 +272,19 @@ def test_high_water_mark_is_in_kib(tmp_path: Path) -> None:
     assert monitor.measurement.peak_memory_mib == pytest.approx(313.242, abs=1e-3)
 
 
+def test_memory_of_the_fit_is_above_what_was_held_before(tmp_path: Path) -> None:
+    """Of a mark of 700 MiB 455 were imports: the fit took 245; and as much of a fit that goes on elsewhere."""
+    (tmp_path / "status").write_text(f"VmHWM:\t  {455 * 1024} kB\nVmRSS:\t  {455 * 1024} kB\n")
+    with FitMonitor(process=tmp_path, powercap=tmp_path) as monitor:
+        (tmp_path / "status").write_text(f"VmHWM:\t  {700 * 1024} kB\nVmRSS:\t  {600 * 1024} kB\n")
+        assert monitor.state_dict()["fit_memory_mib"] == 245.0
+    assert (monitor.measurement.peak_memory_mib, monitor.measurement.fit_memory_mib) == (700.0, 245.0)
+    assert resources(monitor.measurement, images_seen=1).fit_memory_mib == 245.0
+    first, later = (FitCost(1.0, mark, "VmHWM", fit_memory_mib=above) for mark, above in ((500.0, 90.0), (480.0, 99.0)))
+    assert first.and_then(later).fit_memory_mib == 99.0
+    assert FitCost(1.0, 500.0, "VmHWM").and_then(later).fit_memory_mib is None  # a checkpoint of an older version
+
+
 # ------------------------------------------------------------------------------------------- aside, and gone on with
 
 

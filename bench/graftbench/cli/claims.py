@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graftbench.cli.output import markdown_rows, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from graftbench.comparison.claims import CheckedClaims, Finding
+
+TOO_FEW = "not enough data"
+"""The verdict on a claim that the records cannot answer."""
 
 
 def claims(
@@ -44,24 +50,27 @@ def claims(
         print(markdown_table(checked))
     else:
         console = Console()
-        console.print(findings_table(checked))
+        if any(finding.verdict != TOO_FEW for finding in checked.findings):
+            console.print(findings_table(checked))
         for line in _below(checked):
             console.print(line, highlight=False, markup=False)
     return 0
 
 
 def findings_table(checked: CheckedClaims) -> Table:
-    """Make a table, one row a claim: sentence, contrast and source; mean difference, pairs, p; verdict and reason."""
+    """Make a table, one row a claim that is answered: sentence, contrast, source; difference, pairs, p; verdict."""
     from rich.table import Table
     from rich.text import Text
 
-    styles = {"holds": "green", "does not hold": "red", "not enough data": "dim"}
+    styles = {"holds": "green", "does not hold": "red"}
     table = Table(show_lines=True)
     table.add_column("claim")
     for heading in ("difference", "pairs", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", min_width=16, max_width=21)  # the claim has the rest
     for finding in checked.findings:
+        if finding.verdict == TOO_FEW:
+            continue
         verdict = Text(finding.verdict, styles[finding.verdict])
         table.add_row(
             Text.assemble((finding.statement, "bold"), f"\n{finding.contrast}".rstrip(), "\n", (finding.source, "dim")),
@@ -95,7 +104,19 @@ def _below(checked: CheckedClaims) -> list[str]:
     out = f", {checked.left_out:,} that did not end well left out" if checked.left_out else ""
     budgets = "" if checked.few is None else f" Few images: {checked.few:,}; many: {checked.many:,}."
     test = f"one-sided sign-flip test of the mean difference, level {checked.level:g}, not corrected for many claims"
-    return [f"{cells}{out}.{budgets}", f"A positive difference speaks for the claim. p: {test}."]
+    open_claims = [finding for finding in checked.findings if finding.verdict == TOO_FEW]
+    lines = [f"{cells}{out}.{budgets}", *([_open(open_claims)] if open_claims else [])]
+    if len(open_claims) == len(checked.findings):
+        return lines
+    return [*lines, f"A positive difference speaks for the claim. p: {test}."]
+
+
+def _open(findings: Sequence[Finding]) -> str:
+    """Say in one line for how many claims there is not enough data, and why."""
+    counts = Counter(finding.reason for finding in findings)
+    reasons = "; ".join(f"{reason}{f' ({count})' if count > 1 else ''}" for reason, count in counts.most_common())
+    claims = "1 claim has" if len(findings) == 1 else f"{len(findings)} claims have"
+    return f"{claims} {TOO_FEW} here: {reasons}. --markdown and --json list them."
 
 
 def markdown_table(checked: CheckedClaims) -> str:

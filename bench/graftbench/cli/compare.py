@@ -43,7 +43,7 @@ def compare(
         base: A run folder, a folder of repeats, a records.jsonl, or a baseline's name.
         new: Likewise.
         metric: What is gated, with thresholds if other than the default: kid=15%,fid,peak_memory_mib=2%. By default
-            KID, FID, times, memory, energy and FLOPs.
+            KID, FID, the distance to training images, times, memory, energy and FLOPs.
         level: Chance of a false alarm over all rows of quality, and over all of cost.
         by: What is judged as one: all cells of a method, its cells on a task, or those of a data budget on a task.
         test: Paired t test, or the exact sign-flip test, which needs more pairs.

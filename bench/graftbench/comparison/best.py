@@ -8,7 +8,7 @@ Hsu 1996, Multiple Comparisons: Theory and Methods). That a method is in the set
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,12 +31,29 @@ class Standing:
         second: Whether its mean comes next after a single best; several may share it.
         level: Whether it was tested and is not significantly worse than the best; False for the best itself.
         untested: Whether it has too few seeds in common with the best to be told apart from it.
+        out: Whether it has too few of the seeds that others have to compete (`contest`).
     """
 
     best: bool = False
     second: bool = False
     level: bool = False
     untested: bool = False
+    out: bool = False
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Who competes, and on which seeds.
+
+    Attributes:
+        members: Indices of the methods that compete, in the order given.
+        seeds: The seeds that all of them have, ascending: best and second go by the means over these.
+        left_out: Whether a member has other seeds besides.
+    """
+
+    members: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
+    left_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,7 @@ class Standings:
         pairs: Most seeds that another has in common with the best.
         needed: How many such seeds it takes before any could be found worse; None where no number is enough.
         tested: Whether any was tested.
+        contest: Who competes, and on which seeds.
     """
 
     each: tuple[Standing, ...]
@@ -58,6 +76,26 @@ class Standings:
     pairs: int = 0
     needed: int | None = None
     tested: bool = False
+    contest: Contest = Contest()
+
+
+def contest(scores: Sequence[Mapping[int, float]]) -> Contest:
+    """Choose who competes: methods whose seeds mostly failed are compared with nobody, however good the rest is.
+
+    The usual seeds are those that at least half of the methods with any value have. Who has more than half of them
+    competes, on the seeds that all who compete have; nobody does where there is no such seed.
+
+    Args:
+        scores: Seed -> value, for each method; empty for one without a value.
+    """
+    contenders = [i for i, values in enumerate(scores) if values]
+    counts = Counter(seed for i in contenders for seed in scores[i])
+    usual = {seed for seed, count in counts.items() if 2 * count >= len(contenders)}
+    members = tuple(i for i in contenders if 2 * len(usual & scores[i].keys()) > len(usual))
+    shared = set.intersection(*(set(scores[i]) for i in members)) if members else set[int]()
+    if not shared:
+        return Contest()
+    return Contest(members, tuple(sorted(shared)), any(len(scores[i]) > len(shared) for i in members))
 
 
 def standings(scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = True, level: float = 0.05) -> Standings:
@@ -71,29 +109,39 @@ def standings(scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = 
     Raises:
         GraftbenchError: A value that is not finite, or a level outside 0 to 1.
     """
-    means = {i: float(np.mean(list(values.values()))) for i, values in enumerate(scores) if values}
-    if not np.isfinite(list(means.values())).all():
+    contenders = [i for i, values in enumerate(scores) if values]
+    if not np.isfinite([value for i in contenders for value in scores[i].values()]).all():
         raise GraftbenchError("A standing was asked for of values that are not all finite numbers.")
-    if len(means) < 2:
-        return Standings(tuple(Standing() for _ in scores), contenders=len(means))
+    if len(contenders) < 2:
+        return Standings(tuple(Standing() for _ in scores), contenders=len(contenders))
+    # Rank those that compete by their means over the seeds that all of them have.
+    competing = contest(scores)
+    means = {i: float(np.mean([scores[i][seed] for seed in competing.seeds])) for i in competing.members}
     sign = 1.0 if lower_is_better else -1.0
     ranked = sorted({sign * mean for mean in means.values()})
     leaders = [i for i, mean in means.items() if sign * mean == ranked[0]]
     others = [i for i in means if i not in set(leaders)]
-    next_best = ranked[1] if len(leaders) == 1 else None  # two that share the best leave no second
+    next_best = ranked[1] if len(leaders) == 1 and others else None  # two that share the best leave no second
+    # Test each against the best.
     gaps = {i: _gaps(scores[i], scores[leaders[0]], sign) for i in others}
     pairs = max(map(len, gaps.values()), default=0)
     whole = enough(pairs, level, tests=max(1, len(others)))
     worse = _worse(gaps, level) if whole.enough else dict.fromkeys(gaps, False)
     able = {n: enough(n, level, tests=max(1, len(others))).enough for n in set(map(len, gaps.values()))}
-    each = [Standing()] * len(scores)
+    # Say where each stands.
+    each = [
+        Standing(untested=i not in means, out=i not in means) if values else Standing()
+        for i, values in enumerate(scores)
+    ]
     for i in leaders:
         each[i] = Standing(best=True)
     for i, is_worse in worse.items():
         settled = is_worse or able[len(gaps[i])]
         second = sign * means[i] == next_best
         each[i] = Standing(second=second, level=settled and not is_worse, untested=not settled)
-    return Standings(tuple(each), len(means), len(others), pairs, whole.needed, tested=bool(others) and whole.enough)
+    beaten = len(contenders) - len(leaders)
+    tested = bool(others) and whole.enough
+    return Standings(tuple(each), len(contenders), beaten, pairs, whole.needed, tested=tested, contest=competing)
 
 
 def _gaps(values: Mapping[int, float], best: Mapping[int, float], sign: float) -> list[float]:

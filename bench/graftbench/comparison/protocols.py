@@ -34,10 +34,12 @@ def check_one_protocol(records: Iterable[Record]) -> None:
     if len(protocols) < 2:
         return
     fields = [scoring_fields(cells[-1]) for cells in protocols.values()]
-    differing = [name for name in fields[0] if len({str(protocol[name]) for protocol in fields}) > 1]
+    names = dict.fromkeys(name for protocol in fields for name in protocol)
+    differing = [name for name in names if len({str(protocol.get(name)) for protocol in fields}) > 1]
+    shown = [{name: _short(protocol.get(name, "not set")) for name in differing} for protocol in fields]
     named = [
-        f"{cells[-1].label} ({', '.join(f'{name} {_short(protocol[name])}' for name in differing)}; {len(cells)} cells)"
-        for cells, protocol in zip(protocols.values(), fields, strict=True)
+        f"{cells[-1].label} ({', '.join(f'{name} {value}' for name, value in values.items())}; {len(cells)} cells)"
+        for cells, values in zip(protocols.values(), shown, strict=True)
     ]
     raise GraftbenchError(
         f"The records are of {len(protocols)} protocols, whose numbers do not compare: {', '.join(named)}. "

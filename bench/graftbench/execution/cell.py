@@ -36,6 +36,7 @@ from graftbench.plugins.code_hash import code_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.records.cell_spec import NO_SOURCE
 from graftbench.records.costs import checked_costs
+from graftbench.records.paths import without_folders
 from graftbench.records.record import Record, Status
 from graftbench.resources.calibration import calibration_seconds
 from graftbench.resources.environment import describe
@@ -47,6 +48,7 @@ from graftbench.scoring.task_kinds import Exam, exam_of
 from graftbench.suites.submitted_images import submitted_sampler
 from graftbench.training.checkpoints import FILE as CHECKPOINT
 from graftbench.training.checkpoints import Checkpoints, GeneratorState, Unusable
+from graftbench.training.samplers import ImageBankSampler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +61,9 @@ if TYPE_CHECKING:
     from graftbench.resources.monitor import Measurement
 
 LOG_TAIL_CHARACTERS = 4000
+
+REPLAYED = "The samples replay images that were there before: nothing was sampled, and there is no sampling rate."
+"""Note of a cell whose sampler draws from finished images."""
 
 
 def run_cell(job: CellJob) -> Record:
@@ -128,7 +133,7 @@ def _method(job: CellJob) -> type[Method]:
 def _run(job: CellJob) -> Record:
     """Fit the cell's method, score what the fitted sampler makes, and record both."""
     cell, cls = job.cell, _method(job)
-    method = cls(config_of(cls.Config, cell.parameters, f"[parameters.{cell.method}]"))
+    method = cls(config_of(cls.Config, cell.parameters | job.secret, f"[parameters.{cell.method}]"))
     target = images_of_domain(job, cell.task.target)
 
     # Fit.
@@ -145,6 +150,7 @@ def _run(job: CellJob) -> Record:
 
     # Record.
     leaks = bool(method.leaks) and method.leaks == cell.protocol.extractor
+    costs = _resources(job, fit, scored)
     return _record(
         job,
         Status.OK,
@@ -154,7 +160,7 @@ def _run(job: CellJob) -> Record:
         snapshots=fit.snapshots.taken,
         leaks=leaks,
         notes=_notes(job, fit, exam, leaks=method.leaks if leaks else ""),
-        resources=_resources(job, fit, scored),
+        resources=costs,
         artifacts=save_artifacts(job, CellOutput(sampler, scored, task, exam, fit.snapshots.strip())),
         source_model_sha256=task.source_model_sha256,
         origin=cls.origin,
@@ -289,11 +295,14 @@ def _score(
 def _resources(job: CellJob, fit: _Fit, scored: Scored) -> Resources:
     """Return what the fit cost: measured here, and in the method's own words where others' programs did the work."""
     log = fit.task.log
+    replayed = isinstance(fit.sampler, ImageBankSampler)
+    if replayed:
+        log.notes.append(REPLAYED)
     costs = resources(
         fit.measurement,
         images_seen=fit.meter.images_seen,
         sampled_images=len(scored.images),
-        sampling_seconds=scored.sampling_seconds,
+        sampling_seconds=None if replayed else scored.sampling_seconds,
         parameters_total=log.parameters_total,
         parameters_trained=log.parameters_trained,
         flops_per_image=fit.meter.flops_per_image,
@@ -330,10 +339,11 @@ def _note_of_exam(exam: Exam, kind: Kind) -> str:
 
 def _failed(job: CellJob, status: Status, reason: str) -> Record:
     """Record a cell that did not get to its scores; its exception goes to the cell's log."""
-    tail = traceback.format_exc()[-LOG_TAIL_CHARACTERS:]
-    print(tail, file=sys.stderr)  # noqa: T201 - the cell's log
+    text = traceback.format_exc()
+    print(text, file=sys.stderr)  # noqa: T201 - the cell's log
+    tail = without_folders(text)[-LOG_TAIL_CHARACTERS:]
     log = {"log": artifact_of(job, "log")}
-    return _record(job, status, reason=reason, log_tail=tail, artifacts=log, origin=_origin(job))
+    return _record(job, status, reason=without_folders(reason), log_tail=tail, artifacts=log, origin=_origin(job))
 
 
 def _origin(job: CellJob) -> Origin:

@@ -28,6 +28,7 @@ from graftbench.records.domain_names import public_name
 from graftbench.records.heads import Head
 from graftbench.records.record import Record, Status
 from graftbench.records.store import latest, read
+from graftbench.resources.determinism import check_device
 from graftbench.resources.device import resolve_devices
 from graftbench.resources.environment import checkout, describe, git_state
 from graftbench.suites.code_file import note_code
@@ -155,7 +156,11 @@ def run(
 
         # Run the missing cells.
         if missing:
+            portable = plan.suite.protocol.portable
             devices = resolve_devices(device) if executor is None else ["cpu" if device == "auto" else device]
+            if portable:
+                devices = ["cpu"] if device == "auto" else devices
+                check_device(devices[0])
             check_space(folder.path, missing, state.heads, keep)
             setting = _Setting(
                 cache=cache,
@@ -341,6 +346,7 @@ def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setti
         readers={name: public_name(plan.suite.domains[name].path) for name in names & plan.suite.domains.keys()},
         source_model_file=str(file.resolve()) if file else "",
         plugins=setting.plugins,
+        secret=plan.secret.get(cell.method, {}),
         samples=plan.samples.get(cell.id),
         device=setting.device,
         threads=setting.threads,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graftbench.records.cell_spec import CellSpec, Protocol
+from graftbench.records.paths import without_folders
 from graftbench.records.record import Record, Status
 from graftbench.suites.submissions import Submission
 from graftbench.training.source import Recipe
@@ -68,6 +69,8 @@ class CellJob(_JobBase, frozen=True, kw_only=True, tag="cell", omit_defaults=Tru
         readers: Domain name as in `cell.task` -> the domain that reads its images, where that is not its name.
         source_model_file: File of the source model; empty where the cell needs none.
         plugins: Paths given by `--plugin`, and of the classes that were given from Python.
+        secret: Parameters that the cell holds otherwise than the fit needs them (`Method.secret`). They are in the
+            job's file, for its own user to read, until the job has ended.
         samples: Images that were handed in, in place of a fit; None for a fit.
         keep: Which artifacts are written: `sampler` (and the sheet), `samples` (the sheet alone) or `nothing`.
         snapshots: Shares of the compute budget, ascending, at which the generator is scored on the way.
@@ -79,6 +82,7 @@ class CellJob(_JobBase, frozen=True, kw_only=True, tag="cell", omit_defaults=Tru
     readers: dict[str, str] = {}
     source_model_file: str = ""
     plugins: list[str] = []
+    secret: dict[str, Any] = {}
     samples: Submission | None = None
     keep: str = "sampler"
     snapshots: list[float] = []
@@ -114,6 +118,13 @@ class ReferenceJob(_JobBase, frozen=True, kw_only=True, tag="reference", omit_de
 
 
 Job = CellJob | SourceJob | ReferenceJob
+
+
+def is_portable(job: Job) -> bool:
+    """Return whether a job computes under `determinism = "portable"`."""
+    if isinstance(job, SourceJob):
+        return job.recipe.determinism == "portable"
+    return (job.cell.protocol if isinstance(job, CellJob) else job.protocol).portable
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,9 +183,9 @@ def new_record(cell: CellSpec, status: Status, environment: dict[str, Any], **fi
 
 
 def log_tail(folder: Path, characters: int) -> str:
-    """Return the end of a job's log; empty where there is no log."""
+    """Return the end of a job's log, paths without folders; empty where there is no log."""
     log = folder / LOG
-    return log.read_bytes()[-characters:].decode("utf-8", "replace") if log.exists() else ""
+    return without_folders(log.read_bytes()[-characters:].decode("utf-8", "replace")) if log.exists() else ""
 
 
 def write_whole(path: Path, value: object) -> None:

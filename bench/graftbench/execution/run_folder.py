@@ -131,9 +131,10 @@ class RunFolder:
         """
         if not (self.path / SUITE).exists():
             return
-        before = msgspec.structs.asdict(self.suite().protocol)
-        for name, new in msgspec.structs.asdict(suite.protocol).items():
-            if name != "weights" and (old := before[name]) != new:
+        before, after = (msgspec.to_builtins(protocol) for protocol in (self.suite().protocol, suite.protocol))
+        for name in dict.fromkeys((*before, *after)):
+            old, new = before.get(name), after.get(name)
+            if name != "weights" and old != new:
                 raise GraftbenchError(
                     f"'{self.path}' holds a run under another protocol ({name}: {old!r} there, {new!r} now); "
                     "numbers of two protocols do not compare. Choose another --out."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +22,11 @@ from graftbench.execution.job import (
     ReferenceJob,
     SourceJob,
     decode,
+    is_portable,
     write_whole,
 )
 from graftbench.images import prepared
+from graftbench.resources.determinism import check_process, variables_of
 from graftbench.scoring.features import FeatureReader
 from graftbench.training import source
 from graftbench.training.checkpoints import FILE as CHECKPOINT
@@ -41,7 +44,8 @@ def run_job_file(path: Path) -> None:
         SystemExit: The disk is full (EXIT_DISK_FULL).
     """
     job = decode(path.read_bytes())
-    torch.set_num_threads(job.threads)
+    check_process(portable=is_portable(job), device=job.device)
+    torch.set_num_threads(1 if is_portable(job) else job.threads)
     try:
         write_whole(Path(job.folder) / RESULT, run_job(job))
     except Exception as error:
@@ -93,6 +97,7 @@ def _extract(job: ReferenceJob) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Run a job file and print its result."""
     (file,) = arguments
+    os.environ.update(variables_of(portable=is_portable(decode(Path(file).read_bytes()))))  # nothing was computed yet
     run_job_file(Path(file))
     print((Path(decode(Path(file).read_bytes()).folder) / RESULT).read_text("utf-8"))  # noqa: T201 - a command
 

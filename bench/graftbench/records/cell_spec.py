@@ -92,6 +92,8 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         n_generated: How many images each method generates.
         reference: The split of the target domain against which is measured.
         metrics: Names of metrics or of sets of them (`graftbench ls metrics`); written out when the suite is resolved.
+        determinism: `portable`: cells are fitted so that the CPU's instruction set does not matter, at a cost in time
+            (docs/protocols.md); left out: as fast as the CPU can.
     """
 
     extractor: str = "lite0"
@@ -102,6 +104,12 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     n_generated: AtLeastTwo = 600
     reference: str = "reference"
     metrics: list[str] = msgspec.field(default_factory=lambda: ["default", "memorization", "diversity"])
+    determinism: Literal["portable"] | msgspec.UnsetType = msgspec.UNSET  # unset: in no hash, so that ids stay
+
+    @property
+    def portable(self) -> bool:
+        """Whether the CPU's instruction set must not matter."""
+        return self.determinism == "portable"
 
     @property
     def label(self) -> str:

@@ -136,9 +136,12 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
             a CPU what other processes on the machine change least. None in records from before it was measured.
         images_seen: Training images shown, as metered.
         training_images_per_second: images_seen / fit_seconds.
-        sampling_images_per_second: Images sampled per second for the evaluation's n_generated images.
+        sampling_images_per_second: Images sampled per second for the evaluation's n_generated images; None where none
+            were made then, but replayed.
         peak_memory_mib: During the fit. Device memory on CUDA, resident memory of the process on CPU (with the
-            about 300 MiB that Python and torch take themselves).
+            300 to 500 MiB that Python, torch and what else was imported take themselves).
+        fit_memory_mib: That peak less what was held when the fit began: what the fit itself took, without imports and
+            images. None where the system does not tell, and in records from before it was measured.
         memory_kind: `device` or `resident`.
         energy_joules: By a hardware counter during the fit; None where there is none.
         energy_source: Which counter (`nvml`, `rapl`); empty where there is none.
@@ -161,6 +164,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     training_images_per_second: float | None = None
     sampling_images_per_second: float | None = None
     peak_memory_mib: float | None = None
+    fit_memory_mib: float | None = None
     memory_kind: str = ""
     energy_joules: float | None = None
     energy_source: str = ""

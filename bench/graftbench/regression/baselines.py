@@ -143,7 +143,7 @@ def _folder(name: str, folder: Path) -> Path:
 
 
 _SCORE = ("name", "value", "undefined", "n_generated", "n_reference", "protocol")
-_ENVIRONMENT = tuple(dict.fromkeys((*machines.HARDWARE, *machines.SOFTWARE)))
+_ENVIRONMENT = tuple(dict.fromkeys((*machines.HARDWARE, *machines.ARITHMETIC, *machines.SOFTWARE)))
 
 
 def _slim(record: Record) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class Judge:
         if hardware:
             self.notes.append(f"Hardware differs ({'; '.join(hardware)}): {_COST_RULES[options.costs]}")
         self._other_hardware = bool(hardware)
+        if note := machines.arithmetic_note(base, new):
+            self.notes.append(note)
 
     def rows(self) -> list[GateRow]:
         """One row for each measure of each group of pairs; what neither side has measured is left out."""

@@ -163,7 +163,11 @@ def _difference(base: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]])
     old = next((fields for key, fields in base.items() if key not in new), None)
     late = next((fields for key, fields in new.items() if key not in base), None)
     if old and late:
-        return "; ".join(f"{name}: base {old[name]!r}, new {late[name]!r}" for name in old if old[name] != late[name])
+        return "; ".join(
+            f"{name}: base {old.get(name, 'not set')!r}, new {late.get(name, 'not set')!r}"
+            for name in dict.fromkeys((*old, *late))
+            if old.get(name) != late.get(name)
+        )
     side, other = ("base", "new run") if old else ("new run", "base")
     extra = old or late or {}
     return f"the {side} has {extra['extractor']}@{extra['size']}, n = {extra['n_generated']}, which the {other} has not"

@@ -19,7 +19,11 @@ QUALITY_THRESHOLD = 0.10
 """Default for scores: about what five seeds of a fine-tuned model tell apart; docs/regressions.md has the figures."""
 THRESHOLDS = {"fid": 0.05}
 """FID moves less than half as much as KID where both see the same change: 5 % of it are about 10 % of KID."""
+MEMORIZATION = ("train_distance_ratio", "authpct")
+"""Scores that are near training images where they are low: no table ranks by them, but a fall is a step to copying."""
 SPREADS = {
+    "train_distance_ratio": 0.07,
+    "authpct": 0.04,
     "kid": 0.27,
     "fid": 0.10,
     "inception_score": 0.26,
@@ -122,22 +126,23 @@ def _quality() -> list[Measure]:
             name=metric.name,
             label=metric.label,
             kind="quality",
-            better=-1 if metric.better < 0 else 1,
+            better=-1 if metric.better < 0 else 1,  # of memorisation, 1
             threshold=THRESHOLDS.get(metric.name, QUALITY_THRESHOLD),
             scale=metric.scale,
             spread=SPREADS.get(metric.name),
         )
         for metric in METRICS.values()
-        if metric.better
+        if metric.better or metric.name in MEMORIZATION
     ]
 
 
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*_quality(), *_COSTS, *_WORK)}
-"""Name -> what can be gated: every score with a direction, and the cost."""
+"""Name -> what can be gated: every score with a direction, memorisation, and the cost."""
 
 DEFAULT = (
     "kid",
     "fid",
+    "train_distance_ratio",
     "fit_seconds",
     "fit_cpu_seconds",
     "sampling_images_per_second",

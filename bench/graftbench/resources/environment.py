@@ -84,8 +84,8 @@ def describe(device: str | torch.device = "cpu") -> dict[str, Any]:
 
     Returns:
         `graftbench`, `commit` and `dirty` (None outside a checkout), `python`, `packages` (name -> version, None if
-        not installed), `platform`, `cpu` (model, cores), `memory_gib`, `device`, `gpu` (None on a CPU), `threads`
-        (None where torch is not imported), `variables` (those that are set).
+        not installed), `platform`, `cpu` (model, cores, the instruction set that torch chose), `memory_gib`, `device`,
+        `gpu` (None on a CPU), `threads` (None where torch is not imported), `variables` (those that are set).
 
     Raises:
         GraftbenchError: The device is of another kind, or there is no such CUDA device.
@@ -98,13 +98,19 @@ def describe(device: str | torch.device = "cpu") -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: package_version(name) for name in PACKAGES},
         "platform": _platform(),
-        "cpu": {"model": cpu_model(), **usable_cores()},
+        "cpu": {"model": cpu_model(), **usable_cores(), "capability": _capability()},
         "memory_gib": memory_gib(),
         "device": device_name(device),
         "gpu": _gpu(device) if _is_cuda(device) else None,
         "threads": _threads(),
         "variables": _variables(),
     }
+
+
+def _capability() -> str | None:
+    """Name the instruction set by which torch chooses its kernels ("AVX512"); None where torch is not imported."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else torch.backends.cpu.get_cpu_capability()
 
 
 def _platform() -> str:

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 class DeviceMemory:
-    """Peak of torch's allocator on a CUDA device, reset on construction. `look` keeps the mark over a `reset`."""
+    """Peak of torch's allocator on a CUDA device, reset on construction. `look` keeps the mark over a `reset`.
+
+    Attributes:
+        baseline_mib: What was held on construction.
+    """
 
     kind = "device"
 
@@ -24,6 +28,7 @@ class DeviceMemory:
         self.device = torch.cuda.get_device_name(device)
         self._mib, self._aside = 0.0, False
         self.reset()
+        self.baseline_mib: float | None = torch.cuda.memory_allocated(device) / 2**20
 
     def look(self) -> None:
         """Keep the peak so far over a coming `reset`."""
@@ -46,6 +51,9 @@ class ResidentMemory:
 
     `look` keeps the mark over a `reset`. Where the kernel allows none, the mark is the process's, all that is aside
     included.
+
+    Attributes:
+        baseline_mib: What was held on construction; None where the system does not tell, or no mark can be reset.
     """
 
     kind = "resident"
@@ -55,6 +63,8 @@ class ResidentMemory:
         self._status, self._clear_refs = process / "status", process / "clear_refs"
         self._mib, self._aside = 0.0, False
         self._is_reset = self._clear()
+        held_kib = _status_kib(self._status, "VmRSS") if self._is_reset else None
+        self.baseline_mib = None if held_kib is None else held_kib / 1024
 
     def look(self) -> None:
         """Keep the peak so far over a coming `reset`."""

@@ -56,6 +56,7 @@ class Measurement:
         fit_seconds: Wall time, without what was aside.
         fit_cpu_seconds: CPU time of this process and its finished children meanwhile, without what was aside.
         peak_memory_mib: Highest mark during the fit; None where the system tells none.
+        fit_memory_mib: The mark less what was held when the fit began (imports, the images); None without either.
         memory_kind: `device` or `resident`; empty without a mark.
         memory_source: `torch` (allocator), `VmHWM` (reset at the start) or `ru_maxrss` (since the process started).
         energy_joules: None where no counter can be read, or where it did not move.
@@ -69,6 +70,7 @@ class Measurement:
     fit_seconds: float
     fit_cpu_seconds: float | None = None
     peak_memory_mib: float | None = None
+    fit_memory_mib: float | None = None
     memory_kind: str = ""
     memory_source: str = ""
     energy_joules: float | None = None
@@ -192,9 +194,14 @@ class FitMonitor:
                 joules,
                 energy_source,
                 cpu_now - self._own_cpu_start - self._aside_cpu_seconds,
+                self._above_baseline(mib),
             )
         )
         return asdict(cost)
+
+    def _above_baseline(self, mib: float | None) -> float | None:
+        baseline = self._memory.baseline_mib
+        return None if mib is None or baseline is None else max(0.0, mib - baseline)
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
         """Begin again inside the block, and count from what another process left: what this one did does not count."""
@@ -217,12 +224,14 @@ class FitMonitor:
         share = other_cpu_share(self._ticks, read_cpu_ticks(self._stat), own_seconds)
         mib, memory_source = self._memory.peak_mib()
         cpu_seconds = own_seconds - self._aside_cpu_seconds
-        cost = self._before.and_then(FitCost(seconds, mib, memory_source, joules, energy_source, cpu_seconds))
+        above = self._above_baseline(mib)
+        cost = self._before.and_then(FitCost(seconds, mib, memory_source, joules, energy_source, cpu_seconds, above))
         self._measurement = Measurement(
             device=self._memory.device,
             fit_seconds=cost.seconds,
             fit_cpu_seconds=cost.cpu_seconds,
             peak_memory_mib=cost.peak_memory_mib,
+            fit_memory_mib=cost.fit_memory_mib,
             memory_kind="" if cost.peak_memory_mib is None else self._memory.kind,
             memory_source=cost.memory_source,
             energy_joules=cost.joules,
@@ -242,6 +251,7 @@ class FitCost:
         joules: As in Measurement.
         energy_source: Likewise.
         cpu_seconds: CPU time of the process and its finished children, without what was aside.
+        fit_memory_mib: As in Measurement.
     """
 
     seconds: float = 0.0
@@ -250,6 +260,7 @@ class FitCost:
     joules: float | None = None
     energy_source: str = ""
     cpu_seconds: float = 0.0
+    fit_memory_mib: float | None = None
 
     def and_then(self, later: FitCost) -> FitCost:
         """Both parts together. What was not measured in one of them is not known of both."""
@@ -257,6 +268,7 @@ class FitCost:
             return later
         known = self.joules is not None and later.joules is not None and self.energy_source == later.energy_source
         peaks = [part.peak_memory_mib for part in (self, later) if part.peak_memory_mib is not None]
+        above = [part.fit_memory_mib for part in (self, later) if part.fit_memory_mib is not None]
         sources = {self.memory_source, later.memory_source}
         return FitCost(
             self.seconds + later.seconds,
@@ -265,6 +277,7 @@ class FitCost:
             (self.joules or 0) + (later.joules or 0) if known else None,
             later.energy_source if known else "",
             self.cpu_seconds + later.cpu_seconds,
+            max(above) if len(above) == 2 else None,
         )
 
 
@@ -302,6 +315,7 @@ def resources(
         training_images_per_second=_rate(images_seen, fit_seconds),
         sampling_images_per_second=_rate(sampled_images, sampling_seconds),
         peak_memory_mib=measurement.peak_memory_mib,
+        fit_memory_mib=measurement.fit_memory_mib,
         memory_kind=measurement.memory_kind,
         energy_joules=measurement.energy_joules,
         energy_source=measurement.energy_source,

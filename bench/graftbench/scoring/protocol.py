@@ -10,7 +10,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import check_input, describe, weights_sha256
 from graftbench.metrics.catalogue import SETS, of_factors, resolve
 from graftbench.metrics.features import features_key
-from graftbench.records.cell_spec import Protocol
+from graftbench.records.cell_spec import Protocol, content_hash
 
 if TYPE_CHECKING:
     from graftbench.images.prepared import ImageSet
@@ -87,7 +87,8 @@ def key_of(protocol: Protocol, images: str) -> str:
         protocol: The protocol.
         images: Content hash of the images, in their order.
     """
-    return features_key(images=images, **msgspec.structs.asdict(Extraction.of(protocol)))
+    key = content_hash([images, protocol.determinism]) if protocol.portable else images
+    return features_key(images=key, **msgspec.structs.asdict(Extraction.of(protocol)))
 
 
 def differences(here: Extraction, other: Extraction) -> list[str]:

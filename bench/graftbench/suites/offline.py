@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from graftbench.suites.suite import Suite
 
 
+LEFT_TO_THE_RUN = 'determinism = "portable" needs processes of its own. No network is needed for it'
+"""Why nothing is computed beforehand for such a suite."""
+
+
 @dataclass
 class OfflinePreparation:
     """What a preparation came to.
@@ -106,6 +110,9 @@ def _weights(suite: Suite, done: OfflinePreparation, say: Callable[[str], None])
 
 def _references(plan: Plan, cache: Path, device: str, done: OfflinePreparation, say: Callable[[str], None]) -> None:
     protocol = plan.suite.protocol
+    if protocol.portable:
+        say(f"the run extracts features itself: {LEFT_TO_THE_RUN}")
+        return
     for (name, side), images in plan.targets.items():
         say(f"extracting features of {name}@{side}")
         try:
@@ -118,6 +125,9 @@ def _references(plan: Plan, cache: Path, device: str, done: OfflinePreparation, 
 
 def _source_models(plan: Plan, cache: Path, device: str, done: OfflinePreparation, say: Callable[[str], None]) -> None:
     for recipe, images in plan.recipes.values():
+        if recipe.determinism == "portable" and source.find(recipe, cache) is None:
+            say(f"the run trains source model {recipe.id} itself: {LEFT_TO_THE_RUN}")
+            continue
         try:
             path = source.obtain(recipe, images, cache, device=device, say=say)
             source.verify(path, recipe)

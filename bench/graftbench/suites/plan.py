@@ -17,6 +17,7 @@ from graftbench.plugins.code_hash import files_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.plugins.variants import seen_from
 from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, CellSpec
+from graftbench.resources.determinism import portable_parameters
 from graftbench.scoring.protocol import protocol_for, resolve_protocol
 from graftbench.suites.domains import domain_of, public_names
 from graftbench.suites.matrix import renamed_suite
@@ -67,6 +68,7 @@ class Plan:
         code: Code hash -> the definitions behind it, as `code_hash.files_of` gives them.
         samples: Cell id -> the images that were submitted for it.
         origins: Method -> who makes its generators, where that is not the suite.
+        secret: Method -> parameters that its cells hold otherwise than they are (`Method.secret`).
     """
 
     suite: Suite
@@ -78,6 +80,7 @@ class Plan:
     code: dict[str, dict[str, str]] = field(default_factory=dict)
     samples: dict[str, Submission] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
+    secret: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def ids(self) -> list[str]:
@@ -91,15 +94,18 @@ class ResolvedMethod:
 
     Attributes:
         cls: Its class.
-        parameters: Its parameters, defaults included; paths are absolute.
-        file_digests: Parameter that is a path -> SHA-256 of what lies there; empty for one that is a mere place.
+        parameters: Its parameters, defaults included, as they may be recorded; paths are absolute.
+        file_digests: Parameter that is a path -> SHA-256 of what lies there; empty for one that is a mere place. Secret
+            parameter -> SHA-256 of the whole of it.
         definitions: Its code, as `code_hash.files_of` gives it.
+        secret: Parameters that are recorded otherwise than they are.
     """
 
     cls: type[Method]
     parameters: dict[str, Any]
     file_digests: dict[str, str]
     definitions: dict[str, str]
+    secret: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def code(self) -> str:
@@ -154,7 +160,9 @@ def make_plan(
     origins |= {method.cls.name: method.cls.origin for method in resolved.methods if method.cls.origin}
     targets = {(task.target, task.resolution): images[task.target, task.resolution] for task in resolved.serving}
     return Plan(
-        suite=msgspec.structs.replace(named, protocol=resolved.protocol, plugins=[], cells=len(cells)),
+        suite=msgspec.structs.replace(
+            _public(named, resolved), protocol=resolved.protocol, plugins=[], cells=len(cells)
+        ),
         cells=longest_first(cells),
         targets=targets,
         recipes={recipe.id: (recipe, origin) for recipe, origin in recipes.values()},
@@ -170,7 +178,23 @@ def make_plan(
         code=code,
         samples={cell.id: entry for cell, entry in submitted},
         origins=origins,
+        secret={method.cls.name: method.secret for method in resolved.methods if method.secret},
     )
+
+
+def _public(suite: Suite, resolved: ResolvedSuite) -> Suite:
+    """Return the suite with the parameters of its methods as they may be recorded."""
+    classes = {method.cls.name: method.cls for method in resolved.methods}
+    parameters = {
+        name: classes[name].recorded(given) if name in classes else given for name, given in suite.parameters.items()
+    }
+    variants = {
+        name: msgspec.structs.replace(variant, parameters=cls.recorded(variant.parameters))
+        if (cls := resolved.plugins.classes.get(variant.method)) is not None
+        else variant
+        for name, variant in suite.variants.items()
+    }
+    return msgspec.structs.replace(suite, parameters=parameters, variants=variants)
 
 
 # ----------------------------------------------------------------------------------------------- 1. resolve the suite
@@ -197,7 +221,11 @@ def _resolve_method(cls: type[Method], suite: Suite) -> ResolvedMethod:
     given = {name: seen_from("", name, value, cls) for name, value in suite.parameters.get(cls.name, {}).items()}
     where = f"[variants.{cls.name}]" if cls.variant_of else f"[parameters.{cls.name}]"
     parameters = msgspec.to_builtins(config_of(cls.Config, {**cls.defaults, **given}, where))
-    return ResolvedMethod(cls, parameters, file_digests(cls, parameters), files_of(cls))
+    if suite.protocol.portable:
+        parameters = portable_parameters(parameters)
+    public, digests = cls.recorded(parameters), file_digests(cls, parameters) | cls.secret_digests(parameters)
+    secret = {name: parameters[name] for name in cls.secret if parameters[name] != public[name]}
+    return ResolvedMethod(cls, public, digests, files_of(cls), secret)
 
 
 def file_digests(cls: type[Method], parameters: dict[str, Any]) -> dict[str, str]:
@@ -251,7 +279,7 @@ def _check_method(method: ResolvedMethod, task: TaskSpec, budgets: Sequence[Comp
             "Name one (source->target@resolution), or leave the method out."
         )
     try:
-        instance = cls(msgspec.convert(method.parameters, cls.Config))
+        instance = cls(msgspec.convert(method.parameters | method.secret, cls.Config))
         instance.check(task.resolution)
         for budget in budgets:
             instance.check_budget(budget)
@@ -370,7 +398,7 @@ def _recipes(resolved: ResolvedSuite, images: DomainImages) -> Recipes:
             key = kind, task.source, task.resolution
             if kind and origin and key not in recipes:
                 spec = resolved.suite.source_models.get(kind, SourceModelSpec())
-                recipes[key] = source.recipe_for(spec, kind, origin), origin
+                recipes[key] = source.recipe_for(spec, kind, origin, portable=resolved.suite.protocol.portable), origin
     return recipes
 
 

@@ -232,7 +232,7 @@ def _data(old: Mapping[str, str], new: Mapping[str, str]) -> str:
 def _protocol(old: CellSpec, new: CellSpec) -> str:
     if old.protocol == new.protocol:
         return ""
-    before, after = (msgspec.structs.asdict(cell.protocol) for cell in (old, new))
+    before, after = (msgspec.to_builtins(cell.protocol) for cell in (old, new))
     for fields in (before, after):
         del fields["weights"]  # a path; the hash is what counts
         fields["weights_sha256"] = str(fields["weights_sha256"])[:12]

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -22,9 +22,10 @@ from graftbench.contracts import FitLog, SourceModel, Task
 from graftbench.digests import content_digest, is_damaged
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.records.cell_spec import ComputeBudget, content_hash
+from graftbench.resources.determinism import portable_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import torch
     from torch import nn
@@ -50,6 +51,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         seed: Seed of initialisation and training.
         parameters: Settings that differ from the kind's defaults. A new setting thus leaves old recipes valid.
         version: Of the recipe's meaning; raised when a default changes.
+        determinism: As in `Protocol`, of a model that is trained for a suite; unset for the package's.
     """
 
     kind: str
@@ -60,6 +62,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     parameters: dict[str, Any]
     version: int = RECIPE_VERSION
+    determinism: Literal["portable"] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def id(self) -> str:
@@ -101,8 +104,15 @@ def kind_of(name: str) -> Kind:
     return kinds[name]
 
 
-def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
+def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet, *, portable: bool = False) -> Recipe:
     """Return the recipe of a suite's source model on a domain.
+
+    Args:
+        spec: What the suite says of models of that kind.
+        kind: Which kind.
+        images: The domain.
+        portable: Whether it is to be trained under `determinism = "portable"`. One that comes with the package is the
+            same everywhere, and stays what it is.
 
     Raises:
         GraftbenchError: A kind that nobody trains, or an unknown parameter.
@@ -112,15 +122,23 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet) -> Recipe:
     struct = kind_of(kind).config
     config = config_of(struct, spec.parameters, f"[source_models.{kind}.parameters]")
     settings, defaults = msgspec.to_builtins(config), msgspec.to_builtins(struct())
-    return Recipe(
+
+    def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in settings.items() if value != defaults[name]}
+
+    recipe = Recipe(
         kind=kind,
         domain=images.domain,
         resolution=images.resolution,
         manifest=images.manifest,
         kimg=float(spec.kimg),
         seed=spec.seed,
-        parameters={name: value for name, value in settings.items() if value != defaults[name]},
+        parameters=changed(settings),
     )
+    if portable and packaged(recipe) is None:
+        own = changed(portable_parameters(settings))
+        return msgspec.structs.replace(recipe, parameters=own, determinism="portable")
+    return recipe
 
 
 def find(recipe: Recipe, cache: Path) -> Path | None:
@@ -130,8 +148,15 @@ def find(recipe: Recipe, cache: Path) -> Path | None:
         GraftbenchError: That of the package is damaged.
     """
     file = cached(recipe, cache)
-    if is_sound(file):
-        return file
+    return file if is_sound(file) else packaged(recipe)
+
+
+def packaged(recipe: Recipe) -> Path | None:
+    """Return the model's file in the package, or None.
+
+    Raises:
+        GraftbenchError: It is damaged.
+    """
     for provenance in files("graftbench.training.source_models").iterdir():
         if not provenance.name.endswith(".json"):
             continue

@@ -143,6 +143,7 @@ def test_numbers_in_words() -> None:
     """Scaled, four digits, thousands with commas; shares with what they mean."""
     assert words.number(MEASURES["flops_per_image"], 1.2346e9) == "1.235"
     assert words.number(MEASURES["fid"], 1234.6) == "1,235"
+    assert words.number(MEASURES["kid"], -0.0) == "0"
     assert (words.share(0.123), words.share(-0.012)) == ("12 % worse", "1.2 % better")
 
 

@@ -15,11 +15,12 @@ import msgspec
 from graftbench.errors import GraftbenchError
 from graftbench.execution.executors.placement import Placement
 from graftbench.execution.executors.zygote import JobRequest
-from graftbench.execution.job import JOB, Cause, Ended, Job
+from graftbench.execution.job import JOB, Cause, Ended, Job, is_portable
 from graftbench.resources import processes
+from graftbench.resources.determinism import variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from graftbench.execution.executors import Limit
@@ -50,6 +51,7 @@ class LocalExecutor:
         self._placement = placement or Placement(devices)
         self._running: dict[str, _LocalJob] = {}
         self._zygote: subprocess.Popen[bytes] | None = None
+        self._variables: Mapping[str, str] = {}
         self._selector = selectors.DefaultSelector()
         self._buffer = b""
 
@@ -85,10 +87,20 @@ class LocalExecutor:
         """
         device = self._device(expected_mib) or self._placement.devices[0]
         path = folder / JOB
+        path.touch(0o600)  # it may hold secrets
         path.write_bytes(msgspec.json.encode(msgspec.structs.replace(job, device=device)))
+        self._use(variables_of(portable=is_portable(job)))
         request = JobRequest(key=key, job=str(path), seconds=seconds, memory_mib=memory_mib)
         self._send(msgspec.json.encode(request) + b"\n")
         self._running[key] = _LocalJob(time.monotonic(), device, seconds)
+
+    def _use(self, variables: Mapping[str, str]) -> None:
+        """Have jobs started by a process with these variables: another one, once the jobs of the last have ended."""
+        if variables != self._variables and self._running:
+            raise GraftbenchError("Jobs under two kinds of `determinism` cannot run side by side; run them in turn.")
+        if variables != self._variables and self._zygote is not None:
+            self._bury()
+        self._variables = variables
 
     def _send(self, line: bytes) -> None:
         """Send a line to the process that starts jobs; a dead one is replaced once."""
@@ -105,13 +117,11 @@ class LocalExecutor:
         raise GraftbenchError("The process that starts cells dies at once; run the same command again.")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        # A job sets its own number of threads; NVML counts GPUs as CUDA does only in this order.
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         self._zygote = subprocess.Popen(  # noqa: S603 - this very program
             [*processes.PYTHON, "-m", "graftbench.execution.executors.zygote"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment,
+            env=spawn_environment(self._variables),
         )
         assert self._zygote.stdout is not None
         self._selector.register(self._zygote.stdout, selectors.EVENT_READ)
@@ -190,3 +200,10 @@ class LocalExecutor:
         """Kill the running jobs and end."""
         self._bury()
         self._running.clear()
+
+
+def spawn_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the process that starts jobs: this one's, and what must hold before torch computes."""
+    # A job sets its own number of threads; NVML counts GPUs as CUDA does only in this order.
+    fixed = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    return {**os.environ, **fixed, **variables}

@@ -79,7 +79,8 @@ class Series:
     @cached_property
     def found(self) -> Segmentation:
         """Levels, steps and drift, whatever their size."""
-        return find([None if point.value is None else point.value.mean for point in self.points])
+        means = [None if point.value is None else point.value.mean for point in self.points]
+        return find(means, exact=self.measure.kind == "work")
 
     @property
     def latest(self) -> SeriesPoint:

@@ -16,7 +16,10 @@ is least over all numbers and places of steps, all levels, and the slopes b that
   says no more than that it lies elsewhere. Only bounded losses withstand arbitrarily wild points. As K < β, a point
   alone never pays for a step, in the middle or at an end, whatever its value: a level has at least two points.
 - *The noise* σ is 1.4826/√2 times the median size of the first differences, which steps and single wild points hardly
-  move. Where more than half of them are 0, the data are taken as exact: any change that lasts is a step.
+  move. Where a twentieth of them or more are 0, the values are coarse (rounded; a share of few images; the same but now
+  and then), and the median says little: σ is then at least the root mean square of the differences over √2, each cut
+  at `CUT` times the median of those that are not 0, times `COARSE`. Only of what is known to be exact σ is 0, and any
+  change that lasts is a step.
 - *The penalty* β(n) is what noise alone passes in less than 5 % of series; docs/tracking.md has the table. It grows
   with log n, as in Schwarz's criterion (Yao 1988), and is constant for short series, where σ is poorly known.
 
@@ -53,6 +56,12 @@ SHORT, SLOPE = 14.0, 3.0
 """The penalty is the larger of `SHORT` and `SLOPE` · log n."""
 EXACT = 1e-9
 """Noise of exact data, as a share of the largest value: what rounding of sums does to equal results."""
+CUT = 3.0
+"""Of coarse values, differences count at most so many times the median of those that are not 0: steps are larger."""
+COARSE = 1.2
+"""Factor on that σ: coarse noise is skewed, and its rare values gather more easily than the penalty allows for."""
+TIES = 0.05
+"""Share of differences that are 0 from which on values are coarse: of smooth noise hardly any are."""
 ROUNDS = 4
 """How often the slope is fitted again between steps at most."""
 
@@ -66,7 +75,7 @@ class Step:
         first: Index of the first point of the new level; more than one further where points are missing.
         before: The old level, at the step.
         after: The new level, at the step.
-        sigma: Standard deviation of the noise, in the unit of the values; 0 for exact data.
+        sigma: Standard deviation of the noise, in the unit of the values; 0 for exact or constant data.
     """
 
     last: int
@@ -124,7 +133,7 @@ class Segmentation:
 
     Attributes:
         n: Number of points.
-        sigma: Standard deviation of the noise; 0 for exact data, None of fewer than `LEAST` points.
+        sigma: Standard deviation of the noise; 0 for exact or constant data, None of fewer than `LEAST` points.
         levels: The fit, in time; empty of no points. Of fewer than `LEAST` points one level, their median.
         steps: Between the levels.
         drift: None where no line is needed.
@@ -147,11 +156,12 @@ def relative(before: float, after: float) -> float:
     return (after - before) / size if size else 0.0
 
 
-def find(values: Sequence[float | None]) -> Segmentation:
+def find(values: Sequence[float | None], *, exact: bool = False) -> Segmentation:
     """Find the levels, steps and drift of a series in the order of time.
 
     Args:
         values: One a run; None or a number that is not finite where there is none. Runs are taken as equally far apart.
+        exact: Whether they are known to have no noise (counts), so that neighbours that differ are no chance.
 
     Returns:
         With indices into `values`.
@@ -163,17 +173,27 @@ def find(values: Sequence[float | None]) -> Segmentation:
     if len(y) < LEAST:
         middle = float(np.median(y))
         return Segmentation(len(y), None, (Level(where[0], where[-1], middle, middle),))
-    sigma = noise(y)
+    sigma = noise(y, exact=exact)
     unit = sigma or EXACT * float(np.abs(y).max()) or 1.0
     fit = _best((y - np.median(y)) / unit, np.array(where, dtype=np.float64), exact=not sigma)
     return _told(fit, y, where, sigma, unit)
 
 
-def noise(y: Floats) -> float:
-    """Estimate the standard deviation of the noise of two points or more: 1.4826/√2 · median |yᵢ₊₁ - yᵢ|."""
+def noise(y: Floats, *, exact: bool = False) -> float:
+    """Estimate the standard deviation of the noise of two points or more, as the module says.
+
+    Args:
+        y: The values.
+        exact: Whether they have none where most neighbours are equal.
+    """
     differences = np.abs(np.diff(y))
     differences[differences <= EXACT * np.abs(y).max()] = 0.0
-    return 1.4826 / math.sqrt(2) * float(np.median(differences))
+    sigma = 1.4826 / math.sqrt(2) * float(np.median(differences))
+    moved = np.sort(differences[differences > 0])
+    if exact or not len(moved) or len(moved) > (1 - TIES) * len(differences):
+        return sigma
+    usual = float(moved[(len(moved) - 1) // 2])
+    return max(sigma, COARSE * math.sqrt(float((np.minimum(differences, CUT * usual) ** 2).mean()) / 2))
 
 
 def penalty(n: int) -> float:

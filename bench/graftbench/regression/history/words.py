@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def number(measure: Measure, value: float) -> str:
     """In the printed unit, with four significant digits; thousands with commas: `0.03124`, `1,234,567`."""
-    scaled = value * measure.scale
+    scaled = value * measure.scale + 0.0  # no minus zero
     return f"{scaled:,.0f}" if abs(scaled) >= 1000 else f"{scaled:.4g}"
 
 
