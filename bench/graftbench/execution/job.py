@@ -70,6 +70,7 @@ class CellJob(_JobBase, frozen=True, kw_only=True, tag="cell", omit_defaults=Tru
         cell: The cell.
         images: Domain name as in `cell.task` -> folder of its prepared images in the cache, absolute.
         source_model_file: File of the source model; empty where the cell needs none.
+        source_note: Where the source model is from, if it was made elsewhere; goes into the record.
         plugins: Paths given by `--plugin`, and of the classes that were given from Python.
         samples: Images that were handed in, in place of a fit; None for a fit.
         keep: Which artifacts are written: `sampler` (and the sheet), `samples` (the sheet alone) or `nothing`.
@@ -80,6 +81,7 @@ class CellJob(_JobBase, frozen=True, kw_only=True, tag="cell", omit_defaults=Tru
     cell: CellSpec
     images: dict[str, str] = {}
     source_model_file: str = ""
+    source_note: str = ""
     plugins: list[str] = []
     samples: Submission | None = None
     keep: str = "sampler"
@@ -92,12 +94,14 @@ class SourceJob(_JobBase, frozen=True, kw_only=True, tag="source", omit_defaults
 
     Attributes:
         recipe: Which model.
-        images: Folder of the source domain's prepared images in the cache, absolute.
+        images: Folder of the source domain's prepared images in the cache, absolute; empty for one from elsewhere.
+        imported: File of what was imported of one from elsewhere, absolute; else empty.
         checkpoint_seconds: As in `CellJob`.
     """
 
     recipe: Recipe
-    images: str
+    images: str = ""
+    imported: str = ""
     checkpoint_seconds: float = 0
 
 

@@ -10,10 +10,12 @@ import torch
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution import cell
+from graftbench.execution.cell_task import ProgressFile
 from graftbench.execution.job import (
     DISK_FULL,
     EXIT_DISK_FULL,
     MODEL,
+    PROGRESS,
     RESULT,
     CellJob,
     Finished,
@@ -72,15 +74,16 @@ def run_job(job: Job) -> Record | Finished:
 
 def _train(job: SourceJob) -> None:
     torch.manual_seed(job.recipe.seed)
-    images = prepared.reopen(Path(job.images), job.recipe.manifest)
     folder = Path(job.folder)
+    progress = ProgressFile(folder / PROGRESS)
     source.train(
         job.recipe,
-        images,
+        Path(job.imported) if job.imported else prepared.reopen(Path(job.images), job.recipe.manifest),
         folder / MODEL,
         device=job.device,
         checkpoint=folder / CHECKPOINT if job.checkpoint_seconds else None,
         checkpoint_seconds=job.checkpoint_seconds,
+        tell=lambda budget: progress.tell(budget, [], None),
     )
 
 

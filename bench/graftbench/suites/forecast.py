@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError
@@ -22,10 +23,9 @@ from graftbench.training import source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
-    from pathlib import Path
 
     from graftbench.records.cell_spec import CellSpec
-    from graftbench.suites.plan import Plan
+    from graftbench.suites.plan import Plan, PlannedSource
     from graftbench.suites.status import CellStatus, Explained
 
 RECORDS = "records.jsonl"
@@ -48,12 +48,19 @@ class PlannedSourceModel:
         place: `cached`, `shipped` (with the package), or `missing`: trained before the cells that need it.
         kimg: Thousands of images that its training shows.
         cells: How many of the cells that are going to run need it.
+        seconds: How long its training may take, by what the training of a shipped model of its kind took for an image
+            of its side; 0 where it is there already or nothing is trained, None where nothing is known.
+        note: Where it is from, if it was made elsewhere.
+        avoid: Lines of a suite that would avoid its training.
     """
 
     id: str
     place: str
     kimg: float
     cells: int
+    seconds: float | None = 0.0
+    note: str = ""
+    avoid: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,11 +124,19 @@ class Outlook:
         return [s for row in self.to_run if (s := self.estimates.seconds(row.cell)) is not None]
 
     @property
+    def training_seconds(self) -> float:
+        """Expected seconds of the trainings of source models that come first, one after another, where known."""
+        return sum(model.seconds or 0.0 for model in self.models if model.cells)
+
+    @property
     def wall_seconds(self) -> float | None:
-        """Expected wall time of the cells that run and are known; None if none of them is, 0 if none runs."""
+        """Expected wall time of what comes first and of the cells that run and are known.
+
+        None if cells run and none of them is known, 0 if none runs.
+        """
         if self.to_run and not self.known_seconds:
             return None
-        return makespan(self.known_seconds, self.jobs)
+        return self.training_seconds + makespan(self.known_seconds, self.jobs)
 
     @property
     def peak_memory_mib(self) -> float | None:
@@ -133,7 +148,10 @@ class Outlook:
         return {
             "cells": [self._cell(row) for row in self.rows],
             "totals": self._totals(),
-            "source_models": [{"id": m.id, "place": m.place, "kimg": m.kimg, "cells": m.cells} for m in self.models],
+            "source_models": [
+                {"id": m.id, "place": m.place, "kimg": m.kimg, "cells": m.cells, "expected_seconds": m.seconds}
+                for m in self.models
+            ],
             "notes": self.notes,
         }
 
@@ -168,6 +186,7 @@ class Outlook:
             "done_with_other_software": sum(self.explained.other_software.values()),
             "jobs": self.jobs,
             "expected_wall_seconds": self.wall_seconds,
+            "expected_training_seconds": self.training_seconds,
             "expected_cell_seconds": sum(self.known_seconds) if self.wall_seconds is not None else None,
             "cells_of_unknown_length": len(self.to_run) - len(self.known_seconds),
             "expected_peak_memory_mib": self.peak_memory_mib,
@@ -272,9 +291,33 @@ def _past(path: Path, say: Callable[[str], None]) -> list[Head]:
 
 
 def _models(plan: Plan, cache: Path, needed: Counter[str]) -> list[PlannedSourceModel]:
-    found = []
-    for recipe_id, (recipe, _images) in plan.recipes.items():
-        file = source.find(recipe, cache)
+    models = []
+    for recipe_id, planned in plan.sources.items():
+        recipe, file = planned.recipe, source.find(planned.recipe, cache)
         place = "missing" if file is None else "cached" if file.is_relative_to(cache) else "shipped"
-        found.append(PlannedSourceModel(recipe_id, place, recipe.kimg, needed[recipe_id]))
-    return found
+        missing = file is None and recipe.kimg > 0
+        models.append(
+            PlannedSourceModel(
+                recipe_id,
+                place,
+                recipe.kimg,
+                needed[recipe_id],
+                seconds=source.training_seconds(recipe) if missing else 0.0,
+                note=planned.note,
+                avoid=_avoiding(planned) if missing else "",
+            )
+        )
+    return models
+
+
+def _avoiding(planned: PlannedSource) -> str:
+    """Return the lines of a suite by which a source model need not be trained, or is trained faster."""
+    recipe, kind = planned.recipe, planned.recipe.kind
+    if isinstance(planned.material, Path):
+        return f"[source_models.{kind}] discriminator_kimg = {recipe.kimg / 4:g} makes it shorter"
+    if planned.chosen and (shipped := source.shipped_recipe(kind, planned.material)):
+        return f"without [source_models.{kind}] the shipped {shipped.id} is taken"
+    return (
+        f'[source_models.{kind}] file = "MODEL.safetensors" takes one that is there, '
+        f"kimg = {recipe.kimg / 4:g} makes it shorter"
+    )

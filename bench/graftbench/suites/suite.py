@@ -129,7 +129,12 @@ def load_suite(name_or_path: str | Path) -> Suite:
         raise GraftbenchError(f"Suite file '{path}' cannot be read: {error}.") from error
     suite = parse_suite(text, str(path))
     samples = [entry.placed(path) for entry in suite.samples]
-    return msgspec.structs.replace(suite, variants=placed(suite.variants, path), samples=samples)
+    folder = str(path.resolve().parent)
+    models = {
+        kind: msgspec.structs.replace(spec, folder=spec.folder or folder) if spec.foreign else spec
+        for kind, spec in suite.source_models.items()
+    }
+    return msgspec.structs.replace(suite, variants=placed(suite.variants, path), samples=samples, source_models=models)
 
 
 def parse_suite(text: str, where: str) -> Suite:

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from graftbench.contracts import LatentSampler, Sampler
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.nn.build import place
-from graftbench.nn.generator import Generator, GeneratorSpec
+from graftbench.training.foreign import generator_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graftbench.nn.mapping import MappedGenerator
+    from graftbench.training.foreign import AnyGenerator
 
 BATCH = 128
 """Images that a generator makes at once: fixed, for the batch size changes the last bits of a convolution."""
@@ -47,7 +48,7 @@ class GeneratorSampler(LatentSampler):
 
     kind: ClassVar[str] = "generator"
 
-    def __init__(self, network: Generator | MappedGenerator) -> None:
+    def __init__(self, network: AnyGenerator | MappedGenerator) -> None:
         self.network = place(network.eval(), next(network.parameters()).device)
 
     def to(self, device: torch.device) -> Self:
@@ -77,9 +78,7 @@ class GeneratorSampler(LatentSampler):
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> GeneratorSampler:
         """Build the architecture and load the weights."""
-        network = Generator(msgspec.json.decode(metadata["spec"], type=GeneratorSpec))
-        network.load_state_dict(tensors)
-        return cls(network)
+        return cls(generator_of(metadata["spec"], tensors))
 
 
 class TensorSampler(Sampler):
