@@ -470,11 +470,15 @@ PARTS: dict[str, str] = {
 
 def lacking(needs: Sequence[str], parts: Sequence[str], name: str) -> str:
     """Return why what needs these parts cannot start from a source model that has those; empty if it can."""
-    missing = [PARTS[part] for part in needs if part not in parts]
+    missing = [PARTS.get(part, part) for part in needs if part not in parts]
     if not missing:
         return ""
     offered = ", ".join(PARTS[part] for part in parts)
     return f"it needs {' and '.join(missing)} of its source model, and {name} offers {offered}"
+
+
+DEFAULT_KIMG: float = 256
+"""Thousands of images that a source model is shown where the suite says nothing."""
 
 
 class SourceModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -503,7 +507,7 @@ class SourceModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         folder: Where relative paths begin; the suite file's folder, filled in when it is read.
     """
 
-    kimg: float = 256
+    kimg: float = DEFAULT_KIMG
     seed: int = 0
     parameters: dict[str, Any] = {}
     name: str = ""
@@ -528,6 +532,8 @@ class SourceModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             raise ValueError(
                 "latent, license, arguments and key belong to a source model that name, file or builder names"
             )
+        if named and self.kimg != DEFAULT_KIMG:
+            raise ValueError("kimg is that of a training here; one from elsewhere has `discriminator_kimg`")
         if any(side < 1 for side in self.latent):
             raise ValueError(f"latent is the shape of one z, as [128] or [100, 1, 1]; found {self.latent}")
         if not 0 < self.discriminator_kimg < math.inf:
