@@ -329,7 +329,7 @@ def one_cell(**changes: Any) -> Suite:
 def test_without_a_table_the_shipped_source_model_is_taken() -> None:
     """Nothing is trained; a domain for which none is shipped gets one of the default budget, and the plan says so."""
     (planned_source,) = make_plan(one_cell(source_models={}), cache_folder()).sources.values()
-    assert planned_source.recipe.kimg == 512
+    assert planned_source.recipe == source.shipped_recipe("gan", planned().images["twemoji", 32])
     outlook = look_ahead(make_plan(one_cell(source_models={}), cache_folder()), cache_folder())
     assert [(model.place, model.seconds) for model in outlook.models] == [("shipped", 0.0)]
     plan = make_plan(one_cell(source_models={}, tasks=["openmoji->twemoji@32"]), cache_folder())
