@@ -9,9 +9,8 @@ import torch
 
 from graftbench.contracts import Sampler
 from graftbench.nn.build import freeze, place
+from graftbench.training.diffusers_pipeline import make, package
 from graftbench.training.samplers import to_uint8
-
-from ._diffusers_pipeline import make, package
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

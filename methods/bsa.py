@@ -18,7 +18,8 @@ from graftbench.nn.build import freeze
 from graftbench.nn.precision import autocast, resolve
 from graftbench.references import cited
 from graftbench.training import TrainingConfig, adam, descend, prepare, train, trained
-from graftbench.training.adversarial import source_networks
+from graftbench.training.adversarial import any_source_networks
+from graftbench.training.foreign import batch_norms
 from graftbench.training.samplers import GeneratorSampler, to_float
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
     from graftbench.nn.discriminator import Discriminator
-    from graftbench.nn.generator import Generator
     from graftbench.training import Step, TrainingLog
 
 
@@ -80,16 +80,17 @@ class Bsa(Method):
         "so trades variety for likeness"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    source_parts = ("norms",)
     resumable = True
     moves = ("generator.stem_norm.*", "generator.blocks.*.norm.*", "latents.weight")
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Reconstruct the target images until the budget is spent."""
-        generator, judge = source_networks(task.source_model, task.resolution)
+        generator, judge = any_source_networks(task.source_model, task.resolution)
         freeze(judge)
         freeze(generator)
-        for norm in norms(generator):
+        for norm in batch_norms(generator):
             norm.requires_grad_(requires_grad=True)
         start = torch.randn(len(task.images), generator.spec.latent, generator=task.generator)
         latents = nn.Embedding.from_pretrained(start, freeze=False)
@@ -100,7 +101,7 @@ class Bsa(Method):
 
 
 def _step(
-    task: Task, budget: Meter, config: Config, *, generator: Generator, latents: nn.Embedding, judge: Discriminator
+    task: Task, budget: Meter, config: Config, *, generator: nn.Module, latents: nn.Embedding, judge: Discriminator
 ) -> Step:
     """Make a step on γ, β and the latents of the images drawn."""
     optimizer = adam(trained(generator), lr=config.lr, beta1=0.9, beta2=0.999)
@@ -137,12 +138,7 @@ def _step(
     return step
 
 
-def norms(generator: Generator) -> list[nn.BatchNorm2d]:
-    """Return the generator's batch norms."""
-    return [module for module in generator.modules() if isinstance(module, nn.BatchNorm2d)]
-
-
-def _statistics(generator: Generator) -> dict[str, Tensor]:
+def _statistics(generator: nn.Module) -> dict[str, Tensor]:
     """Return the γ and β by name: what is trained."""
     return {name: parameter for name, parameter in generator.named_parameters() if parameter.requires_grad}
 

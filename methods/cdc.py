@@ -22,14 +22,21 @@ from graftbench.nn.discriminator import DiscriminatorSpec
 from graftbench.nn.patch import TwoLevelDiscriminator
 from graftbench.references import cited
 from graftbench.training import prepare, train
-from graftbench.training.adversarial import AdversarialConfig, Adversary, gaussian_latents, source_networks
+from graftbench.training.adversarial import (
+    AdversarialConfig,
+    Adversary,
+    any_source_networks,
+    gaussian_latents,
+    source_generator,
+)
+from graftbench.training.foreign import stages
 from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
-    from graftbench.nn.generator import Generator
     from graftbench.training.adversarial import GeneratorPass
+    from graftbench.training.foreign import AnyGenerator
 
 
 class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -70,6 +77,7 @@ class Cdc(Method):
         "statistics"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    source_parts = ("stages",)
     resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
@@ -85,9 +93,9 @@ class Cdc(Method):
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train both source networks on the target images, the generator under the consistency term."""
         config: Config = self.config
-        source, _ = source_networks(task.source_model, task.resolution)
+        source = source_generator(task.source_model, task.resolution)
         freeze(source)
-        generator, image = source_networks(task.source_model, task.resolution)
+        generator, image = any_source_networks(task.source_model, task.resolution)
         discriminator = seeded(lambda: TwoLevelDiscriminator(image, config.patch_block), task.generator)
         prepare(task, generator=generator, discriminator=discriminator, source_generator=source)
         anchors = Anchors(task, config, generator.spec.latent)
@@ -132,7 +140,7 @@ class Anchors:
 class _Unconditional(nn.Module):
     """The generator, deaf to what its images will be judged by."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: AnyGenerator) -> None:
         super().__init__()
         self.generator = generator
 
@@ -149,28 +157,19 @@ class _Consistency:
     In float32: the similarities of two images differ by less than bfloat16 resolves.
     """
 
-    def __init__(self, task: Task, config: Config, generator: Generator, source: Generator) -> None:
+    def __init__(self, task: Task, config: Config, generator: AnyGenerator, source: AnyGenerator) -> None:
         self._task, self._config = task, config
         self._generator, self._source = generator, source
 
     def __call__(self, _: GeneratorPass) -> dict[str, Tensor]:
         z = gaussian_latents(self._config.consistency_batch, self._generator, self._task)
-        layer = 1 + int(torch.randint(len(self._source.blocks), (), generator=self._task.generator))
         with torch.no_grad():
-            kept = activations(self._source, z)[layer]
+            kept = stages(self._source, z)
+        layer = 1 + int(torch.randint(len(kept) - 1, (), generator=self._task.generator))
         self._generator.eval()
-        adapted = activations(self._generator, z)[layer]
+        adapted = stages(self._generator, z)[layer]
         train_unfrozen(self._generator)
-        return {"consistency": self._config.consistency * consistency_loss(kept, adapted)}
-
-
-def activations(generator: Generator, z: Tensor) -> list[Tensor]:
-    """Return the outputs of the generator's stages, from 4×4 to R×R: the stem's and each block's, B×C×H×W."""
-    x = generator.stem(z).unflatten(1, (-1, 4, 4))
-    stages = [generator.stem_norm(x).relu()]
-    for block in generator.blocks:
-        stages.append(block(stages[-1]))
-    return stages
+        return {"consistency": self._config.consistency * consistency_loss(kept[layer], adapted)}
 
 
 def similarities(features: Tensor) -> Tensor:

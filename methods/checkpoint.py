@@ -14,36 +14,35 @@ it: name files only of people whose programs you would run.
 
 from __future__ import annotations
 
-import math
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 import torch
 
 from graftbench.bounds import Count
-from graftbench.contracts import Diverged, Method, Reference
+from graftbench.contracts import Method, PixelRange, Reference
 from graftbench.errors import GraftbenchError
+from graftbench.training.generator_files import (
+    LIMITS,
+    Kind,
+    check_numbers,
+    images_of,
+    kind_of,
+    opened,
+    own_chances,
+    parameters_of,
+)
 from graftbench.training.samplers import DecodingSampler
 
-from ._checkpoint_file import Kind, kind_of, opened, parameters_of
 from ._costs import check_costs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from graftbench.budget import Meter
     from graftbench.contracts import Family, Sampler, Task
     from graftbench.records.cell_spec import Origin
-
-Range: TypeAlias = Literal["-1..1", "0..1", "0..255"]
-
-LIMITS: dict[str, tuple[float, float]] = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
-
-OVERSHOOT = 0.5
-"""Generators without a tanh leave their range a little, and published code clips that. By more than this share of the
-range it is another range that was meant."""
 
 NOT_HERE: dict[str, float | str | None] = {
     "fit_seconds": None,
@@ -74,7 +73,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     file: str
     latent: list[Count]
-    range: Range = "-1..1"
+    range: PixelRange = "-1..1"
     batch: Count = 128
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     costs: dict[str, Any] = {}
@@ -189,10 +188,10 @@ class CheckpointSampler(DecodingSampler):
         n, batch = len(latents), self._config.batch
         padded = torch.cat([latents, latents.new_zeros(batch - n, *latents.shape[1:])])
         batch_latents = padded.to(self._device, getattr(torch, self._config.dtype))
-        with _own_chances(self._device):
+        with own_chances(self._device):
             output = self._called(batch_latents)
-        images = _images(output, batch)[:n]
-        _check_numbers(images, self._config.range)
+        images = images_of(output, batch)[:n]
+        check_numbers(images, self._config.range)
         return images.expand(-1, 3, -1, -1)
 
     def _called(self, latents: torch.Tensor) -> object:
@@ -224,51 +223,3 @@ class CheckpointSampler(DecodingSampler):
         config = msgspec.json.decode(metadata["config"], type=Config)
         kind: Kind = "TorchScript" if metadata["kind"] == "TorchScript" else "torch.export"
         return cls(tensors["file"].numpy().tobytes(), kind, config)
-
-
-@contextmanager
-def _own_chances(device: torch.device) -> Iterator[None]:
-    """Start torch's global generators at zero inside the block; outside they are left as they were."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
-        yield
-
-
-def _images(output: object, batch: int) -> torch.Tensor:
-    """Return a generator's output as float32 B×C×H×W on the CPU, C 1 or 3.
-
-    Raises:
-        GraftbenchError: It is something else.
-    """
-    if not isinstance(output, torch.Tensor):
-        raise GraftbenchError(
-            f"The checkpoint returns {type(output).__name__}; expected one tensor of images. Export a module that "
-            "returns that alone."
-        )
-    shape = tuple(output.shape)
-    if len(shape) != 4 or shape[0] != batch or shape[1] not in (1, 3):
-        raise GraftbenchError(
-            f"The checkpoint makes {shape} of {batch} latents; expected ({batch}, 3, side, side), or 1 channel."
-        )
-    return output.float().cpu()
-
-
-def _check_numbers(images: torch.Tensor, declared: str) -> None:
-    """Refuse numbers that are not finite, or of another range.
-
-    Raises:
-        Diverged: There are some that are not finite.
-        GraftbenchError: The smallest and largest that were found.
-    """
-    least, most = (float(value) for value in images.aminmax())
-    if not (math.isfinite(least) and math.isfinite(most)):
-        raise Diverged("the checkpoint makes images with numbers that are not finite")
-    low, high = LIMITS[declared]
-    slack = OVERSHOOT * (high - low)
-    black = declared == "0..255" and most <= LIMITS["0..1"][1] + OVERSHOOT
-    if least < low - slack or most > high + slack or black:
-        near = next((name for name, (a, b) in LIMITS.items() if least >= a - 0.01 and most <= b + 0.01), "")
-        hint = f' Write range = "{near}"?' if near and near != declared else ""
-        raise GraftbenchError(
-            f"The checkpoint's images have numbers from {least:.4g} to {most:.4g}; expected {declared}.{hint}"
-        )

@@ -30,6 +30,7 @@ class DdpmFinetune(Method):
         "hundred steps"
     )
     source_model: ClassVar[SourceNeed] = "diffusion"
+    source_parts = ("network",)
     resumable = True
     moves = ("unet.*",)
     Config = DiffusionConfig

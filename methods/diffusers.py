@@ -5,7 +5,6 @@ The pipeline is a folder on disk or a model of the Hugging Face hub; its own noi
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from graftbench.bounds import AtLeastTwo, Count, Positive
 from graftbench.contracts import Family, Method
@@ -23,20 +21,18 @@ from graftbench.nn.lowrank import add_low_rank
 from graftbench.nn.precision import autocast, resolve
 from graftbench.references import cited
 from graftbench.training import Batches, TrainingConfig, adam, descend, prepare, train, trained
+from graftbench.training.diffusers_pipeline import counted_attention, find, import_networks, load, make, package
 from graftbench.training.diffusion import diffuse
 
-from ._diffusers_pipeline import find, import_networks, load, make, package
 from ._diffusers_sampler import SCHEDULERS, DiffusersSampler, Sampling, encode, predict, scheduler_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
     from graftbench.training import Step, TrainingLog
-
-    from ._diffusers_pipeline import Networks, Pipeline
+    from graftbench.training.diffusers_pipeline import Networks, Pipeline
 
 PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
 """The four matrices of an attention layer: what the LoRA scripts of diffusers adapt."""
@@ -264,11 +260,6 @@ def target_of(kind: str, x: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
         return x
     share = alpha_bar[:, None, None, None]
     return share.sqrt() * noise - (1 - share).sqrt() * x
-
-
-def counted_attention(device: torch.device) -> AbstractContextManager[object]:
-    """Compute attention on a CPU as plain products: torch's counter misses the fused one (see nn/unet.py)."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def note_origin(task: Task, pipeline: Pipeline) -> None:

@@ -16,7 +16,7 @@ from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze
 from graftbench.nn.fisher import diagonal_fisher, with_parameters
 from graftbench.references import cited
-from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, gaussian_latents, source_networks
+from graftbench.training.adversarial import AdversarialConfig, any_source_networks, fit_adversarial, gaussian_latents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,14 +60,15 @@ class Ewc(Method):
         "mean nothing here"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    source_parts = ("layers",)
     resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train both source networks on the target images under the penalty."""
-        source, judge = (freeze(network) for network in source_networks(task.source_model, task.resolution))
-        generator, discriminator = source_networks(task.source_model, task.resolution)
+        source, judge = (freeze(network) for network in any_source_networks(task.source_model, task.resolution))
+        generator, discriminator = any_source_networks(task.source_model, task.resolution)
         spring = _Spring(task, self.config, generator, source, judge)
         return fit_adversarial(
             task,

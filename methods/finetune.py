@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.references import cited
-from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
+from graftbench.training.adversarial import AdversarialConfig, any_source_networks, fit_adversarial
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
@@ -35,10 +35,11 @@ class Finetune(Method):
     trains = "generator and discriminator, from the source model"
     differs = "the shared small networks with spectral norm and a non-saturating loss instead of WGAN-GP on a ResNet"
     source_model: ClassVar[SourceNeed] = "gan"
+    source_parts = ("network",)
     resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train both source networks on the target images."""
-        return fit_adversarial(task, budget, self.config, *source_networks(task.source_model, task.resolution))
+        return fit_adversarial(task, budget, self.config, *any_source_networks(task.source_model, task.resolution))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.references import cited
-from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
+from graftbench.training.adversarial import AdversarialConfig, any_source_networks, fit_adversarial
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
@@ -36,10 +36,11 @@ class FinetuneDiffAugmented(Method):
         "no horizontal flips: the methods here differ in what they do, not in their networks"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    source_parts = ("network",)
     resumable = True
     moves = ("generator.*", "discriminator.*")
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train both source networks; the loop applies the policy to all that the discriminator sees."""
-        return fit_adversarial(task, budget, self.config, *source_networks(task.source_model, task.resolution))
+        return fit_adversarial(task, budget, self.config, *any_source_networks(task.source_model, task.resolution))

@@ -14,7 +14,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
 from graftbench.nn.discriminator import DiscriminatorSpec
 from graftbench.references import cited
-from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
+from graftbench.training.adversarial import AdversarialConfig, any_source_networks, fit_adversarial
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
@@ -42,6 +42,7 @@ class FreezeD(Method):
     frozen = "the discriminator's lower blocks (3 of 6), their spectral norm's state included"
     differs = "the shared small networks instead of StyleGAN; the last checkpoint counts, not the one with the best FID"
     source_model: ClassVar[SourceNeed] = "gan"
+    source_parts = ("network",)
     resumable = True
     moves = ("generator.*", "discriminator.blocks.[3-9].*", "discriminator.head.*")
     Config = Config
@@ -56,7 +57,7 @@ class FreezeD(Method):
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Freeze the lower blocks, train the rest on the target images."""
-        generator, discriminator = source_networks(task.source_model, task.resolution)
+        generator, discriminator = any_source_networks(task.source_model, task.resolution)
         for block in discriminator.blocks[: self.config.frozen_blocks]:
             freeze(block)
         return fit_adversarial(task, budget, self.config, generator, discriminator)

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from torch import nn
 
 from graftbench.bounds import Count, Positive
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import seeded
-from graftbench.nn.generator import Generator
 from graftbench.nn.lowrank import add_low_rank, merge
 from graftbench.references import cited
-from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
+from graftbench.training.adversarial import AdversarialConfig, any_source_networks, fit_adversarial, source_generator
+from graftbench.training.foreign import weighted_layers
 from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
+    from graftbench.training.foreign import AnyGenerator
 
 OUTPUTS = 3
 """Channels of an image: the last layer's update has no higher rank."""
@@ -59,29 +59,27 @@ class Lora(Method):
         "trained in full: the paper has none"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    source_parts = ("layers",)
     resumable = True
     moves = ("generator.*.parametrizations.weight.0.*", "discriminator.*")
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train the updates on the target images, then merge them."""
-        generator, discriminator = source_networks(task.source_model, task.resolution)
+        generator, discriminator = any_source_networks(task.source_model, task.resolution)
         self._adapt(generator, task)
-        return fit_adversarial(task, budget, self.config, generator, discriminator, sampler=merged_sampler)
 
-    def _adapt(self, generator: Generator, task: Task) -> None:
+        def sampler(average: AnyGenerator) -> GeneratorSampler:
+            return GeneratorSampler(merge(average, source_generator(task.source_model, task.resolution)))
+
+        return fit_adversarial(task, budget, self.config, generator, discriminator, sampler=sampler)
+
+    def _adapt(self, generator: AnyGenerator, task: Task) -> None:
         """Freeze the generator and add the updates."""
         config: Config = self.config
-        layers = ["stem", *(f"blocks.{index}.conv" for index in range(len(generator.blocks)))]
-        ranks = dict.fromkeys(layers, config.rank) | {"to_rgb": min(config.rank, OUTPUTS)}
+        layers = list(weighted_layers(generator))
+        ranks = dict.fromkeys(layers, config.rank) | {layers[-1]: min(config.rank, OUTPUTS)}
         seeded(lambda: add_low_rank(generator, ranks, config.alpha), task.generator)
         for part in generator.modules():
             if config.norms and isinstance(part, nn.BatchNorm2d):
                 part.requires_grad_()
-
-
-def merged_sampler(generator: Generator) -> GeneratorSampler:
-    """Make a sampler of the plain generator with the updates merged in."""
-    with torch.device("meta"):  # its initialisation would draw from torch's global generator
-        plain = Generator(generator.spec)
-    return GeneratorSampler(merge(generator, plain))

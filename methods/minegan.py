@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
-
 from graftbench.bounds import Share
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze, train_unfrozen
-from graftbench.nn.generator import Generator, GeneratorSpec
 from graftbench.nn.mapping import MappedGenerator, Miner
 from graftbench.references import cited
 from graftbench.training import prepare, staged, train, trained
-from graftbench.training.adversarial import AdversarialConfig, Adversary, source_networks
+from graftbench.training.adversarial import AdversarialConfig, Adversary, any_source_networks
+from graftbench.training.foreign import generator_of
 from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
@@ -50,8 +48,10 @@ class MinedSampler(GeneratorSampler):
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> MinedSampler:
         """Build the architecture and load the weights."""
-        spec = msgspec.json.decode(metadata["spec"], type=GeneratorSpec)
-        network = MappedGenerator(Miner(spec.latent), Generator(spec))
+        start = "generator."
+        own = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+        generator = generator_of(metadata["spec"], own)
+        network = MappedGenerator(Miner(generator.spec.latent), generator)
         network.load_state_dict(tensors)
         return cls(network)
 
@@ -70,13 +70,14 @@ class MineGan(Method):
         "generators do not normalise their latents; the generator's batch-norm statistics rest while it is mined"
     )
     source_model: ClassVar[SourceNeed] = "gan"
+    source_parts = ("network",)
     resumable = True
     moves = ("miner.*", "generator.*", "discriminator.*")
     Config = Config
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train miner and discriminator, then all three; one optimiser each from beginning to end."""
-        generator, discriminator = source_networks(task.source_model, task.resolution)
+        generator, discriminator = any_source_networks(task.source_model, task.resolution)
         freeze(generator)
         miner = Miner(generator.spec.latent)
         prepare(task, miner=miner, generator=generator, discriminator=discriminator)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.contracts import Family, Method, Reference, SourceNeed
-from graftbench.training.adversarial import source_networks
+from graftbench.training.adversarial import source_generator
 from graftbench.training.samplers import GeneratorSampler
 
 if TYPE_CHECKING:
@@ -23,10 +23,11 @@ class Source(Method):
     trains = "nothing"
     frozen = "the whole source generator"
     source_model: ClassVar[SourceNeed] = "gan"
+    source_parts = ("network",)
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Take the source generator."""
         del budget
-        generator, _ = source_networks(task.source_model, task.resolution)
+        generator = source_generator(task.source_model, task.resolution)
         task.log.watch(generator=generator.requires_grad_(requires_grad=False))
         return GeneratorSampler(generator)

@@ -34,6 +34,14 @@ Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "submitted", 
 
 SourceNeed = Literal["", "gan", "vae", "diffusion"]
 
+PixelRange = Literal["-1..1", "0..1", "0..255"]
+"""What the black and the white of a generator's images are."""
+
+SourcePart = Literal["network", "layers", "norms", "stages", "blocks"]
+"""What a source model's generating network may be to those who use it: `network`, a function that can be trained;
+`layers`, with its linear and convolutional layers by name; `norms`, with batch norms; `stages`, with feature maps of
+several sides; `blocks`, this suite's own architecture (`graftbench.nn`)."""
+
 
 PLACEHOLDER = "…"
 """What `graftbench new` writes where its author must fill in words; `graftbench check` refuses it."""
@@ -440,6 +448,9 @@ class Method(ABC):
     """The promise behind `trains`: patterns (fnmatch) of "network.parameter" names, as the fit's log names the
     networks. Exactly the parameters that match move, with their modules' buffers; the contract test looks."""
     source_model: ClassVar[SourceNeed] = ""
+    source_parts: ClassVar[tuple[SourcePart, ...]] = ("blocks",)
+    """What the fit needs of the source model's network. A source model that was trained here has all of it; where one
+    from elsewhere lacks some, the cells are `skipped`."""
     needs_source_images: ClassVar[bool] = False
     """Whether the fit looks at images of the source domain."""
     replays_held_out: ClassVar[bool] = False

@@ -81,6 +81,11 @@ REAL = "real = batches.draw(size)"
 SLIPS: dict[str, tuple[str, tuple[str, str], str]] = {
     "a name in capitals": ("metadata", ('name = "my-method"', 'name = "MyMethod"'), 'write name = "mymethod"'),
     "a family that is none": ("metadata", ('= "scratch"', '= "gan"'), "family = 'gan'; expected: one of 'scratch'"),
+    "a part that no source model has": (
+        "metadata",
+        ('title = "My method"', 'title = "My method"\n    source_parts = ("kernels",)'),
+        "source_parts = ('kernels',); expected: some of network",
+    ),
     "no title": ("metadata", ('title = "My method"', "pass"), "title is missing"),
     "a period": ("metadata", ('"the generator"', '"the generator."'), "without a final period"),
     "no paper": ("metadata", ("reference = Reference(", "paper = Reference("), "reference is missing"),

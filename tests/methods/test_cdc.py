@@ -71,10 +71,10 @@ def test_activations_lead_to_the_image(world: Callable[..., Any], resolution: in
     source = world(resolution).task(registry.methods()["cdc"]).source_model
     generator = source_networks(source, resolution)[0].eval()
     z = torch.randn(3, 128, generator=torch.Generator().manual_seed(0))
-    stages = cdc.activations(generator, z)
+    stages = cdc.stages(generator, z)
     assert [stage.shape[-1] for stage in stages] == [4 * 2**i for i in range(len(stages))]
     assert torch.equal(generator.to_rgb(stages[-1]).tanh(), generator(z))
-    for stage, same in zip(stages, cdc.activations(deepcopy(generator), z), strict=True):
+    for stage, same in zip(stages, cdc.stages(deepcopy(generator), z), strict=True):
         assert cdc.consistency_loss(stage, same).item() == 0
 
 
@@ -126,7 +126,7 @@ def test_term_leads_back_to_the_source(world: Callable[..., Any]) -> None:
     def distances() -> list[float]:
         generator.eval()
         with torch.no_grad():
-            stages = zip(cdc.activations(source, z), cdc.activations(generator, z), strict=True)
+            stages = zip(cdc.stages(source, z), cdc.stages(generator, z), strict=True)
             return [cdc.consistency_loss(kept, found).item() for kept, found in stages]
 
     before = distances()

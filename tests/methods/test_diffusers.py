@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 diffusers = pytest.importorskip("diffusers")
 CLS = registry.methods()["diffusers"]
 part = importlib.import_module(CLS.__module__)
-pipelines = importlib.import_module("graftbench.methods._diffusers_pipeline")
+pipelines = importlib.import_module("graftbench.training.diffusers_pipeline")
 
 PLAIN: dict[str, Any] = {
     "sample_size": 32,

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import nn
 
 from graftbench.cache import cache_folder
 from graftbench.errors import GraftbenchError
+from graftbench.images.prepared import ImageSet
 from graftbench.plugins.code_hash import hash_of
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.record import Record, Resources, Status
@@ -78,11 +82,13 @@ def test_a_cell_knows_its_source_model_its_images_and_its_code() -> None:
         assert hash_of(plan.code[cell.code]) == cell.code
         assert any(name.startswith(f"graftbench/methods/{cell.method}.py::") for name in plan.code[cell.code])
         if cell.method == "finetune":
-            recipe, images = plan.recipes[cell.source_model]
+            planned_source = plan.sources[cell.source_model]
+            recipe, images = planned_source.recipe, planned_source.material
+            assert isinstance(images, ImageSet)
             assert (recipe.domain, recipe.kimg, images.domain) == (cell.task.source, 2, cell.task.source)
         else:
             assert cell.source_model == ""
-    assert len(plan.recipes) == 2
+    assert len(plan.sources) == 2
 
 
 def test_known_factors_add_their_metrics_to_the_cells_of_that_target() -> None:
@@ -241,7 +247,9 @@ def test_what_runs_is_what_is_not_recorded(tmp_path: Path) -> None:
     assert len(found.to_run) == 22
     assert found.explained.others == 2
     # 22 cells of 10 s each (those of other methods are taken to last as long) on 4 slots: 6 rounds
-    assert found.wall_time.seconds == pytest.approx(60)
+    # beside the trainings of both source models, which come first
+    assert found.training_seconds > 0
+    assert found.wall_time.seconds == pytest.approx(60 + found.training_seconds)
     assert found.peak_memory_mib == 400
 
 
@@ -295,7 +303,7 @@ def test_a_shard_s_outlook_is_about_its_cells(tmp_path: Path) -> None:
 
 def test_source_models_are_there_or_to_be_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cached, shipped or missing, with what the training shows and how many cells wait for it."""
-    (one, _), (other, _) = planned().recipes.values()
+    one, other = (planned_source.recipe for planned_source in planned().sources.values())
     places = {one.id: cache_folder() / "source_models" / "x.safetensors", other.id: tmp_path / "y.safetensors"}
     monkeypatch.setattr(source, "find", lambda recipe, _: places[recipe.id])
     assert [(m.id, m.place, m.cells) for m in ahead(None).models] == [(one.id, "cached", 4), (other.id, "shipped", 4)]
@@ -331,3 +339,77 @@ def test_a_driver_may_ask_with_records_or_heads() -> None:
     """Both have what estimates need."""
     cell = planned().cells[0]
     assert Estimates.of([record(cell)]).seconds(cell) == 10
+
+
+# --------------------------------------------------------------------------------------------- which source models
+
+
+def one_cell(**changes: Any) -> Suite:
+    """A suite of one cell of `finetune`."""
+    small = {"tasks": ["twemoji->openmoji@32"], "methods": ["finetune"], "data_budgets": [10], "seeds": [0]}
+    return msgspec.structs.replace(SUITE, **small | changes)
+
+
+def test_without_a_table_the_shipped_source_model_is_taken() -> None:
+    """Nothing is trained; a domain for which none is shipped gets one of the default budget, and the plan says so."""
+    (planned_source,) = make_plan(one_cell(source_models={}), cache_folder()).sources.values()
+    assert planned_source.recipe == source.shipped_recipe("gan", planned().images["twemoji", 32])
+    outlook = look_ahead(make_plan(one_cell(source_models={}), cache_folder()), cache_folder())
+    assert [(model.place, model.seconds) for model in outlook.models] == [("shipped", 0.0)]
+    plan = make_plan(one_cell(source_models={}, tasks=["openmoji->twemoji@32"]), cache_folder())
+    (model,) = look_ahead(plan, cache_folder()).models
+    assert (model.place, model.kimg) == ("missing", SourceModelSpec().kimg)
+    assert model.seconds
+    assert model.avoid == (
+        '[source_models.gan] file = "MODEL.safetensors" takes one that is there, kimg = 64 makes it shorter'
+    )
+
+
+def test_the_plan_says_which_lines_avoid_a_training() -> None:
+    """Where one is shipped for the domain, those that ask for another."""
+    (model,) = look_ahead(make_plan(one_cell(), cache_folder()), cache_folder()).models
+    assert model.avoid.startswith("without [source_models.gan] the shipped gan-twemoji-32-")
+
+
+def test_a_source_model_from_elsewhere_stands_for_every_source(tmp_path: Path) -> None:
+    """A file of ours, by its contents: also where the task names no source; whoever lacks something is skipped."""
+    (tmp_path / "nets.py").write_text(NETS, "utf-8")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save_file(nn.Sequential(nn.Flatten(), nn.Linear(4, 3 * 32 * 32)).state_dict(), tmp_path / "g.safetensors")
+    spec = SourceModelSpec(builder="nets.py:make", weights="g.safetensors", latent=[4], folder=str(tmp_path))
+    methods = ["finetune", "ewc", "bsa", "adam", "memorizer"]
+    suite = one_cell(source_models={"gan": spec}, tasks=["none->openmoji@32"], methods=methods)
+    plan = make_plan(suite, cache_folder())
+    (recipe_id,) = plan.sources
+    assert recipe_id.startswith("gan-builder-32-")
+    assert {cell.method: cell.source_model for cell in plan.cells} == {
+        **dict.fromkeys(methods, recipe_id),
+        "memorizer": "",
+    }
+    assert plan.lacking.keys() == {("bsa", recipe_id), ("adam", recipe_id)}
+    assert any(note.startswith("bsa: its cells are skipped, for it needs batch norms") for note in plan.notes)
+    assert plan.sources[recipe_id].note.startswith("It starts from 'nets.py:make' (builder, sha256 ")
+    (model,) = look_ahead(plan, cache_folder()).models
+    assert (model.place, model.kimg, model.avoid) == (
+        "missing",
+        16,
+        "[source_models.gan] discriminator_kimg = 4 makes it shorter",
+    )
+
+
+NETS = """
+from torch import nn
+
+
+def make():
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 3 * 32 * 32), nn.Unflatten(1, (3, 32, 32)), nn.Tanh())
+"""
+"""A generator without anything that most methods look into."""
+
+
+def test_a_source_model_that_is_not_as_declared_ends_the_plan(tmp_path: Path) -> None:
+    """Before any training, with the table's name."""
+    spec = SourceModelSpec(file="nowhere.pt", latent=[4], folder=str(tmp_path))
+    with pytest.raises(GraftbenchError, match=r"\[source_models\.gan\] 'nowhere\.pt': There is no such file"):
+        make_plan(one_cell(source_models={"gan": spec}), cache_folder())

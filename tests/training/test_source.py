@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import replace
@@ -136,3 +137,63 @@ def test_wrong_files_are_refused(twemoji: prepared.ImageSet, tmp_path: Path) -> 
         source.recipe_for(SourceModelSpec(), "flow", twemoji)
     with pytest.raises(GraftbenchError, match=r"Did you mean 'augment'\?"):
         source.recipe_for(SourceModelSpec(parameters={"augmen": ""}), "gan", twemoji)
+
+
+def test_a_shipped_model_is_found_by_its_domain(twemoji: prepared.ImageSet) -> None:
+    """Of the kinds that are shipped for it; none for images that are others, or for a kind that nobody shipped."""
+    for kind in ("gan", "vae", "diffusion"):
+        recipe = source.shipped_recipe(kind, twemoji)
+        assert recipe is not None
+        assert (recipe.kind, recipe.domain, recipe.resolution) == (kind, "twemoji", 32)
+        assert source.find(recipe, Path("nowhere")) is not None
+    assert source.shipped_recipe("flow", twemoji) is None
+    assert source.shipped_recipe("gan", dataclasses.replace(twemoji, manifest="0" * 64)) is None
+
+
+def test_a_training_s_length_is_that_of_a_shipped_one() -> None:
+    """In proportion to images and pixels; nothing is known of a kind that nobody timed."""
+    facts = next(f for f in source.shipped_provenance() if f["recipe"]["kind"] == "gan" and f["fit_seconds"] > 0)
+    recipe = msgspec.convert(facts["recipe"], source.Recipe)
+    seconds = source.training_seconds(recipe)
+    assert seconds is not None
+    assert seconds == pytest.approx(facts["fit_seconds"])
+    shorter = msgspec.structs.replace(recipe, kimg=recipe.kimg / 4)
+    assert source.training_seconds(shorter) == pytest.approx(seconds / 4)
+    assert source.training_seconds(msgspec.structs.replace(recipe, resolution=8)) == pytest.approx(
+        min(
+            f["fit_seconds"] * recipe.kimg / f["recipe"]["kimg"] * (8 / f["recipe"]["resolution"]) ** 2
+            for f in source.shipped_provenance()
+            if f["recipe"]["kind"] == "gan" and f["recipe"]["resolution"] == 32
+        )
+    )
+    assert source.training_seconds(msgspec.structs.replace(recipe, kind="flow")) is None
+
+
+def test_a_training_says_how_far_it_is() -> None:
+    """Every ten seconds at most, at tenths of the budget, with the time left; one that goes on begins where it is."""
+    said: list[str] = []
+    now = 0.0
+    report = source.TrainingReport("gan-x", said.append, clock=lambda: now)
+    for step in range(101):
+        now = float(step)
+        report.hear(step / 100)
+    assert said[0] == "source model gan-x: 10% trained, about 2 min left"
+    assert said[1:3] == [
+        "source model gan-x: 20% trained, about 80 s left",
+        "source model gan-x: 30% trained, about 70 s left",
+    ]
+    assert len(said) == 9
+    said.clear()
+    report = source.TrainingReport("gan-x", said.append, clock=lambda: now)
+    for share in (0.5, 0.6):
+        report.hear(share)
+        now += 20
+    assert said == ["source model gan-x: 60% trained, about 80 s left"]
+
+
+def test_a_recipe_of_ours_keeps_its_id_and_its_words(twemoji: prepared.ImageSet) -> None:
+    """What a recipe of a source model from elsewhere has beside changes nothing for those that were trained here."""
+    recipe = source.recipe_for(SourceModelSpec(kimg=1), "gan", twemoji)
+    assert "foreign" not in json.loads(source.encoded(recipe))
+    shipped_ids = {facts["id"] for facts in source.shipped_provenance()}
+    assert shipped_ids == {msgspec.convert(facts["recipe"], source.Recipe).id for facts in source.shipped_provenance()}

@@ -11,7 +11,7 @@ import msgspec
 
 from graftbench import contracts
 from graftbench.checks.check import Check, Fault
-from graftbench.contracts import Family, Method, SourceNeed
+from graftbench.contracts import Family, Method, SourceNeed, SourcePart
 from graftbench.plugins.registry import file_of
 from graftbench.records.cell_spec import Kind
 
@@ -58,6 +58,9 @@ def metadata(subject: MethodSubject) -> Iterator[Fault]:
     yield from one_of(cls, "source_model", get_args(SourceNeed))
     if not cls.kinds or not set(cls.kinds) <= set(get_args(Kind)):
         yield Fault(f"kinds = {cls.kinds!r}", f"some of {', '.join(get_args(Kind))}", 'write kinds = ("generate",)')
+    if not set(cls.source_parts) <= set(get_args(SourcePart)):
+        choices = ", ".join(get_args(SourcePart))
+        yield Fault(f"source_parts = {cls.source_parts!r}", f"some of {choices}", 'write source_parts = ("network",)')
     for name in ("title", "trains", "frozen", "differs"):
         yield from words(cls, name)
     yield from _reference(cls)

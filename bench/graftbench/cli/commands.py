@@ -144,6 +144,16 @@ COMMANDS = {
         "graftbench source train twemoji --resolution 32 --kimg 512",
         "graftbench source train folder:photos --resolution 64 --kimg 1000 --out models/",
     ),
+    "source ls": CommandHelp(
+        "List source models: those that come with the package, those in the cache, those of packages.",
+        "graftbench source ls",
+        "graftbench source ls --json",
+    ),
+    "source show": CommandHelp(
+        "Show a source model: licence, provenance, scores, samples, and which methods can start from it.",
+        "graftbench source show gan-twemoji-32 --sheet samples.png",
+        "graftbench source show gan-face-generate",
+    ),
     "completion": CommandHelp(
         "Print a script that completes commands and options in bash, zsh or fish.",
         "graftbench completion bash > ~/.local/share/bash-completion/completions/graftbench",

@@ -202,7 +202,9 @@ def _expected(outlook: Outlook) -> list[str]:
         left_out = f", without {_cells(unknown)} of unknown length" if unknown else ""
         peak = outlook.peak_memory_mib
         memory = f", up to {peak:,.0f} MiB each" if peak is not None else ""
-        lines = [f"Expected: {duration(wall_seconds)} with --jobs {outlook.jobs}{left_out}{memory}."]
+        first = outlook.training_seconds
+        training = f", {duration(first)} of it for source models" if first else ""
+        lines = [f"Expected: {duration(wall_seconds)} with --jobs {outlook.jobs}{training}{left_out}{memory}."]
         lines.append(_basis(outlook))
     size = f"About {outlook.disk_needed_bytes / 1e6:,.0f} MB on the disk"
     guessed = f", a guess for {_cells(outlook.disk_guessed)}" if outlook.disk_guessed else ""
@@ -224,11 +226,23 @@ def _basis(outlook: Outlook) -> str:
 
 def _model(model: PlannedSourceModel) -> str:
     needed = f"needed by {_cells(model.cells)} to run" if model.cells else "needed by no cell to run"
-    if model.place == "missing":
-        state = f"must be trained first ({model.kimg:g} kimg)" if model.cells else "is not there"
+    about = f" {model.note}" if model.note else ""
+    if model.place == "missing" and not (model.kimg and model.cells):
+        state = "is imported first" if model.cells else "is not there"
+    elif model.place == "missing":
+        return f"{_training(model)}; {needed}.{about}"
     else:
         state = {"cached": "is in the cache", "shipped": "comes with the package"}[model.place]
-    return f"Source model {model.id} {state}; {needed}."
+    return f"Source model {model.id} {state}; {needed}.{about}"
+
+
+def _training(model: PlannedSourceModel) -> str:
+    """Return what is going to be trained, how long that may take, and which lines in the suite would avoid it."""
+    what = "needs a discriminator, which is fitted first" if model.note else "must be trained first"
+    length = f"{model.kimg:g} kimg"
+    if model.seconds:
+        length += f", about {duration(model.seconds)} by the training of a shipped one on one CPU thread"
+    return f"Source model {model.id} {what} ({'; '.join(filter(None, (length, model.avoid)))})"
 
 
 def _cells(count: int) -> str:

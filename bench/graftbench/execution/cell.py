@@ -314,7 +314,8 @@ def _resources(job: CellJob, fit: _Fit, scored: Scored) -> Resources:
 
 def _notes(job: CellJob, fit: _Fit, exam: Exam | None, *, leaks: str) -> list[str]:
     """Return what a reader of the scores must know; `leaks` names the extractor that the method looks at itself."""
-    notes = [*fit.task.log.notes, *fit.measurement.notes]
+    origin = [job.source_note] if job.source_note else []
+    notes = [*origin, *fit.task.log.notes, *fit.measurement.notes]
     if exam is not None:
         notes.append(_note_of_exam(exam, job.cell.task.kind))
     if fit.resumed:

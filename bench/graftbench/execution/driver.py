@@ -312,15 +312,20 @@ def _run_cells(
         checkpoint_seconds=plan.suite.checkpoint_seconds,
     )
     prerequisites.make_references(plan, missing)
-    files, failed = prerequisites.make_source_models(plan, missing)
-    # Cells whose source model could not be trained are recorded as skipped; the others run.
+    lacking = {cell.id: reason for cell in missing if (reason := plan.lacking.get((cell.method, cell.source_model)))}
+    able = [cell for cell in missing if cell.id not in lacking]
+    files, failed = prerequisites.make_source_models(plan, able)
+    # Cells that cannot start from their source model, or whose source model could not be trained, are recorded as
+    # skipped; the others run.
     for cell in missing:
+        reason = lacking.get(cell.id, "")
         if cell.source_model in failed:
             reason = f"its source model {cell.source_model} could not be trained: {failed[cell.source_model]}"
+        if reason:
             record = new_record(cell, Status.SKIPPED, describe(setting.device), reason=reason)
             state.keep(record, state.folder.work(cell.id))
             progress.ended(record, 0.0)
-    able = [cell for cell in missing if cell.source_model not in failed]
+    able = [cell for cell in able if cell.source_model not in failed]
     Scheduler(
         executor=runner,
         work=state.folder.work,
@@ -345,6 +350,7 @@ def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setti
         images={name: entry_of(plan.images[name, cell.task.resolution]) for name in sorted(names)},
         readers={name: public_name(plan.suite.domains[name].path) for name in names & plan.suite.domains.keys()},
         source_model_file=str(file.resolve()) if file else "",
+        source_note=plan.sources[cell.source_model].note if file else "",
         plugins=setting.plugins,
         secret=plan.secret.get(cell.method, {}),
         samples=plan.samples.get(cell.id),

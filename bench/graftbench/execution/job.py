@@ -68,6 +68,7 @@ class CellJob(_JobBase, frozen=True, kw_only=True, tag="cell", omit_defaults=Tru
         images: Domain name as in `cell.task` -> folder of its prepared images in the cache, absolute.
         readers: Domain name as in `cell.task` -> the domain that reads its images, where that is not its name.
         source_model_file: File of the source model; empty where the cell needs none.
+        source_note: Where the source model is from, if it was made elsewhere; goes into the record.
         plugins: Paths given by `--plugin`, and of the classes that were given from Python.
         secret: Parameters that the cell holds otherwise than the fit needs them (`Method.secret`). They are in the
             job's file, for its own user to read, until the job has ended.
@@ -81,6 +82,7 @@ class CellJob(_JobBase, frozen=True, kw_only=True, tag="cell", omit_defaults=Tru
     images: dict[str, str] = {}
     readers: dict[str, str] = {}
     source_model_file: str = ""
+    source_note: str = ""
     plugins: list[str] = []
     secret: dict[str, Any] = {}
     samples: Submission | None = None
@@ -94,12 +96,14 @@ class SourceJob(_JobBase, frozen=True, kw_only=True, tag="source", omit_defaults
 
     Attributes:
         recipe: Which model.
-        images: Folder of the source domain's prepared images in the cache, absolute.
+        images: Folder of the source domain's prepared images in the cache, absolute; empty for one from elsewhere.
+        imported: File of what was imported of one from elsewhere, absolute; else empty.
         checkpoint_seconds: As in `CellJob`.
     """
 
     recipe: Recipe
-    images: str
+    images: str = ""
+    imported: str = ""
     checkpoint_seconds: float = 0
 
 

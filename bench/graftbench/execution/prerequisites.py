@@ -15,6 +15,7 @@ import msgspec
 from graftbench.cache import atomic_file, locked
 from graftbench.errors import GraftbenchError
 from graftbench.execution.job import EXIT_DISK_FULL, MODEL, RESULT, Cause, Finished, ReferenceJob, SourceJob, log_tail
+from graftbench.execution.progress import read_report
 from graftbench.execution.scheduler import TRIES_WHEN_LOST
 from graftbench.training import source
 
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
     from graftbench.execution.scheduler import Stop
     from graftbench.images.prepared import ImageSet
     from graftbench.records.cell_spec import CellSpec
-    from graftbench.suites.plan import Plan
+    from graftbench.suites.plan import Plan, PlannedSource
     from graftbench.suites.suite import Limits
-    from graftbench.training.source import Recipe
 
 LOG_TAIL_CHARACTERS = 400
 
@@ -94,34 +94,36 @@ class Prerequisites:
             GraftbenchError: A file that is there is damaged, or of another architecture or resolution.
         """
         needed = {cell.source_model for cell in cells if cell.source_model}
-        recipes = {recipe_id: plan.recipes[recipe_id] for recipe_id in sorted(needed)}
+        sources = {recipe_id: plan.sources[recipe_id] for recipe_id in sorted(needed)}
         with ExitStack() as locks:
-            for recipe, _ in recipes.values():
-                if source.find(recipe, self.cache) is None:
-                    locks.enter_context(locked(source.cached(recipe, self.cache).with_suffix(".lock")))
+            for planned in sources.values():
+                if source.find(planned.recipe, self.cache) is None:
+                    locks.enter_context(locked(source.cached(planned.recipe, self.cache).with_suffix(".lock")))
             failed = self._train(
-                {name: pair for name, pair in recipes.items() if source.find(pair[0], self.cache) is None}
+                {name: planned for name, planned in sources.items() if source.find(planned.recipe, self.cache) is None}
             )
         files = {}
-        for recipe_id, (recipe, _) in recipes.items():
-            file = source.find(recipe, self.cache)
+        for recipe_id, planned in sources.items():
+            file = source.find(planned.recipe, self.cache)
             if file is not None:
-                source.verify(file, recipe)
+                source.verify(file, planned.recipe)
                 files[recipe_id] = file
         return files, failed
 
-    def _train(self, missing: dict[str, tuple[Recipe, ImageSet]]) -> dict[str, str]:
+    def _train(self, missing: dict[str, PlannedSource]) -> dict[str, str]:
         """Train source models into the cache; return recipe id -> reason of those that failed."""
         jobs: dict[str, Job] = {}
-        for recipe_id, (recipe, images) in missing.items():
+        for recipe_id, planned in missing.items():
+            recipe, material = planned.recipe, planned.material
             if source.cached(recipe, self.cache).exists():
                 self.progress.say(f"the cached source model {recipe_id} is damaged and is made again")
-            self.progress.say(f"training source model {recipe_id} ({recipe.kimg:g} kimg); this is done once")
+            self.progress.say(f"{source.announced(recipe)}; this is done once")
             jobs[recipe_id] = SourceJob(
                 folder=str(self.unfinished.get(recipe_id) or self.folder.work(recipe_id)),
                 cache=str(self.cache.resolve()),
                 recipe=recipe,
-                images=entry_of(images),
+                images="" if isinstance(material, Path) else entry_of(material),
+                imported=str(material.resolve()) if isinstance(material, Path) else "",
                 checkpoint_seconds=self.checkpoint_seconds,
             )
         reasons = self._run(jobs, self.limits.source_seconds, install=missing)
@@ -131,7 +133,7 @@ class Prerequisites:
         return {recipe_id: reason for recipe_id, reason in reasons.items() if reason}
 
     def _run(
-        self, jobs: dict[str, Job], seconds: float | None, install: Mapping[str, tuple[Recipe, ImageSet]] | None = None
+        self, jobs: dict[str, Job], seconds: float | None, install: Mapping[str, PlannedSource] | None = None
     ) -> dict[str, str]:
         """Run jobs; return key -> why it failed, empty if it did not.
 
@@ -140,30 +142,42 @@ class Prerequisites:
             KeyboardInterrupt: The user wants to stop: what is being made is of no use unfinished.
         """
         waiting, reasons, tries = list(jobs), {}, Counter[str]()
+        reports = {key: source.TrainingReport(key, self.progress.say) for key in install or ()}
         while waiting or self.executor.running:
             while waiting and self.executor.room():
                 key, memory_mib = waiting.pop(0), self.limits.memory_mib
                 tries[key] += 1
                 self.executor.start(key, jobs[key], Path(jobs[key].folder), seconds=seconds, memory_mib=memory_mib)
             for ended in self.executor.wait(0.2):
-                folder = Path(jobs[ended.key].folder)
-                if ended.exit_code == EXIT_DISK_FULL:
-                    raise GraftbenchError(
-                        f"The disk is full: '{folder}' could not be written. Nothing recorded is lost; make room and "
-                        "run the same command again."
-                    )
                 if ended.cause == Cause.LOST and tries[ended.key] < TRIES_WHEN_LOST:
                     waiting.append(ended.key)
-                    continue
-                reasons[ended.key] = _failure(ended, folder)
-                if install and not reasons[ended.key]:
-                    with atomic_file(source.cached(install[ended.key][0], self.cache)) as part:
-                        shutil.copyfile(folder / MODEL, part)
-                if (folder / RESULT).exists() or not any(folder.glob("checkpoint*")):
-                    shutil.rmtree(folder)  # else the next run goes on from the checkpoint
+                else:
+                    reasons[ended.key] = self._settle(ended, Path(jobs[ended.key].folder), install)
+            for key in reports.keys() - reasons.keys():
+                if report := read_report(Path(jobs[key].folder)):
+                    reports[key].hear(report.share)
             if self.stop.wanted:
                 raise KeyboardInterrupt
         return reasons
+
+    def _settle(self, ended: Ended, folder: Path, install: Mapping[str, PlannedSource] | None) -> str:
+        """Install what a job left, and remove its folder; return why the job failed, empty if it did not.
+
+        Raises:
+            GraftbenchError: The disk is full.
+        """
+        if ended.exit_code == EXIT_DISK_FULL:
+            raise GraftbenchError(
+                f"The disk is full: '{folder}' could not be written. Nothing recorded is lost; make room and "
+                "run the same command again."
+            )
+        reason = _failure(ended, folder)
+        if install and not reason:
+            with atomic_file(source.cached(install[ended.key].recipe, self.cache)) as part:
+                shutil.copyfile(folder / MODEL, part)
+        if (folder / RESULT).exists() or not any(folder.glob("checkpoint*")):
+            shutil.rmtree(folder)  # else the next run goes on from the checkpoint
+        return reason
 
 
 def entry_of(images: ImageSet) -> str:

@@ -12,9 +12,11 @@ import torch
 
 from graftbench.errors import GraftbenchError, is_disk_full
 from graftbench.execution import cell
+from graftbench.execution.cell_task import ProgressFile
 from graftbench.execution.job import (
     EXIT_DISK_FULL,
     MODEL,
+    PROGRESS,
     RESULT,
     CellJob,
     Finished,
@@ -77,15 +79,16 @@ def run_job(job: Job) -> Record | Finished:
 
 def _train(job: SourceJob) -> None:
     torch.manual_seed(job.recipe.seed)
-    images = prepared.reopen(Path(job.images), job.recipe.manifest)
     folder = Path(job.folder)
+    progress = ProgressFile(folder / PROGRESS)
     source.train(
         job.recipe,
-        images,
+        Path(job.imported) if job.imported else prepared.reopen(Path(job.images), job.recipe.manifest),
         folder / MODEL,
         device=job.device,
         checkpoint=folder / CHECKPOINT if job.checkpoint_seconds else None,
         checkpoint_seconds=job.checkpoint_seconds,
+        tell=lambda budget: progress.tell(budget, [], None),
     )
 
 

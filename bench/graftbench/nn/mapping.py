@@ -40,14 +40,14 @@ def _linear(weight: Tensor) -> nn.Linear:
 class MappedGenerator(nn.Module):
     """z -> generator(miner(z)), B×3×R×R in [−1, 1]."""
 
-    def __init__(self, miner: nn.Module, generator: Generator) -> None:
+    def __init__(self, miner: nn.Module, generator: nn.Module) -> None:
         super().__init__()
         self.miner, self.generator = miner, generator
 
     @property
     def spec(self) -> GeneratorSpec:
         """Return the generator's specification; the latents of both have as many dimensions."""
-        return self.generator.spec
+        return cast("Generator", self.generator).spec
 
     def forward(self, z: Tensor) -> Tensor:
         """Map B×latent to B×3×R×R."""

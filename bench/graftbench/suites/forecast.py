@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError
@@ -20,11 +21,10 @@ from graftbench.training import source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
-    from pathlib import Path
 
     from graftbench.records.cell_spec import CellSpec
     from graftbench.records.record import Status
-    from graftbench.suites.plan import Plan
+    from graftbench.suites.plan import Plan, PlannedSource
     from graftbench.suites.status import CellStatus, Explained
 
 RECORDS = "records.jsonl"
@@ -47,12 +47,19 @@ class PlannedSourceModel:
         place: `cached`, `shipped` (with the package), or `missing`: trained before the cells that need it.
         kimg: Thousands of images that its training shows.
         cells: How many of the cells that are going to run need it.
+        seconds: How long its training may take, by what the training of a shipped model of its kind took for an image
+            of its side; 0 where it is there already or nothing is trained, None where nothing is known.
+        note: Where it is from, if it was made elsewhere.
+        avoid: Lines of a suite that would avoid its training.
     """
 
     id: str
     place: str
     kimg: float
     cells: int
+    seconds: float | None = 0.0
+    note: str = ""
+    avoid: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,8 +119,14 @@ class Outlook:
 
     @cached_property
     def wall_time(self) -> WallTime:
-        """The expected time of the cells that run, in their order."""
-        return self.estimates.wall_time([row.cell for row in self.to_run], self.jobs)
+        """The expected time of the trainings that come first and of the cells that run, in their order."""
+        cells = self.estimates.wall_time([row.cell for row in self.to_run], self.jobs)
+        return cells if cells.seconds is None else replace(cells, seconds=self.training_seconds + cells.seconds)
+
+    @property
+    def training_seconds(self) -> float:
+        """Expected seconds of the trainings of source models that come first, one after another, where known."""
+        return sum(model.seconds or 0.0 for model in self.models if model.cells)
 
     @property
     def peak_memory_mib(self) -> float | None:
@@ -125,7 +138,10 @@ class Outlook:
         return {
             "cells": [self._cell(row) for row in self.rows],
             "totals": self._totals(),
-            "source_models": [{"id": m.id, "place": m.place, "kimg": m.kimg, "cells": m.cells} for m in self.models],
+            "source_models": [
+                {"id": m.id, "place": m.place, "kimg": m.kimg, "cells": m.cells, "expected_seconds": m.seconds}
+                for m in self.models
+            ],
             "notes": self.notes,
         }
 
@@ -162,6 +178,7 @@ class Outlook:
             "expected_wall_seconds": self.wall_time.seconds,
             "expected_cell_seconds": self.wall_time.cell_seconds if self.wall_time.seconds is not None else None,
             "cells_of_unknown_length": self.wall_time.unknown,
+            "expected_training_seconds": self.training_seconds,
             "expected_peak_memory_mib": self.peak_memory_mib,
             "estimates_rest_on_records": self.estimates.records,
             "estimates_device": self.estimates.device,
@@ -261,9 +278,33 @@ def _past(path: Path, say: Callable[[str], None]) -> list[Head]:
 
 
 def _models(plan: Plan, cache: Path, needed: Counter[str]) -> list[PlannedSourceModel]:
-    found = []
-    for recipe_id, (recipe, _images) in plan.recipes.items():
-        file = source.find(recipe, cache)
+    models = []
+    for recipe_id, planned in plan.sources.items():
+        recipe, file = planned.recipe, source.find(planned.recipe, cache)
         place = "missing" if file is None else "cached" if file.is_relative_to(cache) else "shipped"
-        found.append(PlannedSourceModel(recipe_id, place, recipe.kimg, needed[recipe_id]))
-    return found
+        missing = file is None and recipe.kimg > 0
+        models.append(
+            PlannedSourceModel(
+                recipe_id,
+                place,
+                recipe.kimg,
+                needed[recipe_id],
+                seconds=source.training_seconds(recipe) if missing else 0.0,
+                note=planned.note,
+                avoid=_avoiding(planned) if missing else "",
+            )
+        )
+    return models
+
+
+def _avoiding(planned: PlannedSource) -> str:
+    """Return the lines of a suite by which a source model need not be trained, or is trained faster."""
+    recipe, kind = planned.recipe, planned.recipe.kind
+    if isinstance(planned.material, Path):
+        return f"[source_models.{kind}] discriminator_kimg = {recipe.kimg / 4:g} makes it shorter"
+    if planned.chosen and (shipped := source.shipped_recipe(kind, planned.material)):
+        return f"without [source_models.{kind}] the shipped {shipped.id} is taken"
+    return (
+        f'[source_models.{kind}] file = "MODEL.safetensors" takes one that is there, '
+        f"kimg = {recipe.kimg / 4:g} makes it shorter"
+    )

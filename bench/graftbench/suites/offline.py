@@ -124,12 +124,13 @@ def _references(plan: Plan, cache: Path, device: str, done: OfflinePreparation, 
 
 
 def _source_models(plan: Plan, cache: Path, device: str, done: OfflinePreparation, say: Callable[[str], None]) -> None:
-    for recipe, images in plan.recipes.values():
+    for planned in plan.sources.values():
+        recipe = planned.recipe
         if recipe.determinism == "portable" and source.find(recipe, cache) is None:
             say(f"the run trains source model {recipe.id} itself: {LEFT_TO_THE_RUN}")
             continue
         try:
-            path = source.obtain(recipe, images, cache, device=device, say=say)
+            path = source.obtain(recipe, planned.material, cache, device=device, say=say)
             source.verify(path, recipe)
         except GraftbenchError as error:
             done.failed.append(f"source model {recipe.id}: {error}")

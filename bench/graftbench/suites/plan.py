@@ -42,16 +42,35 @@ if TYPE_CHECKING:
     from graftbench.contracts import Method
     from graftbench.images.prepared import ImageSet
     from graftbench.plugins.registry import PluginIndex, PluginSource
-    from graftbench.records.cell_spec import ComputeBudget, Origin, Protocol, TaskSpec
+    from graftbench.records.cell_spec import Origin, Protocol, TaskSpec
     from graftbench.suites.submissions import Submission
     from graftbench.suites.suite import Suite
-    from graftbench.training.source import Recipe
+    from graftbench.training.source import Material, Recipe
 
 DomainImages = dict[tuple[str, int], "ImageSet"]
 """Name and resolution of a domain -> its images."""
 
-Recipes = dict[tuple[str, str, int], tuple["Recipe", "ImageSet"]]
-"""Kind, source domain and resolution -> the source model that methods start from, and the images it is trained on."""
+Sources = dict[tuple[str, str, int], "PlannedSource"]
+"""Kind, source domain and resolution -> the source model that methods start from."""
+
+
+@dataclass(frozen=True)
+class PlannedSource:
+    """A source model that methods start from.
+
+    Attributes:
+        recipe: Which.
+        material: The images it is trained on, or the file of what was imported.
+        parts: What methods may look into; None for everything.
+        note: Where it is from, in a sentence, if it was made elsewhere.
+        chosen: Whether the suite says which; else it is one that is shipped, or one of the default budget.
+    """
+
+    recipe: Recipe
+    material: Material
+    parts: tuple[str, ...] | None = None
+    note: str = ""
+    chosen: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,7 +81,8 @@ class Plan:
         suite: The suite as resolved: the protocol knows its weights, `cells` is filled in.
         cells: Every cell, in the order in which they run.
         targets: Name and resolution -> images of each task's target domain.
-        recipes: Recipe id -> the source model's recipe and the images it is trained on.
+        sources: Recipe id -> the source model.
+        lacking: Method and recipe id -> why the method cannot start from that source model: its cells are skipped.
         notes: Sentences on the data (excluded images).
         images: Name and resolution -> images of every domain that a task names.
         code: Code hash -> the definitions behind it, as `code_hash.files_of` gives them.
@@ -74,13 +94,14 @@ class Plan:
     suite: Suite
     cells: list[CellSpec]
     targets: DomainImages
-    recipes: dict[str, tuple[Recipe, ImageSet]]
+    sources: dict[str, PlannedSource]
     notes: list[str]
     images: DomainImages = field(default_factory=dict)
     code: dict[str, dict[str, str]] = field(default_factory=dict)
     samples: dict[str, Submission] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
     secret: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lacking: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @cached_property
     def ids(self) -> list[str]:
@@ -144,8 +165,9 @@ def make_plan(
     resolved = resolve_suite(suite, plugins)
     resolved, images = under_public_names(resolved, resolve_data(resolved, cache, plugins, say), plugins)
     suite = resolved.suite
-    recipes = _recipes(resolved, images)
-    fitted = enumerate_cells(resolved, images, recipes)
+    sources = resolve_sources(resolved, images, cache, say)
+    fitted = enumerate_cells(resolved, images, sources)
+    lacking = _lacking(resolved, sources)
     submitted = submitted_cells(resolved, images)
 
     cells = [*fitted, *(cell for cell, _ in submitted)]
@@ -165,7 +187,7 @@ def make_plan(
         ),
         cells=longest_first(cells),
         targets=targets,
-        recipes={recipe.id: (recipe, origin) for recipe, origin in recipes.values()},
+        sources={planned.recipe.id: planned for planned in sources.values()},
         notes=[
             *notes_on_ranking(targets, resolved.protocol),
             *notes_on_images(images),
@@ -173,12 +195,14 @@ def make_plan(
             *_notes_on_kinds(resolved),
             *_notes_on_metrics(resolved, images),
             *_notes_on_samples(suite),
+            *(f"{method}: its cells are skipped, for {reason}" for (method, _), reason in lacking.items()),
         ],
         images=images,
         code=code,
         samples={cell.id: entry for cell, entry in submitted},
         origins=origins,
         secret={method.cls.name: method.secret for method in resolved.methods if method.secret},
+        lacking=lacking,
     )
 
 
@@ -212,7 +236,7 @@ def resolve_suite(suite: Suite, plugins: Sequence[PluginSource]) -> ResolvedSuit
     serving = {task: _serving(task, methods) for task in map(parse_task, suite.tasks)}
     for task, servants in serving.items():
         for method in servants:
-            _check_method(method, task, suite.compute_budgets)
+            _check_method(method, task, suite)
     return ResolvedSuite(suite, protocol, index, methods, serving)
 
 
@@ -264,14 +288,16 @@ def _serving(task: TaskSpec, methods: Sequence[ResolvedMethod]) -> list[Resolved
     return serving
 
 
-def _check_method(method: ResolvedMethod, task: TaskSpec, budgets: Sequence[ComputeBudget]) -> None:
+def _check_method(method: ResolvedMethod, task: TaskSpec, suite: Suite) -> None:
     """Refuse a method on a task that lacks what it needs, or under a budget that it cannot keep.
 
     Raises:
         GraftbenchError: There is no source domain, or a parameter does not go with the resolution or the budget.
     """
     cls = method.cls
-    needs = [f"a source model ({cls.source_model})"] if cls.source_model else []
+    spec = suite.source_models.get(cls.source_model)
+    named_elsewhere = spec is not None and spec.foreign
+    needs = [f"a source model ({cls.source_model})"] if cls.source_model and not named_elsewhere else []
     needs += ["source images"] if cls.needs_source_images else []
     if needs and task.source == NO_SOURCE:
         raise GraftbenchError(
@@ -281,7 +307,7 @@ def _check_method(method: ResolvedMethod, task: TaskSpec, budgets: Sequence[Comp
     try:
         instance = cls(msgspec.convert(method.parameters | method.secret, cls.Config))
         instance.check(task.resolution)
-        for budget in budgets:
+        for budget in suite.compute_budgets:
             instance.check_budget(budget)
     except GraftbenchError as error:
         raise GraftbenchError(f"Method '{cls.name}' cannot run on {task}: {error}") from error
@@ -354,13 +380,13 @@ def under_public_names(
 # ---------------------------------------------------------------------------------------------- 3. enumerate the cells
 
 
-def enumerate_cells(resolved: ResolvedSuite, images: DomainImages, recipes: Recipes) -> list[CellSpec]:
+def enumerate_cells(resolved: ResolvedSuite, images: DomainImages, sources: Sources) -> list[CellSpec]:
     """Return a cell for each method on each task that it serves, at each data budget, compute budget and seed.
 
     A method that replays held-out images has none where they are too few.
     """
     suite = resolved.suite
-    models = {key: recipe.id for key, (recipe, _) in recipes.items()}
+    models = {key: planned.recipe.id for key, planned in sources.items()}
     manifests = {task: _manifests(task, images) for task in resolved.serving}
     protocols = {
         task: protocol_for(resolved.protocol, images[task.target, task.resolution]) for task in resolved.serving
@@ -389,17 +415,55 @@ def enumerate_cells(resolved: ResolvedSuite, images: DomainImages, recipes: Reci
     ]
 
 
-def _recipes(resolved: ResolvedSuite, images: DomainImages) -> Recipes:
-    """Return the source models that the suite's methods start from."""
-    recipes: Recipes = {}
+def resolve_sources(resolved: ResolvedSuite, images: DomainImages, cache: Path, say: Callable[[str], None]) -> Sources:
+    """Return the source models that the suite's methods start from; those from elsewhere are imported and checked.
+
+    Raises:
+        GraftbenchError: An unknown setting, or a source model from elsewhere that is not as declared.
+    """
+    sources: Sources = {}
     for task, serving in resolved.serving.items():
-        origin = images.get((task.source, task.resolution))
         for kind in dict.fromkeys(method.cls.source_model for method in serving):
             key = kind, task.source, task.resolution
-            if kind and origin and key not in recipes:
-                spec = resolved.suite.source_models.get(kind, SourceModelSpec())
-                recipes[key] = source.recipe_for(spec, kind, origin, portable=resolved.suite.protocol.portable), origin
-    return recipes
+            if kind and key not in sources:
+                spec = resolved.suite.source_models.get(kind)
+                if spec is not None and spec.foreign:
+                    sources[key] = _imported(spec, kind, task.resolution, cache, say)
+                else:
+                    sources[key] = _trained(
+                        spec, kind, images[task.source, task.resolution], portable=resolved.suite.protocol.portable
+                    )
+    return sources
+
+
+def _trained(spec: SourceModelSpec | None, kind: str, images: ImageSet, *, portable: bool) -> PlannedSource:
+    """Return the model that the suite says; if it says nothing, the shipped one, else one of the default budget."""
+    shipped = source.shipped_recipe(kind, images) if spec is None else None
+    recipe = shipped or source.recipe_for(spec or SourceModelSpec(), kind, images, portable=portable)
+    return PlannedSource(recipe, images, chosen=spec is not None)
+
+
+def _imported(
+    spec: SourceModelSpec, kind: str, resolution: int, cache: Path, say: Callable[[str], None]
+) -> PlannedSource:
+    from graftbench.training.source_import import import_source  # noqa: PLC0415 - most suites name none
+
+    say(f"looking at the source model '{spec.label}'")
+    imported = import_source(spec, kind, resolution, cache)
+    return PlannedSource(imported.recipe, imported.file, imported.parts, imported.note)
+
+
+def _lacking(resolved: ResolvedSuite, sources: Sources) -> dict[tuple[str, str], str]:
+    """Return method and recipe id -> why the method cannot start from that source model."""
+    lacking: dict[tuple[str, str], str] = {}
+    for task, serving in resolved.serving.items():
+        for method in serving:
+            planned = sources.get((method.cls.source_model, task.source, task.resolution))
+            if planned and planned.parts is not None:
+                needs, recipe_id = method.cls.source_parts, planned.recipe.id
+                if reason := source.lacking(needs, planned.parts, recipe_id):
+                    lacking[method.cls.name, recipe_id] = reason
+    return lacking
 
 
 def _manifests(task: TaskSpec, images: DomainImages) -> dict[str, str]:

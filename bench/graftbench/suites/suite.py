@@ -149,13 +149,19 @@ def load_suite(name_or_path: str | Path) -> Suite:
     if not path.is_file():
         raise GraftbenchError(f"There is no suite file '{path}'. Packaged suites: {', '.join(packaged)}.")
     suite = suite_of(read_toml(path, "suite file"), str(path))
+    folder = str(path.resolve().parent)
+    models = {
+        kind: msgspec.structs.replace(spec, folder=spec.folder or folder) if spec.foreign else spec
+        for kind, spec in suite.source_models.items()
+    }
     return msgspec.structs.replace(
         suite,
+        source_models=models,
         variants=placed(suite.variants, path),
         samples=[entry.placed(path) for entry in suite.samples],
         plugins=[str(Path(path.resolve().parent, Path(name).expanduser())) for name in suite.plugins],
         domains=suite.domains | (paths_beside(path) if path.name == "suite.toml" else {}),
-        folder=suite.folder or str(path.resolve().parent),
+        folder=suite.folder or folder,
     )
 
 

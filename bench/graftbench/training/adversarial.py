@@ -19,6 +19,7 @@ from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
 from graftbench.nn.generator import Generator, GeneratorSpec
 from graftbench.nn.losses import adversarial_loss
 from graftbench.nn.precision import autocast, resolve
+from graftbench.training.foreign import ForeignGenerator, ForeignGeneratorSpec, is_foreign
 from graftbench.training.loop import (
     Batches,
     TrainingConfig,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from graftbench.budget import Meter
     from graftbench.contracts import SourceModel, Stateful, Task
+    from graftbench.training.foreign import AnyGenerator
     from graftbench.training.loop import TrainingLog
 
 
@@ -90,16 +92,50 @@ def new_networks(
 
 
 def source_networks(model: SourceModel, resolution: int) -> tuple[Generator, Discriminator]:
-    """Load the averaged generator and the last discriminator of a source model, each call a fresh copy.
+    """Load generator and discriminator of a source model that was trained here, each call a fresh copy.
+
+    The generator is the averaged one, the discriminator the last one.
+
+    Raises:
+        GraftbenchError: The model is of another resolution or architecture, or its generator is from elsewhere.
+    """
+    generator = Generator(source_spec(model, "generator", GeneratorSpec, resolution))
+    load_prefixed(generator, model, "generator")
+    return generator, source_discriminator(model, resolution)
+
+
+def any_source_networks(model: SourceModel, resolution: int) -> tuple[AnyGenerator, Discriminator]:
+    """As `source_networks`, and of a generator from elsewhere too; see `Method.source_parts`.
+
+    Raises:
+        GraftbenchError: The model is of another resolution or architecture, or its generator cannot be built.
+    """
+    return source_generator(model, resolution), source_discriminator(model, resolution)
+
+
+def source_generator(model: SourceModel, resolution: int) -> AnyGenerator:
+    """Load the generator of a source model, each call a fresh copy.
+
+    Raises:
+        GraftbenchError: The model is of another resolution or architecture, or its generator cannot be built.
+    """
+    kind = ForeignGeneratorSpec if is_foreign(model.metadata.get("generator", "{}")) else GeneratorSpec
+    spec = source_spec(model, "generator", kind, resolution)
+    program = model.tensors.get("generator.program")
+    generator = Generator(spec) if isinstance(spec, GeneratorSpec) else ForeignGenerator(spec, program)
+    load_prefixed(generator, model, "generator")
+    return generator
+
+
+def source_discriminator(model: SourceModel, resolution: int) -> Discriminator:
+    """Load the last discriminator of a source model, each call a fresh copy.
 
     Raises:
         GraftbenchError: The model is of another resolution or architecture.
     """
-    generator = Generator(source_spec(model, "generator", GeneratorSpec, resolution))
     discriminator = Discriminator(source_spec(model, "discriminator", DiscriminatorSpec, resolution))
-    load_prefixed(generator, model, "generator")
     load_prefixed(discriminator, model, "discriminator")
-    return generator, discriminator
+    return discriminator
 
 
 # ----------------------------------------------------------------------------------------------------------- steps
@@ -292,11 +328,11 @@ def fit_adversarial(
     task: Task,
     budget: Meter,
     config: AdversarialConfig,
-    generator: Generator,
+    generator: AnyGenerator,
     discriminator: nn.Module,
     *,
     others: Mapping[str, nn.Module] | None = None,
-    sampler: Callable[[Generator], GeneratorSampler] = GeneratorSampler,
+    sampler: Callable[[AnyGenerator], GeneratorSampler] = GeneratorSampler,
     **differences: Any,  # noqa: ANN401 - the keyword arguments of Adversary
 ) -> GeneratorSampler:
     """Alternate discriminator and generator steps on the task's images until the budget is spent.
@@ -340,4 +376,4 @@ def source_sampler(model: SourceModel, resolution: int) -> GeneratorSampler:
     Raises:
         GraftbenchError: The model is of another resolution or architecture.
     """
-    return GeneratorSampler(source_networks(model, resolution)[0])
+    return GeneratorSampler(source_generator(model, resolution))

@@ -18,6 +18,7 @@ from graftbench.nn.build import place, seeded
 from graftbench.nn.precision import Precision, autocast, resolve
 from graftbench.nn.schedule import ScheduleName, ScheduleSpec
 from graftbench.nn.unet import DenoisingUNet, DenoisingUNetSpec
+from graftbench.training.foreign import ForeignUNet, ForeignUNetSpec, is_foreign, unet_of
 from graftbench.training.loop import (
     Batches,
     TrainingConfig,
@@ -34,6 +35,7 @@ from graftbench.training.samplers import to_uint8
 if TYPE_CHECKING:
     from graftbench.budget import Meter
     from graftbench.contracts import SourceModel, Task
+    from graftbench.training.foreign import AnyUNet
     from graftbench.training.loop import TrainingLog
 
 BATCH = 32
@@ -82,7 +84,7 @@ def diffuse(x: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
     return share.sqrt() * x + (1 - share).sqrt() * noise
 
 
-def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: DenoisingUNet) -> DiffusionSampler:
+def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: AnyUNet) -> DiffusionSampler:
     """Minimise ‖ε − ε_θ(x_t, t)‖² over the task's images until the budget is spent.
 
     L_simple of arXiv 2006.11239 (eq. 14): t is uniform, every noise level weighs the same; the mean over the numbers
@@ -127,13 +129,15 @@ def new_unet(task: Task, config: DiffusionConfig) -> DenoisingUNet:
     return seeded(lambda: DenoisingUNet(spec), task.generator)
 
 
-def source_unet(model: SourceModel, resolution: int) -> DenoisingUNet:
-    """Load the averaged U-Net of a source model.
+def source_unet(model: SourceModel, resolution: int) -> AnyUNet:
+    """Load the averaged U-Net of a source model, or that of a pipeline from elsewhere.
 
     Raises:
-        GraftbenchError: The model is of another resolution or architecture.
+        GraftbenchError: The model is of another resolution or architecture, or a package is missing.
     """
-    unet = DenoisingUNet(source_spec(model, "unet", DenoisingUNetSpec, resolution))
+    kind = ForeignUNetSpec if is_foreign(model.metadata.get("unet", "{}")) else DenoisingUNetSpec
+    spec = source_spec(model, "unet", kind, resolution)
+    unet = DenoisingUNet(spec) if isinstance(spec, DenoisingUNetSpec) else ForeignUNet(spec)
     load_prefixed(unet, model, "unet")
     return unet
 
@@ -211,7 +215,7 @@ class DiffusionSampler(Sampler):
 
     kind: ClassVar[str] = "diffusion"
 
-    def __init__(self, network: DenoisingUNet, *, steps: int, eta: float) -> None:
+    def __init__(self, network: AnyUNet, *, steps: int, eta: float) -> None:
         self.network = place(network.eval(), network.alpha_bars.device)
         self.steps = steps
         self.eta = eta
@@ -241,11 +245,9 @@ class DiffusionSampler(Sampler):
     @classmethod
     def from_state(cls, tensors: dict[str, Tensor], metadata: dict[str, str]) -> DiffusionSampler:
         """Build the architecture and load the weights."""
-        network = DenoisingUNet(msgspec.json.decode(metadata["spec"], type=DenoisingUNetSpec))
-        network.load_state_dict(tensors)
-        return cls(network, steps=int(metadata["steps"]), eta=float(metadata["eta"]))
+        return cls(unet_of(metadata["spec"], tensors), steps=int(metadata["steps"]), eta=float(metadata["eta"]))
 
 
-def sampler_of(unet: DenoisingUNet, config: DiffusionConfig) -> DiffusionSampler:
+def sampler_of(unet: AnyUNet, config: DiffusionConfig) -> DiffusionSampler:
     """Make a sampler with a config's settings; a network of fewer levels than `sampling_steps` visits them all."""
     return DiffusionSampler(unet, steps=min(config.sampling_steps, unet.spec.schedule.steps), eta=config.eta)

@@ -204,7 +204,7 @@ def source_spec(model: SourceModel, name: str, kind: type[Spec], resolution: int
     try:
         spec = msgspec.json.decode(model.metadata[name], type=kind)
     except (KeyError, msgspec.MsgspecError) as error:
-        networks = ", ".join(sorted(model.metadata.keys() - {"id", "recipe"})) or "nothing"
+        networks = ", ".join(sorted(model.metadata.keys() - {"id", "recipe", "origin", "parts"})) or "nothing"
         raise GraftbenchError(
             f"Source model {model.id} does not describe a network '{name}'; it describes {networks}."
         ) from error

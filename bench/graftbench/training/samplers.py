@@ -14,7 +14,7 @@ from graftbench.contracts import LatentSampler, Sampler
 from graftbench.digests import SEAL, UNSEALED, is_damaged, write_sealed
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.nn.build import place
-from graftbench.nn.generator import Generator, GeneratorSpec
+from graftbench.training.foreign import generator_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graftbench.nn.mapping import MappedGenerator
+    from graftbench.training.foreign import AnyGenerator
 
 BATCH = 128
 """Images that a generator makes at once: fixed, for the batch size changes the last bits of a convolution."""
@@ -54,7 +55,7 @@ class GeneratorSampler(DecodingSampler):
 
     kind: ClassVar[str] = "generator"
 
-    def __init__(self, network: Generator | MappedGenerator) -> None:
+    def __init__(self, network: AnyGenerator | MappedGenerator) -> None:
         self.network = place(network.eval(), next(network.parameters()).device)
 
     def to(self, device: torch.device) -> Self:
@@ -80,9 +81,7 @@ class GeneratorSampler(DecodingSampler):
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> GeneratorSampler:
         """Build the architecture and load the weights."""
-        network = Generator(msgspec.json.decode(metadata["spec"], type=GeneratorSpec))
-        network.load_state_dict(tensors)
-        return cls(network)
+        return cls(generator_of(metadata["spec"], tensors))
 
 
 class TensorSampler(Sampler):

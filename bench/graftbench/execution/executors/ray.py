@@ -423,6 +423,9 @@ _PLUGIN_FOLDERS = ("methods", "datasets", "reports")
 
 def _needed(job: Job) -> dict[str, tuple[dict[str, Path], str]]:
     """Return path that a job names -> the files of its parcel, and the path's name in it (empty: the whole parcel)."""
+    if isinstance(job, SourceJob) and job.imported:
+        imported = Path(job.imported)
+        return {job.imported: ({imported.name: imported}, imported.name)}
     if not isinstance(job, CellJob):
         return {job.images: (shipping.files_under(Path(job.images)), "")}
     needed = {path: (shipping.files_under(Path(path)), "") for path in job.images.values()}

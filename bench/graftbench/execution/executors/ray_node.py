@@ -20,7 +20,7 @@ import msgspec
 
 from graftbench.execution.executors import shipping
 from graftbench.execution.executors.local import LocalExecutor
-from graftbench.execution.job import JOB, PROGRESS, Cause, CellJob, Ended, Job, decode
+from graftbench.execution.job import JOB, PROGRESS, Cause, CellJob, Ended, Job, SourceJob, decode
 from graftbench.extractors.weights import FOLDER_VARIABLE
 from graftbench.resources import processes
 
@@ -71,6 +71,8 @@ class Order(TypedDict):
 def _relocated(job: Job, path_on_node: Callable[[str], str], *, folder: Path, cache: Path, device: str) -> Job:
     """Return the job with the paths of the machine that runs it."""
     job = msgspec.structs.replace(job, folder=str(folder), cache=str(cache), device=device)
+    if isinstance(job, SourceJob) and job.imported:
+        return msgspec.structs.replace(job, imported=path_on_node(job.imported))
     if not isinstance(job, CellJob):
         return msgspec.structs.replace(job, images=path_on_node(job.images))
     samples = job.samples

@@ -10,17 +10,21 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze, place
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from torch import nn
 
 DOWNLOAD_VARIABLE = "GRAFTBENCH_DOWNLOAD"
@@ -351,3 +355,8 @@ def _encoded(pipeline: Pipeline, prompt: str) -> tuple[nn.Module, torch.Tensor]:
     tokens = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     with torch.no_grad():
         return encoder, encoder(tokens.input_ids)[0].clone()
+
+
+def counted_attention(device: torch.device) -> AbstractContextManager[object]:
+    """Compute attention on a CPU as plain products: torch's counter misses the fused one (see nn/unet.py)."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()

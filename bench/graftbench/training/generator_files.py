@@ -6,19 +6,30 @@ Both hold code that runs when the file is loaded or called.
 from __future__ import annotations
 
 import io
+import math
 import warnings
 import zipfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from graftbench.contracts import Diverged
 from graftbench.errors import GraftbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from graftbench.contracts import PixelRange
+
 Kind = Literal["TorchScript", "torch.export"]
+
+LIMITS: dict[PixelRange, tuple[float, float]] = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
+
+OVERSHOOT = 0.5
+"""Generators without a tanh leave their range a little, and published code clips that. By more than this share of the
+range it is another range that was meant."""
 
 HINT = (
     "Write the generator as one of these: torch.export.save(torch.export.export(g, (z,)), 'g.pt2'), or "
@@ -100,3 +111,51 @@ def _exported(data: bytes, device: torch.device) -> Callable[[torch.Tensor], Any
 def parameters_of(model: Callable[[torch.Tensor], Any]) -> int:
     """Count the numbers in its parameters; what was frozen into constants does not count."""
     return sum(parameter.numel() for parameter in model.parameters()) if isinstance(model, torch.nn.Module) else 0
+
+
+@contextmanager
+def own_chances(device: torch.device) -> Iterator[None]:
+    """Start torch's global generators at zero inside the block; outside they are left as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        yield
+
+
+def images_of(output: object, batch: int) -> torch.Tensor:
+    """Return a generator's output as float32 B×C×H×W on the CPU, C 1 or 3.
+
+    Raises:
+        GraftbenchError: It is something else.
+    """
+    if not isinstance(output, torch.Tensor):
+        raise GraftbenchError(
+            f"The checkpoint returns {type(output).__name__}; expected one tensor of images. Export a module that "
+            "returns that alone."
+        )
+    shape = tuple(output.shape)
+    if len(shape) != 4 or shape[0] != batch or shape[1] not in (1, 3):
+        raise GraftbenchError(
+            f"The checkpoint makes {shape} of {batch} latents; expected ({batch}, 3, side, side), or 1 channel."
+        )
+    return output.float().cpu()
+
+
+def check_numbers(images: torch.Tensor, declared: PixelRange) -> None:
+    """Refuse numbers that are not finite, or of another range.
+
+    Raises:
+        Diverged: There are some that are not finite.
+        GraftbenchError: The smallest and largest that were found.
+    """
+    least, most = (float(value) for value in images.aminmax())
+    if not (math.isfinite(least) and math.isfinite(most)):
+        raise Diverged("the checkpoint makes images with numbers that are not finite")
+    low, high = LIMITS[declared]
+    slack = OVERSHOOT * (high - low)
+    black = declared == "0..255" and most <= LIMITS["0..1"][1] + OVERSHOOT
+    if least < low - slack or most > high + slack or black:
+        near = next((name for name, (a, b) in LIMITS.items() if least >= a - 0.01 and most <= b + 0.01), "")
+        hint = f' Write range = "{near}"?' if near and near != declared else ""
+        raise GraftbenchError(
+            f"The checkpoint's images have numbers from {least:.4g} to {most:.4g}; expected {declared}.{hint}"
+        )
