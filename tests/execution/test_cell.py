@@ -50,7 +50,7 @@ def job(shared_cache: Path, tmp_path: Path) -> CellJob:
         entry = Path(entry_of(plan.images[name, 32]))
         shutil.copytree(entry, tmp_path / name)
         images[name] = str(tmp_path / name)
-    recipe, _ = plan.recipes[spec.source_model]
+    recipe = plan.sources[spec.source_model].recipe
     model = source.find(recipe, shared_cache)  # it comes with the package
     assert model is not None
     shutil.copyfile(model, tmp_path / "model.safetensors")

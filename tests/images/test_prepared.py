@@ -267,7 +267,7 @@ def test_domain_that_breaks_its_contract_is_named(tmp_path: Path, given: DomainI
 
 def test_resolution_must_be_positive(tmp_path: Path) -> None:
     """No image has no pixels."""
-    with pytest.raises(GraftbenchError, match="positive number of pixels"):
+    with pytest.raises(GraftbenchError, match="1 to 4096 pixels"):
         prepared.load(Counted(), "counted", 0, tmp_path)
 
 

@@ -15,7 +15,7 @@ from graftbench.images import prepared
 from graftbench.plugins.registry import make_domain
 from graftbench.records.cell_spec import ComputeBudget, Protocol
 from graftbench.suites.plan import Plan, make_plan
-from graftbench.suites.suite import Suite
+from graftbench.suites.suite import DomainPath, Suite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +59,24 @@ def test_a_budget_beyond_the_training_split_names_the_way_forward(pictures: Path
     assert [cell.data_budget for cell in plan.cells] == [40]
     (images,) = plan.targets.values()
     assert images.counts == {"train": 40, "validation": 0, "reference": 20}
+
+
+def test_a_label_takes_options_on_its_splits(pictures: Path, tmp_path: Path) -> None:
+    """`[domains.cats]` is a folder of 60; the task `cats?train=40` has 40 of them for training, under its own name."""
+    suite = Suite(
+        name="few",
+        tasks=["none->cats?train=40@16"],
+        methods=["memorizer"],
+        data_budgets=[40],
+        compute_budget=ComputeBudget(kimg=1),
+        seeds=[0],
+        protocol=Protocol(n_generated=40, metrics=["kid"]),
+        domains={"cats": DomainPath(str(pictures))},
+    )
+    plan = make_plan(suite, tmp_path / "cache")
+    (images,) = plan.targets.values()
+    assert images.counts == {"train": 40, "validation": 0, "reference": 20}
+    assert {cell.task.target for cell in plan.cells} == {"cats?train=40"}
 
 
 def test_train_and_reference_folders_are_planned(pictures: Path, tmp_path: Path) -> None:

@@ -268,10 +268,10 @@ def _open_npz(path: Path, name: str) -> Images:
             raise GraftbenchError(_no_images(name, arrays))
         with archive.open(f"{wanted}.npy") as stream:
             header, begins = _header(stream), stream.tell()
-            _check_size(header, archive.getinfo(f"{wanted}.npy"), begins)
             layout = layout_of(
                 header.shape, header.dtype, f"The array '{wanted}' in '{name}'", lambda: _read_some(stream, header)
             )
+            _check_size(header, archive.getinfo(f"{wanted}.npy"), begins)
     if header.fortran_order:  # the last axis varies slowest: no block of images lies in one piece
         with np.load(path, allow_pickle=False) as file:
             return ArrayImages(name, layout, sliced(file[wanted]))

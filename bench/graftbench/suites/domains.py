@@ -11,6 +11,7 @@ from graftbench.errors import GraftbenchError, unknown
 from graftbench.images import prepared
 from graftbench.plugins import registry
 from graftbench.records.cell_spec import with_digits, without_path
+from graftbench.suites.suite import DomainPath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,11 +78,14 @@ def domain_of(suite: Suite, name: str, plugins: Sequence[PluginSource]) -> Suite
     Raises:
         GraftbenchError: There is none (naming the nearest), its argument is wrong, or a label is a domain's name.
     """
+    label, mark, split_options = name.partition("?")
     known, entry = registry.domains(plugins).classes, suite.domains.get(name)
-    if entry is not None and name in known:
-        raise GraftbenchError(f"[domains.{name}] has the name of a domain that is there already. Choose another.")
-    if entry is None and ":" not in name and name not in known and suite.domains:
-        raise unknown("domain", name, [*known, *suite.domains])
+    if entry is None and mark and label in suite.domains:
+        entry = DomainPath(f"{suite.domains[label].path}?{split_options}")
+    if entry is not None and label in known:
+        raise GraftbenchError(f"[domains.{label}] has the name of a domain that is there already. Choose another.")
+    if entry is None and ":" not in name and label not in known and suite.domains:
+        raise unknown("domain", label, [*known, *suite.domains])
     written = name if entry is None else _with_domain(entry.path, known)
     base, colon, argument = written.partition(":")
     domain = registry.make_domain(written, plugins)
@@ -96,7 +100,7 @@ def domain_of(suite: Suite, name: str, plugins: Sequence[PluginSource]) -> Suite
     has_digits = is_published and name[-_DIGITS : -_DIGITS + 1] == "#"
     public = name if is_label else name[:-_DIGITS] if has_digits else without_path(written)
     return SuiteDomain(
-        domain=type(domain)(argument),
+        domain=registry.make_domain(written, plugins),
         name=name if is_label else written,
         written=written,
         public=public,
