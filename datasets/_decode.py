@@ -20,7 +20,7 @@ RECIPE = RULE
 
 
 def rules(*modules: str) -> str:
-    """Twelve digits of a hash over neighbours' source (`_lookalikes`): what makes groups, and so splits, of images.
+    """Return 12 digits of a hash of neighbours' source (`_lookalikes`): what makes groups, and so splits, of images.
 
     Part of the fingerprint of a domain whose groups follow from tables: images prepared under other tables are prepared
     again.
@@ -30,7 +30,7 @@ def rules(*modules: str) -> str:
 
 
 def package_files(package: str, folder: str, pattern: str, *, extra: str = "") -> list[Path]:
-    """Files that an installed package brings, by name; the package is not imported.
+    """Return the files that an installed package brings, by name; the package is not imported.
 
     Args:
         package: The package's name in Python.
@@ -42,10 +42,10 @@ def package_files(package: str, folder: str, pattern: str, *, extra: str = "") -
         GraftbenchError: The package, or its files, are not there.
     """
     spec = find_spec(package)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    files = sorted(file for place in places for file in (Path(place) / folder).glob(pattern))
+    paths = list(spec.submodule_search_locations or ()) if spec else []
+    files = sorted(file for path in paths for file in (Path(path) / folder).glob(pattern))
     if not files:
-        found = f"is installed without {folder}/{pattern}" if places else "is not installed"
+        state = f"is installed without {folder}/{pattern}" if paths else "is not installed"
         install = f"pip install 'graftbench[{extra}]'" if extra else "graftbench's own install"
-        raise GraftbenchError(f"The package {package} {found}; expected the images that {install} brings.")
+        raise GraftbenchError(f"The package {package} {state}; expected the images that {install} brings.")
     return files

@@ -106,7 +106,7 @@ def is_taken(sequence: str) -> bool:
 
 
 def of_kind(files: Mapping[str, _Value], kind: str) -> dict[str, _Value]:
-    """Those of a mapping from ids whose emoji are of one of `KINDS`; all of them where none is asked for.
+    """Return the entries of a mapping from ids whose emoji are of one of `KINDS`; all of them where none is asked for.
 
     Raises:
         GraftbenchError: There is no such kind.
@@ -128,7 +128,7 @@ def _points(sequence: str) -> list[int]:
 
 
 def _kind(emoji: str) -> str:
-    """One of `KINDS`, or empty."""
+    """Return the kind of an emoji, one of `KINDS`; empty if it is of none."""
     first, *others = _points(emoji)
     if others and (first in _REGIONAL_INDICATORS or first == _BLACK_FLAG):
         return "flags"

@@ -28,13 +28,13 @@ def database_file(path: Path) -> Path:
     """
     file = path / "data.mdb" if path.is_dir() else path
     if not file.is_file():
-        found = "holds no data.mdb" if path.is_dir() else "does not exist"
-        raise GraftbenchError(f"'{path}' {found}; expected an LMDB database of image files.")
+        state = "holds no data.mdb" if path.is_dir() else "does not exist"
+        raise GraftbenchError(f"'{path}' {state}; expected an LMDB database of image files.")
     return file
 
 
 def database_items(path: Path) -> list[Item]:
-    r"""All values, in order of key, as image files; the database stays open as long as they are kept.
+    r"""Return all values, in order of key, as image files; the database stays open as long as they are kept.
 
     Ids are the keys; bytes in them that are no printable ASCII are written as `\x1f`.
 
@@ -58,9 +58,9 @@ def _opened(path: Path) -> Any:  # noqa: ANN401 - lmdb has no types
     except ImportError as error:
         raise GraftbenchError("LMDB databases need the package lmdb: pip install 'graftbench[lmdb]'.") from error
     file = database_file(path)
-    known = _open.get(file.resolve())
-    if known is not None:
-        return known
+    environment = _open.get(file.resolve())
+    if environment is not None:
+        return environment
     try:
         # Readers' locks would write a file beside the database, which may lie on a read-only disk.
         environment = lmdb.open(str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False)
@@ -83,7 +83,7 @@ def _check_whole(environment: Any, file: Path) -> None:  # noqa: ANN401 - lmdb h
 
 
 def _picture(environment: Any, key: bytes) -> Image.Image:  # noqa: ANN401 - as above
-    """One value. Raises one of `graftbench.images.decoding.DAMAGE`."""
+    """Read a value and decode it. Raises one of `graftbench.images.decoding.DAMAGE`."""
     with environment.begin() as values:  # each thread reads in a transaction of its own
         return upright(bytes(values.get(key)))
 

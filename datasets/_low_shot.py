@@ -18,18 +18,17 @@ _PAPER = Reference(
 
 _SOURCE = "https://hanlab.mit.edu/projects/data-efficient-gans/datasets/"
 
-_ATTRIBUTION = "Collected by Shengyu Zhao, Zhijian Liu, Ji Lin, Jun-Yan Zhu and Song Han."
-
 
 class LowShot(RecipeDomain):
     """A set of a hundred images of 256×256, if it does not say otherwise."""
 
     license = "not stated"
-    attribution = _ATTRIBUTION
+    attribution = "Collected by Shengyu Zhao, Zhijian Liu, Ji Lin, Jun-Yan Zhu and Song Han."
     source = _SOURCE
     count = 100
     paper = _PAPER
 
-
-def how(archive: str) -> str:
-    return f"Fetch {_SOURCE}{archive}.zip and unpack it to the folder '{archive}'."
+    def __init_subclass__(cls) -> None:
+        """Say where the set's archive is."""
+        super().__init_subclass__()
+        cls.how = f"Fetch {_SOURCE}{cls.folder}.zip and unpack it to the folder '{cls.folder}'."

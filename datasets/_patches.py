@@ -16,11 +16,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from graftbench.contracts import DomainImages
+from graftbench.contracts import Domain, DomainImages
 from graftbench.images.decoding import upright
 
 from ._decode import RECIPE, package_files, square
@@ -57,33 +57,38 @@ class _Cut:
     excluded: dict[str, str] = field(default_factory=dict)
 
 
-def fingerprint(names: tuple[str, ...]) -> str:
-    """Version of the package, SHA-256 over the files, and how they are cut and decoded.
+class PatchDomain(Domain):
+    """Patches of pictures in scikit-image's data folder.
 
-    Raises:
-        GraftbenchError: The package or a picture is not there.
+    Attributes:
+        files: Names of the pictures' files.
     """
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update(_file(name).read_bytes())
-    return f"scikit-image {version('scikit-image')}, {digest.hexdigest()}, {_RULE}, {RECIPE}"
 
+    source = "Python package scikit-image (https://github.com/scikit-image/scikit-image), folder data"
+    files: ClassVar[tuple[str, ...]]
 
-def patches(names: tuple[str, ...], resolution: int) -> DomainImages:
-    """All patches of pictures, Lanczos-resized from 64×64; flat ones are in `excluded`.
+    def fingerprint(self) -> str:
+        """Return the package's version, the SHA-256 over the pictures, and how they are cut and decoded.
 
-    Args:
-        names: File names in scikit-image's data folder.
-        resolution: Side in pixels.
+        Raises:
+            GraftbenchError: scikit-image is not installed or has no such pictures.
+        """
+        digest = hashlib.sha256()
+        for name in self.files:
+            digest.update(_file(name).read_bytes())
+        return f"scikit-image {version('scikit-image')}, {digest.hexdigest()}, {_RULE}, {RECIPE}"
 
-    Raises:
-        GraftbenchError: The package or a picture is not there.
-    """
-    cut = _Cut()
-    for name in names:
-        file = _file(name)
-        _cut(file.stem, upright(file.read_bytes()), resolution, cut)
-    return DomainImages(cut.ids, cut.groups, np.stack(cut.pixels), cut.excluded)
+    def images(self, resolution: int) -> DomainImages:
+        """Return all patches, Lanczos-resized from 64×64; flat ones are excluded.
+
+        Raises:
+            GraftbenchError: scikit-image is not installed or has no such pictures.
+        """
+        cut = _Cut()
+        for name in self.files:
+            file = _file(name)
+            _cut(file.stem, upright(file.read_bytes()), resolution, cut)
+        return DomainImages(cut.ids, cut.groups, np.stack(cut.pixels), cut.excluded)
 
 
 def _cut(stem: str, picture: Image.Image, resolution: int, cut: _Cut) -> None:

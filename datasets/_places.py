@@ -20,7 +20,7 @@ DOWNLOAD_VARIABLE = "GRAFTBENCH_DOWNLOAD"
 
 
 def data_folder() -> Path:
-    """Where data sets with a name are looked for: $GRAFTBENCH_DATA, else `data` in the cache folder; absolute.
+    """Return the folder of data sets with a name: $GRAFTBENCH_DATA, else `data` in the cache folder; absolute.
 
     It need not exist. A folder that torchvision's data sets were put into serves as it is.
 
@@ -39,20 +39,20 @@ def may_download() -> bool:
     return os.environ.get(DOWNLOAD_VARIABLE) == "1"
 
 
-def absent(name: str, place: Path, what: str, how: str) -> GraftbenchError:
+def absent(name: str, parent: Path, what: str, how: str) -> GraftbenchError:
     """Make the error for data that are not on this machine.
 
     Args:
         name: The domain.
-        place: Where they are expected.
+        parent: The folder in which they are expected.
         what: What is expected there ("the folder cifar-10-batches-py").
         how: How to get them, as a sentence.
     """
-    return GraftbenchError(f"The images of '{name}' are not there: expected {what} in {place}. {how}")
+    return GraftbenchError(f"The images of '{name}' are not there: expected {what} in {parent}. {how}")
 
 
 def contents(domain: Domain, root: Path, files: Iterable[Path]) -> str:
-    """SHA-256 (hex) over the files' paths, relative to a folder, and contents (`Domain.file_digest`)."""
+    """Return the SHA-256 (hex) over the files' paths, relative to a folder, and contents (`Domain.file_digest`)."""
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(os.fsencode(os.path.relpath(file, root)) + b"\0" + domain.file_digest(file))

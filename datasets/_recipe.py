@@ -27,7 +27,7 @@ class RecipeDomain(Folder):
     such sets go round in several versions.
 
     Attributes:
-        place: Name of the folder that its own archive unpacks to, relative to the data folder.
+        folder: Name of the folder that its own archive unpacks to, relative to the data folder.
         how: Where to get it and what to do, as a sentence.
         count: Images, as its authors state.
         about: Whether they state it roughly.
@@ -36,7 +36,7 @@ class RecipeDomain(Folder):
     """
 
     takes_argument = ""
-    place: ClassVar[str]
+    folder: ClassVar[str]
     how: ClassVar[str]
     count: ClassVar[int]
     about: ClassVar[bool] = False
@@ -44,7 +44,7 @@ class RecipeDomain(Folder):
     kinds: ClassVar[tuple[str, ...]] = ()
 
     def images(self, resolution: int) -> DomainImages:
-        """All readable images: upright, on white, centre-cropped, Lanczos-resized; sorted by relative path.
+        """Return all readable images: upright, on white, centre-cropped, Lanczos-resized; sorted by relative path.
 
         Raises:
             GraftbenchError: As `items`; or none of the images can be used.
@@ -67,7 +67,7 @@ class RecipeDomain(Folder):
     def _listing(self) -> FolderListing:
         if self.argument and self.argument not in self.kinds:
             raise unknown(f"kind of {self.name}", self.argument, self.kinds)
-        root = data_folder() / self.place / self.argument
+        root = data_folder() / self.folder / self.argument
         if not root.is_dir():
             raise self._absent(root)
         below = f"{self.argument}/" if self.argument else ""

@@ -13,7 +13,6 @@ it after that check alone, and making another file of a given MD5 sum is beyond 
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -45,6 +44,7 @@ class TorchvisionDomain(Domain):
     Attributes:
         loader: Name of the class in `torchvision.datasets`.
         parts: Part -> the arguments with which torchvision opens it.
+        numbers: Name of torchvision's list of the number of each image's class.
         folder: Folder, relative to the data folder, that the files lie in.
         below: Folder, relative to the data folder, that torchvision takes as its root.
         count: Images of all parts together, as its authors state.
@@ -55,7 +55,8 @@ class TorchvisionDomain(Domain):
     takes_argument = "[CLASS]"
     curated_groups = False
     loader: ClassVar[str]
-    parts: ClassVar[Mapping[str, Mapping[str, Any]]]
+    parts: ClassVar[Mapping[str, Mapping[str, Any]]] = {"train": {"train": True}, "test": {"train": False}}
+    numbers: ClassVar[str] = "targets"
     folder: ClassVar[str]
     below: ClassVar[str] = "."
     count: ClassVar[int]
@@ -63,15 +64,15 @@ class TorchvisionDomain(Domain):
     paper: ClassVar[Reference]
 
     def fingerprint(self) -> str:
-        """SHA-256 over names and contents of the set's files, the class asked for, and what decodes them.
+        """Return the SHA-256 over names and contents of the set's files, the class asked for, and what decodes them.
 
         Raises:
             GraftbenchError: The files are not there.
         """
-        return f"{self.name}:{self.argument}, {contents(self, self._place(), self._files())}, {RECIPE}"
+        return f"{self.name}:{self.argument}, {contents(self, data_folder() / self.folder, self._files())}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
-        """All images, or those of one class; ids are torchvision's part and position in it.
+        """Return all images, or those of one class; ids are torchvision's part and position in it.
 
         Cropped to the centre square and Lanczos-resized, also where that enlarges them (28 to 32 pixels).
 
@@ -81,26 +82,26 @@ class TorchvisionDomain(Domain):
         return gathered(self.items(resolution), resolution, f"images of '{self.name}'")
 
     def items(self, resolution: int) -> list[Item]:
-        """All images, or those of one class, in the order of torchvision's parts; arrays are held in memory.
+        """Return all images, or those of one class, in the order of torchvision's parts; arrays are held in memory.
 
         Raises:
             GraftbenchError: The files are not there or are damaged, or there is no such class.
         """
         del resolution
         self._files()
-        wanted, seen, found = slug(self.argument), set[str](), list[Item]()
+        chosen, seen, items = slug(self.argument), set[str](), list[Item]()
         for part in self.parts:
             data, labels = self._read(part)
             for position, names in enumerate(labels):
                 seen |= names
-                if wanted in names or not wanted:
+                if chosen in names or not chosen:
                     group = self.group(data, part, position)
-                    found.append(Item(_id(part, position), group, partial(_picture, data, position)))
-        if not found:
+                    items.append(Item(_id(part, position), group, partial(_picture, data, position)))
+        if not items:
             raise unknown(f"class of {self.name}", self.argument, seen)
         if not self.argument:
-            warn_of_count(self.name, len(found), self.count)
-        return found
+            warn_of_count(self.name, len(items), self.count)
+        return items
 
     def fetch(self) -> None:
         """Download with torchvision's own code what is not there yet, or not whole; one process at a time.
@@ -116,23 +117,20 @@ class TorchvisionDomain(Domain):
                 why = f"torchvision could not fetch and read them ({error or type(error).__name__}). "
                 raise self._absent(why) from error
 
-    @abstractmethod
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's classes share no type for this
-        """For each image of an opened part the names that it can be asked for by; `slug` is applied to them."""
+        """Return the names that each image of an opened part can be asked for by; `slug` is applied to them."""
+        return [(data.classes[int(number)],) for number in getattr(data, self.numbers)]
 
     def group(self, data: Any, part: str, position: int) -> str:  # noqa: ANN401 - as above
         """Return what stays on one side with an image; by default it stands alone."""
         del data
         return _id(part, position)
 
-    def _place(self) -> Path:
-        return data_folder() / self.folder
-
     def _files(self) -> list[Path]:
-        """All files of the set; what lacks is fetched first where the user asked for that."""
+        """Return all files of the set; what lacks is fetched first where the user asked for that."""
         if may_download():
             self.fetch()
-        files = _regular(self._place())
+        files = [file for file in (data_folder() / self.folder).rglob("*") if file.is_file()]
         if not files:
             raise self._absent("")
         return files
@@ -168,13 +166,8 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def named(targets: Sequence[int], classes: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the one name of each image, from numbers of classes and their names."""
-    return [(classes[int(target)],) for target in targets]
-
-
 def _picture(data: Any, position: int) -> Image.Image:  # noqa: ANN401 - torchvision's sets are indexed, and share no type
-    """One picture, decoded in full. Raises one of `graftbench.images.decoding.DAMAGE`."""
+    """Read one picture and decode it in full. Raises one of `graftbench.images.decoding.DAMAGE`."""
     picture = data[position][0]
     picture.load()  # CelebA's are not yet read
     return picture
@@ -182,8 +175,3 @@ def _picture(data: Any, position: int) -> Image.Image:  # noqa: ANN401 - torchvi
 
 def _id(part: str, position: int) -> str:
     return f"{part}/{position:06d}"
-
-
-def _regular(place: Path) -> list[Path]:
-    """Files in a folder and its folders; none if it is not there."""
-    return [file for file in place.rglob("*") if file.is_file()] if place.is_dir() else []

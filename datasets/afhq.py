@@ -23,7 +23,7 @@ class Afhq(RecipeDomain):
     attribution = "AFHQ by Yunjey Choi, Youngjung Uh, Jaejun Yoo and Jung-Woo Ha, NAVER Corporation."
     source = "https://github.com/clovaai/stargan-v2"
     takes_argument = "[KIND]"
-    place = "afhq"
+    folder = "afhq"
     how = (
         "Fetch it with `bash download.sh afhq-v2-dataset` (or afhq-dataset, the first version) of "
         "https://github.com/clovaai/stargan-v2 and put the images of train and test together into the sub-folders "

@@ -138,10 +138,10 @@ def _asked(argument: str) -> tuple[str, int]:
     Raises:
         GraftbenchError: There is no such style or option, or the count is none.
     """
-    style, given = options(argument, ("images",))
+    style, values = options(argument, ("images",))
     if style not in STYLES:
         raise unknown("style of avatars", style, STYLES)
-    text = given.get("images", str(DEFAULT_IMAGES))
+    text = values.get("images", str(DEFAULT_IMAGES))
     count = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_MOST_IMAGES)) else 0
     if not 1 <= count <= _MOST_IMAGES:
         raise GraftbenchError(

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
 from graftbench.contracts import Reference
 
-from ._torchvision import TorchvisionDomain, named
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ._torchvision import TorchvisionDomain
 
 
 class Cifar10(TorchvisionDomain):
@@ -25,7 +20,6 @@ class Cifar10(TorchvisionDomain):
     attribution = "CIFAR by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton."
     source = "https://www.cs.toronto.edu/~kriz/cifar.html"
     loader = "CIFAR10"
-    parts: ClassVar = {"train": {"train": True}, "test": {"train": False}}
     folder = "cifar-10-batches-py"
     count = 60_000
     size = "170 MB"
@@ -35,7 +29,3 @@ class Cifar10(TorchvisionDomain):
         venue="Technical report, University of Toronto",
         year=2009,
     )
-
-    def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """Return the class of each image."""
-        return named(data.targets, data.classes)

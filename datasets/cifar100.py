@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
 from graftbench.contracts import Reference
 
-from ._torchvision import TorchvisionDomain, named
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ._torchvision import TorchvisionDomain
 
 
 class Cifar100(TorchvisionDomain):
@@ -22,7 +17,6 @@ class Cifar100(TorchvisionDomain):
     attribution = "CIFAR by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton."
     source = "https://www.cs.toronto.edu/~kriz/cifar.html"
     loader = "CIFAR100"
-    parts: ClassVar = {"train": {"train": True}, "test": {"train": False}}
     folder = "cifar-100-python"
     count = 60_000
     size = "169 MB"
@@ -32,7 +26,3 @@ class Cifar100(TorchvisionDomain):
         venue="Technical report, University of Toronto",
         year=2009,
     )
-
-    def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """Return the fine class of each image."""
-        return named(data.targets, data.classes)

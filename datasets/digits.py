@@ -17,8 +17,6 @@ from ._lookalikes import DIGITS, joined
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
 _DARKEST = 16
 """Value of a pixel that is all ink."""
 
@@ -39,7 +37,7 @@ class Digits(Domain):
     source = "Python package scikit-learn (https://github.com/scikit-learn/scikit-learn), digits.csv.gz"
 
     def fingerprint(self) -> str:
-        """SHA-256 of the table, and what enlarges it.
+        """Return the SHA-256 of the table, and what enlarges it.
 
         Raises:
             GraftbenchError: scikit-learn is not installed.
@@ -47,25 +45,20 @@ class Digits(Domain):
         return f"{hashlib.sha256(_file().read_bytes()).hexdigest()}, groups {rules('_lookalikes')}, {_RULE}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
-        """All digits, black on white, Lanczos-resized from 8×8 pixels; the id is the row and the digit, `0007-is-7`.
+        """Return all digits, black on white, Lanczos-resized from 8×8 pixels; ids are row and digit, `0007-is-7`.
 
         Who wrote a digit is not known; those that look alike are one group (`_lookalikes`).
 
         Raises:
             GraftbenchError: scikit-learn is not installed.
         """
-        table = _table()
+        with gzip.open(_file(), "rt", encoding="ascii") as stream:  # a row a digit: 64 pixels from 0 to 16, what it is
+            table = np.loadtxt(stream, delimiter=",").astype(np.int64)
         ids = [f"{row:04}-is-{digit}" for row, digit in enumerate(table[:, 64])]
         grey = (255 * (_DARKEST - table[:, :64].reshape(-1, 8, 8)) + _DARKEST // 2) // _DARKEST
         pixels = np.stack([square(Image.fromarray(image), resolution) for image in grey.astype(np.uint8)])
         alike = joined(DIGITS)
         return DomainImages(ids, [alike.get(digit, digit) for digit in ids], pixels)
-
-
-def _table() -> NDArray[np.int64]:
-    """Read a row for each digit: 64 pixels from 0 to 16, row by row, and what it is: int64 1797×65."""
-    with gzip.open(_file(), "rt", encoding="ascii") as stream:
-        return np.loadtxt(stream, delimiter=",").astype(np.int64)
 
 
 def _file() -> Path:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from graftbench.contracts import Reference
 
-from ._torchvision import TorchvisionDomain, named
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ._torchvision import TorchvisionDomain
 
 
 class Dtd(TorchvisionDomain):
@@ -25,6 +22,7 @@ class Dtd(TorchvisionDomain):
     parts: ClassVar = {"train": {"split": "train"}, "val": {"split": "val"}, "test": {"split": "test"}}
     folder = "dtd"
     count = 5_640
+    numbers = "_labels"
     size = "625 MB"
     paper = Reference(
         authors="Cimpoi, Maji, Kokkinos, Mohamed, Vedaldi",
@@ -33,7 +31,3 @@ class Dtd(TorchvisionDomain):
         year=2014,
         arxiv="1311.3618",
     )
-
-    def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """Return the texture of each image."""
-        return named(data._labels, data.classes)  # noqa: SLF001 - torchvision has no public list

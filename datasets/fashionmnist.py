@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
 from graftbench.contracts import Reference
 
-from ._torchvision import TorchvisionDomain, named
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ._torchvision import TorchvisionDomain
 
 
 class FashionMnist(TorchvisionDomain):
@@ -22,13 +17,11 @@ class FashionMnist(TorchvisionDomain):
     attribution = "Fashion-MNIST, copyright 2017 Zalando SE."
     source = "https://github.com/zalandoresearch/fashion-mnist"
     loader = "FashionMNIST"
-    parts: ClassVar = {"train": {"train": True}, "test": {"train": False}}
     folder = "FashionMNIST"
     count = 70_000
     size = "30 MB"
-    curated_groups = (
-        True  # like drawings differ less than copies of one photograph: joined, they chain into whole classes
-    )
+    # Drawings that are alike differ less than copies of one photograph: joined, they chain into whole classes.
+    curated_groups = True
     paper = Reference(
         authors="Xiao, Rasul, Vollgraf",
         title="Fashion-MNIST: A Novel Image Dataset for Benchmarking Machine Learning Algorithms",
@@ -36,7 +29,3 @@ class FashionMnist(TorchvisionDomain):
         year=2017,
         arxiv="1708.07747",
     )
-
-    def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """Return the kind of article of each image."""
-        return named(data.targets, data.classes)

@@ -35,7 +35,7 @@ class FfhqBabies(RecipeDomain):
     license = "not stated; FFHQ's photographs allow non-commercial use"
     attribution = "Chosen from FFHQ (NVIDIA Corporation) by Utkarsh Ojha and others."
     source = "https://github.com/WisconsinAIVision/few-shot-gan-adaptation"
-    place = "ffhq-babies"
+    folder = "ffhq-babies"
     how = _HOW
     count = 2_500
     about = True
@@ -51,7 +51,7 @@ class FfhqSunglasses(RecipeDomain):
     license = "not stated; FFHQ's photographs allow non-commercial use"
     attribution = "Chosen from FFHQ (NVIDIA Corporation) by Utkarsh Ojha and others."
     source = "https://github.com/WisconsinAIVision/few-shot-gan-adaptation"
-    place = "ffhq-sunglasses"
+    folder = "ffhq-sunglasses"
     how = _HOW
     count = 2_700
     about = True
@@ -67,7 +67,7 @@ class Sketches(RecipeDomain):
     license = "not stated"
     attribution = "CUHK face sketch database by Xiaogang Wang and Xiaoou Tang; chosen by Utkarsh Ojha and others."
     source = "https://github.com/WisconsinAIVision/few-shot-gan-adaptation"
-    place = "sketches"
+    folder = "sketches"
     how = _HOW
     count = 300
     about = True

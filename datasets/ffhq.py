@@ -18,7 +18,7 @@ class Ffhq(RecipeDomain):
         "FFHQ by Tero Karras, Samuli Laine and Timo Aila, NVIDIA; the authors of the photographs are in its JSON."
     )
     source = "https://github.com/NVlabs/ffhq-dataset"
-    place = "ffhq"
+    folder = "ffhq"
     how = (
         "Fetch the folder images1024x1024 (89 GB) or thumbnails128x128 (2 GB, enough up to 128 pixels) with the "
         "script of https://github.com/NVlabs/ffhq-dataset and put its contents there."

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from graftbench.contracts import Reference
 
-from ._torchvision import TorchvisionDomain, named
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ._torchvision import TorchvisionDomain
 
 
 class Flowers102(TorchvisionDomain):
@@ -25,6 +22,7 @@ class Flowers102(TorchvisionDomain):
     parts: ClassVar = {"train": {"split": "train"}, "val": {"split": "val"}, "test": {"split": "test"}}
     folder = "flowers-102"
     count = 8_189
+    numbers = "_labels"
     size = "345 MB"
     paper = Reference(
         authors="Nilsback, Zisserman",
@@ -32,7 +30,3 @@ class Flowers102(TorchvisionDomain):
         venue="ICVGIP",
         year=2008,
     )
-
-    def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """Return the flower of each image."""
-        return named(data._labels, data.classes)  # noqa: SLF001 - torchvision has no public list

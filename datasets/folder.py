@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graftbench.contracts import Domain, DomainImages, Item
+from graftbench.contracts import DomainImages, Item
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.images.decoding import FolderListing, list_images, printable, unreadable, upright
 from graftbench.images.preparation import gathered
@@ -16,6 +16,7 @@ from graftbench.images.splitting import SPLITS
 from graftbench.plugins.split_options import SPLIT_OPTIONS
 
 from ._decode import RECIPE
+from ._user_files import UserFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-class Folder(Domain):
+class Folder(UserFiles):
     """The images in a folder and its folders, by relative path.
 
     Hidden files and folders (names that begin with a dot) are not looked at; links are followed
@@ -39,14 +40,9 @@ class Folder(Domain):
     description = (
         "Any folder of PNG, JPEG, WebP, AVIF, BMP, GIF (first frame), TIFF or PPM files, centre-cropped to squares."
     )
-    license = "that of the images"
-    attribution = "that of the images"
-    source = "the user's disk"
-    takes_argument = "PATH"
-    curated_groups = False
 
     def fingerprint(self) -> str:
-        """SHA-256 over relative paths and contents of all image files, and what decodes them.
+        """Return the SHA-256 over relative paths and contents of all image files, and what decodes them.
 
         Raises:
             GraftbenchError: The path is no folder or holds no image files.
@@ -60,7 +56,7 @@ class Folder(Domain):
         return f"{digest.hexdigest()}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
-        """All readable images: upright by EXIF, on white, centre-cropped, Lanczos-resized; sorted by relative path.
+        """Return all readable images: upright by EXIF, on white, centre-cropped, Lanczos-resized; sorted by path.
 
         What cannot be read, or is smaller than 2×2 pixels, is in `excluded` with the reason.
 
@@ -87,8 +83,8 @@ class Folder(Domain):
         if options and not root.is_dir() and Path(path).expanduser().is_dir():
             raise unknown("option", options.partition("=")[0], SPLIT_OPTIONS, where=f"in 'folder:{self.argument}'")
         if not root.is_dir():
-            found = "is a file" if root.exists() else "does not exist"
-            raise GraftbenchError(f"The image folder '{self.argument}' {found}; expected a folder of images.")
+            state = "is a file" if root.exists() else "does not exist"
+            raise GraftbenchError(f"The image folder '{self.argument}' {state}; expected a folder of images.")
         listing = list_images(root)
         if not _states_splits(listing.files):
             return listing

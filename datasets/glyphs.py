@@ -94,7 +94,7 @@ class Glyphs(Domain):
     takes_argument = "FONT"
 
     def fingerprint(self) -> str:
-        """Versions of matplotlib, of Pillow and of the FreeType in it, the font, and the rule of drawing.
+        """Return the versions of matplotlib, of Pillow and of the FreeType in it, the font, and the rule of drawing.
 
         Raises:
             GraftbenchError: There is no such font, or it is not installed.
@@ -106,7 +106,7 @@ class Glyphs(Domain):
         )
 
     def images(self, resolution: int) -> DomainImages:
-        """All glyphs, black on white, drawn at four times the resolution and Lanczos-reduced; sorted by code point.
+        """Return all glyphs, black on white, drawn at 4 times the resolution and reduced by Lanczos; by code point.
 
         All glyphs of a font have one size and one baseline, and stand in the middle by their advance width. What does
         not lie inside the image then (wide ligatures, tall brackets) is in `excluded`. Blanks, combining marks,
@@ -129,8 +129,8 @@ class Glyphs(Domain):
 def _draw(font: ImageFont.FreeTypeFont, character: str, side: int) -> Image.Image:
     """Draw a character in the middle of a white square by its advance width, on the baseline."""
     picture = Image.new("L", (side, side), 255)
-    left = (side - font.getlength(character)) / 2
-    ImageDraw.Draw(picture).text((round(left), round(BASELINE * side)), character, fill=0, font=font, anchor="ls")
+    margin = (side - font.getlength(character)) / 2
+    ImageDraw.Draw(picture).text((round(margin), round(BASELINE * side)), character, fill=0, font=font, anchor="ls")
     return picture
 
 
@@ -163,8 +163,8 @@ def _glyphs(file: Path) -> list[_Glyph]:
     with TTFont(file, lazy=True) as font:
         names: dict[int, str] = font.getBestCmap() or {}
     if file.stem.startswith("cm"):
-        meant = {_LETTERS.get(name) or toUnicode(name): chr(code) for code, name in names.items()}
-        glyphs = [_Glyph(ord(text), drawn) for text, drawn in meant.items() if len(text) == 1]
+        texts = {_LETTERS.get(name) or toUnicode(name): chr(code) for code, name in names.items()}
+        glyphs = [_Glyph(ord(text), drawn) for text, drawn in texts.items() if len(text) == 1]
     else:
         glyphs = [_Glyph(code, chr(code)) for code, name in names.items() if name != ".notdef"]
     return sorted(glyph for glyph in glyphs if unicodedata.category(chr(glyph.point))[0] in "LNPS")

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from graftbench.contracts import Domain
-
-from ._patches import fingerprint, patches
-
-if TYPE_CHECKING:
-    from graftbench.contracts import DomainImages
-
-_FILES = ("ihc.png",)
+from ._patches import PatchDomain
 
 
-class Histology(Domain):
+class Histology(PatchDomain):
     """Patches of one section of tissue; blocks of 128×128 pixels are the groups (see `_patches`)."""
 
     name = "histology"
@@ -28,16 +19,4 @@ class Histology(Domain):
         "Colonic glands, FHL2 by DAB with haematoxylin counterstaining: Center for Microscopy And Molecular "
         "Imaging (CMMI)."
     )
-    source = "Python package scikit-image (https://github.com/scikit-image/scikit-image), folder data"
-
-    def fingerprint(self) -> str:
-        """Version and contents of the pictures, and how they are cut and decoded."""
-        return fingerprint(_FILES)
-
-    def images(self, resolution: int) -> DomainImages:
-        """All patches, Lanczos-resized from 64×64; flat ones are excluded.
-
-        Raises:
-            GraftbenchError: scikit-image is not installed or has no such pictures.
-        """
-        return patches(_FILES, resolution)
+    files = ("ihc.png",)

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from graftbench.contracts import Domain
-
-from ._patches import fingerprint, patches
-
-if TYPE_CHECKING:
-    from graftbench.contracts import DomainImages
-
-_FILES = ("hubble_deep_field.jpg",)
+from ._patches import PatchDomain
 
 
-class Hubble(Domain):
+class Hubble(PatchDomain):
     """Patches of one picture of the sky; blocks of 128×128 pixels are the groups (see `_patches`)."""
 
     name = "hubble"
@@ -25,16 +16,4 @@ class Hubble(Domain):
     )
     license = "public domain (NASA)"
     attribution = "Hubble eXtreme Deep Field: NASA, HubbleSite, public domain."
-    source = "Python package scikit-image (https://github.com/scikit-image/scikit-image), folder data"
-
-    def fingerprint(self) -> str:
-        """Version and contents of the pictures, and how they are cut and decoded."""
-        return fingerprint(_FILES)
-
-    def images(self, resolution: int) -> DomainImages:
-        """All patches, Lanczos-resized from 64×64; flat ones are excluded.
-
-        Raises:
-            GraftbenchError: scikit-image is not installed or has no such pictures.
-        """
-        return patches(_FILES, resolution)
+    files = ("hubble_deep_field.jpg",)

@@ -53,13 +53,12 @@ class HuggingFace(Domain):
         Raises:
             GraftbenchError: There is no copy, or the name or an option is no valid one.
         """
-        place = self._place()
-        files = [file for file in place.rglob("*") if file.is_file()]
-        receipt = _receipt(place)
-        return f"{self.argument}, revision {receipt or 'not known'}, {contents(self, place, files)}, {RECIPE}"
+        copy = self._copy()
+        files = [file for file in copy.rglob("*") if file.is_file()]
+        return f"{self.argument}, revision {_revision(copy) or 'not known'}, {contents(self, copy, files)}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
-        """All readable images, upright, on white, cropped and resized; ids are split and position.
+        """Return all readable images, upright, on white, cropped and resized; ids are split and position.
 
         Raises:
             GraftbenchError: There is no copy, no such split or column, or no usable image; the extra is missing.
@@ -67,22 +66,22 @@ class HuggingFace(Domain):
         return gathered(self.items(resolution), resolution, f"images of 'hf:{self.argument}'")
 
     def items(self, resolution: int) -> list[Item]:
-        """All images, split by split, in the order of the rows.
+        """Return all images, split by split, in the order of the rows.
 
         Raises:
             GraftbenchError: There is no copy, no such split or column; the extra is missing.
         """
         del resolution
         _, chosen = self._parsed()
-        splits = _splits(self._place())
+        splits = _splits(self._copy())
         if "split" in chosen and chosen["split"] not in splits:
             raise unknown("split", chosen["split"], splits, where=f"of hf:{self.argument}")
-        found: list[Item] = []
+        items: list[Item] = []
         for split in [chosen["split"]] if "split" in chosen else splits:
             rows = _undecoded(splits[split], chosen.get("column", ""), self.argument)
             names = [f"{split}/{position:06d}" for position in range(len(rows))]
-            found += [Item(name, name, partial(_picture, rows, position)) for position, name in enumerate(names)]
-        return found
+            items += [Item(name, name, partial(_picture, rows, position)) for position, name in enumerate(names)]
+        return items
 
     def fetch(self) -> None:
         """Fetch the data set into the data folder, where it is not there yet.
@@ -91,18 +90,18 @@ class HuggingFace(Domain):
             GraftbenchError: The extra is missing, or the hub cannot be reached or has no such data set.
         """
         name, chosen = self._parsed()
-        place = data_folder() / "hf" / name
+        copy = data_folder() / "hf" / name
         library = _library()
-        with locked(place.with_name(f"{place.name}.lock")):
-            if place.is_dir():
+        with locked(copy.with_name(f"{copy.name}.lock")):
+            if copy.is_dir():
                 return
             try:
                 revision = import_module("huggingface_hub").dataset_info(name, revision=chosen.get("revision")).sha
-                found = library.load_dataset(name, chosen.get("config"), revision=revision, cache_dir=_cache())
+                fetched = library.load_dataset(name, chosen.get("config"), revision=revision, cache_dir=_cache())
             except Exception as error:  # the hub's client raises errors of several packages
                 raise self._absent(f"The hub gave none ({reason(error)}). ") from error
-            with atomic_folder(place) as folder:
-                found.save_to_disk(str(folder))
+            with atomic_folder(copy) as folder:
+                fetched.save_to_disk(str(folder))
                 (folder / _RECEIPT).write_text(json.dumps({"name": name, "revision": revision}), "ascii")
 
     def _parsed(self) -> tuple[str, dict[str, str]]:
@@ -111,21 +110,21 @@ class HuggingFace(Domain):
             raise GraftbenchError(f"'{name}' is no name of a data set; expected hf:NAME or hf:OWNER/NAME.")
         return name, chosen
 
-    def _place(self) -> Path:
+    def _copy(self) -> Path:
         """Find the copy, in the revision asked for."""
         name, chosen = self._parsed()
-        place = data_folder() / "hf" / name
-        if not place.is_dir() and may_download():
+        copy = data_folder() / "hf" / name
+        if not copy.is_dir() and may_download():
             self.fetch()
-        if not place.is_dir():
+        if not copy.is_dir():
             raise self._absent("")
-        wanted, there = chosen.get("revision"), _receipt(place)
-        if wanted and not there.startswith(wanted):
+        asked, revision = chosen.get("revision"), _revision(copy)
+        if asked and not revision.startswith(asked):
             raise GraftbenchError(
-                f"The copy of '{name}' in {place} is of revision {there or 'unknown'}; '{self.argument}' asks for "
-                f"{wanted}. Remove the copy to fetch it anew."
+                f"The copy of '{name}' in {copy} is of revision {revision or 'unknown'}; '{self.argument}' asks for "
+                f"{asked}. Remove the copy to fetch it anew."
             )
-        return place
+        return copy
 
     def _absent(self, why: str) -> GraftbenchError:
         name, _ = self._parsed()
@@ -137,7 +136,7 @@ class HuggingFace(Domain):
 
 
 def _library() -> Any:  # noqa: ANN401 - an optional package
-    """Hugging Face's package `datasets`; by its name as text, which is also the name of this file's folder.
+    """Import Hugging Face's package `datasets`; by its name as text, which is also the name of this file's folder.
 
     Raises:
         GraftbenchError: It is not installed.
@@ -149,32 +148,32 @@ def _library() -> Any:  # noqa: ANN401 - an optional package
 
 
 def _cache() -> str:
-    """Where the package keeps the Arrow files that it makes from Parquet and folders."""
+    """Return the folder in which the package keeps the Arrow files that it makes from Parquet and folders."""
     return str(cache_folder() / "hf")
 
 
-def _receipt(place: Path) -> str:
+def _revision(copy: Path) -> str:
     """Return the revision that a copy was fetched in; empty where the user put the copy there."""
     try:
-        return str(json.loads((place / _RECEIPT).read_text("utf-8"))["revision"])
+        return str(json.loads((copy / _RECEIPT).read_text("utf-8"))["revision"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
-def _splits(place: Path) -> dict[str, Any]:
-    """Split -> data set, in the order of the copy; `train` is the name of the one split of a plain data set.
+def _splits(copy: Path) -> dict[str, Any]:
+    """Return split -> data set, in the order of the copy; `train` is the name of the one split of a plain data set.
 
     Raises:
         GraftbenchError: The package cannot read the copy.
     """
     library = _library()
-    saved = any((place / name).is_file() for name in ("dataset_dict.json", "state.json"))
+    saved = any((copy / name).is_file() for name in ("dataset_dict.json", "state.json"))
     try:
-        found = library.load_from_disk(str(place)) if saved else library.load_dataset(str(place), cache_dir=_cache())
+        loaded = library.load_from_disk(str(copy)) if saved else library.load_dataset(str(copy), cache_dir=_cache())
     except Exception as error:  # the package passes on what Arrow and its own builders raise
-        why = reason(error).replace(str(place), place.name)
-        raise GraftbenchError(f"The copy '{place.name}' cannot be read by the package datasets ({why}).") from error
-    return dict(found) if isinstance(found, dict) else {"train": found}
+        why = reason(error).replace(str(copy), copy.name)
+        raise GraftbenchError(f"The copy '{copy.name}' cannot be read by the package datasets ({why}).") from error
+    return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
 
 
 def _undecoded(rows: Any, column: str, argument: str) -> Any:  # noqa: ANN401 - an optional package's types
@@ -188,8 +187,8 @@ def _undecoded(rows: Any, column: str, argument: str) -> Any:  # noqa: ANN401 - 
     if column and column not in columns:
         raise unknown("column of images", column, columns, where=f"of hf:{argument}")
     if not column and len(columns) != 1:
-        held = f"{len(columns)} columns of images ({', '.join(columns)})" if columns else "no column of images"
-        raise GraftbenchError(f"hf:{argument} has {held}; choose one with ?column=NAME.")
+        number = f"{len(columns)} columns of images ({', '.join(columns)})" if columns else "no column of images"
+        raise GraftbenchError(f"hf:{argument} has {number}; choose one with ?column=NAME.")
     chosen = column or columns[0]
     return rows.select_columns([chosen]).cast_column(chosen, image(decode=False)).rename_column(chosen, "file")
 

@@ -63,7 +63,7 @@ class Icons(Domain):
         )
 
     def images(self, resolution: int) -> DomainImages:
-        """All icons, black on white, drawn at four times the resolution and Lanczos-reduced; sorted by id.
+        """Return all icons, black on white, drawn at four times the resolution and Lanczos-reduced; sorted by id.
 
         Raises:
             GraftbenchError: There is no such set, or the package is not installed.
@@ -76,18 +76,18 @@ class Icons(Domain):
 
 
 def _files(icons: str) -> dict[str, Path]:
-    """Id -> file, sorted by id: `account-box`, `solid/user`.
+    """Return id -> file, sorted by id: `account-box`, `solid/user`.
 
     Octicons draws an icon once for each size (`alert-16`, `alert-24`); the largest is taken, without the size.
     """
     if icons not in SETS:
         raise unknown("set of icons", icons, SETS)
-    found: dict[str, tuple[int, Path]] = {}
+    largest: dict[str, tuple[int, Path]] = {}
     for folder in SETS[icons]:
         prefix = f"{folder.partition('/')[2]}/" if "/" in folder else ""
         for file in package_files(_PACKAGE, f"templates/.icons/{folder}", "*.svg", extra="icons"):
             size = _SIZE.search(file.stem) if icons == "octicons" else None
             icon = prefix + (file.stem[: size.start()] if size else file.stem)
             pixels = int(size[1]) if size else 0
-            found[icon] = max(found.get(icon, (-1, file)), (pixels, file))
-    return {icon: file for icon, (_, file) in sorted(found.items())}
+            largest[icon] = max(largest.get(icon, (-1, file)), (pixels, file))
+    return {icon: file for icon, (_, file) in sorted(largest.items())}

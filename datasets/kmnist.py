@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
 from graftbench.contracts import Reference
 
-from ._torchvision import TorchvisionDomain, named
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ._torchvision import TorchvisionDomain
 
 
 class Kmnist(TorchvisionDomain):
@@ -25,13 +20,11 @@ class Kmnist(TorchvisionDomain):
     )
     source = "https://github.com/rois-codh/kmnist"
     loader = "KMNIST"
-    parts: ClassVar = {"train": {"train": True}, "test": {"train": False}}
     folder = "KMNIST"
     count = 70_000
     size = "21 MB"
-    curated_groups = (
-        True  # like drawings differ less than copies of one photograph: joined, they chain into whole classes
-    )
+    # Drawings that are alike differ less than copies of one photograph: joined, they chain into whole classes.
+    curated_groups = True
     paper = Reference(
         authors="Clanuwat, Bober-Irizar, Kitamoto, Lamb, Yamamoto, Ha",
         title="Deep Learning for Classical Japanese Literature",
@@ -39,7 +32,3 @@ class Kmnist(TorchvisionDomain):
         year=2018,
         arxiv="1812.01718",
     )
-
-    def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """Return the syllable of each image."""
-        return named(data.targets, data.classes)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from graftbench.contracts import Domain, DomainImages, Item
 from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
 from ._lmdb import database_file, database_items
+from ._user_files import UserFiles
+
+if TYPE_CHECKING:
+    from graftbench.contracts import DomainImages, Item
 
 
-class LmdbDatabase(Domain):
+class LmdbDatabase(UserFiles):
     """The image files that are values of an LMDB database, as LSUN's are: `lmdb:PATH`, a folder or a file.
 
     Every value that can be decoded is an image; others (a key `length`) are excluded with the reason. Needs the extra
@@ -21,14 +25,9 @@ class LmdbDatabase(Domain):
     name = "lmdb"
     title = "An LMDB database of image files"
     description = "An LMDB database whose values are image files (JPEG, PNG, WebP), as LSUN's are."
-    license = "that of the images"
-    attribution = "that of the images"
-    source = "the user's disk"
-    takes_argument = "PATH"
-    curated_groups = False
 
     def fingerprint(self) -> str:
-        """SHA-256 over the database's file, and what decodes the images.
+        """Return the SHA-256 over the database's file, and what decodes the images.
 
         Raises:
             GraftbenchError: The database is not there.
@@ -36,7 +35,7 @@ class LmdbDatabase(Domain):
         return f"{self.file_digest(database_file(self._path())).hex()}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
-        """All readable images, upright, on white, cropped and resized, in order of key.
+        """Return all readable images, upright, on white, cropped and resized, in order of key.
 
         Raises:
             GraftbenchError: The package lmdb or the database is not there, or no image can be used.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._low_shot import LowShot, how
+from ._low_shot import LowShot
 
 
 class Obama(LowShot):
@@ -11,8 +11,7 @@ class Obama(LowShot):
     name = "obama"
     title = "100-shot Obama"
     description = "100 photographs of Barack Obama's face."
-    place = "100-shot-obama"
-    how = how(place)
+    folder = "100-shot-obama"
 
 
 class GrumpyCat(LowShot):
@@ -21,8 +20,7 @@ class GrumpyCat(LowShot):
     name = "grumpy-cat"
     title = "100-shot Grumpy Cat"
     description = "100 photographs of one cat's face."
-    place = "100-shot-grumpy_cat"
-    how = how(place)
+    folder = "100-shot-grumpy_cat"
 
 
 class Panda(LowShot):
@@ -31,8 +29,7 @@ class Panda(LowShot):
     name = "panda"
     title = "100-shot Panda"
     description = "100 photographs of pandas' faces."
-    place = "100-shot-panda"
-    how = how(place)
+    folder = "100-shot-panda"
 
 
 class BridgeOfSighs(LowShot):
@@ -41,8 +38,7 @@ class BridgeOfSighs(LowShot):
     name = "bridge-of-sighs"
     title = "100-shot Bridge of Sighs"
     description = "100 photographs of one bridge."
-    place = "100-shot-bridge_of_sighs"
-    how = how(place)
+    folder = "100-shot-bridge_of_sighs"
 
 
 class MediciFountain(LowShot):
@@ -51,8 +47,7 @@ class MediciFountain(LowShot):
     name = "medici-fountain"
     title = "100-shot Medici Fountain"
     description = "100 photographs of one fountain."
-    place = "100-shot-medici_fountain"
-    how = how(place)
+    folder = "100-shot-medici_fountain"
 
 
 class TempleOfHeaven(LowShot):
@@ -61,8 +56,7 @@ class TempleOfHeaven(LowShot):
     name = "temple-of-heaven"
     title = "100-shot Temple of Heaven"
     description = "100 photographs of one temple."
-    place = "100-shot-temple_of_heaven"
-    how = how(place)
+    folder = "100-shot-temple_of_heaven"
 
 
 class Wuzhen(LowShot):
@@ -71,8 +65,7 @@ class Wuzhen(LowShot):
     name = "wuzhen"
     title = "100-shot Wuzhen"
     description = "100 photographs of one town."
-    place = "100-shot-wuzhen"
-    how = how(place)
+    folder = "100-shot-wuzhen"
 
 
 class AnimalFaceCat(LowShot):
@@ -83,8 +76,7 @@ class AnimalFaceCat(LowShot):
     description = "160 photographs of cats' faces."
     attribution = "AnimalFace by Zhangzhang Si and Song-Chun Zhu; cropped by the authors of DiffAugment."
     count = 160
-    place = "AnimalFace-cat"
-    how = how(place)
+    folder = "AnimalFace-cat"
 
 
 class AnimalFaceDog(LowShot):
@@ -95,5 +87,4 @@ class AnimalFaceDog(LowShot):
     description = "389 photographs of dogs' faces."
     attribution = "AnimalFace by Zhangzhang Si and Song-Chun Zhu; cropped by the authors of DiffAugment."
     count = 389
-    place = "AnimalFace-dog"
-    how = how(place)
+    folder = "AnimalFace-dog"

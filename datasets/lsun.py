@@ -62,7 +62,7 @@ class Lsun(Domain):
         return f"{self.argument}, {self.file_digest(database_file(self._database())).hex()}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
-        """All images, cropped to the centre square and Lanczos-resized, in order of key, which is their id.
+        """Return all images, cropped to the centre square and Lanczos-resized, in order of key, which is their id.
 
         Raises:
             GraftbenchError: There is no such scene, its database or the package lmdb is not there.
@@ -70,7 +70,7 @@ class Lsun(Domain):
         return gathered(self.items(resolution), resolution, f"images of 'lsun:{self.argument}'")
 
     def items(self, resolution: int) -> list[Item]:
-        """All images, in order of key.
+        """Return all images, in order of key.
 
         Raises:
             GraftbenchError: There is no such scene, its database or the package lmdb is not there.
@@ -83,11 +83,11 @@ class Lsun(Domain):
         if scene not in _SCENES:
             raise unknown("scene of lsun", self.argument, (*_SCENES, *(f"{scene}_val" for scene in _SCENES)))
         part = self.argument if self.argument.endswith("_val") else f"{self.argument}_train"
-        place = data_folder() / "lsun" / f"{part}_lmdb"
-        if not (place / "data.mdb").is_file():
+        database = data_folder() / "lsun" / f"{part}_lmdb"
+        if not (database / "data.mdb").is_file():
             how = (
                 f"Fetch {part}_lmdb.zip with the script download.py of https://github.com/fyu/lsun and unpack it "
                 f"there, or set {FOLDER_VARIABLE} to the folder that holds 'lsun'."
             )
-            raise absent(f"lsun:{self.argument}", place.parent, f"the folder '{place.name}' with data.mdb", how)
-        return place
+            raise absent(f"lsun:{self.argument}", database.parent, f"the folder '{database.name}' with data.mdb", how)
+        return database

@@ -19,7 +19,7 @@ class MetFaces(RecipeDomain):
     license = "CC-BY-NC-2.0 for the set; CC0 for the museum's pictures"
     attribution = "MetFaces by NVIDIA Corporation, from pictures of The Metropolitan Museum of Art."
     source = "https://github.com/NVlabs/metfaces-dataset"
-    place = "metfaces"
+    folder = "metfaces"
     how = (
         "Fetch the folder `images` (1.6 GB) from the drive that https://github.com/NVlabs/metfaces-dataset names and "
         "put its contents there; leave `unprocessed` out."

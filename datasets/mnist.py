@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from graftbench.contracts import Reference
 
@@ -22,13 +22,11 @@ class Mnist(TorchvisionDomain):
     attribution = "MNIST by Yann LeCun, Corinna Cortes and Christopher Burges."
     source = "http://yann.lecun.com/exdb/mnist/"
     loader = "MNIST"
-    parts: ClassVar = {"train": {"train": True}, "test": {"train": False}}
     folder = "MNIST"
     count = 70_000
     size = "12 MB"
-    curated_groups = (
-        True  # like drawings differ less than copies of one photograph: joined, they chain into whole classes
-    )
+    # Drawings that are alike differ less than copies of one photograph: joined, they chain into whole classes.
+    curated_groups = True
     paper = Reference(
         authors="LeCun, Bottou, Bengio, Haffner",
         title="Gradient-Based Learning Applied to Document Recognition",

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from graftbench.contracts import Domain, DomainImages, Item
+from graftbench.contracts import DomainImages, Item
 from graftbench.images.archives import the_file
 from graftbench.images.arrays import dark_remark, open_array_file
 from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
+from ._user_files import UserFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ _AT_ONCE = 256
 """Images unpacked at a time."""
 
 
-class NpzFile(Domain):
+class NpzFile(UserFiles):
     """The images of one array in an .npz file: `npz:PATH`, uint8 of shape N×H×W×3 or N×3×H×W, RGB, 0 to 255.
 
     The array is called `arr_0` (what `np.savez(path, images)` writes, and ADM's sample files have) or `images`, or is
@@ -36,14 +37,9 @@ class NpzFile(Domain):
     name = "npz"
     title = "An array of images"
     description = "An .npz or .npy file with a uint8 array of RGB images, N×H×W×3 or N×3×H×W."
-    license = "that of the images"
-    attribution = "that of the images"
-    source = "the user's disk"
-    takes_argument = "PATH"
-    curated_groups = False
 
     def fingerprint(self) -> str:
-        """SHA-256 over the file, and what resizes the images.
+        """Return the SHA-256 over the file, and what resizes the images.
 
         Raises:
             GraftbenchError: The file is not there, is damaged, or does not hold one array of images.
@@ -52,7 +48,7 @@ class NpzFile(Domain):
         return f"{self.file_digest(self._path()).hex()}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
-        """All images, cropped to the centre square and Lanczos-resized, by position.
+        """Return all images, cropped to the centre square and Lanczos-resized, by position.
 
         Raises:
             GraftbenchError: The file is not there, is damaged, or does not hold one array of images.
@@ -60,17 +56,17 @@ class NpzFile(Domain):
         return gathered(self.items(resolution), resolution, f"images in '{self._path().name}'")
 
     def items(self, resolution: int) -> list[Item]:
-        """All images by position; the array is held in memory as long as they are kept.
+        """Return all images by position; the array is held in memory as long as they are kept.
 
         Raises:
             GraftbenchError: The file is not there, is damaged, or does not hold one array of images.
         """
         del resolution
         names = [f"{position:06d}" for position in range(self._array().count)]
-        pixels = _pixels(self._array())
+        pixels = _pixels(self._array()).transpose(0, 2, 3, 1)
         if remark := dark_remark(self._path().name, int(pixels.max())):
             warnings.warn(f"{remark[0].upper()}{remark[1:]}.", UserWarning, stacklevel=2)
-        return [Item(name, name, partial(_picture, image)) for name, image in zip(names, pixels, strict=True)]
+        return [Item(name, name, partial(Image.fromarray, image)) for name, image in zip(names, pixels, strict=True)]
 
     def _path(self) -> Path:
         return the_file(self.argument, "an .npz or .npy file with an array of images")
@@ -87,7 +83,3 @@ def _pixels(array: Images) -> Pixels:
         pixels[filled : filled + len(batch)] = batch
         filled += len(batch)
     return pixels
-
-
-def _picture(image: Pixels) -> Image.Image:
-    return Image.fromarray(image.transpose(1, 2, 0))

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from graftbench.contracts import Domain
-
-from ._patches import fingerprint, patches
-
-if TYPE_CHECKING:
-    from graftbench.contracts import DomainImages
-
-_FILES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+from ._patches import PatchDomain
 
 
-class Photos(Domain):
+class Photos(PatchDomain):
     """Patches of four colour photographs; blocks of 128×128 pixels are the groups (see `_patches`)."""
 
     name = "photos"
@@ -28,16 +19,4 @@ class Photos(Domain):
         "Eileen Collins: NASA, public domain. Chelsea: Stefan van der Walt, CC0. Coffee: Rachel Michetti, "
         "courtesy of Pikolo Espresso Bar, CC0. Launch of DSCOVR: SpaceX, public domain."
     )
-    source = "Python package scikit-image (https://github.com/scikit-image/scikit-image), folder data"
-
-    def fingerprint(self) -> str:
-        """Version and contents of the pictures, and how they are cut and decoded."""
-        return fingerprint(_FILES)
-
-    def images(self, resolution: int) -> DomainImages:
-        """All patches, Lanczos-resized from 64×64; flat ones are excluded.
-
-        Raises:
-            GraftbenchError: scikit-image is not installed or has no such pictures.
-        """
-        return patches(_FILES, resolution)
+    files = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")

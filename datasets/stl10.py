@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from graftbench.contracts import Reference
 
-from ._torchvision import TorchvisionDomain, named
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ._torchvision import TorchvisionDomain
 
 
 class Stl10(TorchvisionDomain):
@@ -31,6 +28,7 @@ class Stl10(TorchvisionDomain):
     parts: ClassVar = {"train": {"split": "train"}, "test": {"split": "test"}}
     folder = "stl10_binary"
     count = 13_000
+    numbers = "labels"
     size = "2.6 GB"
     paper = Reference(
         authors="Coates, Lee, Ng",
@@ -38,7 +36,3 @@ class Stl10(TorchvisionDomain):
         venue="AISTATS",
         year=2011,
     )
-
-    def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's class
-        """Return the class of each image."""
-        return named(data.labels, data.classes)

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from graftbench.contracts import Domain
-
-from ._patches import fingerprint, patches
-
-if TYPE_CHECKING:
-    from graftbench.contracts import DomainImages
-
-_FILES = ("brick.png", "grass.png", "gravel.png")
+from ._patches import PatchDomain
 
 
-class Textures(Domain):
+class Textures(PatchDomain):
     """Patches of three grey textures; blocks of 128×128 pixels are the groups (see `_patches`)."""
 
     name = "textures"
@@ -26,16 +17,4 @@ class Textures(Domain):
     attribution = (
         "Brick (Bricks25) and gravel (Gravel04): CC0Textures. Grass (Grass 01): linolafett on DeviantArt. All CC0."
     )
-    source = "Python package scikit-image (https://github.com/scikit-image/scikit-image), folder data"
-
-    def fingerprint(self) -> str:
-        """Version and contents of the pictures, and how they are cut and decoded."""
-        return fingerprint(_FILES)
-
-    def images(self, resolution: int) -> DomainImages:
-        """All patches, Lanczos-resized from 64×64; flat ones are excluded.
-
-        Raises:
-            GraftbenchError: scikit-image is not installed or has no such pictures.
-        """
-        return patches(_FILES, resolution)
+    files = ("brick.png", "grass.png", "gravel.png")

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from graftbench.contracts import Domain, DomainImages, Item
+from graftbench.contracts import DomainImages, Item
 from graftbench.errors import GraftbenchError
 from graftbench.images.archives import bad_name, bad_size, is_hidden, is_picture, refusal
 from graftbench.images.decoding import reason, unreadable, upright
@@ -17,6 +17,7 @@ from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
 from ._places import contents
+from ._user_files import UserFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ _PREFERRED = ("png", "jpg", "jpeg", "webp")
 """Which picture of a sample is taken where it has several, best first: what is not compressed with loss."""
 
 
-class WebDatasetShards(Domain):
+class WebDatasetShards(UserFiles):
     """The images in WebDataset's tar files: `webdataset:PATH` with a tar file, a folder of them, or braces.
 
     `webdataset:shards/train-{000..009}.tar` means ten files; ranges and lists (`{a,b}`) are spelt out as in a shell. A
@@ -41,14 +42,9 @@ class WebDatasetShards(Domain):
     name = "webdataset"
     title = "WebDataset shards"
     description = "Tar files of samples with a png, jpg or webp member each, as the webdataset package writes them."
-    license = "that of the images"
-    attribution = "that of the images"
-    source = "the user's disk"
-    takes_argument = "PATH"
-    curated_groups = False
 
     def fingerprint(self) -> str:
-        """SHA-256 over names and contents of the tar files, and what decodes the images.
+        """Return the SHA-256 over names and contents of the tar files, and what decodes the images.
 
         Raises:
             GraftbenchError: A file is not there.
@@ -57,7 +53,7 @@ class WebDatasetShards(Domain):
         return f"{contents(self, shards[0].parent, shards)}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
-        """One image of every sample that has a readable one, upright, on white, cropped and resized, in file order.
+        """Return one image of every sample that has a readable one: upright, on white, cropped, resized, in file order.
 
         Raises:
             GraftbenchError: As `items`; or no image can be used.
@@ -65,7 +61,7 @@ class WebDatasetShards(Domain):
         return gathered(self.items(resolution), resolution, f"images in '{Path(self.argument).name}'")
 
     def items(self, resolution: int) -> list[Item]:
-        """One picture of every sample, in file order; a sample without one is excluded by name.
+        """Return one picture of every sample, in file order; a sample without one is excluded by name.
 
         Ids are the shard's name up to its first dot, a slash, and the sample's key.
 
@@ -93,18 +89,18 @@ class WebDatasetShards(Domain):
 
 
 def spelt_out(pattern: str) -> list[str]:
-    """`a-{08..10}.tar` -> a-08.tar, a-09.tar, a-10.tar; `{x,y}` -> x, y; several braces multiply.
+    """Spell out braces: `a-{08..10}.tar` -> a-08.tar, a-09.tar, a-10.tar; `{x,y}` -> x, y; several braces multiply.
 
     A range keeps the zeros in front of its first number.
     """
-    found = re.search(r"\{([^{}]*)\}", pattern)
-    if not found:
+    braces = re.search(r"\{([^{}]*)\}", pattern)
+    if not braces:
         return [pattern]
-    ends = re.fullmatch(r"(\d+)\.\.(\d+)", found[1])
-    parts = found[1].split(",")
+    ends = re.fullmatch(r"(\d+)\.\.(\d+)", braces[1])
+    parts = braces[1].split(",")
     if ends:
         parts = [f"{i:0{len(ends[1])}d}" for i in range(int(ends[1]), int(ends[2]) + 1)]
-    return [one for part in parts for one in spelt_out(pattern[: found.start()] + part + pattern[found.end() :])]
+    return [one for part in parts for one in spelt_out(pattern[: braces.start()] + part + pattern[braces.end() :])]
 
 
 class _Member(NamedTuple):
@@ -118,16 +114,16 @@ class _Member(NamedTuple):
 
 
 def _samples(shard: Path) -> Iterator[Item]:
-    """One item for each run of members with one key; where no member is a picture, one that is excluded for it."""
+    """Yield an item for each run of members with one key; where no member is a picture, one that is excluded for it."""
     stem = shard.name.partition(".")[0]
-    for key, members in itertools.groupby(_members(shard), key=lambda member: member.key):
-        held = list(members)
-        by_ending = {member.ending: member for member in held if is_picture(member.name)}
+    for key, group in itertools.groupby(_members(shard), key=lambda member: member.key):
+        members = list(group)
+        by_ending = {member.ending: member for member in members if is_picture(member.name)}
         if by_ending:
             first = next((ending for ending in _PREFERRED if ending in by_ending), next(iter(by_ending)))
             opens = partial(_picture, shard, by_ending[first])
         else:
-            endings = ", ".join(sorted({member.ending for member in held}))
+            endings = ", ".join(sorted({member.ending for member in members}))
             opens = partial(unreadable, f"the sample has no picture that is read ({endings})")
         yield Item(f"{stem}/{key}", f"{stem}/{key}", opens)
 
@@ -138,7 +134,7 @@ def _members(shard: Path) -> list[_Member]:
     Raises:
         GraftbenchError: The file is damaged or refused.
     """
-    refused, size, found = refusal(shard.name), shard.stat().st_size, list[_Member]()
+    refused, size, members = refusal(shard.name), shard.stat().st_size, list[_Member]()
     try:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:
@@ -147,14 +143,14 @@ def _members(shard: Path) -> list[_Member]:
                 if member.offset_data + member.size > size:
                     raise EOFError(f"the file ends within the member {member.name}")
                 if member.isreg() and not member.sparse and not is_hidden(member.name):
-                    found.append(_Member(member.name, *_key(member.name), member.offset_data, member.size))
+                    members.append(_Member(member.name, *_key(member.name), member.offset_data, member.size))
             _check_end(shard, archive.offset)
     except _BAD_TAR as error:
         raise GraftbenchError(
             f"'{shard.name}' cannot be read to its end as an uncompressed tar file ({reason(error)}). It may be "
             "truncated (fetch it again) or compressed (unpack it with gunzip, say)."
         ) from error
-    return found
+    return members
 
 
 def _check_end(shard: Path, offset: int) -> None:
@@ -166,7 +162,7 @@ def _check_end(shard: Path, offset: int) -> None:
 
 
 def _picture(shard: Path, member: _Member) -> Image.Image:
-    """One member. Raises one of `graftbench.images.decoding.DAMAGE`."""
+    """Read a member and decode it. Raises one of `graftbench.images.decoding.DAMAGE`."""
     with shard.open("rb") as stream:
         stream.seek(member.offset)
         return upright(stream.read(member.size))

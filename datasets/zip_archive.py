@@ -7,7 +7,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
-from graftbench.contracts import Domain, DomainImages, Item
+from graftbench.contracts import DomainImages, Item
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.images.archives import BAD_ZIP, LABELS, is_hidden, member_of, open_zip, the_file
 from graftbench.images.decoding import other_kind, reason, unreadable, upright
@@ -15,6 +15,7 @@ from graftbench.images.preparation import gathered
 
 from ._decode import RECIPE
 from ._options import options
+from ._user_files import UserFiles
 
 if TYPE_CHECKING:
     import zipfile
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-class ZipArchive(Domain):
+class ZipArchive(UserFiles):
     """The images in a zip file, by name: `zip:PATH`, or those of one label of its dataset.json: `zip:PATH?label=3`.
 
     The layout is that of NVIDIA's `dataset_tool.py` (arXiv 2006.06676, 2206.00364): images in folders, and beside them
@@ -34,14 +35,10 @@ class ZipArchive(Domain):
     name = "zip"
     title = "A zip file of images"
     description = "Any zip file of image files, such as dataset_tool.py of StyleGAN and EDM writes."
-    license = "that of the images"
-    attribution = "that of the images"
-    source = "the user's disk"
     takes_argument = "PATH[?label=LABEL]"
-    curated_groups = False
 
     def fingerprint(self) -> str:
-        """SHA-256 over names, sizes and CRC-32 of all members, and the label asked for; the images are not read.
+        """Return the SHA-256 over names, sizes and CRC-32 of all members, and the label asked for; no image is read.
 
         Raises:
             GraftbenchError: The file is not there, is damaged or is refused.
@@ -52,7 +49,7 @@ class ZipArchive(Domain):
         return f"{hashlib.sha256(json.dumps([sorted(listed), chosen]).encode('ascii')).hexdigest()}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
-        """All readable images, or those of the label, upright, on white, cropped and resized; sorted by name.
+        """Return all readable images, or those of the label, upright, on white, cropped and resized; sorted by name.
 
         Raises:
             GraftbenchError: The file is not there, is damaged or is refused, has no such label or no usable image.
@@ -77,38 +74,36 @@ class ZipArchive(Domain):
         return the_file(base, "a zip file of images")
 
     def _chosen(self, archive: zipfile.ZipFile) -> list[str]:
-        """Names of the members of the label asked for, or of all."""
+        """Return the names of the members of the label asked for, or of all."""
         base, chosen = options(self.argument, ("label",))
         if "label" not in chosen:
             return archive.namelist()
         labels = _labels(archive, base)
-        found = [name for name in archive.namelist() if labels.get(name) == chosen["label"]]
-        if not found:
+        names = [name for name in archive.namelist() if labels.get(name) == chosen["label"]]
+        if not names:
             raise unknown("label", chosen["label"], set(labels.values()), where=f"in {LABELS} of '{self._path().name}'")
-        return found
+        return names
 
 
 def _labels(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
-    """Member -> label as text; several numbers are joined by commas.
+    """Return member -> label as text; several numbers are joined by commas.
 
     Raises:
         GraftbenchError: There is no dataset.json with labels.
     """
     try:
         listed = json.loads(archive.read(LABELS))["labels"]
-        return {member: _text(label) for member, label in listed}
+        return {
+            member: ",".join(map(str, label)) if isinstance(label, list) else str(label) for member, label in listed
+        }
     except (KeyError, TypeError, *BAD_ZIP) as error:
         raise GraftbenchError(
             f"'{name.rpartition('/')[2]}' has no {LABELS} with labels ({reason(error)}); leave ?label= out."
         ) from error
 
 
-def _text(label: object) -> str:
-    return ",".join(map(str, label)) if isinstance(label, list) else str(label)
-
-
 def _picture(archive: zipfile.ZipFile, name: str) -> Image.Image:
-    """One member. Raises one of `graftbench.images.decoding.DAMAGE`."""
+    """Read a member and decode it. Raises one of `graftbench.images.decoding.DAMAGE`."""
     if why := other_kind(name):
         return unreadable(why)
     return upright(member_of(archive, name))

@@ -79,7 +79,7 @@ def test_without_its_folder_it_is_said_where_to_get_it(name: str, data: Path) ->
     cls = RECIPES[name]
     for said in (
         str(data),
-        f"the folder '{cls.place}'",
+        f"the folder '{cls.folder}'",
         cls.how,
         "https://",
         "GRAFTBENCH_DATA",
