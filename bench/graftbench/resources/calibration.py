@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from graftbench.resources.monitor import is_cuda, synchronizer
+from graftbench.resources.device import is_cuda
+from graftbench.resources.monitor import synchronizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -44,9 +44,9 @@ def check_process(*, portable: bool, device: str) -> None:
     check_device(device)
     wrong = [f"{name}={os.environ.get(name, '')}" for name, value in PORTABLE.items() if os.environ.get(name) != value]
     if wrong:
-        wanted = " ".join(f"{name}={value}" for name, value in PORTABLE.items())
+        variables = " ".join(f"{name}={value}" for name, value in PORTABLE.items())
         raise GraftbenchError(
-            f'determinism = "portable" needs a process that was started with {wanted}; found {", ".join(wrong)}.'
+            f'determinism = "portable" needs a process that was started with {variables}; found {", ".join(wrong)}.'
         )
 
 

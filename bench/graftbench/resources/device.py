@@ -9,10 +9,13 @@ from graftbench.errors import GraftbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from typing import Self
+
+    import torch
 
 
 def resolve_device(device: str) -> str:
-    """`auto` as `cuda` where it is there, else `cpu`; what was asked for otherwise.
+    """Return `cuda` for `auto` where torch finds a GPU, else `cpu`; a device that was named as it is.
 
     Raises:
         GraftbenchError: No such device, or CUDA was asked for and is not there.
@@ -22,12 +25,12 @@ def resolve_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        wanted = torch.device(device)
+        kind = torch.device(device).type
     except RuntimeError as error:
         raise GraftbenchError(f"Unknown device '{device}'; use auto, cpu, cuda or cuda:N.") from error
-    if wanted.type not in ("cpu", "cuda"):
+    if kind not in ("cpu", "cuda"):
         raise GraftbenchError(f"The device '{device}' is not supported; use auto, cpu, cuda or cuda:N.")
-    if wanted.type == "cuda" and not torch.cuda.is_available():
+    if kind == "cuda" and not torch.cuda.is_available():
         raise GraftbenchError("The device 'cuda' was asked for, but torch finds none; use --device cpu.")
     return device
 
@@ -52,47 +55,72 @@ def resolve_devices(devices: str) -> list[str]:
     return names
 
 
-class HeldOnDevice:
-    """Memory by process on one GPU (nvmlDeviceGetComputeRunningProcesses).
+def is_cuda(device: str | torch.device) -> bool:
+    """Return whether the device is a CUDA device; False for the CPU.
 
-    NVML names processes by the numbers that the host gives them. In a container with numbers of its own they match
-    none, and nothing is known.
+    Raises:
+        GraftbenchError: It is of another kind.
     """
+    kind = str(device).split(":")[0]
+    if kind not in {"cpu", "cuda"}:
+        raise GraftbenchError(f"The device is '{device}'; graftbench knows 'cpu', 'cuda' and 'cuda:INDEX'.")
+    return kind == "cuda"
+
+
+class NvmlDevice:
+    """One GPU as NVML sees it; to be closed."""
 
     def __init__(self, nvml: Any, handle: object) -> None:  # noqa: ANN401 - nvidia-ml-py has no types
         self._nvml, self._handle = nvml, handle
 
     @classmethod
-    def open(cls, device: str) -> HeldOnDevice | None:
-        """Of the GPU that torch calls `device`, found by its UUID; None without NVML."""
+    def open(cls, device: str) -> Self | None:
+        """Open the GPU that torch calls `device`; None without NVML, or where the GPU is not `usable`.
+
+        NVML numbers all GPUs in PCI order while CUDA numbers those in CUDA_VISIBLE_DEVICES, fastest first, so the GPU
+        is found by its UUID.
+        """
         import pynvml  # noqa: PLC0415 - only a CUDA fit needs it
         import torch  # noqa: PLC0415 - likewise
 
         return cls.open_uuid(str(torch.cuda.get_device_properties(device).uuid), pynvml)
 
     @classmethod
-    def open_uuid(cls, uuid: str, nvml: Any) -> HeldOnDevice | None:  # noqa: ANN401 - nvidia-ml-py has no types
-        """Of the GPU with this UUID (without the `GPU-`); None without NVML."""
+    def open_uuid(cls, uuid: str, nvml: Any) -> Self | None:  # noqa: ANN401 - nvidia-ml-py has no types
+        """Open the GPU with this UUID (without the `GPU-`), as `open` does."""
         try:
             nvml.nvmlInit()
         except nvml.NVMLError:
             return None
-        try:
-            return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
-        except nvml.NVMLError:
-            nvml.nvmlShutdown()
-            return None
+        with suppress(nvml.NVMLError):
+            gpu = cls(nvml, nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
+            if gpu.usable():
+                return gpu
+        nvml.nvmlShutdown()
+        return None
 
-    def mib(self, pids: Collection[int]) -> float | None:
-        """MiB that processes hold together; None where the driver lists none of them, or does not say how much."""
-        try:
-            listed = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
-        except self._nvml.NVMLError:
-            return None
-        held = [entry.usedGpuMemory for entry in listed if entry.pid in pids and entry.usedGpuMemory is not None]
-        return sum(held) / 2**20 if held else None
+    def usable(self) -> bool:
+        """Return whether it gives what it is opened for; an NVMLError means no."""
+        return True
 
     def close(self) -> None:
         """Leave NVML, which counts who has entered."""
         with suppress(self._nvml.NVMLError):
             self._nvml.nvmlShutdown()
+
+
+class HeldOnDevice(NvmlDevice):
+    """Memory by process on one GPU (nvmlDeviceGetComputeRunningProcesses).
+
+    NVML names processes by the numbers that the host gives them. In a container with numbers of its own they match
+    none, and nothing is known.
+    """
+
+    def mib(self, pids: Collection[int]) -> float | None:
+        """Return the MiB that processes hold together; None where the driver lists none, or does not say how much."""
+        try:
+            listed = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
+        except self._nvml.NVMLError:
+            return None
+        used = [entry.usedGpuMemory for entry in listed if entry.pid in pids and entry.usedGpuMemory is not None]
+        return sum(used) / 2**20 if used else None

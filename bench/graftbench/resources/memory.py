@@ -63,8 +63,8 @@ class ResidentMemory:
         self._status, self._clear_refs = process / "status", process / "clear_refs"
         self._mib, self._aside = 0.0, False
         self._is_reset = self._clear()
-        held_kib = _status_kib(self._status, "VmRSS") if self._is_reset else None
-        self.baseline_mib = None if held_kib is None else held_kib / 1024
+        resident_kib = _status_kib(self._status, "VmRSS") if self._is_reset else None
+        self.baseline_mib = None if resident_kib is None else resident_kib / 1024
 
     def look(self) -> None:
         """Keep the peak so far over a coming `reset`."""
@@ -73,7 +73,9 @@ class ResidentMemory:
 
     def reset(self) -> None:
         """Begin to measure anew."""
-        _trim_heap()
+        # The C library keeps freed memory that it may use again (malloc_trim(3), glibc alone).
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
         self._is_reset, self._aside = self._is_reset and self._clear(), False
 
     def _clear(self) -> bool:
@@ -90,12 +92,6 @@ class ResidentMemory:
         if kib is not None:
             return max(self._mib, kib / 1024), "VmHWM"
         return _lifetime_peak_mib()
-
-
-def _trim_heap() -> None:
-    """Give freed memory back to the system: the C library keeps what it may use again (malloc_trim(3), glibc alone)."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _status_kib(status: Path, key: str) -> int | None:

@@ -29,6 +29,7 @@ import msgspec
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.record import Resources
+from graftbench.resources.device import is_cuda
 from graftbench.resources.energy import EnergySpan, NvmlCounter, RaplCounter
 from graftbench.resources.memory import DeviceMemory, ResidentMemory
 
@@ -79,7 +80,7 @@ class Measurement:
 
     @property
     def timing_shared(self) -> bool:
-        """True if others used more than a tenth of the machine: the timing is then an upper bound."""
+        """Return whether others used more than a tenth of the machine: the timing is then an upper bound."""
         return self.other_cpu_share is not None and self.other_cpu_share > SHARED_ABOVE
 
     @property
@@ -181,12 +182,15 @@ class FitMonitor:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the fit has cost so far, the processes before this one included."""
-        outside = self._aside_at is None
         now = self._clock() if self._aside_at is None else self._aside_at
-        cpu_now = self._own_cpu_seconds() if outside else self._aside_cpu_at
-        joules, energy_source = self._energy.so_far()
+        cpu_now = self._own_cpu_seconds() if self._aside_at is None else self._aside_cpu_at
+        return asdict(self._cost(now, cpu_now, *self._energy.so_far()))
+
+    def _cost(self, now: float, cpu_now: float, joules: float | None, energy_source: str) -> FitCost:
+        """Return what the fit has cost until these readings of the clocks and of the energy counter."""
         mib, memory_source = self._memory.peak_mib()
-        cost = self._before.and_then(
+        baseline = self._memory.baseline_mib
+        return self._before.and_then(
             FitCost(
                 now - self._started - self._aside_seconds,
                 mib,
@@ -194,14 +198,9 @@ class FitMonitor:
                 joules,
                 energy_source,
                 cpu_now - self._own_cpu_start - self._aside_cpu_seconds,
-                self._above_baseline(mib),
+                None if mib is None or baseline is None else max(0.0, mib - baseline),
             )
         )
-        return asdict(cost)
-
-    def _above_baseline(self, mib: float | None) -> float | None:
-        baseline = self._memory.baseline_mib
-        return None if mib is None or baseline is None else max(0.0, mib - baseline)
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
         """Begin again inside the block, and count from what another process left: what this one did does not count."""
@@ -218,14 +217,9 @@ class FitMonitor:
             if error is None:  # an asynchronous CUDA error is the block's own; a second one would hide the first
                 self._energy.end()
                 raise
-        seconds = self._clock() - self._started - self._aside_seconds
-        joules, energy_source = self._energy.end()
-        own_seconds = self._own_cpu_seconds() - self._own_cpu_start
-        share = other_cpu_share(self._ticks, read_cpu_ticks(self._stat), own_seconds)
-        mib, memory_source = self._memory.peak_mib()
-        cpu_seconds = own_seconds - self._aside_cpu_seconds
-        above = self._above_baseline(mib)
-        cost = self._before.and_then(FitCost(seconds, mib, memory_source, joules, energy_source, cpu_seconds, above))
+        now, energy, cpu_now = self._clock(), self._energy.end(), self._own_cpu_seconds()
+        share = other_cpu_share(self._ticks, read_cpu_ticks(self._stat), cpu_now - self._own_cpu_start)
+        cost = self._cost(now, cpu_now, *energy)
         self._measurement = Measurement(
             device=self._memory.device,
             fit_seconds=cost.seconds,
@@ -263,10 +257,10 @@ class FitCost:
     fit_memory_mib: float | None = None
 
     def and_then(self, later: FitCost) -> FitCost:
-        """Both parts together. What was not measured in one of them is not known of both."""
+        """Return the cost of both parts together. What was not measured in one of them is not known of both."""
         if self == FitCost():
             return later
-        known = self.joules is not None and later.joules is not None and self.energy_source == later.energy_source
+        counted = self.joules is not None and later.joules is not None and self.energy_source == later.energy_source
         peaks = [part.peak_memory_mib for part in (self, later) if part.peak_memory_mib is not None]
         above = [part.fit_memory_mib for part in (self, later) if part.fit_memory_mib is not None]
         sources = {self.memory_source, later.memory_source}
@@ -274,8 +268,8 @@ class FitCost:
             self.seconds + later.seconds,
             max(peaks) if len(peaks) == 2 else None,
             "" if len(peaks) < 2 else "ru_maxrss" if "ru_maxrss" in sources else later.memory_source,
-            (self.joules or 0) + (later.joules or 0) if known else None,
-            later.energy_source if known else "",
+            (self.joules or 0) + (later.joules or 0) if counted else None,
+            later.energy_source if counted else "",
             self.cpu_seconds + later.cpu_seconds,
             max(above) if len(above) == 2 else None,
         )
@@ -330,27 +324,26 @@ def resources(
 
 
 def with_told(
-    known: Resources, *, measured: Mapping[str, float | str | None], declared: Mapping[str, float | int | str]
+    costs: Resources, *, measured: Mapping[str, float | str | None], declared: Mapping[str, float | int | str]
 ) -> Resources:
-    """Costs with those that the method told.
+    """Return costs with those that the method told.
 
     Args:
-        known: What the suite measured.
+        costs: What the suite measured.
         measured: What the method measured better: it takes the place of the suite's.
         declared: What nobody measured here. It fills what is not known, and never takes the place of a measurement;
             what it fills is named in `declared`.
     """
-    found = msgspec.structs.replace(known, **measured)
-    empty = {name: value for name, value in declared.items() if getattr(found, name) in (None, 0, "")}
-    return msgspec.structs.replace(found, **empty, declared=sorted(empty))
+    costs = msgspec.structs.replace(costs, **measured)
+    empty = {name: value for name, value in declared.items() if getattr(costs, name) in (None, 0, "")}
+    return msgspec.structs.replace(costs, **empty, declared=sorted(empty))
 
 
 def declared_resources(declared: Mapping[str, float | int | str]) -> Resources | None:
     """Return the costs of what was made elsewhere: all declared, none measured; None where nothing was declared."""
     if not declared:
         return None
-    known = Resources(device="", fit_seconds=None, images_seen=0)
-    return with_told(known, measured={}, declared=declared)
+    return with_told(Resources(device="", fit_seconds=None, images_seen=0), measured={}, declared=declared)
 
 
 def _rate(count: int, seconds: float | None) -> float | None:
@@ -360,18 +353,6 @@ def _rate(count: int, seconds: float | None) -> float | None:
 # ---------------------------------------------------------------------------------------------------------- device
 
 
-def is_cuda(device: str | torch.device) -> bool:
-    """Whether the device is a CUDA device; False for the CPU.
-
-    Raises:
-        GraftbenchError: It is of another kind.
-    """
-    kind = str(device).split(":")[0]
-    if kind not in {"cpu", "cuda"}:
-        raise GraftbenchError(f"The device is '{device}'; graftbench measures 'cpu', 'cuda' and 'cuda:INDEX'.")
-    return kind == "cuda"
-
-
 def synchronizer(device: str | torch.device) -> Callable[[], None]:
     """Return a function that waits until the device has done all that was queued; on a CPU it does nothing."""
     if not is_cuda(device):
@@ -379,9 +360,6 @@ def synchronizer(device: str | torch.device) -> Callable[[], None]:
     import torch  # noqa: PLC0415 - reports read this module's constants without torch
 
     return lambda: torch.cuda.synchronize(device)
-
-
-# ---------------------------------------------------------------------------------------------------------- memory
 
 
 # ------------------------------------------------------------------------------------------- CPU time of the machine
@@ -413,7 +391,7 @@ def read_cpu_ticks(stat: Path) -> CpuTicks | None:
 
 
 def process_cpu_seconds() -> float:
-    """CPU seconds of this process and of its children that have ended and been waited for."""
+    """Return the CPU seconds of this process and of its children that have ended and been waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
@@ -421,7 +399,7 @@ def process_cpu_seconds() -> float:
 def other_cpu_share(
     before: CpuTicks | None, after: CpuTicks | None, own_seconds: float, ticks_per_second: float | None = None
 ) -> float | None:
-    """Share of the machine's CPU time between two readings that was neither idle nor this process's, 0 to 1.
+    """Return the share of the machine's CPU time between two readings that was neither idle nor this process's, 0 to 1.
 
     A worker process that still runs at the end counts among the others until it has been waited for.
 
@@ -439,6 +417,3 @@ def other_cpu_share(
     own_ticks = own_seconds * (ticks_per_second or os.sysconf("SC_CLK_TCK"))
     share = (after.busy - before.busy - own_ticks) / (after.total - before.total)
     return min(1.0, max(0.0, share))
-
-
-# ---------------------------------------------------------------------------------------------------------- energy

@@ -38,7 +38,7 @@ class Process(NamedTuple):
 
 
 def _process(pid: int | str) -> Process | None:
-    """One process (proc(5), /proc/PID/stat), or None if it is gone."""
+    """Read one process (proc(5), /proc/PID/stat), or None if it is gone."""
     try:
         text = (_PROC / str(pid) / "stat").read_text("utf-8", "replace")
     except OSError:
@@ -49,13 +49,13 @@ def _process(pid: int | str) -> Process | None:
 
 
 def table() -> dict[int, Process]:
-    """Every process there is; empty where there is no /proc."""
+    """Return every process there is; empty where there is no /proc."""
     try:
         names = [entry.name for entry in os.scandir(_PROC)]
     except OSError:
         return {}
-    found = (_process(name) for name in names if name.isdigit())
-    return {process.pid: process for process in found if process}
+    processes = (_process(name) for name in names if name.isdigit())
+    return {process.pid: process for process in processes if process}
 
 
 def children_of(pid: int) -> list[Process]:
@@ -123,7 +123,7 @@ class Family:
 
     @property
     def members(self) -> list[int]:
-        """The pids that are known, as of the last look; those that have ended and were not collected among them."""
+        """Return the pids as of the last look; those that have ended and were not collected among them."""
         return list(self._members)
 
     def adopt(self, process: Process) -> None:
@@ -145,7 +145,7 @@ class Family:
                     grown = True
 
     def held_mib(self, limit_mib: float) -> float:
-        """Resident memory of all members together in MiB.
+        """Return the resident memory of all members together in MiB.
 
         A page that several processes share (what a fork has not changed) counts in parts (PSS of proc(5)). That takes
         the kernel milliseconds per process, so it is asked for only where the sum of whole counts is above the limit.
@@ -195,7 +195,7 @@ def be_killed_first() -> None:
 
 
 def kernel_kills() -> int:
-    """How many processes the kernel has ended for want of memory since boot: in this control group, or anywhere."""
+    """Count the processes that the kernel ended for want of memory since boot: in this control group, or anywhere."""
     for file in (Path("/sys/fs/cgroup/memory.events"), _PROC / "vmstat"):
         with suppress(OSError, ValueError):
             for line in file.read_text().splitlines():

@@ -113,7 +113,7 @@ def run(
         try:
             timed_out = not watch.wait(None if seconds is None else started + seconds)
             lasted = time.monotonic() - started
-            left = 0 if timed_out else watch.left_behind()
+            survivors = 0 if timed_out else watch.left_behind()
         finally:
             watch.end()
             process.returncode = watch.exit_code
@@ -125,7 +125,7 @@ def run(
         seconds=lasted,
         peak_memory_mib=watch.peak_mib or None,
         device_memory_mib=watch.device_mib,
-        left_behind=left,
+        left_behind=survivors,
         tail=tail,
     )
 
@@ -148,7 +148,7 @@ def _started(program: Program) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def _adopting_orphans() -> Iterator[None]:
-    """Inside, processes that lose their parents become children of this one, where Linux can do that."""
+    """Within the block let processes that lose their parents become children of this one, where Linux can do that."""
     if sys.platform != "linux":
         yield
         return
@@ -187,7 +187,7 @@ class _Watch:
         self._own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def wait(self, deadline: float | None) -> bool:
-        """Until the first process has ended (True) or the deadline has come (False)."""
+        """Wait until the first process has ended (True) or the deadline has come (False)."""
         with _end_of(self._pid) as ended:
             pause = FIRST_LOOK_SECONDS
             while True:
@@ -200,7 +200,7 @@ class _Watch:
                     return False
 
     def left_behind(self) -> int:
-        """How many other processes run on, after a moment in which they may end."""
+        """Return how many other processes run on, after a moment in which they may end."""
         patience = time.monotonic() + PATIENCE_SECONDS
         while alive := self._alive():
             if time.monotonic() > patience:
@@ -231,32 +231,29 @@ class _Watch:
 
     def _look(self) -> None:
         alive = self._alive()
-        held = self._family.held_mib(self.peak_mib)
-        self.peak_mib = max(self.peak_mib, held, *(peak_mib(pid) for pid in (self._pid, *alive)))
+        family_mib = self._family.held_mib(self.peak_mib)
+        self.peak_mib = max(self.peak_mib, family_mib, *(peak_mib(pid) for pid in (self._pid, *alive)))
         on_device = self._held_on_device([self._pid, *alive])
         if on_device is not None:
             self.device_mib = max(self.device_mib or 0.0, on_device)
 
     def _adopt(self, table: dict[int, processes.Process]) -> None:
-        """Orphans are this process's children now; those that it had before are somebody else's."""
+        """Adopt orphans, which are this process's children now; those that it had before are somebody else's."""
         for process in table.values():
             if process.parent == os.getpid() and process.pid not in self._others and process.born >= self._family.born:
                 self._family.adopt(process)
 
     def _reap(self) -> bool:
-        """Whether the first process has ended; its exit code and its own peak of memory are then known."""
+        """Return whether the first process has ended; its exit code and its own peak of memory are then known."""
         if not self._reaped:
             pid, status, usage = os.wait4(self._pid, os.WNOHANG)
             self._reaped = pid == self._pid
             if self._reaped:
                 self.exit_code = os.waitstatus_to_exitcode(status)
-                self._add_peak(usage.ru_maxrss)
+                # The kernel's own mark, unless it is that of the process that forked (this one), which says nothing.
+                if usage.ru_maxrss > self._own_kib and sys.platform == "linux":
+                    self.peak_mib = max(self.peak_mib, usage.ru_maxrss / 1024)
         return self._reaped
-
-    def _add_peak(self, max_kib: int) -> None:
-        """Add the kernel's own mark, unless it is that of the process that forked (this one), which says nothing."""
-        if max_kib > self._own_kib and sys.platform == "linux":
-            self.peak_mib = max(self.peak_mib, max_kib / 1024)
 
 
 def peak_mib(pid: int) -> float:
