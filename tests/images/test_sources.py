@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from graftbench.errors import GraftbenchError
-from graftbench.images import folders, prepared
+from graftbench.images import folders, preparation, prepared
 from graftbench.images.sources import held_out_of, open_images
 from graftbench.plugins.registry import make_domain
 
@@ -318,7 +318,7 @@ def test_abandoned_work_is_not_done() -> None:
         assert position == 0 or gate.wait(30)
         return position
 
-    results = folders._in_threads(work, 100, ahead=50)
+    results = preparation.in_order(work, range(100), folders._MOST_WORKERS, ahead=50)
     assert next(results) == 0
     timer = threading.Timer(0.05, gate.set)  # by then `close` waits for the threads
     timer.start()

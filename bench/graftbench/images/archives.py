@@ -42,8 +42,8 @@ def the_file(argument: str, what: str) -> Path:
     """
     path = Path(argument).expanduser()
     if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise GraftbenchError(f"'{path}' {found}; expected {what}.")
+        state = "is a folder" if path.is_dir() else "does not exist"
+        raise GraftbenchError(f"'{path}' {state}; expected {what}.")
     return path
 
 
@@ -72,12 +72,12 @@ def bad_size(unpacked: int, packed: int) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a part of a member's name is hidden (`__MACOSX/._a.png`), or it is a folder."""
+    """Return whether a part of a member's name is hidden (`__MACOSX/._a.png`), or it is a folder."""
     return name.endswith("/") or any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 def is_picture(name: str) -> bool:
-    """Whether a member's name ends as an image's does and no part of it is hidden."""
+    """Return whether a member's name ends as an image's does and no part of it is hidden."""
     return not other_kind(name) and not is_hidden(name)
 
 

@@ -84,7 +84,7 @@ class ArrayImages(Images):
 
 
 class ArrayLayout(NamedTuple):
-    """How an array holds images."""
+    """The number and size of the images in an array, and where their channels lie."""
 
     images: int
     height: int
@@ -102,7 +102,7 @@ def dark_remark(name: str, brightest: int) -> str:
 def layout_of(
     shape: tuple[int, ...], dtype: np.dtype[Any], what: str, values: Callable[[], NDArray[Any]]
 ) -> ArrayLayout:
-    """How an array of this shape and type holds images.
+    """Return how an array of this shape and type holds images.
 
     Args:
         shape: Its shape.
@@ -115,7 +115,8 @@ def layout_of(
     """
     expected = f"{what} must be uint8 of shape N×3×H×W or N×H×W×3; found {dtype}"
     if dtype != np.uint8:
-        ends = _ends(values()) if dtype.kind in "fiu" else None
+        some = values() if dtype.kind in "fiu" else np.empty(0)
+        ends = (float(some.min()), float(some.max())) if some.size and np.isfinite(some).all() else None
         span = f" ({ends[0]:.4g} to {ends[1]:.4g})" if ends else ""
         raise GraftbenchError(f"{expected}{span} of shape {shape}. Convert it: {_conversion(dtype, ends)}.")
     expected += f" of shape {shape}"
@@ -140,14 +141,6 @@ def _missing_axes(shape: tuple[int, ...]) -> str:
     if len(shape) == 3:
         return " One image needs a first axis of length 1: x[None]." if 3 in (shape[0], shape[2]) else grey
     return f"{grey[:-1]}, of x[None] for one image." if len(shape) == 2 else ""
-
-
-def _ends(values: NDArray[Any]) -> tuple[float, float] | None:
-    """Return the smallest and the largest value; None where there is none, or one that is no finite number."""
-    if not values.size:
-        return None
-    ends = float(values.min()), float(values.max())
-    return ends if np.isfinite(ends).all() else None
 
 
 def _conversion(dtype: np.dtype[Any], ends: tuple[float, float] | None) -> str:
@@ -228,7 +221,7 @@ def _bad_file(name: str, error: Exception) -> GraftbenchError:
 
 
 class _Header(NamedTuple):
-    """What stands before the numbers of an .npy file."""
+    """The header of an .npy file."""
 
     shape: tuple[int, ...]
     fortran_order: bool
@@ -263,22 +256,22 @@ def _open_npz(path: Path, name: str) -> Images:
     """Open an .npz file, of which one array is unpacked as it is read."""
     with zipfile.ZipFile(path) as archive:
         arrays = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]
-        wanted = next((known for known in _ARRAY_NAMES if known in arrays), arrays[0] if len(arrays) == 1 else None)
-        if wanted is None:
+        array = next((usual for usual in _ARRAY_NAMES if usual in arrays), arrays[0] if len(arrays) == 1 else None)
+        if array is None:
             raise GraftbenchError(_no_images(name, arrays))
-        with archive.open(f"{wanted}.npy") as stream:
+        with archive.open(f"{array}.npy") as stream:
             header, begins = _header(stream), stream.tell()
             layout = layout_of(
-                header.shape, header.dtype, f"The array '{wanted}' in '{name}'", lambda: _read_some(stream, header)
+                header.shape, header.dtype, f"The array '{array}' in '{name}'", lambda: _read_some(stream, header)
             )
-            _check_size(header, archive.getinfo(f"{wanted}.npy"), begins)
+            _check_size(header, archive.getinfo(f"{array}.npy"), begins)
     if header.fortran_order:  # the last axis varies slowest: no block of images lies in one piece
         with np.load(path, allow_pickle=False) as file:
-            return ArrayImages(name, layout, sliced(file[wanted]))
+            return ArrayImages(name, layout, sliced(file[array]))
 
     def blocks(size: int) -> Iterator[NDArray[Any]]:
         try:
-            yield from _unpacked(path, f"{wanted}.npy", header, size)
+            yield from _unpacked(path, f"{array}.npy", header, size)
         except _BAD_ARRAY_FILE as error:
             raise _bad_file(name, error) from error
 
@@ -314,7 +307,7 @@ def _read_some(stream: IO[bytes], header: _Header) -> NDArray[Any]:
 
 
 def _unpacked(path: Path, member: str, header: _Header, size: int) -> Iterator[Pixels]:
-    """Blocks of a zip file's array; zipfile compares the checksum at the end. Raises one of `_BAD_ARRAY_FILE`."""
+    """Yield blocks of a zip file's array; zipfile compares the checksum last. Raises one of `_BAD_ARRAY_FILE`."""
     with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
         if _header(stream) != header:
             raise ValueError("the file changed while it was read")
@@ -329,11 +322,11 @@ def _unpacked(path: Path, member: str, header: _Header, size: int) -> Iterator[P
 
 
 def _no_images(name: str, arrays: Sequence[str]) -> str:
-    """Why an .npz file without one array of a known name is no source of images."""
+    """Say why an .npz file without one array of a usual name is no source of images."""
     if {"mu", "sigma"} <= set(arrays):
         return (
             f"'{name}' holds `mu` and `sigma`: pytorch-fid's statistics of features, without the protocol (extractor, "
             "resizing) that they were made under, and no images. Give the images themselves."
         )
-    held = f"the arrays {', '.join(sorted(arrays))}" if arrays else "no arrays"
-    return f"'{name}' holds {held}; expected images under the name {' or '.join(_ARRAY_NAMES)}, or one array alone."
+    content = f"the arrays {', '.join(sorted(arrays))}" if arrays else "no arrays"
+    return f"'{name}' holds {content}; expected images under the name {' or '.join(_ARRAY_NAMES)}, or one array alone."

@@ -32,7 +32,7 @@ _SWITCH = "if they are not the same, write ?near_duplicates=keep behind the name
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be known of a domain before its images are used or shown.
+    """The facts about a domain that one should know before its images are used or shown.
 
     Attributes:
         name: Of the domain; of a path the last part alone.
@@ -122,20 +122,19 @@ def _moved(images: ImageSet) -> str:
         return ""
     first = ", ".join(images.moved[:2]) + (", …" if len(images.moved) > 2 else "")
     count = "1 image is" if len(images.moved) == 1 else f"{len(images.moved):,} images are"
-    return (
-        f"{count} nearly the same as images in the folder of another split, and count there ({first}); if they are not "
-        "the same, write ?near_duplicates=keep behind the name"
-    )
+    return f"{count} nearly the same as images in the folder of another split, and count there ({first}); {_SWITCH}"
 
 
 def contact_sheet(images: ImageSet) -> Image.Image:
-    """16×8 images of a domain in the order of their ids, fewer where there are fewer; grey where there are none.
+    """Draw 16×8 images of a domain in the order of their ids, fewer where there are fewer; grey where there are none.
 
     Which ones is decided by the hash of the id: a sheet shows all parts of a domain, and the same ones every time.
     """
     from PIL import Image  # noqa: PLC0415 - a card alone needs no pictures
 
-    ranked = sorted(range(len(images.ids)), key=lambda i: hashlib.sha256(_bytes(images.ids[i])).digest())
+    ranked = sorted(
+        range(len(images.ids)), key=lambda i: hashlib.sha256(images.ids[i].encode("utf-8", "surrogateescape")).digest()
+    )
     shown = sorted(ranked[: COLUMNS * ROWS])
     side = images.resolution
     rows = min(ROWS, -(-len(shown) // COLUMNS))
@@ -145,7 +144,3 @@ def contact_sheet(images: ImageSet) -> Image.Image:
     sheet = Image.fromarray(np.ascontiguousarray(grid.reshape(rows * side, COLUMNS * side, 3)))
     factor = max(1, -(-LEAST_SIDE // side))
     return sheet.resize((sheet.width * factor, sheet.height * factor), Image.Resampling.NEAREST)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")

@@ -83,7 +83,7 @@ def upright(content: bytes) -> Image.Image:
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Any picture as 8-bit RGB; transparent ones on white, 16-bit grey scaled by 255/65535 and rounded.
+    """Convert any picture to 8-bit RGB; transparent ones on white, 16-bit grey scaled by 255/65535 and rounded.
 
     Of 16-bit colours Pillow keeps the upper 8 bits. CMYK is converted by (255−C)(255−K)/255 and so on; embedded colour
     profiles are not applied.
@@ -105,7 +105,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def reason(error: BaseException) -> str:
-    """Why an image cannot be used, without the path on this machine."""
+    """Say why an image cannot be used, without the path on this machine."""
     if isinstance(error, UnidentifiedImageError):  # its message has the stream's address in it
         return "not an image of a known format"
     if isinstance(error, OSError) and error.strerror:
@@ -114,7 +114,7 @@ def reason(error: BaseException) -> str:
 
 
 class FolderListing(NamedTuple):
-    """What lies in a folder and in the folders in it.
+    """The image files of a folder and of the folders in it, and what is left out.
 
     Attributes:
         files: Relative POSIX path -> image file, sorted by that path.
@@ -164,7 +164,7 @@ def list_images(root: Path, *, unlisted: Callable[[OSError], None] | None = None
             folders[:] = [name for name in shown if _identity(Path(folder, name)) not in entered]
             for file in (Path(folder, name) for name in names if not name.startswith(".")):
                 path = file.relative_to(root).as_posix()
-                if why := _other_kind(file):
+                if why := other_kind(file.name) or ("it is no regular file" if is_special(file) else ""):
                     left_out[path] = why
                 else:
                     files[path] = file
@@ -201,11 +201,6 @@ def other_kind(name: str) -> str:
     return f"{ending} files are not read" if ending else "files without an ending are not read"
 
 
-def _other_kind(file: Path) -> str:
-    """Say why a file is not read; empty if it is."""
-    return other_kind(file.name) or ("it is no regular file" if is_special(file) else "")
-
-
 def unreadable(why: str) -> Image.Image:
     """Stand for a picture that is left out, as what opens an item: the suite then names it with the reason.
 
@@ -229,14 +224,14 @@ def left_out_text(left_out: Mapping[str, str]) -> str:
         f"{len(names):,} as {why} ({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''})"
         for why, names in ordered[:_REASONS]
     ]
-    rest = sum(len(names) for _, names in ordered[_REASONS:])
-    parts += [f"{rest:,} for other reasons"] if rest else []
+    others = sum(len(names) for _, names in ordered[_REASONS:])
+    parts += [f"{others:,} for other reasons"] if others else []
     one = len(left_out) == 1
     return f"{len(left_out):,} {'file is' if one else 'files are'} left out: {'; '.join(parts)}"
 
 
 def is_special(file: Path) -> bool:
-    """Whether it is there and no regular file; what cannot be looked at is for decoding to report."""
+    """Return whether a file is there and no regular one; what cannot be looked at is for decoding to report."""
     try:
         return not stat.S_ISREG(file.stat().st_mode)
     except OSError:

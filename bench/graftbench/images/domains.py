@@ -42,15 +42,15 @@ def _parse(text: str) -> _Spec:
     Raises:
         GraftbenchError: Another form, or an unknown split.
     """
-    found = _SPEC.fullmatch(text.removeprefix(PREFIX))
-    if found is None:
+    parts = _SPEC.fullmatch(text.removeprefix(PREFIX))
+    if parts is None:
         lacks = "" if "@" in text else " The resolution is missing."
         raise GraftbenchError(f"A domain's images are written {SPEC_FORM}; found '{printable(text)}'.{lacks}")
-    splits = () if found["splits"] is None else tuple(found["splits"].split("+"))
+    splits = () if parts["splits"] is None else tuple(parts["splits"].split("+"))
     for split in splits:
         if split not in SPLITS:
             raise unknown("split", split, SPLITS, where=f"in '{printable(text)}'")
-    return _Spec(found["name"], int(found["side"]), splits)
+    return _Spec(parts["name"], int(parts["side"]), splits)
 
 
 def open_domain(text: str, cache: Path | None, plugins: Sequence[PluginSource]) -> Images:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -31,15 +28,13 @@ from graftbench.images.decoding import (
     to_rgb,
     upright,
 )
+from graftbench.images.preparation import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from graftbench.images.base import Pixels
-
-T = TypeVar("T")
 
 _BATCHES_AHEAD = 2
 _CHECKED_AHEAD = 64
@@ -57,7 +52,7 @@ def open_folder(root: Path, name: str, *, skip_damaged: bool) -> Images:
     Raises:
         GraftbenchError: There are no image files, none that can be decoded, or a folder may not be listed.
     """
-    listing = list_images(root, unlisted=_unlisted)
+    listing = list_images(root, unlisted=_refuse_unlisted)
     files = {path: file.read_bytes for path, file in listing.files.items()}
     folder = _Pictures(name, files, {printable(path): why for path, why in listing.left_out.items()})
     return folder.without_damaged() if skip_damaged else folder
@@ -92,7 +87,7 @@ def open_zip_file(path: Path, name: str, *, skip_damaged: bool) -> Images:
     return pictures.without_damaged() if skip_damaged else pictures
 
 
-def _unlisted(error: OSError) -> None:
+def _refuse_unlisted(error: OSError) -> None:
     """Refuse a folder that may not be listed: its images would be missing from the score."""
     raise GraftbenchError(
         f"The folder '{printable(str(error.filename))}' cannot be read ({error.strerror})."
@@ -105,6 +100,7 @@ class _Pictures(Images):
     def __init__(self, name: str, files: Mapping[str, Callable[[], bytes]], skipped: Mapping[str, str]) -> None:
         super().__init__(name, len(files), skipped)
         self._files = list(files.items())
+        self._workers = min(_MOST_WORKERS, os.cpu_count() or 1, len(files))
         self._digests: list[bytes | None] = [None] * len(files)
         self._sizes: dict[tuple[int, int], None] = {}
 
@@ -122,7 +118,7 @@ class _Pictures(Images):
 
     def _batches(self, size: int) -> Iterator[Pixels]:
         batch: list[Pixels] = []
-        with closing(_in_threads(self._decoded, self.count, ahead=_BATCHES_AHEAD * size)) as decoded:
+        with closing(in_order(self._decoded, range(self.count), self._workers, ahead=_BATCHES_AHEAD * size)) as decoded:
             for pixels in decoded:
                 self._sizes[pixels.shape[1], pixels.shape[2]] = None
                 if batch and pixels.shape != batch[0].shape:
@@ -141,7 +137,7 @@ class _Pictures(Images):
         Raises:
             GraftbenchError: No file is left.
         """
-        reasons = list(_in_threads(self._damage, self.count, ahead=_CHECKED_AHEAD))
+        reasons = list(in_order(self._damage, range(self.count), self._workers, ahead=_CHECKED_AHEAD))
         damaged = {printable(name): why for (name, _), why in zip(self._files, reasons, strict=True) if why}
         if len(damaged) == self.count:
             name, why = next(iter(damaged.items()))
@@ -154,7 +150,7 @@ class _Pictures(Images):
         return sound_ones
 
     def _damage(self, position: int) -> str:
-        """Why a file cannot be decoded, or the empty string."""
+        """Say why a file cannot be decoded; empty if it can."""
         try:
             _decode(self._content(position))
         except DAMAGE as error:
@@ -162,7 +158,7 @@ class _Pictures(Images):
         return ""
 
     def _decoded(self, position: int) -> Pixels:
-        """One image: uint8 3×H×W."""
+        """Read an image: uint8 3×H×W."""
         with self._damage_named(position):
             return _decode(self._content(position))
 
@@ -194,24 +190,3 @@ class _Pictures(Images):
 def _decode(content: bytes) -> Pixels:
     """Decode an image file's bytes to uint8 3×H×W. Raises one of `DAMAGE`."""
     return np.ascontiguousarray(np.asarray(to_rgb(upright(content))).transpose(2, 0, 1))
-
-
-def _in_threads(work: Callable[[int], T], count: int, *, ahead: int) -> Generator[T]:
-    """work(0), work(1), … work(count - 1) in order, computed in threads, up to `ahead` of them beforehand.
-
-    An exception is raised when its turn comes. When the iteration ends, however it ends, no thread is left. Pillow's
-    warnings, of odd metadata and of pictures beyond its limit, are not printed: what is wrong is said with the name.
-    """
-    pending: deque[Future[T]] = deque()
-    workers = min(_MOST_WORKERS, os.cpu_count() or 1, count)
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers, thread_name_prefix="images") as pool:
-        warnings.simplefilter("ignore")  # here, for the filters belong to the process and the work is done in threads
-        try:
-            for position in range(count):
-                pending.append(pool.submit(work, position))
-                if len(pending) > ahead:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # `with` then waits for what has begun

@@ -60,7 +60,7 @@ _CHUNK = 4096
 
 
 class Sketch(NamedTuple):
-    """What is kept of one image.
+    """The hash and the thumbnail by which an image is compared.
 
     Attributes:
         hash: 64 bits.
@@ -72,7 +72,7 @@ class Sketch(NamedTuple):
 
 
 def sketch(image: NDArray[np.uint8]) -> Sketch:
-    """Hash and thumbnail of an image, uint8 3×R×R."""
+    """Return hash and thumbnail of an image, uint8 3×R×R."""
     side = image.shape[-1]
     if side < _SIDE:
         times = -(-_SIDE // side)
@@ -91,12 +91,12 @@ def sketch(image: NDArray[np.uint8]) -> Sketch:
 
 
 def _edges(side: int, parts: int) -> NDArray[np.int64]:
-    """Where each of `parts` parts of a side begins, to whole pixels."""
+    """Return where each of `parts` parts of a side begins, to whole pixels."""
     return np.arange(parts) * side // parts
 
 
 def pairs(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Which images are nearly the same.
+    """Find the images that are nearly the same.
 
     Args:
         hashes: N.
@@ -123,17 +123,17 @@ class _NearPairs(NamedTuple):
 
 
 def _near_pairs(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> _NearPairs:
-    found = [np.zeros(0, np.int64)]
-    found += [one * len(hashes) + other for one, other in _candidates(hashes, thumbnails)]
-    one, other = np.divmod(np.unique(np.concatenate(found)), max(len(hashes), 1))
+    codes = [np.zeros(0, np.int64)]
+    codes += [one * len(hashes) + other for one, other in _candidates(hashes, thumbnails)]
+    one, other = np.divmod(np.unique(np.concatenate(codes)), max(len(hashes), 1))
     contrasts = _contrasts(thumbnails)
     distances = np.concatenate(
         [np.zeros(0), *(_distances(thumbnails, contrasts, one[at], other[at]) for at in _chunks(len(one)))]
     )
-    kept = distances < SHARE
-    one, other = one[kept], other[kept]
+    near = distances < SHARE
+    one, other = one[near], other[near]
     flat = np.maximum(contrasts[one], contrasts[other]) <= LEAST_CONTRAST
-    return _NearPairs(np.stack([one, other], axis=1), distances[kept], flat)
+    return _NearPairs(np.stack([one, other], axis=1), distances[near], flat)
 
 
 def grouped(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> list[tuple[int, int]]:
@@ -182,11 +182,11 @@ class _Groups:
             one, other = other, one
         self._parent[other] = one
         self._size[one] += self._size[other]
-        kept = self._links[one]
+        merged = self._links[one]
         for neighbour, links in self._links.pop(other).items():
             del self._links[neighbour][other]
             if neighbour != one:
-                kept[neighbour] = self._links[neighbour][one] = kept.get(neighbour, 0) + links
+                merged[neighbour] = self._links[neighbour][one] = merged.get(neighbour, 0) + links
 
     def members(self) -> list[tuple[int, int]]:
         """Return the first image and another one of its group, for each image that is not the first."""
@@ -198,7 +198,7 @@ class _Groups:
 def _candidates(
     hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Positions of images, the smaller first, whose hashes differ in at most `BITS` places; some more than once."""
+    """Yield pairs of images, the smaller first, whose hashes differ in at most `BITS` places; some more than once."""
     brightness = thumbnails.astype(np.uint64).sum(axis=1) // np.uint64(4)  # at most 48,960: 16 bits
     for band in range(_BANDS):
         values = (hashes >> np.uint64(band * _BAND_BITS)) & np.uint64(0xFFFF)
@@ -215,11 +215,11 @@ def _candidates(
 def _partners(
     keys: NDArray[np.uint64], values: NDArray[np.uint64], brightness: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Query and place in the sorted keys, for every key with the query's value, those nearest in brightness."""
-    wanted = values << np.uint64(16)
-    first = np.searchsorted(keys, wanted)
-    last = np.searchsorted(keys, wanted | np.uint64(0xFFFF), side="right")
-    middle = np.searchsorted(keys, wanted | brightness)
+    """Return query and index of every key with the query's value, of those nearest in brightness; keys are sorted."""
+    lowest = values << np.uint64(16)
+    first = np.searchsorted(keys, lowest)
+    last = np.searchsorted(keys, lowest | np.uint64(0xFFFF), side="right")
+    middle = np.searchsorted(keys, lowest | brightness)
     first = np.maximum(first, np.minimum(middle, last) - MOST_PARTNERS // 2)
     last = np.minimum(last, first + MOST_PARTNERS)
     counts = last - first
@@ -237,16 +237,16 @@ def _distances(
 
 
 def _contrasts(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean absolute deviation from each channel's mean, in levels, at least `LEAST_CONTRAST`: N."""
+    """Return the mean absolute deviation from each channel's mean, in levels, at least `LEAST_CONTRAST`: N."""
     cells = _SIDE * _SIDE
-    found = [np.zeros(0)]
+    contrasts = [np.zeros(0)]
     for at in _chunks(len(thumbnails)):
         channels = thumbnails[at].reshape(-1, 3, cells).astype(np.int32)
         deviations = np.abs(channels * cells - channels.sum(axis=2, keepdims=True, dtype=np.int32))
-        found.append(deviations.sum(axis=(1, 2), dtype=np.int64) / (3 * cells * cells))
-    return np.maximum(np.concatenate(found), LEAST_CONTRAST)
+        contrasts.append(deviations.sum(axis=(1, 2), dtype=np.int64) / (3 * cells * cells))
+    return np.maximum(np.concatenate(contrasts), LEAST_CONTRAST)
 
 
 def _chunks(count: int) -> Iterator[slice]:
-    """Slices that cover `count` places, so that no step needs memory for all of them."""
+    """Return slices that cover `count` positions, so that no step needs memory for all of them."""
     return (slice(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK))

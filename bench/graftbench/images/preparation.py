@@ -38,15 +38,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-TOLD_EVERY_SECONDS = 5.0
+REPORT_SECONDS = 5.0
 
 _AHEAD_PER_WORKER = 8
-_VERSION = (1, 0)
-"""Of the NumPy format, which `numpy.save` writes for such arrays."""
 
 
 class Decoded(NamedTuple):
-    """What became of one picture.
+    """A picture after decoding: its pixels, or why it cannot be used.
 
     Attributes:
         id: Its id.
@@ -55,7 +53,7 @@ class Decoded(NamedTuple):
         excluded: Why not; empty if it can.
         digest: SHA-256 of the pixels.
         sketch: For near-duplicates, if it was asked for.
-        factors: Factor -> variant, where they are known.
+        factors: Factor -> variant, where they are files.
         split: The split that the domain states; empty where it states none.
     """
 
@@ -71,7 +69,7 @@ class Decoded(NamedTuple):
 
 @dataclass
 class PreparedFiles:
-    """What is known of the pictures in a written file, in the file's order.
+    """The facts about the pictures in a written file, in the file's order.
 
     Attributes:
         ids: One a picture.
@@ -91,6 +89,18 @@ class PreparedFiles:
     factors: list[Mapping[str, str]] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
 
+    def add(self, picture: Decoded) -> None:
+        """Enter what is known of the next picture, or why it is left out."""
+        if picture.pixels is None:
+            self.excluded[picture.id] = picture.excluded
+            return
+        self.ids.append(picture.id)
+        self.groups.append(picture.group)
+        self.digests.append(picture.digest)
+        self.factors.append(picture.factors)
+        self.splits.append(picture.split)
+        self.sketches += [picture.sketch] if picture.sketch else []
+
 
 def decoded(
     items: Sequence[Item],
@@ -100,7 +110,7 @@ def decoded(
     sketched: bool = False,
     workers: int | None = None,
 ) -> Generator[Decoded]:
-    """Pictures of a domain in the order given, decoded ahead of the reader.
+    """Yield the pictures of a domain in the order given, decoded ahead of the reader.
 
     Args:
         items: The pictures.
@@ -109,14 +119,12 @@ def decoded(
         sketched: Whether hashes and thumbnails for near-duplicates are made.
         workers: Threads; None for as many as this process has cores.
     """
-    with warnings.catch_warnings():  # here, for the filters belong to the process and the work is done in threads
-        warnings.simplefilter("ignore")  # what is wrong with a picture is told; odd metadata is not looked at
-        work = partial(_decode, resolution=resolution, rule=rule, sketched=sketched)
-        yield from in_order(work, items, workers or cores())
+    work = partial(_decode, resolution=resolution, rule=rule, sketched=sketched)
+    return in_order(work, items, workers or cores())
 
 
 def given(images: DomainImages, *, sketched: bool) -> Generator[Decoded]:
-    """Images that a domain gave whole, in order of their ids."""
+    """Yield the images that a domain gave whole, in order of their ids."""
 
     def one(position: int) -> Decoded:
         factors = {factor: variants[position] for factor, variants in images.factors.items() if variants[position]}
@@ -124,11 +132,11 @@ def given(images: DomainImages, *, sketched: bool) -> Generator[Decoded]:
         picture = Decoded(images.ids[position], images.groups[position], None, factors=factors, split=split)
         return _measured(picture, images.pixels[position], sketched=sketched)
 
-    yield from in_order(one, sorted(range(len(images.ids)), key=images.ids.__getitem__), cores())
+    return in_order(one, sorted(range(len(images.ids)), key=images.ids.__getitem__), cores())
 
 
 def gathered(items: Sequence[Item], resolution: int, where: str) -> DomainImages:
-    """All usable pictures in memory, for `Domain.images` of a domain that offers items.
+    """Return all usable pictures in memory, for `Domain.images` of a domain that offers items.
 
     Args:
         items: The pictures.
@@ -139,18 +147,15 @@ def gathered(items: Sequence[Item], resolution: int, where: str) -> DomainImages
         GraftbenchError: None of the pictures can be used.
     """
     pixels = np.empty((len(items), 3, resolution, resolution), np.uint8)
-    ids, groups, excluded, factors, splits = [], [], {}, [], []
-    for one in decoded(items, resolution):
-        if one.pixels is None:
-            excluded[one.id] = one.excluded
-        else:
-            pixels[len(ids)] = one.pixels
-            ids.append(one.id)
-            groups.append(one.group)
-            factors.append(one.factors)
-            splits.append(one.split)
-    check_some(len(ids), excluded, where)
-    return DomainImages(ids, groups, pixels[: len(ids)], excluded, by_factor(factors), splits if any(splits) else ())
+    files = PreparedFiles()
+    for picture in decoded(items, resolution):
+        if picture.pixels is not None:
+            pixels[len(files.ids)] = picture.pixels
+        files.add(picture)
+    count = len(files.ids)
+    check_some(count, files.excluded, where)
+    splits = files.splits if any(files.splits) else ()
+    return DomainImages(files.ids, files.groups, pixels[:count], files.excluded, by_factor(files.factors), splits)
 
 
 def by_factor(images: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
@@ -183,7 +188,7 @@ def write(
     resolution: int,
     *,
     expected: int,
-    told: Callable[[int, float], None] = lambda _done, _rate: None,
+    report: Callable[[int, float], None] = lambda _done, _rate: None,
 ) -> PreparedFiles:
     """Write pictures as one array, uint8 N×3×R×R, to a `.npy` file, as they come.
 
@@ -192,48 +197,50 @@ def write(
         pictures: In the order in which the file has them.
         resolution: Their side, R.
         expected: How many come at most.
-        told: Called every few seconds with pictures done and pictures a second.
+        report: Called every few seconds with pictures done and pictures a second.
     """
-    known = PreparedFiles()
+    files = PreparedFiles()
     began = last = time.monotonic()
     with path.open("wb") as file:
         file.write(_header(expected, resolution))
-        for done, one in enumerate(pictures, start=1):
-            if one.pixels is None:
-                known.excluded[one.id] = one.excluded
-            else:
-                file.write(one.pixels.data)
-                known.ids.append(one.id)
-                known.groups.append(one.group)
-                known.digests.append(one.digest)
-                known.factors.append(one.factors)
-                known.splits.append(one.split)
-                known.sketches += [one.sketch] if one.sketch else []
+        for done, picture in enumerate(pictures, start=1):
+            if picture.pixels is not None:
+                file.write(picture.pixels.data)
+            files.add(picture)
             now = time.monotonic()
-            if now - last >= TOLD_EVERY_SECONDS:
-                told(done, done / (now - began))
+            if now - last >= REPORT_SECONDS:
+                report(done, done / (now - began))
                 last = now
         file.seek(0)
-        file.write(_header(len(known.ids), resolution))
-    return known
+        file.write(_header(len(files.ids), resolution))
+    return files
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return how many cores this process may use."""
     return int(usable_cores()["cores_usable"])
 
 
-def in_order(work: Callable[[T], R], values: Sequence[T], workers: int) -> Generator[R]:
-    """work(values[0]), work(values[1]), … in order, computed in threads, a few for each thread beforehand.
+def in_order(work: Callable[[T], R], values: Sequence[T], workers: int, *, ahead: int | None = None) -> Generator[R]:
+    """Yield work(values[0]), work(values[1]), … in order, computed in threads.
 
-    An exception is raised when its turn comes. When the iteration ends, however it ends, no thread is left.
+    An exception is raised when its turn comes. When the iteration ends, however it ends, no thread is left. Pillow's
+    warnings, of odd metadata and of pictures beyond its limit, are not printed: what is wrong is said with the name.
+
+    Args:
+        work: What is done with each value.
+        values: Its arguments.
+        workers: Threads.
+        ahead: Values that are begun before their turn; None for a few for each thread.
     """
     pending: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="images") as pool:
+    ahead = _AHEAD_PER_WORKER * workers if ahead is None else ahead
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers, thread_name_prefix="images") as pool:
+        warnings.simplefilter("ignore")  # here, for the filters belong to the process and the work is done in threads
         try:
             for value in values:
                 pending.append(pool.submit(work, value))
-                if len(pending) >= _AHEAD_PER_WORKER * workers:
+                if len(pending) > ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

@@ -85,7 +85,7 @@ class ImageSet:
         return max(Counter(self.groups).values())
 
     def positions(self, split: str) -> NDArray[np.int64]:
-        """Where a split's images stand: int64, ascending; empty if the split has none.
+        """Return the positions of a split's images: int64, ascending; empty if the split has none.
 
         Raises:
             GraftbenchError: There is no such split.
@@ -140,19 +140,19 @@ def load(
         domain.file_digest = file_digest
         key = _digest([public, domain.fingerprint(), resolution, FORMAT, *_choices(domain, resize)])
     entry = folder / "domains" / key
-    found = _read(entry, public, resolution)
-    if found is None:  # the lock comes second: a cache that is read-only but full serves as well
+    images = _read(entry, public, resolution)
+    if images is None:  # the lock comes second: a cache that is read-only but full serves as well
         with locked(entry.with_name(f"{key}.lock")):
-            found = _read(entry, public, resolution)
-            if found is None:
+            images = _read(entry, public, resolution)
+            if images is None:
                 _prepare(entry, domain, public, resolution, resize=resize, say=say)
-                found = _read(entry, public, resolution)
-    if found is None:
+                images = _read(entry, public, resolution)
+    if images is None:
         raise GraftbenchError(
             f"The cache entry {entry} reads differently from what was just written to it; "
             "set GRAFTBENCH_CACHE to a folder on a sound disk."
         )
-    return found
+    return images
 
 
 def _choices(domain: Domain, resize: str) -> list[str]:
@@ -175,8 +175,8 @@ def reopen(entry: Path, manifest: str) -> ImageSet:
         CacheChangedError: It is not there any more, is damaged, or holds other images.
     """
     try:
-        found = json.loads((entry / "manifest.json").read_text("ascii"))
-        images = _read(entry, found["domain"], found["resolution"], trusting=True)
+        stored = json.loads((entry / "manifest.json").read_text("ascii"))
+        images = _read(entry, stored["domain"], stored["resolution"], trusting=True)
     except (OSError, ValueError, KeyError, TypeError):
         images = None
     if images is None or images.manifest != manifest:
@@ -210,48 +210,51 @@ def _prepare(
         images = _whole(domain, name, resolution, resize)
         pictures, excluded, expected = preparation.given(images, sketched=sketched), images.excluded, len(images.ids)
     else:
-        _check_distinct(name, [item.id for item in items])
+        distinct, expected = len({item.id for item in items}), len(items)
+        if distinct != expected:
+            raise GraftbenchError(
+                f"Domain '{name}' gave {expected} ids, {distinct} of them distinct; expected distinct ids."
+            )
         ordered = sorted(items, key=lambda item: item.id)
-        pictures = preparation.decoded(ordered, resolution, resize, sketched=sketched)
-        excluded, expected = {}, len(items)
+        pictures, excluded = preparation.decoded(ordered, resolution, resize, sketched=sketched), {}
 
-    def told(done: int, rate: float) -> None:
+    def report(done: int, rate: float) -> None:
         say(f"preparing {name}@{resolution}: {done:,} of {expected:,} ({rate:,.0f} images/s)")
 
     with atomic_folder(entry) as folder, closing(pictures):
         file = folder / "pixels.npy"
-        known = preparation.write(file, pictures, resolution, expected=expected, told=told)
-        if not known.ids:
-            preparation.check_some(0, known.excluded, f"images of domain '{name}'")
+        files = preparation.write(file, pictures, resolution, expected=expected, report=report)
+        if not files.ids:
+            preparation.check_some(0, files.excluded, f"images of domain '{name}'")
             raise GraftbenchError(f"Domain '{name}' has no images.")
-        near = _near(known)
-        groups = join_groups(known.groups, [*_equal(known.digests), *near])
-        splits, moved = assign(groups, known.splits, domain.split_rule, name)
-        factors = preparation.by_factor(known.factors)
-        text = _manifest_text(name, resolution, known.ids, groups, splits, resize, factors)
+        near = _near(files)
+        groups = join_groups(files.groups, [*_equal(files.digests), *near])
+        splits, moved = assign(groups, files.splits, domain.split_rule, name)
+        factors = preparation.by_factor(files.factors)
+        text = _manifest_text(name, resolution, files.ids, groups, splits, resize, factors)
         manifest: dict[str, object] = {
             "format": FORMAT,
             "domain": name,
             "resolution": resolution,
             "manifest": _hash_of(text, file),
-            "ids": known.ids,
+            "ids": files.ids,
             "groups": groups,
             "splits": splits,
-            "excluded": {**excluded, **known.excluded},
+            "excluded": {**excluded, **files.excluded},
         }
         if resize != DEFAULT:
             manifest["resize"] = resize
         if factors:
             manifest["factors"] = factors
         if near:
-            manifest["near_duplicates"] = _together(known.ids, groups, near)
+            manifest["near_duplicates"] = _together(files.ids, groups, near)
         if moved:
-            manifest["moved"] = [known.ids[position] for position in moved]
+            manifest["moved"] = [files.ids[position] for position in moved]
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), "ascii")
 
 
 def _whole(domain: Domain, name: str, resolution: int, resize: str) -> DomainImages:
-    """All images of a domain that does not offer them one by one.
+    """Return all images of a domain that does not offer them one by one.
 
     Raises:
         GraftbenchError: They break the contract, or another rule than the default was asked for.
@@ -266,13 +269,13 @@ def _whole(domain: Domain, name: str, resolution: int, resize: str) -> DomainIma
     return images
 
 
-def _near(known: preparation.PreparedFiles) -> list[tuple[int, int]]:
-    """Positions of images that are nearly but not quite equal, to be joined; none where no sketches were made."""
-    if not known.sketches:
+def _near(files: preparation.PreparedFiles) -> list[tuple[int, int]]:
+    """Return positions of images that are nearly but not quite equal, to be joined; none without sketches."""
+    if not files.sketches:
         return []
-    hashes = np.array([one.hash for one in known.sketches], dtype=np.uint64)
-    pairs = near_duplicates.grouped(hashes, np.stack([one.thumbnail for one in known.sketches]))
-    return [(a, b) for a, b in pairs if known.digests[a] != known.digests[b]]
+    hashes = np.array([one.hash for one in files.sketches], dtype=np.uint64)
+    pairs = near_duplicates.grouped(hashes, np.stack([one.thumbnail for one in files.sketches]))
+    return [(a, b) for a, b in pairs if files.digests[a] != files.digests[b]]
 
 
 def _together(ids: Sequence[str], groups: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[list[str]]:
@@ -282,13 +285,6 @@ def _together(ids: Sequence[str], groups: Sequence[str], pairs: Sequence[tuple[i
         if group in members:
             members[group].append(name)
     return list(members.values())
-
-
-def _check_distinct(name: str, ids: Sequence[str]) -> None:
-    if len(set(ids)) != len(ids):
-        raise GraftbenchError(
-            f"Domain '{name}' gave {len(ids)} ids, {len(set(ids))} of them distinct; expected distinct ids."
-        )
 
 
 def _check(name: str, resolution: int, decoded: DomainImages) -> None:
@@ -317,16 +313,6 @@ def _check(name: str, resolution: int, decoded: DomainImages) -> None:
             )
 
 
-def merge_duplicates(groups: Sequence[str], pixels: NDArray[np.uint8]) -> tuple[str, ...]:
-    """Join groups so that images with equal pixels share one (`join_groups`).
-
-    Args:
-        groups: One group per image.
-        pixels: uint8 N×3×H×W.
-    """
-    return join_groups(groups, _equal([hashlib.sha256(image.data).digest() for image in pixels]))
-
-
 def join_groups(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> tuple[str, ...]:
     """Join groups so that both images of every pair share one: the first name (as text) of all that are joined.
 
@@ -349,7 +335,7 @@ def join_groups(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> tupl
 
 
 def _equal(digests: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    """Each image with the first of the same digest."""
+    """Pair each image with the first of the same digest."""
     first: dict[bytes, int] = {}
     return ((position, first.setdefault(digest, position)) for position, digest in enumerate(digests))
 
@@ -374,7 +360,7 @@ def _manifest_text(  # noqa: PLR0917 - the seven parts of it
 
 
 def _hash_of(text: bytes, file: Path) -> str:
-    """SHA-256 over the text and the pixels in a `.npy` file, which is read piece by piece: memory stays small.
+    """Return the SHA-256 over text and pixels in a `.npy` file, which is read piece by piece: memory stays small.
 
     Raises:
         OSError, ValueError: It is no whole file of that kind.
@@ -383,25 +369,15 @@ def _hash_of(text: bytes, file: Path) -> str:
     mapped = np.load(file, mmap_mode="r")
     with file.open("rb") as stream:
         stream.seek(mapped.offset)
-        left = mapped.nbytes
-        while left and (piece := stream.read(min(left, _PIECE))):
+        remaining = mapped.nbytes
+        while remaining and (piece := stream.read(min(remaining, _PIECE))):
             digest.update(piece)
-            left -= len(piece)
+            remaining -= len(piece)
     return digest.hexdigest()
 
 
-def _stamps(entry: Path) -> dict[str, Stamp]:
-    return {name: stamp(entry / name) for name in ("manifest.json", "pixels.npy")}
-
-
-def _note_checked(entry: Path, stamps: dict[str, Stamp]) -> None:
-    """Note that an entry's files, as they were at `stamps`, are what its manifest says."""
-    with suppress(GraftbenchError), atomic_file(entry / _CHECKED) as part:  # else they are checked in full again
-        part.write_text(json.dumps(stamps), "ascii")
-
-
 def _checked_as(entry: Path, stamps: dict[str, Stamp]) -> bool:
-    """Whether the entry's files were checked in full as they are."""
+    """Return whether the entry's files were checked in full as they are."""
     try:
         return json.loads((entry / _CHECKED).read_text("ascii")) == stamps
     except (OSError, ValueError):
@@ -418,27 +394,28 @@ def _read(entry: Path, name: str, resolution: int, *, trusting: bool = False) ->
         trusting: Do not read the pixels if nothing has touched the files since they were last checked in full.
     """
     try:
-        stamps = _stamps(entry)
-        found = json.loads((entry / "manifest.json").read_text("ascii"))
+        stamps = {file: stamp(entry / file) for file in ("manifest.json", "pixels.npy")}
+        manifest = json.loads((entry / "manifest.json").read_text("ascii"))
         pixels = np.load(entry / "pixels.npy", mmap_mode="r")
-        ids, groups = tuple(found["ids"]), tuple(found["groups"])
-        splits = cast("tuple[Split, ...]", tuple(found["splits"]))
-        resize = found.get("resize", DEFAULT)
-        factors = {factor: tuple(variants) for factor, variants in found.get("factors", {}).items()}
+        ids, groups = tuple(manifest["ids"]), tuple(manifest["groups"])
+        splits = cast("tuple[Split, ...]", tuple(manifest["splits"]))
+        resize = manifest.get("resize", DEFAULT)
+        factors = {factor: tuple(variants) for factor, variants in manifest.get("factors", {}).items()}
         sound = (
             pixels.dtype == np.uint8
             and pixels.shape == (len(ids), 3, resolution, resolution)
             and pixels.flags.c_contiguous
-            and found["domain"] == name
+            and manifest["domain"] == name
         )
         if sound and not (trusting and _checked_as(entry, stamps)):
             text = _manifest_text(name, resolution, ids, groups, splits, resize, factors)
-            sound = found["manifest"] == _hash_of(text, entry / "pixels.npy")
+            sound = manifest["manifest"] == _hash_of(text, entry / "pixels.npy")
             if sound and not _checked_as(entry, stamps):
-                _note_checked(entry, stamps)
-        excluded = dict(found["excluded"])
-        near = tuple(tuple(members) for members in found.get("near_duplicates", ()))
-        moved = tuple(found.get("moved", ()))
+                with suppress(GraftbenchError), atomic_file(entry / _CHECKED) as part:  # else all is checked again
+                    part.write_text(json.dumps(stamps), "ascii")
+        excluded = dict(manifest["excluded"])
+        near = tuple(tuple(members) for members in manifest.get("near_duplicates", ()))
+        moved = tuple(manifest.get("moved", ()))
     except (OSError, ValueError, KeyError, TypeError, EOFError, TokenError):  # numpy parses a header as Python
         return None
     if not sound:
@@ -450,7 +427,7 @@ def _read(entry: Path, name: str, resolution: int, *, trusting: bool = False) ->
         groups=groups,
         splits=splits,
         pixels=cast("NDArray[np.uint8]", np.asarray(pixels)),
-        manifest=found["manifest"],
+        manifest=manifest["manifest"],
         excluded=excluded,
         entry=entry,
         resize=resize,

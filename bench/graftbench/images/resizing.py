@@ -51,17 +51,13 @@ def square(picture: Image.Image, resolution: int, rule: str = DEFAULT) -> NDArra
     side = min(picture.size)
     if side < SMALLEST_SIDE:
         raise ValueError(f"{picture.width}×{picture.height} pixels; at least 2×2 are needed")
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    cropped = to_rgb(picture.crop((left, top, left + side, top + side)))
+    x, y = (picture.width - side) // 2, (picture.height - side) // 2
+    cropped = to_rgb(picture.crop((x, y, x + side, y + side)))
     return np.ascontiguousarray(RULES[rule](cropped, resolution).transpose(2, 0, 1))
 
 
-def _lanczos(picture: Image.Image, side: int) -> NDArray[np.uint8]:
-    return np.asarray(picture.resize((side, side), Image.Resampling.LANCZOS))
-
-
 def _clean(picture: Image.Image, side: int) -> NDArray[np.uint8]:
-    """Pillow's bicubic filter (a = -0.5, antialiased) on each channel as 32-bit floats, clipped and rounded once.
+    """Apply Pillow's bicubic filter (a = -0.5, antialiased) on each channel as 32-bit floats, clipped and rounded once.
 
     What clean-fid calls "clean" (arXiv 2104.11222). Pillow's bicubic on 8-bit images, which others mean by the same
     word, rounds between the two directions as well and differs by one level.
@@ -92,29 +88,25 @@ def _area_sums(values: NDArray[np.int64], side: int) -> NDArray[np.int64]:
 
 
 def _legacy_bilinear(picture: Image.Image, side: int) -> NDArray[np.uint8]:
-    """Between the four nearest source pixels, however strong the reduction: thin lines flicker and vanish.
+    """Interpolate between the four nearest source pixels, however strong the reduction: thin lines flicker and vanish.
 
     Pixel centres at halves, as torch's `interpolate` without `antialias` and OpenCV's INTER_LINEAR have it; TensorFlow
     1 samples at corners instead, half a target pixel away. For comparison with results that were made so. Positions are
     fractions of 2·side and reckoned in whole numbers; halves round up.
     """
     source = picture.width
-    low, high, part = _neighbours(source, side)
+    # Per target pixel: the source pixels on both sides, and how far it lies between them in units of 1/(2·side).
+    position = np.maximum((2 * np.arange(side, dtype=np.int64) + 1) * source - side, 0)
+    low, part = np.divmod(position, 2 * side)
+    high = np.minimum(low + 1, source - 1)
     values, whole = np.asarray(picture, dtype=np.int64), 2 * side
     rows = values[low] * (whole - part)[:, None, None] + values[high] * part[:, None, None]
     sums = rows[:, low] * (whole - part)[None, :, None] + rows[:, high] * part[None, :, None]
     return ((2 * sums + whole * whole) // (2 * whole * whole)).astype(np.uint8)
 
 
-def _neighbours(source: int, side: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Per target pixel: the source pixels on both sides, and how far it lies between them in units of 1/(2·side)."""
-    position = np.maximum((2 * np.arange(side, dtype=np.int64) + 1) * source - side, 0)
-    low, part = np.divmod(position, 2 * side)
-    return low, np.minimum(low + 1, source - 1), part
-
-
 RULES: dict[str, Callable[[Image.Image, int], NDArray[np.uint8]]] = {
-    DEFAULT: _lanczos,
+    DEFAULT: lambda picture, side: np.asarray(picture.resize((side, side), Image.Resampling.LANCZOS)),
     "area": _area,
     "clean": _clean,
     "legacy-bilinear": _legacy_bilinear,

@@ -93,7 +93,7 @@ def held_out_of(source: Source, *, cache: Path | None = None, plugins: Sequence[
 
 
 def _open_memory(source: object) -> Images:
-    """Images that are in memory already."""
+    """Open images that are in memory already."""
     what = "An array of images"
     try:
         array = to_numpy(cast("Any", source))
@@ -129,7 +129,7 @@ def _open_path(text: str | bytes, on_damage: OnDamage) -> Images:
 
 
 def _missing(text: str, error: Exception) -> GraftbenchError:
-    """There is nothing at a path: the nearest name in its folder."""
+    """Make the error for a path at which there is nothing: it gives the nearest name in its folder."""
     if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
         return GraftbenchError(f"'{printable(text)}' cannot be opened ({error.strerror}).")
     hint = ""

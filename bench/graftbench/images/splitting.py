@@ -99,8 +99,8 @@ def _by_number(groups: Sequence[str], train: int, validation: int, name: str) ->
     sizes = Counter(groups)
     ranked = sorted(sizes, key=lambda group: (_share(group), group))
     side = dict.fromkeys(_filled(ranked, sizes, train, name), "train")
-    rest = [group for group in ranked if group not in side]
-    side |= dict.fromkeys(_filled(rest, sizes, validation, name), "validation")
+    others = [group for group in ranked if group not in side]
+    side |= dict.fromkeys(_filled(others, sizes, validation, name), "validation")
     return [cast("Split", side.get(group, "reference")) for group in groups]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def shots(target: ImageSet, data_budget: int, seed: int) -> list[int]:
-    """Positions in the domain of the images that a data budget draws, ascending: the order in which a fit sees them.
+    """Return the positions of the images that a data budget draws, ascending: the order in which a fit sees them.
 
     Raises:
         GraftbenchError: The training split has fewer images, or fewer than one was asked for.
@@ -25,7 +25,7 @@ def shots(target: ImageSet, data_budget: int, seed: int) -> list[int]:
 
 
 def nested_subset(ids: Sequence[str], n: int, seed: int) -> list[int]:
-    """Positions of the n ids that a data budget of n draws.
+    """Return the positions of the n ids that a data budget of n draws.
 
     Ids are ranked by the hash of (seed, id), so for one seed the 25 are among the 100, whatever the order of `ids`,
     and adding an image to the domain changes a subset by one image at most.
