@@ -31,9 +31,9 @@ class ExtractorInfo:
 
     name: str
     title: str
-    width: int
-    classes: int
-    size: int | None
+    width: int = 0
+    classes: int = 0
+    size: int | None = None
     resizes: tuple[str, ...]
     weights: str
     license: str
@@ -195,7 +195,6 @@ def _own(name: str, title: str, width: int, classes: int, license_: str) -> Extr
         title=title,
         width=width,
         classes=classes,
-        size=None,
         resizes=(OWN_RULE,),
         weights=f"{DOWNLOADS[name].url}, downloaded on first use",
         license=license_,
@@ -237,9 +236,6 @@ PATTERNS = {
         ExtractorInfo(
             name="timm:NAME",
             title="any model of timm, e.g. timm:resnet18.a1_in1k",
-            width=0,
-            classes=0,
-            size=None,
             resizes=PILLOW_RULES,
             weights="downloaded on first use from the Hugging Face hub",
             license="per model",
@@ -247,9 +243,6 @@ PATTERNS = {
         ExtractorInfo(
             name="torchscript:PATH",
             title="any TorchScript file that maps uint8 N×3×H×W to features",
-            width=0,
-            classes=0,
-            size=None,
             resizes=(OWN_RULE, *PILLOW_RULES),
             weights="the file itself",
             license="of the file",

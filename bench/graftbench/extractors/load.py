@@ -6,6 +6,7 @@ about a `timm:` name come from timm, which imports it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,16 +55,8 @@ def describe(name: str) -> ExtractorInfo:
         return networks_timm.info(name)
     if name.startswith(TORCHSCRIPT):
         path = _script(name)
-        return ExtractorInfo(
-            name=name,
-            title=f"TorchScript file {path.name}",
-            width=0,
-            classes=0,
-            size=None,
-            resizes=PATTERNS["torchscript:PATH"].resizes,
-            weights=str(path),
-            license="of the file",
-        )
+        title = f"TorchScript file {path.name}"
+        return replace(PATTERNS["torchscript:PATH"], name=name, title=title, weights=str(path))
     raise unknown("extractor", name, described)
 
 

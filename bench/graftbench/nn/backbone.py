@@ -104,7 +104,8 @@ class FeatureMaps(nn.Module):
 
     def __init__(self, name: str, *, weights: str = "", side: int = 0) -> None:
         super().__init__()
-        trunk = _trunk(name, backbone_file(name, weights), side)
+        make = _lite0_trunk if name == LITE0 else _timm_trunk if name.startswith(TIMM) else _torchvision_trunk
+        trunk = make(name, backbone_file(name, weights), side)
         self.network = freeze(trunk.network)
         self.channels, self.reductions, self.side = trunk.channels, trunk.reductions, trunk.side
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (trunk.mean, trunk.std))
@@ -137,12 +138,6 @@ class _Trunk(NamedTuple):
     side: int
     mean: Sequence[float]
     std: Sequence[float]
-
-
-def _trunk(name: str, file: Path, side: int) -> _Trunk:
-    if name == LITE0:
-        return _lite0_trunk(file, side)
-    return _timm_trunk(name, file, side) if name.startswith(TIMM) else _torchvision_trunk(name, file, side)
 
 
 def _last_of_each(sizes: Iterable[float]) -> list[int]:
@@ -179,7 +174,7 @@ def _maps_of(network: Any, side: int, mean: Sequence[float], std: Sequence[float
     return _Trunk(_TimmMaps(network, taps), channels, reductions, side, mean, std)
 
 
-def _lite0_trunk(file: Path, side: int) -> _Trunk:
+def _lite0_trunk(_name: str, file: Path, side: int) -> _Trunk:
     import timm  # noqa: PLC0415 - as in `_timm`
 
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)

@@ -25,45 +25,23 @@ def _saturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
-def _non_saturating_generator(fake: Tensor) -> Tensor:
-    return F.softplus(-fake).mean()
-
-
-def _minimax_generator(fake: Tensor) -> Tensor:
-    return -F.softplus(fake).mean()
-
-
-def _hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    return (1 - real).relu().mean() + (1 + fake).relu().mean()
-
-
 def _critic_generator(fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
-def _wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    return fake.mean() - real.mean()
-
-
-def _least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    return (real - 1).square().mean() + fake.square().mean()
-
-
-def _least_squares_generator(fake: Tensor) -> Tensor:
-    return (fake - 1).square().mean()
-
-
 _LOSSES = {
     # Goodfellow et al., arXiv 1406.2661, section 3: −log D(x) − log(1 − D(Gz)); generator −log D(Gz).
-    "non-saturating": AdversarialLoss(_saturating_discriminator, _non_saturating_generator),
+    "non-saturating": AdversarialLoss(_saturating_discriminator, lambda fake: F.softplus(-fake).mean()),
     # The same section, equation 1: the generator descends log(1 − D(Gz)) = −softplus(logit).
-    "minimax": AdversarialLoss(_saturating_discriminator, _minimax_generator),
+    "minimax": AdversarialLoss(_saturating_discriminator, lambda fake: -F.softplus(fake).mean()),
     # Lim & Ye, arXiv 1705.02894; Miyato et al., arXiv 1802.05957, eq. 16 and 17.
-    "hinge": AdversarialLoss(_hinge_discriminator, _critic_generator),
+    "hinge": AdversarialLoss(lambda real, fake: (1 - real).relu().mean() + (1 + fake).relu().mean(), _critic_generator),
     # Arjovsky et al., arXiv 1701.07875, equation 2: a critic that something else keeps Lipschitz (nn/penalties.py).
-    "wasserstein": AdversarialLoss(_wasserstein_discriminator, _critic_generator),
+    "wasserstein": AdversarialLoss(lambda real, fake: fake.mean() - real.mean(), _critic_generator),
     # Mao et al., arXiv 1611.04076, equation 9, without its factors of one half.
-    "least-squares": AdversarialLoss(_least_squares_discriminator, _least_squares_generator),
+    "least-squares": AdversarialLoss(
+        lambda real, fake: (real - 1).square().mean() + fake.square().mean(), lambda fake: (fake - 1).square().mean()
+    ),
 }
 
 

@@ -36,8 +36,5 @@ def feature_errors(
     with torch.no_grad():
         goals = network(target)
     maps = network(x)
-    return torch.stack([_relative_error(maps[layer].float(), goals[layer].detach().float()) for layer in layers])
-
-
-def _relative_error(x: Tensor, target: Tensor) -> Tensor:
-    return (x - target).square().mean() / target.square().mean().clamp(min=SMALLEST_POWER)
+    pairs = [(maps[layer].float(), goals[layer].detach().float()) for layer in layers]
+    return torch.stack([(y - t).square().mean() / t.square().mean().clamp(min=SMALLEST_POWER) for y, t in pairs])

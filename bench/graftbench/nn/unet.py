@@ -13,9 +13,6 @@ from torch import Tensor, nn
 from graftbench.nn.resolution import sides
 from graftbench.nn.schedule import ScheduleSpec
 
-COARSEST = 8
-"""Side of the coarsest maps, where the U-Net turns round."""
-
 GROUPS = 8
 """Groups of a group norm."""
 
