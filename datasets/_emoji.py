@@ -97,7 +97,7 @@ def canonical(sequence: str) -> str:
 
 
 def is_taken(sequence: str) -> bool:
-    """Whether a sequence is an emoji without variants.
+    """Return whether a sequence is an emoji without variants.
 
     Left out are skin tones and sequences with a zero-width joiner (hundreds of near-copies), and the code points of
     the private use area, which are a design's own additions (brands, interface symbols) and no emoji.

@@ -49,7 +49,7 @@ _RULE = "patches 1"
 
 @dataclass
 class _Cut:
-    """What is cut out so far; fields as in `DomainImages`."""
+    """The patches that are cut out so far; fields as in `DomainImages`."""
 
     ids: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)

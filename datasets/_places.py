@@ -32,7 +32,7 @@ def data_folder() -> Path:
 
 
 def may_download() -> bool:
-    """Whether the user asked for downloads: $GRAFTBENCH_DOWNLOAD is 1.
+    """Return whether the user asked for downloads: $GRAFTBENCH_DOWNLOAD is 1.
 
     Data sets have up to tens of gigabytes, so that looking at a suite must never begin to fetch them.
     """

@@ -6,27 +6,10 @@ whole set is one domain: a data budget of 10 and graftbench's own splits take th
 
 from __future__ import annotations
 
-from graftbench.contracts import Reference
-
-from ._recipe import RecipeDomain
-
-_PAPER = Reference(
-    authors="Ojha, Li, Lu, Efros, Lee, Shechtman, Zhang",
-    title="Few-shot Image Generation via Cross-domain Correspondence",
-    venue="CVPR",
-    year=2021,
-    arxiv="2104.06820",
-    code="https://github.com/utkarshojha/few-shot-gan-adaptation",
-    code_license="Adobe Research License (non-commercial)",
-)
-
-_HOW = (
-    "Its page, https://github.com/WisconsinAIVision/few-shot-gan-adaptation, links an archive of all real images "
-    "(under its evaluation of the FID); unpack that, not the ten training images, which are among them."
-)
+from ._few_shot_faces import FewShotFaces
 
 
-class FfhqBabies(RecipeDomain):
+class FfhqBabies(FewShotFaces):
     """About 2,500 faces of babies, chosen from FFHQ: a domain with `ffhq` as its source shares photographs with it."""
 
     name = "ffhq-babies"
@@ -34,15 +17,11 @@ class FfhqBabies(RecipeDomain):
     description = "About 2,500 photographs of babies' faces, chosen from FFHQ."
     license = "not stated; FFHQ's photographs allow non-commercial use"
     attribution = "Chosen from FFHQ (NVIDIA Corporation) by Utkarsh Ojha and others."
-    source = "https://github.com/WisconsinAIVision/few-shot-gan-adaptation"
     folder = "ffhq-babies"
-    how = _HOW
     count = 2_500
-    about = True
-    paper = _PAPER
 
 
-class FfhqSunglasses(RecipeDomain):
+class FfhqSunglasses(FewShotFaces):
     """About 2,700 faces with sunglasses, chosen from FFHQ: with `ffhq` as its source the two share photographs."""
 
     name = "ffhq-sunglasses"
@@ -50,15 +29,11 @@ class FfhqSunglasses(RecipeDomain):
     description = "About 2,700 photographs of faces with sunglasses, chosen from FFHQ."
     license = "not stated; FFHQ's photographs allow non-commercial use"
     attribution = "Chosen from FFHQ (NVIDIA Corporation) by Utkarsh Ojha and others."
-    source = "https://github.com/WisconsinAIVision/few-shot-gan-adaptation"
     folder = "ffhq-sunglasses"
-    how = _HOW
     count = 2_700
-    about = True
-    paper = _PAPER
 
 
-class Sketches(RecipeDomain):
+class Sketches(FewShotFaces):
     """About 300 drawings of faces from the CUHK face sketch database (Wang and Tang, TPAMI 2009)."""
 
     name = "sketches"
@@ -66,9 +41,5 @@ class Sketches(RecipeDomain):
     description = "About 300 pencil drawings of faces, from the CUHK face sketch database."
     license = "not stated"
     attribution = "CUHK face sketch database by Xiaogang Wang and Xiaoou Tang; chosen by Utkarsh Ojha and others."
-    source = "https://github.com/WisconsinAIVision/few-shot-gan-adaptation"
     folder = "sketches"
-    how = _HOW
     count = 300
-    about = True
-    paper = _PAPER

@@ -108,7 +108,7 @@ def items_of(listing: FolderListing) -> list[Item]:
 
 
 def _states_splits(names: Iterable[str]) -> bool:
-    """Whether there are folders of training and of reference images, by relative paths of files."""
+    """Return whether there are folders of training and of reference images, by relative paths of files."""
     return {"train", "reference"} <= {name.partition("/")[0] for name in names if "/" in name}
 
 

@@ -104,7 +104,7 @@ def spelt_out(pattern: str) -> list[str]:
 
 
 class _Member(NamedTuple):
-    """Where a file stands in a tar file, in bytes."""
+    """A file in a tar file, by offset and size in bytes."""
 
     name: str
     key: str
