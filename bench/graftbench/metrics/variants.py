@@ -33,7 +33,7 @@ _PSEUDOCOUNT = 0.5
 
 @dataclass(frozen=True)
 class VariantShares:
-    """How often a variant is real and how often it is generated.
+    """The shares of real and of generated images that have a variant.
 
     Attributes:
         factor: Column of the factor.

@@ -50,7 +50,7 @@ half of SHARED_ABOVE."""
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What `FitMonitor` measured.
+    """The numbers that `FitMonitor` measured.
 
     Attributes:
         device: `cpu`, or the name of the CUDA device.
@@ -236,7 +236,7 @@ class FitMonitor:
 
 @dataclass(frozen=True)
 class FitCost:
-    """What a part of a fit cost, in one process.
+    """The cost of a part of a fit, in one process.
 
     Attributes:
         seconds: Wall time, without what was aside.

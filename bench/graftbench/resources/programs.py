@@ -49,7 +49,7 @@ PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
 
 @dataclass(frozen=True)
 class Program:
-    """What to run.
+    """A program to run.
 
     Attributes:
         words: The program and its arguments; no shell reads them.
@@ -64,7 +64,7 @@ class Program:
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """How a program ended.
+    """The end of a program, and what it used.
 
     Attributes:
         exit_code: Of its first process; negative: the signal that ended it.
@@ -148,7 +148,7 @@ def _started(program: Program) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def _adopting_orphans() -> Iterator[None]:
-    """Within the block let processes that lose their parents become children of this one, where Linux can do that."""
+    """Let processes that lose their parents within the block become children of this one, where Linux can do that."""
     if sys.platform != "linux":
         yield
         return
