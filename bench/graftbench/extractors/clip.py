@@ -64,9 +64,7 @@ def clip_state(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         GraftbenchError: It is neither, or is damaged.
     """
-    if not _is_script(path):
-        return read_state(path)
-    return dict(read_script(path).state_dict())
+    return dict(read_script(path).state_dict()) if _is_script(path) else read_state(path)
 
 
 def _is_script(path: Path) -> bool:
@@ -80,6 +78,6 @@ def _is_script(path: Path) -> bool:
 
 def _visual(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return the image encoder's entries, and the text projection, which tells torch-fidelity the embedding's width."""
-    kept = {name: value for name, value in state.items() if name.startswith("visual.")}
-    projection = state.get("text_projection", kept.get("visual.proj"))
-    return kept if projection is None else kept | {"text_projection": projection}
+    visual = {name: value for name, value in state.items() if name.startswith("visual.")}
+    projection = state.get("text_projection", visual.get("visual.proj"))
+    return visual if projection is None else visual | {"text_projection": projection}

@@ -223,33 +223,33 @@ def _prepare(
 
     with atomic_folder(entry) as folder, closing(pictures):
         file = folder / "pixels.npy"
-        files = preparation.write(file, pictures, resolution, expected=expected, report=report)
-        if not files.ids:
-            preparation.check_some(0, files.excluded, f"images of domain '{name}'")
+        prepared = preparation.write(file, pictures, resolution, expected=expected, report=report)
+        if not prepared.ids:
+            preparation.check_some(0, prepared.excluded, f"images of domain '{name}'")
             raise GraftbenchError(f"Domain '{name}' has no images.")
-        near = _near(files)
-        groups = join_groups(files.groups, [*_equal(files.digests), *near])
-        splits, moved = assign(groups, files.splits, domain.split_rule, name)
-        factors = preparation.by_factor(files.factors)
-        text = _manifest_text(name, resolution, files.ids, groups, splits, resize, factors)
+        near = _near(prepared)
+        groups = join_groups(prepared.groups, [*_equal(prepared.digests), *near])
+        splits, moved = assign(groups, prepared.splits, domain.split_rule, name)
+        factors = preparation.by_factor(prepared.factors)
+        text = _manifest_text(name, resolution, prepared.ids, groups, splits, resize, factors)
         manifest: dict[str, object] = {
             "format": FORMAT,
             "domain": name,
             "resolution": resolution,
             "manifest": _hash_of(text, file),
-            "ids": files.ids,
+            "ids": prepared.ids,
             "groups": groups,
             "splits": splits,
-            "excluded": {**excluded, **files.excluded},
+            "excluded": {**excluded, **prepared.excluded},
         }
         if resize != DEFAULT:
             manifest["resize"] = resize
         if factors:
             manifest["factors"] = factors
         if near:
-            manifest["near_duplicates"] = _together(files.ids, groups, near)
+            manifest["near_duplicates"] = _together(prepared.ids, groups, near)
         if moved:
-            manifest["moved"] = [files.ids[position] for position in moved]
+            manifest["moved"] = [prepared.ids[position] for position in moved]
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), "ascii")
 
 
@@ -269,13 +269,13 @@ def _whole(domain: Domain, name: str, resolution: int, resize: str) -> DomainIma
     return images
 
 
-def _near(files: preparation.PreparedFiles) -> list[tuple[int, int]]:
+def _near(prepared: preparation.PreparedFiles) -> list[tuple[int, int]]:
     """Return positions of images that are nearly but not quite equal, to be joined; none without sketches."""
-    if not files.sketches:
+    if not prepared.sketches:
         return []
-    hashes = np.array([one.hash for one in files.sketches], dtype=np.uint64)
-    pairs = near_duplicates.grouped(hashes, np.stack([one.thumbnail for one in files.sketches]))
-    return [(a, b) for a, b in pairs if files.digests[a] != files.digests[b]]
+    hashes = np.array([one.hash for one in prepared.sketches], dtype=np.uint64)
+    pairs = near_duplicates.grouped(hashes, np.stack([one.thumbnail for one in prepared.sketches]))
+    return [(a, b) for a, b in pairs if prepared.digests[a] != prepared.digests[b]]
 
 
 def _together(ids: Sequence[str], groups: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[list[str]]:

@@ -82,8 +82,8 @@ def _jackknife_error(u: Array) -> float:
     It takes one decomposition for each image.
     """
     n, gram = len(u), u @ u.T
-    rest = [np.delete(np.delete(gram, i, axis=0), i, axis=1) / (n - 1) for i in range(n)]
-    entropies = np.array([_entropy(np.linalg.eigvalsh(part)) for part in rest])
+    grams = [np.delete(np.delete(gram, i, axis=0), i, axis=1) / (n - 1) for i in range(n)]
+    entropies = np.array([_entropy(np.linalg.eigvalsh(part)) for part in grams])
     return float(np.sqrt(jackknife_variance(entropies)))
 
 

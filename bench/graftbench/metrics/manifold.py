@@ -223,14 +223,14 @@ class _Balls:
         for start in range(0, low.size, _LOW):
             points = low[start : start + _LOW]
             point, ball = np.nonzero(np.unpackbits(self.shells[points], axis=1, count=balls))
-            held = np.zeros((points.size, balls), dtype=bool)  # whether a grown ball covers the point without image j
-            held[point[:, None], self.neighbours[ball]] = True
+            grown = np.zeros((points.size, balls), dtype=bool)  # whether a grown ball covers the point without image j
+            grown[point[:, None], self.neighbours[ball]] = True
             # Points in no ball are gained where a ball grows over them.
             bare = self.in_balls[points] == 0
-            change += np.count_nonzero(held[bare], axis=0)
+            change += np.count_nonzero(grown[bare], axis=0)
             # Points in one ball are lost without its image, unless another ball grows over them.
             sole = self.sole_ball[points[~bare]]
-            lost = ~held[np.flatnonzero(~bare), sole]
+            lost = ~grown[np.flatnonzero(~bare), sole]
             np.add.at(change, sole[lost], -1)
         return change
 
