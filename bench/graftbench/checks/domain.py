@@ -51,7 +51,7 @@ class DomainSubject:
 
     @property
     def name(self) -> str:
-        """As a suite writes it."""
+        """Return the name as a suite writes it."""
         return f"{self.cls.name}:{self.argument}" if self.argument else self.cls.name
 
     def made(self) -> Domain:
@@ -60,17 +60,17 @@ class DomainSubject:
 
     @cached_property
     def large(self) -> DomainImages:
-        """The images at the first of `SIDES`."""
+        """Return the images at the first of `SIDES`."""
         return self.made().images(SIDES[0])
 
     @cached_property
     def small(self) -> DomainImages:
-        """The images at the second, from another instance."""
+        """Return the images at the second, from another instance."""
         return self.made().images(SIDES[1])
 
     @cached_property
     def items(self) -> Sequence[Item] | None:
-        """The items, if the domain offers any."""
+        """Return the items, if the domain offers any."""
         return self.made().items(SIDES[0])
 
 
@@ -251,6 +251,11 @@ def prepared(subject: DomainSubject) -> Iterator[Fault]:
 
 _IMAGES = ("images",)
 
+
+def _without_items(cls: type[Domain]) -> str:
+    return "the domain gives its images whole" if cls.items is Domain.items else ""
+
+
 CHECKS: tuple[Check[DomainSubject], ...] = (
     Check("metadata", metadata),
     Check("fingerprint", fingerprint),
@@ -259,10 +264,6 @@ CHECKS: tuple[Check[DomainSubject], ...] = (
     Check("ids", ids, _IMAGES),
     Check("groups", groups, _IMAGES),
     Check("excluded", excluded, _IMAGES),
-    Check("items", same_as_items, _IMAGES, lambda cls: "" if _has_items(cls) else "the domain gives its images whole"),
+    Check("items", same_as_items, _IMAGES, _without_items),
     Check("prepared", prepared, ("images", "ids", "groups")),
 )
-
-
-def _has_items(cls: type[Domain]) -> bool:
-    return cls.items is not Domain.items

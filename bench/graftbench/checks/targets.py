@@ -15,7 +15,6 @@ from graftbench.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import ModuleType
 
     from graftbench.plugins.registry import PluginIndex, PluginSource
 
@@ -124,7 +123,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _import(file: Path) -> str:
-    """Import a file; why it cannot be, with the place, or nothing."""
+    """Import a file; return why it cannot be, with the place, or nothing."""
     try:
         registry.load_file(file)
     except KeyboardInterrupt:
@@ -167,9 +166,10 @@ def _kinds_in(file: Path) -> list[str]:
 
 
 def _why_none(file: Path) -> str:
-    """Why a file that can be imported has no plugin."""
+    """Return why a file that can be imported has no plugin."""
     module = registry.load_file(file)
-    abstract = [value for value in vars(module).values() if _is_plugin(value) and _is_unfinished(value, module)]
+    abstract = [value for value in vars(module).values() if _is_plugin(value)]
+    abstract = [cls for cls in abstract if cls.__module__ == module.__name__ and isabstract(cls)]
     if not abstract:
         return "it defines no class that derives from graftbench.contracts.Method, Domain or Report"
     cls = abstract[0]
@@ -180,7 +180,3 @@ def _why_none(file: Path) -> str:
 
 def _is_plugin(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, tuple(BASES.values()))
-
-
-def _is_unfinished(cls: type[Any], module: ModuleType) -> bool:
-    return cls.__module__ == module.__name__ and isabstract(cls)

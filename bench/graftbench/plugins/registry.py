@@ -67,7 +67,7 @@ class PluginIndex(Generic[Plugin]):
 
 
 def methods(plugins: Sequence[PluginSource] = (), variants: Mapping[str, Variant] | None = None) -> PluginIndex[Method]:
-    """All methods, variants among them.
+    """Return all methods, variants among them.
 
     Args:
         plugins: What the user names.
@@ -84,12 +84,12 @@ def methods(plugins: Sequence[PluginSource] = (), variants: Mapping[str, Variant
 
 
 def domains(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Domain]:
-    """All families of domains."""
+    """Return all families of domains."""
     return _find("domain", Domain, "datasets", plugins)
 
 
 def reports(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Report]:
-    """All reports."""
+    """Return all reports."""
     return _find("report", Report, "reports", plugins)
 
 
@@ -103,9 +103,8 @@ def _add_variants(index: PluginIndex[Method], variants: Mapping[str, Variant], w
             index.broken[table] = str(error)
             continue
         existing = index.classes.get(name)
-        if existing is None or (
-            existing.variant_of and existing.defaults == cls.defaults
-        ):  # named twice: in a file and a suite
+        named_twice = existing is not None and existing.variant_of and existing.defaults == cls.defaults
+        if existing is None or named_twice:  # in a file and a suite
             index.classes[name] = cls
         else:
             index.broken[table] = f"the method '{name}' exists already"
@@ -136,7 +135,8 @@ def make_domain(name: str, plugins: Sequence[PluginSource] = ()) -> Domain:
 
 def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[PluginSource]) -> PluginIndex[Plugin]:
     index: PluginIndex[Plugin] = PluginIndex(kind)
-    for where, load in [*_packaged(folder), *_installed(folder), *_files(plugins)]:
+    installed = ((f"entry point {point.name}", point.load) for point in _entry_points(f"graftbench.{folder}"))
+    for where, load in [*_packaged(folder), *installed, *_files(plugins)]:
         try:
             module = load()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a file raises must not break the others
@@ -178,11 +178,6 @@ def _packaged(folder: str) -> Iterator[tuple[str, Any]]:
         if not module.name.startswith("_"):
             name = f"graftbench.{folder}.{module.name}"
             yield f"{folder}/{module.name}.py", lambda name=name: importlib.import_module(name)
-
-
-def _installed(folder: str) -> Iterator[tuple[str, Any]]:
-    for point in _entry_points(f"graftbench.{folder}"):
-        yield f"entry point {point.name}", point.load
 
 
 @cache

@@ -133,7 +133,7 @@ def _check_free(kind: str, name: str, module: str, *, house: bool) -> None:
     """
     existing = _SEARCH[kind]().classes.get(name)
     if existing is not None:
-        raise GraftbenchError(f"The {kind} '{name}' exists already: the name is taken by {_place(existing)}.")
+        raise GraftbenchError(f"The {kind} '{name}' exists already: the name is taken by {_file_shown(existing)}.")
     if not house and (hidden := _hides(module)):
         raise GraftbenchError(
             f"A file {module}.py would hide {hidden} from every Python that starts in its folder; choose another name. "
@@ -141,8 +141,8 @@ def _check_free(kind: str, name: str, module: str, *, house: bool) -> None:
         )
 
 
-def _place(cls: type[Any]) -> str:
-    """Where a plugin is defined: `methods/dcgan.py` of the package's own, else the path."""
+def _file_shown(cls: type[Any]) -> str:
+    """Return where a plugin is defined: `methods/dcgan.py` of the package's own, else the path."""
     file = registry.file_of(cls)
     own = cls.__module__.startswith("graftbench.")
     return "/".join(file.parts[-2:]) if own else str(file)

@@ -104,17 +104,13 @@ def class_of(name: str, variant: Variant, base: type[Method]) -> type[Method]:
         "name": name,
         "title": variant.title or base.title,
         "family": variant.family or base.family,
-        "defaults": {**base.defaults, **_absolute(variant, base)},
+        "defaults": base.defaults
+        | {key: seen_from(variant.folder, key, value, base) for key, value in variant.parameters.items()},
         "variant_of": base.variant_of or base.name,
         "adapter": False,
     }
     make: Any = type(base)  # ABCMeta, of which the type checker knows no instances
     return make(f"Variant_{re.sub(r'[^0-9a-z]', '_', name)}", (base,), attributes)
-
-
-def _absolute(variant: Variant, base: type[Method]) -> dict[str, Any]:
-    """Return the parameters with paths and places at which something lies, seen from the variant's folder, absolute."""
-    return {key: seen_from(variant.folder, key, value, base) for key, value in variant.parameters.items()}
 
 
 def seen_from(folder: str, name: str, value: Any, method: type[Method]) -> Any:  # noqa: ANN401 - as TOML has it

@@ -50,7 +50,7 @@ class Snapshots:
 
     @property
     def kid(self) -> float | None:
-        """The last one's."""
+        """Return the KID of the last snapshot; None before the first."""
         return next((s.value for shot in self.taken[-1:] for s in shot.scores if s.name == "kid"), None)
 
     def take(self, budget: Meter, sampler: Callable[[], Sampler]) -> bool:
@@ -70,7 +70,7 @@ class Snapshots:
         return bool(due)
 
     def strip(self) -> Image.Image | None:
-        """One row for each snapshot; None where there is none."""
+        """Return a picture with one row for each snapshot; None where there is none."""
         if not self._rows:
             return None
         strip = torch.cat([torch.cat(list(row), dim=2) for row in self._rows], dim=1)
@@ -81,13 +81,13 @@ class Snapshots:
         return {"taken": msgspec.to_builtins(self.taken), "rows": list(self._rows)}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from there."""
+        """Resume from such a state."""
         self.taken = msgspec.convert(state["taken"], list[Snapshot])
         self._rows = state["rows"]
 
 
 def _same_chances() -> AbstractContextManager[None]:
-    """Torch's global generators are afterwards where they were, should a method or an extractor draw from them."""
+    """Leave torch's global generators where they were, should a method or an extractor draw from them."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     return torch.random.fork_rng(devices)
 
