@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,6 +19,7 @@ from graftbench.contracts import Domain
 from graftbench.images import prepared as prepared_images
 from graftbench.images.preparation import gathered
 from graftbench.plugins import registry
+from graftbench.plugins.variants import NAME
 from graftbench.resources import processes
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 SIDES = (32, 16)
 """Sides in pixels at which the images are asked for."""
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 
 _FINGERPRINT = "import sys; from graftbench.checks.domain import tell_fingerprint; tell_fingerprint(*sys.argv[1:])"
 
@@ -77,7 +75,7 @@ class DomainSubject:
 def metadata(subject: DomainSubject) -> Iterator[Fault]:
     """Name, title, description, licence, attribution and source are stated: images are somebody's."""
     cls = subject.cls
-    if not _NAME.fullmatch(cls.name) or cls.name == "none":
+    if not NAME.fullmatch(cls.name) or cls.name == "none":
         yield Fault(
             f"name = {cls.name!r}",
             "lower-case letters, digits and . _ + -, and not 'none': it stands in tasks, twemoji->NAME@32",

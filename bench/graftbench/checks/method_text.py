@@ -13,6 +13,7 @@ from graftbench import contracts
 from graftbench.checks.check import Check, Fault
 from graftbench.contracts import Family, Method, SourceNeed, SourcePart
 from graftbench.plugins.registry import file_of
+from graftbench.plugins.variants import NAME
 from graftbench.records.cell_spec import Kind
 
 if TYPE_CHECKING:
@@ -32,13 +33,11 @@ GROUND = frozenset(
 OWN = "graftbench.methods."
 """Where the package's own methods are; among them neighbours are imported relatively, the core by its modules."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
-
 
 def metadata(subject: MethodSubject) -> Iterator[Fault]:
     """What tables, documentation and bibliography are made from is there and in its place."""
     cls = subject.cls
-    if not _NAME.fullmatch(cls.name):
+    if not NAME.fullmatch(cls.name):
         yield Fault(
             f"name = {cls.name!r}",
             "lower-case letters, digits and . _ + -, as suites and tables write it",

@@ -20,6 +20,7 @@ from graftbench.checks.records import CASES, MARKUP, SOMEWHERE, TIME_BUDGET, who
 from graftbench.checks.targets import plugin_sources
 from graftbench.errors import GraftbenchError
 from graftbench.plugins import registry
+from graftbench.plugins.variants import NAME
 from graftbench.records.run import Run, read_run
 from graftbench.resources import processes
 
@@ -34,7 +35,6 @@ TEXTS = {".md", ".csv", ".tex", ".html", ".txt", ".json", ".svg"}
 
 _PRINTED = {".md", ".csv", ".tex", ".html", ".txt"}
 _NO_NUMBER = re.compile(r"(?<![\w-])(nan|inf)(?![\w-])|[>|,] *None *[<|,]")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 _WRITE = "import sys; from graftbench.checks.report import tell_bytes; tell_bytes(*sys.argv[1:])"
 
 ZONES = ("Etc/GMT+12", "Etc/GMT-14")
@@ -75,7 +75,7 @@ class ReportSubject:
 def metadata(subject: ReportSubject) -> Iterator[Fault]:
     """Name, title, docstring and endings are in their place."""
     cls = subject.cls
-    if not _NAME.fullmatch(cls.name):
+    if not NAME.fullmatch(cls.name):
         yield Fault(f"name = {cls.name!r}", "lower-case letters, digits and . _ + -", 'write name = "my-report"')
     yield from words(cls, "title")
     if not cls.__doc__:

@@ -26,7 +26,7 @@ from graftbench.plugins.split_options import split_options
 from graftbench.plugins.variants import Variant, class_of, read_variants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import ModuleType
 
 Plugin = TypeVar("Plugin", bound="Method | Domain | Report")
@@ -74,7 +74,7 @@ def methods(plugins: Sequence[PluginSource] = (), variants: Mapping[str, Variant
         variants: Those of a suite.
     """
     index = _find("method", Method, "methods", plugins)
-    for path in _toml(plugins):
+    for path in variant_files(plugins):
         try:
             _add_variants(index, read_variants(path), str(path))
         except GraftbenchError as error:
@@ -91,6 +91,13 @@ def domains(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Domain]:
 def reports(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Report]:
     """Return all reports."""
     return _find("report", Report, "reports", plugins)
+
+
+FOLDERS = {"method": "methods", "domain": "datasets", "report": "reports"}
+"""Kind -> folder of the package and of a checkout for its plugins, and for their tests within `tests/`."""
+
+SEARCHES: dict[str, Callable[..., PluginIndex[Any]]] = {"method": methods, "domain": domains, "report": reports}
+"""Kind -> what finds its plugins."""
 
 
 def _add_variants(index: PluginIndex[Method], variants: Mapping[str, Variant], where: str) -> None:
@@ -212,7 +219,7 @@ def plugin_files(path: Path) -> list[Path]:
     return [] if path.suffix == ".toml" else [path]
 
 
-def _toml(plugins: Sequence[PluginSource]) -> Iterator[Path]:
+def variant_files(plugins: Sequence[PluginSource]) -> Iterator[Path]:
     """Yield the TOML files that are named, and those in folders that are."""
     for plugin in plugins:
         if isinstance(plugin, type):

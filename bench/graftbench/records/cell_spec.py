@@ -71,11 +71,8 @@ class ComputeBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         msgspec.structs.force_setattr(self, name, float(value))  # 16 and 16.0 are one budget and have one id
 
     def __str__(self) -> str:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if value is not None:
-                return f"{value:g} {name}"
-        raise AssertionError("one of the three is always given")
+        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return next(f"{value:g} {name}" for name, value in values if value is not None)
 
 
 class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -14,6 +14,7 @@ from graftbench.records.artifacts import artifact_file
 from graftbench.records.cell_spec import SAMPLES
 from graftbench.records.provenance import FOREIGN, origin_of
 from graftbench.records.record import Status
+from graftbench.records.run import SUITE
 from graftbench.records.selection import find_cell
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 LOG_LINES = 20
 _LOG_BYTES = 64 * 1024
-_SUITE = "suite.toml"
 _FROM_SUITE = ("source_models", "limits", "snapshots", "checkpoint_seconds")
 """What a record does not hold of its suite: how the source model was made, and what a cell may take."""
 
@@ -145,7 +145,7 @@ def _handed_in(record: Record, folder: Path) -> list[dict[str, Any]]:
 
 def _run_suite(folder: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads((folder / _SUITE).read_text("utf-8"))
+        return tomllib.loads((folder / SUITE).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
 
@@ -181,13 +181,13 @@ def _caveats(record: Record, folder: Path) -> list[str]:
         caveats.append("The checkout had changes that were not committed.")
     if record.cell.source_model and "source_models" not in _run_suite(folder):
         caveats.append(
-            f"The run's {_SUITE} does not say how the source model {record.cell.source_model} was made: "
+            f"The run's {SUITE} does not say how the source model {record.cell.source_model} was made: "
             "the defaults must do."
         )
     if lost := [name for name, value in record.cell.parameters.items() if value is None]:
         caveats.append(f"TOML cannot say none: the default of {', '.join(lost)} counts.")
     if record.cell.variant_of == SAMPLES:
-        missing = "" if _handed_in(record, folder) else f", which the run's {_SUITE} does not name"
+        missing = "" if _handed_in(record, folder) else f", which the run's {SUITE} does not name"
         caveats.append(f"Scored here, made elsewhere: it needs the images that were handed in{missing}.")
     elif record.cell.files:
         caveats.append(f"Files or folders are needed as they were, at the same paths: {', '.join(record.cell.files)}.")

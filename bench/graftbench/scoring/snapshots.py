@@ -18,7 +18,6 @@ from graftbench.records.record import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler
@@ -58,7 +57,9 @@ class Snapshots:
         waiting = self._shares[len(self.taken) :]
         due = [share for share in waiting if budget.share() >= share]
         if due:
-            with budget.paused(), _same_chances():
+            # Torch's global generators are left where they were, should a method or an extractor draw from them.
+            devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+            with budget.paused(), torch.random.fork_rng(devices):
                 scored = self._score(sampler())
                 seen, seconds = budget.images_seen, budget.seconds()
                 self.taken += [
@@ -84,12 +85,6 @@ class Snapshots:
         """Resume from such a state."""
         self.taken = msgspec.convert(state["taken"], list[Snapshot])
         self._rows = state["rows"]
-
-
-def _same_chances() -> AbstractContextManager[None]:
-    """Leave torch's global generators where they were, should a method or an extractor draw from them."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    return torch.random.fork_rng(devices)
 
 
 def protocol_of(protocol: Protocol) -> Protocol:

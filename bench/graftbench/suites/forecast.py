@@ -23,7 +23,6 @@ from graftbench.training import source
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from graftbench.records.cell_spec import CellSpec
     from graftbench.records.record import Status
     from graftbench.suites.plan import Plan, PlannedSource
     from graftbench.suites.status import CellStatus, Explained
@@ -249,17 +248,12 @@ def look_ahead(
         shard=part,
         notes=notes,
         elsewhere=[
-            _elsewhere(others, running, jobs)
-            for device, others in sorted(Estimates.by_device(all_heads).items())
+            Elsewhere(device, of_device.records, wall_time.seconds if running else None, wall_time.unknown)
+            for device, of_device in sorted(Estimates.by_device(all_heads).items())
             if device != estimates.device
+            for wall_time in [of_device.wall_time(running, jobs)]
         ],
     )
-
-
-def _elsewhere(estimates: Estimates, running: Sequence[CellSpec], jobs: int) -> Elsewhere:
-    """Return what the cells that run would take on the device of some estimates."""
-    wall_time = estimates.wall_time(running, jobs)
-    return Elsewhere(estimates.device, estimates.records, wall_time.seconds if running else None, wall_time.unknown)
 
 
 def _past(path: Path, say: Callable[[str], None]) -> list[Head]:

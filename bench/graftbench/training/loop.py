@@ -216,8 +216,7 @@ class Batches:
     """Draws batches of training images with replacement and turns them into [−1, 1]."""
 
     def __init__(self, images: Tensor, generator: torch.Generator) -> None:
-        self._images = images
-        self._generator = generator
+        self._images, self._generator = images, generator
 
     def draw(self, n: int) -> Tensor:
         """Draw n images: float32 n×3×H×W in [−1, 1]."""
@@ -232,8 +231,7 @@ class TrainingLog:
     """
 
     def __init__(self, task: Task, budget: Meter) -> None:
-        self._log = task.log
-        self._budget = budget
+        self._log, self._budget = task.log, budget
         self._losses: dict[str, list[tuple[int, Tensor]]] = {}
         self._first: dict[str, float] = {}
         self._points_due = 0

@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import torch
@@ -37,6 +38,9 @@ from graftbench.training.samplers import read_tensors, write_tensors
 from graftbench.training.source import ForeignSource, Recipe, SourceModelSpec, changed_settings, stored
 from graftbench.training.source import kind_of as source_kind
 from graftbench.training.source_catalogue import KNOWN, OWN_PARTS
+
+if TYPE_CHECKING:
+    from graftbench.training.foreign import Form
 
 CHECKED = 8
 """Samples that are drawn of a generator before it is taken."""
@@ -286,17 +290,14 @@ def _generator(located: _Located, resolution: int) -> ForeignGenerator:
         GraftbenchError: It cannot be loaded.
     """
     foreign = located.foreign
-    spec = msgspec.convert(
-        {
-            "form": foreign.form,
-            "resolution": resolution,
-            "shape": foreign.latent,
-            "range": foreign.range,
-            "builder": foreign.builder,
-            "code": located.code,
-            "arguments": foreign.arguments,
-        },
-        ForeignGeneratorSpec,
+    spec = ForeignGeneratorSpec(
+        form=cast("Form", foreign.form),
+        resolution=resolution,
+        shape=foreign.latent,
+        range=foreign.range,
+        builder=foreign.builder,
+        code=located.code,
+        arguments=foreign.arguments,
     )
     if foreign.form != "builder":
         program = torch.frombuffer(bytearray(located.file.read_bytes()), dtype=torch.uint8)
