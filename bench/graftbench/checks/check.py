@@ -141,10 +141,7 @@ def summary(name: str, results: Sequence[Result]) -> str:
     failed = [result.check for result in made if result.status == "failed"]
     checks = f"{len(made)} check{'s' if len(made) != 1 else ''}"
     text = f"{len(failed)} of {checks} failed: {', '.join(failed)}" if failed else f"{checks}, all passed"
-    rest = [
-        f"{n} {words}"
-        for words in ("does not apply", "not made")
-        if (n := [result.status for result in results].count(words))
-    ]
+    statuses = [result.status for result in results]
+    rest = [f"{n} {words}" for words in ("does not apply", "not made") if (n := statuses.count(words))]
     plural = [text.replace("does not apply", "do not apply") if not text.startswith("1 ") else text for text in rest]
     return f"{name}: {text}" + (f" ({'; '.join(plural)})" if plural else "")
