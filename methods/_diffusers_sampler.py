@@ -10,7 +10,7 @@ import torch
 from graftbench.contracts import Sampler
 from graftbench.nn.build import freeze, place
 from graftbench.training.diffusers_pipeline import make, package
-from graftbench.training.samplers import to_uint8
+from graftbench.training.samplers import below, to_uint8
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,11 +21,7 @@ BATCH = 32
 LATENT_BATCH = 4
 """The same where there is an autoencoder: decoding one image of 512 px takes gigabytes."""
 
-SCHEDULERS = {
-    "ddim": "DDIMScheduler",
-    "ddpm": "DDPMScheduler",
-    "dpm-solver++": "DPMSolverMultistepScheduler",
-}
+SCHEDULERS = {"ddim": "DDIMScheduler", "ddpm": "DDPMScheduler", "dpm-solver++": "DPMSolverMultistepScheduler"}
 """What a config may ask for -> the class of diffusers."""
 
 
@@ -136,16 +132,13 @@ class DiffusersSampler(Sampler):
         Raises:
             GraftbenchError: The package diffusers is missing.
         """
-        networks = {part: _rebuilt(part, tensors, metadata[part]) for part in ("unet", "vae") if part in metadata}
+        networks: dict[str, nn.Module] = {}
+        for part in ("unet", "vae"):
+            if part in metadata:
+                networks[part] = make(msgspec.json.decode(metadata[part]))
+                networks[part].load_state_dict(below(part, tensors))
         sampling = msgspec.json.decode(metadata["sampling"], type=Sampling)
         return cls(networks["unet"], sampling, networks.get("vae"), tensors.get("prompt"))
-
-
-def _rebuilt(part: str, tensors: dict[str, Tensor], config: str) -> nn.Module:
-    network = make(msgspec.json.decode(config))
-    start = f"{part}."
-    network.load_state_dict({k.removeprefix(start): tensor for k, tensor in tensors.items() if k.startswith(start)})
-    return network
 
 
 def _json(network: Any) -> str:  # noqa: ANN401 - an optional package

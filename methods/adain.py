@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graftbench.bounds import Count, CountOrZero, NonNegative, Positive
-from graftbench.contracts import Family, Method
 from graftbench.nn.build import seeded
 from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.style import Stylizer, StylizerSpec, adain, moments
@@ -21,11 +20,13 @@ from graftbench.references import cited
 from graftbench.training import Batches, adam, descend, prepare, train, trained
 from graftbench.training.translation import Backbone, TranslationConfig, TranslationSampler
 
+from ._lite0 import Lite0Method
+
 if TYPE_CHECKING:
     from torch import nn
 
     from graftbench.budget import Meter
-    from graftbench.contracts import Sampler, Task
+    from graftbench.contracts import Family, Sampler, Task
     from graftbench.records.cell_spec import Kind
     from graftbench.training import TrainingLog
 
@@ -59,7 +60,7 @@ class Config(TranslationConfig, frozen=True, forbid_unknown_fields=True, kw_only
         return StylizerSpec(depth=self.depth, enlarge=self.enlarge, channels=self.channels)
 
 
-class Adain(Method):
+class Adain(Lite0Method):
     """Huang, Belongie, ICCV 2017."""
 
     name = "adain"
@@ -77,11 +78,6 @@ class Adain(Method):
     resumable = True
     moves = ("decoder.*",)
     Config = Config
-
-    @property
-    def leaks(self) -> str:
-        """Name the default extractor, whose network is the encoder."""
-        return "lite0"
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train the decoder on random pairs; the sampler draws such pairs.

@@ -16,12 +16,11 @@ from torch import Tensor, nn
 
 from graftbench.bounds import AtLeastTwo, CountOrZero, NonNegative, Share
 from graftbench.contracts import Family, Method, SourceNeed
-from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze, seeded, train_unfrozen
 from graftbench.nn.discriminator import DiscriminatorSpec
 from graftbench.nn.patch import TwoLevelDiscriminator
 from graftbench.references import cited
-from graftbench.training import prepare, train
+from graftbench.training import check_between, prepare, train
 from graftbench.training.adversarial import (
     AdversarialConfig,
     Adversary,
@@ -85,10 +84,7 @@ class Cdc(Method):
     def check(self, resolution: int) -> None:
         """Refuse a block for patches that the discriminator does not have."""
         blocks = DiscriminatorSpec(resolution).blocks
-        if not 0 <= self.config.patch_block < blocks:
-            raise GraftbenchError(
-                f"patch_block is 0 to {blocks - 1} at {resolution} px; found {self.config.patch_block}."
-            )
+        check_between("patch_block", self.config.patch_block, 0, blocks - 1, resolution)
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train both source networks on the target images, the generator under the consistency term."""

@@ -13,14 +13,13 @@ from torch import Tensor
 
 from graftbench.bounds import Count, CountOrZero, NonNegative, Positive, Share
 from graftbench.contracts import Family, Method
-from graftbench.errors import GraftbenchError
 from graftbench.nn.build import seeded
 from graftbench.nn.discriminator import DiscriminatorSpec
 from graftbench.nn.losses import adversarial_loss
 from graftbench.nn.precision import autocast, resolve
 from graftbench.nn.translator import PatchDiscriminator, Translator, TranslatorSpec
 from graftbench.references import cited
-from graftbench.training import Batches, adam, descend, prepare, train, trained
+from graftbench.training import Batches, adam, check_between, descend, prepare, train, trained
 from graftbench.training.translation import TranslationConfig, TranslationSampler
 
 if TYPE_CHECKING:
@@ -80,20 +79,16 @@ class Cyclegan(Method):
     def check(self, resolution: int) -> None:
         """Refuse discriminators that halve the side more often than the shared one does."""
         most = DiscriminatorSpec(resolution).blocks // 2
-        if not 1 <= self.config.halvings <= most:
-            raise GraftbenchError(f"halvings is 1 to {most} at {resolution} px; found {self.config.halvings}.")
+        check_between("halvings", self.config.halvings, 1, most, resolution)
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train all four; the sampler translates source images with the averaged translator."""
         cycle = Cycle(task, budget, self.config)
-        return train(
-            task,
-            budget,
-            self.config,
-            cycle,
-            cycle.there,
-            sampler=lambda there: TranslationSampler(there, task.source_images),
-        )
+
+        def sampler(translator: Translator) -> TranslationSampler:
+            return TranslationSampler(translator, task.source_images)
+
+        return train(task, budget, self.config, cycle, cycle.there, sampler=sampler)
 
 
 class Cycle:
@@ -148,13 +143,8 @@ class Cycle:
         to_source, source_again = self._run(self.back, torch.cat([target, source])).split(size)
         home = self._run(self.back, to_target), self._run(self.there, to_source)
         losses = {
-            "generator": sum(
-                (
-                    self._loss.generator(self._run(*pair))
-                    for pair in ((self.judge_target, to_target), (self.judge_source, to_source))
-                ),
-                start=torch.zeros((), device=self._device),
-            ),
+            "generator": self._loss.generator(self._run(self.judge_target, to_target))
+            + self._loss.generator(self._run(self.judge_source, to_source)),
             "cycle": F.l1_loss(home[0], source) + F.l1_loss(home[1], target),
             "identity": F.l1_loss(target_again, target) + F.l1_loss(source_again, source),
         }

@@ -207,7 +207,10 @@ class Evolution:
             scores.append(self._score(children[-1], size, judged))
         self.parents = [children[i] for i in fittest(scores, self.config.population)]
         self.champion.load_state_dict(self.parents[0].generator.state_dict())
-        return {"generator": self.parents[0].loss, **self._shares()}
+        names = [*self.config.mutations, *([CROSSOVER] if self.config.crossover else [])]
+        origins = [one.origin for one in self.parents]
+        shares = {f"{name} share": torch.tensor(origins.count(name) / len(origins)) for name in names}
+        return {"generator": self.parents[0].loss, **shares}
 
     def _mutated(self, parent: Individual, mutation: str, size: int, chance: Tensor) -> Individual:
         """Copy the parent and its Adam, and take one step down the mutation's loss."""
@@ -246,11 +249,6 @@ class Evolution:
     def _draw(self, n: int) -> Tensor:
         self._real = self._batches.draw(n)
         return self._real
-
-    def _shares(self) -> dict[str, Tensor]:
-        names = [*self.config.mutations, *([CROSSOVER] if self.config.crossover else [])]
-        origins = [one.origin for one in self.parents]
-        return {f"{name} share": torch.tensor(origins.count(name) / len(origins)) for name in names}
 
 
 class Egan(Method):

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from graftbench.bounds import Count, CountOrZero, NonNegative
-from graftbench.contracts import Family, Method
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.build import seeded
 from graftbench.nn.lite0 import Lite0Blocks
@@ -28,9 +27,11 @@ from graftbench.training.translation import (
     relative_error,
 )
 
+from ._lite0 import Lite0Method
+
 if TYPE_CHECKING:
     from graftbench.budget import Meter
-    from graftbench.contracts import Sampler, Task
+    from graftbench.contracts import Family, Sampler, Task
     from graftbench.records.cell_spec import Kind
     from graftbench.training import TrainingLog
 
@@ -62,7 +63,7 @@ class Config(TranslationConfig, frozen=True, forbid_unknown_fields=True, kw_only
         check_stages(self.content_layer, self.style_layers)
 
 
-class FastStyle(Method):
+class FastStyle(Lite0Method):
     """Johnson, Alahi, Fei-Fei, ECCV 2016."""
 
     name = "fast-style"
@@ -81,11 +82,6 @@ class FastStyle(Method):
     resumable = True
     moves = ("translator.*",)
     Config = Config
-
-    @property
-    def leaks(self) -> str:
-        """Name the default extractor, whose network is the backbone."""
-        return "lite0"
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Train the translator on source images; the sampler translates them.

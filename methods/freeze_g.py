@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.bounds import CountOrZero
 from graftbench.contracts import Family, Method, SourceNeed
-from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
 from graftbench.nn.generator import GeneratorSpec
 from graftbench.references import cited
+from graftbench.training import check_between
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial, source_networks
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ class FreezeG(Method):
     def check(self, resolution: int) -> None:
         """Refuse more frozen blocks than the generator has."""
         blocks = len(GeneratorSpec(resolution).stage_channels()) - 1
-        if not 0 <= self.config.frozen_blocks <= blocks:
-            raise GraftbenchError(
-                f"frozen_blocks is 0 to {blocks} at {resolution} px; found {self.config.frozen_blocks}."
-            )
+        check_between("frozen_blocks", self.config.frozen_blocks, 0, blocks, resolution)
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Freeze the early layers, train the rest on the target images."""

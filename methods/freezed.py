@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.bounds import CountOrZero
 from graftbench.contracts import Family, Method, SourceNeed
-from graftbench.errors import GraftbenchError
 from graftbench.nn.build import freeze
 from graftbench.nn.discriminator import DiscriminatorSpec
 from graftbench.references import cited
+from graftbench.training import check_between
 from graftbench.training.adversarial import AdversarialConfig, any_source_networks, fit_adversarial
 
 if TYPE_CHECKING:
@@ -49,11 +49,7 @@ class FreezeD(Method):
 
     def check(self, resolution: int) -> None:
         """Refuse more frozen blocks than the discriminator has."""
-        blocks = DiscriminatorSpec(resolution).blocks
-        if not 0 <= self.config.frozen_blocks <= blocks:
-            raise GraftbenchError(
-                f"frozen_blocks is 0 to {blocks} at {resolution} px; found {self.config.frozen_blocks}."
-            )
+        check_between("frozen_blocks", self.config.frozen_blocks, 0, DiscriminatorSpec(resolution).blocks, resolution)
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Freeze the lower blocks, train the rest on the target images."""

@@ -12,16 +12,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graftbench.bounds import Count
-from graftbench.contracts import Family, Method
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.build import seeded
 from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.references import cited
 from graftbench.training.autoencoding import VaeConfig, fit_vae, gaussian_parameters, new_decoder
 
+from ._lite0 import Lite0Method, check_layers
+
 if TYPE_CHECKING:
     from graftbench.budget import Meter
-    from graftbench.contracts import Sampler, Task
+    from graftbench.contracts import Family, Sampler, Task
 
 CHANNELS = (32, 16, 24, 40)
 """Of the backbone's maps."""
@@ -41,8 +42,7 @@ class Config(VaeConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     enlarge: Count = 1
 
     def __post_init__(self) -> None:
-        if not self.layers or not set(self.layers) <= set(range(Lite0Blocks.STAGES)):
-            raise ValueError(f"layers are stages 0 to {Lite0Blocks.STAGES - 1}, at least one; found {self.layers}")
+        check_layers(self.layers)
 
 
 class FrozenEncoder(nn.Module):
@@ -66,7 +66,7 @@ class FrozenEncoder(nn.Module):
         return gaussian_parameters(self.head(self.norm(torch.cat(pooled, dim=1)).flatten(1)))
 
 
-class FrozenEncoderVae(Method):
+class FrozenEncoderVae(Lite0Method):
     """The encoder as in Zheng, Ma, Tong, Xie, 2025, for a decoder that is drawn from directly."""
 
     name = "frozen-encoder-vae"
@@ -82,11 +82,6 @@ class FrozenEncoderVae(Method):
     resumable = True
     moves = ("encoder.head.*", "decoder.*")
     Config = Config
-
-    @property
-    def leaks(self) -> str:
-        """Name the default extractor, whose network is the backbone."""
-        return "lite0"
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Maximise the ELBO over head and decoder."""

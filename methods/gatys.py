@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from graftbench.bounds import Count, CountOrZero, NonNegative, Positive
-from graftbench.contracts import Family, Method
 from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
@@ -26,11 +25,13 @@ from graftbench.training import Batches, TrainingLog, adam, descend
 from graftbench.training.samplers import BATCH, ImageBankSampler, to_float, to_uint8
 from graftbench.training.translation import Backbone, ContentSampler, check_stages
 
+from ._lite0 import Lite0Method
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from graftbench.budget import Meter
-    from graftbench.contracts import Sampler, Task
+    from graftbench.contracts import Family, Sampler, Task
     from graftbench.records.cell_spec import Kind
 
 
@@ -65,7 +66,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         check_stages(self.content_layer, self.style_layers)
 
 
-class Gatys(Method):
+class Gatys(Lite0Method):
     """Gatys, Ecker, Bethge, 2015; at CVPR 2016 under another title."""
 
     name = "gatys"
@@ -82,11 +83,6 @@ class Gatys(Method):
     needs_source_images = True
     kinds: ClassVar[tuple[Kind, ...]] = ("generate", "stylize")
     Config = Config
-
-    @property
-    def leaks(self) -> str:
-        """Name the default extractor, whose network is the backbone."""
-        return "lite0"
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Stylise source images in random order until the budget is spent; keep those that were finished.

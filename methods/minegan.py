@@ -16,7 +16,7 @@ from graftbench.references import cited
 from graftbench.training import prepare, staged, train, trained
 from graftbench.training.adversarial import AdversarialConfig, Adversary, any_source_networks
 from graftbench.training.foreign import generator_of
-from graftbench.training.samplers import GeneratorSampler
+from graftbench.training.samplers import GeneratorSampler, below
 
 if TYPE_CHECKING:
     import torch
@@ -48,9 +48,7 @@ class MinedSampler(GeneratorSampler):
     @classmethod
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> MinedSampler:
         """Build the architecture and load the weights."""
-        start = "generator."
-        own = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
-        generator = generator_of(metadata["spec"], own)
+        generator = generator_of(metadata["spec"], below("generator", tensors))
         network = MappedGenerator(Miner(generator.spec.latent), generator)
         network.load_state_dict(tensors)
         return cls(network)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from graftbench.contracts import Family, Method
 from graftbench.nn.build import seeded
 from graftbench.nn.paired import FrozenUNet, FrozenUNetSpec
 from graftbench.references import cited
 from graftbench.training.paired import PairedConfig, check_judge, fit_pairs
 
+from ._lite0 import Lite0Method
+
 if TYPE_CHECKING:
     from graftbench.budget import Meter
-    from graftbench.contracts import Sampler, Task
+    from graftbench.contracts import Family, Sampler, Task
     from graftbench.records.cell_spec import Kind
 
 
-class Pix2pixFrozen(Method):
+class Pix2pixFrozen(Lite0Method):
     """pix2pix (Isola et al., CVPR 2017) on the maps of an ImageNet network, as here alone."""
 
     name = "pix2pix-frozen"
@@ -34,11 +35,6 @@ class Pix2pixFrozen(Method):
     resumable = True
     moves = ("translator.decoder.*", "judge.*")
     Config = PairedConfig
-
-    @property
-    def leaks(self) -> str:
-        """Name the default extractor, whose network is the backbone."""
-        return "lite0"
 
     def check(self, resolution: int) -> None:
         """Refuse a side of which the judge's halvings leave too little."""

@@ -5,21 +5,23 @@ A pixel's squared error forgives a blur and punishes an edge that is one pixel o
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.bounds import Count, Share
-from graftbench.contracts import Family, Method
 from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.nn.perceptual import feature_errors
 from graftbench.references import cited
 from graftbench.training.autoencoding import VaeConfig, best_sigma_nll, fit_vae, new_autoencoder, optimal_sigma_nll
 
+from ._lite0 import Lite0Method, check_layers
+
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from graftbench.budget import Meter
-    from graftbench.contracts import Sampler, Task
+    from graftbench.contracts import Family, Sampler, Task
 
 
 class Config(VaeConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,11 +38,10 @@ class Config(VaeConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     enlarge: Count = 1
 
     def __post_init__(self) -> None:
-        if not self.layers or not set(self.layers) <= set(range(Lite0Blocks.STAGES)):
-            raise ValueError(f"layers are stages 0 to {Lite0Blocks.STAGES - 1}, at least one; found {self.layers}")
+        check_layers(self.layers)
 
 
-class VaePerceptual(Method):
+class VaePerceptual(Lite0Method):
     """Hou, Shen, Sun, Qiu, WACV 2017."""
 
     name = "vae-perceptual"
@@ -57,22 +58,13 @@ class VaePerceptual(Method):
     moves = ("encoder.*", "decoder.*")
     Config = Config
 
-    @property
-    def leaks(self) -> str:
-        """Name the default extractor, whose network is the backbone."""
-        return "lite0"
-
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Maximise the ELBO, its likelihood taken in feature maps."""
         networks = new_autoencoder(task, self.config)
         backbone = Lite0Blocks(lite0_file(), enlarge=self.config.enlarge)
-
-        def reconstruction(decoded: Tensor, x: Tensor) -> Tensor:
-            return feature_nll(backbone, self.config, decoded, x)
-
-        return fit_vae(
-            task, budget, self.config, *networks, reconstruction=reconstruction, others={"backbone": backbone}
-        )
+        reconstruction = partial(feature_nll, backbone, self.config)
+        others: dict[str, nn.Module] = {"backbone": backbone}
+        return fit_vae(task, budget, self.config, *networks, reconstruction=reconstruction, others=others)
 
 
 def feature_nll(backbone: Lite0Blocks, config: Config, reconstruction: Tensor, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from .template import parsed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .template import Part, Words
+    from .template import Words
 
 COMMANDS = ("train", "sample")
 CUT = "…"
@@ -51,8 +51,8 @@ def digests(parameters: Mapping[str, Any]) -> dict[str, str]:
 def sha256_in(command: Words) -> str:
     """Return the hash in a command that was cut; empty for one that is whole."""
     last = command[-1] if command else ""
-    found = _MARK.fullmatch(last) if isinstance(last, str) else None
-    return found[1] if found and not isinstance(command, str) else ""
+    mark = _MARK.fullmatch(last) if isinstance(last, str) else None
+    return mark[1] if mark and not isinstance(command, str) else ""
 
 
 def _sha256(command: Words) -> str:
@@ -60,19 +60,13 @@ def _sha256(command: Words) -> str:
 
 
 def _cut(command: Words) -> list[str | list[str]]:
-    parts = parsed(command)
     words: list[str | list[str]] = []
-    for part in parts:
-        kept = _kept(part, first=not words)
+    for part in parsed(command):
+        kept = [_word(word) for word in part.words]
+        if not words and kept[:1] == [CUT]:  # the program, without where it lies
+            kept[0] = part.words[0].rpartition("/")[2] or CUT
         words += [kept] if part.optional else kept
     return [*words, f"#sha256:{_sha256(command)}"]
-
-
-def _kept(part: Part, *, first: bool) -> list[str]:
-    words = [_word(word) for word in part.words]
-    if first and words and words[0] == CUT:  # the program, without where it lies
-        words[0] = part.words[0].rpartition("/")[2] or CUT
-    return words
 
 
 def _word(word: str) -> str:

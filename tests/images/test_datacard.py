@@ -122,12 +122,12 @@ def test_all_is_prepared_once(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
     first = prepare(suite, tmp_path, say=said.append)
     assert first.failed == []
-    assert [sentence.split()[0] for sentence in first.there] == ["domain", "extractor", "features", "source"]
+    assert [sentence.split()[0] for sentence in first.ready] == ["domain", "extractor", "features", "source"]
     assert sum("training source model" in sentence for sentence in said) == 1
     (model,) = (tmp_path / "source_models").glob("*.safetensors")
     before = model.stat().st_mtime_ns
     said.clear()
-    assert prepare(suite, tmp_path, say=said.append).there == first.there
+    assert prepare(suite, tmp_path, say=said.append).ready == first.ready
     assert not any("training" in sentence for sentence in said)
     assert model.stat().st_mtime_ns == before
 

@@ -151,7 +151,7 @@ def test_log_names_the_term(fitted: Callable[..., Any]) -> None:
     "parameters",
     [
         *({"consistency": -1.0}, {"consistency_batch": 1}, {"anchor_share": 1.5}, {"anchor_share": -0.5}),
-        *({"anchor_spread": float("nan")},),
+        *({"anchor_spread": float("nan")}, {"patch_block": -1}),
     ],
 )
 def test_bad_parameters(parameters: dict[str, float]) -> None:
@@ -160,7 +160,7 @@ def test_bad_parameters(parameters: dict[str, float]) -> None:
         config_of(registry.methods()["cdc"].Config, parameters, "[parameters.cdc]")
 
 
-@pytest.mark.parametrize(("block", "resolution", "last"), [(6, 32, 5), (-1, 32, 5), (8, 64, 7)])
+@pytest.mark.parametrize(("block", "resolution", "last"), [(6, 32, 5), (8, 64, 7)])
 def test_no_such_block(block: int, resolution: int, last: int) -> None:
     """A block that the discriminator has not at this side is refused before anything is trained."""
     cls = registry.methods()["cdc"]

@@ -15,7 +15,8 @@ import pytest
 from graftbench.checks.method_text import metadata
 from graftbench.errors import GraftbenchError
 from graftbench.plugins import registry, scaffold
-from graftbench.plugins.scaffold import FOLDERS, Kind, MethodStart, rendered, write
+from graftbench.plugins.registry import FOLDERS
+from graftbench.plugins.scaffold import Kind, MethodStart, rendered, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +137,7 @@ def test_what_is_written_is_typed(tmp_path: Path) -> None:
     assert "0 errors" in run(Path(sys.executable).with_name("basedpyright"), *files, where=tmp_path)
 
 
-def tested(plugin: Path, test: Path) -> str:
+def pytest_output(plugin: Path, test: Path) -> str:
     """What pytest says of a written test, once the plugin says whose it is."""
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", test]
     return run(*command, where=signed(plugin).parent)
@@ -147,7 +148,7 @@ def tested(plugin: Path, test: Path) -> str:
 def test_the_written_test_passes(kind: Kind, tmp_path: Path, shared_cache: Path) -> None:
     """Under pytest, in a folder that knows nothing of the suite but that it is installed; warnings are errors."""
     assert shared_cache.is_dir()
-    assert "passed" in tested(*write(kind, f"my-{kind}", tmp_path))
+    assert "passed" in pytest_output(*write(kind, f"my-{kind}", tmp_path))
 
 
 @pytest.mark.slow
@@ -155,7 +156,7 @@ def test_the_written_test_passes(kind: Kind, tmp_path: Path, shared_cache: Path)
 def test_the_written_test_of_a_method_passes(family: MethodStart, tmp_path: Path, shared_cache: Path) -> None:
     """Likewise; with fits on real images, from fresh weights and from a source model."""
     assert shared_cache.is_dir()
-    assert "passed" in tested(*write("method", "my-method", tmp_path, family))
+    assert "passed" in pytest_output(*write("method", "my-method", tmp_path, family))
 
 
 BREAKS = {

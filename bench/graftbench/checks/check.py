@@ -62,12 +62,12 @@ class Check(Generic[Subject]):
 
     @property
     def rule(self) -> str:
-        """What must hold: the first paragraph of what `look` says of itself."""
+        """Return what must hold: the first paragraph of what `look` says of itself."""
         first, _, _ = (getattr(self.look, "func", self.look).__doc__ or "").strip().partition("\n\n")
         return " ".join(first.split())
 
     def exempt(self, cls: type[Any]) -> str:
-        """Why the rule does not apply to a plugin class; empty too where the class raises when it is asked.
+        """Return why the rule does not apply to a plugin class; empty too where the class raises when it is asked.
 
         The check is then made, and says what is wrong.
         """
@@ -136,15 +136,12 @@ def _lowered(sentence: str) -> str:
 
 
 def summary(name: str, results: Sequence[Result]) -> str:
-    """`my-method: 14 checks, all passed`, or which failed."""
+    """Write `my-method: 14 checks, all passed`, or which failed."""
     made = [result for result in results if result.status in ("passed", "failed")]
     failed = [result.check for result in made if result.status == "failed"]
     checks = f"{len(made)} check{'s' if len(made) != 1 else ''}"
     text = f"{len(failed)} of {checks} failed: {', '.join(failed)}" if failed else f"{checks}, all passed"
-    rest = [f"{n} {words}" for words in ("does not apply", "not made") if (n := _count(results, words))]
+    statuses = [result.status for result in results]
+    rest = [f"{n} {words}" for words in ("does not apply", "not made") if (n := statuses.count(words))]
     plural = [text.replace("does not apply", "do not apply") if not text.startswith("1 ") else text for text in rest]
     return f"{name}: {text}" + (f" ({'; '.join(plural)})" if plural else "")
-
-
-def _count(results: Sequence[Result], status: str) -> int:
-    return sum(result.status == status for result in results)

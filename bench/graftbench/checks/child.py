@@ -161,7 +161,7 @@ class Session:
         return worlds(cache_folder(), self._folder, lambda note: self._tell(Message(note=note)))
 
     def _prepare(self) -> None:
-        """Have the images there before a plugin's time runs."""
+        """Prepare the images before a plugin's time runs."""
         from graftbench.checks.method import SIDES  # noqa: PLC0415 - for methods alone
 
         for side in SIDES:
@@ -187,15 +187,10 @@ class Session:
 PR_SET_PDEATHSIG = 1
 
 
-def _end_with_parent() -> None:
-    """End with the parent: a plugin that hangs must not outlive a command that was killed (prctl(2); Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
 def main(arguments: Sequence[str]) -> None:
     """Do what the request (JSON) in the first argument says; the second is the number of an open file for messages."""
-    _end_with_parent()
+    if sys.platform == "linux":  # a plugin that hangs must not outlive a command that was killed (prctl(2))
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     request, channel = msgspec.json.decode(arguments[0], type=CheckRequest), int(arguments[1])
 
     def tell(message: Message) -> None:

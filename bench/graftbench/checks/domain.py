@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,6 +19,7 @@ from graftbench.contracts import Domain
 from graftbench.images import prepared as prepared_images
 from graftbench.images.preparation import gathered
 from graftbench.plugins import registry
+from graftbench.plugins.variants import NAME
 from graftbench.resources import processes
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 SIDES = (32, 16)
 """Sides in pixels at which the images are asked for."""
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 
 _FINGERPRINT = "import sys; from graftbench.checks.domain import tell_fingerprint; tell_fingerprint(*sys.argv[1:])"
 
@@ -51,7 +49,7 @@ class DomainSubject:
 
     @property
     def name(self) -> str:
-        """As a suite writes it."""
+        """Return the name as a suite writes it."""
         return f"{self.cls.name}:{self.argument}" if self.argument else self.cls.name
 
     def made(self) -> Domain:
@@ -60,24 +58,24 @@ class DomainSubject:
 
     @cached_property
     def large(self) -> DomainImages:
-        """The images at the first of `SIDES`."""
+        """Return the images at the first of `SIDES`."""
         return self.made().images(SIDES[0])
 
     @cached_property
     def small(self) -> DomainImages:
-        """The images at the second, from another instance."""
+        """Return the images at the second, from another instance."""
         return self.made().images(SIDES[1])
 
     @cached_property
     def items(self) -> Sequence[Item] | None:
-        """The items, if the domain offers any."""
+        """Return the items, if the domain offers any."""
         return self.made().items(SIDES[0])
 
 
 def metadata(subject: DomainSubject) -> Iterator[Fault]:
     """Name, title, description, licence, attribution and source are stated: images are somebody's."""
     cls = subject.cls
-    if not _NAME.fullmatch(cls.name) or cls.name == "none":
+    if not NAME.fullmatch(cls.name) or cls.name == "none":
         yield Fault(
             f"name = {cls.name!r}",
             "lower-case letters, digits and . _ + -, and not 'none': it stands in tasks, twemoji->NAME@32",
@@ -251,6 +249,11 @@ def prepared(subject: DomainSubject) -> Iterator[Fault]:
 
 _IMAGES = ("images",)
 
+
+def _without_items(cls: type[Domain]) -> str:
+    return "the domain gives its images whole" if cls.items is Domain.items else ""
+
+
 CHECKS: tuple[Check[DomainSubject], ...] = (
     Check("metadata", metadata),
     Check("fingerprint", fingerprint),
@@ -259,10 +262,6 @@ CHECKS: tuple[Check[DomainSubject], ...] = (
     Check("ids", ids, _IMAGES),
     Check("groups", groups, _IMAGES),
     Check("excluded", excluded, _IMAGES),
-    Check("items", same_as_items, _IMAGES, lambda cls: "" if _has_items(cls) else "the domain gives its images whole"),
+    Check("items", same_as_items, _IMAGES, _without_items),
     Check("prepared", prepared, ("images", "ids", "groups")),
 )
-
-
-def _has_items(cls: type[Domain]) -> bool:
-    return cls.items is not Domain.items

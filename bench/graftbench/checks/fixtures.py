@@ -133,11 +133,10 @@ def with_small_settings(cls: type[Method], parameters: dict[str, object]) -> Met
         GraftbenchError: The parameters are none of this method.
     """
     small = {key: value for key, value in SMALL.items() if key in cls.Config.__struct_fields__}
-    own = {**cls.defaults, **parameters}
     try:
         return cls(config_of(cls.Config, {**cls.defaults, **small, **parameters}, cls.name))
     except GraftbenchError:
-        return cls(config_of(cls.Config, own, cls.name))
+        return cls(config_of(cls.Config, {**cls.defaults, **parameters}, cls.name))
 
 
 def worlds(cache_folder: Path, folder: Path, tell: Callable[[str], None] = lambda _: None) -> Callable[[int], World]:

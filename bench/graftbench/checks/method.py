@@ -19,21 +19,13 @@ def _adapter(cls: type[Method]) -> str:
     return "an adapter needs parameters; check a TOML file with a variant of it" if cls.adapter else ""
 
 
-def _foreign(cls: type[Method]) -> str:
-    return "the generator is made by another program" if cls.origin else ""
-
-
-def _reference_row(cls: type[Method]) -> str:
-    return "reference rows stand outside the compute budget" if cls.family == "reference" else ""
+def _own(cls: type[Method]) -> str:
+    return _adapter(cls) or ("the generator is made by another program" if cls.origin else "")
 
 
 def _trained(cls: type[Method]) -> str:
-    """Why rules of trainings do not apply; empty if they do."""
-    return _adapter(cls) or _foreign(cls) or _reference_row(cls)
-
-
-def _own(cls: type[Method]) -> str:
-    return _adapter(cls) or _foreign(cls)
+    """Return why rules of trainings do not apply; empty if they do."""
+    return _own(cls) or ("reference rows stand outside the compute budget" if cls.family == "reference" else "")
 
 
 def _second_side(cls: type[Method]) -> str:

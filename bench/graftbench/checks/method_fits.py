@@ -220,6 +220,6 @@ def translation(subject: MethodSubject) -> Iterator[Fault]:
 
 
 def _by_chance(fitted: Fit, inputs: Tensor) -> bool:
-    """Whether a translation depends on the generator: then the order of inputs may matter."""
+    """Return whether a translation depends on the generator: then the order of inputs may matter."""
     assert isinstance(fitted.sampler, TranslatingSampler)
     return not torch.equal(fitted.sampler.translate(inputs, rng()), fitted.sampler.translate(inputs, rng(1)))

@@ -55,7 +55,7 @@ def moves(subject: MethodSubject, side_index: int = 0) -> Iterator[Fault]:
 
 
 def _changes(log: SnapshotLog, promise: tuple[str, ...]) -> tuple[set[str], list[str], list[str]]:
-    """Parameters that changed, buffers that changed beside frozen parameters, parameters that are not finite."""
+    """Return parameters that changed, buffers that changed beside frozen parameters, parameters that are not finite."""
     moved, astray, infinite = set(), [], []
     for prefix, network in log.networks.items():
         parameters = dict(network.named_parameters())
@@ -77,7 +77,7 @@ def _difference(what: str, names: set[str], mend: str) -> Iterator[Fault]:
 
 
 def _said_frozen(cls: type[Method], rest: set[str]) -> Iterator[Fault]:
-    """Whether the words of `frozen` agree with what did not move."""
+    """Check whether the words of `frozen` agree with what did not move."""
     if cls.frozen != "nothing" and not rest and not cls.variant_of:  # the words serve all variants of a method
         yield Fault(f"frozen = {cls.frozen!r}, but every parameter moved", "words that are true", "leave `frozen` out")
     if cls.frozen == "nothing" and rest:
@@ -86,7 +86,7 @@ def _said_frozen(cls: type[Method], rest: set[str]) -> Iterator[Fault]:
 
 
 def promised(key: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a parameter's name is among those that move."""
+    """Return whether a parameter's name is among those that move."""
     return any(fnmatch(key, pattern) for pattern in patterns)
 
 
@@ -101,7 +101,7 @@ def nearest_parameters(network: nn.Module, key: str) -> list[str]:
 
 
 def _sizes(log: SnapshotLog) -> dict[str, int]:
-    """Name -> numbers in it, of every parameter of the networks that took part."""
+    """Return name -> numbers in it, of every parameter of the networks that took part."""
     return {f"{n}.{key}": p.numel() for n, net in log.networks.items() for key, p in net.named_parameters()}
 
 

@@ -73,6 +73,6 @@ def diverging(subject: MethodSubject) -> Iterator[Fault]:
 
 
 def rates_of(cls: type[Method]) -> list[str]:
-    """Names of the parameters that are learning rates."""
+    """Return the names of the parameters that are learning rates."""
     defaults = {} if cls.adapter else {name: getattr(cls().config, name) for name in cls.Config.__struct_fields__}
     return [name for name, value in defaults.items() if name.startswith("lr") and isinstance(value, float)]

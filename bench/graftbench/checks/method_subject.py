@@ -37,7 +37,7 @@ class MethodSubject:
         self._fits: dict[tuple[int, int], Fit] = {}
 
     def sides(self) -> list[int]:
-        """Those of `SIDES` that the method takes."""
+        """Return those of `SIDES` that the method takes."""
         return [side for side in SIDES if not refusal(self.cls, side)]
 
     def side(self, index: int = 0) -> int:
@@ -79,7 +79,7 @@ def refusal(cls: type[Method], side: int) -> str:
 
 
 def _explained(fit: Callable[[], Fit]) -> Fit:
-    """Fit; what the suite's own guards raise is said in words."""
+    """Fit, and say in words what the suite's own guards raise."""
     try:
         return fit()
     except NotOffered as error:
@@ -106,7 +106,7 @@ def rng(seed: int = 0) -> torch.Generator:
 
 
 def same_state(a: Sampler, b: Sampler) -> bool:
-    """Whether two samplers hold the same numbers, to the bit."""
+    """Return whether two samplers hold the same numbers, to the bit."""
     (tensors_a, metadata_a), (tensors_b, metadata_b) = a.state(), b.state()
     if metadata_a != metadata_b or tensors_a.keys() != tensors_b.keys():
         return False

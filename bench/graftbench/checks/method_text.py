@@ -13,6 +13,7 @@ from graftbench import contracts
 from graftbench.checks.check import Check, Fault
 from graftbench.contracts import Family, Method, SourceNeed, SourcePart
 from graftbench.plugins.registry import file_of
+from graftbench.plugins.variants import NAME
 from graftbench.records.cell_spec import Kind
 
 if TYPE_CHECKING:
@@ -23,18 +24,8 @@ if TYPE_CHECKING:
 
 GROUND = frozenset(
     (
-        "bounds",
-        "budget",
-        "comparison",
-        "contracts",
-        "errors",
-        "extractors",
-        "metrics",
-        "nn",
-        "records",
-        "references",
-        "resources",
-        "training",
+        *("bounds", "budget", "comparison", "contracts", "errors", "extractors"),
+        *("metrics", "nn", "records", "references", "resources", "training"),
     )
 )
 """What a method's file may import of the core: the layers beneath it. None of them leads to a domain's images."""
@@ -42,13 +33,11 @@ GROUND = frozenset(
 OWN = "graftbench.methods."
 """Where the package's own methods are; among them neighbours are imported relatively, the core by its modules."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
-
 
 def metadata(subject: MethodSubject) -> Iterator[Fault]:
     """What tables, documentation and bibliography are made from is there and in its place."""
     cls = subject.cls
-    if not _NAME.fullmatch(cls.name):
+    if not NAME.fullmatch(cls.name):
         yield Fault(
             f"name = {cls.name!r}",
             "lower-case letters, digits and . _ + -, as suites and tables write it",
@@ -189,7 +178,7 @@ def file(subject: MethodSubject) -> Iterator[Fault]:
 
 
 def is_own(value: object, module: ModuleType) -> bool:
-    """Whether a module's attribute is a method that the module defines."""
+    """Return whether a module's attribute is a method that the module defines."""
     return isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
 
 
@@ -205,7 +194,7 @@ def imports(subject: MethodSubject) -> Iterator[Fault]:
 
 
 def _imported(tree: ast.AST, *, own: bool) -> Iterator[tuple[int, str]]:
-    """(line, module) of each import that leads further than it may."""
+    """Yield (line, module) of each import that leads further than it may."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             first = node.module or node.names[0].name
@@ -230,7 +219,7 @@ def _allowed(module: str, *, own: bool) -> bool:
 
 
 def without_file(cls: type[Method]) -> str:
-    """Why a file cannot be looked at, for a class that has none."""
+    """Return why a file cannot be looked at, for a class that has none."""
     try:
         return "" if file_of(cls).is_file() else "the class has no file"
     except (KeyError, AttributeError, TypeError):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ class CheckedPlugins:
 
     @property
     def failed(self) -> bool:
-        """Whether a check failed."""
+        """Return whether a check failed."""
         return any(result.status == "failed" for results in self.results.values() for result in results)
 
 
@@ -122,21 +123,14 @@ class _Supervisor:
                 in_time = self._follow(read)
             finally:
                 os.close(read)
-                if self.ended:
-                    self._wait(process)
+                if self.ended:  # it has told everything: let it end by itself, and tidy up
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(timeout=5)
                 processes.kill_tree(process.pid)
                 process.wait()
             log.seek(0)
             if not self.ended:
                 self._note_end(process.returncode, log.read()[-_TAIL_CHARACTERS:].decode("utf-8", "replace"), in_time)
-
-    @staticmethod
-    def _wait(process: subprocess.Popen[bytes]) -> None:
-        """Let a process that has told everything end by itself, and tidy up."""
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            return
 
     def _request(self) -> str:
         made = [
@@ -197,7 +191,8 @@ class _Supervisor:
 
     def _note_end(self, code: int, tail: str, in_time: bool) -> None:  # noqa: FBT001 - what `_follow` said
         """Note that a process did not come to its end: blame the check that had begun, or give up."""
-        how = _ended(code) if in_time else f"nothing was heard for {self._limit:g} s"
+        end = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        how = f"the process {end}" if in_time else f"nothing was heard for {self._limit:g} s"
         if self._begun is None:
             self.ended = True
             what = "between two checks" if self._known else "while it was imported"
@@ -222,12 +217,6 @@ class _Supervisor:
         if kind == "method":
             mend = f"loop with `for size in budget.batches(batch_size):`, which ends when the budget does; or {mend}"
         return Fault(reason, "an end", mend)
-
-
-def _ended(code: int) -> str:
-    if code < 0:
-        return f"the process was ended by {signal.Signals(-code).name}"
-    return f"the process ended with exit code {code}"
 
 
 def _crash(how: str) -> Fault:

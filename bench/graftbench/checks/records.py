@@ -41,7 +41,7 @@ def record(
     compute: ComputeBudget = IMAGES_BUDGET,
     protocol: Protocol = PROTOCOL,
 ) -> Record:
-    """One plausible record."""
+    """Make one plausible record."""
     cell = CellSpec(
         method=method,
         family=FAMILIES.get(method, "fine-tune"),
@@ -107,7 +107,7 @@ def _resources(seed: int) -> Resources:
 
 
 def whole() -> list[Record]:
-    """Five methods, two data budgets, two compute budgets, two seeds; one cell diverged."""
+    """Make records of five methods, two data budgets, two compute budgets, two seeds; one cell diverged."""
     records = [
         record(method, budget=budget, seed=seed, compute=compute)
         for compute in (IMAGES_BUDGET, TIME_BUDGET)
@@ -116,40 +116,33 @@ def whole() -> list[Record]:
         for seed in (0, 1)
     ]
     lost = next(one for one in reversed(records) if one.cell.method == "dcgan")
-    cell = lost.cell
-    diverged = record(
-        "dcgan",
-        budget=cell.data_budget,
-        seed=cell.seed,
-        compute=cell.compute_budget,
-        status=Status.DIVERGED,
-    )
+    diverged = record("dcgan", budget=400, seed=1, compute=TIME_BUDGET, status=Status.DIVERGED)
     return [*(one for one in records if one is not lost), diverged]
 
 
 def one_cell() -> list[Record]:
-    """One method, task, budget and seed."""
+    """Make a record of one method, task, budget and seed."""
     return [record()]
 
 
 def one_seed() -> list[Record]:
-    """Two methods and a reference row."""
+    """Make records of two methods and a reference row."""
     return [record(name) for name in ("finetune", "vae", "oracle")]
 
 
 def only_references() -> list[Record]:
-    """No method competes."""
+    """Make records among which no method competes."""
     return [record(name) for name in ("oracle", "memorizer")]
 
 
 def all_failed() -> list[Record]:
-    """Every way to end badly, nothing else."""
+    """Make a record of every way to end badly, nothing else."""
     bad = [status for status in Status if status != Status.OK]
     return [record("dcgan", seed=seed, status=status) for seed, status in enumerate(bad)]
 
 
 def one_failed() -> list[Record]:
-    """All cells of one of two methods."""
+    """Make records in which all cells of one of two methods failed."""
     return [
         *(record("vae", seed=seed) for seed in (0, 1)),
         *(record("dcgan", seed=seed, status=Status.OOM) for seed in (0, 1)),
@@ -157,7 +150,7 @@ def one_failed() -> list[Record]:
 
 
 def undefined_scores() -> list[Record]:
-    """Cells that ended well without one number to show for it."""
+    """Make records of cells that ended well without one number to show for it."""
     records = []
     for name in ("finetune", "vae"):
         ended = record(name)
@@ -167,7 +160,7 @@ def undefined_scores() -> list[Record]:
 
 
 def infinite_numbers() -> list[Record]:
-    """Errors, intervals, floors and costs that are no numbers: other programs write records, too."""
+    """Make errors, intervals, floors and costs that are no numbers: other programs write records, too."""
     records = []
     for name in ("finetune", "vae", "memorizer"):
         ended = record(name)
@@ -189,14 +182,14 @@ def unknown_scores() -> list[Record]:
 
 
 def strange_names() -> list[Record]:
-    """Markup, tabs, terminal colours, another direction of writing, emoji, very long: names are printed, not obeyed."""
+    """Give methods names of markup, tabs, terminal colours, emoji and more: names are printed, not obeyed."""
     names = [MARKUP, r"a_b%c\d{e}$", "long " * 100, "tab\tand\x1b[31mred", "\u202eoverride", "🦊", "|a|", "=1+1"]
     records = [record(name, seed=seed) for name in names for seed in (0, 1)]
     return [*records, record(MARKUP, budget=100, status=Status.ERROR)]
 
 
 def two_protocols() -> list[Record]:
-    """Numbers that do not compare."""
+    """Make records of two protocols, whose numbers do not compare."""
     other = Protocol(size=48, resize="bicubic-antialias")
     return [record(name, protocol=protocol) for protocol in (PROTOCOL, other) for name in ("finetune", "vae")]
 

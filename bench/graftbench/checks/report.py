@@ -20,6 +20,7 @@ from graftbench.checks.records import CASES, MARKUP, SOMEWHERE, TIME_BUDGET, who
 from graftbench.checks.targets import plugin_sources
 from graftbench.errors import GraftbenchError
 from graftbench.plugins import registry
+from graftbench.plugins.variants import NAME
 from graftbench.records.run import Run, read_run
 from graftbench.resources import processes
 
@@ -34,7 +35,6 @@ TEXTS = {".md", ".csv", ".tex", ".html", ".txt", ".json", ".svg"}
 
 _PRINTED = {".md", ".csv", ".tex", ".html", ".txt"}
 _NO_NUMBER = re.compile(r"(?<![\w-])(nan|inf)(?![\w-])|[>|,] *None *[<|,]")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 _WRITE = "import sys; from graftbench.checks.report import tell_bytes; tell_bytes(*sys.argv[1:])"
 
 ZONES = ("Etc/GMT+12", "Etc/GMT-14")
@@ -75,7 +75,7 @@ class ReportSubject:
 def metadata(subject: ReportSubject) -> Iterator[Fault]:
     """Name, title, docstring and endings are in their place."""
     cls = subject.cls
-    if not _NAME.fullmatch(cls.name):
+    if not NAME.fullmatch(cls.name):
         yield Fault(f"name = {cls.name!r}", "lower-case letters, digits and . _ + -", 'write name = "my-report"')
     yield from words(cls, "title")
     if not cls.__doc__:
@@ -114,7 +114,7 @@ def writes(subject: ReportSubject) -> Iterator[Fault]:
 
 
 def _snapshot(folder: Path) -> dict[str, tuple[int, int]]:
-    """Name -> size and time of change of every file."""
+    """Return name -> size and time of change of every file."""
     return {
         path.relative_to(folder).as_posix(): (path.stat().st_size, path.stat().st_mtime_ns)
         for path in folder.rglob("*")
@@ -135,17 +135,9 @@ def elsewhere(subject: ReportSubject) -> Iterator[Fault]:
     run = subject.run_folder(whole())
     said: list[dict[str, str]] = []
     for seed, zone in enumerate(ZONES):
-        here = subject.empty_folder()
+        here, out = subject.empty_folder(), subject.empty_folder()
         environment = os.environ | {"PYTHONHASHSEED": str(seed), "TZ": zone, "LC_ALL": "C", "HOME": str(here)}
-        command = [
-            *processes.PYTHON,
-            "-c",
-            _WRITE,
-            subject.plugin,
-            subject.cls.name,
-            str(run),
-            str(subject.empty_folder()),
-        ]
+        command = [*processes.PYTHON, "-c", _WRITE, subject.plugin, subject.cls.name, str(run), str(out)]
         done = subprocess.run(  # noqa: S603 - this Python
             command, capture_output=True, text=True, env=environment, check=False, cwd=here
         )
@@ -173,7 +165,7 @@ def tell_bytes(plugin: str, name: str, run: str, out: str) -> None:
 
 
 def _bytes(paths: Sequence[Path]) -> dict[str, str]:
-    """Name -> hash of the contents."""
+    """Return name -> hash of the contents."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
@@ -218,7 +210,11 @@ def nothing(subject: ReportSubject) -> Iterator[Fault]:
 
 def bears(subject: ReportSubject, *, case: str) -> Iterator[Fault]:
     """Files that open, in which nothing is printed as nan, inf or None, and no name is taken for markup."""
-    for path in subject.written(_with_time(CASES[case]())):
+    records = CASES[case]()
+    # Each cell under a second compute budget too: reports that compare such budgets have something to say.
+    cells = [msgspec.structs.replace(one.cell, compute_budget=TIME_BUDGET) for one in records]
+    more = [msgspec.structs.replace(one, cell=cell, id=cell.id) for one, cell in zip(records, cells, strict=True)]
+    for path in subject.written([*records, *more]):
         if path.suffix not in TEXTS:
             continue
         text = path.read_text("utf-8")
@@ -236,13 +232,6 @@ def bears(subject: ReportSubject, *, case: str) -> Iterator[Fault]:
                 "a dash or a word where there is no finite number",
                 "ask math.isfinite, and whether score.value and record.resources are None",
             )
-
-
-def _with_time(records: list[Record]) -> list[Record]:
-    """Each cell under a second compute budget too: reports that compare such budgets have something to say."""
-    cells = [msgspec.structs.replace(one.cell, compute_budget=TIME_BUDGET) for one in records]
-    more = [msgspec.structs.replace(one, cell=cell, id=cell.id) for one, cell in zip(records, cells, strict=True)]
-    return [*records, *more]
 
 
 _WRITES = ("writes",)

@@ -77,7 +77,7 @@ class WatchedMeter(Meter):
         self._tell = tell
 
     def grant(self, batch_size: int) -> int:
-        """As `Meter.grant`.
+        """Grant as `Meter.grant` does.
 
         Raises:
             OverBudget: Nothing was left `PATIENCE` times, or so much was granted and nothing spent.
@@ -97,7 +97,7 @@ class WatchedMeter(Meter):
         return granted
 
     def spend(self, images: int) -> None:
-        """As `Meter.spend`.
+        """Spend as `Meter.spend` does.
 
         Raises:
             OverBudget: `PATIENCE` times the budget was spent.

@@ -14,10 +14,7 @@ from graftbench.errors import GraftbenchError, unknown
 from graftbench.plugins import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from types import ModuleType
-
-    from graftbench.plugins.registry import PluginIndex, PluginSource
+    from graftbench.plugins.registry import PluginSource
 
 BASES: dict[str, type[Any]] = {"method": Method, "domain": Domain, "report": Report}
 
@@ -88,7 +85,7 @@ def plugins_of(target: str) -> Plugins:
         kind = next(kind for kind, base in BASES.items() if issubclass(one, base))
         return Plugins([Target(kind, one, target, target)])
     plugins, usable = Plugins(), list[Path]()
-    for file in _files(one):
+    for file in [*registry.plugin_files(one), *registry.variant_files([one])]:
         if own := _registered(file):
             plugins.classes += own
             continue
@@ -106,25 +103,16 @@ def plugins_of(target: str) -> Plugins:
 
 def _registered(file: Path) -> list[Target]:
     """Return the plugins of a file that is one of the package's own."""
-    for kind, (folder, search) in _SEARCHES.items():
+    for kind, folder in registry.FOLDERS.items():
         own = importlib.import_module(f"graftbench.{folder}").__path__
         if file.resolve().parent in {Path(own_folder).resolve() for own_folder in own}:
-            classes = search([]).classes.values()
+            classes = registry.SEARCHES[kind]([]).classes.values()
             return [Target(kind, cls, str(file), "") for cls in classes if registry.file_of(cls) == file.resolve()]
     return []
 
 
-def _files(path: Path) -> list[Path]:
-    """Return the code files and TOML files that a path stands for."""
-    if path.is_dir():
-        tables = sorted(file for file in path.glob("*.toml") if not file.name.startswith("_"))
-        return [*registry.plugin_files(path), *tables]
-    registry.plugin_files(path)  # refuses what is neither
-    return [path]
-
-
 def _import(file: Path) -> str:
-    """Import a file; why it cannot be, with the place, or nothing."""
+    """Import a file; return why it cannot be, with the place, or nothing."""
     try:
         registry.load_file(file)
     except KeyboardInterrupt:
@@ -136,20 +124,11 @@ def _import(file: Path) -> str:
     return ""
 
 
-_SEARCHES: dict[str, tuple[str, Callable[[Sequence[PluginSource]], PluginIndex[Any]]]] = {
-    "method": ("methods", registry.methods),
-    "domain": ("datasets", registry.domains),
-    "report": ("reports", registry.reports),
-}
-"""Kind -> the package's folder of them, and how they are found."""
-
-
 def _add(plugins: Plugins, file: Path, *, alone: bool) -> None:
     """Add the plugins of one file that can be imported."""
     before, refused = len(plugins.classes), dict[str, str]()
     for kind in _kinds_in(file):
-        _, search = _SEARCHES[kind]
-        registered, new = search([]), search([file])
+        registered, new = (registry.SEARCHES[kind](named) for named in ([], [file]))
         names = new.classes.keys() - registered.classes.keys()
         plugins.classes += [Target(kind, new.classes[name], str(file), str(file.resolve())) for name in sorted(names)]
         refused |= {where: why for where, why in new.broken.items() if where not in registered.broken}
@@ -167,9 +146,10 @@ def _kinds_in(file: Path) -> list[str]:
 
 
 def _why_none(file: Path) -> str:
-    """Why a file that can be imported has no plugin."""
+    """Return why a file that can be imported has no plugin."""
     module = registry.load_file(file)
-    abstract = [value for value in vars(module).values() if _is_plugin(value) and _is_unfinished(value, module)]
+    abstract = [value for value in vars(module).values() if _is_plugin(value)]
+    abstract = [cls for cls in abstract if cls.__module__ == module.__name__ and isabstract(cls)]
     if not abstract:
         return "it defines no class that derives from graftbench.contracts.Method, Domain or Report"
     cls = abstract[0]
@@ -180,7 +160,3 @@ def _why_none(file: Path) -> str:
 
 def _is_plugin(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, tuple(BASES.values()))
-
-
-def _is_unfinished(cls: type[Any], module: ModuleType) -> bool:
-    return cls.__module__ == module.__name__ and isabstract(cls)

@@ -126,7 +126,7 @@ def prepare(
 
     done = prepare_suite(load_suite(suite), cache_folder(), plugins=plugin, device=resolve_device(device), say=say)
     print()
-    for sentence in done.there:
+    for sentence in done.ready:
         print(f"ready: {sentence}")
     for sentence in done.failed:
         print(f"graftbench: {sentence}", file=sys.stderr)

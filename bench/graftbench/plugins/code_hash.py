@@ -136,5 +136,5 @@ def _references(definitions: Iterable[Definition], module: ModuleDefinitions, fi
 @cache
 def _is_counted(file: Path) -> bool:
     """Return whether numbers depend on a file: what the package counts, and all that lies outside of it."""
-    path = next(package_path(file), None)
+    path = package_path(file)
     return path is None or path.startswith(COUNTED)

@@ -17,7 +17,7 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
 def check_keys(raw: dict[str, Any], struct: type[msgspec.Struct], where: str, path: str = "") -> None:
-    """Like msgspec's own check of unknown keys, but naming the nearest valid one."""
+    """Refuse unknown keys as msgspec does, but name the nearest valid one."""
     fields = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
     for key, value in raw.items():
         if key not in fields:

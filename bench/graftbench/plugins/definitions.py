@@ -99,7 +99,8 @@ def _definitions(file: Path, contents: bytes) -> ModuleDefinitions:
             unnamed.append(definition)
 
     # Which imports are for their effect.
-    used = {name for each in (*unnamed, *(d for ds in named.values() for d in ds)) for name in _all_names(each)}
+    every = [*unnamed, *(definition for definitions in named.values() for definition in definitions)]
+    used = {name for one in every for name in (*one.uses, *(module for module, _ in one.attributes))}
     effects = [target for name, targets in imports.items() if name not in used for target in targets]
     return ModuleDefinitions(
         {name: tuple(statements) for name, statements in named.items()},
@@ -108,10 +109,6 @@ def _definitions(file: Path, contents: bytes) -> ModuleDefinitions:
         tuple(effects),
         {name: tuple(targets) for name, targets in typing_only.items()},
     )
-
-
-def _all_names(definition: Definition) -> set[str]:
-    return {*definition.uses, *(module for module, _ in definition.attributes)}
 
 
 def _bound(statements: Iterable[ast.Import | ast.ImportFrom], file: Path) -> dict[str, list[Target]]:

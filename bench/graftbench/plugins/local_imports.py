@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 Target = tuple[Path, str]
 """A file, and the name in it that an import binds; an empty name stands for the module itself."""
@@ -110,17 +110,13 @@ def public_name(file: Path, folder: Path) -> str:
     Files of the package begin with `graftbench/`; those of a plugin are named from its outermost package or from
     `folder`; a file that lies elsewhere (a link's target) by its last part.
     """
-    for root in package_roots():
-        if file.is_relative_to(root):
-            return f"graftbench/{file.relative_to(root).as_posix()}"
+    if (path := package_path(file)) is not None:
+        return f"graftbench/{path}"
     while (folder / "__init__.py").exists():
         folder = folder.parent
     return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
 
 
-def package_path(file: Path) -> Iterator[str]:
-    """Yield a file's path inside the package with `/`, once at most: `nn/losses.py`."""
-    for root in package_roots():
-        if file.is_relative_to(root):
-            yield file.relative_to(root).as_posix()
-            return
+def package_path(file: Path) -> str | None:
+    """Return a file's path inside the package with `/`: `nn/losses.py`; None for a file outside it."""
+    return next((file.relative_to(root).as_posix() for root in package_roots() if file.is_relative_to(root)), None)

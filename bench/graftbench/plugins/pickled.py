@@ -114,13 +114,8 @@ def _visit(name: str, value: object, module: str, seen: dict[str, str]) -> None:
     if name in seen:
         return
     if isinstance(value, type) and value.__module__ == module:
-        parts = {
-            key: part
-            for key, part in vars(value).items()
-            if not key.startswith(
-                ("__weakref", "__dict__", "__module__", "__abstract", "_abc_", "__static", "__firstline")
-            )
-        }
+        bookkeeping = ("__weakref", "__dict__", "__module__", "__abstract", "_abc_", "__static", "__firstline")
+        parts = {key: part for key, part in vars(value).items() if not key.startswith(bookkeeping)}
         seen[name] = "\n".join(f"{key}: {_text(part)}" for key, part in sorted(parts.items()))
         for part in parts.values():
             _visit_names(part, module, seen)

@@ -26,7 +26,7 @@ from graftbench.plugins.split_options import split_options
 from graftbench.plugins.variants import Variant, class_of, read_variants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import ModuleType
 
 Plugin = TypeVar("Plugin", bound="Method | Domain | Report")
@@ -67,14 +67,14 @@ class PluginIndex(Generic[Plugin]):
 
 
 def methods(plugins: Sequence[PluginSource] = (), variants: Mapping[str, Variant] | None = None) -> PluginIndex[Method]:
-    """All methods, variants among them.
+    """Return all methods, variants among them.
 
     Args:
         plugins: What the user names.
         variants: Those of a suite.
     """
     index = _find("method", Method, "methods", plugins)
-    for path in _toml(plugins):
+    for path in variant_files(plugins):
         try:
             _add_variants(index, read_variants(path), str(path))
         except GraftbenchError as error:
@@ -84,13 +84,20 @@ def methods(plugins: Sequence[PluginSource] = (), variants: Mapping[str, Variant
 
 
 def domains(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Domain]:
-    """All families of domains."""
+    """Return all families of domains."""
     return _find("domain", Domain, "datasets", plugins)
 
 
 def reports(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Report]:
-    """All reports."""
+    """Return all reports."""
     return _find("report", Report, "reports", plugins)
+
+
+FOLDERS = {"method": "methods", "domain": "datasets", "report": "reports"}
+"""Kind -> folder of the package and of a checkout for its plugins, and for their tests within `tests/`."""
+
+SEARCHES: dict[str, Callable[..., PluginIndex[Any]]] = {"method": methods, "domain": domains, "report": reports}
+"""Kind -> what finds its plugins."""
 
 
 def _add_variants(index: PluginIndex[Method], variants: Mapping[str, Variant], where: str) -> None:
@@ -103,9 +110,8 @@ def _add_variants(index: PluginIndex[Method], variants: Mapping[str, Variant], w
             index.broken[table] = str(error)
             continue
         existing = index.classes.get(name)
-        if existing is None or (
-            existing.variant_of and existing.defaults == cls.defaults
-        ):  # named twice: in a file and a suite
+        named_twice = existing is not None and existing.variant_of and existing.defaults == cls.defaults
+        if existing is None or named_twice:  # in a file and a suite
             index.classes[name] = cls
         else:
             index.broken[table] = f"the method '{name}' exists already"
@@ -136,7 +142,8 @@ def make_domain(name: str, plugins: Sequence[PluginSource] = ()) -> Domain:
 
 def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[PluginSource]) -> PluginIndex[Plugin]:
     index: PluginIndex[Plugin] = PluginIndex(kind)
-    for where, load in [*_packaged(folder), *_installed(folder), *_files(plugins)]:
+    installed = ((f"entry point {point.name}", point.load) for point in _entry_points(f"graftbench.{folder}"))
+    for where, load in [*_packaged(folder), *installed, *_files(plugins)]:
         try:
             module = load()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a file raises must not break the others
@@ -180,11 +187,6 @@ def _packaged(folder: str) -> Iterator[tuple[str, Any]]:
             yield f"{folder}/{module.name}.py", lambda name=name: importlib.import_module(name)
 
 
-def _installed(folder: str) -> Iterator[tuple[str, Any]]:
-    for point in _entry_points(f"graftbench.{folder}"):
-        yield f"entry point {point.name}", point.load
-
-
 @cache
 def _entry_points(group: str) -> tuple[EntryPoint, ...]:
     """Look up entry points, once a process: every installed package is asked, and none is installed meanwhile."""
@@ -217,7 +219,7 @@ def plugin_files(path: Path) -> list[Path]:
     return [] if path.suffix == ".toml" else [path]
 
 
-def _toml(plugins: Sequence[PluginSource]) -> Iterator[Path]:
+def variant_files(plugins: Sequence[PluginSource]) -> Iterator[Path]:
     """Yield the TOML files that are named, and those in folders that are."""
     for plugin in plugins:
         if isinstance(plugin, type):

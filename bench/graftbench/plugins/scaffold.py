@@ -9,25 +9,13 @@ import sys
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from graftbench.errors import GraftbenchError
 from graftbench.plugins import registry
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 Kind = Literal["method", "domain", "report"]
 MethodStart = Literal["scratch", "fine-tune"]
-
-FOLDERS = {"method": "methods", "domain": "datasets", "report": "reports"}
-"""Kind -> folder of a checkout for its plugins, and for their tests within `tests/`."""
-
-_SEARCH: dict[str, Callable[[], registry.PluginIndex[Any]]] = {
-    "method": registry.methods,
-    "domain": registry.domains,
-    "report": registry.reports,
-}
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
@@ -57,7 +45,7 @@ def write(kind: Kind, name: str, folder: Path, family: MethodStart = "scratch") 
     module = _module_name(kind, name)
     house = _checkout(folder, kind)
     _check_free(kind, name, module, house=house is not None)
-    tests = house / "tests" / FOLDERS[kind] if house else folder
+    tests = house / "tests" / registry.FOLDERS[kind] if house else folder
     paths = [folder / f"{module}.py", tests / f"test_{module}.py"]
     existing = [path for path in paths if path.exists()]
     if existing:
@@ -131,9 +119,9 @@ def _check_free(kind: str, name: str, module: str, *, house: bool) -> None:
     Raises:
         GraftbenchError: By whom.
     """
-    existing = _SEARCH[kind]().classes.get(name)
+    existing = registry.SEARCHES[kind]().classes.get(name)
     if existing is not None:
-        raise GraftbenchError(f"The {kind} '{name}' exists already: the name is taken by {_place(existing)}.")
+        raise GraftbenchError(f"The {kind} '{name}' exists already: the name is taken by {_file_shown(existing)}.")
     if not house and (hidden := _hides(module)):
         raise GraftbenchError(
             f"A file {module}.py would hide {hidden} from every Python that starts in its folder; choose another name. "
@@ -141,8 +129,8 @@ def _check_free(kind: str, name: str, module: str, *, house: bool) -> None:
         )
 
 
-def _place(cls: type[Any]) -> str:
-    """Where a plugin is defined: `methods/dcgan.py` of the package's own, else the path."""
+def _file_shown(cls: type[Any]) -> str:
+    """Return where a plugin is defined: `methods/dcgan.py` of the package's own, else the path."""
     file = registry.file_of(cls)
     own = cls.__module__.startswith("graftbench.")
     return "/".join(file.parts[-2:]) if own else str(file)
@@ -163,9 +151,9 @@ def _hides(module: str) -> str:
 
 def _checkout(folder: Path, kind: str) -> Path | None:
     """Return the root of the checkout whose folder of plugins this is; None for any other folder."""
-    root = folder.resolve().parent
-    is_checkout = folder.resolve().name == FOLDERS[kind] and (root / "bench" / "graftbench" / "contracts.py").is_file()
-    return root if is_checkout else None
+    root, name = folder.resolve().parent, folder.resolve().name
+    is_checkout = (root / "bench" / "graftbench" / "contracts.py").is_file()
+    return root if is_checkout and name == registry.FOLDERS[kind] else None
 
 
 # ----------------------------------------------------------------------------------------------------------- files

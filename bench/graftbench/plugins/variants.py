@@ -24,7 +24,8 @@ from graftbench.plugins.config import read_table, read_toml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
+NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
+"""The form of a plugin's name."""
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -79,7 +80,7 @@ def check_variants(variants: Mapping[str, Variant], where: str) -> None:
         GraftbenchError: It names what was found.
     """
     for name, variant in variants.items():
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise GraftbenchError(
                 f"{where}: a variant's name has lower-case letters, digits and . _ + -; found '{name}'."
             )
@@ -98,23 +99,19 @@ def class_of(name: str, variant: Variant, base: type[Method]) -> type[Method]:
     """
     if base.family == "reference":
         raise GraftbenchError(f"'{base.name}' is a reference row; it has no variants: found [variants.{name}].")
+    parameters = {key: seen_from(variant.folder, key, value, base) for key, value in variant.parameters.items()}
     attributes = {
         "__module__": base.__module__,
         "__doc__": base.__doc__,
         "name": name,
         "title": variant.title or base.title,
         "family": variant.family or base.family,
-        "defaults": {**base.defaults, **_absolute(variant, base)},
+        "defaults": {**base.defaults, **parameters},
         "variant_of": base.variant_of or base.name,
         "adapter": False,
     }
     make: Any = type(base)  # ABCMeta, of which the type checker knows no instances
     return make(f"Variant_{re.sub(r'[^0-9a-z]', '_', name)}", (base,), attributes)
-
-
-def _absolute(variant: Variant, base: type[Method]) -> dict[str, Any]:
-    """Return the parameters with paths and places at which something lies, seen from the variant's folder, absolute."""
-    return {key: seen_from(variant.folder, key, value, base) for key, value in variant.parameters.items()}
 
 
 def seen_from(folder: str, name: str, value: Any, method: type[Method]) -> Any:  # noqa: ANN401 - as TOML has it

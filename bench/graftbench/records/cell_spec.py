@@ -63,19 +63,16 @@ class ComputeBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
         if len(given) != 1:
-            found = ", ".join(sorted(given)) or "none"
-            raise ValueError(f"a compute budget is exactly one of kimg, seconds, gflops; found {found}")
+            names = ", ".join(sorted(given)) or "none"
+            raise ValueError(f"a compute budget is exactly one of kimg, seconds, gflops; found {names}")
         ((name, value),) = given.items()
         if not 0 < value < math.inf:
             raise ValueError(f"the compute budget must be positive and finite; found {name} = {value}")
         msgspec.structs.force_setattr(self, name, float(value))  # 16 and 16.0 are one budget and have one id
 
     def __str__(self) -> str:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if value is not None:
-                return f"{value:g} {name}"
-        raise AssertionError("one of the three is always given")
+        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return next(f"{value:g} {name}" for name, value in values if value is not None)
 
 
 class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -108,12 +105,12 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def portable(self) -> bool:
-        """Whether the CPU's instruction set must not matter."""
+        """Return whether the CPU's instruction set must not matter."""
         return self.determinism == "portable"
 
     @property
     def label(self) -> str:
-        """Short name for metric names: `lite0@96`."""
+        """Return the short name that metric names end in: `lite0@96`."""
         return self.extractor if self.size is None else f"{self.extractor}@{self.size}"
 
 
@@ -154,7 +151,7 @@ class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def id(self) -> str:
-        """16 hexadecimal digits; equal specs have equal ids on every machine.
+        """Return 16 hexadecimal digits; equal specs have equal ids on every machine.
 
         Where files lie does not matter, what they are does: paths of weights and parameters that are paths are left
         out and those of domains cut to their last part, for the hashes of all are in the spec. Neither do the digits
@@ -183,7 +180,7 @@ class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def shown_parameters(self) -> dict[str, Any]:
-        """The parameters with what lies at a path in place of the path: `sha256:` and 12 digits; no places."""
+        """Return the parameters with what lies at a path in place of the path: `sha256:` and 12 digits; no places."""
         return {
             name: f"sha256:{self.files[name][:12]}" if name in self.files else value
             for name, value in self.parameters.items()
@@ -203,7 +200,7 @@ class DomainKey(NamedTuple):
 
 
 def without_path(domain: str) -> str:
-    """`folder:/data/cats` -> `folder:cats`."""
+    """Cut a path to its last part: `folder:/data/cats` -> `folder:cats`."""
     base, colon, argument = domain.partition(":")
     return base + colon + argument.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
@@ -214,12 +211,12 @@ def with_digits(domain: str, manifest: str) -> str:
 
 
 def without_digits(domain: str, manifest: str) -> str:
-    """`folder:cats#1a2b3c4d` -> `folder:cats`, if these are the manifest's first digits."""
+    """Take the manifest's first digits from a name that ends in them: `folder:cats#1a2b3c4d` -> `folder:cats`."""
     return domain.removesuffix(with_digits("", manifest))
 
 
 def bare_name(domain: str, manifest: str) -> str:
-    """`folder:/data/cats`, `folder:cats#1a2b3c4d` -> `folder:cats`."""
+    """Take path and digits from a name: `folder:/data/cats`, `folder:cats#1a2b3c4d` -> `folder:cats`."""
     return without_path(without_digits(domain, manifest))
 
 
@@ -230,5 +227,5 @@ def domain_key(name: str, resolution: int, manifest: str) -> DomainKey:
 
 
 def content_hash(value: object) -> str:
-    """SHA-256 (hex) of a value's canonical JSON: keys sorted, no spaces, the same on every machine."""
+    """Return the SHA-256 (hex) of a value's canonical JSON: keys sorted, no spaces, the same on every machine."""
     return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()

@@ -14,6 +14,7 @@ from graftbench.records.artifacts import artifact_file
 from graftbench.records.cell_spec import SAMPLES
 from graftbench.records.provenance import FOREIGN, origin_of
 from graftbench.records.record import Status
+from graftbench.records.run import SUITE
 from graftbench.records.selection import find_cell
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 LOG_LINES = 20
 _LOG_BYTES = 64 * 1024
-_SUITE = "suite.toml"
 _FROM_SUITE = ("source_models", "limits", "snapshots", "checkpoint_seconds")
 """What a record does not hold of its suite: how the source model was made, and what a cell may take."""
 
@@ -68,7 +68,7 @@ class CellView:
         """Return the record's fields (`log_tail` as `log`), artifacts with `there`, and how to make the cell again."""
         fields = msgspec.to_builtins(self.record)
         del fields["log_tail"]
-        artifacts = [{"kind": found.kind, "path": found.path, "there": found.there} for found in self.artifacts]
+        artifacts = [vars(artifact) for artifact in self.artifacts]
         again = {"suite": self.suite, "command": self.command, "caveats": list(self.caveats)}
         return fields | {"artifacts": artifacts, "log": self.log, "reproduce": again}
 
@@ -114,14 +114,9 @@ def one_cell_suite(record: Record, folder: Path) -> str:
         **_method_of(record, folder),
     }
     suite |= {name: value for name, value in _run_suite(folder).items() if name in _FROM_SUITE}
-    return _escaped(tomli_w.dumps(_without_none(suite)))
-
-
-def _escaped(toml: str) -> str:
-    """Write what cannot be printed as TOML's escapes: what is pasted must be what is seen, and steer no terminal.
-
-    Such characters stand in strings and quoted keys alone.
-    """
+    toml = tomli_w.dumps(_without_none(suite))
+    # What cannot be printed stands in strings and quoted keys alone. It is written as TOML's escapes: what is pasted
+    # must be what is seen, and steer no terminal.
     return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in toml)
 
 
@@ -139,19 +134,18 @@ def _method_of(record: Record, folder: Path) -> dict[str, Any]:
 def _handed_in(record: Record, folder: Path) -> list[dict[str, Any]]:
     """Return the run's entry for the cell's images; empty where its suite has none."""
     cell = record.cell
-    spent = _without_none(msgspec.to_builtins(cell.compute_budget))
-    wanted = {"method": cell.method, "task": str(cell.task), "data_budget": cell.data_budget, "seed": cell.seed}
-    wanted["compute_budget"] = spent
+    budget = _without_none(msgspec.to_builtins(cell.compute_budget))
+    own = {"method": cell.method, "task": str(cell.task), "data_budget": cell.data_budget}
+    own |= {"seed": cell.seed, "compute_budget": budget}
+    defaults = {"seed": 0, "compute_budget": budget}
     entries = _run_suite(folder).get("samples")
-    there = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    defaults = {"seed": 0, "compute_budget": spent}
-    found = [entry for entry in there if all((defaults | entry).get(name) == value for name, value in wanted.items())]
-    return found[-1:]
+    tables = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [table for table in tables if own.items() <= (defaults | table).items()][-1:]
 
 
 def _run_suite(folder: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads((folder / _SUITE).read_text("utf-8"))
+        return tomllib.loads((folder / SUITE).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
 
@@ -178,30 +172,30 @@ def _command(record: Record, suite: str) -> str:
 
 
 def _caveats(record: Record, folder: Path) -> list[str]:
-    found = []
+    caveats = []
     commit, version = record.environment.get("commit"), record.environment.get("graftbench")
     if version or commit:
         made = f"graftbench {version or 'of an unknown version'}" + (f", commit {commit}" if commit else "")
-        found.append(f"Made by {made}; the cell has this id under the same code and images only.")
+        caveats.append(f"Made by {made}; the cell has this id under the same code and images only.")
     if record.environment.get("dirty"):
-        found.append("The checkout had changes that were not committed.")
+        caveats.append("The checkout had changes that were not committed.")
     if record.cell.source_model and "source_models" not in _run_suite(folder):
-        found.append(
-            f"The run's {_SUITE} does not say how the source model {record.cell.source_model} was made: "
+        caveats.append(
+            f"The run's {SUITE} does not say how the source model {record.cell.source_model} was made: "
             "the defaults must do."
         )
     if lost := [name for name, value in record.cell.parameters.items() if value is None]:
-        found.append(f"TOML cannot say none: the default of {', '.join(lost)} counts.")
+        caveats.append(f"TOML cannot say none: the default of {', '.join(lost)} counts.")
     if record.cell.variant_of == SAMPLES:
-        missing = "" if _handed_in(record, folder) else f", which the run's {_SUITE} does not name"
-        found.append(f"Scored here, made elsewhere: it needs the images that were handed in{missing}.")
+        missing = "" if _handed_in(record, folder) else f", which the run's {SUITE} does not name"
+        caveats.append(f"Scored here, made elsewhere: it needs the images that were handed in{missing}.")
     elif record.cell.files:
-        found.append(f"Files or folders are needed as they were, at the same paths: {', '.join(record.cell.files)}.")
+        caveats.append(f"Files or folders are needed as they were, at the same paths: {', '.join(record.cell.files)}.")
     if origin_of(record) == FOREIGN:
-        found.append("It starts the programs that its parameters name: read them before you run it.")
+        caveats.append("It starts the programs that its parameters name: read them before you run it.")
     if record.cell.protocol.weights:
-        found.append("The extractor's weights are a local file, which must lie at the same path.")
-    return found
+        caveats.append("The extractor's weights are a local file, which must lie at the same path.")
+    return caveats
 
 
 def _log_end(record: Record, folder: Path) -> str:

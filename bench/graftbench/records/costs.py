@@ -45,13 +45,13 @@ def checked_costs(costs: dict[str, Any], where: str) -> dict[str, float | int | 
     Raises:
         GraftbenchError: A name that is none (naming the nearest), or a value that is no finite number of at least 0.
     """
-    found: dict[str, float | int | str] = {}
+    checked: dict[str, float | int | str] = {}
     for name, value in costs.items():
         if name not in COSTS:
             raise unknown("cost", name, COSTS, where=where)
         kind = COSTS[name]
         if kind is str:
-            found[name] = str(value)
+            checked[name] = str(value)
             continue
         try:
             number = math.nan if isinstance(value, bool) else float(value)
@@ -60,5 +60,5 @@ def checked_costs(costs: dict[str, Any], where: str) -> dict[str, float | int | 
         if not 0 <= number < math.inf or (kind is int and number != int(number)):
             what = "a whole number" if kind is int else "a finite number"
             raise GraftbenchError(f"The cost {name} is {what} of at least 0; found '{value}' {where}.")
-        found[name] = int(number) if kind is int else number
-    return found
+        checked[name] = int(number) if kind is int else number
+    return checked

@@ -29,17 +29,17 @@ _SILENT: dict[Origin, tuple[str, ...]] = {"": (), FOREIGN: _COUNTED, HANDED_IN: 
 
 
 def origin_of(record: Record) -> Origin:
-    """Who made the generator; of images that were handed in also where their cell failed."""
+    """Return who made the generator; of images that were handed in also where their cell failed."""
     return record.origin or (HANDED_IN if record.cell.variant_of == SAMPLES else "")
 
 
 def is_declared(record: Record, name: str) -> bool:
-    """Whether a cost (a field of `Resources`) was declared and not measured here."""
+    """Return whether a cost (a field of `Resources`) was declared and not measured here."""
     return record.resources is not None and name in record.resources.declared
 
 
 def is_known(record: Record, name: str) -> bool:
-    """Whether a cost was measured or declared."""
+    """Return whether a cost was measured or declared."""
     value = None if record.resources is None else getattr(record.resources, name, None)
     silent = not value and name in _SILENT[origin_of(record)] and not is_declared(record, name)
     return value is not None and not silent
@@ -51,19 +51,18 @@ def known_cost(record: Record, name: str) -> float | None:
 
 
 def costs_of(record: Record) -> list[tuple[str, object, bool]]:
-    """Each cost that is known, in the record's order: name, value, whether it was declared. Empty texts are none."""
+    """Return each cost that is known, in the record's order: name, value, whether declared. Empty texts are none."""
     if record.resources is None:
         return []
-    fields = {name: value for name, value in msgspec.structs.asdict(record.resources).items() if name != "declared"}
     return [
         (name, value, is_declared(record, name))
-        for name, value in fields.items()
-        if value != "" and is_known(record, name)
+        for name, value in msgspec.structs.asdict(record.resources).items()
+        if name != "declared" and value != "" and is_known(record, name)
     ]
 
 
 def declared_by(records: Iterable[Record]) -> str:
-    """Who declared what these records declare: `declared by whoever handed the images in; not measured here`."""
+    """Say who declared what these records declare: `declared by whoever handed the images in; not measured here`."""
     origins = {origin_of(record) for record in records if record.resources is not None and record.resources.declared}
     makers = ["whoever handed the images in"] if HANDED_IN in origins else []
     makers += ["the program that trained"] if origins - {HANDED_IN} else []

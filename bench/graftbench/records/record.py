@@ -72,7 +72,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def full_name(self) -> str:
-        """`fid_n600_ref620_lite0@96`: what may be compared with what. A set that is not used is left out."""
+        """Return `fid_n600_ref620_lite0@96`: what may be compared with what. A set that is not used is left out."""
         counts = {"n": self.n_generated, "ref": self.n_reference, "train": self.n_train}
         return "_".join([self.name, *(f"{key}{count}" for key, count in counts.items() if count), self.protocol])
 

@@ -34,7 +34,7 @@ class Duplicate:
 
     @property
     def agrees(self) -> bool:
-        """All runs ended alike, with the same scores to the last digit."""
+        """Return whether all runs ended alike, with the same scores to the last digit."""
         return not self.score and len(set(self.statuses)) == 1
 
     def __str__(self) -> str:
@@ -59,20 +59,20 @@ def compared(records: Sequence[Record]) -> Duplicate:
 def _widest(records: Sequence[Record]) -> tuple[str, tuple[float | None, float | None]]:
     """Return the metric that differs most, its least and greatest value; one undefined in some goes first."""
     names = dict.fromkeys(score.name for record in records for score in record.scores)
-    widest, found = 0.0, ("", (None, None))
+    widest, most_apart = ("", (None, None)), 0.0
     for name in names:
         values = [None if (score := record.score(name)) is None else score.value for record in records]
-        known = [value for value in values if value is not None]
-        if not known:
+        defined = [value for value in values if value is not None]
+        if not defined:
             continue
-        if len(known) < len(values):
-            return name, (min(known), None)
-        apart = _relative(min(known), max(known))
-        if apart > widest:
-            widest, found = apart, (name, (min(known), max(known)))
-    return found
+        low, high = min(defined), max(defined)
+        if len(defined) < len(values):
+            return name, (low, None)
+        if (apart := _relative(low, high)) > most_apart:
+            widest, most_apart = (name, (low, high)), apart
+    return widest
 
 
 def _relative(low: float, high: float) -> float:
-    """How far two numbers are apart, as a share of the larger one's size."""
+    """Return how far two numbers are apart, as a share of the larger one's size."""
     return 0.0 if low == high else (high - low) / max(abs(low), abs(high))

@@ -7,6 +7,7 @@ import logging
 import os
 import tomllib
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from graftbench.records.record import Record
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from graftbench.records.record import Record
-
 
 RECORDS = "records.jsonl"
-
-
 SUITE = "suite.toml"
 
 
@@ -115,7 +106,7 @@ def records_file(path: str | Path) -> Path:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """No search for cycles meanwhile: records have none, and 10,000 of them take twice as long with it."""
+    """Search for no cycles meanwhile: records have none, and 10,000 of them take twice as long with it."""
     before = gc.isenabled()
     gc.disable()
     try:

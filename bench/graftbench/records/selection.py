@@ -65,7 +65,7 @@ class Condition:
     values: tuple[Any, ...]
 
     def __call__(self, record: Record) -> bool:
-        """Whether a record fulfils it."""
+        """Return whether a record fulfils it."""
         value = FIELDS[self.field](record)
         if self.operator in _ORDERS:
             return _ORDERS[self.operator](value, self.values[0])

@@ -9,7 +9,7 @@ import msgspec
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.artifacts import is_cell_id, is_own_path
-from graftbench.records.cell_spec import SAMPLES, CellSpec
+from graftbench.records.cell_spec import SAMPLES
 from graftbench.records.heads import Head
 from graftbench.records.record import FORMAT, HASHED_FORMAT, Record
 
@@ -151,9 +151,8 @@ def latest(records: Iterable[Kept]) -> dict[str, Kept]:
     """
     newest: dict[object, Kept] = {}
     for record in records:
-        newest[_coordinates(record.cell) if record.cell.variant_of == SAMPLES else record.id] = record
+        key: object = record.id
+        if (cell := record.cell).variant_of == SAMPLES:
+            key = cell.method, cell.task.kind, cell.domains, cell.data_budget, cell.seed, str(cell.compute_budget)
+        newest[key] = record
     return {record.id: record for record in newest.values()}
-
-
-def _coordinates(cell: CellSpec) -> tuple[object, ...]:
-    return cell.method, cell.task.kind, cell.domains, cell.data_budget, cell.seed, str(cell.compute_budget)

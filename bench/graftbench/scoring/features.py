@@ -129,8 +129,7 @@ class FeatureReader:
         """Return the floors under the protocol's reference split: scores of images of the domain's other splits."""
         split = self.protocol.reference
         reference, held_out = split_of(domain, split), split_of(domain, *(each for each in SPLITS if each != split))
-        names = resolve(self.protocol.metrics)
-        n = self.protocol.n_generated
+        names, n = resolve(self.protocol.metrics), self.protocol.n_generated
         return self.floors(self.cached(reference), self.key(reference), held_out, names, n=n)
 
     def prepare(self, domain: ImageSet) -> None:

@@ -45,7 +45,7 @@ class HeldOut:
 
 
 def training_floors(reference: Features, train: Features, metrics: Sequence[str]) -> dict[str, Estimate]:
-    """Floors that depend on the training images: AuthPct of the reference images, which no generator was trained on.
+    """Return the floors that depend on the training images: AuthPct of the reference images, which nobody trained on.
 
     The other metrics of memorisation hold the reference images as their own measure: train distance is 1 and C_T is 0
     for images like these.
@@ -54,7 +54,7 @@ def training_floors(reference: Features, train: Features, metrics: Sequence[str]
 
 
 def has_floor(metric: str) -> bool:
-    """Whether `floors_of` has one: not where a score depends on training images, or on more than features."""
+    """Return whether `floors_of` has one: not where a score depends on training images, or on more than features."""
     return not {"train", "factors"}.intersection(METRICS[metric].needs)
 
 
@@ -68,7 +68,7 @@ def floors_of(
     cache: Path,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Metric -> the score of n held-out images, drawn without replacement.
+    """Return metric -> the score of n held-out images, drawn without replacement.
 
     Args:
         reference: Features of the reference images, or their moments: then FID alone has a floor.

@@ -114,7 +114,7 @@ def _refusal(count: int, total: int, how: str, ids: Sequence[str]) -> str:
 
 
 def _named(ids: Sequence[str]) -> str:
-    """Up to three ids, each once."""
+    """Write up to three ids, each once."""
     distinct = list(dict.fromkeys(ids))
     return ", ".join(distinct[:_NAMED]) + (", …" if len(distinct) > _NAMED else "")
 
@@ -129,7 +129,7 @@ def _in_parts(target: ImageSet, positions: np.ndarray) -> Iterator[Tensor]:
 
 
 def _equal(pixels: np.ndarray, target: ImageSet, positions: np.ndarray) -> dict[int, int]:
-    """Image -> position in the domain of one of equal pixels among `positions`; images of one colour left out."""
+    """Return image -> position in the domain of one of equal pixels among `positions`, but for images of one colour."""
     position_of = {_digest(target.pixels[i]): int(i) for i in positions if _has_content(target.pixels[i])}
     matches = ((n, position_of.get(_digest(image))) for n, image in enumerate(pixels))
     return {n: position for n, position in matches if position is not None}
@@ -147,7 +147,7 @@ def _has_content(image: np.ndarray) -> bool:
 
 
 def _near_copies(images: _Sight, target: ImageSet, reference: np.ndarray, others: np.ndarray) -> dict[int, int]:
-    """Image -> which of the reference images it is nearly equal to, by the second rule of this file.
+    """Return image -> which of the reference images it is nearly equal to, by the second rule of this file.
 
     Args:
         images: Generated ones.
@@ -185,18 +185,18 @@ class _Sight:
 
     @classmethod
     def of(cls, parts: Iterable[Tensor]) -> _Sight:
-        """Of images in parts, uint8 n×3×H×W."""
+        """Make it of images in parts, uint8 n×3×H×W."""
         small = torch.cat([_reduced(part) for part in parts])
         coarse = functional.adaptive_avg_pool2d(small, min(_THUMBNAIL, small.shape[-1]))
         return cls(small, _direction(coarse.flatten(1)), _direction(coarse.flip(-1).flatten(1)))
 
-    def at(self, places: Tensor) -> _Sight:
-        """Of some of the images."""
-        return _Sight(self.small[places], self.thumbnails[places], self.mirrored[places])
+    def at(self, positions: Tensor) -> _Sight:
+        """Return the same of some of the images, by their positions."""
+        return _Sight(self.small[positions], self.thumbnails[positions], self.mirrored[positions])
 
 
 def _reduced(images: Tensor) -> Tensor:
-    """Means over whole pixels at 32 px; smaller images as they are: float32 n×3×s×s. A resolution is a power of two."""
+    """Average over whole pixels to 32 px; leave smaller images as they are: float32 n×3×s×s, s a power of two."""
     side = min(_SIDE, images.shape[-1])
     times = images.shape[-1] // side
     rows = images.unflatten(2, (side, times)).sum(dim=3, dtype=torch.int16 if times <= _FITS else torch.int32)
@@ -204,20 +204,20 @@ def _reduced(images: Tensor) -> Tensor:
 
 
 def _direction(pixels: Tensor) -> Tensor:
-    """Rows without their mean, of length 1; shorter where the image has little contrast."""
+    """Return rows without their mean, of length 1; shorter where the image has little contrast."""
     centred = pixels - pixels.mean(dim=-1, keepdim=True)
     least = LEAST_CONTRAST * math.sqrt(pixels.shape[-1])
     return centred / centred.norm(dim=-1, keepdim=True).clamp_min(least)
 
 
 def _nearest(images: _Sight, among: _Sight) -> tuple[Tensor, Tensor]:
-    """Distance of each image to the nearest of others, and which that is, among its candidates."""
+    """Return the distance of each image to the nearest of others, and which that is, among its candidates."""
     shift = _SHIFT if images.small.shape[-1] >= _SIDE else 1
     cores = torch.stack([_core(among.small, shift), _core(among.small.flip(-1), shift)])
     distances, nearest = [], []
     for at in range(0, len(images.small), _AT_ONCE):
         candidates = torch.stack([  # mirror images of the generated ones are compared as mirror images of the others
-            _candidates(thumbnails[at : at + _AT_ONCE], among.thumbnails)
+            (thumbnails[at : at + _AT_ONCE] @ among.thumbnails.T).topk(min(CANDIDATES, len(among.small)), dim=1).indices
             for thumbnails in (images.thumbnails, images.mirrored)
         ])  # fmt: skip
         compared = torch.cat([cores[0, candidates[0]], cores[1, candidates[1]]], dim=1)
@@ -225,11 +225,6 @@ def _nearest(images: _Sight, among: _Sight) -> tuple[Tensor, Tensor]:
         distances.append((2 - 2 * correlations).clamp_min(0).sqrt())
         nearest.append(torch.cat([*candidates], dim=1).gather(1, which[:, None]).flatten())
     return torch.cat(distances), torch.cat(nearest)
-
-
-def _candidates(thumbnails: Tensor, among: Tensor) -> Tensor:
-    """Those with the nearest thumbnails: n×c."""
-    return (thumbnails @ among.T).topk(min(CANDIDATES, len(among)), dim=1).indices
 
 
 def _core(small: Tensor, shift: int) -> Tensor:

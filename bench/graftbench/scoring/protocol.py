@@ -33,7 +33,7 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """Short name: `lite0@96`."""
+        """Return the short name: `lite0@96`."""
         return self.extractor if self.size is None else f"{self.extractor}@{self.size}"
 
     @classmethod
@@ -92,7 +92,7 @@ def key_of(protocol: Protocol, images: str) -> str:
 
 
 def differences(here: Extraction, other: Extraction) -> list[str]:
-    """In what two extractions differ: `size: 96 here, 224 there`."""
+    """Say in what two extractions differ: `size: 96 here, 224 there`."""
     return [
         f"{name}: {getattr(here, name)!r} here, {getattr(other, name)!r} there"
         for name in Extraction.__struct_fields__

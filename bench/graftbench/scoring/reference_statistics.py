@@ -62,7 +62,7 @@ class Statistics:
 
     @property
     def content(self) -> Features | Moments:
-        """The features where they are there, else the moments."""
+        """Return the features where they are there, else the moments."""
         content_kept = self.features if self.features is not None else self.moments
         assert content_kept is not None
         return content_kept
@@ -106,7 +106,7 @@ def check_name(path: Path) -> None:
 
 
 def is_statistics(path: Path) -> bool:
-    """Whether a path looks like a statistics file."""
+    """Return whether a path looks like a statistics file."""
     return path.suffix == SUFFIX
 
 

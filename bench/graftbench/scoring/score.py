@@ -123,17 +123,5 @@ def score_sampler(
 
 def _score(estimate: Estimate, floor: Estimate | None, protocol_label: str) -> Score:
     """Return an estimate as the record keeps it."""
-    return Score(
-        name=estimate.name,
-        value=estimate.value,
-        undefined=estimate.undefined,
-        standard_error=estimate.standard_error,
-        interval=estimate.interval,
-        method=estimate.method,
-        floor=None if floor is None else floor.value,
-        note=estimate.note,
-        n_generated=estimate.n_generated,
-        n_reference=estimate.n_reference,
-        n_train=estimate.n_train,
-        protocol=protocol_label,
-    )
+    shared = {name: getattr(estimate, name) for name in Score.__struct_fields__ if name not in ("floor", "protocol")}
+    return Score(**shared, floor=None if floor is None else floor.value, protocol=protocol_label)

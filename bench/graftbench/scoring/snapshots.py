@@ -18,7 +18,6 @@ from graftbench.records.record import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
 
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler
@@ -50,7 +49,7 @@ class Snapshots:
 
     @property
     def kid(self) -> float | None:
-        """The last one's."""
+        """Return the KID of the last snapshot; None before the first."""
         return next((s.value for shot in self.taken[-1:] for s in shot.scores if s.name == "kid"), None)
 
     def take(self, budget: Meter, sampler: Callable[[], Sampler]) -> bool:
@@ -58,7 +57,9 @@ class Snapshots:
         waiting = self._shares[len(self.taken) :]
         due = [share for share in waiting if budget.share() >= share]
         if due:
-            with budget.paused(), _same_chances():
+            # Torch's global generators are left where they were, should a method or an extractor draw from them.
+            devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+            with budget.paused(), torch.random.fork_rng(devices):
                 scored = self._score(sampler())
                 seen, seconds = budget.images_seen, budget.seconds()
                 self.taken += [
@@ -70,7 +71,7 @@ class Snapshots:
         return bool(due)
 
     def strip(self) -> Image.Image | None:
-        """One row for each snapshot; None where there is none."""
+        """Return a picture with one row for each snapshot; None where there is none."""
         if not self._rows:
             return None
         strip = torch.cat([torch.cat(list(row), dim=2) for row in self._rows], dim=1)
@@ -81,15 +82,9 @@ class Snapshots:
         return {"taken": msgspec.to_builtins(self.taken), "rows": list(self._rows)}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from there."""
+        """Resume from such a state."""
         self.taken = msgspec.convert(state["taken"], list[Snapshot])
         self._rows = state["rows"]
-
-
-def _same_chances() -> AbstractContextManager[None]:
-    """Torch's global generators are afterwards where they were, should a method or an extractor draw from them."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    return torch.random.fork_rng(devices)
 
 
 def protocol_of(protocol: Protocol) -> Protocol:

@@ -92,7 +92,7 @@ class TaskDistance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def share(self) -> float | None:
-        """How far the source is on the way from floor to Gaussian, by KID; 0: as the target's own images.
+        """Return how far the source is on the way from floor to Gaussian, by KID; 0: as the target's own images.
 
         Above 1 the source is farther from the target than images without any object are. None where there is no source
         or the Gaussian is no farther than the floor.
@@ -104,7 +104,7 @@ class TaskDistance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def word(self) -> str:
-        """`near`, `middle` or `far`; empty where there is no share."""
+        """Return `near`, `middle` or `far`; empty where there is no share."""
         if self.share is None:
             return ""
         return "near" if self.share <= NEAR else "far" if self.share >= FAR else "middle"
@@ -154,20 +154,20 @@ class _Work:
 
     @cached_property
     def n(self) -> int:
-        """As many images as each of the sets has."""
+        """Return as many images as each of the sets has."""
         sides = [side for side in (self.source, self.target) if side is not None]
         return min(MOST, *(len(side.positions("train")) for side in sides))
 
     @property
     def key(self) -> str:
-        """Over the images, the extraction and this code."""
+        """Return a hash over the images, the extraction and this code."""
         manifests = ["" if self.source is None else self.source.manifest, self.target.manifest]
         extraction = msgspec.to_builtins(Extraction.of(self.protocol))
         settings = [self.protocol.reference, MOST, COMPONENTS, code_hash([Path(__file__)])]
         return content_hash([manifests, extraction, *settings])[:32]
 
     def measured(self) -> TaskDistance:
-        """All of it, computed."""
+        """Compute all of it."""
         reference = self._real(self.target, self.protocol.reference)
         if not len(reference) or not self.n:
             raise GraftbenchError(
@@ -195,11 +195,11 @@ class _Work:
         return self.reader.cached(split_of(images, split)).pooled
 
     def _drawn(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """As many rows as are measured, without replacement, the same every time."""
+        """Draw as many rows as are measured, without replacement, the same every time."""
         return features[np.sort(np.random.default_rng(0).permutation(len(features))[: self.n])]
 
     def _gaussian(self) -> NDArray[np.float32]:
-        """Features of n draws from the Gaussian that was fitted to the target's training images."""
+        """Return the features of n draws from the Gaussian that was fitted to the target's training images."""
         import torch  # noqa: PLC0415 - what is cached must not cost the import of torch
 
         from graftbench.training.samplers import PcaGaussianSampler, principal_components  # noqa: PLC0415
@@ -218,7 +218,7 @@ def gap(images: NDArray[np.float32], reference: NDArray[np.float32]) -> Gap:
 
 
 def mean_cosine(images: NDArray[np.float32], reference: NDArray[np.float32]) -> float | None:
-    """1 − the cosine of the mean rows, in float64; None where one of them is 0."""
+    """Return 1 − the cosine of the mean rows, in float64; None where one of them is 0."""
     a, b = images.mean(axis=0, dtype=np.float64), reference.mean(axis=0, dtype=np.float64)
     lengths = math.sqrt(float(a @ a) * float(b @ b))
     return 1 - float(a @ b) / lengths if lengths > 0 else None

@@ -31,7 +31,7 @@ FACTOR = 4
 
 
 def in_grey(images: Tensor) -> Tensor:
-    """Luma in all three channels: uint8 n×3×H×W -> the same shape.
+    """Return luma in all three channels: uint8 n×3×H×W -> the same shape.
 
     ITU-R BT.601 (0.299 R + 0.587 G + 0.114 B) in 16-bit fixed point, as Pillow's mode L has it: exact on every machine.
     Others weigh by BT.709, or keep the L of CIELAB (Zhang et al., arXiv 1603.08511), from which the truth's lightness
@@ -43,7 +43,7 @@ def in_grey(images: Tensor) -> Tensor:
 
 
 def reduced(images: Tensor) -> Tensor:
-    """Means of 4×4 blocks, halves up: uint8 n×3×H×W -> n×3×H/4×W/4. Integers, exact on every machine.
+    """Return the means of 4×4 blocks, halves up: uint8 n×3×H×W -> n×3×H/4×W/4. Integers, exact on every machine.
 
     Papers on super-resolution reduce by an antialiased bicubic filter (MATLAB's imresize) instead: numbers do not
     compare with theirs.
@@ -78,14 +78,14 @@ def training_pairs(
         return DEGRADATIONS[kind](truths), truths
     if kind != "stylize" or source is None:
         raise GraftbenchError(f"A task of the kind '{kind}' has no pairs of input and truth.")
-    places = _places(source, "train")
-    paired = [i for i in positions if target.ids[i] in places]
+    position_of = _positions(source, "train")
+    paired = [i for i in positions if target.ids[i] in position_of]
     if not paired:
         raise GraftbenchError(
             f"None of the {len(positions)} training images of {target.domain} has an image of the same id in the "
             f"training split of {source.domain}: this method learns from pairs, and there are none."
         )
-    return _tensor(source, [places[target.ids[i]] for i in paired]), _tensor(target, paired)
+    return _tensor(source, [position_of[target.ids[i]] for i in paired]), _tensor(target, paired)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,7 @@ class Exam:
 
 
 def exam_of(kind: Kind, source: ImageSet | None, target: ImageSet, split: str, n: int) -> Exam:
-    """At most n inputs of a split, in an order that is the same for every cell and mixes the domain's.
+    """Return at most n inputs of a split, in an order that is the same for every cell and mixes the domain's.
 
     For `stylize` they are the source images whose ids lie in that split of both domains; where there are none, the
     source's images of that split, without truths.
@@ -122,12 +122,12 @@ def exam_of(kind: Kind, source: ImageSet | None, target: ImageSet, split: str, n
         truths = _tensor(target, positions)
         return Exam(DEGRADATIONS[kind](truths), positions, truths)
     assert source is not None
-    contents, places = source.positions(split), _places(target, split)
-    shared = np.array([i for i in contents if source.ids[i] in places], dtype=np.int64)
+    contents, position_of = source.positions(split), _positions(target, split)
+    shared = np.array([i for i in contents if source.ids[i] in position_of], dtype=np.int64)
     if not len(shared):
         return Exam(_tensor(source, order(contents)[:n]), None, None)
     shared = order(shared)[:n]
-    positions = np.array([places[source.ids[i]] for i in shared], dtype=np.int64)
+    positions = np.array([position_of[source.ids[i]] for i in shared], dtype=np.int64)
     return Exam(_tensor(source, shared), positions, _tensor(target, positions))
 
 
@@ -152,8 +152,8 @@ def translated(sampler: Sampler, exam: Exam, side: int, generator: torch.Generat
     return images
 
 
-def _places(images: ImageSet, split: str) -> dict[str, int]:
-    """Id -> position, of one split."""
+def _positions(images: ImageSet, split: str) -> dict[str, int]:
+    """Return id -> position, of one split."""
     return {images.ids[i]: int(i) for i in images.positions(split)}
 
 

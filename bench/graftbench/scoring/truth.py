@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,10 +60,10 @@ def truth_scores(
     classifier = factor_classifier(target, cache)
     n, positions = len(images), target.positions(reference)
     if not classifier.accuracy:
-        reason = f"no factor can be read well enough ({_listed(classifier.left_out)})"
-        define = partial(Estimate, undefined=reason, n_generated=n, n_reference=len(positions))
-        truth = Truth(variants=0, left_out=classifier.left_out)
-        return TruthScores([define(name=name) for name in metrics], {}, truth)
+        reasons = "; ".join(f"{factor}: {reason}" for factor, reason in classifier.left_out.items())
+        why = f"no factor can be read well enough ({reasons})"
+        undefined = [Estimate(name=name, undefined=why, n_generated=n, n_reference=len(positions)) for name in metrics]
+        return TruthScores(undefined, {}, Truth(variants=0, left_out=classifier.left_out))
     true, generated = classifier.labels(target, positions), classifier.read(images)
     estimates = [_estimate(name, generated, true, seed) for name in metrics]
 
@@ -106,7 +105,3 @@ def _truth(classifier: FactorClassifier, shares: Sequence[VariantShares]) -> Tru
         left_out=classifier.left_out,
         neglected=neglected[:NEGLECTED],
     )
-
-
-def _listed(reasons: dict[str, str]) -> str:
-    return "; ".join(f"{factor}: {reason}" for factor, reason in reasons.items())

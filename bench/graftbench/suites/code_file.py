@@ -36,14 +36,14 @@ def note_code(folder: Path, plan: Plan) -> None:
     Raises:
         GraftbenchError: The folder cannot be written.
     """
-    path, known = folder / CODE, known_code(folder)
-    if known and plan.code.keys() <= known.keys():
+    path, noted = folder / CODE, known_code(folder)
+    if noted and plan.code.keys() <= noted.keys():
         return
     try:
-        if not known and path.exists():
+        if not noted and path.exists():
             path.replace(path.with_name(f"{CODE}.damaged"))
         with atomic_file(path) as part:
-            part.write_bytes(msgspec.json.encode(known | plan.code, order="sorted"))
+            part.write_bytes(msgspec.json.encode(noted | plan.code, order="sorted"))
     except (OSError, GraftbenchError) as error:
         cause = error.__cause__ or error  # the sentence of `atomic_file` is about the cache
         raise GraftbenchError(f"'{path}' cannot be written ({cause}).") from error

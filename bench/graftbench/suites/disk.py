@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from statistics import median
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graftbench.records.cell_spec import CellSpec
+    from graftbench.suites.estimates import RecordedCost
 
 NETWORK_BYTES = 4_000_000
 """Guess for a saved network at up to 64×64: the suite's generators and denoisers take 1.4 to 1.8 MB at 32×32."""
@@ -33,41 +34,17 @@ _COUNTED = 50
 """Cells of a method whose folders are measured, the newest: the median of so many is as good as that of all."""
 
 
-class _OfMethod(Protocol):
-    @property
-    def method(self) -> str: ...
-
-
-class RecordedFiles(Protocol):
-    """What is needed of a record, or of its head."""
-
-    @property
-    def id(self) -> str:
-        """The cell's id."""
-        ...
-
-    @property
-    def status(self) -> str:
-        """How it ended."""
-        ...
-
-    @property
-    def cell(self) -> _OfMethod:
-        """The cell."""
-        ...
-
-
 def free_bytes(folder: Path) -> int:
     """Return what an ordinary user can still write on the disk of a folder, which need not exist.
 
     Raises:
         GraftbenchError: The disk does not say.
     """
-    place = folder.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    existing = folder.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
     try:
-        return shutil.disk_usage(place).free
+        return shutil.disk_usage(existing).free
     except OSError as error:
         raise GraftbenchError(f"The disk of '{folder}' does not say how much is free ({error.strerror}).") from error
 
@@ -82,15 +59,15 @@ def kept_bytes(folder: Path, keep: str) -> int:
         return 0
 
 
-def recorded_bytes(run: Path, records: Iterable[RecordedFiles], keep: str) -> dict[str, list[int]]:
+def recorded_bytes(run: Path, records: Iterable[RecordedCost], keep: str) -> dict[str, list[int]]:
     """Return method -> bytes that `ok` cells of a run folder have left. Folders that are gone tell nothing."""
     ids: dict[str, dict[str, None]] = {}
     for record in records:
         if record.status == "ok":
             ids.setdefault(record.cell.method, {})[record.id] = None
-    newest = {method: list(found)[-_COUNTED:] for method, found in ids.items()}
-    sizes = {method: [kept_bytes(run / "cells" / i, keep) for i in found] for method, found in newest.items()}
-    return {method: known for method, found in sizes.items() if (known := [size for size in found if size])}
+    newest = {method: list(cell_ids)[-_COUNTED:] for method, cell_ids in ids.items()}
+    sizes = {method: [kept_bytes(run / "cells" / i, keep) for i in cell_ids] for method, cell_ids in newest.items()}
+    return {method: list(filter(None, counts)) for method, counts in sizes.items() if any(counts)}
 
 
 def guessed_bytes(cell: CellSpec, keep: str) -> int:
@@ -110,11 +87,11 @@ def needed_bytes(cells: Iterable[CellSpec], sizes: Mapping[str, Sequence[int]], 
         sizes: Method -> bytes that cells of it have left (`recorded_bytes`).
         keep: As in `CellJob.keep`.
     """
-    medians = {method: round(median(found)) + RECORD_BYTES for method, found in sizes.items() if found}
+    medians = {method: round(median(counts)) + RECORD_BYTES for method, counts in sizes.items() if counts}
     return sum(medians[c.method] if c.method in medians else guessed_bytes(c, keep) for c in cells)
 
 
-def check_space(run: Path, cells: Sequence[CellSpec], records: Iterable[RecordedFiles], keep: str) -> None:
+def check_space(run: Path, cells: Sequence[CellSpec], records: Iterable[RecordedCost], keep: str) -> None:
     """Refuse to start what the disk has no room for.
 
     Args:
@@ -139,5 +116,5 @@ def check_space(run: Path, cells: Sequence[CellSpec], records: Iterable[Recorded
 
 
 def megabytes(size: int) -> str:
-    """`1,234.5 MB`, a megabyte being 10⁶ bytes."""
+    """Write a size as `1,234.5 MB`, a megabyte being 10⁶ bytes."""
     return f"{size / 1e6:,.1f} MB"

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.images import prepared
 from graftbench.plugins import registry
-from graftbench.records.cell_spec import with_digits, without_path
+from graftbench.records.cell_spec import NO_SOURCE, with_digits, without_path
 from graftbench.suites.suite import DomainPath
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from graftbench.contracts import Domain
     from graftbench.images.prepared import ImageSet
     from graftbench.plugins.registry import PluginSource
+    from graftbench.records.cell_spec import TaskSpec
     from graftbench.suites.suite import Suite
 
 _PATH_DOMAIN = "folder"
@@ -79,23 +80,25 @@ def domain_of(suite: Suite, name: str, plugins: Sequence[PluginSource]) -> Suite
         GraftbenchError: There is none (naming the nearest), its argument is wrong, or a label is a domain's name.
     """
     label, mark, split_options = name.partition("?")
-    known, entry = registry.domains(plugins).classes, suite.domains.get(name)
+    registered, entry = registry.domains(plugins).classes, suite.domains.get(name)
     if entry is None and mark and label in suite.domains:
         entry = DomainPath(f"{suite.domains[label].path}?{split_options}")
-    if entry is not None and label in known:
+    if entry is not None and label in registered:
         raise GraftbenchError(f"[domains.{label}] has the name of a domain that is there already. Choose another.")
-    if entry is None and ":" not in name and label not in known and suite.domains:
-        raise unknown("domain", label, [*known, *suite.domains])
-    written = name if entry is None else _with_domain(entry.path, known)
+    if entry is None and ":" not in name and label not in registered and suite.domains:
+        raise unknown("domain", label, [*registered, *suite.domains])
+    is_label = entry is not None and ":" not in name
+    written = name if entry is None else entry.path
+    if entry is not None and written.partition(":")[0] not in registered:
+        written = f"{_PATH_DOMAIN}:{written}"  # cats -> folder:cats
     base, colon, argument = written.partition(":")
     domain = registry.make_domain(written, plugins)
     if not (colon and "PATH" in domain.takes_argument):
-        return SuiteDomain(domain, written if entry is None or ":" in name else name, written, name)
+        return SuiteDomain(domain, name if is_label else written, written, name)
     path = Path(argument).expanduser()
     folder = "" if path.is_absolute() else suite.folder
     argument = os.path.abspath(Path(folder, path))  # noqa: PTH100 - a link's own name is the public one
     written = f"{base}:{argument}"
-    is_label = entry is not None and ":" not in name
     is_published = entry is not None and not is_label  # by a run, in its own suite
     has_digits = is_published and name[-_DIGITS : -_DIGITS + 1] == "#"
     public = name if is_label else name[:-_DIGITS] if has_digits else without_path(written)
@@ -110,9 +113,10 @@ def domain_of(suite: Suite, name: str, plugins: Sequence[PluginSource]) -> Suite
     )
 
 
-def _with_domain(path: str, known: Mapping[str, object]) -> str:
-    """Return what [domains] says as a task may write it: `cats` -> `folder:cats`."""
-    return path if path.partition(":")[0] in known else f"{_PATH_DOMAIN}:{path}"
+def named_domains(tasks: Iterable[TaskSpec]) -> list[tuple[str, int]]:
+    """Return the name and resolution of every domain that tasks name, each once, in their order."""
+    domains = dict.fromkeys((name, task.resolution) for task in tasks for name in (task.source, task.target))
+    return [(name, resolution) for name, resolution in domains if name != NO_SOURCE]
 
 
 def public_names(

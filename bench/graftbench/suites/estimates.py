@@ -82,7 +82,10 @@ class Estimates:
     def __init__(self, records: Sequence[RecordedCost], device: str) -> None:
         self.device = device
         self.records = len(records)
-        self._groups = _grouped(records)
+        self._groups: defaultdict[_Key, list[RecordedCost]] = defaultdict(list)
+        for record in records:
+            for _basis, key in _levels(record.cell):
+                self._groups[key].append(record)
         self._answers: dict[tuple[Callable, tuple], CellEstimate] = {}
 
     @classmethod
@@ -165,14 +168,6 @@ def _levels(cell: CellSpec) -> tuple[tuple[str, _Key], ...]:
         ("all methods", (None, side, None)),
         ("all methods, another resolution", (None, None, None)),
     )
-
-
-def _grouped(records: Sequence[RecordedCost]) -> dict[_Key, list[RecordedCost]]:
-    groups: defaultdict[_Key, list[RecordedCost]] = defaultdict(list)
-    for record in records:
-        for _basis, key in _levels(record.cell):
-            groups[key].append(record)
-    return groups
 
 
 def _seconds(records: Sequence[RecordedCost], budget: ComputeBudget) -> CellEstimate:

@@ -24,13 +24,7 @@ from graftbench.images.writers import write_edm_zip, write_png_folder
 from graftbench.records.cell_spec import NO_SOURCE, TaskSpec, bare_name, without_path
 from graftbench.scoring.protocol import resolve_protocol
 from graftbench.suites.domains import SuiteDomain, domain_of, public_names
-from graftbench.suites.export_manifest import (
-    MANIFEST,
-    ExportedDomain,
-    ExportedImage,
-    ExportManifest,
-    pixels_sha256,
-)
+from graftbench.suites.export_manifest import MANIFEST, ExportedDomain, ExportedImage, ExportManifest, pixels_sha256
 from graftbench.suites.export_readme import costs_template, readme
 from graftbench.suites.suite import load_suite, parse_task
 
@@ -96,8 +90,8 @@ def export_task(
         origin = None
         if with_source:
             images = loaded.images(spec.source)
-            all_of_it = [int(i) for i in images.positions("train")]
-            origin = _domain(loaded, spec.source, images, all_of_it, part, stem="source", form=form)
+            positions = images.positions("train").tolist()
+            origin = _domain(loaded, spec.source, images, positions, part, stem="source", form=form)
         manifest = ExportManifest(
             task=str(_published(spec, chosen, loaded)),
             data_budget=budget,
@@ -135,26 +129,26 @@ def task_of(text: str, suite: Suite, manifest: str = "") -> TaskSpec:
     tasks = [parse_task(name) for name in suite.tasks]
     if spec in tasks:
         return spec
-    alike = [known for known in tasks if _is_alike(known, spec, suite, manifest)]
+    alike = [task for task in tasks if _is_alike(task, spec, suite, manifest)]
     if len(alike) == 1:
         return alike[0]
     raise unknown("task", str(spec), map(str, tasks), where=f"of the suite '{suite.name}'")
 
 
-def _is_alike(known: TaskSpec, spec: TaskSpec, suite: Suite, manifest: str) -> bool:
-    sides = ((known.source, spec.source, ""), (known.target, spec.target, manifest))
-    same_kind = (known.kind, known.resolution) == (spec.kind, spec.resolution)
+def _is_alike(task: TaskSpec, spec: TaskSpec, suite: Suite, manifest: str) -> bool:
+    sides = ((task.source, spec.source, ""), (task.target, spec.target, manifest))
+    same_kind = (task.kind, task.resolution) == (spec.kind, spec.resolution)
     return same_kind and all(_same_domain(*side, suite) for side in sides)
 
 
-def _same_domain(known: str, named: str, manifest: str, suite: Suite) -> bool:
-    """Whether a suite's domain is the one that a name means, or a path: two paths are the same where they are equal."""
+def _same_domain(domain: str, named: str, manifest: str, suite: Suite) -> bool:
+    """Return whether a name, or a path, means a suite's domain: two paths are the same where they are equal."""
     base, _, argument = named.partition(":")
-    entry = suite.domains.get(known)
+    entry = suite.domains.get(domain)
     if entry is not None and entry.path == f"{base}:{os.path.abspath(argument)}":  # noqa: PTH100 - links stay
         return True
-    bare = bare_name(known, manifest), bare_name(named, manifest)
-    return bare[0] == bare[1] and (known == named or known != without_path(known) or named == without_path(named))
+    same_bare = bare_name(domain, manifest) == bare_name(named, manifest)
+    return same_bare and (domain == named or domain != without_path(domain) or named == without_path(named))
 
 
 def _published(spec: TaskSpec, suite: Suite, loader: _Loader) -> TaskSpec:
@@ -193,23 +187,16 @@ class _Loader:
         return self.domain(name).load(self._resolution, self._cache, resize=self._suite.resize, say=self._say)
 
     def about(self, name: str) -> dict[str, str]:
-        """Licence, attribution and source; where a path stands in them, its last part."""
-        found = self.domain(name)
-        texts = {key: getattr(found.domain, key) for key in ("license", "attribution", "source")}
-        return {key: value.replace(found.written, found.public) for key, value in texts.items()}
+        """Return licence, attribution and source; where a path stands in them, its last part."""
+        domain = self.domain(name)
+        texts = {key: getattr(domain.domain, key) for key in ("license", "attribution", "source")}
+        return {key: value.replace(domain.written, domain.public) for key, value in texts.items()}
 
 
 def _domain(
-    loader: _Loader,
-    name: str,
-    images: ImageSet,
-    positions: Sequence[int],
-    folder: Path,
-    *,
-    stem: str,
-    form: Form,
+    loader: _Loader, name: str, images: ImageSet, positions: Sequence[int], folder: Path, *, stem: str, form: Form
 ) -> ExportedDomain:
-    """Write images of a domain; what the manifest says of them."""
+    """Write images of a domain, and return what the manifest says of them."""
     pixels = np.array(images.pixels[np.asarray(positions, dtype=np.intp)])
     if form == "png":
         files = [f"{stem}/{file}" for file in write_png_folder(pixels, folder / stem)]
@@ -234,8 +221,8 @@ def _check_free(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise GraftbenchError(f"The output '{out}' is a file; the images need a folder.")
-    if out.is_dir() and (found := next(iter(sorted(out.iterdir())), None)):
-        raise GraftbenchError(f"The folder '{out}' is not empty (it holds '{found.name}'); choose another.")
+    if out.is_dir() and (entries := sorted(out.iterdir())):
+        raise GraftbenchError(f"The folder '{out}' is not empty (it holds '{entries[0].name}'); choose another.")
 
 
 @contextmanager
@@ -245,12 +232,12 @@ def _appearing(out: Path) -> Iterator[Path]:
     Raises:
         GraftbenchError: It cannot be written.
     """
-    place = out.resolve()
-    part = place.with_name(f".{place.name}.{secrets.token_hex(4)}.partial")
+    target = out.resolve()
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         part.mkdir(parents=True)
         yield part
-        part.replace(place)  # an empty folder may be there
+        part.replace(target)  # an empty folder may be there
     except OSError as error:
         raise GraftbenchError(f"'{out}' cannot be written ({error.strerror or error}).") from error
     finally:

@@ -104,5 +104,5 @@ def read_manifest(path: Path) -> ExportManifest:
 
 
 def pixels_sha256(image: NDArray[np.uint8]) -> str:
-    """SHA-256 (hex) of an image's pixels, uint8 3×H×W, row by row."""
+    """Return the SHA-256 (hex) of an image's pixels, uint8 3×H×W, row by row."""
     return hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()

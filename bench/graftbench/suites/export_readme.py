@@ -73,33 +73,31 @@ def readme(manifest: ExportManifest, form: str) -> str:
         side=manifest.resolution,
         suite=manifest.suite,
         target=manifest.target.name,
-        place=_place("images", form),
+        place=_location("images", form),
         source="" if origin is None else _about_source(origin, form),
         budgets=" or ".join(map(str, manifest.compute_budgets)),
         n_generated=manifest.n_generated,
-        licences="\n".join(map(_licence, domains)),
+        licences="\n".join(
+            f"- `{one.name}`: {one.license}. Attribution: {one.attribution.rstrip('.')}. Source: {one.source}."
+            for one in domains
+        ),
         graftbench=manifest.graftbench,
         protocol=manifest.protocol,
     )
 
 
-def _place(stem: str, form: str) -> str:
+def _location(stem: str, form: str) -> str:
     if form == "png":
         return f"The folder `{stem}`"
     return f"The file `{stem}.zip` (in the layout of dataset_tool.py of StyleGAN and EDM)"
 
 
 def _about_source(domain: ExportedDomain, form: str) -> str:
-    place = _place("source", form)
+    location = _location("source", form).replace("The", "the", 1)
     return (
-        f"- Of the source domain `{domain.name}` the {len(domain.images)} images in {place[0].lower()}{place[1:]}:\n"
+        f"- Of the source domain `{domain.name}` the {len(domain.images)} images in {location}:\n"
         "  its training split.\n"
     )
-
-
-def _licence(domain: ExportedDomain) -> str:
-    attribution = domain.attribution.rstrip(".")
-    return f"- `{domain.name}`: {domain.license}. Attribution: {attribution}. Source: {domain.source}."
 
 
 def costs_template() -> str:

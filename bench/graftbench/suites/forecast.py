@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.heads import Head, Software
+from graftbench.records.run import RECORDS
 from graftbench.records.store import latest, read
 from graftbench.resources.environment import describe
 from graftbench.suites import disk
@@ -22,12 +23,10 @@ from graftbench.training import source
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from graftbench.records.cell_spec import CellSpec
     from graftbench.records.record import Status
     from graftbench.suites.plan import Plan, PlannedSource
     from graftbench.suites.status import CellStatus, Explained
 
-RECORDS = "records.jsonl"
 IDS_RENEWED = (
     "This folder's records are of an earlier version, whose cell ids counted whole files; ids now count what a cell's "
     "numbers depend on, so they were renewed once: these cells would run again, and the old records stay as they are, "
@@ -109,32 +108,32 @@ class Outlook:
 
     @property
     def rows(self) -> list[CellStatus]:
-        """How each cell stands."""
+        """Return how each cell stands."""
         return self.explained.rows
 
     @cached_property
     def to_run(self) -> list[CellStatus]:
-        """Those that the next `graftbench run` runs without being asked to."""
+        """Return those that the next `graftbench run` runs without being asked to."""
         return [row for row in self.rows if row.runs]
 
     @cached_property
     def wall_time(self) -> WallTime:
-        """The expected time of the trainings that come first and of the cells that run, in their order."""
+        """Return the expected time of the trainings that come first and of the cells that run, in their order."""
         cells = self.estimates.wall_time([row.cell for row in self.to_run], self.jobs)
         return cells if cells.seconds is None else replace(cells, seconds=self.training_seconds + cells.seconds)
 
     @property
     def training_seconds(self) -> float:
-        """Expected seconds of the trainings of source models that come first, one after another, where known."""
+        """Return the expected seconds of the trainings of source models that come first, where known."""
         return sum(model.seconds or 0.0 for model in self.models if model.cells)
 
     @property
     def peak_memory_mib(self) -> float | None:
-        """The largest memory that a cell that runs is expected to hold; None where nothing is known."""
+        """Return the largest memory that a cell that runs is expected to hold; None where nothing is known."""
         return max((m for row in self.to_run if (m := self.estimates.memory_mib(row.cell)) is not None), default=None)
 
     def as_json(self) -> dict[str, Any]:
-        """Cells, totals, source models and notes as plain values."""
+        """Return cells, totals, source models and notes as plain values."""
         return {
             "cells": [self._cell(row) for row in self.rows],
             "totals": self._totals(),
@@ -230,14 +229,14 @@ def look_ahead(
     if any(RENEWED in row.why for row in explained.rows):
         notes.append(IDS_RENEWED)
     past = list(latest(records).values())
-    found = {path: _past(path, notes.append) for path in others}
+    heads_of = {path: _past(path, notes.append) for path in others}
     running = [row.cell for row in explained.rows if row.runs]
-    folders = ([(out, past)] if out else []) + [(path, known) for path, known in found.items() if path.is_dir()]
+    folders = ([(out, past)] if out else []) + [(path, heads) for path, heads in heads_of.items() if path.is_dir()]
     sizes: dict[str, list[int]] = {}
-    for folder, known in folders:
-        sizes = disk.recorded_bytes(folder, known, KEEP) | sizes
-    known_heads = [*(head for known in found.values() for head in known), *past]
-    estimates = Estimates.of(known_heads)
+    for folder, heads in folders:
+        sizes = disk.recorded_bytes(folder, heads, KEEP) | sizes
+    all_heads = [*(head for heads in heads_of.values() for head in heads), *past]
+    estimates = Estimates.of(all_heads)
     return Outlook(
         explained=explained,
         estimates=estimates,
@@ -249,17 +248,12 @@ def look_ahead(
         shard=part,
         notes=notes,
         elsewhere=[
-            _elsewhere(others, running, jobs)
-            for device, others in sorted(Estimates.by_device(known_heads).items())
+            Elsewhere(device, of_device.records, wall_time.seconds if running else None, wall_time.unknown)
+            for device, of_device in sorted(Estimates.by_device(all_heads).items())
             if device != estimates.device
+            for wall_time in [of_device.wall_time(running, jobs)]
         ],
     )
-
-
-def _elsewhere(estimates: Estimates, running: Sequence[CellSpec], jobs: int) -> Elsewhere:
-    """Return what the cells that run would take on the device of some estimates."""
-    wall_time = estimates.wall_time(running, jobs)
-    return Elsewhere(estimates.device, estimates.records, wall_time.seconds if running else None, wall_time.unknown)
 
 
 def _past(path: Path, say: Callable[[str], None]) -> list[Head]:

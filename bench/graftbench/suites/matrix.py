@@ -43,7 +43,10 @@ def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, 
     """
     first, notes = suites[0], []
     for suite, name in zip(suites[1:], names[1:], strict=True):
-        _check_fields(first.protocol, suite.protocol, names[0], name, except_for=("weights",))
+        for key in first.protocol.__struct_fields__:
+            if key != "weights":
+                values = getattr(first.protocol, key), getattr(suite.protocol, key)
+                _check_equal(key, *values, f"the protocol of '{names[0]}'", f"'{name}'")
         strict = _STRICT if suite.name == first.name else (*_STRICT, *_MATRIX, *_UNITED)
         for key in strict:
             _check_equal(key, getattr(first, key), getattr(suite, key), f"the suite of '{names[0]}'", f"'{name}'")
@@ -52,7 +55,7 @@ def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, 
     united: dict[str, Any] = {key: _union(key, [getattr(suite, key) for suite in suites]) for key in _MATRIX}
     united |= {key: _united(key, suites, names) for key in _UNITED}
     united["domains"] = {label: domain for suite in reversed(suites) for label, domain in suite.domains.items()}
-    united["samples"] = list({entry.place: entry for suite in suites for entry in suite.samples}.values())
+    united["samples"] = list({entry.coordinates: entry for suite in suites for entry in suite.samples}.values())
     notes += [
         f"The runs differ in `{key}`, which no score depends on; that of '{names[0]}' is kept."
         for key in _HARMLESS
@@ -62,16 +65,11 @@ def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, 
     return msgspec.structs.replace(whole, cells=len(places(whole))), notes
 
 
-def _check_fields(here: Any, there: Any, one: str, other: str, *, except_for: Sequence[str]) -> None:  # noqa: ANN401 - structs
-    for key in here.__struct_fields__:
-        if key not in except_for:
-            _check_equal(key, getattr(here, key), getattr(there, key), f"the protocol of '{one}'", f"'{other}'")
-
-
-def _check_equal(key: str, here: object, there: object, where: str, other: str) -> None:
-    if here != there:
+def _check_equal(key: str, first: object, second: object, first_name: str, second_name: str) -> None:
+    if first != second:
         raise GraftbenchError(
-            f"The runs do not belong together: `{key}` is {_shown(here)} in {where}, {_shown(there)} in {other}. "
+            f"The runs do not belong together: `{key}` is {_shown(first)} in {first_name}, {_shown(second)} in "
+            f"{second_name}. "
             "Runs of one suite under one protocol can be merged."
         )
 
@@ -81,34 +79,33 @@ def _shown(value: object) -> str:
 
 
 def _union(key: str, lists: Sequence[Sequence[Any]]) -> list[Any]:
-    """All values, each once; the order of the longest list, then of the others as they come.
+    """Return all values, each once; the order of the longest list, then of the others as they come.
 
     Tasks are one that differ in where a machine keeps its domains.
     """
-    found: dict[Any, Any] = {}
+    union: dict[Any, Any] = {}
     for values in sorted(lists, key=len, reverse=True):
         for value in values:
-            found.setdefault(public_task(parse_task(value)) if key == "tasks" else value, value)
-    return list(found.values())
+            union.setdefault(public_task(parse_task(value)) if key == "tasks" else value, value)
+    return list(union.values())
 
 
 def _united(key: str, suites: Sequence[Suite], names: Sequence[str]) -> dict[str, Any]:
-    """One table of all. Where two suites have the same entry, it is the same."""
-    found: dict[str, tuple[Any, str]] = {}
+    """Return one table of all. Where two suites have the same entry, it is the same."""
+    united: dict[str, tuple[Any, str]] = {}
     for suite, name in zip(suites, names, strict=True):
         entries = getattr(suite, key)
         if key == "variants":  # where a machine keeps their files does not matter
             entries = {name: msgspec.structs.replace(variant, folder="") for name, variant in entries.items()}
-        wanted = suite.methods if key == "parameters" else entries
-        for entry in wanted:
+        for entry in suite.methods if key == "parameters" else entries:
             value = entries.get(entry, {})
-            there, where = found.setdefault(entry, (value, name))
-            _check_equal(f"{key}.{entry}", there, value, f"the suite of '{where}'", f"'{name}'")
-    return {entry: value for entry, (value, _) in sorted(found.items()) if value != {}}
+            first, first_name = united.setdefault(entry, (value, name))
+            _check_equal(f"{key}.{entry}", first, value, f"the suite of '{first_name}'", f"'{name}'")
+    return {entry: value for entry, (value, _) in sorted(united.items()) if value != {}}
 
 
 def place_of(cell: CellSpec) -> Place:
-    """Where a cell belongs, by the names of its domains. Cells of other code or parameters have the same place."""
+    """Return where a cell belongs, by the names of its domains. Other code or parameters change nothing."""
     return cell.method, public_task(cell.task), cell.data_budget, cell.seed, cell.compute_budget
 
 
@@ -129,13 +126,13 @@ def places(suite: Suite) -> set[Place]:
 
 
 def place_of_samples(entry: Submission, suite: Suite) -> Place:
-    """Where samples belong in a suite; where they name no compute budget it is the suite's first."""
+    """Return where samples belong in a suite; where they name no compute budget it is the suite's first."""
     task = public_task(parse_task(entry.task))
     return entry.method, task, entry.data_budget, entry.seed, entry.compute_budget or suite.compute_budgets[0]
 
 
 def _serving(suite: Suite) -> dict[Kind, list[str]]:
-    """Kind of task -> the suite's methods that have cells on such tasks.
+    """Return kind of task -> the suite's methods that have cells on such tasks.
 
     Methods are looked up only where there are kinds beside `generate`: a plan leaves out those that serve no task. A
     plugin's method that is not known here is taken to serve every kind.
@@ -145,8 +142,8 @@ def _serving(suite: Suite) -> dict[Kind, list[str]]:
         return {"generate": suite.methods}
     from graftbench.plugins import registry  # noqa: PLC0415 - imports every method, and torch with them
 
-    known = registry.methods(variants=suite.variants).classes
-    return {kind: [m for m in suite.methods if m not in known or kind in known[m].kinds] for kind in kinds}
+    classes = registry.methods(variants=suite.variants).classes
+    return {kind: [m for m in suite.methods if m not in classes or kind in classes[m].kinds] for kind in kinds}
 
 
 def renamed_suite(suite: Suite, name: Callable[[TaskSpec], TaskSpec]) -> Suite:
@@ -177,21 +174,21 @@ def renamed_suite(suite: Suite, name: Callable[[TaskSpec], TaskSpec]) -> Suite:
     )
 
 
-def keep_samples(planned: Suite, there: Suite | None) -> Suite:
+def keep_samples(planned: Suite, of_run: Suite | None) -> Suite:
     """Return the suite that was planned, with the samples that the run's suite has besides.
 
     Args:
         planned: As resolved.
-        there: What the run folder says so far; None where it says nothing. Its samples of cells of which `planned` has
+        of_run: What the run folder says so far; None where it says nothing. Its samples of cells of which `planned` has
             samples itself, and of tasks that `planned` does not have, are left out.
     """
-    if there is None:
+    if of_run is None:
         return planned
     tasks = [public_task(parse_task(task)) for task in planned.tasks]
     taken = {place_of_samples(entry, planned) for entry in planned.samples}
     kept = [
         entry
-        for entry in there.samples
+        for entry in of_run.samples
         if public_task(parse_task(entry.task)) in tasks and place_of_samples(entry, planned) not in taken
     ]
     samples, cells = [*planned.samples, *kept], planned.cells + len(kept)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import weights_file
 from graftbench.images import prepared
-from graftbench.records.cell_spec import NO_SOURCE
 from graftbench.scoring.features import FeatureReader
 from graftbench.scoring.protocol import protocol_for, resolve_protocol
-from graftbench.suites.domains import domain_of
+from graftbench.suites.domains import domain_of, named_domains
 from graftbench.suites.plan import make_plan
 from graftbench.suites.suite import parse_task
 from graftbench.training import source
@@ -34,11 +33,11 @@ class OfflinePreparation:
     """What a preparation came to.
 
     Attributes:
-        there: What is there now, a sentence each.
+        ready: What is there now, a sentence each.
         failed: What could not be made or fetched, and why.
     """
 
-    there: list[str] = field(default_factory=list)
+    ready: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
@@ -81,10 +80,7 @@ def prepare(
 def _domains(
     suite: Suite, cache: Path, plugins: Sequence[PluginSource], done: OfflinePreparation, say: Callable[[str], None]
 ) -> None:
-    tasks = [parse_task(text) for text in suite.tasks]
-    for name, side in dict.fromkeys((name, task.resolution) for task in tasks for name in (task.source, task.target)):
-        if name == NO_SOURCE:
-            continue
+    for name, side in named_domains(map(parse_task, suite.tasks)):
         say(f"preparing {name}@{side}")
         try:
             images = domain_of(suite, name, plugins).load(side, cache, resize=suite.resize, say=say)
@@ -93,7 +89,7 @@ def _domains(
             continue
         left_out = f", {len(images.excluded)} left out" if images.excluded else ""
         counts = "/".join(str(len(images.positions(split))) for split in prepared.SPLITS)
-        done.there.append(f"domain {name}@{side}: {len(images.ids)} images ({counts}){left_out}")
+        done.ready.append(f"domain {name}@{side}: {len(images.ids)} images ({counts}){left_out}")
 
 
 def _weights(suite: Suite, done: OfflinePreparation, say: Callable[[str], None]) -> None:
@@ -105,7 +101,7 @@ def _weights(suite: Suite, done: OfflinePreparation, say: Callable[[str], None])
     except GraftbenchError as error:
         done.failed.append(f"extractor {name}: {error}")
     else:
-        done.there.append(f"extractor {name}: its weights")
+        done.ready.append(f"extractor {name}: its weights")
 
 
 def _references(plan: Plan, cache: Path, device: str, done: OfflinePreparation, say: Callable[[str], None]) -> None:
@@ -120,7 +116,7 @@ def _references(plan: Plan, cache: Path, device: str, done: OfflinePreparation, 
         except GraftbenchError as error:
             done.failed.append(f"features of {name}@{side}: {error}")
         else:
-            done.there.append(f"features and floors of {name}@{side} under {protocol.label}")
+            done.ready.append(f"features and floors of {name}@{side} under {protocol.label}")
 
 
 def _source_models(plan: Plan, cache: Path, device: str, done: OfflinePreparation, say: Callable[[str], None]) -> None:
@@ -135,4 +131,4 @@ def _source_models(plan: Plan, cache: Path, device: str, done: OfflinePreparatio
         except GraftbenchError as error:
             done.failed.append(f"source model {recipe.id}: {error}")
         else:
-            done.there.append(f"source model {recipe.id}")
+            done.ready.append(f"source model {recipe.id}")

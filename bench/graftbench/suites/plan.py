@@ -19,7 +19,7 @@ from graftbench.plugins.variants import seen_from
 from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, CellSpec
 from graftbench.resources.determinism import portable_parameters
 from graftbench.scoring.protocol import protocol_for, resolve_protocol
-from graftbench.suites.domains import domain_of, public_names
+from graftbench.suites.domains import domain_of, named_domains, public_names
 from graftbench.suites.matrix import renamed_suite
 from graftbench.suites.shards import longest_first
 from graftbench.suites.split_checks import (
@@ -325,13 +325,11 @@ def resolve_data(
         GraftbenchError: Unknown domain, unusable data, a data budget larger than a training split, or a reference too
             small for a metric.
     """
-    domains = ((name, task.resolution) for task in resolved.serving for name in (task.source, task.target))
     images: DomainImages = {}
-    for name, resolution in dict.fromkeys(domains):
-        if name != NO_SOURCE:
-            say(f"preparing {name}@{resolution}")
-            domain = domain_of(resolved.suite, name, plugins)
-            images[name, resolution] = domain.load(resolution, cache, resize=resolved.suite.resize, say=say)
+    for name, resolution in named_domains(resolved.serving):
+        say(f"preparing {name}@{resolution}")
+        domain = domain_of(resolved.suite, name, plugins)
+        images[name, resolution] = domain.load(resolution, cache, resize=resolved.suite.resize, say=say)
     for task in resolved.serving:
         target = images[task.target, task.resolution]
         check_budgets(resolved.suite.budgets_of(str(task)), task, target)
@@ -426,31 +424,26 @@ def resolve_sources(resolved: ResolvedSuite, images: DomainImages, cache: Path, 
         for kind in dict.fromkeys(method.cls.source_model for method in serving):
             key = kind, task.source, task.resolution
             if kind and key not in sources:
-                spec = resolved.suite.source_models.get(kind)
-                if spec is not None and spec.foreign:
-                    sources[key] = _imported(spec, kind, task.resolution, cache, say)
-                else:
-                    sources[key] = _trained(
-                        spec, kind, images[task.source, task.resolution], portable=resolved.suite.protocol.portable
-                    )
+                sources[key] = _planned_source(resolved.suite, kind, task, images, cache=cache, say=say)
     return sources
 
 
-def _trained(spec: SourceModelSpec | None, kind: str, images: ImageSet, *, portable: bool) -> PlannedSource:
-    """Return the model that the suite says; if it says nothing, the shipped one, else one of the default budget."""
-    shipped = source.shipped_recipe(kind, images) if spec is None else None
-    recipe = shipped or source.recipe_for(spec or SourceModelSpec(), kind, images, portable=portable)
-    return PlannedSource(recipe, images, chosen=spec is not None)
-
-
-def _imported(
-    spec: SourceModelSpec, kind: str, resolution: int, cache: Path, say: Callable[[str], None]
+def _planned_source(
+    suite: Suite, kind: str, task: TaskSpec, images: DomainImages, *, cache: Path, say: Callable[[str], None]
 ) -> PlannedSource:
-    from graftbench.training.source_import import import_source  # noqa: PLC0415 - most suites name none
+    """Return the model that the suite says; if it says nothing, the shipped one, else one of the default budget."""
+    spec = suite.source_models.get(kind)
+    if spec is not None and spec.foreign:
+        from graftbench.training.source_import import import_source  # noqa: PLC0415 - most suites name none
 
-    say(f"looking at the source model '{spec.label}'")
-    imported = import_source(spec, kind, resolution, cache)
-    return PlannedSource(imported.recipe, imported.file, imported.parts, imported.note)
+        say(f"looking at the source model '{spec.label}'")
+        imported = import_source(spec, kind, task.resolution, cache)
+        return PlannedSource(imported.recipe, imported.file, imported.parts, imported.note)
+    domain = images[task.source, task.resolution]
+    recipe = source.shipped_recipe(kind, domain) if spec is None else None
+    if recipe is None:
+        recipe = source.recipe_for(spec or SourceModelSpec(), kind, domain, portable=suite.protocol.portable)
+    return PlannedSource(recipe, domain, chosen=spec is not None)
 
 
 def _lacking(resolved: ResolvedSuite, sources: Sources) -> dict[tuple[str, str], str]:
@@ -460,8 +453,8 @@ def _lacking(resolved: ResolvedSuite, sources: Sources) -> dict[tuple[str, str],
         for method in serving:
             planned = sources.get((method.cls.source_model, task.source, task.resolution))
             if planned and planned.parts is not None:
-                needs, recipe_id = method.cls.source_parts, planned.recipe.id
-                if reason := source.lacking(needs, planned.parts, recipe_id):
+                recipe_id = planned.recipe.id
+                if reason := source.lacking(method.cls.source_parts, planned.parts, recipe_id):
                     lacking[method.cls.name, recipe_id] = reason
     return lacking
 

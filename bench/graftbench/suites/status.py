@@ -112,9 +112,9 @@ def explain(
         again: Statuses whose cells run again without being asked to.
     """
     latest = latest_of(records)
-    known = set(ids if suite_ids is None else suite_ids)
+    planned_ids = set(ids if suite_ids is None else suite_ids)
     missing = any(cell_id not in latest for cell_id in ids)
-    predecessors = _Predecessors(cells, latest, known) if missing else None
+    predecessors = _Predecessors(cells, latest, planned_ids) if missing else None
     software = _Software(here)
     explained: list[CellStatus] = []
     for cell, cell_id in zip(cells, ids, strict=True):
@@ -127,7 +127,7 @@ def explain(
         else:
             explained.append(_failed(cell, cell_id, head, again))
     remarks = Counter(row.why for row in explained if row.state == State.DONE and row.why)
-    return Explained(explained, sum(head.id not in known for head in records), dict(remarks.most_common()))
+    return Explained(explained, sum(head.id not in planned_ids for head in records), dict(remarks.most_common()))
 
 
 class _Predecessors:
@@ -143,33 +143,33 @@ class _Predecessors:
         self._heads: dict[object, list[Head]] = defaultdict(list)
         for cell_id, head in latest.items():
             if cell_id not in planned:
-                self._heads[_place(head.cell)].append(head)
-        self._planned_data = {(_place(cell), cell.domains) for cell in cells}
+                self._heads[_coordinates(head.cell)].append(head)
+        self._planned_data = {(_coordinates(cell), cell.domains) for cell in cells}
 
     def of(self, cell: CellSpec) -> Head | None:
         """Return the newest record in a cell's place, of the same images if there is one.
 
         One of images that another planned cell has is no predecessor: two folders of one name are two tasks.
         """
-        place = _place(cell)
-        heads = self._heads[place]
+        coordinates = _coordinates(cell)
+        heads = self._heads[coordinates]
         same = [head for head in heads if head.cell.domains == cell.domains]
-        free = [head for head in heads if (place, head.cell.domains) not in self._planned_data]
+        free = [head for head in heads if (coordinates, head.cell.domains) not in self._planned_data]
         return next(reversed(same or free), None)
 
 
-def _place(cell: CellSpec) -> tuple[object, ...]:
+def _coordinates(cell: CellSpec) -> tuple[object, ...]:
     """Return what a cell is a cell of, whatever its code, data and parameters are; equal on every machine."""
     task, names = cell.task, tuple(domain.name for domain in cell.domains)
     return cell.method, task.kind, *names, task.resolution, cell.data_budget, cell.compute_budget, cell.seed
 
 
-def _without_record(cell: CellSpec, cell_id: str, there: Head | None, code: Mapping[str, Files]) -> CellStatus:
-    if there is None:
+def _without_record(cell: CellSpec, cell_id: str, predecessor: Head | None, code: Mapping[str, Files]) -> CellStatus:
+    if predecessor is None:
         return CellStatus(cell, cell_id, State.NEW, "", runs=True, group="")
-    found = differences(there.cell, cell, code)
-    why = "; ".join(found.values()) or "its id is made in another way than that of the record in its place"
-    return CellStatus(cell, cell_id, State.CHANGED, why, runs=True, group=why, kinds=tuple(found))
+    phrases = differences(predecessor.cell, cell, code)
+    why = "; ".join(phrases.values()) or "its id is made in another way than that of the record in its place"
+    return CellStatus(cell, cell_id, State.CHANGED, why, runs=True, group=why, kinds=tuple(phrases))
 
 
 def _failed(cell: CellSpec, cell_id: str, head: Head, again: Collection[Status]) -> CellStatus:
@@ -182,14 +182,14 @@ def _failed(cell: CellSpec, cell_id: str, head: Head, again: Collection[Status])
 
 
 def differences(old: CellSpec, new: CellSpec, code: Mapping[str, Files]) -> dict[str, str]:
-    """In what two cells differ: kind -> a phrase (`lr 0.002 -> 0.003`), for all that makes their ids differ.
+    """Say in what two cells differ: kind -> a phrase (`lr 0.002 -> 0.003`), for all that makes their ids differ.
 
     Args:
         old: The record's.
         new: The plan's.
         code: Code hash -> files.
     """
-    found = {
+    phrases = {
         "parameters": _fields("parameters", old.parameters, new.parameters),
         "data": _data(old.manifests, new.manifests),
         "protocol": _protocol(old, new),
@@ -198,9 +198,9 @@ def differences(old: CellSpec, new: CellSpec, code: Mapping[str, Files]) -> dict
     compared = {"code", "parameters", "manifests", "protocol", "source_model", "task"}
     for name in sorted(set(new.__struct_fields__) - compared):
         label = name.replace("_", " ")
-        found[label] = _values(label, getattr(old, name), getattr(new, name))
-    found["code"] = _code(old.code, new.code, code)
-    return {kind: phrase for kind, phrase in found.items() if phrase}
+        phrases[label] = _values(label, getattr(old, name), getattr(new, name))
+    phrases["code"] = _code(old.code, new.code, code)
+    return {kind: phrase for kind, phrase in phrases.items() if phrase}
 
 
 def _code(old: str, new: str, code: Mapping[str, Files]) -> str:
@@ -240,7 +240,7 @@ def _protocol(old: CellSpec, new: CellSpec) -> str:
 
 
 def _fields(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """`parameters (lr 0.002 -> 0.003, ema is new: 0.99)`, or nothing."""
+    """Write `parameters (lr 0.002 -> 0.003, ema is new: 0.99)`, or nothing."""
     if old == new:
         return ""
     changed = [
@@ -256,7 +256,7 @@ def _one_sided(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str
 
 
 def _values(name: str, old: object, new: object) -> str:
-    """`lr 0.002 -> 0.003`; of two lists what came and what went."""
+    """Write `lr 0.002 -> 0.003`; of two lists what came and what went."""
     if old == new:
         return ""
     if isinstance(old, list) and isinstance(new, list):
@@ -274,20 +274,20 @@ class _Software:
 
     def __init__(self, here: Software) -> None:
         self._here = _versions(here)
-        self._known: dict[tuple[object, ...], str] = {}
+        self._remarks: dict[tuple[object, ...], str] = {}
 
     def remark(self, head: Head) -> str:
-        """`made with torch 2.10.0 (2.11.0 here)`; empty if all that the record names is the same here."""
-        there = head.environment
-        key = (there.graftbench, there.python, *there.packages.items())
-        if key not in self._known:
-            self._known[key] = self._remark(there)
-        return self._known[key]
+        """Write `made with torch 2.10.0 (2.11.0 here)`; empty if all that the record names is the same here."""
+        software = head.environment
+        key = (software.graftbench, software.python, *software.packages.items())
+        if key not in self._remarks:
+            self._remarks[key] = self._remark(software)
+        return self._remarks[key]
 
-    def _remark(self, there: Software) -> str:
+    def _remark(self, software: Software) -> str:
         unlike = [
             f"{name} {version or 'missing'} ({self._here[name] or 'missing'} here)"
-            for name, version in _versions(there).items()
+            for name, version in _versions(software).items()
             if name in self._here and self._here[name] != version
         ]
         return f"made with {', '.join(unlike)}" if unlike else ""

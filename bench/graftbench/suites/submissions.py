@@ -57,12 +57,12 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     @property
     def source(self) -> Path:
-        """Where the images are."""
+        """Return where the images are."""
         return Path(self.folder, self.path).expanduser()
 
     @property
-    def place(self) -> tuple[str, str, int, int, ComputeBudget | None]:
-        """Which cell it is: method, task as written, data budget, seed, compute budget."""
+    def coordinates(self) -> tuple[str, str, int, int, ComputeBudget | None]:
+        """Return which cell it is: method, task as written, data budget, seed, compute budget."""
         return self.method, self.task, self.data_budget, self.seed, self.compute_budget
 
     def placed(self, file: Path) -> Submission:
@@ -78,14 +78,14 @@ def check_submissions(samples: Sequence[Submission], where: str) -> None:
     """
     seen: set[object] = set()
     for entry in samples:
-        place = f"in [[samples]] of {where}, {entry.method}"
+        entry_where = f"in [[samples]] of {where}, {entry.method}"
         families = [family for family in get_args(Family) if family != "reference"]
         if entry.family not in families:
-            raise unknown("family", entry.family, families, where=place)
-        checked_costs(entry.costs, place)
-        if entry.place in seen:
+            raise unknown("family", entry.family, families, where=entry_where)
+        checked_costs(entry.costs, entry_where)
+        if entry.coordinates in seen:
             raise GraftbenchError(
                 f"Two samples are of one cell ({entry.method} {entry.task} n={entry.data_budget} seed={entry.seed}) "
                 f"in [[samples]] of {where}; each seed of each budget is handed in once."
             )
-        seen.add(entry.place)
+        seen.add(entry.coordinates)

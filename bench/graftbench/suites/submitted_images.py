@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,7 @@ def check_images(source: Path, *, needed: int, side: int) -> str:
 
 
 def read_samples(source: Path, *, needed: int, side: int) -> tuple[torch.Tensor, str]:
-    """All images, uint8 n×3×side×side in their order, and what `check_images` gives.
+    """Return all images, uint8 n×3×side×side in their order, and what `check_images` gives.
 
     Raises:
         GraftbenchError: As there.
@@ -92,18 +93,15 @@ def _opened(source: Path, needed: int) -> Images:
 
 
 def _checked(images: Images, side: int) -> Iterator[Pixels]:
-    """Each image: uint8 3×side×side."""
-    position = 0
-    for batch in images.batches(BATCH):
-        for image in batch:
-            position += 1
-            if image.shape != (3, side, side):
-                height, width = image.shape[1:]
-                raise GraftbenchError(
-                    f"Image {position} of '{images.name}' is {width}×{height}; the task's images are {side}×{side}. "
-                    "Nothing is resized here, for the filter would be part of the score: hand in that size."
-                )
-            yield image
+    """Yield each image: uint8 3×side×side."""
+    for position, image in enumerate(chain.from_iterable(images.batches(BATCH)), start=1):
+        if image.shape != (3, side, side):
+            height, width = image.shape[1:]
+            raise GraftbenchError(
+                f"Image {position} of '{images.name}' is {width}×{height}; the task's images are {side}×{side}. "
+                "Nothing is resized here, for the filter would be part of the score: hand in that size."
+            )
+        yield image
 
 
 def _feed(digest: hashlib._Hash, image: Pixels) -> None:

@@ -114,7 +114,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     @property
     def compute_budgets(self) -> list[ComputeBudget]:
-        """One or several."""
+        """Return the compute budgets, one or several, as a list."""
         return self.compute_budget if isinstance(self.compute_budget, list) else [self.compute_budget]
 
     def with_plugins(self, given: Sequence[PluginSource]) -> list[PluginSource]:
@@ -128,10 +128,9 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 def packaged_suites() -> dict[str, str]:
-    """Name -> TOML text of the suites that come with the package."""
-    folder = files("graftbench.suites")
-    found = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
-    return {name: found[name].read_text("utf-8") for name in sorted(found)}
+    """Return name -> TOML text of the suites that come with the package."""
+    suites = [file for file in files("graftbench.suites").iterdir() if file.name.endswith(".toml")]
+    return dict(sorted((file.name.removesuffix(".toml"), file.read_text("utf-8")) for file in suites))
 
 
 def load_suite(name_or_path: str | Path) -> Suite:
@@ -141,11 +140,11 @@ def load_suite(name_or_path: str | Path) -> Suite:
         GraftbenchError: No such suite, no valid TOML, an unknown key or a value of the wrong type.
     """
     path = Path(name_or_path)
-    packaged = packaged_suites()
-    if str(name_or_path) in packaged:
-        return parse_suite(packaged[str(name_or_path)], f"suite '{name_or_path}'")
+    name, packaged = str(name_or_path), packaged_suites()
+    if name in packaged:
+        return parse_suite(packaged[name], f"suite '{name}'")
     if path.suffix != ".toml":
-        raise unknown("suite", str(name_or_path), packaged, where="(and no file NAME.toml was named)")
+        raise unknown("suite", name, packaged, where="(and no file NAME.toml was named)")
     if not path.is_file():
         raise GraftbenchError(f"There is no suite file '{path}'. Packaged suites: {', '.join(packaged)}.")
     suite = suite_of(read_toml(path, "suite file"), str(path))
@@ -159,7 +158,7 @@ def load_suite(name_or_path: str | Path) -> Suite:
         source_models=models,
         variants=placed(suite.variants, path),
         samples=[entry.placed(path) for entry in suite.samples],
-        plugins=[str(Path(path.resolve().parent, Path(name).expanduser())) for name in suite.plugins],
+        plugins=[str(Path(folder, Path(name).expanduser())) for name in suite.plugins],
         domains=suite.domains | (paths_beside(path) if path.name == "suite.toml" else {}),
         folder=suite.folder or folder,
     )
@@ -192,11 +191,6 @@ def suite_of(raw: dict[str, Any], where: str) -> Suite:
         GraftbenchError: An unknown key, a value of the wrong type or out of range, or parts that do not go together.
     """
     suite = read_table(raw, Suite, where)
-    _check_values(suite, where)
-    return suite
-
-
-def _check_values(suite: Suite, where: str) -> None:
     for name in ("tasks", "methods", "data_budgets", "seeds"):
         values = getattr(suite, name)
         if not values and not (name == "methods" and suite.samples):
@@ -218,16 +212,13 @@ def _check_values(suite: Suite, where: str) -> None:
     check_submissions(suite.samples, where)
     _check_names("method", suite.parameters, suite.methods, f"in [parameters] of {where}")
     _check_names("kind of source model", suite.source_models, kinds, f"in [source_models] of {where}")
-    _check_labels(suite.domains, where)
-
-
-def _check_labels(labels: Iterable[str], where: str) -> None:
-    for label in labels:
+    for label in suite.domains:
         if not _LABEL.fullmatch(label) or label == NO_SOURCE:
             raise GraftbenchError(
                 f"{where}: a name in [domains] has letters, digits and . _ + - and is not '{NO_SOURCE}'; "
                 f"found '{label}'."
             )
+    return suite
 
 
 def _check_tasks(suite: Suite, where: str) -> None:
@@ -241,31 +232,27 @@ def _check_tasks(suite: Suite, where: str) -> None:
 
 
 def _check_budgets(suite: Suite, where: str) -> None:
-    _check_names(
-        "task",
-        map(str, map(parse_task, suite.task_budgets)),
-        list(map(str, map(parse_task, suite.tasks))),
-        f"in [task_budgets] of {where}",
-    )
+    named, tasks = ([str(parse_task(text)) for text in texts] for texts in (suite.task_budgets, suite.tasks))
+    _check_names("task", named, tasks, f"in [task_budgets] of {where}")
     for budgets in (suite.data_budgets, *suite.task_budgets.values()):
         if not budgets:
             raise GraftbenchError(f"{where}: `task_budgets` lists no budget for a task.")
         if len(set(budgets)) < len(budgets):
             raise GraftbenchError(f"{where}: `task_budgets` lists a value twice: {budgets}.")
-    given = suite.compute_budgets
-    if not given or len(set(given)) < len(given):
-        found = ", ".join(map(str, given)) or "none"
-        raise GraftbenchError(f"{where}: `compute_budget` is one or several different budgets; found {found}.")
+    budgets = suite.compute_budgets
+    if not budgets or len(set(budgets)) < len(budgets):
+        listed = ", ".join(map(str, budgets)) or "none"
+        raise GraftbenchError(f"{where}: `compute_budget` is one or several different budgets; found {listed}.")
 
 
-def _check_names(what: str, found: Iterable[str], known: Iterable[str], where: str) -> None:
-    for name in found:
-        if name not in known:
-            raise unknown(what, name, known, where=where)
+def _check_names(what: str, names: Iterable[str], valid: Iterable[str], where: str) -> None:
+    for name in names:
+        if name not in valid:
+            raise unknown(what, name, valid, where=where)
 
 
 def parse_task(text: str) -> TaskSpec:
-    """`twemoji->openmoji@32` -> its parts. The resolution is what follows the last `@`; a source `none` is none.
+    """Split `twemoji->openmoji@32` into its parts. The resolution follows the last `@`; a source `none` is none.
 
     A kind may stand before it, and then the source may be left out: `stylize:twemoji->openmoji@32`,
     `superres4:openmoji@32`.
@@ -273,7 +260,10 @@ def parse_task(text: str) -> TaskSpec:
     Raises:
         GraftbenchError: Another form, a resolution that is no 4·2^k of at least 8, or a kind without what it needs.
     """
-    kind, transfer = _kind_of(text)
+    prefix, _, transfer = text.partition(":")
+    kind = next((kind for kind in get_args(Kind) if prefix.strip() == kind), None)
+    if kind is None:
+        kind, transfer = "generate", text
     names, at, side = transfer.rpartition("@")
     if kind != "generate" and "->" not in names:
         names = f"{NO_SOURCE}->{names}"
@@ -290,25 +280,16 @@ def parse_task(text: str) -> TaskSpec:
     return TaskSpec(source.strip(), target.strip(), resolution, kind)
 
 
-def _kind_of(text: str) -> tuple[Kind, str]:
-    """`colorize:openmoji@32` -> its kind and the rest; `generate` where none is named."""
-    name, _, rest = text.partition(":")
-    for kind in get_args(Kind):
-        if name.strip() == kind:
-            return kind, rest
-    return "generate", text
-
-
 def override(suite: Suite, *, methods: Iterable[str] | None = None) -> Suite:
     """Return the suite with other methods; what it says of methods that are left out goes with them."""
     if methods is None:
         return suite
     names = list(methods)
     samples = [entry for entry in suite.samples if entry.method in names]
-    handed_in = {entry.method for entry in samples}
+    submitted = {entry.method for entry in samples}
     return msgspec.structs.replace(
         suite,
-        methods=[name for name in names if name not in handed_in],
+        methods=[name for name in names if name not in submitted],
         parameters={name: values for name, values in suite.parameters.items() if name in names},
         variants={name: variant for name, variant in suite.variants.items() if name in names},
         samples=samples,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from graftbench.training.loop import TrainingConfig as TrainingConfig
     from graftbench.training.loop import TrainingLog as TrainingLog
     from graftbench.training.loop import adam as adam
+    from graftbench.training.loop import check_between as check_between
     from graftbench.training.loop import descend as descend
     from graftbench.training.loop import load_prefixed as load_prefixed
     from graftbench.training.loop import note_small_budget as note_small_budget
@@ -20,19 +21,8 @@ if TYPE_CHECKING:
     from graftbench.training.loop import trained as trained
 
 _FROM_THE_LOOP = (
-    "Batches",
-    "Step",
-    "TrainingConfig",
-    "TrainingLog",
-    "adam",
-    "descend",
-    "load_prefixed",
-    "note_small_budget",
-    "prepare",
-    "source_spec",
-    "staged",
-    "train",
-    "trained",
+    *("Batches", "Step", "TrainingConfig", "TrainingLog", "adam", "check_between", "descend", "load_prefixed"),
+    *("note_small_budget", "prepare", "source_spec", "staged", "train", "trained"),
 )
 
 

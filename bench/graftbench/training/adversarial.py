@@ -85,10 +85,7 @@ def new_networks(
     judge = DiscriminatorSpec(
         resolution=task.resolution, channels=config.channels_discriminator, spectral_norm=spectral_norm
     )
-    return (
-        seeded(lambda: Generator(shape), task.generator),
-        seeded(lambda: Discriminator(judge), task.generator),
-    )
+    return seeded(lambda: Generator(shape), task.generator), seeded(lambda: Discriminator(judge), task.generator)
 
 
 def source_networks(model: SourceModel, resolution: int) -> tuple[Generator, Discriminator]:
@@ -105,7 +102,7 @@ def source_networks(model: SourceModel, resolution: int) -> tuple[Generator, Dis
 
 
 def any_source_networks(model: SourceModel, resolution: int) -> tuple[AnyGenerator, Discriminator]:
-    """As `source_networks`, and of a generator from elsewhere too; see `Method.source_parts`.
+    """Load networks as `source_networks` does, and of a generator from elsewhere too; see `Method.source_parts`.
 
     Raises:
         GraftbenchError: The model is of another resolution or architecture, or its generator cannot be built.

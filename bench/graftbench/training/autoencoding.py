@@ -162,19 +162,14 @@ def fit_vae(
 def new_autoencoder(task: Task, config: VaeConfig) -> tuple[Encoder, Generator]:
     """Make an encoder and a decoder with fresh weights, from the task's generator of randomness."""
     decoder = new_decoder(task, config)
-    return new_encoder(task, config), decoder
+    shape = EncoderSpec(task.resolution, channels=2 * config.channels, latent=config.latent)
+    return seeded(lambda: Encoder(shape), task.generator), decoder
 
 
 def new_decoder(task: Task, config: VaeConfig) -> Generator:
     """Make the shared generator with fresh weights."""
     shape = GeneratorSpec(resolution=task.resolution, latent=config.latent, channels=config.channels)
     return seeded(lambda: Generator(shape), task.generator)
-
-
-def new_encoder(task: Task, config: VaeConfig) -> Encoder:
-    """Make an encoder with fresh weights."""
-    shape = EncoderSpec(task.resolution, channels=2 * config.channels, latent=config.latent)
-    return seeded(lambda: Encoder(shape), task.generator)
 
 
 def source_autoencoder(model: SourceModel, resolution: int) -> tuple[Encoder, Generator]:

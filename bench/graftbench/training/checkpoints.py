@@ -85,7 +85,8 @@ class Checkpoints:
     ) -> None:
         self.resumed = 0
         self._path, self._identity, self._seconds, self._own = path, identity | {"format": FORMAT}, seconds, own
-        self._device, self._clock, self._say = device, clock, say or _log
+        self._device, self._clock = device, clock
+        self._say = say or (lambda sentence: print(sentence, file=sys.stderr))  # noqa: T201 - the log
         self._parts: dict[str, Stateful] = {}
         self._last = clock()
 
@@ -176,11 +177,6 @@ class Checkpoints:
         except Exception as error:  # noqa: BLE001 - safetensors raises its own type from Rust; a torn file is no error
             self._say(f"The checkpoint {self._path.name} cannot be read and was left alone: {error}.")
             return None
-
-
-def _log(sentence: str) -> None:
-    """Write a line to the job's log."""
-    print(sentence, file=sys.stderr)  # noqa: T201 - the log
 
 
 # ----------------------------------------------------------------------------------------------------- state <-> file

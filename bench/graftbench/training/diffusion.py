@@ -217,8 +217,7 @@ class DiffusionSampler(Sampler):
 
     def __init__(self, network: AnyUNet, *, steps: int, eta: float) -> None:
         self.network = place(network.eval(), network.alpha_bars.device)
-        self.steps = steps
-        self.eta = eta
+        self.steps, self.eta = steps, eta
 
     def to(self, device: torch.device) -> DiffusionSampler:
         """Compute on `device` from now on."""

@@ -79,9 +79,12 @@ class ForeignGenerator(nn.Module):
         super().__init__()
         self.spec = spec
         with torch.random.fork_rng(devices=[]):  # what initialises itself must not move the global generator
-            network = built(spec) if program is None else _opened(spec, program)
-        if program is not None:
-            self.register_buffer("program", program)
+            if program is None:
+                network = built(spec)
+            else:
+                form = "TorchScript" if spec.form == "TorchScript" else "torch.export"
+                network = cast("nn.Module", opened(program.cpu().numpy().tobytes(), form, torch.device("cpu")))
+                self.register_buffer("program", program)
         for parameter in network.parameters():  # a TorchScript module does not do it by itself
             parameter.requires_grad = True
         self.network = network
@@ -97,7 +100,7 @@ class ForeignGenerator(nn.Module):
         return images.expand(-1, 3, -1, -1)
 
     def train(self, mode: bool = True) -> ForeignGenerator:  # noqa: FBT001, FBT002 - as torch has it
-        """Change the mode; an exported program has the one that it was exported in."""
+        """Set the mode; an exported program has the one that it was exported in."""
         if self.spec.form != "torch.export":
             return super().train(mode)
         self.training = mode
@@ -118,20 +121,19 @@ class ForeignGenerator(nn.Module):
         return copy.train(self.training)
 
 
-def _opened(spec: ForeignGeneratorSpec, program: Tensor) -> nn.Module:
-    form = "TorchScript" if spec.form == "TorchScript" else "torch.export"
-    return cast("nn.Module", opened(program.cpu().numpy().tobytes(), form, torch.device("cpu")))
-
-
 def built(spec: ForeignGeneratorSpec) -> nn.Module:
     """Call a builder.
 
     Raises:
         GraftbenchError: There is no such function, it fails, or what it returns is no network.
     """
-    place, _, name = spec.builder.rpartition(":")
+    module_name, _, name = spec.builder.rpartition(":")
     try:
-        module = _executed(spec.code, name) if spec.code else import_module(place)
+        if spec.code:
+            module = ModuleType(f"graftbench_builder_{name}")
+            exec(compile(spec.code, "<builder>", "exec"), vars(module))  # noqa: S102 - the user names the file to run it
+        else:
+            module = import_module(module_name)
         network = getattr(module, name)(**spec.arguments)
     except Exception as error:  # it is anyone's code
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -141,13 +143,6 @@ def built(spec: ForeignGeneratorSpec) -> nn.Module:
             f"The builder '{spec.builder}' returns {type(network).__name__}; expected a torch.nn.Module."
         )
     return network
-
-
-def _executed(code: str, name: str) -> ModuleType:
-    """Run a builder's file as a module of its own."""
-    module = ModuleType(f"graftbench_builder_{name}")
-    exec(compile(code, "<builder>", "exec"), vars(module))  # noqa: S102 - the user names the file to run it
-    return module
 
 
 # ---------------------------------------------------------------------------------------------- denoising networks

@@ -85,18 +85,14 @@ def opened(data: bytes, kind: Kind, device: torch.device) -> Callable[[torch.Ten
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that TorchScript grows old is not the reader's trouble
-            return _script(data, device) if kind == "TorchScript" else _exported(data, device)
+            if kind == "TorchScript":
+                return torch.jit.load(io.BytesIO(data), map_location=device).eval()
+            return _exported(data, device)
     except (RuntimeError, ValueError, OSError, KeyError, AttributeError, TypeError, ImportError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise GraftbenchError(
             f"The checkpoint cannot be loaded as {kind} (torch {torch.__version__}): {lines[0]}"
         ) from error
-
-
-def _script(data: bytes, device: torch.device) -> Callable[[torch.Tensor], Any]:
-    module = torch.jit.load(io.BytesIO(data), map_location=device)
-    module.eval()
-    return module
 
 
 def _exported(data: bytes, device: torch.device) -> Callable[[torch.Tensor], Any]:

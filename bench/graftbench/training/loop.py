@@ -18,7 +18,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.nn.build import place, train_unfrozen
 from graftbench.nn.ema import Ema
 from graftbench.nn.precision import Precision
-from graftbench.training.samplers import to_float
+from graftbench.training.samplers import below, to_float
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -183,10 +183,8 @@ def load_prefixed(network: nn.Module, model: SourceModel, prefix: str) -> None:
     Raises:
         GraftbenchError: Names or shapes do not match.
     """
-    start = prefix + "."
-    state = {name.removeprefix(start): tensor for name, tensor in model.tensors.items() if name.startswith(start)}
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(below(prefix, model.tensors))
     except RuntimeError as error:
         reason = " ".join(str(error).split())  # torch's message has lines and tabs
         raise GraftbenchError(f"Source model {model.id} is of another architecture ({prefix}): {reason}") from error
@@ -218,8 +216,7 @@ class Batches:
     """Draws batches of training images with replacement and turns them into [−1, 1]."""
 
     def __init__(self, images: Tensor, generator: torch.Generator) -> None:
-        self._images = images
-        self._generator = generator
+        self._images, self._generator = images, generator
 
     def draw(self, n: int) -> Tensor:
         """Draw n images: float32 n×3×H×W in [−1, 1]."""
@@ -234,8 +231,7 @@ class TrainingLog:
     """
 
     def __init__(self, task: Task, budget: Meter) -> None:
-        self._log = task.log
-        self._budget = budget
+        self._log, self._budget = task.log, budget
         self._losses: dict[str, list[tuple[int, Tensor]]] = {}
         self._first: dict[str, float] = {}
         self._points_due = 0
@@ -321,6 +317,23 @@ class TrainingLog:
 
 Step = Callable[[int, TrainingLog], bool]
 """Takes a step on so many images, tells the log its losses, and says whether the averaged network moved."""
+
+
+def check_between(name: str, value: int, least: int, most: int, resolution: int) -> None:
+    """Refuse a whole number that images of a side do not allow.
+
+    Args:
+        name: Of the parameter.
+        value: Its value.
+        least: The least value at this side.
+        most: The greatest.
+        resolution: The side in pixels.
+
+    Raises:
+        GraftbenchError: It is less or more; it says what it may be.
+    """
+    if not least <= value <= most:
+        raise GraftbenchError(f"{name} is {least} to {most} at {resolution} px; found {value}.")
 
 
 def note_small_budget(task: Task, batch_size: int) -> None:

@@ -11,12 +11,11 @@ import torch
 import torch.nn.functional as F
 
 from graftbench.bounds import Count, NonNegative, Positive
-from graftbench.errors import GraftbenchError
 from graftbench.nn.build import seeded
 from graftbench.nn.losses import adversarial_loss
 from graftbench.nn.paired import PairJudge, enlarged
 from graftbench.nn.precision import autocast, resolve
-from graftbench.training.loop import adam, descend, prepare, train, trained
+from graftbench.training.loop import adam, check_between, descend, prepare, train, trained
 from graftbench.training.samplers import to_float
 from graftbench.training.translation import TranslationConfig, TranslationSampler
 
@@ -54,8 +53,7 @@ def check_judge(config: PairedConfig, resolution: int) -> None:
         GraftbenchError: It says how many halvings there may be.
     """
     most = resolution.bit_length() - 3  # the last halving leaves a side of 4
-    if config.halvings > most:
-        raise GraftbenchError(f"halvings is 1 to {most} at {resolution} px; found {config.halvings}.")
+    check_between("halvings", config.halvings, 1, most, resolution)
 
 
 def fit_pairs(

@@ -17,7 +17,7 @@ from graftbench.nn.build import place
 from graftbench.training.foreign import generator_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import Self
 
@@ -225,6 +225,11 @@ def write_tensors(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[s
     data = save(tensors, metadata | UNSEALED)
     with path.open("wb") as file:
         write_sealed(file, data)
+
+
+def below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors `prefix.*` by what follows the prefix."""
+    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
 
 
 def load_sampler(path: Path) -> Sampler:

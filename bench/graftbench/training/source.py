@@ -95,12 +95,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         """Return `gan-twemoji-32-` and 12 hexadecimal digits of the recipe's hash."""
-        fields = msgspec.to_builtins(self)
-        if self.foreign is None:  # recipes without it keep the ids that they had before there were any with it
-            del fields["foreign"]
-        digest = content_hash(fields)[:12]
+        digest = content_hash(self.fields())[:12]
         name = "".join(c if c.isalnum() else "_" for c in self.domain)
         return f"{self.kind}-{name}-{self.resolution}-{digest}"
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields as plain values, without `foreign` where there is nothing: older recipes have none."""
+        fields = msgspec.to_builtins(self)
+        return fields if self.foreign else {name: value for name, value in fields.items() if name != "foreign"}
 
 
 class Kind(NamedTuple):
@@ -148,15 +150,6 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet, *, portable: 
     Raises:
         GraftbenchError: A kind that nobody trains, or an unknown parameter.
     """
-    from graftbench.plugins.config import config_of  # noqa: PLC0415 - torch is needed from here on
-
-    struct = kind_of(kind).config
-    config = config_of(struct, spec.parameters, f"[source_models.{kind}.parameters]")
-    settings, defaults = msgspec.to_builtins(config), msgspec.to_builtins(struct())
-
-    def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in settings.items() if value != defaults[name]}
-
     recipe = Recipe(
         kind=kind,
         domain=images.domain,
@@ -164,12 +157,31 @@ def recipe_for(spec: SourceModelSpec, kind: str, images: ImageSet, *, portable: 
         manifest=images.manifest,
         kimg=float(spec.kimg),
         seed=spec.seed,
-        parameters=changed(settings),
+        parameters=changed_settings(kind, spec.parameters),
     )
     if portable and packaged(recipe) is None:
-        own = changed(portable_parameters(settings))
+        own = changed_settings(kind, spec.parameters, portable=True)
         return msgspec.structs.replace(recipe, parameters=own, determinism="portable")
     return recipe
+
+
+def changed_settings(kind: str, parameters: dict[str, Any], *, portable: bool = False) -> dict[str, Any]:
+    """Return the settings of a kind's training that differ from its defaults.
+
+    Args:
+        kind: Kind of source model.
+        parameters: As the suite gives them.
+        portable: Whether to change those on which the CPU's instruction set has a bearing.
+
+    Raises:
+        GraftbenchError: A kind that nobody trains, or an unknown parameter.
+    """
+    from graftbench.plugins.config import config_of  # noqa: PLC0415 - torch is needed from here on
+
+    struct = kind_of(kind).config
+    settings = msgspec.to_builtins(config_of(struct, parameters, f"[source_models.{kind}.parameters]"))
+    settings, defaults = portable_parameters(settings) if portable else settings, msgspec.to_builtins(struct())
+    return {name: value for name, value in settings.items() if value != defaults[name]}
 
 
 def shipped_provenance() -> list[dict[str, Any]]:
@@ -181,7 +193,7 @@ def shipped_provenance() -> list[dict[str, Any]]:
 
 def shipped_recipe(kind: str, images: ImageSet) -> Recipe | None:
     """Return the recipe of the model of a kind on a domain that comes with the package, of several the longest one."""
-    recipes = [msgspec.convert(facts["recipe"], Recipe) for facts in shipped_provenance()]
+    recipes = (msgspec.convert(facts["recipe"], Recipe) for facts in shipped_provenance())
     fitting = [r for r in recipes if (r.kind, r.resolution, r.manifest) == (kind, images.resolution, images.manifest)]
     return max(fitting, key=lambda recipe: recipe.kimg, default=None)
 
@@ -215,14 +227,13 @@ def packaged(recipe: Recipe) -> Path | None:
     Raises:
         GraftbenchError: It is damaged.
     """
-    for facts in shipped_provenance():
-        shipped = Path(str(files("graftbench.training.source_models"))) / f"{recipe.id}.safetensors"
-        if facts["id"] != recipe.id or not shipped.is_file():
-            continue
-        if content_digest(shipped).hex() != facts["sha256"]:
-            raise GraftbenchError(f"{shipped} is damaged: its provenance has another SHA-256. Reinstall graftbench.")
-        return shipped
-    return None
+    shipped = Path(str(files("graftbench.training.source_models"))) / f"{recipe.id}.safetensors"
+    facts = next((facts for facts in shipped_provenance() if facts["id"] == recipe.id), None)
+    if facts is None or not shipped.is_file():
+        return None
+    if content_digest(shipped).hex() != facts["sha256"]:
+        raise GraftbenchError(f"{shipped} is damaged: its provenance has another SHA-256. Reinstall graftbench.")
+    return shipped
 
 
 Material = Union["ImageSet", Path]
@@ -299,8 +310,8 @@ class TrainingReport:
         if share < self._next_share or now < self._next_time or share >= 1:
             return
         seconds = (1 - share) * (now - began) / (share - first)
-        left = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-        self._say(f"source model {self._name}: {share:.0%} trained, about {left} left")
+        remaining = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+        self._say(f"source model {self._name}: {share:.0%} trained, about {remaining} left")
         self._next_share, self._next_time = math.floor(share * 10 + 1) / 10, now + REPORT_SECONDS
 
 
@@ -415,14 +426,21 @@ def train(
     import torch  # noqa: PLC0415
 
     from graftbench.budget import Meter  # noqa: PLC0415
-    from graftbench.training.checkpoints import Unusable  # noqa: PLC0415
+    from graftbench.training.checkpoints import Checkpoints, GeneratorState, Unusable  # noqa: PLC0415
     from graftbench.training.samplers import read_tensors, write_tensors  # noqa: PLC0415
 
     def fit() -> tuple[_SourceTask, dict[str, nn.Module]]:
-        task = _task(recipe, pixels, device, tell)
+        chances = torch.Generator().manual_seed(recipe.seed)
+        task = _SourceTask(recipe.resolution, torch.device(device), chances, pixels.to(device), tell=tell)
         meter = Meter(ComputeBudget(kimg=recipe.kimg))
         if checkpoint is not None:
-            task.checkpoints = _checkpoints(recipe, task, meter, checkpoint, checkpoint_seconds)
+            task.checkpoints = Checkpoints(
+                checkpoint,
+                identity={"source_model": recipe.id, "device": task.device.type, "torch": torch.__version__},
+                seconds=checkpoint_seconds,
+                device=task.device,
+                own={"generator": GeneratorState(chances), "log": task.log, "meter": meter},
+            )
         return task, kind.train(task, meter, msgspec.convert(recipe.parameters, kind.config))
 
     torch.set_num_threads(1)
@@ -448,10 +466,7 @@ def train(
 
 def encoded(recipe: Recipe) -> str:
     """Return a recipe as JSON, as files hold it."""
-    fields = msgspec.to_builtins(recipe)
-    if recipe.foreign is None:
-        del fields["foreign"]
-    return msgspec.json.encode(fields, order="sorted").decode()
+    return msgspec.json.encode(recipe.fields(), order="sorted").decode()
 
 
 def stored(networks: Mapping[str, nn.Module]) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -480,32 +495,6 @@ def _pixels(recipe: Recipe, material: Material) -> torch.Tensor:
     sampler = source_sampler(SourceModel(recipe.id, *read_tensors(material)), recipe.resolution)
     n = min(OWN_SAMPLES, math.ceil(1000 * recipe.kimg))
     return sampler.sample(n, torch.Generator().manual_seed(recipe.seed))
-
-
-def _task(recipe: Recipe, pixels: torch.Tensor, device: str, tell: Callable[[Meter], None]) -> _SourceTask:
-    import torch  # noqa: PLC0415
-
-    return _SourceTask(
-        resolution=recipe.resolution,
-        device=torch.device(device),
-        generator=torch.Generator().manual_seed(recipe.seed),
-        pixels=pixels.to(device),
-        tell=tell,
-    )
-
-
-def _checkpoints(recipe: Recipe, task: _SourceTask, meter: Meter, file: Path, seconds: float) -> Checkpoints:
-    import torch  # noqa: PLC0415
-
-    from graftbench.training.checkpoints import Checkpoints, GeneratorState  # noqa: PLC0415
-
-    return Checkpoints(
-        file,
-        identity={"source_model": recipe.id, "device": task.device.type, "torch": torch.__version__},
-        seconds=seconds,
-        device=task.device,
-        own={"generator": GeneratorState(task.generator), "log": task.log, "meter": meter},
-    )
 
 
 def verify(path: Path, recipe: Recipe) -> Sampler:

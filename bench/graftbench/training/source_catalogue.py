@@ -108,12 +108,12 @@ def _entry(recipe: Recipe, place: str, file: Path) -> SourceEntry:
 
 
 def _known(name: str) -> SourceEntry:
-    known = KNOWN[name]
+    package = KNOWN[name]
     try:
-        place = f"installed ({importlib.metadata.version(known.distribution)})"
+        state = f"installed ({importlib.metadata.version(package.distribution)})"
     except importlib.metadata.PackageNotFoundError:
-        place = "not installed"
-    return SourceEntry(name, known.kind, known.title, known.resolution, None, place)
+        state = "not installed"
+    return SourceEntry(name, package.kind, package.title, package.resolution, None, state)
 
 
 def find_entry(name: str, cache: Path) -> SourceEntry:

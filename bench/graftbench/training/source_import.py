@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import torch
@@ -20,7 +20,6 @@ from graftbench.cache import atomic_file, locked
 from graftbench.contracts import Diverged, SourceModel
 from graftbench.digests import content_digest, digest_of_path
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.plugins.config import config_of
 from graftbench.records.cell_spec import content_hash
 from graftbench.training import diffusers_pipeline
 from graftbench.training.foreign import (
@@ -36,9 +35,12 @@ from graftbench.training.foreign import (
 from graftbench.training.generator_files import check_numbers, images_of, kind_of
 from graftbench.training.loop import GREY_LEVEL
 from graftbench.training.samplers import read_tensors, write_tensors
-from graftbench.training.source import ForeignSource, Recipe, SourceModelSpec, stored
+from graftbench.training.source import ForeignSource, Recipe, SourceModelSpec, changed_settings, stored
 from graftbench.training.source import kind_of as source_kind
 from graftbench.training.source_catalogue import KNOWN, OWN_PARTS
+
+if TYPE_CHECKING:
+    from graftbench.training.foreign import Form
 
 CHECKED = 8
 """Samples that are drawn of a generator before it is taken."""
@@ -114,7 +116,8 @@ def import_source(spec: SourceModelSpec, kind: str, resolution: int, cache: Path
             declared: not images, of another size, range or latent, not finite, one image for every latent.
     """
     try:
-        located = _located(spec, kind)
+        locate = _located_known if spec.name else _located_builder if spec.builder else _located_file
+        located = locate(spec, kind)
         digest = content_hash([kind, resolution, msgspec.to_builtins(located.foreign)])[:12]
         file = cache / "source_models" / f"imported-{kind}-{resolution}-{digest}.safetensors"
         with locked(file.with_suffix(".lock")):
@@ -131,28 +134,13 @@ def import_source(spec: SourceModelSpec, kind: str, resolution: int, cache: Path
         manifest="",
         kimg=float(spec.discriminator_kimg) if fitted else 0.0,
         seed=spec.seed if fitted else 0,
-        parameters=_settings(spec, kind) if fitted else {},
+        parameters=changed_settings(kind, {"loss": "non-saturating"} | spec.parameters) if fitted else {},
         foreign=located.foreign,
     )
     return ImportedSource(recipe, file, tuple(msgspec.json.decode(metadata["parts"])), located.origin)
 
 
-def _settings(spec: SourceModelSpec, kind: str) -> dict[str, Any]:
-    """Return the settings of the discriminator's fit that differ from the defaults; the loss is that of fine-tuning."""
-    struct = source_kind(kind).config
-    parameters = {"loss": "non-saturating", **spec.parameters}
-    settings = msgspec.to_builtins(config_of(struct, parameters, f"[source_models.{kind}.parameters]"))
-    defaults = msgspec.to_builtins(struct())
-    return {name: value for name, value in settings.items() if value != defaults[name]}
-
-
 # ---------------------------------------------------------------------------------------------- where it lies
-
-
-def _located(spec: SourceModelSpec, kind: str) -> _Located:
-    if spec.name:
-        return _located_known(spec, kind)
-    return _located_builder(spec, kind) if spec.builder else _located_file(spec, kind)
 
 
 def _located_known(spec: SourceModelSpec, kind: str) -> _Located:
@@ -163,16 +151,16 @@ def _located_known(spec: SourceModelSpec, kind: str) -> _Located:
     """
     if spec.name not in KNOWN:
         raise unknown("source model", spec.name, KNOWN, where="(or name one by `file` or `builder`)")
-    known = KNOWN[spec.name]
-    if kind != known.kind:
-        raise GraftbenchError(f"It is a source model of the kind '{known.kind}'; found it under '{kind}'.")
+    package = KNOWN[spec.name]
+    if kind != package.kind:
+        raise GraftbenchError(f"It is a source model of the kind '{package.kind}'; found it under '{kind}'.")
     try:
-        version = importlib.metadata.version(known.distribution)
+        version = importlib.metadata.version(package.distribution)
     except importlib.metadata.PackageNotFoundError as error:
-        raise GraftbenchError(f"Its package is not installed: {known.install}") from error
-    located = _located_builder(known.spec, kind)
-    origin = SourceOrigin(label=f"{spec.name} {version}", license=known.spec.license, source=known.source)
-    return _Located(located.foreign, spec.name, origin, known.spec, located.file)
+        raise GraftbenchError(f"Its package is not installed: {package.install}") from error
+    located = _located_builder(package.spec, kind)
+    origin = SourceOrigin(label=f"{spec.name} {version}", license=package.spec.license, source=package.source)
+    return _Located(located.foreign, spec.name, origin, package.spec, located.file)
 
 
 def _located_builder(spec: SourceModelSpec, kind: str) -> _Located:
@@ -183,20 +171,20 @@ def _located_builder(spec: SourceModelSpec, kind: str) -> _Located:
     """
     if kind != "gan":
         raise GraftbenchError(f"A builder makes a generator, for the kind 'gan'; found it under '{kind}'.")
-    place, colon, function = spec.builder.rpartition(":")
-    if not (colon and place and function.isidentifier()):
+    module, colon, function = spec.builder.rpartition(":")
+    if not (colon and module and function.isidentifier()):
         raise GraftbenchError("A builder is written package.module:function, or FILE.py:function.")
     _check_latent(spec)
     weights = _packaged(spec.weights) or Path(spec.folder, spec.weights).expanduser()
     if not weights.is_file():
         raise GraftbenchError(f"Its weights '{spec.weights}' are no file (looked at {weights}).")
     code = ""
-    if place.endswith(".py"):
-        file = Path(spec.folder, place).expanduser()
+    if module.endswith(".py"):
+        file = Path(spec.folder, module).expanduser()
         try:
             code = file.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise GraftbenchError(f"The builder's file '{place}' cannot be read: {error}.") from error
+            raise GraftbenchError(f"The builder's file '{module}' cannot be read: {error}.") from error
     builder = f":{function}" if code else spec.builder
     parts = [content_digest(weights).hex(), spec.key, hashlib.sha256(code.encode()).hexdigest() if code else ""]
     foreign = ForeignSource(
@@ -207,7 +195,7 @@ def _located_builder(spec: SourceModelSpec, kind: str) -> _Located:
         builder=builder,
         arguments=spec.arguments,
     )
-    origin = SourceOrigin(label=f"{Path(place).name}:{function}", license=spec.license)
+    origin = SourceOrigin(label=f"{Path(module).name}:{function}", license=spec.license)
     return _Located(foreign, "builder", origin, spec, weights, code=code)
 
 
@@ -289,8 +277,7 @@ def _store(located: _Located, kind: str, resolution: int, target: Path) -> None:
         unet = pipeline_unet(located.file, resolution)
         (tensors, metadata), parts = stored({"unet": unet}), ["network"]
     else:
-        generator = _generator(located, resolution)
-        generator = check_generator(generator, resolution)
+        generator = check_generator(_generator(located, resolution), resolution)
         (tensors, metadata), parts = stored({"generator": generator}), list(parts_of(generator))
     with atomic_file(target) as part:
         write_tensors(tensors, part, metadata | {"parts": msgspec.json.encode(parts).decode()})
@@ -303,17 +290,14 @@ def _generator(located: _Located, resolution: int) -> ForeignGenerator:
         GraftbenchError: It cannot be loaded.
     """
     foreign = located.foreign
-    spec = msgspec.convert(
-        {
-            "form": foreign.form,
-            "resolution": resolution,
-            "shape": foreign.latent,
-            "range": foreign.range,
-            "builder": foreign.builder,
-            "code": located.code,
-            "arguments": foreign.arguments,
-        },
-        ForeignGeneratorSpec,
+    spec = ForeignGeneratorSpec(
+        form=cast("Form", foreign.form),
+        resolution=resolution,
+        shape=foreign.latent,
+        range=foreign.range,
+        builder=foreign.builder,
+        code=located.code,
+        arguments=foreign.arguments,
     )
     if foreign.form != "builder":
         program = torch.frombuffer(bytearray(located.file.read_bytes()), dtype=torch.uint8)
@@ -353,9 +337,9 @@ def state_dict(file: Path, key: str = "") -> dict[str, torch.Tensor]:
         key = dictionaries[0]
     state = entries[key] if key else entries
     if not isinstance(state, dict) or not state or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        found = ", ".join(list(entries)[:5]) or type(contents).__name__
+        names = ", ".join(list(entries)[:5]) or type(contents).__name__
         raise GraftbenchError(
-            f"'{file.name}' holds no state dict, or `key` must say which entry is one; it has {found}."
+            f"'{file.name}' holds no state dict, or `key` must say which entry is one; it has {names}."
         )
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
@@ -421,11 +405,8 @@ def _raw(generator: ForeignGenerator, z: torch.Tensor) -> torch.Tensor:
 
 
 def _can_be_trained(generator: ForeignGenerator, z: torch.Tensor) -> bool:
-    parameters = list(generator.parameters())
-    if not parameters:
-        return False
-    images = generator(z)
-    if not images.requires_grad:
+    parameters, images = list(generator.parameters()), generator(z)
+    if not (parameters and images.requires_grad):
         return False
     gradients = torch.autograd.grad(images.square().mean(), parameters, allow_unused=True)
     return any(gradient is not None for gradient in gradients)
@@ -433,9 +414,9 @@ def _can_be_trained(generator: ForeignGenerator, z: torch.Tensor) -> bool:
 
 def parts_of(generator: ForeignGenerator) -> list[str]:
     """Return what methods may look into (`SourcePart`), as a network of modules offers it; a program is a function."""
-    if generator.spec.form != "builder":
-        return ["network"]
     parts = ["network"]
+    if generator.spec.form != "builder":
+        return parts
     parts += ["layers"] if weighted_layers(generator) else []
     parts += ["norms"] if batch_norms(generator) else []
     with torch.no_grad():
