@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graftbench.records.run import Run
-
-    from ._tables.groups import Row
 
 MARKS = {LEVEL_MARK: r"$\dagger$", UNTESTED_MARK: r"$\ddagger$"}
 MARKS |= {letter: rf"$\mathrm{{{letter}}}$" for letter in (DECLARED_MARK, *ROW_MARKS.values())}
@@ -159,7 +156,7 @@ def _line(line: ScoreLine) -> str:
         seeds = _text(line.outcome)
     else:
         ok, total = len(line.row.ok), len(line.row.records) + line.row.missing
-        failed = _failed(line.row)
+        failed = ", ".join(f"{count} {status}" for status, count in line.row.endings.items() if status != Status.OK)
         if not ok:
             span = rf"\multicolumn{{{len(line.scores) + 1}}}{{c}}{{\emph{{{_text(failed)}}}}}"
             return _row([name, line.images, span, f"0/{total}"])
@@ -184,13 +181,6 @@ def _cell(cell: Cell) -> str:
 def _superscript(notes: Sequence[int], letter: str = "") -> str:
     marks = [*([MARKS[letter].strip("$")] if letter else []), *map(str, notes)]
     return f"$^{{{','.join(marks)}}}$" if marks else ""
-
-
-def _failed(row: Row) -> str:
-    """Return `2 diverged`, `1 oom, 1 missing`."""
-    counts = Counter(str(record.status) for record in row.records if record.status != Status.OK)
-    parts = {str(status): counts[status] for status in Status} | {"missing": row.missing}
-    return ", ".join(f"{count} {status}" for status, count in parts.items() if count)
 
 
 def _text(text: str) -> str:

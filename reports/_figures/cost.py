@@ -10,7 +10,7 @@ from graftbench.comparison.stats import mean
 from graftbench.plotting import INK, MUTED, Look
 from graftbench.records.provenance import HANDED_IN, known_cost
 
-from .._tables.groups import devices, grouped, titles
+from .._tables.groups import devices, titles
 from .._tables.numbers import finite, quantity
 from .._tables.origins import declared_cost_notes
 from .._tables.text import listing, one_line, short
@@ -209,7 +209,8 @@ def draw_cost(
     for y, label in enumerate(labels):
         cells = bars.get(label, [])
         if not cells:
-            _write_instead(axes, y, _why_none(group, label), scale)
+            ended_well = any(row.ok for row in group.methods if row.label == label)
+            _write_instead(axes, y, "not known" if ended_well else "no cell", scale)
         elif label in declared and not scale.holds(cells):
             _write_instead(axes, y, f"{quantity(mean(cells))}, declared", scale)
         else:
@@ -278,11 +279,6 @@ def _write_instead(axes: Axes, y: int, words: str, scale: _Scale) -> None:
     axes.text(0.01, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=size, color=MUTED)
 
 
-def _why_none(group: Group, label: str) -> str:
-    """Say why a method has no bar: nobody measured or said what it cost; or it has no cell that ended well."""
-    return "not known" if any(row.ok for row in group.methods if row.label == label) else "no cell"
-
-
 def _draw_bar(axes: Axes, y: int, cells: list[float], look: Look, scale: _Scale, *, hollow: bool) -> None:
     """Draw bar (or marker), a stroke a cell, and the mean; hollow where a cell's cost is declared."""
     size, marker, stroke, away = (6, 4.0, 0.6, 3) if scale.small else (8, 7.0, 0.9, 6)
@@ -302,8 +298,11 @@ def _draw_bar(axes: Axes, y: int, cells: list[float], look: Look, scale: _Scale,
 def _bars(group: Group, cost: Cost) -> dict[str, list[float]]:
     """Return label -> the cost of each cell that has it."""
     costs = [(row.label, finite(known_cost(record, cost.name))) for row in group.methods for record in row.ok]
-    known = grouped([(label, value) for label, value in costs if value is not None], lambda pair: pair[0])
-    return {label: [value for _, value in pairs] for label, pairs in known.items()}
+    bars: dict[str, list[float]] = {}
+    for label, value in costs:
+        if value is not None:
+            bars.setdefault(label, []).append(value)
+    return bars
 
 
 def memory_kinds(rows: Sequence[Row]) -> list[str]:

@@ -54,9 +54,9 @@ def left_out(group: Group) -> str:
     parts = []
     drawn_group = drawn(group)
     rows = {"method": (group.methods, drawn_group.methods), "reference row": (group.references, drawn_group.references)}
-    for noun, (whole, kept) in rows.items():
+    for noun, (whole, drawn_rows) in rows.items():
         labels = {row.label for row in whole}
-        if missing := labels - {row.label for row in kept}:
+        if missing := labels - {row.label for row in drawn_rows}:
             parts.append(f"{len(missing):,} of {plural(len(labels), noun)}")
     return f"{listing(parts)}, behind the others by KID over the data budgets (the tables have them)" if parts else ""
 

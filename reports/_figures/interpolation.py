@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from .._tables.groups import Group, Row
-    from .sample_grid import Pixels
     from .style import Plot
 
 _NONE = "the record names no sheet"
@@ -29,15 +28,15 @@ def interpolation_sheet(row: Row, folder: Path) -> tuple[Image | None, str]:
 
     `samples.spaced_png` makes a PNG for a page of it.
     """
-    why = row.outcome if not row.records else ""
+    absent = row.outcome if not row.records else ""
     for record in row.records:
         sheet, reason = sheet_of(record, folder, "interpolation")
         if sheet is not None:
             return sheet, ""
         if reason == _NONE and "samples" in record.artifacts:
             reason = "it has no latent space or was run before there were such pictures"
-        why = why or reason
-    return None, why
+        absent = absent or reason
+    return None, absent
 
 
 def interpolation_plots(groups: Sequence[Group], folder: Path) -> list[Plot]:
@@ -56,7 +55,10 @@ def _plot(view: BudgetView, folder: Path) -> Plot | None:
 
     def draw(width: float) -> Figure:
         ways = 2 if width >= WIDTHS["2col"] else 1
-        rows = [TileRow(label, tuple(_way(sheet, i) for i in range(ways))) for label, sheet in sheets.items()]
+        rows = []
+        for label, sheet in sheets.items():
+            count = sheet.height * COLUMNS // sheet.width
+            rows.append(TileRow(label, tuple(tiles_of(sheet, i if i < count else 0) for i in range(ways))))
         return draw_tiles(rows, [""] * ways, view.title, width, block=COLUMNS)
 
     caption = (
@@ -65,8 +67,3 @@ def _plot(view: BudgetView, folder: Path) -> Plot | None:
         f"from one to the next (Radford et al. 2016, arXiv 1511.06434, section 6.1). Shown: {listing(list(sheets))}."
     )
     return view.plot("interpolation", caption, missing_note(absent), draw)
-
-
-def _way(sheet: Image, row: int) -> tuple[Pixels, ...]:
-    """Cut out one row of a sheet; the first where it has fewer."""
-    return tiles_of(sheet, row if (row + 1) * sheet.width // COLUMNS <= sheet.height else 0)

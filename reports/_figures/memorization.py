@@ -43,11 +43,14 @@ def _plot(view: BudgetView, palette: dict[str, Look]) -> Plot | None:
     leaking = [row.label for row in rows if row.leaks]
 
     def draw(width: float) -> Figure:
-        names = {short(label): palette[label] for label in methods}
-        figure, (axes,) = paper_panels(width, 1, view.title, names, hollow=[short(label) for label in leaking])
+        looks = {short(label): palette[label] for label in methods}
+        figure, (axes,) = paper_panels(width, 1, view.title, looks, hollow=[short(label) for label in leaking])
         beyond = _draw(axes, methods, references, palette, leaking)
         axes.set_xlabel("\n".join([_X, *title_lines(beyond, width - 0.6)] if beyond else [_X]))
-        label_points(axes, *_reference_labels(axes, methods, references))
+        means = {label: _mean(seeds) for label, seeds in references.items()}
+        names = [(x, y, short(label), INK) for label, (x, y) in means.items() if _within(axes, x, y)]
+        points = [pair for seeds in methods.values() for pair in (*seeds, _mean(seeds))]
+        label_points(axes, names, [*points, *means.values()])
         return figure
 
     caption = (
@@ -102,13 +105,3 @@ def _draw(axes: Axes, methods: _Spots, references: _Spots, palette: dict[str, Lo
 def _within(axes: Axes, x: float, y: float) -> bool:
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     return left <= x <= right and low <= y <= high
-
-
-def _reference_labels(
-    axes: Axes, methods: _Spots, references: _Spots
-) -> tuple[list[tuple[float, float, str, str]], list[tuple[float, float]]]:
-    """Return the names of the reference rows within the axes, and all points that they should not cover."""
-    means = {label: _mean(seeds) for label, seeds in references.items()}
-    named = [(x, y, short(label), INK) for label, (x, y) in means.items() if _within(axes, x, y)]
-    points = [pair for seeds in methods.values() for pair in (*seeds, _mean(seeds))]
-    return named, [*points, *means.values()]

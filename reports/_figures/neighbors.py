@@ -76,15 +76,15 @@ def neighbor_strips(group: Group, folder: Path) -> list[NeighborStrip]:
 
 
 def _strip(row: Row, folder: Path) -> NeighborStrip:
-    why = row.outcome if not row.records else ""
+    absent = row.outcome if not row.records else ""
     for record in row.records:
         sheet, reason = sheet_of(record, folder, "neighbors")
         if sheet is not None:
             detail = f"{plural(row.data_budget, 'image')}, seed {record.cell.seed}"
             distances = _distances(sheet)
             return NeighborStrip(row.label, detail, row.data_budget, row.is_reference, sheet, distances=distances)
-        why = why or reason
-    return NeighborStrip(row.label, plural(row.data_budget, "image"), row.data_budget, row.is_reference, None, why)
+        absent = absent or reason
+    return NeighborStrip(row.label, plural(row.data_budget, "image"), row.data_budget, row.is_reference, None, absent)
 
 
 def _distances(sheet: Image) -> tuple[tuple[float, ...], ...]:
@@ -92,12 +92,6 @@ def _distances(sheet: Image) -> tuple[tuple[float, ...], ...]:
         return msgspec.json.decode(sheet.info.get(_TEXT, "[]"), type=tuple[tuple[float, ...], ...])[:COLUMNS]
     except (msgspec.MsgspecError, TypeError, UnicodeDecodeError):
         return ()  # the pictures can be shown without
-
-
-def neighbor_alt_text(strip: NeighborStrip) -> str:
-    """Write what a screen reader says in place of the pictures."""
-    far = f"; median distance to the nearest {strip.far}" if strip.far else ""
-    return f"{COLUMNS} images of {strip.label}, {strip.detail}, below each its nearest training images{far}"
 
 
 # ------------------------------------------------------------------------------------------------------------ figure

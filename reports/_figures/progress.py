@@ -74,14 +74,14 @@ def _plot(view: BudgetView, folder: Path) -> Plot | None:
 
 def _strip(row: Row, folder: Path) -> tuple[SnapshotStrip | None, str]:
     """Load the picture of the lowest seed that has one; else say why it cannot be shown, empty where none is named."""
-    why = ""
+    absent = ""
     for record in row.ok:
         if "progress" not in record.artifacts or not record.snapshots:
             continue
-        shares, why = _read(record, folder)
+        shares, absent = _read(record, folder)
         if shares:
             return SnapshotStrip(row.label, record.cell.seed, shares), ""
-    return None, why
+    return None, absent
 
 
 def _read(record: Record, folder: Path) -> tuple[dict[float, npt.NDArray[np.uint8]], str]:

@@ -109,7 +109,9 @@ def draw_tiles(rows: Sequence[TileRow], headings: Sequence[str], title: str, wid
     names = 0.14 + 0.6 * PRINT_SIZE / 72 * min(24, max(len(one_line(row.name)) for row in rows))
     names = min(names, 0.39 * width)
     top = 0.1 + 0.16 * len(lines) + (0.18 if any(headings) else 0.05)
-    count = _tiles_a_cell(rows, (width - names) / len(headings), _row_limit(len(rows), top, block), block)
+    # A tile is smaller in blocks, so that one column holds two of four.
+    tile = min(_TILE if block == 1 else 0.82 * _TILE, (_TALLEST - top) / len(rows) / 1.1)
+    count = _tiles_a_cell(rows, (width - names) / len(headings), tile, block)
     picture, lefts = _picture(rows, count, block)
     across = width - names - 0.05
     # Few tiles are not blown up: what they leave stays white.
@@ -125,11 +127,6 @@ def draw_tiles(rows: Sequence[TileRow], headings: Sequence[str], title: str, wid
         figure.text(x, y, text, ha="left", va="bottom", color=MUTED)
     _write_names(figure, rows, names)
     return figure
-
-
-def _row_limit(rows: int, top: float, block: int) -> float:
-    """Return the inches that a tile should have at most; fewer in blocks, so that one column holds two of four."""
-    return min(_TILE if block == 1 else 0.82 * _TILE, (_TALLEST - top) / rows / 1.1)
 
 
 def _tiles_a_cell(rows: Sequence[TileRow], column: float, tile: float, block: int) -> int:
@@ -180,6 +177,6 @@ def _write_names(figure: Figure, rows: Sequence[TileRow], inches: float) -> None
 def missing_note(absent: dict[str, str]) -> list[str]:
     """Write a sentence for each reason: which rows have no picture. Label -> reason."""
     reasons: dict[str, list[str]] = {}
-    for label, why in absent.items():
-        reasons.setdefault(why, []).append(label)
-    return [f"Not drawn, because {why}: {listing(labels)}." for why, labels in reasons.items()]
+    for label, reason in absent.items():
+        reasons.setdefault(reason, []).append(label)
+    return [f"Not drawn, because {reason}: {listing(labels)}." for reason, labels in reasons.items()]

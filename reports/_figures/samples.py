@@ -90,9 +90,9 @@ def _first_tiles(record: Record, folder: Path) -> tuple[Image | None, str]:
     Of a task that gives inputs it is the second: above each answer stands its input
     (`graftbench.execution.sheets.answers`).
     """
-    sheet, why = sheet_of(record, folder, "samples")
+    sheet, absent = sheet_of(record, folder, "samples")
     if sheet is None:
-        return None, f"no samples: {why}"
+        return None, f"no samples: {absent}"
     task = record.cell.task
     top = 0 if task.kind == "generate" else task.resolution
     return sheet.crop((0, top, COLUMNS * task.resolution, top + task.resolution)), ""
@@ -153,8 +153,8 @@ def spaced_png(image: Image) -> bytes:
 
 def alt_text(strip: SampleStrip) -> str:
     """Write what a screen reader says in place of the strip."""
-    what = "real held-out images" if strip.label == "real images" else f"samples of {strip.label}"
-    return f"{COLUMNS} {what}, {strip.detail}"
+    subject = "real held-out images" if strip.label == "real images" else f"samples of {strip.label}"
+    return f"{COLUMNS} {subject}, {strip.detail}"
 
 
 # ------------------------------------------------------------------------------------------------------ one image

@@ -248,7 +248,7 @@ def label_points(
         text = axes.text(x, y, name, fontsize=PRINT_SIZE - 1)
         size = text.get_window_extent()
         text.remove()
-        candidates = _places(at, size.width, size.height, scale)
+        candidates = _candidates(at, size.width, size.height, scale)
         (dx, dy), box = min(candidates, key=lambda candidate: _cost(candidate[1], boxes, dots, frame))
         boxes.append(box)
         far = max(abs(dx), abs(dy)) > _NEAR + 1
@@ -280,7 +280,7 @@ _Box = tuple[float, float, float, float]
 """Left, bottom, right, top, in pixels."""
 
 
-def _places(
+def _candidates(
     at: tuple[float, float], width: float, height: float, scale: float
 ) -> Iterator[tuple[tuple[float, float], _Box]]:
     """Yield where a name may stand: right, left, above, below and askew of its point, near first. (offset, box)."""

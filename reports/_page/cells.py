@@ -44,8 +44,8 @@ def chosen_cells(groups: Sequence[Group]) -> list[Record]:
         row for group in groups for budget in group.budgets for row, _ in ranked_rows(group.methods_at(budget))[:1]
     ]
     best = {record.id for row in best_rows for record in row.records}
-    kept = [record for record in records if record.status != Status.OK or record.id in best]
-    return sorted(kept, key=lambda record: record.id not in best)[:MOST]
+    chosen = [record for record in records if record.status != Status.OK or record.id in best]
+    return sorted(chosen, key=lambda record: record.id not in best)[:MOST]
 
 
 def held_note(held: int, total: int) -> str:
@@ -60,18 +60,18 @@ def held_note(held: int, total: int) -> str:
 
 @dataclass
 class _Strings:
-    """Each text once; cells name it by its place, for most of what they say they say alike."""
+    """Each text once; cells name it by its index, for most of what they say they say alike."""
 
-    places: dict[str, int] = field(default_factory=dict)
+    indices: dict[str, int] = field(default_factory=dict)
 
-    def place(self, text: str) -> int:
-        return self.places.setdefault(text, len(self.places))
+    def index(self, text: str) -> int:
+        return self.indices.setdefault(text, len(self.indices))
 
     def lines(self, text: str) -> list[int]:
-        return [self.place(line) for line in text.split("\n")] if text else []
+        return [self.index(line) for line in text.split("\n")] if text else []
 
     def pairs(self, rows: Iterable[tuple[str, ...]]) -> list[list[int]]:
-        return [[self.place(text) for text in row] for row in rows]
+        return [[self.index(text) for text in row] for row in rows]
 
 
 def cells_json(records: Sequence[Record], everyone: Sequence[Record], run: Run, page: Path | None) -> str:
@@ -89,16 +89,11 @@ def cells_json(records: Sequence[Record], everyone: Sequence[Record], run: Run, 
         page: Folder in which the page will lie; None where that is unknown, and nothing can be linked.
     """
     strings = _Strings()
-    common = _common(everyone)
+    counts = Counter(pair for record in everyone for pair in dict(flatten(record.environment)).items())
+    common = {pair for pair, count in counts.items() if count == len(everyone)}  # what all environments say alike
     cells = [_cell(record, strings, common, run, page) for record in records]
-    text = json.dumps({"strings": list(strings.places), "cells": cells}, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps({"strings": list(strings.indices), "cells": cells}, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
-
-
-def _common(records: Sequence[Record]) -> set[tuple[str, str]]:
-    """Return what all environments say alike."""
-    counts = Counter(pair for record in records for pair in dict(flatten(record.environment)).items())
-    return {pair for pair, count in counts.items() if count == len(records)}
 
 
 def _cell(
@@ -113,17 +108,17 @@ def _cell(
         caveats.append(f"Paths are cut to their last part here; graftbench show RUN {record.id} prints them whole.")
     environment = [pair for pair in dict(flatten(record.environment)).items() if pair not in common]
     return {
-        "id": strings.place(record.id),
+        "id": strings.index(record.id),
         "seed": record.cell.seed,
-        "status": strings.place(str(record.status)),
-        "name": strings.place(one_line(str(record.cell))),
+        "status": strings.index(str(record.status)),
+        "name": strings.index(one_line(str(record.cell))),
         "facts": strings.pairs(_facts(record)),
         "scores": strings.pairs(map(_score, record.scores)),
         "cost": strings.pairs(_cost(record)),
         "environment": strings.pairs(environment),
         "links": strings.pairs(_links(record, run.folder, page)),
         "command": strings.lines(command),
-        "caveats": [strings.place(caveat) for caveat in caveats],
+        "caveats": [strings.index(caveat) for caveat in caveats],
     }
 
 
@@ -153,7 +148,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
 
 
 def _score(score: Score) -> tuple[str, ...]:
-    """Name, label, value, interval, floor, images, note; numbers in the printed scale."""
+    """Return name, label, value, interval, floor, images, note; numbers in the printed scale."""
     metric = EVERY_METRIC.get(score.name)
     scale = metric.scale if metric else 1.0
     counts = {"generated": score.n_generated, "reference": score.n_reference, "training": score.n_train}

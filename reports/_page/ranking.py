@@ -11,8 +11,6 @@ from .._tables.scores import column, ranked_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graftbench.comparison.stats import SeedSummary
-
     from .._tables.groups import Group, Row
 
 SHOWN = 12
@@ -73,26 +71,15 @@ def rankings(group: Group) -> tuple[PageRanking, ...]:
 
 def _ranking(budget: int, rows: Sequence[Row]) -> PageRanking:
     ranked = ranked_rows(rows)
-    places = decimals([summary.mean for _, summary in ranked])
+    digits = decimals([summary.mean for _, summary in ranked])
     standings = column([row for row, _ in ranked], KID)
     undecided = standings.undecided(budget)
-    places_shown = []
+    places = []
     for row, summary in ranked[:SHOWN]:
         rank = 1 + sum(better.mean < summary.mean for _, better in ranked)
         is_open = row is not ranked[0][0] and not undecided and not standings.is_worse(row)
-        places_shown.append(_place(row.label, summary, rank, places, is_open=is_open))
-    return PageRanking(budget, tuple(places_shown), len(ranked) - len(places_shown), len(rows) - len(ranked), undecided)
-
-
-def _place(label: str, summary: SeedSummary, rank: int, places: int, *, is_open: bool) -> Place:
-    interval = summary.interval
-    return Place(
-        rank=rank,
-        label=label,
-        kid=summary.mean,
-        kid_text=number(summary.mean, places),
-        interval=DASH if interval is None else f"{number(interval.low, places)} to {number(interval.high, places)}",
-        low=None if interval is None else interval.low,
-        seeds=summary.n,
-        open=is_open,
-    )
+        low, high = (None, None) if (ends := summary.interval) is None else (ends.low, ends.high)
+        interval = DASH if ends is None else f"{number(low, digits)} to {number(high, digits)}"
+        kid = number(summary.mean, digits)
+        places.append(Place(rank, row.label, summary.mean, kid, interval, low, summary.n, is_open))
+    return PageRanking(budget, tuple(places), len(ranked) - len(places), len(rows) - len(ranked), undecided)

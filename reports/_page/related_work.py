@@ -23,34 +23,15 @@ from graftbench.contracts import Domain, Method, Reference
 from graftbench.records.cell_spec import SAMPLES, content_hash
 from graftbench.references import references
 
-from .._tables.numbers import DASH, MINUS
 from .._tables.text import one_line, shorten_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from graftbench.records.cell_spec import Protocol
     from graftbench.records.record import Record
-
-TOO_FEW = "not enough data"
 
 
 # ---------------------------------------------------------------------------------------------------------- claims
-
-
-@dataclass(frozen=True)
-class ClaimLine:
-    """A claim as text.
-
-    Attributes:
-        finding: What became of it.
-        difference: Mean difference with its sign; a dash where there is none.
-        p: One-sided p; a dash where there is none.
-    """
-
-    finding: Finding
-    difference: str
-    p: str
 
 
 @dataclass(frozen=True)
@@ -66,46 +47,27 @@ class ClaimTable:
 
     protocol: str
     checked: CheckedClaims
-    answered: tuple[ClaimLine, ...]
-    open: tuple[ClaimLine, ...]
+    answered: tuple[Finding, ...]
+    open: tuple[Finding, ...]
 
 
 def claim_tables(records: Sequence[Record]) -> list[ClaimTable]:
     """Make one table a protocol: numbers of two protocols do not compare, and `check_claims` refuses them."""
     by_protocol: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
-        by_protocol[_protocol_key(record.cell.protocol)].append(record)
+        by_protocol[content_hash(scoring_fields(record.cell.protocol))].append(record)
     tables = []
     for alike in by_protocol.values():
         checked = check_claims(alike)
-        lines = [ClaimLine(finding, *_numbers(finding)) for finding in checked.findings]
         tables.append(
             ClaimTable(
                 protocol=alike[0].cell.protocol.label if len(by_protocol) > 1 else "",
                 checked=checked,
-                answered=tuple(line for line in lines if line.finding.verdict != TOO_FEW),
-                open=tuple(line for line in lines if line.finding.verdict == TOO_FEW),
+                answered=tuple(finding for finding in checked.findings if finding.is_answered),
+                open=tuple(finding for finding in checked.findings if not finding.is_answered),
             )
         )
     return tables
-
-
-def _protocol_key(protocol: Protocol) -> str:
-    """Hash what scores depend on: neither where the weights' file lies nor which other metrics were computed."""
-    return content_hash(scoring_fields(protocol))
-
-
-def _numbers(finding: Finding) -> tuple[str, str]:
-    if finding.difference is None or finding.p is None:
-        return DASH, DASH
-    return _signed(finding.difference), f"{finding.p:.3f}" if finding.p >= 0.001 else f"{finding.p:.0e}"
-
-
-def _signed(value: float) -> str:
-    """Print three significant digits with a sign, as `graftbench claims` does: `+1,790`, `−0.0513`."""
-    size = abs(value)
-    text = f"{size:,.0f}" if float(f"{size:.3g}") >= 100 or not size else f"{size:#.3g}"
-    return ("" if not size else "+" if value > 0 else MINUS) + text
 
 
 # -------------------------------------------------------------------------------------- what installed files say

@@ -129,16 +129,12 @@ def headline(group: Group) -> tuple[tuple[str, bool], ...]:
     none_settled = len(contested) > 1 and not any(lead.settled for lead in contested)
     for i, lead in enumerate(leading):
         images = plural(lead.data_budget, "training image")
+        only = f" is the only method with a KID (×10³: {lead.score})"
+        verb = f" leads with KID×10³ {lead.score}" if lead.contested else only
         doubt = lead.contested and not lead.settled and not none_settled
         pieces += [
             (f"{'; ' if i else ''}with {images} ", False),
             (lead.leader, True),
-            (_leads_by(lead) + (", which these seeds do not settle" if doubt else ""), False),
+            (verb + (", which these seeds do not settle" if doubt else ""), False),
         ]
     return (*pieces, (f". None of these leads is settled by {seeds}." if none_settled else ".", False))
-
-
-def _leads_by(lead: Lead) -> str:
-    if not lead.contested:
-        return f" is the only method with a KID (×10³: {lead.score})"
-    return f" leads with KID×10³ {lead.score}"

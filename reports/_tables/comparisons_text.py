@@ -140,28 +140,23 @@ def _too_few(block: Block, few: Sequence[Compared]) -> str:
     more = "no number of seeds could" if needed is None else f"it takes {needed}"
     subject = "" if len(few) == len(block.compared) else f" with {some([each.method for each in few])}"
     verdict = f"{plural(most, 'seed')} cannot settle any of {plural(tests, 'comparison')}{subject}, {more}"
-    apart = [each.method for each in few if each.interval is not None and not each.interval.contains(0.0)]
-    return f"{verdict}; one at a time, the interval leaves out 0 for {some(apart)}" if apart else verdict
+    differing = [each.method for each in few if each.interval is not None and not each.interval.contains(0.0)]
+    return f"{verdict}; one at a time, the interval leaves out 0 for {some(differing)}" if differing else verdict
 
 
 def _difference_line(budget: int, each: Compared, places: int, *, exact: bool) -> list[str]:
     shift = [DASH if each.shift is None else _with_interval(each.shift.value, each.shift.interval, places)]
+    ties = f", {plural(each.ties, 'tie')}" if each.ties else ""  # `4 of 5`, `4 of 5, 1 tie`
     return [
         f"{budget:,}",
         markdown(each.method),
         DASH if each.difference is None else _with_interval(each.difference, each.interval, places),
         *(shift if exact else []),
-        _wins(each),
+        f"{each.wins} of {each.pairs}{ties}" if each.pairs else DASH,
         _p(each.p),
         _p(each.p_holm),
         markdown(each.words),
     ]
-
-
-def _wins(each: Compared) -> str:
-    """Return `4 of 5`, `4 of 5, 1 tie`."""
-    ties = f", {plural(each.ties, 'tie')}" if each.ties else ""
-    return f"{each.wins} of {each.pairs}{ties}" if each.pairs else DASH
 
 
 def _difference_rows(keys: dict[str, Any], each: Compared, scale: float) -> Rows:
@@ -197,10 +192,13 @@ def _improvement(
         f"{word} often than not: {some(labels)}" for word, labels in (("more", above), ("less", below)) if labels
     )
     over = "" if len(groups) == 1 else ", averaged over tasks"
+    scored = {label for scores in tasks for label, by_budget in scores.items() if by_budget} - {baseline}
+    count = len(set(methods) - {baseline})
+    shown = "" if count == len(scored) else f" Of {len(scored):,} methods the {count} leading ones by KID are shown."
     question = (
         f"How often does a run beat a run of {baseline} by KID{over}, whatever their seeds? With "
         f"{plural(budgets[-1], 'image')} {answer or 'no interval leaves out 50 %'}."
-        f"{_shown(methods, tasks, baseline)}"
+        f"{shown}"
     )
     # Table: a row a method, a column a data budget.
     lines = [
@@ -210,13 +208,6 @@ def _improvement(
     ]
     table = markdown_table(["Method", *(plural(budget, "image") for budget in budgets)], lines)
     return [f"### Runs that beat one of {markdown(baseline)}", markdown(question), table]
-
-
-def _shown(methods: Sequence[str], tasks: Sequence[Scores], baseline: str) -> str:
-    """Say that not all methods are shown, if so."""
-    scored = {label for scores in tasks for label, by in scores.items() if by} - {baseline}
-    count = len(set(methods) - {baseline})
-    return "" if count == len(scored) else f" Of {len(scored):,} methods the {count} leading ones by KID are shown."
 
 
 def _percent(chance: Estimated | None) -> str:
@@ -279,7 +270,11 @@ def _images(group: Group, scores: Scores, methods: Sequence[str], baseline: str,
             rows.append(keys | {"question": "images for what the baseline reaches"} | _images_row(images))
     budgets = curves[baseline].budgets
     last = budgets[-1]
-    fewer = [label for label, by_budget in needed.items() if _surely_fewer(by_budget[last], last)]
+    fewer = []
+    for label, by_budget in needed.items():
+        high = by_budget[last].high
+        if high.relation == "<" or (high.relation == "=" and high.images < last * (1 - 1e-9)):
+            fewer.append(label)
     answer = (
         f"{some(fewer)} {'takes' if len(fewer) == 1 else 'take'} fewer" if fewer else "no method surely takes fewer"
     )
@@ -288,13 +283,9 @@ def _images(group: Group, scores: Scores, methods: Sequence[str], baseline: str,
         f"(95 %, seeds drawn again), {answer} than {last:,}. “Under” and “over” are outside what was measured; "
         "between two numbers of images the curve is taken to be straight over the logarithm."
     )
-    lines = [[markdown(label), *(_needed(images) for images in by.values())] for label, by in needed.items()]
+    lines = [[markdown(label), *map(_needed, by_budget.values())] for label, by_budget in needed.items()]
     table = markdown_table(["Method", *(f"{baseline} with {budget:,}" for budget in budgets)], lines)
     return [f"### Images for what {markdown(baseline)} reaches", markdown(question), table]
-
-
-def _surely_fewer(images: Efficiency, budget: int) -> bool:
-    return images.high.relation == "<" or (images.high.relation == "=" and images.high.images < budget * (1 - 1e-9))
 
 
 def _needed(images: Efficiency) -> str:
@@ -354,8 +345,8 @@ def _over_tasks(groups: Sequence[Group], baseline: BaselineMethod, rows: Rows) -
     tasks = [values.scores_of(group, KID) for group in groups]
     pooled: Scores = {}  # seeds of all tasks under numbers of their own
     for i, scores in enumerate(tasks):
-        for label, by in scores.items():
-            pooled.setdefault(label, {}).update({len(tasks) * n + i: by_seed for n, by_seed in by.items()})
+        for label, by_budget in scores.items():
+            pooled.setdefault(label, {}).update({len(tasks) * n + i: by_seed for n, by_seed in by_budget.items()})
     methods = values.leading(pooled, KID, baseline.label)
     return blocks + _improvement(groups, tasks, methods, baseline.label, rows)
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from graftbench.comparison.stats import SeedSummary
-    from graftbench.records.record import Record
 
     from .groups import Group, Row
 
@@ -45,7 +44,7 @@ class BudgetLine:
     ranks: tuple[float | None, ...]
     scores: dict[str, tuple[SeedSummary | None, ...]]
     costs: tuple[tuple[float | None, float | None, float | None], ...]
-    declared: tuple[tuple[bool, bool, bool], ...]
+    declared: tuple[tuple[bool, ...], ...]
     origin_mark: str = ""
 
     @property
@@ -149,7 +148,7 @@ def _line(
         ranks=tuple(by_label.get(label) for by_label in ranks),
         scores={block: tuple(_kid(rows, block, budget, label) for budget in budgets) for block in blocks},
         costs=tuple(map(_costs, by_budget)),
-        declared=tuple(map(_declared, by_budget)),
+        declared=tuple(tuple(any(row.declared(name) for row in used) for name in _SPENT) for used in by_budget),
         origin_mark=first_mark(by_label[label] for by_label in rows.values() if label in by_label),
     )
 
@@ -175,22 +174,17 @@ def _costs(rows: Sequence[Row]) -> tuple[float | None, float | None, float | Non
     """
     cells = [record for row in rows for record in row.ok if record.resources is not None]
     images, seconds = ([known_cost(record, name) for record in cells] for name in ("images_seen", "fit_seconds"))
-    flops = [value for record in cells if (value := _flops(record)) is not None]
+    flops = []
+    for record in cells:
+        total, per_image, seen = (known_cost(record, name) for name in ("flops", "flops_per_image", "images_seen"))
+        if total is None and per_image is not None and seen is not None:
+            total = per_image * seen
+        flops += [] if total is None else [total]
     return (
         _mean([value / 1e3 for value in images if value is not None]),
         _mean([value for value in seconds if value is not None]),
         _mean([value / 1e9 for value in flops]) if len(flops) == len(cells) else None,
     )
-
-
-def _flops(record: Record) -> float | None:
-    total, per_image, images = (known_cost(record, name) for name in ("flops", "flops_per_image", "images_seen"))
-    return total if total is not None else None if per_image is None or images is None else per_image * images
-
-
-def _declared(rows: Sequence[Row]) -> tuple[bool, bool, bool]:
-    images, seconds, flops = (any(row.declared(name) for row in rows) for name in _SPENT)
-    return images, seconds, flops
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -134,14 +134,19 @@ class Row:
         return {}
 
     @property
+    def endings(self) -> dict[str, int]:
+        """Return status, or `missing` -> number of seeds that ended so, in the order of `Status`; no zeros."""
+        counts = Counter(str(record.status) for record in self.records)
+        endings = {str(status): counts[status] for status in Status} | {"missing": self.missing}
+        return {status: count for status, count in endings.items() if count}
+
+    @property
     def outcome(self) -> str:
         """Return `2` where all seeds ended well; else what became of each: `1 of 2 ok, 1 of 2 diverged`."""
         total = len(self.records) + self.missing
-        counts = Counter(str(record.status) for record in self.records)
-        if counts[Status.OK] == total:
+        if len(self.ok) == total:
             return str(total)
-        parts = {str(status): counts[status] for status in Status} | {"missing": self.missing}
-        return ", ".join(f"{count} of {total} {status}" for status, count in parts.items() if count)
+        return ", ".join(f"{count} of {total} {status}" for status, count in self.endings.items())
 
 
 @dataclass(frozen=True)
@@ -284,19 +289,14 @@ def _differing(variants: Sequence[Record]) -> list[str]:
     return [name for name in names if len({content_hash(parameters.get(name)) for parameters in settings}) > 1]
 
 
-def _difference(record: Record, key: str, differing: Sequence[str]) -> str:
-    """Return what tells a variant from the others: its values of the differing parameters, else its key."""
-    parameters = record.cell.shown_parameters
-    values = [f"{name}={msgspec.json.encode(parameters.get(name)).decode()}" for name in differing]
-    return ", ".join(values) or f"version {key[:8]}"
-
-
 def _labels(variants: dict[str, list[Record]]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for method, keys in grouped(variants, lambda key: variants[key][0].cell.method).items():
         differing = _differing([variants[key][0] for key in keys])
         for key in keys:
-            difference = "" if len(keys) == 1 else f" ({_difference(variants[key][0], key, differing)})"
+            parameters = variants[key][0].cell.shown_parameters
+            values = [f"{name}={msgspec.json.encode(parameters.get(name)).decode()}" for name in differing]
+            difference = "" if len(keys) == 1 else f" ({', '.join(values) or f'version {key[:8]}'})"
             labels[key] = one_line(method + difference) or "(no name)"
     clashes = Counter(labels.values())
     return {key: label if clashes[label] == 1 else f"{label} {key[:8]}" for key, label in labels.items()}
@@ -345,10 +345,10 @@ def groups(run: Run) -> list[Group]:
         GraftbenchError: The run has no records.
     """
     records = tuple(run.records)
-    kept = vars(run).get("_groups")
-    if kept is None or kept[0] != records:
-        kept = vars(run)["_groups"] = (records, _groups(run))
-    return list(kept[1])
+    cached = vars(run).get("_groups")
+    if cached is None or cached[0] != records:
+        cached = vars(run)["_groups"] = (records, _groups(run))
+    return list(cached[1])
 
 
 def _groups(run: Run) -> list[Group]:

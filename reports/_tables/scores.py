@@ -182,7 +182,7 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
     # Reference rows fit in no time: their milliseconds must not set the decimals of the methods, nor must the hours
     # that others declare.
     fitted = [row for row in group.methods if not row.declared("fit_seconds")]
-    fit_places = _places([row.cost("fit_seconds") for row in fitted or group.methods or group.rows])
+    fit_places = _decimals_of([row.cost("fit_seconds") for row in fitted or group.methods or group.rows])
     ranked = panel.ranked and not group.too_few
     columns = {metric: column(group.methods, metric) for metric in panel.metrics if ranked and metric.better}
 
@@ -213,14 +213,14 @@ def places_of(group: Group, panel: Panel) -> dict[Metric, int]:
     """Choose the decimals of each column, by its floors where no row has a score."""
     ends = floors(group)
     return {
-        metric: _places([row.summary(metric) for row in group.rows])
+        metric: _decimals_of([row.summary(metric) for row in group.rows])
         if any(row.summary(metric) for row in group.rows)
         else decimals(ends.get(metric.name, ()))
         for metric in panel.metrics
     }
 
 
-def _places(summaries: list[SeedSummary | None]) -> int:
+def _decimals_of(summaries: list[SeedSummary | None]) -> int:
     return decimals([summary.mean for summary in summaries if summary is not None])
 
 
@@ -347,18 +347,18 @@ def _too_few(columns: Mapping[Metric, Column]) -> list[str]:
     for alike in cases.values():
         images = listing([f"{budget:,}" for budget in sorted({budget for budget, _, _ in alike})])
         labels = listing(list(dict.fromkeys(label for _, label, _ in alike)))
-        where = "" if len(alike) == len(contested) else f" ({labels} at {images} images)"
-        sentences.append(_few(alike[0][2], where))
+        scope = "" if len(alike) == len(contested) else f" ({labels} at {images} images)"
+        sentences.append(_few(alike[0][2], scope))
     if len(sentences) > MOST_CASES:
-        rest = f"Seeds are too few in {plural(len(sentences) - MOST_CASES, 'more case')} of this table, left unmarked."
-        return [*sentences[:MOST_CASES], rest]
+        cases_left = plural(len(sentences) - MOST_CASES, "more case")
+        return [*sentences[:MOST_CASES], f"Seeds are too few in {cases_left} of this table, left unmarked."]
     return sentences
 
 
-def _few(together: Standings, where: str = "") -> str:
+def _few(together: Standings, scope: str = "") -> str:
     more = "no number of seeds could" if together.needed is None else f"{together.needed} or more could"
     seeds = plural(together.pairs, "seed") + (" in common" if together.pairs == 0 else "")
-    return f"{seeds} cannot tell {together.contenders:,} methods apart at level {LEVEL:g}; {more}{where}."
+    return f"{seeds} cannot tell {together.contenders:,} methods apart at level {LEVEL:g}; {more}{scope}."
 
 
 def _score(row: Row, metric: Metric, places: int, footnotes: _Footnotes, standing: Standing) -> Cell:
@@ -460,20 +460,20 @@ def leads(group: Group) -> list[Lead]:
 
 def _lead(budget: int, rows: Sequence[Row]) -> Lead:
     ranked = ranked_rows(rows)
-    apart = _not_compared(rows, ranked) + _out_of_competition(rows)
+    excluded = _not_compared(rows, ranked) + _out_of_competition(rows)
     if not ranked:
         scored = any(row.by_seed(KID) for row in rows if not row.leaks)
-        why = "the methods have no seed in common" if scored else "no method that may compete has a KID here"
-        return Lead(budget, "", "", why + apart)
+        reason = "the methods have no seed in common" if scored else "no method that may compete has a KID here"
+        return Lead(budget, "", "", reason + excluded)
     places = decimals([summary.mean for _, summary in ranked])
     first, summary = ranked[0]
     if len(ranked) == 1:
-        alone = "no other method has a KID here" if not apart else "no other method competes here"
-        return Lead(budget, _called(first), mean_sd(summary, places), alone + apart)
+        alone = "no other method has a KID here" if not excluded else "no other method competes here"
+        return Lead(budget, _called(first), mean_sd(summary, places), alone + excluded)
     second, runner_up = ranked[1]
     verdict, settled = _verdict(rows, first, second)
     relation = "level with" if runner_up.mean == summary.mean else "ahead of"
-    ahead = f"{relation} {_called(second)} ({mean_sd(runner_up, places)}); {verdict}{apart}"
+    ahead = f"{relation} {_called(second)} ({mean_sd(runner_up, places)}); {verdict}{excluded}"
     return Lead(budget, _called(first), mean_sd(summary, places), ahead, contested=True, settled=settled)
 
 

@@ -16,8 +16,6 @@ from .tasks import task_tables
 from .text import listing, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from graftbench.records.run import Run
 
     from .scores import Cell, ScoreLine, ScoreTable
@@ -37,7 +35,12 @@ def to_terminal(run: Run) -> list[Text | RichTable]:
     for over_tasks in task_tables(tables):
         if over_tasks.metric is KID:
             parts += _tasks(over_tasks)
-    return parts + [Text(sentence, style="dim") for sentence in _more(tables)]
+    # What the row "floor" is, and where the scores are that the terminal has no room for.
+    if any(line.label == FLOOR for table in tables for line in table.headline.references):
+        parts.append(Text(f"{FLOOR}: {FLOOR_MARK}.", style="dim"))
+    if titles := dict.fromkeys(f"“{panel.panel.title}”" for table in tables for panel in table.panels):
+        parts.append(Text(f"More scores in table.md and index.html: {listing(list(titles))}.", style="dim"))
+    return parts
 
 
 def _headline(table: ScoreTable) -> RichTable:
@@ -101,11 +104,3 @@ def _tasks(table: TaskTable) -> list[Text | RichTable]:
     for line in table.lines:
         view.add_row(Text(one_line(line.label)), *map(_cell, (*line.scores, line.rank)), Text(line.tasks))
     return [Text(one_line(table.title), style="italic"), view, Text(table.caption, style="dim")]
-
-
-def _more(tables: Sequence[ScoreTable]) -> list[str]:
-    """Say what the row "floor" is, and where the scores are that the terminal has no room for."""
-    floor = any(line.label == FLOOR for table in tables for line in table.headline.references)
-    titles = dict.fromkeys(f"“{panel.panel.title}”" for table in tables for panel in table.panels)
-    sentences = [f"{FLOOR}: {FLOOR_MARK}."] if floor else []
-    return sentences + ([f"More scores in table.md and index.html: {listing(list(titles))}."] if titles else [])

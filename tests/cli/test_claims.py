@@ -10,8 +10,7 @@ import msgspec
 import pytest
 from made_cells import QUICK
 
-from graftbench.cli.claims import _probability, _signed
-from graftbench.comparison.claims import CLAIMS, check_claims
+from graftbench.comparison.claims import CLAIMS, Finding, check_claims
 from graftbench.records.run import read_runs
 from graftbench.records.store import append, read
 
@@ -128,10 +127,10 @@ def test_cells_that_failed_are_counted(run: Command, tmp_path: Path) -> None:
 )
 def test_differences_have_a_sign(value: float, text: str) -> None:
     """Three significant digits or all before the point; a real minus; none for 0."""
-    assert _signed(value) == text
+    assert Finding(name="", statement="", source="", verdict="holds", difference=value).printed_difference == text
 
 
 @pytest.mark.parametrize(("p", "text"), [(1.0, "1.000"), (0.03125, "0.031"), (1 / 16385, "6e-05")])
 def test_p_is_never_printed_as_zero(p: float, text: str) -> None:
     """Three decimals; a power of ten below a thousandth."""
-    assert _probability(p) == text
+    assert Finding(name="", statement="", source="", verdict="holds", p=p).printed_p == text

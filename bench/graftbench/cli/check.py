@@ -49,14 +49,14 @@ def check(
         else Listener(
             found=lambda plugin: print(f"\n{plugin.kind} {plugin.name} ({plugin.where})", flush=True),
             made=_print_result,
-            preparing=lambda what: print(f"preparing {what}", file=sys.stderr, flush=True),
+            preparing=lambda subject: print(f"preparing {subject}", file=sys.stderr, flush=True),
         )
     )
     checked = CheckedPlugins()
     for target in targets:
-        one = check_target(target, argument=argument, seconds=seconds, listener=listener)
-        checked.results |= one.results
-        checked.unusable |= one.unusable
+        checked_target = check_target(target, argument=argument, seconds=seconds, listener=listener)
+        checked.results |= checked_target.results
+        checked.unusable |= checked_target.unusable
     if json:
         plugins = [
             {"kind": plugin.kind, "name": plugin.name, "where": plugin.where, "results": results}
@@ -69,8 +69,8 @@ def check(
 
 
 def _print_result(_: Plugin, result: Result) -> None:
-    why = f": {result.why}" if result.why else ""
-    print(f"  {MARKS[result.status]:<6}  {result.check}{why}", flush=True)
+    reason = f": {result.why}" if result.why else ""
+    print(f"  {MARKS[result.status]:<6}  {result.check}{reason}", flush=True)
     for fault in result.faults:
         print(f"            found     {fault.found}")
         print(f"            expected  {fault.expected}")
@@ -85,5 +85,5 @@ def _print_summaries(checked: CheckedPlugins) -> None:
     print()
     for plugin, results in checked.results.items():
         print(summary(plugin.name, results))
-    for where, why in checked.unusable.items():
-        print(f"graftbench: {where}: {why}.", file=sys.stderr)
+    for target, reason in checked.unusable.items():
+        print(f"graftbench: {target}: {reason}.", file=sys.stderr)

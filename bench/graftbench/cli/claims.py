@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING
 from graftbench.cli.output import markdown_rows, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.table import Table
 
     from graftbench.comparison.claims import CheckedClaims, Finding
-
-TOO_FEW = "not enough data"
-"""The verdict on a claim that the records cannot answer."""
 
 
 def claims(
@@ -50,7 +45,7 @@ def claims(
         print(markdown_table(checked))
     else:
         console = Console()
-        if any(finding.verdict != TOO_FEW for finding in checked.findings):
+        if any(finding.is_answered for finding in checked.findings):
             console.print(findings_table(checked))
         for line in _below(checked):
             console.print(line, highlight=False, markup=False)
@@ -68,34 +63,14 @@ def findings_table(checked: CheckedClaims) -> Table:
     for heading in ("difference", "pairs", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", min_width=16, max_width=21)  # the claim has the rest
-    for finding in checked.findings:
-        if finding.verdict == TOO_FEW:
-            continue
+    for finding in filter(lambda finding: finding.is_answered, checked.findings):
         verdict = Text(finding.verdict, styles[finding.verdict])
         table.add_row(
             Text.assemble((finding.statement, "bold"), f"\n{finding.contrast}".rstrip(), "\n", (finding.source, "dim")),
-            *_numbers(finding),
+            *(finding.printed_difference, str(finding.n), finding.printed_p),
             verdict.append(f"\n{finding.reason}", "default") if finding.reason else verdict,
         )
     return table
-
-
-def _numbers(finding: Finding) -> tuple[str, str, str]:
-    if finding.difference is None or finding.p is None:
-        return "—", str(finding.n), "—"
-    return _signed(finding.difference), str(finding.n), _probability(finding.p)
-
-
-def _signed(value: float) -> str:
-    """Format with a sign and three significant digits, or all before the point: `+1,790`, `−0.0513`."""
-    size = abs(value)
-    rounded = float(f"{size:.3g}")  # as it is printed: 99.96 is 100
-    text = f"{size:,.0f}" if rounded >= 100 or not size else f"{size:#.3g}"
-    return ("" if not size else "+" if value > 0 else "−") + text
-
-
-def _probability(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
 def _below(checked: CheckedClaims) -> list[str]:
@@ -104,19 +79,15 @@ def _below(checked: CheckedClaims) -> list[str]:
     out = f", {checked.left_out:,} that did not end well left out" if checked.left_out else ""
     budgets = "" if checked.few is None else f" Few images: {checked.few:,}; many: {checked.many:,}."
     test = f"one-sided sign-flip test of the mean difference, level {checked.level:g}, not corrected for many claims"
-    open_claims = [finding for finding in checked.findings if finding.verdict == TOO_FEW]
-    lines = [f"{cells}{out}.{budgets}", *([_open(open_claims)] if open_claims else [])]
-    if len(open_claims) == len(checked.findings):
-        return lines
-    return [*lines, f"A positive difference speaks for the claim. p: {test}."]
-
-
-def _open(findings: Sequence[Finding]) -> str:
-    """Say in one line for how many claims there is not enough data, and why."""
-    counts = Counter(finding.reason for finding in findings)
-    reasons = "; ".join(f"{reason}{f' ({count})' if count > 1 else ''}" for reason, count in counts.most_common())
-    claims = "1 claim has" if len(findings) == 1 else f"{len(findings)} claims have"
-    return f"{claims} {TOO_FEW} here: {reasons}. --markdown and --json list them."
+    lines = [f"{cells}{out}.{budgets}"]
+    counts = Counter(finding.reason for finding in checked.findings if not finding.is_answered)
+    if counts:
+        reasons = "; ".join(f"{reason}{f' ({count})' if count > 1 else ''}" for reason, count in counts.most_common())
+        claims = "1 claim has" if counts.total() == 1 else f"{counts.total()} claims have"
+        lines.append(f"{claims} not enough data here: {reasons}. --markdown and --json list them.")
+    if counts.total() < len(checked.findings):
+        lines.append(f"A positive difference speaks for the claim. p: {test}.")
+    return lines
 
 
 def markdown_table(checked: CheckedClaims) -> str:
@@ -130,5 +101,6 @@ def _markdown_row(finding: Finding) -> tuple[str, ...]:
     verdict = f"{finding.verdict}: {finding.reason}" if finding.reason else finding.verdict
     authors, mark, number = finding.source.partition(", arXiv ")  # Mo et al. 2020, arXiv 2002.10964
     source = f"{authors}, [{number}](https://arxiv.org/abs/{number})" if mark else finding.source
-    row = (finding.statement, source, finding.contrast or "—", *_numbers(finding), verdict)
+    numbers = (finding.printed_difference, str(finding.n), finding.printed_p)
+    row = (finding.statement, source, finding.contrast or "—", *numbers, verdict)
     return tuple(text.replace("|", "\\|") for text in row)

@@ -58,8 +58,8 @@ def clean(
         print(f"{kind}: {count}, {megabytes(size)}")
     for path in removal.in_use:
         print(f"in use, left alone: {path}")
-    what = "would be removed" if dry_run else "could be removed" if survey else "removed"
-    print(f"{folder}: {megabytes(removal.size)} {what}.")
+    outcome = "would be removed" if dry_run else "could be removed" if survey else "removed"
+    print(f"{folder}: {megabytes(removal.size)} {outcome}.")
     if survey and removal.items:
         print("Say what: --keep samples, --keep nothing, --superseded, --work.")
     return 0

@@ -11,7 +11,6 @@ from graftbench.cli.output import print_lines, wide_console
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import Console
     from rich.table import Table
 
     from graftbench.regression.results import Comparison, GateRow
@@ -104,7 +103,7 @@ def _write(path: Path, text: str) -> None:
 def show(comparison: Comparison, *, every: bool = False) -> None:
     """Print a comparison: what needs looking at first, then the rest, folded or (`every`) row by row."""
     from graftbench.cli.show import PIPE_COLUMNS
-    from graftbench.regression.formats._words import method_note, summary
+    from graftbench.regression.formats._words import cut, method_note, summary
 
     console = wide_console(PIPE_COLUMNS)
     print_lines(console, [f"{comparison.new} against {comparison.base}"], "bold")
@@ -112,26 +111,19 @@ def show(comparison: Comparison, *, every: bool = False) -> None:
     if rows:
         console.print(rows_table(rows))
     print_lines(console, [] if every else folded(comparison.rows))
-    failing = [f"{failed.cell}: {failed.status}. {failed.reason}" for failed in comparison.failing]
     still = [f"{failed.cell}: {failed.status}" for failed in comparison.still_failing]
     for title, cells in (
-        ("Newly failing", failing),
+        ("Newly failing", list(map(str, comparison.failing))),
         ("Vanished", comparison.vanished),
         ("New", comparison.appeared),
         ("Mended", comparison.mended),
         ("Failing on both sides", still),
     ):
-        _print_cells(console, title, cells)
+        if cells:
+            print_lines(console, [f"{title}:"], "bold")
+            print_lines(console, cut(cells, MOST_CELLS))
     print_lines(console, [*comparison.notes, method_note(comparison)], "dim")
     print_lines(console, [summary(comparison)], "bold")
-
-
-def _print_cells(console: Console, title: str, cells: list[str]) -> None:
-    if cells:
-        print_lines(console, [f"{title}:"], "bold")
-        print_lines(console, [f"  {cell}" for cell in cells[:MOST_CELLS]])
-        if len(cells) > MOST_CELLS:
-            print_lines(console, [f"  … and {len(cells) - MOST_CELLS:,} more"])
 
 
 def _folds(row: GateRow) -> bool:
@@ -161,7 +153,7 @@ def rows_table(rows: Iterable[GateRow]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from graftbench.regression.formats._words import change, label, value
+    from graftbench.regression.formats._words import label, numbers
 
     styles = {"regression": "red bold", "improvement": "green", "too few pairs": "yellow", "not compared": "dim"}
     table = Table(box=box.SIMPLE_HEAD)
@@ -171,8 +163,7 @@ def rows_table(rows: Iterable[GateRow]) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("verdict")
     for row in rows:
-        why = "" if row.reason == "within the threshold" else row.reason
-        verdict = Text(row.verdict, styles.get(row.verdict, "")).append(f": {why}" if why else "", "dim")
-        numbers = (value(row, row.base), value(row, row.new), change(row), str(row.pairs or "—"))
-        table.add_row(Text(row.subject), label(row), *numbers, verdict)
+        reason = "" if row.reason == "within the threshold" else row.reason
+        verdict = Text(row.verdict, styles.get(row.verdict, "")).append(f": {reason}" if reason else "", "dim")
+        table.add_row(Text(row.subject), label(row), *numbers(row), verdict)
     return table

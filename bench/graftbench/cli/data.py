@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, validators
 
 from graftbench.cli.options import Plugins, SuiteName
-from graftbench.cli.output import print_json
+from graftbench.cli.output import check_sheet, print_json, write_sheet
 
 if TYPE_CHECKING:
     from graftbench.images.datacard import Card
@@ -36,13 +36,11 @@ def show(
         json: Print an object, with every image that was left out.
     """
     from graftbench.cache import cache_folder
-    from graftbench.errors import GraftbenchError
     from graftbench.images import prepared
     from graftbench.images.datacard import card_of, contact_sheet
     from graftbench.plugins import registry
 
-    if sheet is not None and sheet.suffix != ".png":
-        raise GraftbenchError(f"A contact sheet is written as PNG; found --sheet '{sheet}'.")
+    check_sheet(sheet)
     domain = registry.make_domain(name, plugin)
     images = prepared.load(domain, name, resolution, cache_folder())
     card = card_of(domain, images)
@@ -51,12 +49,7 @@ def show(
     else:
         print("\n".join(lines_of(card)))
     if sheet is not None:
-        try:
-            sheet.parent.mkdir(parents=True, exist_ok=True)
-            contact_sheet(images).save(sheet, optimize=True)
-        except OSError as error:
-            raise GraftbenchError(f"The contact sheet '{sheet}' cannot be written ({error.strerror}).") from error
-        print(f"contact sheet: {sheet}", file=sys.stderr if json else sys.stdout)
+        write_sheet(contact_sheet(images), sheet, json=json)
     return 0
 
 
@@ -124,10 +117,10 @@ def prepare(
     def say(sentence: str) -> None:
         print(f"{time.perf_counter() - started:7.1f} s  {sentence}", flush=True)
 
-    done = prepare_suite(load_suite(suite), cache_folder(), plugins=plugin, device=resolve_device(device), say=say)
+    outcome = prepare_suite(load_suite(suite), cache_folder(), plugins=plugin, device=resolve_device(device), say=say)
     print()
-    for sentence in done.ready:
+    for sentence in outcome.ready:
         print(f"ready: {sentence}")
-    for sentence in done.failed:
+    for sentence in outcome.failed:
         print(f"graftbench: {sentence}", file=sys.stderr)
-    return 2 if done.failed else 0
+    return 2 if outcome.failed else 0

@@ -100,19 +100,14 @@ def scores_table(result: Evaluation) -> Table:
         table.add_column(heading, justify="right")
     for score in result.scores:
         metric = METRICS[score.name]
-        cells = [metric.heading, *_numbers(score, metric.scale)]
+        value = "undefined" if score.value is None else _number(score.value * metric.scale)
+        interval = () if score.value is None or score.interval is None else score.interval
+        cells = [metric.heading, value, " … ".join(_number(bound * metric.scale) for bound in interval)]
         if result.floors:
             floor = result.floors.get(score.name)
             cells.append("—" if floor is None or floor.value is None else _number(floor.value * metric.scale))
         table.add_row(*cells)
     return table
-
-
-def _numbers(score: Estimate, scale: float) -> tuple[str, str]:
-    if score.value is None:
-        return "undefined", ""
-    bounds = "" if score.interval is None else " … ".join(_number(bound * scale) for bound in score.interval)
-    return _number(score.value * scale), bounds
 
 
 def _number(value: float) -> str:

@@ -50,7 +50,10 @@ def sentence_of(error: Exception) -> str:
         case GraftbenchError():
             sentence = str(error)
         case OSError():
-            sentence = _of_the_system(error)
+            files = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+            short = [name if len(name) <= 100 else f"{name[:60]}… ({len(name)} characters)" for name in files]
+            subject = "'{}' cannot be used: ".format("' and '".join(short)) if short else ""
+            sentence = f"{subject}{error.strerror or error or type(error).__name__}."
         case UnicodeDecodeError() | UnicodeEncodeError():
             sentence = f"A text is no UTF-8: {error.object[error.start : error.end]!r}."
         case RecursionError():
@@ -64,19 +67,9 @@ def sentence_of(error: Exception) -> str:
     return sentence
 
 
-def _of_the_system(error: OSError) -> str:
-    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    where = "'{}' cannot be used: ".format("' and '".join(map(_short, names))) if names else ""
-    return f"{where}{error.strerror or error or type(error).__name__}."
-
-
 def visible(text: str) -> str:
     r"""Return a text with what a terminal would obey, not show, written as its escape (`\x1b`); line breaks stay."""
     return "".join(
         character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
         for character in text
     )
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 100 else f"{name[:60]}… ({len(name)} characters)"

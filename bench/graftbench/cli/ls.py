@@ -11,7 +11,7 @@ from graftbench.cli.output import markdown_rows, print_json, print_lines
 if TYPE_CHECKING:
     from msgspec import Struct
 
-    from graftbench.contracts import Domain, Method
+    from graftbench.contracts import Method
 
 
 def ls(
@@ -36,8 +36,8 @@ def ls(
         print(markdown_table(rows))
     else:
         _print(rows)
-    for where, error in broken.items():
-        print(f"graftbench: {where} could not be imported: {error}", file=sys.stderr)
+    for name, error in broken.items():
+        print(f"graftbench: {name} could not be imported: {error}", file=sys.stderr)
     return 0
 
 
@@ -64,11 +64,20 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], dict[str, s
         return rows, broken
     if what == "domains":
         domains = registry.domains(plugin)
-        return [_domain(d) for d in domains.classes.values()], domains.broken
+        names = ("title", "license", "source", "description", "attribution")
+        rows = [
+            {"name": d.name + (f":{d.takes_argument}" if d.takes_argument else "")} | {n: getattr(d, n) for n in names}
+            for d in domains.classes.values()
+        ]
+        return rows, domains.broken
     if what == "reports":
         reports = registry.reports(plugin)
         return [{"name": r.name, "title": r.title} for r in reports.classes.values()], reports.broken
-    makers = {"extractors": _extractors, "metrics": _metrics, "suites": _suites, "trackers": _trackers}
+    if what == "trackers":
+        from graftbench.execution.trackers.find import described
+
+        return [dict(row) for row in described()], {}
+    makers = {"extractors": _extractors, "metrics": _metrics, "suites": _suites}
     return makers[what](), {}
 
 
@@ -97,12 +106,6 @@ def _method(m: type[Method]) -> dict[str, Any]:
     }
 
 
-def _domain(d: type[Domain]) -> dict[str, Any]:
-    names = ("title", "license", "source", "description", "attribution")
-    name = d.name + (f":{d.takes_argument}" if d.takes_argument else "")
-    return {"name": name} | {field: getattr(d, field) for field in names}
-
-
 def _extractors() -> list[dict[str, Any]]:
     import dataclasses
 
@@ -120,12 +123,6 @@ def _metrics() -> list[dict[str, Any]]:
         | {"needs": ", ".join(m.needs), "paper": m.paper, "better": m.better, "scale": m.scale}
         for m in EVERY_METRIC.values()
     ]
-
-
-def _trackers() -> list[dict[str, Any]]:
-    from graftbench.execution.trackers.find import described
-
-    return [dict(row) for row in described()]
 
 
 def _suites() -> list[dict[str, Any]]:

@@ -238,11 +238,11 @@ def _model(model: PlannedSourceModel) -> str:
 
 def _training(model: PlannedSourceModel) -> str:
     """Return what is going to be trained, how long that may take, and which lines in the suite would avoid it."""
-    what = "needs a discriminator, which is fitted first" if model.note else "must be trained first"
+    need = "needs a discriminator, which is fitted first" if model.note else "must be trained first"
     length = f"{model.kimg:g} kimg"
     if model.seconds:
         length += f", about {duration(model.seconds)} by the training of a shipped one on one CPU thread"
-    return f"Source model {model.id} {what} ({'; '.join(filter(None, (length, model.avoid)))})"
+    return f"Source model {model.id} {need} ({'; '.join(filter(None, (length, model.avoid)))})"
 
 
 def _cells(count: int) -> str:
@@ -267,6 +267,6 @@ def duration(seconds: float | None) -> str:
     whole = round(seconds)
     for unit, size, small, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
         if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {unit} {rest} {small}" if rest else f"{whole // size} {unit}"
+            smaller = whole % size // part
+            return f"{whole // size} {unit} {smaller} {small}" if smaller else f"{whole // size} {unit}"
     return f"{whole} s"

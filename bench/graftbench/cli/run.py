@@ -111,9 +111,9 @@ def run(
     if summary.stopped:
         raise KeyboardInterrupt
     ended = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
-    what = "suite" if part == (1, 1) else f"shard {shard}"
+    scope = "suite" if part == (1, 1) else f"shard {shard}"
     if summary.ran:
-        print(f"{summary.folder}: {summary.ran} cells ran; {summary.total} in the {what}: {ended}.")
+        print(f"{summary.folder}: {summary.ran} cells ran; {summary.total} in the {scope}: {ended}.")
     else:
-        print(f"{summary.folder}: nothing to do, all {summary.total} cells of the {what} have a record: {ended}.")
+        print(f"{summary.folder}: nothing to do, all {summary.total} cells of the {scope} have a record: {ended}.")
     return summary.exit_code

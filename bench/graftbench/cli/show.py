@@ -142,7 +142,7 @@ def _score(score: Score) -> tuple[str, ...]:
     interval = "" if score.interval is None else " to ".join(_number(end * scale) for end in score.interval)
     counts = (score.n_generated, score.n_reference, score.n_train)
     images = ", ".join(
-        f"{count:,} {what}" for count, what in zip(counts, ("gen", "ref", "train"), strict=True) if count
+        f"{count:,} {kind}" for count, kind in zip(counts, ("gen", "ref", "train"), strict=True) if count
     )
     notes = (score.method, f"undefined: {score.undefined}" if score.undefined else "", score.note)
     return (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graftbench.cli.options import Plugins, SuiteName
-from graftbench.cli.output import print_json
+from graftbench.cli.output import check_sheet, print_json, write_sheet
 
 if TYPE_CHECKING:
     from graftbench.contracts import Domain, SourceModel
@@ -157,12 +156,7 @@ def ls(*, json: bool = False) -> int:
 
     table = Table(*rows[0])
     for row in rows:
-        table.add_row(
-            *(
-                "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-                for value in row.values()
-            )
-        )
+        table.add_row(*map(_text, row.values()))
     wide_console(160).print(table)
     return 0
 
@@ -189,11 +183,9 @@ def show(
         json: Print an object.
     """
     from graftbench.cache import cache_folder
-    from graftbench.errors import GraftbenchError
     from graftbench.training.source_catalogue import find_entry
 
-    if sheet is not None and sheet.suffix != ".png":
-        raise GraftbenchError(f"A contact sheet is written as PNG; found --sheet '{sheet}'.")
+    check_sheet(sheet)
     cache = cache_folder()
     entry = find_entry(name, cache)
     facts, model = describe_source(entry, cache, plugin)
@@ -202,8 +194,14 @@ def show(
     else:
         print("\n".join(_lines(facts)))
     if sheet is not None:
-        _write_sheet(model, entry, sheet)
-        print(f"contact sheet: {sheet}", file=sys.stderr if json else sys.stdout)
+        import torch
+
+        from graftbench.execution.sheets import tiled
+        from graftbench.training.source import kind_of
+
+        sampler = kind_of(entry.kind).sampler(model, entry.resolution)
+        images = sampler.sample(SHEET_IMAGES, torch.Generator().manual_seed(0))
+        write_sheet(tiled(images), sheet, json=json)
     return 0
 
 
@@ -278,24 +276,3 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     reasons = facts["cannot start"]
     shown["cannot start"] = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     return [f"{label:<13} {text}" for label, text in shown.items() if text != ""]
-
-
-def _write_sheet(model: SourceModel, entry: SourceEntry, sheet: Path) -> None:
-    """Draw samples and write them as a PNG.
-
-    Raises:
-        GraftbenchError: The file cannot be written.
-    """
-    import torch
-
-    from graftbench.errors import GraftbenchError
-    from graftbench.execution.sheets import tiled
-    from graftbench.training.source import kind_of
-
-    sampler = kind_of(entry.kind).sampler(model, entry.resolution)
-    images = sampler.sample(SHEET_IMAGES, torch.Generator().manual_seed(0))
-    try:
-        sheet.parent.mkdir(parents=True, exist_ok=True)
-        tiled(images).save(sheet, optimize=True)
-    except OSError as error:
-        raise GraftbenchError(f"The contact sheet '{sheet}' cannot be written ({error.strerror}).") from error

@@ -31,20 +31,16 @@ def stats(
 
     check_name(out)
     with reading() as progress:
-        statistics = statistics_of(
-            images,
-            moments_only=moments,
-            **vars(extraction),
-            progress=progress,
-        )
+        statistics = statistics_of(images, moments_only=moments, **vars(extraction), progress=progress)
     statistics.save(out)
     manifest = statistics.manifest
     if json:
         print_json(manifest)
     else:
-        kept = "mean and covariance" if statistics.features is None else "features"
+        contents = "mean and covariance" if statistics.features is None else "features"
         print(
-            f"{out}: {kept} of {manifest.n_images:,} images of {manifest.name} ({out.stat().st_size / 1e6:.1f} MB), "
+            f"{out}: {contents} of {manifest.n_images:,} images of {manifest.name} "
+            f"({out.stat().st_size / 1e6:.1f} MB), "
             f"{manifest.extraction.label}, weights {manifest.extraction.weights_sha256[:12]}."
         )
     return 0

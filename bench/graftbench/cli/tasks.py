@@ -39,10 +39,10 @@ def tasks(
     from graftbench.resources.device import resolve_device
 
     distances, failed = [], []
-    where = resolve_device(device)
+    resolved = resolve_device(device)
     for task, suite in _suites(names or ("quick", "standard")).items():
         try:
-            distances.append(_measure(task, suite, where, plugin))
+            distances.append(_measure(task, suite, resolved, plugin))
         except GraftbenchError as error:
             failed.append(f"{task}: {error}")
     rows = [row_of(distance) for distance in distances]
@@ -61,23 +61,17 @@ def tasks(
 
 def _suites(names: tuple[str, ...]) -> dict[str, Suite]:
     """Return task -> the suite that names it; a task alone is that of a suite under the defaults."""
-    from graftbench.suites.suite import load_suite, parse_task
+    from graftbench.records.cell_spec import ComputeBudget
+    from graftbench.suites.suite import Suite, load_suite, parse_task
 
     tasks: dict[str, Suite] = {}
+    none = {"methods": [], "data_budgets": [], "compute_budget": ComputeBudget(kimg=1)}
     for name in names:
-        suite = _alone(name) if "->" in name or "@" in name else load_suite(name)
+        is_task = "->" in name or "@" in name
+        suite = Suite(name=name, tasks=[name], protocol=DEFAULT, **none) if is_task else load_suite(name)
         for task in suite.tasks:
             tasks.setdefault(str(parse_task(task)), suite)
     return tasks
-
-
-def _alone(task: str) -> Suite:
-    from graftbench.records.cell_spec import ComputeBudget
-    from graftbench.suites.suite import Suite
-
-    return Suite(
-        name=task, tasks=[task], methods=[], data_budgets=[], compute_budget=ComputeBudget(kimg=1), protocol=DEFAULT
-    )
 
 
 def _measure(text: str, suite: Suite, device: str, plugin: Plugins) -> TaskDistance:

@@ -152,10 +152,10 @@ def series_table(series: list[Series]) -> Table:
         if one.lost:
             changes = Text(f"{words.share(one.lost)} than at its best\n", "bold red") + changes
         table.add_row(
-            Text.assemble(one.key.title, (f"\n{one.place}" if one.place else "", "dim")),
+            Text.assemble(one.key.title, (f"\n{one.scope}" if one.scope else "", "dim")),
             one.measure.heading,
             Text.assemble(words.number(one.measure, one.latest.value.mean), (f"\n{short(one.latest.commit)}", "dim")),
-            str(one.found.n),
+            str(one.segmentation.n),
             changes,
         )
     return table
@@ -169,11 +169,11 @@ def _print_objects(series: list[Series]) -> None:
         fields = {
             **one.key._asdict(),
             "measure": one.measure.name,
-            "place": one.place,
-            "runs": one.found.n,
+            "place": one.scope,
+            "runs": one.segmentation.n,
             "latest": one.latest.value.mean,
             "commit": one.latest.commit,
-            "sigma": one.found.sigma,
+            "sigma": one.segmentation.sigma,
             "lost": one.lost,
             "drift": None if one.drift is None else {"slope": one.drift.slope, "worse": one.drift_worse},
             "steps": [

@@ -23,12 +23,12 @@ Aggregate = Literal["mean", "median", "interquartile mean"]
 
 
 def task_mean(strata: Strata) -> NDArray[np.float64]:
-    """Mean over tasks of the mean over seeds; (R, seeds) a task -> (R,). Every task counts the same."""
+    """Return the mean over tasks of the mean over seeds; (R, seeds) a task -> (R,). Every task counts the same."""
     return np.mean([rows.mean(axis=1) for rows in strata], axis=0)
 
 
 def task_median(strata: Strata) -> NDArray[np.float64]:
-    """Median over tasks of the mean over seeds, as in rliable; (R, seeds) a task -> (R,).
+    """Return the median over tasks of the mean over seeds, as in rliable; (R, seeds) a task -> (R,).
 
     With one task it is that task's mean, not the median of its seeds.
     """
@@ -36,7 +36,7 @@ def task_median(strata: Strata) -> NDArray[np.float64]:
 
 
 def interquartile_mean(strata: Strata) -> NDArray[np.float64]:
-    """Mean of the middle half of all runs of all tasks; (R, seeds) a task -> (R,).
+    """Return the mean of the middle half of all runs of all tasks; (R, seeds) a task -> (R,).
 
     ⌊n/4⌋ of the n values are cut on either side, as `scipy.stats.trim_mean` does and with it rliable (Agarwal et al.
     2021, arXiv 2108.13264). Others weight the values at the border.

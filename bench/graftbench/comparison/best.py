@@ -99,7 +99,7 @@ def contest(scores: Sequence[Mapping[int, float]]) -> Contest:
 
 
 def standings(scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = True, level: float = 0.05) -> Standings:
-    """How methods stand by one score.
+    """Say how methods stand by one score.
 
     Args:
         scores: Seed -> finite value, for each method; empty for one without a value, which then does not count.
@@ -123,7 +123,10 @@ def standings(scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = 
     others = [i for i in means if i not in set(leaders)]
     next_best = ranked[1] if len(leaders) == 1 and others else None  # two that share the best leave no second
     # Test each against the best.
-    gaps = {i: _gaps(scores[i], scores[leaders[0]], sign) for i in others}
+    gaps: dict[int, list[float]] = {}  # by how much worse than the best, for each seed that both have
+    for i in others:
+        values, best = scores[i], scores[leaders[0]]
+        gaps[i] = [sign * (values[seed] - best[seed]) for seed in sorted(values.keys() & best.keys())]
     pairs = max(map(len, gaps.values()), default=0)
     whole = enough(pairs, level, tests=max(1, len(others)))
     worse = _worse(gaps, level) if whole.enough else dict.fromkeys(gaps, False)
@@ -144,13 +147,8 @@ def standings(scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = 
     return Standings(tuple(each), len(contenders), beaten, pairs, whole.needed, tested=tested, contest=competing)
 
 
-def _gaps(values: Mapping[int, float], best: Mapping[int, float], sign: float) -> list[float]:
-    """By how much worse than the best, for each seed that both have."""
-    return [sign * (values[seed] - best[seed]) for seed in sorted(values.keys() & best.keys())]
-
-
 def _worse(gaps: Mapping[int, Sequence[float]], level: float) -> dict[int, bool]:
-    """Which are significantly worse than the best; a method that shares no seed with it is not."""
+    """Say which are significantly worse than the best; a method that shares no seed with it is not."""
     by_length: defaultdict[int, list[int]] = defaultdict(list)
     for i, differences in gaps.items():
         by_length[len(differences)].append(i)

@@ -77,8 +77,9 @@ def jackknife(strata: Strata, statistic: Statistic) -> Jackknife:
     variances, shrunk, degrees, cubes, squares = [], [], [], 0.0, 0.0
     for index, rows in enumerate(strata):
         n = len(rows)
-        kept = np.array([np.delete(np.arange(n), i) for i in range(n)])
-        without_one = statistic([rows[kept] if i == index else np.repeat(s[None], n, 0) for i, s in enumerate(strata)])
+        subsets = np.array([np.delete(np.arange(n), i) for i in range(n)])
+        remaining = [rows[subsets] if i == index else np.repeat(s[None], n, 0) for i, s in enumerate(strata)]
+        without_one = statistic(remaining)
         influence = (n - 1) * (without_one.mean() - without_one)  # of one seed, times n_t: (n-1)(θ̄ - θ₋ᵢ)
         variance = float((influence**2).sum()) / (n * (n - 1))
         variances.append(variance)
@@ -109,7 +110,7 @@ def stratified_interval(
     way: Way = "expanded",
     resamples: int = 10_000,
 ) -> Estimated:
-    """Interval of a statistic over drawing the seeds again, the tasks being as they are.
+    """Estimate the interval of a statistic over drawing the seeds again, the tasks being as they are.
 
     Args:
         strata: One array a task, shape (seeds, ...), at least two seeds each.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _logarithms(budgets: ArrayLike) -> NDArray[np.float64]:
-    """log2 of the numbers of images.
+    """Return log2 of the numbers of images.
 
     Raises:
         GraftbenchError: Fewer than two, not increasing, or below 1.
@@ -44,7 +44,7 @@ def _curves(budgets: ArrayLike, curves: ArrayLike) -> NDArray[np.float64]:
 
 
 def curve_areas(budgets: ArrayLike, curves: ArrayLike) -> NDArray[np.float64]:
-    """Area under each curve by trapezia over log2 of the number of images, over the width: a mean height.
+    """Return the area under each curve by trapezia over log2 of the images, over the width: a mean height.
 
     Args:
         budgets: Numbers of images, increasing; shape (b,), b at least 2.
@@ -57,8 +57,8 @@ def curve_areas(budgets: ArrayLike, curves: ArrayLike) -> NDArray[np.float64]:
     Raises:
         GraftbenchError: Budgets that do not increase, another shape, or values that are not finite.
     """
-    places = _logarithms(budgets)
-    return np.trapezoid(_curves(budgets, curves), places, axis=1) / (places[-1] - places[0])
+    log_budgets = _logarithms(budgets)
+    return np.trapezoid(_curves(budgets, curves), log_budgets, axis=1) / (log_budgets[-1] - log_budgets[0])
 
 
 def area_under_budgets(
@@ -67,7 +67,7 @@ def area_under_budgets(
     *,
     level: float = 0.95,
 ) -> Estimated:
-    """Mean over tasks and seeds of `curve_areas`, with Student's interval over seeds: a seed's curve is one value.
+    """Average `curve_areas` over tasks and seeds, with Student's interval over seeds: a seed's curve is one value.
 
     Args:
         budgets: Numbers of images, increasing; shape (b,).
@@ -120,7 +120,7 @@ class Efficiency:
 
 
 def images_needed(budgets: ArrayLike, curve: ArrayLike, quality: float, *, lower_is_better: bool = True) -> ImageCount:
-    """How many images a curve takes to reach a quality.
+    """Return how many images a curve takes to reach a quality.
 
     The curve is made monotone by isotonic least squares (more images are not worse) and read in between on a
     logarithmic axis. Where it is flat at just that quality, the smaller number is the answer.
@@ -134,11 +134,11 @@ def images_needed(budgets: ArrayLike, curve: ArrayLike, quality: float, *, lower
     Raises:
         GraftbenchError: Budgets that do not increase, another shape, or values that are not finite.
     """
-    places = _logarithms(budgets)
+    log_budgets = _logarithms(budgets)
     values = _curves(budgets, np.atleast_2d(np.asarray(curve, dtype=np.float64)))[0]
     goal = float(finite(quality, "a quality", 0))
     sign = 1.0 if lower_is_better else -1.0
-    return _answer(float(_reached(places, sign * values[None], np.array([sign * goal]))[0]), places)
+    return _answer(float(_reached(log_budgets, sign * values[None], np.array([sign * goal]))[0]), log_budgets)
 
 
 def data_efficiency(
@@ -152,7 +152,7 @@ def data_efficiency(
     level: float = 0.95,
     resamples: int = 2_000,
 ) -> Efficiency:
-    """How many images method A takes for the mean quality that B has at some number, with an interval over seeds.
+    """Return how many images method A takes for the mean quality that B has at some number, with its interval.
 
     Percentiles of the resamples, taken further out for few seeds as in `bootstrap`, with one degree of freedom less
     than the smaller number of seeds. Ends are resampled answers, never a mean of two: an answer may lie outside the
@@ -174,7 +174,7 @@ def data_efficiency(
             seeds, values that are not finite, a level outside 0 to 1.
     """
     check_level(level)
-    places = _logarithms(budgets)
+    log_budgets = _logarithms(budgets)
     a, b = per_task([_curves(budgets, curves)], 2)[0], per_task([qualities])[0]
     if paired and len(a) != len(b):
         raise GraftbenchError(f"Paired seeds come in equal numbers; found {len(a)} of A and {len(b)} of B.")
@@ -182,9 +182,9 @@ def data_efficiency(
     strata: Strata = [np.column_stack((a, b))] if paired else [a, b[:, None]]
 
     def gap(drawn: Strata) -> NDArray[np.float64]:
-        """Mean curve and mean quality side by side, then what they say."""
+        """Return where the mean curve reaches the mean quality."""
         means = np.concatenate([rows.mean(axis=1) for rows in drawn], axis=1)
-        return _reached(places, sign * means[:, :-1], sign * means[:, -1])
+        return _reached(log_budgets, sign * means[:, :-1], sign * means[:, -1])
 
     value = float(gap([rows[None] for rows in strata])[0])
     few = min(len(a), len(b))
@@ -193,17 +193,17 @@ def data_efficiency(
     draws = np.sort(resample(strata, gap, rng, resamples))
     out = int(tail * resamples)
     ends = draws[out], draws[-1 - out]
-    low, high = (_answer(float(end), places) for end in ends)
-    return Efficiency(_answer(value, places), low, high, level, len(a))
+    low, high = (_answer(float(end), log_budgets) for end in ends)
+    return Efficiency(_answer(value, log_budgets), low, high, level, len(a))
 
 
 def _reached(
-    places: NDArray[np.float64], values: NDArray[np.float64], qualities: NDArray[np.float64]
+    log_budgets: NDArray[np.float64], values: NDArray[np.float64], qualities: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Where curves, lower being better, first come down to what is wanted, in log2; ∓inf outside the budgets.
+    """Find where curves, lower being better, first come down to a quality, in log2; ∓inf outside the budgets.
 
     Args:
-        places: log2 of the budgets, shape (b,).
+        log_budgets: log2 of the budgets, shape (b,).
         values: Shape (R, b).
         qualities: Shape (R,).
     """
@@ -212,13 +212,13 @@ def _reached(
     rows, before = np.arange(len(fitted)), np.maximum(after - 1, 0)
     drop = fitted[rows, before] - fitted[rows, after]
     share = (fitted[rows, before] - qualities) / np.where(drop > 0, drop, 1.0)
-    crossings = places[before] + share * (places[after] - places[before])
-    crossings = np.where(after == 0, np.where(fitted[:, 0] < qualities, -inf, places[0]), crossings)
+    crossings = log_budgets[before] + share * (log_budgets[after] - log_budgets[before])
+    crossings = np.where(after == 0, np.where(fitted[:, 0] < qualities, -inf, log_budgets[0]), crossings)
     return np.where(fitted[:, -1] <= qualities, crossings, inf)
 
 
 def _falling(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Isotonic least squares, not increasing, of each row: at i the least over a ≤ i of the largest mean of a..b ≥ i.
+    """Fit each row by falling isotonic least squares: at i the least over a ≤ i of the largest mean of a..b ≥ i.
 
     The max-min formula of Barlow et al. 1972: for a few budgets and thousands of rows it is quicker than pooling.
     """
@@ -233,8 +233,9 @@ def _falling(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.diagonal(least, axis1=1, axis2=2)
 
 
-def _answer(crossing: float, places: NDArray[np.float64]) -> ImageCount:
-    """From log2 to images."""
+def _answer(crossing: float, log_budgets: NDArray[np.float64]) -> ImageCount:
+    """Turn log2 into images."""
+    relation, log_images = "=", crossing
     if isinf(crossing):
-        return ImageCount("<", float(2 ** places[0])) if crossing < 0 else ImageCount(">", float(2 ** places[-1]))
-    return ImageCount("=", float(2**crossing))
+        relation, log_images = ("<", log_budgets[0]) if crossing < 0 else (">", log_budgets[-1])
+    return ImageCount(relation, float(2**log_images))

@@ -39,7 +39,7 @@ def check_level(level: float, of: str = "an interval") -> None:
 
 
 def per_task(tasks: Sequence[ArrayLike], ndim: int = 1) -> list[NDArray[np.float64]]:
-    """One array a task, seeds along the first axis; tasks may have unequal numbers of seeds.
+    """Return one array a task, seeds along the first axis; tasks may have unequal numbers of seeds.
 
     Raises:
         GraftbenchError: No task, a task with fewer than two seeds (nothing is known of their spread), or bad values.

@@ -129,6 +129,26 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     reason: str = ""
 
+    @property
+    def is_answered(self) -> bool:
+        """Return whether there is enough data for a verdict."""
+        return self.verdict != "not enough data"
+
+    @property
+    def printed_difference(self) -> str:
+        """Return the difference with a sign and three digits, or all before the point: `+1,790`, `−0.0513`."""
+        if self.difference is None:
+            return "—"
+        size = abs(self.difference)
+        rounded = float(f"{size:.3g}")  # as it is printed: 99.96 is 100
+        text = f"{size:,.0f}" if rounded >= 100 or not size else f"{size:#.3g}"
+        return ("" if not size else "+" if self.difference > 0 else "−") + text
+
+    @property
+    def printed_p(self) -> str:
+        """Return p with three decimals, as a power of ten below a thousandth."""
+        return "—" if self.p is None else f"{self.p:.3f}" if self.p >= 0.001 else f"{self.p:.0e}"
+
 
 class CheckedClaims(msgspec.Struct, frozen=True, kw_only=True):
     """All claims on the records of one or several runs.
@@ -351,7 +371,7 @@ class Setting(NamedTuple):
 
 def _scores(cells: pd.DataFrame, method: str, metric: str) -> dict[Setting, float]:
     """Return a method's score in each setting where it has one."""
-    rows = cells[cells["method"] == method]
+    rows = cells.loc[cells["method"] == method]
     if rows.empty:
         raise _MissingCells(f"no cells of {method}")
     rows = rows.query(f"`{metric}`.notna()") if metric in rows else rows[:0]
@@ -369,9 +389,9 @@ def _scores(cells: pd.DataFrame, method: str, metric: str) -> dict[Setting, floa
 def _gains(claim: Claim, cells: pd.DataFrame) -> dict[Setting, float]:
     """Return by how much the method scores better, where both have a score, as printed (KID×10³)."""
     (method,) = claim.methods
-    ours, theirs = _scores(cells, method, claim.metric), _scores(cells, claim.over, claim.metric)
+    scores, base = _scores(cells, method, claim.metric), _scores(cells, claim.over, claim.metric)
     scale = _direction(claim.metric) * METRICS[claim.metric].scale
-    return {setting: scale * (ours[setting] - theirs[setting]) for setting in ours if setting in theirs}
+    return {setting: scale * (scores[setting] - base[setting]) for setting in scores if setting in base}
 
 
 def _direction(metric: str) -> int:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 def probability_of_improvement(
     x: Sequence[ArrayLike], y: Sequence[ArrayLike], *, lower_is_better: bool = True, level: float = 0.95
 ) -> Estimated:
-    """Mean over tasks of P(a run of X is better than one of Y), ties counted half: the Mann-Whitney U over its maximum.
+    """Estimate the mean over tasks of P(a run of X is better than one of Y), ties counted half.
+
+    P is the Mann-Whitney U over its maximum.
 
     The interval is Newcombe's fifth, which takes the variance of U at the interval's own ends, so that it has a width
     where every run of X beats every run of Y; the variances of the tasks are averaged as if all had the mean
@@ -59,20 +61,20 @@ def probability_of_improvement(
 
 
 def _better(lower: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Share of pairs in which the first is lower, ties counted half."""
-    apart = other[None, :] - lower[:, None]
-    return float((apart > 0).mean() + (apart == 0).mean() / 2)
+    """Return the share of pairs in which the first is lower, ties counted half."""
+    differences = other[None, :] - lower[:, None]
+    return float((differences > 0).mean() + (differences == 0).mean() / 2)
 
 
 def _variance(p: float, sizes: NDArray[np.float64]) -> float:
-    """Variance of the mean over tasks if every task has the probability p; sizes (tasks, 2)."""
+    """Return the variance of the mean over tasks if every task has the probability p; sizes (tasks, 2)."""
     product, rest = sizes.prod(axis=1), sizes.sum(axis=1) / 2 - 1
     tasks = p * (1 - p) / product * (1 + rest * ((1 - p) / (2 - p) + p / (1 + p)))
     return float(tasks.mean() / len(tasks))
 
 
 def _ends(value: float, sizes: NDArray[np.float64], z: float) -> tuple[float, float]:
-    """Where the value is z standard errors away, on both sides; 0 and 1 if nowhere."""
+    """Find where the value is z standard errors away, on both sides; 0 and 1 if nowhere."""
 
     def outside(p: float) -> float:
         return (value - p) ** 2 - z**2 * _variance(p, sizes)
@@ -83,10 +85,10 @@ def _ends(value: float, sizes: NDArray[np.float64], z: float) -> tuple[float, fl
     return low, high
 
 
-def _root(of: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function changes sign between two places, by bisection to the last bit."""
-    positive = of(low) > 0
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Find where a function changes sign between two numbers, by bisection to the last bit."""
+    positive = function(low) > 0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if (of(middle) > 0) == positive else (low, middle)
+        low, high = (middle, high) if (function(middle) > 0) == positive else (low, middle)
     return (low + high) / 2

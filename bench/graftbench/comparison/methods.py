@@ -71,7 +71,7 @@ class Compared:
 
     @property
     def words(self) -> str:
-        """`better`, or `too few seeds: 5 of 8`."""
+        """Return `better`, or `too few seeds: 5 of 8`."""
         if self.verdict != "too few seeds":
             return self.verdict
         return f"too few seeds: {self.pairs} of {self.needed}" if self.needed else "too many methods for any seeds"
@@ -84,7 +84,7 @@ def compare(
     lower_is_better: bool = True,
     level: float = LEVEL,
 ) -> list[Compared]:
-    """Each method against the baseline on what was put to the same test: one task, one data budget, one protocol.
+    """Compare each method with the baseline on what was put to the same test: one task, one data budget, one protocol.
 
     The test is the exact two-sided sign-flip test of the mean difference, for either verdict may come out; Holm's
     correction is over all methods that share a seed with the baseline. Intervals are not corrected: each is about its
@@ -113,23 +113,33 @@ def compare(
     p = _two_sided(differences)
     adjusted = dict(zip(p, holm(list(p.values())).tolist(), strict=True)) if p else {}
     sign = 1.0 if lower_is_better else -1.0
-    return [
-        _compared(
-            name,
-            baseline,
-            pair_differences,
-            sign=sign,
-            level=level,
-            p=p.get(name),
-            p_holm=adjusted.get(name),
-            tests=len(p),
+    compared = []
+    for name, pairs in differences.items():
+        can = enough(len(pairs), level, sides=2, tests=max(1, len(p)))
+        verdict: Verdict = "not settled" if can.enough else "too few seeds"
+        if name in adjusted and adjusted[name] <= level:
+            verdict = "better" if sign * float(np.sum(pairs)) < 0 else "worse"
+        compared.append(
+            Compared(
+                method=name,
+                baseline=baseline,
+                pairs=len(pairs),
+                difference=float(np.mean(pairs)) if pairs else None,
+                interval=student_interval(pairs, 1 - level) if pairs else None,
+                shift=_shift(pairs, 1 - level),
+                wins=sum(sign * difference < 0 for difference in pairs),
+                ties=sum(difference == 0 for difference in pairs),
+                p=p.get(name),
+                p_holm=adjusted.get(name),
+                needed=can.needed,
+                verdict=verdict,
+            )
         )
-        for name, pair_differences in differences.items()
-    ]
+    return compared
 
 
 def _two_sided(differences: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """P of every method that has a pair."""
+    """Return p of every method that has a pair."""
     by_length: defaultdict[int, list[str]] = defaultdict(list)
     for name, pair_differences in differences.items():
         if pair_differences:
@@ -141,49 +151,13 @@ def _two_sided(differences: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {name: p[name] for name in differences if name in p}
 
 
-def _compared(
-    name: str,
-    baseline: str,
-    differences: list[float],
-    *,
-    sign: float,
-    level: float,
-    p: float | None,
-    p_holm: float | None,
-    tests: int,
-) -> Compared:
-    can = enough(len(differences), level, sides=2, tests=max(1, tests))
-    return Compared(
-        method=name,
-        baseline=baseline,
-        pairs=len(differences),
-        difference=float(np.mean(differences)) if differences else None,
-        interval=student_interval(differences, 1 - level) if differences else None,
-        shift=_shift(differences, 1 - level),
-        wins=sum(sign * difference < 0 for difference in differences),
-        ties=sum(difference == 0 for difference in differences),
-        p=p,
-        p_holm=p_holm,
-        needed=can.needed,
-        verdict=_verdict(differences, sign, level, p_holm, enough_pairs=can.enough),
-    )
-
-
 def _shift(differences: list[float], coverage: float) -> Shift | None:
-    """Hodges and Lehmann's, where so many pairs have an interval of that coverage: 6 pairs for 95 %."""
+    """Return Hodges and Lehmann's shift where so many pairs have an interval of that coverage: 6 pairs for 95 %."""
     if not differences or 1 - 0.5 ** (len(differences) - 1) < coverage:
         return None
     from graftbench.comparison.signed_rank import hodges_lehmann  # noqa: PLC0415 - scipy.stats takes half a second
 
     return hodges_lehmann(differences, coverage)
-
-
-def _verdict(
-    differences: list[float], sign: float, level: float, p_holm: float | None, *, enough_pairs: bool
-) -> Verdict:
-    if p_holm is not None and p_holm <= level:
-        return "better" if sign * float(np.sum(differences)) < 0 else "worse"
-    return "not settled" if enough_pairs else "too few seeds"
 
 
 # ---------------------------------------------------------------------------------------------------------- baseline
@@ -235,7 +209,7 @@ def compare_methods(
     level: float = LEVEL,
     by: str = "method",
 ) -> pd.DataFrame:
-    """Each method against a baseline, for every task, compute budget, protocol and data budget of a run.
+    """Compare each method with a baseline, for every task, compute budget, protocol and data budget of a run.
 
     >>> import graftbench
     >>> from graftbench.comparison.methods import compare_methods
@@ -323,29 +297,17 @@ def _blocks(table: pd.DataFrame, metric: str, by: str) -> dict[Hashable, dict[st
 
 
 def _order(key: Hashable) -> tuple[object, ...]:
-    """By task, compute budget and protocol, then by the number of images."""
+    """Return the sort key of a block: task, compute budget and protocol, then the number of images."""
     task, images, compute, protocol = cast("tuple[Any, ...]", key)
     return str(task), str(compute), str(protocol), images
 
 
 def _row(compared: Compared) -> dict[str, Any]:
-    """As columns; None where there is no number."""
-    ends = compared.interval
-    exact = compared.shift.interval if compared.shift is not None else None
-    return {
-        "method": compared.method,
-        "baseline": compared.baseline,
-        "pairs": compared.pairs,
-        "difference": compared.difference,
-        "interval_low": None if ends is None else ends.low,
-        "interval_high": None if ends is None else ends.high,
-        "shift": None if compared.shift is None else compared.shift.value,
-        "shift_low": None if exact is None else exact.low,
-        "shift_high": None if exact is None else exact.high,
-        "wins": compared.wins,
-        "ties": compared.ties,
-        "p": compared.p,
-        "p_holm": compared.p_holm,
-        "needed": compared.needed,
-        "verdict": compared.words,
-    }
+    """Return the comparison as columns; None where there is no number."""
+    plain = ("method", "baseline", "pairs", "difference", "wins", "ties", "p", "p_holm", "needed")
+    row = {name: getattr(compared, name) for name in plain} | {"verdict": compared.words}
+    shift = compared.shift
+    row["shift"] = None if shift is None else shift.value
+    for name, ends in (("interval", compared.interval), ("shift", None if shift is None else shift.interval)):
+        row |= {f"{name}_{end}": None if ends is None else getattr(ends, end) for end in ("low", "high")}
+    return row

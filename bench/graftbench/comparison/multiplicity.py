@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Holm's adjusted p-values: reject where one is at most the level, and the chance of any false alarm is at most it.
+    """Return Holm's adjusted p: reject where one is at most the level, and the chance of any false alarm is at most it.
 
     The i-th smallest of m, from 0, becomes max over j ≤ i of (m - j) p₍ⱼ₎, at most 1. No independence is assumed; never
     weaker than Bonferroni's m · p.
@@ -65,7 +65,7 @@ class Enough:
 
     @property
     def enough(self) -> bool:
-        """Whether the level can be reached."""
+        """Return whether the level can be reached."""
         return self.least <= self.level
 
     def __str__(self) -> str:

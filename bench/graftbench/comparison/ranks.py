@@ -46,13 +46,22 @@ class Friedman:
 
 
 def _ranks(scores: ArrayLike, *, lower_is_better: bool) -> NDArray[np.float64]:
-    """Ranks in each block, 1 the best, ties averaged; (blocks, methods)."""
+    """Return the ranks in each block, 1 the best, ties averaged; (blocks, methods)."""
     values = finite(scores, "scores (blocks by methods)", 2)
     return rankdata(values if lower_is_better else -values, axis=1)
 
 
+def _friedman_ranks(scores: ArrayLike) -> tuple[NDArray[np.float64], int, int]:
+    """Return the ranks, the number of blocks, at least 2, and the number of methods, at least 3."""
+    ranks = _ranks(scores, lower_is_better=True)
+    n, k = ranks.shape
+    if n < 2 or k < 3:
+        raise GraftbenchError(f"Friedman's test takes at least 2 blocks and 3 methods; found {n} and {k}.")
+    return ranks, n, k
+
+
 def average_ranks(scores: ArrayLike, *, lower_is_better: bool = True) -> NDArray[np.float64]:
-    """Mean rank of each method over the blocks, 1 the best; methods that tie in a block share the mean of their ranks.
+    """Return the mean rank of each method over the blocks, 1 the best; ties share the mean of theirs.
 
     Args:
         scores: Shape (blocks, methods), every method in every block.
@@ -68,7 +77,7 @@ def average_ranks(scores: ArrayLike, *, lower_is_better: bool = True) -> NDArray
 
 
 def friedman_test(scores: ArrayLike) -> Friedman:
-    """Whether any method ranks otherwise than the rest; the direction of the scores does not matter.
+    """Test whether any method ranks otherwise than the rest; the direction of the scores does not matter.
 
     Args:
         scores: Shape (blocks, methods), at least 2 by 3.
@@ -81,10 +90,7 @@ def friedman_test(scores: ArrayLike) -> Friedman:
         JASA 32; Iman & Davenport 1980, "Approximations of the critical region of the Friedman statistic",
         Communications in Statistics A 9, as in Demšar 2006, section 3.2.2.
     """
-    ranks = _ranks(scores, lower_is_better=True)
-    n, k = ranks.shape
-    if n < 2 or k < 3:
-        raise GraftbenchError(f"Friedman's test takes at least 2 blocks and 3 methods; found {n} and {k}.")
+    ranks, n, k = _friedman_ranks(scores)
     spread = float(((ranks - (k + 1) / 2) ** 2).sum())  # n k (k² - 1) / 12 without ties
     if spread == 0:
         return Friedman(n, k, 0.0, 1.0, 0.0, 1.0)
@@ -100,10 +106,11 @@ DRAWS = 9_999
 
 
 def friedman_permutation_p(scores: ArrayLike, *, seed: int = 0) -> float:
-    """Friedman's test without an approximation: how often ranks that are drawn anew in every block differ as much.
+    """Return p of Friedman's test without an approximation.
 
-    Holds its level at any number of blocks and with ties; 9,999 draws and the observed ranks as one more, so that p is
-    never below 0.0001 (Phipson and Smyth 2010, arXiv 1603.05766), with a standard error of 0.002 near 0.05.
+    It is how often ranks that are drawn anew in every block differ as much. It holds its level at any number of blocks
+    and with ties; 9,999 draws and the observed ranks as one more, so that p is never below 0.0001 (Phipson and Smyth
+    2010, arXiv 1603.05766), with a standard error of 0.002 near 0.05.
 
     Args:
         scores: Shape (blocks, methods), at least 2 by 3.
@@ -112,10 +119,7 @@ def friedman_permutation_p(scores: ArrayLike, *, seed: int = 0) -> float:
     Raises:
         GraftbenchError: Too few blocks or methods, a score that is not finite, or another shape.
     """
-    ranks = _ranks(scores, lower_is_better=True)
-    n, k = ranks.shape
-    if n < 2 or k < 3:
-        raise GraftbenchError(f"Friedman's test takes at least 2 blocks and 3 methods; found {n} and {k}.")
+    ranks, n, k = _friedman_ranks(scores)
     rng = np.random.default_rng(seed)
     observed = float((ranks.sum(axis=0) ** 2).sum())
     least = observed * (1 - 1e-12)  # sums of squares that differ by rounding are ties
@@ -129,7 +133,9 @@ def friedman_permutation_p(scores: ArrayLike, *, seed: int = 0) -> float:
 
 
 def nemenyi_difference(methods: int, blocks: int, level: float = 0.05) -> float:
-    """Nemenyi's critical difference of average ranks: q √(k(k + 1) / 6N), q the studentised range's quantile over √2.
+    """Return Nemenyi's critical difference of average ranks: q √(k(k + 1) / 6N).
+
+    q is the studentised range's quantile over √2.
 
     Two methods differ if their average ranks are further apart. Normal theory, for many blocks; simulated false alarms
     of 5 methods are 4.7 % with 6 blocks and 3.5 % with 12. The test looks at the ranks of all methods, so leaving one
@@ -157,7 +163,7 @@ def nemenyi_difference(methods: int, blocks: int, level: float = 0.05) -> float:
 
 
 def nemenyi_p(scores: ArrayLike) -> NDArray[np.float64]:
-    """P-value of every pair of methods, adjusted for all pairs; shape (methods, methods), symmetric, 1 on the diagonal.
+    """Return p of every pair of methods, adjusted for all pairs; (methods, methods), symmetric, 1 on the diagonal.
 
     Args:
         scores: Shape (blocks, methods), at least 2 by 2.

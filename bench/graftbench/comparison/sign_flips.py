@@ -43,18 +43,18 @@ def sign_flips(differences: ArrayLike) -> SignFlips:
     largest = np.abs(values).max(axis=0)
     scaled = values / np.where(largest > 0, largest, 1.0)  # so that no sum overflows
     signs = _signs(len(values))
-    one: list[NDArray[np.float64]] = []
-    two: list[NDArray[np.float64]] = []
+    one_sided: list[NDArray[np.float64]] = []
+    two_sided: list[NDArray[np.float64]] = []
     for start in range(0, scaled.shape[1], _COLUMNS):
         part = scaled[:, start : start + _COLUMNS]
         sums, tie = signs @ part, 1e-12 * np.abs(part).sum(axis=0)
-        one.append((sums >= sums[0] - tie).mean(axis=0))
-        two.append((np.abs(sums) >= np.abs(sums[0]) - tie).mean(axis=0))
-    return SignFlips(np.concatenate(one), np.concatenate(two))
+        one_sided.append((sums >= sums[0] - tie).mean(axis=0))
+        two_sided.append((np.abs(sums) >= np.abs(sums[0]) - tie).mean(axis=0))
+    return SignFlips(np.concatenate(one_sided), np.concatenate(two_sided))
 
 
 def _signs(pairs: int) -> NDArray[np.float64]:
-    """Every pattern of signs, or as many as `sign_flip_test` draws, by the same seed; the first is all +1."""
+    """Return every pattern of signs, or as many as `sign_flip_test` draws, by the same seed; the first is all +1."""
     if pairs <= EXACT:
         negative = np.arange(2**pairs)[:, None] >> np.arange(pairs) & 1
     else:

@@ -64,7 +64,7 @@ class Shift:
 
 
 def signed_rank_test(differences: ArrayLike) -> SignedRank:
-    """Wilcoxon's signed-rank test, exact with ties too: the ranks are fixed, every pattern of signs is as likely.
+    """Test by Wilcoxon's signed ranks, exact with ties too: ranks are fixed, every pattern of signs is as likely.
 
     Exact if the differences are independent and symmetric around zero under the null. Against the sign-flip test of the
     mean it gives outliers less weight. Pairs without a difference are left out, as Wilcoxon did and SciPy does by
@@ -83,22 +83,22 @@ def signed_rank_test(differences: ArrayLike) -> SignedRank:
     if len(values) > MOST:
         raise GraftbenchError(f"The exact signed-rank test takes at most {MOST} pairs; found {len(values)}.")
     rounded = np.round(values / (np.abs(values).max() or 1.0), 12)
-    kept = rounded[rounded != 0]
-    if len(kept) == 0:
+    nonzero = rounded[rounded != 0]
+    if len(nonzero) == 0:
         return SignedRank(0, len(values), 0.0, 1.0, 1.0, 1.0, 1.0)
-    doubled = np.rint(2 * rankdata(np.abs(kept))).astype(int)  # mean ranks of ties are halves
+    doubled = np.rint(2 * rankdata(np.abs(nonzero))).astype(int)  # mean ranks of ties are halves
     chances = _distribution(doubled)
-    observed = int(doubled[kept > 0].sum())
+    observed = int(doubled[nonzero > 0].sum())
     above, below = float(chances[observed:].sum()), float(chances[: observed + 1].sum())
     above, below = min(1.0, above), min(1.0, below)
     return SignedRank(
-        n=len(kept),
-        zeros=len(values) - len(kept),
+        n=len(nonzero),
+        zeros=len(values) - len(nonzero),
         statistic=observed / 2,
         p=above,
         p_opposite=below,
         p_two_sided=min(1.0, 2 * min(above, below)),
-        least=0.5 ** len(kept),
+        least=0.5 ** len(nonzero),
     )
 
 
@@ -135,7 +135,7 @@ def hodges_lehmann(differences: ArrayLike, level: float = 0.95) -> Shift:
 
 
 def _distribution(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """P(the sum of the ranks of a random half = 0, 1, ..., Σ ranks): each rank is in or out with chance ½."""
+    """Return P(the sum of the ranks of a random half = 0, 1, ..., Σ ranks): each rank is in or out with chance ½."""
     chances = np.zeros(int(ranks.sum()) + 1)
     chances[0] = 1.0
     reached = 0

@@ -34,7 +34,7 @@ class Interval:
     n: int
 
     def contains(self, value: float) -> bool:
-        """Whether the value lies between the ends, ends included."""
+        """Return whether the value lies between the ends, ends included."""
         return self.low <= value <= self.high
 
 
@@ -67,7 +67,7 @@ def _checked(values: Sequence[float]) -> list[float]:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Arithmetic mean, summed exactly, so that the order of the values does not matter.
+    """Return the arithmetic mean, summed exactly, so that the order of the values does not matter.
 
     Raises:
         GraftbenchError: No values, or one that is not finite.
@@ -80,7 +80,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def standard_deviation(values: Sequence[float]) -> float | None:
-    """Sample standard deviation, √(Σ(x - mean)² / (n - 1)); None for one value.
+    """Return the sample standard deviation, √(Σ(x - mean)² / (n - 1)); None for one value.
 
     Raises:
         GraftbenchError: No values, or one that is not finite.
@@ -106,7 +106,7 @@ def standard_error(values: Sequence[float]) -> float | None:
 
 
 def student_interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
-    """Student-t interval of the mean: mean ± t(n - 1, (1 + level) / 2) · sd / √n; None for one value.
+    """Return the Student-t interval of the mean: mean ± t(n - 1, (1 + level) / 2) · sd / √n; None for one value.
 
     Exact for normal values at any n (Student, "The probable error of a mean", Biometrika 6, 1908). At n = 2 the factor
     is 12.7 standard errors: two seeds seldom settle anything, and the interval says so.
@@ -131,14 +131,14 @@ def _interval(center: float, error: float, n: int, level: float) -> Interval:
 
 @lru_cache(maxsize=1024)  # a report asks for the same few tens of thousands of times
 def _student_quantile(freedom: int, probability: float) -> float:
-    """Quantile of Student's t distribution."""
+    """Return the quantile of Student's t distribution."""
     from scipy.special import stdtrit  # noqa: PLC0415 - the command line must not pay for scipy
 
     return float(stdtrit(freedom, probability))
 
 
 def summarize(values: Sequence[float], level: float = 0.95) -> SeedSummary:
-    """All of the above in one named result.
+    """Summarise values: mean, standard deviation, standard error and interval.
 
     Raises:
         GraftbenchError: No values, one that is not finite, or a level outside 0 to 1.
@@ -156,7 +156,7 @@ def summarize(values: Sequence[float], level: float = 0.95) -> SeedSummary:
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> SeedSummary | None:
-    """Summary of a - b over the seeds that both have; None if they share no seed.
+    """Summarise a - b over the seeds that both have; None if they share no seed.
 
     Cells of one seed share their data subset, so pairing takes out what the subset does to both.
 
@@ -198,7 +198,7 @@ class SignFlip:
 
 
 def sign_flip_test(differences: Sequence[float], *, seed: int = 0) -> SignFlip:
-    """Whether paired differences are above zero: every difference might have had the other sign.
+    """Test whether paired differences are above zero: every difference might have had the other sign.
 
     Exact if the differences are independent and each is distributed symmetrically around zero under the null, as it is
     where the two sides of a pair are exchangeable; nothing else is assumed. All 2ⁿ patterns of signs are counted, the
@@ -239,7 +239,7 @@ def sign_flip_test(differences: Sequence[float], *, seed: int = 0) -> SignFlip:
 
 
 def pairs_needed(level: float) -> int:
-    """How many pairs a sign-flip test needs to reach a level if all of them agree: the least n with 2⁻ⁿ ≤ level.
+    """Return how many pairs a sign-flip test needs to reach a level if all agree: the least n with 2⁻ⁿ ≤ level.
 
     Raises:
         GraftbenchError: A level outside 0 to 1.

@@ -10,7 +10,7 @@ from graftbench.records.provenance import is_known, origin_of
 from graftbench.records.run import newest_records, records_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -18,90 +18,63 @@ if TYPE_CHECKING:
     from graftbench.records.record import Record
 
 
-_IDENTITY = (
-    "id",
-    "method",
-    "family",
-    "task",
-    "source",
-    "target",
-    "resolution",
-    "data_budget",
-    "compute_budget",
-    "seed",
-    "status",
-    "reason",
-    "protocol",
-)
+_IDENTITY: dict[str, Callable[[Record], Any]] = {
+    "id": lambda record: record.id,
+    "method": lambda record: record.cell.method,
+    "family": lambda record: record.cell.family,
+    "task": lambda record: str(record.cell.task),
+    "source": lambda record: record.cell.task.source,
+    "target": lambda record: record.cell.task.target,
+    "resolution": lambda record: record.cell.task.resolution,
+    "data_budget": lambda record: record.cell.data_budget,
+    "compute_budget": lambda record: str(record.cell.compute_budget),
+    "seed": lambda record: record.cell.seed,
+    "status": lambda record: str(record.status),
+    "reason": lambda record: record.reason,
+    "protocol": lambda record: record.cell.protocol.label,
+}
+"""Column -> its value in a record."""
 _SCORES = ("fid", "kid", "inception_score")
 _COUNTS = ("n_generated", "n_reference")
-_RESOURCES = (
-    "fit_seconds",
-    "fit_cpu_seconds",
-    "images_seen",
-    "training_images_per_second",
-    "sampling_images_per_second",
-    "peak_memory_mib",
-    "fit_memory_mib",
-    "memory_kind",
-    "energy_joules",
-    "parameters_total",
-    "parameters_trained",
-    "flops_per_image",
-    "flops",
-    "other_cpu_share",
-    "timing_shared",
-    "device",
-    "calibration_seconds",
-)
+_RESOURCES = {
+    "fit_seconds": "float64",
+    "fit_cpu_seconds": "float64",
+    "images_seen": "Int64",
+    "training_images_per_second": "float64",
+    "sampling_images_per_second": "float64",
+    "peak_memory_mib": "float64",
+    "fit_memory_mib": "float64",
+    "memory_kind": "",
+    "energy_joules": "float64",
+    "parameters_total": "Int64",
+    "parameters_trained": "Int64",
+    "flops_per_image": "float64",
+    "flops": "float64",
+    "other_cpu_share": "float64",
+    "timing_shared": "boolean",
+    "device": "",
+    "calibration_seconds": "float64",
+}
+"""Field of the resources -> dtype of its column; empty for text."""
 _MAKING = ("variant_of", "origin", "declared")
-_WHOLE = ("n_generated", "n_reference", "images_seen", "parameters_total", "parameters_trained")
-_REAL = (
-    "fit_seconds",
-    "fit_cpu_seconds",
-    "training_images_per_second",
-    "sampling_images_per_second",
-    "peak_memory_mib",
-    "fit_memory_mib",
-    "energy_joules",
-    "flops_per_image",
-    "flops",
-    "other_cpu_share",
-    "calibration_seconds",
-)
 
 
 def columns(records: Iterable[Record]) -> list[str]:
-    """Names of the columns: identity, one a score (see `score_names`), counts, cost, who made the generator."""
+    """Return the columns' names: identity, one a score (see `score_names`), counts, cost, who made the generator."""
     names = {score.name for record in records for score in record.scores}
     return [*_IDENTITY, *score_names(names), *_COUNTS, *_RESOURCES, *_MAKING]
 
 
 def score_names(names: Iterable[str]) -> list[str]:
-    """FID, KID and IS, there or not; then the others of the catalogue in its order; then unknown ones by name."""
+    """Return FID, KID and IS in any case; then the others of the catalogue in its order; then unknown ones by name."""
     names = set(names)
     extra = [name for name in EVERY_METRIC if name in names and name not in _SCORES]
     return [*_SCORES, *extra, *sorted(names - {*_SCORES, *extra})]
 
 
 def row(record: Record) -> dict[str, Any]:
-    """One cell as column -> value; None for what was not measured, is undefined or is no finite number."""
-    cell = record.cell
-    values: dict[str, Any] = {
-        "id": record.id,
-        "method": cell.method,
-        "family": cell.family,
-        "task": str(cell.task),
-        "source": cell.task.source,
-        "target": cell.task.target,
-        "resolution": cell.task.resolution,
-        "data_budget": cell.data_budget,
-        "compute_budget": str(cell.compute_budget),
-        "seed": cell.seed,
-        "status": str(record.status),
-        "reason": record.reason,
-        "protocol": cell.protocol.label,
-    }
+    """Return one cell as column -> value; None for what was not measured, is undefined or is no finite number."""
+    values: dict[str, Any] = {name: value_of(record) for name, value_of in _IDENTITY.items()}
     values |= {score.name: score.value for score in record.scores}
     if record.scores:
         values["n_generated"] = max(score.n_generated for score in record.scores)
@@ -109,7 +82,7 @@ def row(record: Record) -> dict[str, Any]:
     if record.resources is not None:
         values |= {name: getattr(record.resources, name) for name in _RESOURCES if is_known(record, name)}
     values |= {
-        "variant_of": cell.variant_of,
+        "variant_of": record.cell.variant_of,
         "origin": origin_of(record),
         "declared": " ".join(record.resources.declared if record.resources is not None else ()),
     }
@@ -120,7 +93,7 @@ def row(record: Record) -> dict[str, Any]:
 
 
 def frame(records: Sequence[Record]) -> pd.DataFrame:
-    """One row a cell, in the order of the records.
+    """Return one row a cell, in the order of the records.
 
     Scores and measured costs are float64 with NaN where there is no value; counts are Int64 and `timing_shared` is
     boolean, with <NA> there.
@@ -129,9 +102,9 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
 
     names = columns(records)
     table = pd.DataFrame([row(record) for record in records], columns=pd.Index(names))
-    real = [*_REAL, *names[len(_IDENTITY) : names.index(_COUNTS[0])]]
-    types = dict.fromkeys(_WHOLE, "Int64") | dict.fromkeys(real, "float64") | {"timing_shared": "boolean"}
-    return table.astype(types)
+    scores = names[len(_IDENTITY) : names.index(_COUNTS[0])]
+    types = dict.fromkeys(scores, "float64") | dict.fromkeys(_COUNTS, "Int64") | _RESOURCES
+    return table.astype({name: dtype for name, dtype in types.items() if dtype})
 
 
 def load(path: str | Path) -> pd.DataFrame:

@@ -278,12 +278,12 @@ def manifest_of(path: Path) -> ExportManifest | None:
     """
     for folder in (path, path.parent):
         file = folder / MANIFEST
-        if file.is_file() and _is_ours(file):
+        if file.is_file() and _is_of_graftbench(file):
             return read_manifest(file)
     return None
 
 
-def _is_ours(file: Path) -> bool:
+def _is_of_graftbench(file: Path) -> bool:
     """Return whether graftbench wrote a manifest; other programs use the name too."""
     try:
         return "graftbench" in json.loads(file.read_bytes())

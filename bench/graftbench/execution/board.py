@@ -84,9 +84,9 @@ class _Column(NamedTuple):
 
 def clock(seconds: float) -> str:
     """Format seconds as `4:07` or `1:02:33`, rounded to whole seconds."""
-    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    minutes, whole_seconds = divmod(round(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{hours}:{minutes:02}:{whole_seconds:02}" if hours else f"{minutes}:{whole_seconds:02}"
 
 
 def style_of(status: str) -> str:

@@ -205,7 +205,7 @@ class _Fit:
 
 
 def _fit_or_restart(job: CellJob, method: Method, target: prepared.ImageSet) -> _Fit:
-    """Fit; start again without the checkpoint where it turns out, when half of it is loaded, not to go with the fit."""
+    """Fit; where the checkpoint turns out not to go with the fit, when half of it is loaded, start again without it."""
     try:
         return _fit(job, method, target)
     except Unusable as error:
@@ -230,7 +230,8 @@ def _fit(job: CellJob, method: Method, target: prepared.ImageSet) -> _Fit:
     # Checkpoints, with all that a resumed fit must know.
     checkpoints = Checkpoints(
         Path(job.folder) / CHECKPOINT,
-        identity=_identity(job),
+        # what a checkpoint must agree in with the fit that resumes from it; a cell's id covers its code
+        identity={"cell": job.cell.id, "device": job.device.partition(":")[0], "torch": torch.__version__},
         seconds=job.checkpoint_seconds,
         device=task.device,
         own={
@@ -254,11 +255,6 @@ def _fit(job: CellJob, method: Method, target: prepared.ImageSet) -> _Fit:
         sampler = method.fit(task, meter)
     calibration = (before + calibration_seconds(job.device)) / 2
     return _Fit(sampler, task, meter, monitor.measurement, snapshots, checkpoints.resumed, calibration)
-
-
-def _identity(job: CellJob) -> dict[str, str]:
-    """Return what a checkpoint must agree in with the fit that resumes from it. A cell's id covers its code."""
-    return {"cell": job.cell.id, "device": job.device.partition(":")[0], "torch": torch.__version__}
 
 
 # -------------------------------------------------------------------------------------------------------------- scores

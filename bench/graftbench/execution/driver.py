@@ -40,7 +40,7 @@ from graftbench.suites.shards import shard as shard_of
 from graftbench.suites.suite import Suite, load_suite, override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from graftbench.execution.executors import Executor
     from graftbench.execution.trackers.base import Tracker
@@ -136,8 +136,8 @@ def run(
     loaded = suite if isinstance(suite, Suite) else load_suite(suite)
     names, all_plugins = named(methods, loaded.with_plugins([p if isinstance(p, type) else Path(p) for p in plugins]))
     requested = override(loaded, methods=names)
-    run_again = _statuses(retry) | RUN_AGAIN
-    _check_choices(jobs=jobs, threads=threads, keep=keep)
+    _check_choices(jobs=jobs, threads=threads, keep=keep, retry=retry)
+    run_again = {Status(name) for name in retry} | RUN_AGAIN
     folder = RunFolder(out)
     with folder.claimed(requested.name):
         # Plan the cells, and compare them with the records.
@@ -176,7 +176,7 @@ def run(
         elif state.adopted:  # trackers hear of them nevertheless
             with tracked:
                 pass
-        return state.summary(stopped=stop.wanted)
+        return state.summary(stopped=stop.requested)
 
 
 SHIPPED = "plugins"
@@ -228,7 +228,7 @@ class _State:
         ended: Cell id -> status.
         unfinished: Cell id -> job folder with a checkpoint to resume from.
         adopted: Records, written now, of cells that had ended when no driver ran.
-        kept: Records of the cells that ran now.
+        recorded: Records of the cells that ran now.
     """
 
     folder: RunFolder
@@ -237,7 +237,7 @@ class _State:
     ended: dict[str, Status]
     unfinished: dict[str, Path]
     adopted: list[Record] = field(default_factory=list)
-    kept: list[Record] = field(default_factory=list)
+    recorded: list[Record] = field(default_factory=list)
 
     @classmethod
     def of(cls, folder: RunFolder, cells: Sequence[CellSpec], progress: Progress) -> _State:
@@ -262,18 +262,18 @@ class _State:
             commit, dirty = git_state(checkout())
             environment = record.environment | {"commit": commit, "dirty": dirty}
             record = msgspec.structs.replace(record, environment=environment)
-        self.kept.append(self.folder.keep(record, job_folder))
+        self.recorded.append(self.folder.keep(record, job_folder))
         self.ended[record.id] = record.status
 
     def missing(self, run_again: Collection[Status]) -> list[CellSpec]:
         """Return the cells without a record, and those whose status is one that is run again."""
         adopted = {record.id for record in self.adopted}
-        done = {cell_id for cell_id, status in self.ended.items() if status not in run_again or cell_id in adopted}
-        return [cell for cell in self.cells if cell.id not in done]
+        settled = {cell_id for cell_id, status in self.ended.items() if status not in run_again or cell_id in adopted}
+        return [cell for cell in self.cells if cell.id not in settled]
 
     def report_damage(self, progress: Progress) -> None:
         """Say which files of the cells that ran now were changed by somebody else."""
-        for path in (path for record in self.kept for path in self.folder.damaged(record)):
+        for path in (path for record in self.recorded for path in self.folder.damaged(record)):
             progress.say(f"{path} is not what its cell left: another process wrote to it. The record is not affected.")
 
     def statuses(self, without: Sequence[CellSpec] = ()) -> dict[str, int]:
@@ -283,7 +283,7 @@ class _State:
 
     def summary(self, *, stopped: bool) -> Summary:
         """Summarise how the cells ended."""
-        return Summary(self.folder.path, len(self.cells), len(self.kept), self.statuses(), stopped)
+        return Summary(self.folder.path, len(self.cells), len(self.recorded), self.statuses(), stopped)
 
 
 def _run_cells(
@@ -362,14 +362,10 @@ def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setti
     )
 
 
-def _statuses(names: Iterable[str]) -> set[Status]:
-    for name in names:
+def _check_choices(*, jobs: int, threads: int | None, keep: str, retry: Sequence[str]) -> None:
+    for name in retry:
         if name not in list(Status):
             raise unknown("status", name, list(Status), where="in --retry")
-    return {Status(name) for name in names}
-
-
-def _check_choices(*, jobs: int, threads: int | None, keep: str) -> None:
     if keep not in KEEP:
         raise unknown("choice", keep, KEEP, where="of what to keep")
     for name, value in (("jobs", jobs), ("threads", threads)):

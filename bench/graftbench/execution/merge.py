@@ -170,13 +170,13 @@ def _read(path: Path) -> _Run:
     set_aside = path / TORN
     try:
         data = run.folder.records.read_bytes() if run.folder.records.exists() else b""
-        kept = set_aside.read_bytes().split(b"\n") if set_aside.exists() else []
+        earlier_torn = set_aside.read_bytes().split(b"\n") if set_aside.exists() else []
     except OSError as error:
         raise _unreadable(error, path) from error
     *lines, unfinished = data.split(b"\n")
     run.lines = list(zip((line for line in lines if line.strip()), records, strict=True))
     run.last = {record.id: (line, record) for line, record in run.lines}
-    run.torn = {line for line in (*kept, unfinished) if line.strip()}
+    run.torn = {line for line in (*earlier_torn, unfinished) if line.strip()}
     return run
 
 
@@ -222,11 +222,11 @@ def _write(runs: Sequence[_Run], out: Path, *, link: bool) -> Merged:
 
     # Write.
     copied, without_artifacts = _artifacts(runs, winners, out, link=link)
-    _put(out / RECORDS, b"".join(line + b"\n" for lines in ordered for line, _ in lines))
+    _write_file(out / RECORDS, b"".join(line + b"\n" for lines in ordered for line, _ in lines))
     if torn:
-        _put(out / TORN, b"".join(line + b"\n" for line in torn))
+        _write_file(out / TORN, b"".join(line + b"\n" for line in torn))
     if codes:
-        _put(out / CODE, msgspec.json.format(msgspec.json.encode(codes, order="sorted"), indent=1) + b"\n")
+        _write_file(out / CODE, msgspec.json.format(msgspec.json.encode(codes, order="sorted"), indent=1) + b"\n")
     RunFolder(out).write_suite(suite)
     if all((run.folder.path / PLANNED).exists() for run in runs):
         RunFolder(out).note_planned(set().union(*(run.folder.planned() for run in runs)))
@@ -246,7 +246,7 @@ def _write(runs: Sequence[_Run], out: Path, *, link: bool) -> Merged:
     )
 
 
-def _put(path: Path, data: bytes) -> None:
+def _write_file(path: Path, data: bytes) -> None:
     """Write a file, whole or not at all; one that holds this already is left alone."""
     if path.exists() and path.read_bytes() == data:
         return
@@ -271,9 +271,9 @@ def _codes(runs: Sequence[_Run], names: Sequence[str]) -> tuple[dict[str, Any], 
             notes.append(f"The {CODE} of '{name}' cannot be read ({error}) and was left out.")
             continue
         for code, files in codes.items():
-            kept = joined.setdefault(code, files)
-            if kept != files:  # a hash is one set of contents; names of files may differ
-                joined[code] = min(kept, files, key=lambda value: msgspec.json.encode(value, order="sorted"))
+            known_files = joined.setdefault(code, files)
+            if known_files != files:  # a hash is one set of contents; names of files may differ
+                joined[code] = min(known_files, files, key=lambda value: msgspec.json.encode(value, order="sorted"))
     return joined, notes
 
 
@@ -345,8 +345,9 @@ def _copy(source: Path, target: Path, *, link: bool) -> None:
     try:
         shutil.copytree(source, part, symlinks=True, copy_function=_link if link else shutil.copy2)
     except shutil.Error as error:  # of all files that could not be copied; no word of its own says why
-        file, _, why = error.args[0][0]
-        raise GraftbenchError(f"'{file}' cannot be copied to '{target}' ({why}). The runs are as they were.") from error
+        file, _, reason = error.args[0][0]
+        sentence = f"'{file}' cannot be copied to '{target}' ({reason}). The runs are as they were."
+        raise GraftbenchError(sentence) from error
     remove(target)
     part.rename(target)
 

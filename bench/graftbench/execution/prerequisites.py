@@ -156,7 +156,7 @@ class Prerequisites:
             for key in reports.keys() - reasons.keys():
                 if report := read_report(Path(jobs[key].folder)):
                     reports[key].hear(report.share)
-            if self.stop.wanted:
+            if self.stop.requested:
                 raise KeyboardInterrupt
         return reasons
 

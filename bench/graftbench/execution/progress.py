@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -83,21 +83,25 @@ class RunningCurves(msgspec.Struct, frozen=True):
     snapshots: list[Snapshot] = []
 
 
+_Part = TypeVar("_Part", ReportedProgress, RunningCurves)
+
+
 def read_curves(folder: Path) -> RunningCurves:
     """Read the curves of a running cell; none where it has not written anything, or nothing readable."""
-    try:
-        return msgspec.json.decode((folder / PROGRESS).read_bytes(), type=RunningCurves)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return RunningCurves()
+    return _read(folder, RunningCurves) or RunningCurves()
 
 
 def read_report(folder: Path) -> ReportedProgress | None:
     """Read what a running cell reports; None where it has not written anything, or nothing readable."""
+    report = _read(folder, ReportedProgress)
+    return report and msgspec.structs.replace(report, share=min(1.0, max(0.0, report.share)))
+
+
+def _read(folder: Path, kind: type[_Part]) -> _Part | None:
     try:
-        report = msgspec.json.decode((folder / PROGRESS).read_bytes(), type=ReportedProgress)
+        return msgspec.json.decode((folder / PROGRESS).read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return msgspec.structs.replace(report, share=min(1.0, max(0.0, report.share)))
 
 
 class _RunningCell:

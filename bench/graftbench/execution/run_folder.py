@@ -96,9 +96,9 @@ class RunFolder:
     def _lock(self, descriptor: int) -> None:
         if not lock_descriptor(descriptor, blocking=False):
             holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
-            who = f" ({holder})" if holder else ""
+            in_brackets = f" ({holder})" if holder else ""
             raise GraftbenchError(
-                f"Another run is working in '{self.path}'{who}; wait for it or choose another folder."
+                f"Another run is working in '{self.path}'{in_brackets}; wait for it or choose another folder."
             )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
@@ -229,10 +229,10 @@ class RunFolder:
         if not folder.exists():
             return
         clear(folder)
-        kept = self.cell(cell_id)
-        kept.parent.mkdir(exist_ok=True)
-        remove(kept)  # of an earlier attempt
-        folder.rename(kept)
+        target = self.cell(cell_id)
+        target.parent.mkdir(exist_ok=True)
+        remove(target)  # of an earlier attempt
+        folder.rename(target)
 
     def settle(self, recorded: dict[str, str]) -> tuple[list[tuple[Record, Path]], dict[str, Path]]:
         """Settle what an earlier driver left in `work/`.

@@ -60,7 +60,7 @@ class Stop:
     """The user's wish to end the run: after the running cells (first Ctrl-C), or at once (second Ctrl-C)."""
 
     def __init__(self, notify: Callable[[], None]) -> None:
-        self.wanted = False
+        self.requested = False
         self._notify = notify
 
     @contextmanager
@@ -77,9 +77,9 @@ class Stop:
                 signal.signal(number, handler)
 
     def _handle(self, number: int, _: object) -> None:
-        if self.wanted or number == signal.SIGTERM:
+        if self.requested or number == signal.SIGTERM:
             raise KeyboardInterrupt
-        self.wanted = True
+        self.requested = True
         self._notify()
 
 
@@ -115,8 +115,8 @@ class Scheduler:
     def run(self, cells: Sequence[Waiting]) -> None:
         """Run cells until all are recorded, or the user wants to stop and the running ones are."""
         waiting, alone = deque(cells), deque[Waiting]()
-        while self._started or ((waiting or alone) and not self.stop.wanted):
-            if not self.stop.wanted:
+        while self._started or ((waiting or alone) and not self.stop.requested):
+            if not self.stop.requested:
                 self._fill(waiting, alone)
             for ended in self.executor.wait(0.2):
                 if (retry := self._collect(ended)) is not None:

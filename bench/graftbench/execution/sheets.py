@@ -97,7 +97,7 @@ _ONE_LINE = 1e-6
 
 
 def slerp(start: torch.Tensor, end: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """Spherical interpolation: sin((1−t)ω)/sin ω · start + sin(tω)/sin ω · end, ω the angle between the two.
+    """Interpolate on the sphere: sin((1−t)ω)/sin ω · start + sin(tω)/sin ω · end, ω the angle between the two.
 
     The straight way between two draws from N(0, I) leads through vectors that are shorter than nearly all draws, and a
     generator has seen none like them. Where the two lie on one line, as all do in one dimension, it is the straight way
@@ -125,7 +125,7 @@ def slerp(start: torch.Tensor, end: torch.Tensor, shares: torch.Tensor) -> torch
 
 
 def interpolated(sampler: Sampler, seed: int) -> torch.Tensor | None:
-    """Four ways of eight steps between pairs of latents, both ends included: uint8 32×3×R×R, row by row.
+    """Return four ways of eight steps between pairs of latents, both ends included: uint8 32×3×R×R, row by row.
 
     Samplers whose latents have the same shape get the same latents from the same seed.
 

@@ -67,7 +67,8 @@ def run_job(job: Job) -> Record | Finished:
         if isinstance(job, SourceJob):
             _train(job)
         else:
-            _extract(job)
+            images = prepared.reopen(Path(job.images), job.manifest)
+            FeatureReader(job.protocol, Path(job.cache), device=job.device).prepare(images)
     except Exception as error:
         if is_disk_full(error):
             raise
@@ -90,11 +91,6 @@ def _train(job: SourceJob) -> None:
         checkpoint_seconds=job.checkpoint_seconds,
         tell=lambda budget: progress.tell(budget, [], None),
     )
-
-
-def _extract(job: ReferenceJob) -> None:
-    images = prepared.reopen(Path(job.images), job.manifest)
-    FeatureReader(job.protocol, Path(job.cache), device=job.device).prepare(images)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -81,32 +81,32 @@ def save(
     target = folder / name
     if target.exists() and not replace:
         raise GraftbenchError(f"There is a baseline '{name}' in '{folder}' already; --replace puts the new one there.")
-    found = read_run(run)
+    read = read_run(run)
     file = run / RECORDS if run.is_dir() else run
     if file.stat().st_size and not file.read_bytes().endswith(b"\n"):
         raise GraftbenchError(
             f"'{file}' ends in an unfinished line: its cell would be missing from every later comparison. "
             "graftbench run with the same suite goes on where it stopped."
         )
-    if not any(record.status == Status.OK for record in found.records):
+    if not any(record.status == Status.OK for record in read.records):
         raise GraftbenchError(
-            f"'{run}' holds {len(found.records)} records, none of a cell that ended well: such a baseline would let "
+            f"'{run}' holds {len(read.records)} records, none of a cell that ended well: such a baseline would let "
             "everything pass."
         )
     about = Baseline(
         name=name,
-        suite=found.name,
+        suite=read.name,
         saved_at=(now or datetime.now(UTC)).isoformat(timespec="seconds"),
-        cells=len(found.records),
-        failed=sum(record.status != Status.OK for record in found.records),
-        commits=sorted({str(record.environment.get("commit") or "unknown") for record in found.records}),
-        finished_at=max(record.finished_at for record in found.records),
+        cells=len(read.records),
+        failed=sum(record.status != Status.OK for record in read.records),
+        commits=sorted({str(record.environment.get("commit") or "unknown") for record in read.records}),
+        finished_at=max(record.finished_at for record in read.records),
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".saving-"))
         try:
-            _write(temporary, about, found.records)
+            _write(temporary, about, read.records)
             _swap(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -137,7 +137,7 @@ def _replaced(target: Path) -> Path:
 
 
 def _folder(name: str, folder: Path) -> Path:
-    """Where a baseline lies: under its name, or aside if a crash kept its successor from taking its place."""
+    """Return where a baseline lies: under its name, or aside if a crash kept its successor from taking its place."""
     target = folder / name
     return target if target.exists() or not _replaced(target).exists() else _replaced(target)
 
@@ -149,12 +149,12 @@ _ENVIRONMENT = tuple(dict.fromkeys((*machines.HARDWARE, *machines.ARITHMETIC, *m
 def _slim(record: Record) -> dict[str, Any]:
     """Keep what comparisons read of a record; what is left out has the record format's defaults when it is read."""
     fields = msgspec.to_builtins(record)
-    kept = {key: fields[key] for key in ("id", "cell", "status", "reason", "resources", "finished_at", "format")}
-    kept |= {"origin": record.origin} if record.origin else {}
-    known = (score for score in fields["scores"] if score["name"] in MEASURES)
-    kept["scores"] = [{key: score[key] for key in _SCORE if score[key] != ""} for score in known]
-    kept["environment"] = _picked(record.environment)
-    return kept
+    slim = {key: fields[key] for key in ("id", "cell", "status", "reason", "resources", "finished_at", "format")}
+    slim |= {"origin": record.origin} if record.origin else {}
+    scores = (score for score in fields["scores"] if score["name"] in MEASURES)
+    slim["scores"] = [{key: score[key] for key in _SCORE if score[key] != ""} for score in scores]
+    slim["environment"] = _picked(record.environment)
+    return slim
 
 
 def _picked(environment: dict[str, Any]) -> dict[str, Any]:
@@ -173,11 +173,11 @@ def _picked(environment: dict[str, Any]) -> dict[str, Any]:
 
 
 def names(folder: Path = FOLDER) -> list[str]:
-    """Names of the baselines in a folder, whether they can be read or not."""
+    """Return the names of the baselines in a folder, whether they can be read or not."""
     if not folder.is_dir():
         return []
-    found = {path.parent.name.removeprefix(".replaced-") for path in folder.glob(f"*/{ABOUT}")}
-    return sorted(name for name in found if _NAME.fullmatch(name))
+    folder_names = {path.parent.name.removeprefix(".replaced-") for path in folder.glob(f"*/{ABOUT}")}
+    return sorted(name for name in folder_names if _NAME.fullmatch(name))
 
 
 def listed(folder: Path = FOLDER) -> list[Baseline]:
@@ -218,7 +218,7 @@ def remove(name: str, folder: Path = FOLDER) -> None:
     Raises:
         GraftbenchError: There is none of that name (naming the nearest).
     """
-    _check_known(name, folder)
+    _check_exists(name, folder)
     for path in (folder / name, _replaced(folder / name)):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -229,17 +229,17 @@ def load(name: str, folder: Path = FOLDER) -> tuple[Baseline, list[Record]]:
     Raises:
         GraftbenchError: There is none of that name, it cannot be read, or it holds fewer records than it says.
     """
-    _check_known(name, folder)
-    known = about(_folder(name, folder))
+    _check_exists(name, folder)
+    saved = about(_folder(name, folder))
     records, _ = store.read(_folder(name, folder) / RECORDS)
-    if len(records) != known.cells:
+    if len(records) != saved.cells:
         raise GraftbenchError(
-            f"Baseline '{name}' says it holds {known.cells} records; found {len(records)}. Save it again from its run."
+            f"Baseline '{name}' says it holds {saved.cells} records; found {len(records)}. Save it again from its run."
         )
-    return known, records
+    return saved, records
 
 
-def _check_known(name: str, folder: Path) -> None:
-    known = names(folder)
-    if name not in known:
-        raise unknown("baseline", name, known, where=f"in '{folder}'")
+def _check_exists(name: str, folder: Path) -> None:
+    baselines = names(folder)
+    if name not in baselines:
+        raise unknown("baseline", name, baselines, where=f"in '{folder}'")

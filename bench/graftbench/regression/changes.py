@@ -55,11 +55,11 @@ class Change:
 
     @property
     def none(self) -> bool:
-        """Whether the values of each pair are equal: nothing happened, and no test can raise a false alarm."""
+        """Return whether the values of each pair are equal: nothing happened, and no test can raise a false alarm."""
         return self.mean == 0 and not self.sd
 
     def interval(self, level: float = 0.95) -> tuple[float, float] | None:
-        """Two-sided Student interval of the mean change; None of one pair."""
+        """Return the two-sided Student interval of the mean change; None of one pair."""
         if self.sd is None:
             return None
         half = float(stdtrit(self.n - 1, (1 + level) / 2)) * self.sd / math.sqrt(self.n)
@@ -93,21 +93,22 @@ def change_of(
         GraftbenchError: An unknown test.
     """
     series: dict[Series, list[_Couple]] = defaultdict(list)
-    seen: set[object] = set()
+    counted: set[object] = set()
     for pair in pairs:
         couple = _couple(pair, measure, unit)
-        if couple is None or (measure.kind == "quality" and (pair.method, pair.task, pair.seed, couple) in seen):
+        if couple is None or (measure.kind == "quality" and (pair.method, pair.task, pair.seed, couple) in counted):
             continue
-        seen.add((pair.method, pair.task, pair.seed, couple))
+        counted.add((pair.method, pair.task, pair.seed, couple))
         series[pair.series].append(couple)
     changes: list[float] = []
     for couples in series.values():
-        size = (_mean_size(one.base for one in couples) + _mean_size(one.new for one in couples)) / 2
-        changes += [-measure.better * _difference(one.base, one.new) / size if size else 0.0 for one in couples]
+        sides = zip(*((abs(median(couple.base)), abs(median(couple.new))) for couple in couples), strict=True)
+        size = sum(float(np.mean(medians)) for medians in sides) / 2
+        changes += [-measure.better * couple.difference / size if size else 0.0 for couple in couples]
     if not changes:
         return None
-    told = [one for couples in series.values() for one in couples]
-    base, new = float(np.mean([one.told[0] for one in told])), float(np.mean([one.told[1] for one in told]))
+    medians = [couple.medians for couples in series.values() for couple in couples]
+    base, new = (float(np.mean(values)) for values in zip(*medians, strict=True))
     sd = float(np.std(changes, ddof=1)) if len(changes) > 1 else None
     p_worse, p_better = _test(changes, test, measured=measure.kind == "quality")
     return Change(len(changes), base, new, float(np.mean(changes)), sd, p_worse, p_better)
@@ -118,7 +119,14 @@ class _Couple(NamedTuple):
 
     base: tuple[float, ...]
     new: tuple[float, ...]
-    told: tuple[float, float]
+    medians: tuple[float, float]
+
+    @property
+    def difference(self) -> float:
+        """Return the median difference of repeats that ran side by side; of unequal numbers, that of the medians."""
+        if len(self.base) == len(self.new):
+            return median(late - old for old, late in zip(self.base, self.new, strict=True))
+        return median(self.new) - median(self.base)
 
 
 def _couple(pair: Pair, measure: Measure, unit: _Unit | None) -> _Couple | None:
@@ -132,30 +140,19 @@ def _couple(pair: Pair, measure: Measure, unit: _Unit | None) -> _Couple | None:
 def _values(
     records: Sequence[Record], measure: Measure, unit: Callable[[Record], float | None] | None
 ) -> tuple[float, ...]:
-    found = []
+    values = []
     for record in records:
         value = measure.of(record)
         if value is not None and unit is not None:
             size = unit(record)
             value = None if not size else value * size if measure.better > 0 else value / size  # a rate, a duration
         if value is not None:
-            found.append(value)
-    return tuple(found)
-
-
-def _mean_size(sides: Iterable[Sequence[float]]) -> float:
-    return float(np.mean([abs(median(values)) for values in sides]))
-
-
-def _difference(base: Sequence[float], new: Sequence[float]) -> float:
-    """Of several repeats the median difference of those that ran side by side; of unequal numbers, of the medians."""
-    if len(base) == len(new):
-        return median(late - old for old, late in zip(base, new, strict=True))
-    return median(new) - median(base)
+            values.append(value)
+    return tuple(values)
 
 
 def _test(changes: list[float], test: Test, *, measured: bool) -> tuple[float | None, float | None]:
-    """(p of not worse, p of not better).
+    """Return p of not worse and p of not better.
 
     Changes that are all the same leave Student no noise: of a cost, what differs, differs (p = 0); of a score they are
     steps of a coarse measure (one image more in a neighbourhood), and p is the chance that n signs agree, 2⁻ⁿ.
@@ -169,8 +166,8 @@ def _test(changes: list[float], test: Test, *, measured: bool) -> tuple[float | 
         least = 0.0 if test == "student" and not measured else 0.5**n
         return (least, 1.0) if changes[0] > 0 else (1.0, least)
     if test == "sign-flip":
-        found = sign_flip_test(changes)
-        return found.p, found.p_opposite
+        result = sign_flip_test(changes)
+        return result.p, result.p_opposite
     if n < 2:
         return None, None
     t = float(np.mean(changes)) / (float(np.std(changes, ddof=1)) / math.sqrt(n))
@@ -183,7 +180,7 @@ def least_pairs(test: Test, level: float) -> int:
 
 
 def pairs_needed(sd: float | None, threshold: float, level: float) -> int | None:
-    """How many pairs find a change of the threshold's size in 80 % of cases, by a t test at this (corrected) level.
+    """Return how many pairs find a change of the threshold's size in 80 % of cases, by a t test at this level.
 
     By the noncentral t distribution, exact for normal changes. None where the noise is unknown, the threshold is 0, or
     the number would exceed 10,000.
@@ -205,5 +202,5 @@ def pairs_needed(sd: float | None, threshold: float, level: float) -> int | None
 
 
 def _power(effect: float, n: int, level: float) -> float:
-    """Chance that a one-sided t test of n pairs finds an effect, in standard deviations."""
+    """Return the chance that a one-sided t test of n pairs finds an effect, in standard deviations."""
     return 1 - float(nctdtr(n - 1, effect * math.sqrt(n), stdtrit(n - 1, 1 - level)))

@@ -43,7 +43,7 @@ def compare_runs(
     Raises:
         GraftbenchError: A side cannot be read, or see `compare`.
     """
-    sides = [read_side(str(what), folder=folder, selection=selection) for what in (base, new)]
+    sides = [read_side(str(run), folder=folder, selection=selection) for run in (base, new)]
     return compare(
         sides[0].repeats,
         sides[1].repeats,
@@ -102,16 +102,16 @@ def compare(
     )
 
 
-def _check_measured(found: Sequence[GateRow], measures: Sequence[Measure], pairs: int) -> None:
+def _check_measured(rows: Sequence[GateRow], measures: Sequence[Measure], pairs: int) -> None:
     """Refuse to let pass what nobody has measured."""
-    there = {row.measure for row in found}
+    measured = {row.measure for row in rows}
     by_default = tuple(measures) == DEFAULT_MEASURES  # of those a run has what it has
-    missing = [measure.name for measure in measures if measure.name not in there and not by_default]
-    if missing or not found:
+    missing = [measure.name for measure in measures if measure.name not in measured and not by_default]
+    if missing or not rows:
         cells = "The one pair of cells has" if pairs == 1 else f"The {pairs} pairs of cells have"
         raise GraftbenchError(
             f"{cells} no {' and no '.join(missing) or 'measure of the default ones'} on both sides, so nothing says "
-            f"that it did not get worse. Measured: {', '.join(sorted(there)) or 'nothing'}."
+            f"that it did not get worse. Measured: {', '.join(sorted(measured)) or 'nothing'}."
         )
 
 

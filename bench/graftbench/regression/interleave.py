@@ -24,7 +24,7 @@ FINE = (0, 3)
 
 
 def order(repeats: int) -> list[tuple[Name, int]]:
-    """Who runs when: base 1, new 1, new 2, base 2, and so on.
+    """Return who runs when: base 1, new 1, new 2, base 2, and so on.
 
     Each is followed by the other side as often as it follows it, so that a steady drift falls on both alike.
 
@@ -67,11 +67,11 @@ def interleave(
         tell(f"[{turn}/{2 * repeats}] {side} {i}: {folder}")
         command = [*shlex.split(commands[side]), "run", *arguments, "--out", str(folder)]
         try:
-            done = subprocess.run(command, check=False)  # noqa: S603 - the caller's own command
+            process = subprocess.run(command, check=False)  # noqa: S603 - the caller's own command
         except OSError as error:
             raise GraftbenchError(f"The {side}'s command '{commands[side]}' cannot be started: {error}.") from error
-        if done.returncode not in FINE:
+        if process.returncode not in FINE:
             raise GraftbenchError(
-                f"The {side}'s command ended with exit code {done.returncode}: {shlex.join(command)}. "
+                f"The {side}'s command ended with exit code {process.returncode}: {shlex.join(command)}. "
                 "What is finished is kept; the same command goes on there."
             )

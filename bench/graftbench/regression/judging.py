@@ -32,7 +32,7 @@ _COST_RULES = {
     "any": "costs are compared all the same, as was asked.",
 }
 
-_Found = tuple[GateRow, "Measure", "Change | None"]
+_Judged = tuple[GateRow, "Measure", "Change | None"]
 
 
 class Judge:
@@ -64,11 +64,11 @@ class Judge:
             self.notes.append(note)
 
     def rows(self) -> list[GateRow]:
-        """One row for each measure of each group of pairs; what neither side has measured is left out."""
+        """Return one row for each measure of each group of pairs; what neither side has measured is left out."""
         groups: dict[tuple[str, str, int | None], list[Pair]] = defaultdict(list)
         for pair in self._pairs:
             groups[self._group(pair)].append(pair)
-        families: dict[str, list[_Found]] = defaultdict(list)
+        families: dict[str, list[_Judged]] = defaultdict(list)
         for (method, task, budget), pairs in groups.items():
             for measure in self._options.measures:
                 change, reason = self._change(pairs, measure)
@@ -112,15 +112,15 @@ class Judge:
             return self._quality(pairs, measure)
         # a reference row fits nothing: its milliseconds are no cost
         fitted = [pair for pair in pairs if pair.base[0].cell.family != "reference"]
-        if told := [pair for pair in fitted if _told_only(pair, measure)]:
-            self._declared |= {f"{pair.method}: {measure.label}" for pair in told}
-            fitted = [pair for pair in fitted if pair not in told]
+        if unmeasured := [pair for pair in fitted if _is_unmeasured(pair, measure)]:
+            self._declared |= {f"{pair.method}: {measure.label}" for pair in unmeasured}
+            fitted = [pair for pair in fitted if pair not in unmeasured]
             if not fitted:
                 return None, "declared or made elsewhere, not measured"
         pairs = [pair for pair in fitted if _has(pair.base, measure) and _has(pair.new, measure)]
         if not pairs:
             sides = (("new run", (pair.base for pair in fitted)), ("base", (pair.new for pair in fitted)))
-            lacking = [name for name, others in sides if any(_has(records, measure) for records in others)]
+            lacking = [name for name, paired in sides if any(_has(records, measure) for records in paired)]
             return None, f"the {lacking[0]} did not measure it" if lacking else ""
         unit = None
         if measure.kind == "cost" and self._other_hardware and self._options.costs != "any":
@@ -142,7 +142,10 @@ class Judge:
             return None, "the base has no value" if new_alone else ""
         if measure.name not in self._computed:
             return None, "the new run did not compute it"
-        if any(_drawn_again(pair) for pair in pairs):
+        # A reference row does not learn: under one seed it changes only if the evaluation does, which is worth knowing;
+        # under another it changes by the draw alone, and a KID near zero by any factor.
+        cells = [(pair.base[0].cell, pair.new[0].cell) for pair in pairs]
+        if any(old.family == "reference" and old.seed != late.seed for old, late in cells):
             return None, "a reference row of other seeds is another draw of real images"
         for pair in pairs:
             if _has(pair.base, measure) and not _has(pair.new, measure):
@@ -152,8 +155,8 @@ class Judge:
 
     # ---------------------------------------------------------------------------------------------- what is found
 
-    def _tested(self, family: Sequence[_Found]) -> list[GateRow]:
-        """Rows of one family of tests: p-values corrected together, each direction for itself.
+    def _tested(self, family: Sequence[_Judged]) -> list[GateRow]:
+        """Return the rows of one family of tests: p-values corrected together, each direction for itself.
 
         A row whose pairs are all equal is no test (Tarone 1990): in a deterministic run those are the methods whose
         code has not changed, and they do not weigh on the one whose code has.
@@ -166,11 +169,9 @@ class Judge:
         for row, measure, change in family:
             if change is None:
                 rows.append(row)
-            elif change.none:
-                rows.append(self._verdict(_told(row, change), measure, change, 1.0, tests))
-            else:
-                p = {True: next(worse), False: next(better)}[change.mean > 0]
-                rows.append(self._verdict(_told(row, change), measure, change, p, tests))
+                continue
+            p = 1.0 if change.none else {True: next(worse), False: next(better)}[change.mean > 0]
+            rows.append(self._verdict(_with_change(row, change), measure, change, p, tests))
         return rows
 
     def _verdict(self, row: GateRow, measure: Measure, change: Change, p: float | None, tests: int) -> GateRow:
@@ -193,25 +194,26 @@ class Judge:
 
 
 def _more(row: GateRow, change: Change, least: int) -> str:
-    """`has 4 pairs; 38 would find 10 % in 80 % of cases`, or what else is known of how many it takes."""
-    has = f"has {change.n} pair{'' if change.n == 1 else 's'}"
+    """Say `has 4 pairs; 38 would find 10 % in 80 % of cases`, or what else is known of how many it takes."""
+    pairs = f"has {change.n} pair{'' if change.n == 1 else 's'}"
     share = f"{100 * row.threshold:g} %"
     if row.needed is None:
         lacking = "more pairs than can be said" if change.n >= least else f"at least {least} pairs"
-        return f"{has}; it takes {lacking} to find {share}"
+        return f"{pairs}; it takes {lacking} to find {share}"
     source = ", by the noise of the published runs" if change.sd is None else ""
-    return f"{has}; {row.needed:,} would find {share} in 80 % of cases{source}"
+    return f"{pairs}; {row.needed:,} would find {share} in 80 % of cases{source}"
 
 
 def _has(records: Sequence[Record], measure: Measure) -> bool:
     return any(measure.of(record) is not None for record in records)
 
 
-def _told_only(pair: Pair, measure: Measure) -> bool:
-    """Whether nobody measured the cost of a fit on both sides: it is declared, or one side was made elsewhere."""
+def _is_unmeasured(pair: Pair, measure: Measure) -> bool:
+    """Return whether the cost of a fit was not measured on both sides: it is declared, or made elsewhere on one."""
     records = (*pair.base, *pair.new)
-    told = any(is_declared(record, measure.name) for record in records)
-    return told or (len({origin_of(record) == HANDED_IN for record in records}) > 1 and _has(records, measure))
+    if any(is_declared(record, measure.name) for record in records):
+        return True
+    return len({origin_of(record) == HANDED_IN for record in records}) > 1 and _has(records, measure)
 
 
 def _why_undefined(records: Sequence[Record], measure: Measure) -> str:
@@ -220,42 +222,26 @@ def _why_undefined(records: Sequence[Record], measure: Measure) -> str:
 
 
 def _corrected(p: list[float | None]) -> list[float | None]:
-    known = [value for value in p if value is not None]
-    adjusted = iter(holm(known).tolist() if known else [])
+    defined = [value for value in p if value is not None]
+    adjusted = iter(holm(defined).tolist() if defined else [])
     return [None if value is None else next(adjusted) for value in p]
 
 
-def _told(row: GateRow, change: Change) -> GateRow:
-    return msgspec.structs.replace(
-        row,
-        pairs=change.n,
-        base=change.base,
-        new=change.new,
-        change=change.mean,
-        interval=change.interval(),
-    )
+def _with_change(row: GateRow, change: Change) -> GateRow:
+    numbers = {"base": change.base, "new": change.new, "change": change.mean, "interval": change.interval()}
+    return msgspec.structs.replace(row, pairs=change.n, **numbers)
 
 
-def _drawn_again(pair: Pair) -> bool:
-    """Whether it is a reference row under another seed.
-
-    It does not learn: with the same seed it changes only if the evaluation does, which is worth knowing. With another
-    seed it changes by the draw alone, and a KID near zero by any factor.
-    """
-    cells = (pair.base[0].cell, pair.new[0].cell)
-    return cells[0].family == "reference" and cells[0].seed != cells[1].seed
-
-
-def _counted(family: Sequence[_Found]) -> list[GateRow]:
+def _counted(family: Sequence[_Judged]) -> list[GateRow]:
     """Judge what is counted and has no noise: the threshold decides alone."""
     rows = []
     for blank, measure, change in family:
         if change is None:
             rows.append(blank)
         elif abs(change.mean) <= measure.bound:
-            rows.append(_with(_told(blank, change), "unchanged", "within the threshold"))
+            rows.append(_with(_with_change(blank, change), "unchanged", "within the threshold"))
         else:
-            rows.append(_with(_told(blank, change), _direction(change.mean), "counted"))
+            rows.append(_with(_with_change(blank, change), _direction(change.mean), "counted"))
     return rows
 
 

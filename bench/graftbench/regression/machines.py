@@ -27,7 +27,7 @@ SOFTWARE = (
     "graftbench",
     "commit",
 )
-"""Keys that a maintainer may have changed on purpose: told, not refused."""
+"""Keys that a maintainer may have changed on purpose: they are reported, not refused."""
 
 ARITHMETIC = {
     "cpu.model": "processor",
@@ -46,16 +46,16 @@ def arithmetic_note(base: Iterable[Record], new: Iterable[Record]) -> str:
     A key that only one side has recorded (an older version's) is no difference, but a variable that is not set is.
     """
     sides = list(base), list(new)
-    recorded = [
+    keys = [
         key
         for key in ARITHMETIC
         if key.startswith("variables.")
         or all(any(_text(record.environment, key) != ABSENT for record in side) for side in sides)
     ]
-    told = differences(*sides, recorded)
-    if not told:
+    changes = differences(*sides, keys)
+    if not changes:
         return ""
-    trained = f"Arithmetic differs ({'; '.join(told)}): equal samples score the same"
+    trained = f"Arithmetic differs ({'; '.join(changes)}): equal samples score the same"
     if all(record.cell.protocol.portable for side in sides for record in side):
         return f'{trained}, and cells under determinism = "portable" are made not to depend on it.'
     return (
@@ -65,20 +65,26 @@ def arithmetic_note(base: Iterable[Record], new: Iterable[Record]) -> str:
 
 
 def differences(base: Iterable[Record], new: Iterable[Record], keys: Iterable[str]) -> list[str]:
-    """`processor: AMD EPYC → Intel Xeon` for each key whose values are not the same set on both sides."""
+    """Return `processor: AMD EPYC → Intel Xeon` for each key whose values are not the same set on both sides."""
     old, late = list(base), list(new)
-    told = []
+    changes = []
     for key in keys:
         before, after = (sorted({_text(record.environment, key) for record in side}) for side in (old, late))
         if before != after:
-            told.append(f"{(HARDWARE | ARITHMETIC).get(key, key)}: {', '.join(before)} → {', '.join(after)}")
-    return told
+            changes.append(f"{(HARDWARE | ARITHMETIC).get(key, key)}: {', '.join(before)} → {', '.join(after)}")
+    return changes
 
 
-def _text(environment: dict[str, Any], key: str) -> str:
+def recorded(environment: dict[str, Any], key: str) -> Any:  # noqa: ANN401 - as JSON has it
+    """Return the value of a dotted key of an environment, `gpu.name`; None where it was not recorded."""
     value: Any = environment
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _text(environment: dict[str, Any], key: str) -> str:
+    value = recorded(environment, key)
     if key.startswith("variables.") and value is None:
         return "not set"
     text = ABSENT if value is None else str(value)
@@ -86,10 +92,10 @@ def _text(environment: dict[str, Any], key: str) -> str:
 
 
 def shared(records: Iterable[Record]) -> bool:
-    """Whether a timing among them is an upper bound, as other processes used the machine."""
+    """Return whether a timing among them is an upper bound, as other processes used the machine."""
     return any(record.resources is not None and record.resources.timing_shared for record in records)
 
 
 def calibration(record: Record) -> float | None:
-    """Seconds of the calibration kernel beside the cell; None where it was not timed."""
+    """Return the seconds of the calibration kernel beside the cell; None where it was not timed."""
     return None if record.resources is None else record.resources.calibration_seconds

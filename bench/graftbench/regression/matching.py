@@ -6,8 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from graftbench.comparison.protocols import scoring_fields
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import SAMPLES, bare_name, content_hash
 from graftbench.records.domain_names import PrintedNames, renamed
@@ -17,7 +16,7 @@ from graftbench.records.record import Record, Status
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from graftbench.records.cell_spec import CellSpec, Protocol
+    from graftbench.records.cell_spec import CellSpec
 
 Series = tuple[str, str, int, str, str]
 """Label of the method, task, data budget, compute budget, protocol: cells that differ in the seed alone."""
@@ -103,7 +102,9 @@ def match(base: Sequence[Sequence[Record]], new: Sequence[Sequence[Record]]) -> 
         if not any(runs):
             raise GraftbenchError(f"The {name} has no records: there is nothing to compare.")
     _check_images(_cells(base), _cells(new))
-    base, new = _under_same_names(base, new)
+    # one name for each domain: a path of another machine names the same images here
+    names = PrintedNames((*_cells(base), *_cells(new)))
+    base, new = ([[renamed(record, names.cell(record.cell)) for record in run] for run in runs] for runs in (base, new))
     base_cells, new_cells = _cells(base), _cells(new)
     _check_protocols(base_cells, new_cells)
     # sentences on what differs between the sides; a method of which one side was made elsewhere gets no other
@@ -120,21 +121,16 @@ def match(base: Sequence[Sequence[Record]], new: Sequence[Sequence[Record]]) -> 
     matched: dict[str, list[Any]] = defaultdict(list)
     for series in dict.fromkeys((*base_side, *new_side)):
         _match_series(series, base_side.get(series, {}), new_side.get(series, {}), matched, notes)
-    renamed = _renamed_methods(base, new)
-    notes += renamed
+    renamed_notes = _renamed_methods(base, new)
+    notes += renamed_notes
     if not any(matched[fate] for fate in ("pairs", "failing", "mended", "still_failing")):
-        raise GraftbenchError(" ".join(["The runs have no cell in common.", _nearest(base_side, new_side), *renamed]))
+        sentences = ["The runs have no cell in common.", _nearest(base_side, new_side), *renamed_notes]
+        raise GraftbenchError(" ".join(sentences))
     return Matched(**{fate: tuple(cells) for fate, cells in matched.items()}, notes=tuple(dict.fromkeys(notes)))
 
 
 def _cells(runs: Iterable[Iterable[Record]]) -> list[CellSpec]:
     return [record.cell for run in runs for record in run]
-
-
-def _under_same_names(*sides: Sequence[Sequence[Record]]) -> list[list[list[Record]]]:
-    """Return both sides with one name for each domain: a path of another machine names the same images here."""
-    names = PrintedNames(cell for side in sides for cell in _cells(side))
-    return [[[renamed(record, names.cell(record.cell)) for record in run] for run in side] for side in sides]
 
 
 # ------------------------------------------------------------------------------------------------------ conditions
@@ -143,19 +139,13 @@ def _under_same_names(*sides: Sequence[Sequence[Record]]) -> list[list[list[Reco
 def _check_protocols(base: list[CellSpec], new: list[CellSpec]) -> None:
     """Refuse runs that were scored under different protocols."""
     base_protocols, new_protocols = (
-        {content_hash(fields := _conditions(cell.protocol)): fields for cell in cells} for cells in (base, new)
+        {content_hash(fields := scoring_fields(cell.protocol)): fields for cell in cells} for cells in (base, new)
     )
     if base_protocols.keys() != new_protocols.keys():
         raise GraftbenchError(
             f"The runs were scored under different protocols ({_difference(base_protocols, new_protocols)}); numbers "
             "of two protocols do not compare. Run one of them again under the other's protocol, or save a new baseline."
         )
-
-
-def _conditions(protocol: Protocol) -> dict[str, Any]:
-    """Return the protocol without what changes no number: which metrics are computed, and where the weights lie."""
-    fields = msgspec.to_builtins(protocol)
-    return {name: value for name, value in fields.items() if name not in {"metrics", "weights"}}
 
 
 def _difference(base: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> str:
@@ -176,20 +166,18 @@ def _difference(base: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]])
 def _check_images(base: list[CellSpec], new: list[CellSpec]) -> None:
     """Refuse runs on other pixels, splits or ids."""
     base_hashes, new_hashes = _image_hashes(base), _image_hashes(new)
-    changed = sorted(
-        key for key in base_hashes.keys() & new_hashes.keys() if _differ(key[0], base_hashes[key], new_hashes[key])
-    )
+    changed = []
+    for name, resolution in sorted(base_hashes.keys() & new_hashes.keys()):
+        old, late = base_hashes[name, resolution], new_hashes[name, resolution]
+        # of several folders of one name some may be on one side alone
+        if not old & late if ":" in name else old != late:
+            changed.append((name, resolution))
     if changed:
         images = ", ".join(f"{name} at {resolution} px" for name, resolution in changed)
         raise GraftbenchError(
             f"The images of {images} are not the same in both runs (other pixels, splits or ids), so their scores do "
             "not compare. Install the versions that the base was made with, or save a new baseline."
         )
-
-
-def _differ(name: str, base: set[str], new: set[str]) -> bool:
-    """Whether a domain is not the same on both sides. Of several folders of one name some may be on one side alone."""
-    return not base & new if ":" in name else base != new
 
 
 def _image_hashes(cells: Iterable[CellSpec]) -> dict[tuple[str, int], set[str]]:
@@ -225,8 +213,8 @@ def _made_elsewhere(base: Iterable[Iterable[Record]], new: Iterable[Iterable[Rec
     for method, old in sorted(submitted[0].items()):
         late = submitted[1].get(method, old)
         if late != old:
-            where = "new run" if True in late and old != {True} else "base"
-            notes[method] = f"{method} was made elsewhere in the {where}: scores are compared, costs are not."
+            side_name = "new run" if True in late and old != {True} else "base"
+            notes[method] = f"{method} was made elsewhere in the {side_name}: scores are compared, costs are not."
     return notes
 
 
@@ -281,21 +269,17 @@ def _side(runs: Sequence[Sequence[Record]], variants: tuple[_Variants, _Variants
     side: _Side = defaultdict(lambda: defaultdict(list))
     replaced = 0
     for run in runs:
-        newest = {
-            (_series(record.cell, variants), record.cell.seed): record
-            for record in sorted(run, key=lambda record: record.finished_at)
-        }
+        newest = {}
+        for record in sorted(run, key=lambda record: record.finished_at):
+            cell, protocol = record.cell, content_hash(scoring_fields(record.cell.protocol))
+            series = (_label(cell, variants), str(cell.task), cell.data_budget, str(cell.compute_budget), protocol)
+            newest[series, cell.seed] = record
         replaced += len(run) - len(newest)
         for (series, seed), record in newest.items():
             side[series][seed].append(record)
     if replaced:
         notes.append(f"{replaced} records were left out: later ones of the same cells, of other code, replace them.")
     return side
-
-
-def _series(cell: CellSpec, variants: tuple[_Variants, _Variants]) -> Series:
-    protocol = content_hash(_conditions(cell.protocol))
-    return _label(cell, variants), str(cell.task), cell.data_budget, str(cell.compute_budget), protocol
 
 
 def _label(cell: CellSpec, variants: tuple[_Variants, _Variants]) -> str:
@@ -325,23 +309,18 @@ def _match_series(
     if base and new and not common:
         seed_pairs = list(zip(sorted(base), sorted(new), strict=False))
         notes.append("Seeds of base and new run differ; they are paired in their order.")
-    gone, fresh = base.keys() - {old for old, _ in seed_pairs}, new.keys() - {late for _, late in seed_pairs}
-    matched["vanished"] += [_cell_name(series, seed) for seed in sorted(gone)]
-    matched["appeared"] += [_cell_name(series, seed) for seed in sorted(fresh)]
+    vanished, appeared = base.keys() - {old for old, _ in seed_pairs}, new.keys() - {late for _, late in seed_pairs}
+    matched["vanished"] += [_cell_name(series, seed) for seed in sorted(vanished)]
+    matched["appeared"] += [_cell_name(series, seed) for seed in sorted(appeared)]
     for old, late in seed_pairs:
         pair = Pair(series, old, tuple(base[old]), tuple(new[late]))
-        matched[_fate(pair)].append(pair)
+        before, after = (all(record.status == Status.OK for record in side) for side in (pair.base, pair.new))
+        fate = ("pairs" if after else "failing") if before else ("mended" if after else "still_failing")
+        matched[fate].append(pair)
 
 
 def _cell_name(series: Series, seed: int) -> str:
     return f"{series[0]} {series[1]} n={series[2]} seed={seed}"
-
-
-def _fate(pair: Pair) -> str:
-    before, after = (all(record.status == Status.OK for record in side) for side in (pair.base, pair.new))
-    if before:
-        return "pairs" if after else "failing"
-    return "mended" if after else "still_failing"
 
 
 def _nearest(base: _Side, new: _Side) -> str:

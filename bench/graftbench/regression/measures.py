@@ -68,12 +68,12 @@ class Measure:
 
     @property
     def bound(self) -> float:
-        """The threshold as a change relative to the mean of both sides: values 1 + t apart are t / (1 + t/2) of it."""
+        """Return the threshold over the mean of both sides: values 1 + t apart are t / (1 + t/2) of it."""
         return self.threshold / (1 + self.threshold / 2)
 
     @property
     def heading(self) -> str:
-        """Label, unit and arrow: `peak memory, MiB ↓`."""
+        """Return label, unit and arrow: `peak memory, MiB ↓`."""
         unit = f", {self.unit}" if self.unit else ""
         return f"{self.label}{unit} {'↓' if self.better < 0 else '↑'}"
 
@@ -120,23 +120,21 @@ _WORK = tuple(
 )
 
 
-def _quality() -> list[Measure]:
-    return [
-        Measure(
-            name=metric.name,
-            label=metric.label,
-            kind="quality",
-            better=-1 if metric.better < 0 else 1,  # of memorisation, 1
-            threshold=THRESHOLDS.get(metric.name, QUALITY_THRESHOLD),
-            scale=metric.scale,
-            spread=SPREADS.get(metric.name),
-        )
-        for metric in METRICS.values()
-        if metric.better or metric.name in MEMORIZATION
-    ]
+_QUALITY = tuple(
+    Measure(
+        name=metric.name,
+        label=metric.label,
+        kind="quality",
+        better=-1 if metric.better < 0 else 1,  # of memorisation, 1
+        threshold=THRESHOLDS.get(metric.name, QUALITY_THRESHOLD),
+        scale=metric.scale,
+        spread=SPREADS.get(metric.name),
+    )
+    for metric in METRICS.values()
+    if metric.better or metric.name in MEMORIZATION
+)
 
-
-MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*_quality(), *_COSTS, *_WORK)}
+MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*_QUALITY, *_COSTS, *_WORK)}
 """Name -> what can be gated: every score with a direction, memorisation, and the cost."""
 
 DEFAULT = (
@@ -154,22 +152,22 @@ DEFAULT = (
 
 
 def parse_measures(texts: Iterable[str]) -> tuple[Measure, ...]:
-    """`kid`, `kid=15%` or `kid=0.15`, several in one text with commas; none at all: the default ones.
+    """Parse `kid`, `kid=15%` or `kid=0.15`, several in one text with commas; none at all: the default ones.
 
     Raises:
         GraftbenchError: An unknown measure (naming the nearest), a threshold that is no number or not in 0 to 10, or a
             measure that is named twice.
     """
-    found: dict[str, Measure] = {}
+    measures: dict[str, Measure] = {}
     for item in (part.strip() for text in texts for part in text.split(",")):
         name, equals, threshold = item.partition("=")
         if name not in MEASURES:
             raise unknown("measure", name, MEASURES)
-        if name in found:
+        if name in measures:
             raise GraftbenchError(f"Measure '{name}' is named twice.")
         measure = MEASURES[name]
-        found[name] = replace(measure, threshold=_threshold(item, threshold)) if equals else measure
-    return tuple(found.values()) or tuple(MEASURES[name] for name in DEFAULT)
+        measures[name] = replace(measure, threshold=_threshold(item, threshold)) if equals else measure
+    return tuple(measures.values()) or tuple(MEASURES[name] for name in DEFAULT)
 
 
 def _threshold(item: str, text: str) -> float:

@@ -52,11 +52,11 @@ class GateOptions:
     def __post_init__(self) -> None:
         if not 0 < self.level <= 0.5:
             raise GraftbenchError(f"The level of a gate lies above 0 and is at most 0.5; found {self.level}.")
-        for kind, value, known in (
+        for kind, value, choices in (
             ("unit of judgement", self.by, By),
             ("test", self.test, Test),
             ("rule for few seeds", self.few_seeds, FewSeeds),
             ("rule for costs", self.costs, CostRule),
         ):
-            if value not in get_args(known):
-                raise unknown(kind, value, get_args(known))
+            if value not in get_args(choices):
+                raise unknown(kind, value, get_args(choices))

@@ -34,7 +34,7 @@ class RegressionWarning(UserWarning):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--graftbench-base`, `--graftbench-new`, `--graftbench-baselines`, and settings of those names."""
+    """Add `--graftbench-base`, `--graftbench-new`, `--graftbench-baselines`, and settings of those names."""
     group = parser.getgroup("graftbench", "regressions of generators")
     for name, text in _SIDES.items():
         group.addoption(f"--graftbench-{name}", metavar="PATH" if name == "baselines" else "RUN", help=text)
@@ -47,8 +47,8 @@ def _setting(config: pytest.Config, name: str) -> str:
     if option:
         return str(option)
     value = str(config.getini(f"graftbench_{name}"))
-    there = config.rootpath / value
-    return str(there) if value and there.exists() else value
+    path = config.rootpath / value
+    return str(path) if value and path.exists() else value
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +61,9 @@ def assert_no_regression(request: pytest.FixtureRequest) -> AssertNoRegression:
     if not base and not new:
         pytest.skip("no runs to compare: --graftbench-base and --graftbench-new (or graftbench_base, graftbench_new)")
     if not base or not new:
-        found, missing = ("base", "new") if base else ("new", "base")
+        given, missing = ("base", "new") if base else ("new", "base")
         pytest.fail(
-            f"--graftbench-{found} is '{base or new}', and there is no --graftbench-{missing} to compare it with "
+            f"--graftbench-{given} is '{base or new}', and there is no --graftbench-{missing} to compare it with "
             f"(nor a setting graftbench_{missing}).",
             pytrace=False,
         )
@@ -138,38 +138,38 @@ class AssertNoRegression:
             )
             base, new = self._chosen({"method": methods, "task": _one(task), "budget": _one(budget)})
             notes = [*self.base.warnings, *self.new.warnings]
-            found = compare(base, new, options, names=(self.base.name, self.new.name), notes=notes)
+            comparison = compare(base, new, options, names=(self.base.name, self.new.name), notes=notes)
         except GraftbenchError as error:
             pytest.fail(str(error))
-        open_rows = [row for row in found.of("too few pairs") if row.change is not None and row.change > 0]
-        message = failure(found)
+        open_rows = [row for row in comparison.of("too few pairs") if row.change is not None and row.change > 0]
+        message = failure(comparison)
         if message:
             pytest.fail(message)
-        if all(row.verdict == "not compared" for row in found.rows):
-            reasons = dict.fromkeys(row.reason for row in found.rows)
+        if all(row.verdict == "not compared" for row in comparison.rows):
+            reasons = dict.fromkeys(row.reason for row in comparison.rows)
             pytest.skip(f"nothing could be compared: {'; '.join(reasons) or 'no cell ended well on both sides'}")
         if open_rows:
-            told = "\n".join(_row(row) for row in open_rows)
-            warnings.warn(f"too few pairs of cells to tell:\n{told}", RegressionWarning, stacklevel=2)
-        return found
+            lines = "\n".join(_row(row) for row in open_rows)
+            warnings.warn(f"too few pairs of cells to tell:\n{lines}", RegressionWarning, stacklevel=2)
+        return comparison
 
-    def _chosen(self, wanted: dict[str, tuple[object, ...]]) -> tuple[list[list[Record]], list[list[Record]]]:
+    def _chosen(self, chosen: dict[str, tuple[object, ...]]) -> tuple[list[list[Record]], list[list[Record]]]:
         """Choose the cells of both sides; every name must occur in the base, and some cell of it have all of them."""
         from graftbench.errors import GraftbenchError, unknown  # noqa: PLC0415 - pytest's start pays for nothing of it
 
-        base, new = ([_select(run, wanted) for run in side.repeats] for side in (self.base, self.new))
-        every = [record for run in self.base.repeats for record in run]
-        for field, values in wanted.items():
-            known = {str(_field(record, field)) for record in every}
+        base, new = ([_select(run, chosen) for run in side.repeats] for side in (self.base, self.new))
+        all_records = [record for run in self.base.repeats for record in run]
+        for field, values in chosen.items():
+            in_base = {str(_field(record, field)) for record in all_records}
             for value in values:
-                if str(value) not in known:
-                    raise unknown(field, str(value), known, where=f"in the base '{self.base.name}'")
-        asked = ", ".join(f"{field} {' or '.join(map(str, values))}" for field, values in wanted.items() if values)
-        if every and not any(base):
-            raise GraftbenchError(f"No cell of the base '{self.base.name}' has {asked}, though each occurs in it.")
+                if str(value) not in in_base:
+                    raise unknown(field, str(value), in_base, where=f"in the base '{self.base.name}'")
+        condition = ", ".join(f"{field} {' or '.join(map(str, values))}" for field, values in chosen.items() if values)
+        if all_records and not any(base):
+            raise GraftbenchError(f"No cell of the base '{self.base.name}' has {condition}, though each occurs in it.")
         if any(base) and not any(new):
             cells = _listed(sorted({_name(record) for run in base for record in run}))
-            raise GraftbenchError(f"'{self.new.name}' has no cell of {asked or 'any kind'}; vanished:\n{cells}")
+            raise GraftbenchError(f"'{self.new.name}' has no cell of {condition or 'any kind'}; vanished:\n{cells}")
         return base, new
 
 
@@ -182,12 +182,9 @@ def _field(record: Record, field: str) -> object:
     return {"method": cell.method, "task": str(cell.task), "budget": cell.data_budget}[field]
 
 
-def _select(run: Iterable[Record], wanted: dict[str, tuple[object, ...]]) -> list[Record]:
-    return [
-        record
-        for record in run
-        if all(not values or _field(record, field) in values for field, values in wanted.items())
-    ]
+def _select(run: Iterable[Record], chosen: dict[str, tuple[object, ...]]) -> list[Record]:
+    limits = [(field, values) for field, values in chosen.items() if values]
+    return [record for record in run if all(_field(record, field) in values for field, values in limits)]
 
 
 def _name(record: Record) -> str:
@@ -195,28 +192,27 @@ def _name(record: Record) -> str:
     return f"{cell.method} {cell.task} n={cell.data_budget} seed={cell.seed}"
 
 
-def failure(found: Comparison) -> str:
+def failure(comparison: Comparison) -> str:
     """Say what failed, one line each; empty for nothing."""
-    failing = [f"{failed.cell}: {failed.status}. {failed.reason}" for failed in found.failing]
     sections = (
-        ("worse", [_row(row).strip() for row in found.of("regression")]),
-        ("newly failing", failing),
-        ("vanished", found.vanished),
+        ("worse", [_row(row).strip() for row in comparison.of("regression")]),
+        ("newly failing", list(map(str, comparison.failing))),
+        ("vanished", comparison.vanished),
     )
-    told = [f"{title}:\n{_listed(cells)}" for title, cells in sections if cells]
-    if not told:
+    texts = [f"{title}:\n{_listed(cells)}" for title, cells in sections if cells]
+    if not texts:
         return ""
-    return "\n".join([f"{found.new} against {found.base}", *told, *found.notes])
+    return "\n".join([f"{comparison.new} against {comparison.base}", *texts, *comparison.notes])
 
 
 def _row(row: GateRow) -> str:
-    from graftbench.regression.formats._words import change, label, value  # noqa: PLC0415 - as above
+    from graftbench.regression.formats._words import label, sentence  # noqa: PLC0415 - as above
 
-    numbers = f"{value(row, row.base)} before, {value(row, row.new)} now, {change(row)}"
     pairs = f"{row.pairs} pair{'' if row.pairs == 1 else 's'}"
-    return f"  {row.subject}: {label(row)}: {numbers}; threshold {100 * row.threshold:g} %, {pairs}; {row.reason}"
+    return f"  {row.subject}: {label(row)}: {sentence(row)}; threshold {100 * row.threshold:g} %, {pairs}; {row.reason}"
 
 
 def _listed(cells: Sequence[str]) -> str:
-    more = [f"  … and {len(cells) - MOST_CELLS:,} more"] if len(cells) > MOST_CELLS else []
-    return "\n".join([*(f"  {cell}" for cell in cells[:MOST_CELLS]), *more])
+    from graftbench.regression.formats._words import cut  # noqa: PLC0415 - as above
+
+    return "\n".join(cut(cells, MOST_CELLS))

@@ -48,7 +48,7 @@ class GateRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> str:
-        """`finetune twemoji->openmoji@32 n=25`, as far as it is said."""
+        """Return `finetune twemoji->openmoji@32 n=25`, as far as it is given."""
         budget = "" if self.data_budget is None else f"n={self.data_budget}"
         return " ".join(part for part in (self.method, self.task, budget) if part)
 
@@ -59,6 +59,9 @@ class FailedCell(msgspec.Struct, frozen=True, kw_only=True):
     cell: str
     status: str
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.cell}: {self.status}. {self.reason}"
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +103,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def code(self) -> int:
-        """Exit code: 1 a regression, 3 newly failing or vanished cells without one, 0 neither."""
+        """Return the exit code: 1 a regression, 3 newly failing or vanished cells without one, 0 neither."""
         if self.of("regression"):
             return 1
         return 3 if self.failing or self.vanished else 0

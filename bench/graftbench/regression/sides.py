@@ -32,32 +32,32 @@ class Side:
     warnings: tuple[str, ...] = ()
 
 
-def read_side(what: str, *, folder: Path = baselines.FOLDER, selection: str = "") -> Side:
+def read_side(run: str, *, folder: Path = baselines.FOLDER, selection: str = "") -> Side:
     """Read the records behind a path or a name.
 
     A path wins over a baseline of the same name. A folder without records of its own whose subfolders have some is one
     of repeats, taken in the order of their names.
 
     Args:
-        what: A run folder, a folder of them, a records.jsonl, or a baseline's name.
+        run: A run folder, a folder of them, a records.jsonl, or a baseline's name.
         folder: Where baselines lie.
         selection: Which cells, as in `graftbench.records.selection`; empty for all.
 
     Raises:
         GraftbenchError: There is neither such a path nor such a baseline (naming the nearest), or it cannot be read.
     """
-    path = Path(what)
+    path = Path(run)
     if path.exists():
         read = [store.read(file) for file in _files(path)]
         runs = tuple(_chosen(list(store.latest(records).values()), selection) for records, _ in read)
-        return Side(what, runs, tuple(warning for _, warnings in read for warning in warnings))
+        return Side(run, runs, tuple(warning for _, warnings in read for warning in warnings))
     names = baselines.names(folder)
-    if what in names:
-        known, records = baselines.load(what, folder)
-        return Side(f"{what} ({known.suite}, {known.finished_at[:10]})", (_chosen(records, selection),))
-    if "/" in what or "\\" in what or what.endswith(".jsonl"):
-        raise GraftbenchError(f"There is nothing at '{what}'; expected a run folder, a records.jsonl or a baseline.")
-    raise unknown("run or baseline", what, names, where=f"(no such path, and no such baseline in '{folder}')")
+    if run in names:
+        about, records = baselines.load(run, folder)
+        return Side(f"{run} ({about.suite}, {about.finished_at[:10]})", (_chosen(records, selection),))
+    if "/" in run or "\\" in run or run.endswith(".jsonl"):
+        raise GraftbenchError(f"There is nothing at '{run}'; expected a run folder, a records.jsonl or a baseline.")
+    raise unknown("run or baseline", run, names, where=f"(no such path, and no such baseline in '{folder}')")
 
 
 def _files(path: Path) -> list[Path]:

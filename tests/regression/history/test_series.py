@@ -54,7 +54,7 @@ def test_small_steps_are_not_told(entry: Callable[..., HistoryEntry]) -> None:
     """Below the measure's threshold nobody minds; with a lower one it is a step."""
     entries = [entry(i, {"kid": value}) for i, value in enumerate(stepped(size=0.08))]
     (series,) = series_of(entries, KID)
-    assert (len(series.found.steps), series.steps, series.changed) == (1, (), False)
+    assert (len(series.segmentation.steps), series.steps, series.changed) == (1, (), False)
     assert len(series_of(entries, parse_measures(["kid=5%"]))[0].steps) == 1
 
 
@@ -85,13 +85,13 @@ def test_hardware_splits_costs_alone(entry: Callable[..., HistoryEntry]) -> None
         values = {"kid": 1 + 0.01 * (i % 3), "fit_seconds": 10.0 if i < 8 else 5.0, "flops_per_image": 1e9}
         entries.append(entry(i, values, **({} if i < 8 else {"hardware": other})))
     found = series_of(entries, tuple(MEASURES[name] for name in ("kid", "fit_seconds", "flops_per_image")))
-    assert [(one.measure.name, one.found.n) for one in found] == [
+    assert [(one.measure.name, one.segmentation.n) for one in found] == [
         ("kid", 16),
         ("fit_seconds", 8),
         ("fit_seconds", 8),
         ("flops_per_image", 16),
     ]
-    assert [one.place for one in found] == ["", entries[0].machine, "processor Xeon", ""]
+    assert [one.scope for one in found] == ["", entries[0].machine, "processor Xeon", ""]
     assert not any(one.changed for one in found)
 
 
@@ -100,12 +100,12 @@ def test_protocol_and_images_split_scores_alone(entry: Callable[..., HistoryEntr
     """Numbers of two protocols, or on other pixels, do not compare; times do."""
     entries = [entry(i, {"kid": 1.0 + (i >= 8), "fit_seconds": 10.0}, **({} if i < 8 else field)) for i in range(16)]
     found = series_of(entries, (MEASURES["kid"], MEASURES["fit_seconds"]))
-    assert [(one.measure.name, one.found.n, one.changed) for one in found] == [
+    assert [(one.measure.name, one.segmentation.n, one.changed) for one in found] == [
         ("kid", 8, False),
         ("kid", 8, False),
         ("fit_seconds", 16, False),
     ]
-    assert all(one.place for one in found[:2])
+    assert all(one.scope for one in found[:2])
 
 
 def test_missing_runs(entry: Callable[..., HistoryEntry]) -> None:
@@ -114,7 +114,7 @@ def test_missing_runs(entry: Callable[..., HistoryEntry]) -> None:
     values[0] = values[12] = values[19] = {"fid": 1.0}
     entries = [entry(i, value) for i, value in enumerate(values)]
     (series,) = series_of(entries, KID)
-    assert (series.found.n, len(series.points), series.latest.commit) == (17, 18, entries[18].commit)
+    assert (series.segmentation.n, len(series.points), series.latest.commit) == (17, 18, entries[18].commit)
     (change,) = series.steps
     assert (change.commits, change.skipped) == ("000000000b..000000000d", 1)
     assert "1 run between has no value" in words.changes(series)[0]
@@ -123,7 +123,7 @@ def test_missing_runs(entry: Callable[..., HistoryEntry]) -> None:
 def test_one_run(entry: Callable[..., HistoryEntry]) -> None:
     """A history that begins: a series with its value and no change."""
     (series,) = series_of([entry(1, {"kid": 0.03})], KID)
-    assert (series.found.n, series.changed, series.lost, words.changes(series)) == (1, False, 0, [])
+    assert (series.segmentation.n, series.changed, series.lost, words.changes(series)) == (1, False, 0, [])
     assert series_of([], KID) == []
 
 

@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graftbench.execution.executors import Limit
-    from graftbench.records.cell_spec import Protocol
 
 BACKSTOP_SECONDS = 30.0
 """The driver ends a job whose time is up so much later than its node should have."""
@@ -127,7 +126,8 @@ class RayExecutor:
         self._connection = _Connection(self._ray, address, cpus=math.ceil(cpus_per_job * jobs) if jobs else None)
         try:
             self._check_nodes()
-            self._code = self._parcel(_package())
+            folders = {name: list(importlib.import_module(f"graftbench.{name}").__path__) for name in _PLUGIN_FOLDERS}
+            self._code = self._parcel(shipping.package_files(Path(__file__).resolve().parents[2], folders))
             self._task = self._remote()
         except BaseException:
             self.close()
@@ -163,7 +163,7 @@ class RayExecutor:
             job=msgspec.json.encode(_without_weights(job)),
             places={path: (*self._parcel(files), name) for path, (files, name) in _needed(job).items()},
             weights=self._weights(job),
-            left=self._stored(earlier) if earlier else None,
+            earlier=self._stored(earlier) if earlier else None,
             device="cuda:0" if self._gpus else "cpu",
             seconds=seconds,
             memory_mib=memory_mib,
@@ -199,15 +199,19 @@ class RayExecutor:
         return shipping.digest_of(files), [self._ray.put(bundle) for bundle in shipping.bundles(files)]
 
     def _weights(self, job: Job) -> Parcel | None:
-        """Return a parcel of the extractor's weights; None where nodes have them or the job needs none."""
+        """Return a parcel of the extractor's weights; None where the job needs none or nodes have them.
+
+        They have those in a package, and those under the path that is the extractor's name.
+        """
         if isinstance(job, SourceJob):
             return None
         protocol = job.cell.protocol if isinstance(job, CellJob) else job.protocol
-        file = _weights_to_send(protocol)
-        if file is None:
+        name, weights = protocol.extractor, protocol.weights
+        if name.startswith(TORCHSCRIPT) or (name == "lite0" and given_file(name, weights) is None):
             return None
+        file = weights_file(name, weights)
         ending = file.suffix if file.suffix in ENDINGS else ENDINGS[0]
-        return self._parcel({file_stem(protocol.extractor) + ending: file})
+        return self._parcel({file_stem(name) + ending: file})
 
     # ---------------------------------------------------------------------------------------------- what comes back
 
@@ -330,8 +334,8 @@ class RayExecutor:
         """
         if self._jobs is None and not self._count_slots():
             total = self._ray.cluster_resources()
-            has = f"{total.get('CPU', 0):g} CPU and {total.get('GPU', 0):g} GPU in all"
-            raise GraftbenchError(f"The Ray cluster has no node with {self._needs()}; it has {has}.")
+            held = f"{total.get('CPU', 0):g} CPU and {total.get('GPU', 0):g} GPU in all"
+            raise GraftbenchError(f"The Ray cluster has no node with {self._needs()}; it has {held}.")
 
     def _await_node(self) -> None:
         """Wait a while for a node that can run a job, unless the cluster may grow as needed (`jobs`).
@@ -412,12 +416,6 @@ def _check_resources(cpus: float, gpus: float, jobs: int | None) -> None:
 # --------------------------------------------------------------------------------------------- what a job consists of
 
 
-def _package() -> dict[str, Path]:
-    """Return the files of graftbench and its plugins."""
-    folders = {name: list(importlib.import_module(f"graftbench.{name}").__path__) for name in _PLUGIN_FOLDERS}
-    return shipping.package_files(Path(__file__).resolve().parents[2], folders)
-
-
 _PLUGIN_FOLDERS = ("methods", "datasets", "reports")
 
 
@@ -457,13 +455,6 @@ def _plugin(path: Path) -> tuple[dict[str, Path], str]:
     path = path.resolve()
     beside = [file for file in imported_files([path]) if file.is_relative_to(path.parent)]
     return {file.relative_to(path.parent).as_posix(): file for file in sorted(beside)}, path.name
-
-
-def _weights_to_send(protocol: Protocol) -> Path | None:
-    """Return the extractor's weights, unless nodes have them: in a package, or under the path that is its name."""
-    name, weights = protocol.extractor, protocol.weights
-    packaged = name == "lite0" and given_file(name, weights) is None
-    return None if packaged or name.startswith(TORCHSCRIPT) else weights_file(name, weights)
 
 
 def _without_weights(job: Job) -> Job:

@@ -52,7 +52,7 @@ class Order(TypedDict):
         places: Path on the driver's machine -> parcel that holds it, and its name inside; the name is empty where the
             parcel is the whole folder.
         weights: Parcel of the extractor's weights.
-        left: Parcel of what an earlier attempt left in the job's folder.
+        earlier: Parcel of what an earlier attempt left in the job's folder.
         device: `cpu`, or `cuda:0`: Ray shows a job no other GPU than its own.
         seconds: Limit of wall time.
         memory_mib: Limit of resident memory.
@@ -62,7 +62,7 @@ class Order(TypedDict):
     job: bytes
     places: dict[str, tuple[str, list[Reference], str]]
     weights: Parcel | None
-    left: Parcel | None
+    earlier: Parcel | None
     device: str
     seconds: float | None
     memory_mib: float | None
@@ -211,7 +211,7 @@ def _arrange(order: Order, home: Path, folder: Path, fetch: Fetch) -> Job:
         digest, references, name = order["places"][path]
         return str(parcel(digest, references) / name)
 
-    for reference in (order["left"] or ("", []))[1]:
+    for reference in (order["earlier"] or ("", []))[1]:
         shipping.unpack(fetch(reference), folder)
     if order["weights"]:
         os.environ[FOLDER_VARIABLE] = str(parcel(*order["weights"]))

@@ -193,10 +193,10 @@ class SlurmExecutor:
             self._touch()
             self._ending = [task for task in self._ending if not task.done()]
             ended = [end for job in list(self._running.values()) if (end := self._look(job)) is not None]
-            rest = deadline - time.monotonic()
-            if ended or rest <= 0:
+            remaining = deadline - time.monotonic()
+            if ended or remaining <= 0:
                 return ended
-            time.sleep(min(POLL_SECONDS, rest))
+            time.sleep(min(POLL_SECONDS, remaining))
 
     def _submit(self) -> None:
         """Submit the waiting jobs: one array for all jobs with the same limit of time, which an array shares.

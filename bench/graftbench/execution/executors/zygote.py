@@ -242,8 +242,8 @@ class Server:
 
     def _reap(self) -> None:
         for pid in list(self._jobs):
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
+            ended_pid, status = os.waitpid(pid, os.WNOHANG)
+            if ended_pid:
                 job = self._jobs.pop(pid)
                 job.family.kill()
                 self._end_orphans()
@@ -286,10 +286,10 @@ def _cut_log(path: Path) -> None:
             return
         with path.open("r+b") as log:
             log.seek(-LOG_KEPT_BYTES, os.SEEK_END)
-            kept = log.read()
+            tail = log.read()
             log.truncate(0)
             log.seek(0)
-            log.write(b"[the first %d bytes were cut off]\n" % (size - len(kept)) + kept)
+            log.write(b"[the first %d bytes were cut off]\n" % (size - len(tail)) + tail)
     except OSError:
         return
 

@@ -85,7 +85,9 @@ class MLflow(Tracker):
             folder.mkdir(exist_ok=True)
             uri, artifacts = f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
         if uri.startswith(("http:", "https:")):
-            _reach(uri)
+            requests: Any = import_module("requests")  # MLflow brings it
+            with suppress(requests.exceptions.SSLError):  # MLFLOW_TRACKING_INSECURE_TLS may know better
+                requests.get(uri, timeout=REACH_SECONDS, stream=True).close()  # any answer will do; raises without one
         self._entities: Any = import_module("mlflow.entities")
         self._client: Any = import_module("mlflow").MlflowClient(uri)
         name = self.options.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or group.suite
@@ -122,8 +124,8 @@ class MLflow(Tracker):
 
     def end(self, cell: TrackedCell, result: TrackedResult) -> None:
         """Log scores and costs as metrics, facts as tags, pictures and the log as artifacts."""
-        run, at = self._runs.pop(cell.id), _milliseconds(result.ended)
-        metrics = [self._entities.Metric(_name(k), v, at, result.images_seen) for k, v in result.numbers.items()]
+        run, ended = self._runs.pop(cell.id), _milliseconds(result.ended)
+        metrics = [self._entities.Metric(_name(k), v, ended, result.images_seen) for k, v in result.numbers.items()]
         self._log(run, metrics=metrics)
         facts = {name: value for name, value in result.facts.items() if not name.startswith("environment.")}
         tags = {**facts, **{f"tag.{tag}": "yes" for tag in result.tags}}
@@ -134,7 +136,7 @@ class MLflow(Tracker):
         self._client.log_dict(run, environment, "environment.json")
         if result.log_tail:
             self._client.log_text(run, result.log_tail, "log.txt")
-        self._client.set_terminated(run, "FINISHED" if result.ok else "FAILED", at)
+        self._client.set_terminated(run, "FINISHED" if result.ok else "FAILED", ended)
 
     def close(self) -> None:
         """Mark cells without an end as killed."""
@@ -177,17 +179,6 @@ class _RunIds:
         self._all.setdefault(self._destination, {})[cell] = run
         with suppress(OSError):
             write_whole(self._file, self._all)
-
-
-def _reach(uri: str) -> None:
-    """Ask the server for any answer.
-
-    Raises:
-        requests.ConnectionError, requests.Timeout: There was none.
-    """
-    requests: Any = import_module("requests")  # MLflow brings it
-    with suppress(requests.exceptions.SSLError):  # MLFLOW_TRACKING_INSECURE_TLS may know better
-        requests.get(uri, timeout=REACH_SECONDS, stream=True).close()
 
 
 def _name(name: str) -> str:

@@ -114,7 +114,7 @@ class TrackerThread:
         self._feed = Feed(tracker, group)
         self._events: queue.Queue[tuple[str, str, Callable[[], None]]] = queue.Queue(WAITING)
         self._over, self._abandoned = threading.Event(), threading.Event()
-        self._done = threading.Event()  # not Thread.join: before Python 3.13 Ctrl-C in it marks the thread as ended
+        self._finished = threading.Event()  # not Thread.join: before Python 3.13 Ctrl-C in it marks the thread as ended
         self._ended = self._arrived = 0
         self._failures = 0
         self._opened = self._reported = False
@@ -123,24 +123,24 @@ class TrackerThread:
     def started(self, cell: CellSpec, folder: Path | None) -> None:
         """Report that a cell was started, for the first time or again."""
         now = time.time()
-        self._put(cell.id, f"beginning {cell}", lambda: self._feed.begin(cell_of(cell, now), folder))
+        self._enqueue(cell.id, f"beginning {cell}", lambda: self._feed.begin(cell_of(cell, now), folder))
 
     def ended(self, record: Record) -> None:
         """Report that a cell's record is on the disk."""
         self._ended += 1
-        self._put(record.id, f"{record.cell}", lambda: self._end(record))
+        self._enqueue(record.id, f"{record.cell}", lambda: self._end(record))
 
     def wait(self, seconds: float) -> bool:
         """Wait until the tracker has everything and is closed, so many seconds at most; return whether it is."""
         self._over.set()
-        return self._done.wait(max(0.0, seconds))
+        return self._finished.wait(max(0.0, seconds))
 
     def close(self) -> None:
         """Abandon a tracker that is not done, and say what it lacks."""
         self._abandoned.set()
         missing = self._ended - self._arrived
         late = ""
-        if not self._done.is_set():
+        if not self._finished.is_set():
             late = " was not done in time after the run and is left behind"
             self._abandon()
         if late or missing:
@@ -148,9 +148,9 @@ class TrackerThread:
             sentence = f"Tracker '{self.name}'{late}{': ' if lacks else ''}{lacks}."
             self._tell(sentence if self._reported or not lacks else f"{sentence} Send them with: {self._again}")
 
-    def _put(self, cell: str, what: str, event: Callable[[], None]) -> None:
+    def _enqueue(self, cell: str, activity: str, event: Callable[[], None]) -> None:
         with suppress(queue.Full):  # what did not arrive is counted at the end
-            self._events.put_nowait((cell, what, event))
+            self._events.put_nowait((cell, activity, event))
 
     # ------------------------------------------------------------------------------------------------- in the thread
 
@@ -158,25 +158,24 @@ class TrackerThread:
         looked = time.monotonic()
         while not (self._abandoned.is_set() or (self._over.is_set() and self._events.empty())):
             with suppress(queue.Empty):
-                cell, what, event = self._events.get(timeout=WAKE_SECONDS)
-                self._do(cell, what, event)
+                cell, activity, event = self._events.get(timeout=WAKE_SECONDS)
+                self._do(cell, activity, event)
             if time.monotonic() - looked >= READ_SECONDS:
                 for cell_id, open_cell in list(self._feed.open.items()):
-                    self._do(
-                        cell_id, f"the curve of {open_cell.cell.name}", functools.partial(self._feed.look, cell_id)
-                    )
+                    activity = f"the curve of {open_cell.cell.name}"
+                    self._do(cell_id, activity, functools.partial(self._feed.look, cell_id))
                 looked = time.monotonic()
         if self._opened:
             self._do("", "closing", self._tracker.close)
         self._abandon()
-        self._done.set()
+        self._finished.set()
 
     def _end(self, record: Record) -> None:
         self._feed.end(record)
         self._arrived += 1
         self._failures = 0
 
-    def _do(self, cell: str, what: str, event: Callable[[], None]) -> None:
+    def _do(self, cell: str, activity: str, event: Callable[[], None]) -> None:
         """Do something with the tracker, unless it failed too often.
 
         A cell with which something went wrong counts as not begun: its end begins it again, with its whole curve.
@@ -195,9 +194,10 @@ class TrackerThread:
                 self._reported = True
                 words = words_of(error)
                 short = words if len(words) <= SHOWN_CHARACTERS else f"{words[:SHOWN_CHARACTERS]} …"
+                moment = activity if self._opened else "opening"
                 self._tell(
-                    f"Tracker '{self.name}' failed at {what if self._opened else 'opening'} ({short}). The run goes on "
-                    f"and records everything; send it later with: {self._again}"
+                    f"Tracker '{self.name}' failed at {moment} ({short}). The run goes on and records everything; send "
+                    f"it later with: {self._again}"
                 )
 
     def _abandon(self) -> None:

@@ -54,12 +54,12 @@ class SubprocessTracker(Tracker):
     def open(self, group: TrackedRun) -> None:
         """Start the process, in place of one that could not open, and open the tracker in it."""
         self.abandon()
-        self._pipe, theirs = Pipe()
-        command = [*processes.PYTHON, "-m", __name__, str(theirs.fileno()), str(ORPHAN_SECONDS)]
-        with theirs, _open_log(group.folder / FOLDER / f"{self.name}.log") as log:
+        self._pipe, child_pipe = Pipe()
+        command = [*processes.PYTHON, "-m", __name__, str(child_pipe.fileno()), str(ORPHAN_SECONDS)]
+        with child_pipe, _open_log(group.folder / FOLDER / f"{self.name}.log") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this very program
                 command,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[child_pipe.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -74,17 +74,17 @@ class TensorBoard(Tracker):
 
     def end(self, cell: TrackedCell, result: TrackedResult) -> None:
         """Add scores, costs, pictures and facts at the last image."""
-        file, at = self._files.pop(cell.id), result.images_seen
+        file, step = self._files.pop(cell.id), result.images_seen
         ended = result.ended or time.time()
-        file.add(_scalars(result.numbers), at, ended)
+        file.add(_scalars(result.numbers), step, ended)
         for kind, path in result.pictures.items():
             with suppress(FileNotFoundError):  # removed meanwhile: a retry, `graftbench clean`
-                file.add(_picture(f"pictures/{kind}", path.read_bytes()), at, ended)
-        file.add(_text("result", _table(result.facts)), at, ended)
+                file.add(_picture(f"pictures/{kind}", path.read_bytes()), step, ended)
+        file.add(_text("result", _table(result.facts)), step, ended)
         if result.log_tail:
             verbatim = "\n".join(f"    {line}" for line in result.log_tail.splitlines())
-            file.add(_text("log", verbatim), at, ended)
-        file.add(_session_end(ended, ok=result.ok), at, ended)
+            file.add(_text("log", verbatim), step, ended)
+        file.add(_session_end(ended, ok=result.ok), step, ended)
         file.close()
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ def _module(name: str) -> Any:  # noqa: ANN401
 
 
 def _file_name(name: str) -> str:
-    """`finetune twemoji-openmoji@32 n=25 seed=0`: a name that every file system takes."""
+    """Return `finetune twemoji-openmoji@32 n=25 seed=0`: a name that every file system takes."""
     return re.sub(r"[^\w@=+., -]+", "-", name.replace("->", "-")).strip(" .")[:150]
 
 

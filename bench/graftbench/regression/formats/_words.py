@@ -8,30 +8,48 @@ from typing import TYPE_CHECKING
 from graftbench.regression.measures import MEASURES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graftbench.regression.results import Comparison, GateRow
 
 MINUS = "−"
 
 
 def label(row: GateRow) -> str:
-    """`KID×10³ ↓` or `peak memory, MiB ↓`."""
+    """Return `KID×10³ ↓` or `peak memory, MiB ↓`."""
     return MEASURES[row.measure].heading
 
 
-def value(row: GateRow, which: float | None) -> str:
-    """Three significant digits in the printed scale, all digits before the point; a dash for None."""
-    return "—" if which is None else digits(which * MEASURES[row.measure].scale)
+def value(row: GateRow, number: float | None) -> str:
+    """Write three significant digits in the printed scale, all digits before the point; a dash for None."""
+    return "—" if number is None else digits(number * MEASURES[row.measure].scale)
 
 
 def digits(number: float) -> str:
-    """`1,790`, `0.0513`, `−3.20`."""
+    """Write `1,790`, `0.0513`, `−3.20`."""
     size = abs(number)
     text = f"{size:,.0f}" if size >= 100 or size == 0 else f"{size:.{max(0, 2 - math.floor(math.log10(size)))}f}"
     return (MINUS if number < 0 and text.strip("0.,") else "") + text
 
 
+def numbers(row: GateRow) -> tuple[str, str, str, str]:
+    """Return base, new value, change and number of pairs, as tables have them."""
+    return value(row, row.base), value(row, row.new), change(row), str(row.pairs or "—")
+
+
+def sentence(row: GateRow) -> str:
+    """Return `0.0513 before, 0.0600 now, +17 %`."""
+    return f"{value(row, row.base)} before, {value(row, row.new)} now, {change(row)}"
+
+
+def cut(cells: Sequence[str], most: int, bullet: str = "  ") -> list[str]:
+    """Return the first cells of a list, a line each, then how many more there are."""
+    more = [f"{bullet}… and {len(cells) - most:,} more"] if len(cells) > most else []
+    return [*(f"{bullet}{cell}" for cell in cells[:most]), *more]
+
+
 def change(row: GateRow) -> str:
-    """How the value changed, as a share of the base, with the 95 % interval: `+12 % (+3.1 % to +22 %)`."""
+    """Say how the value changed, as a share of the base, with the 95 % interval: `+12 % (+3.1 % to +22 %)`."""
     if row.change is None:
         return "—"
     better = MEASURES[row.measure].better
@@ -53,7 +71,7 @@ def percent(worse: float, better: int) -> str:
 
 
 def summary(comparison: Comparison) -> str:
-    """One sentence: what is found."""
+    """Return in one sentence what is found."""
     counts = [
         (len(comparison.of("regression")), "regression", "regressions"),
         (len(comparison.failing), "newly failing cell", "newly failing cells"),
@@ -62,13 +80,13 @@ def summary(comparison: Comparison) -> str:
         (len(comparison.appeared), "new cell", "new cells"),
         (len(comparison.of("too few pairs")), "change that needs more pairs", "changes that need more pairs"),
     ]
-    counted = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+    counted = [f"{count} {singular if count == 1 else plural}" for count, singular, plural in counts if count]
     cells = f"{comparison.pairs} pair{'' if comparison.pairs == 1 else 's'} of cells"
     return f"{', '.join(counted) if counted else 'No change beyond noise and thresholds'} ({cells})."
 
 
 def method_note(comparison: Comparison) -> str:
-    """How the verdicts were made."""
+    """Say how the verdicts were made."""
     test = {"student": "paired t test", "sign-flip": "exact sign-flip test"}[comparison.test]
     return (
         f"A regression is worse by more than its threshold and by a one-sided {test} at level {comparison.level:g}, p "

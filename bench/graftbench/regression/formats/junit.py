@@ -10,24 +10,23 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from graftbench.regression.formats._words import change, label, method_note, summary, value
+from graftbench.regression.formats._words import label, method_note, sentence, summary
 
 if TYPE_CHECKING:
-    from graftbench.regression.results import Comparison, GateRow
+    from graftbench.regression.results import Comparison
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, escaped or not."""
 
 
 def render(comparison: Comparison) -> str:
-    """One <testsuites> with one <testsuite>."""
+    """Render one <testsuites> with one <testsuite>."""
     suite = ET.Element("testsuite", name=_clean(f"graftbench compare {comparison.base} {comparison.new}"))
     for row in comparison.rows:
         case = _case(suite, row.subject, label(row))
         if row.verdict == "regression":
-            ET.SubElement(case, "failure", message=_clean(_sentence(row)), type="regression").text = method_note(
-                comparison
-            )
+            message = _clean(f"{label(row)}: {sentence(row)}; {row.reason}")
+            ET.SubElement(case, "failure", message=message, type="regression").text = method_note(comparison)
         elif row.verdict in ("too few pairs", "not compared"):
             ET.SubElement(case, "skipped", message=_clean(f"{row.verdict}: {row.reason}"))
     for failed in comparison.failing:
@@ -50,10 +49,6 @@ def render(comparison: Comparison) -> str:
 
 def _case(suite: ET.Element, subject: str, name: str) -> ET.Element:
     return ET.SubElement(suite, "testcase", classname=_clean(subject), name=_clean(name), time="0")
-
-
-def _sentence(row: GateRow) -> str:
-    return f"{label(row)}: {value(row, row.base)} before, {value(row, row.new)} now, {change(row)}; {row.reason}"
 
 
 def _clean(text: str) -> str:

@@ -6,11 +6,12 @@ import os
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from filelock import lock_descriptor
 
+from graftbench.comparison.protocols import scoring_fields
 from graftbench.comparison.stats import mean, standard_deviation
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import content_hash
@@ -25,17 +26,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from graftbench.records.cell_spec import CellSpec
     from graftbench.records.record import Record
     from graftbench.records.run import Run
-    from graftbench.regression.measures import Measure
 
 FILE = "history.jsonl"
 FORMAT = 1
 """Version of the lines. A reader refuses a newer one; what a line lacks takes its default."""
 NOT_RECORDED = "not recorded"
-_UNSCORED = {"metrics", "weights"}
-"""Fields of a protocol that change no number: which metrics are computed, and where the weights lie."""
 
 
 class SeriesKey(NamedTuple):
@@ -55,13 +52,13 @@ class SeriesKey(NamedTuple):
 
     @property
     def text(self) -> str:
-        """`finetune|twemoji->openmoji@32|25|16 kimg`, as in the file."""
+        """Return `finetune|twemoji->openmoji@32|25|16 kimg`, as in the file."""
         method, task = (part.replace("|", "¦") for part in (self.method, self.task))
         return f"{method}|{task}|{self.data_budget}|{self.compute_budget}"
 
     @property
     def title(self) -> str:
-        """`finetune twemoji->openmoji@32 n=25, 16 kimg`, as printed."""
+        """Return `finetune twemoji->openmoji@32 n=25, 16 kimg`, as printed."""
         return f"{self.method} {self.task} n={self.data_budget}, {self.compute_budget}"
 
     @classmethod
@@ -120,7 +117,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def machine(self) -> str:
-        """The hardware in words, what was not recorded left out: `processor AMD EPYC, usable cores 2, device cpu`."""
+        """Return the hardware in words, as far as recorded: `processor AMD EPYC, usable cores 2, device cpu`."""
         facts = {key: value for key, value in self.hardware.items() if value != NOT_RECORDED}
         return ", ".join(f"{machines.HARDWARE.get(key, key)} {value}" for key, value in facts.items())
 
@@ -159,19 +156,23 @@ def entry_of(run: Run, *, commit: str = "", date: str = "") -> tuple[HistoryEntr
     good = [record for record in named if record.status == Status.OK]
     if not good:
         raise GraftbenchError(f"No cell of '{run.name}' ended well: there is nothing to track.")
-    protocols = {content_hash(_conditions(record.cell)): record.cell.protocol.label for record in good}
+    protocols = {content_hash(scoring_fields(record.cell.protocol)): record.cell.protocol.label for record in good}
     if len(protocols) > 1:
         raise GraftbenchError(
             f"The records of '{run.name}' were scored under {len(protocols)} protocols "
             f"({', '.join(sorted(protocols.values()))}); a line of the history has one. Add the runs one by one."
         )
+    images = {
+        str(record.cell.task): {(key.name, key.manifest) for key in record.cell.domains if key.manifest}
+        for record in good
+    }
     entry = HistoryEntry(
         run=run.name,
         commit=commit.strip() or _commit(run.records),
         date=_date(date) if date else _finished(run.records),
         hardware={key: _fact(good, key) for key in machines.HARDWARE},
         protocol=next(iter(protocols))[:16],
-        images={str(record.cell.task): _images(record.cell) for record in good},
+        images={task: content_hash(sorted(manifests))[:16] for task, manifests in images.items()},
         cells=len(run.records),
         failed=len(run.records) - len(good),
         series=_series(good),
@@ -179,26 +180,21 @@ def entry_of(run: Run, *, commit: str = "", date: str = "") -> tuple[HistoryEntr
     return entry, _notes(entry, good)
 
 
-def _conditions(cell: CellSpec) -> dict[str, Any]:
-    fields = msgspec.to_builtins(cell.protocol)
-    return {name: value for name, value in fields.items() if name not in _UNSCORED}
-
-
 def _commit(records: Iterable[Record]) -> str:
-    found = sorted({str(record.environment.get("commit") or "") for record in records})
-    if len(found) == 1 and found[0]:
-        return found[0]
-    said = ", ".join(commit or "none" for commit in found)
-    raise GraftbenchError(f"A line of the history has one commit; the records name {said}. Say which: --commit SHA.")
+    commits = sorted({str(record.environment.get("commit") or "") for record in records})
+    if len(commits) == 1 and commits[0]:
+        return commits[0]
+    listed = ", ".join(commit or "none" for commit in commits)
+    raise GraftbenchError(f"A line of the history has one commit; the records name {listed}. Say which: --commit SHA.")
 
 
 def _date(text: str) -> str:
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         raise GraftbenchError(f"'{text}' is no date; expected ISO 8601: 2026-01-31, or 2026-01-31T12:00Z.") from None
-    found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return found.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _finished(records: Iterable[Record]) -> str:
@@ -210,18 +206,8 @@ def _finished(records: Iterable[Record]) -> str:
 
 def _fact(records: Iterable[Record], key: str) -> str:
     """Return the values of a key of the environment, `gpu.name`, over all records."""
-    found = set()
-    for record in records:
-        value: Any = record.environment
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        found.add(NOT_RECORDED if value is None else str(value))
-    return ", ".join(sorted(found))
-
-
-def _images(cell: CellSpec) -> str:
-    names = {*cell.domains}
-    return content_hash(sorted([key.name, key.manifest] for key in names if key.manifest))[:16]
+    values = [machines.recorded(record.environment, key) for record in records]
+    return ", ".join(sorted({NOT_RECORDED if value is None else str(value) for value in values}))
 
 
 def _series(records: Sequence[Record]) -> dict[str, dict[str, Value]]:
@@ -235,19 +221,17 @@ def _series(records: Sequence[Record]) -> dict[str, dict[str, Value]]:
 
 
 def _values(records: Sequence[Record]) -> dict[str, Value]:
-    found = {}
+    values = {}
     for name, measure in MEASURES.items():
-        values = [value for record in records if (value := _value(record, measure)) is not None]
-        if values:
-            found[name] = Value(mean(values), standard_deviation(values), len(values))
-    return found
-
-
-def _value(record: Record, measure: Measure) -> float | None:
-    if (measure.timed and machines.shared([record])) or is_declared(record, measure.name):
-        return None
-    value = measure.of(record)
-    return None if not value and measure.name in {"parameters_total", "parameters_trained"} else value
+        measured = [record for record in records if not is_declared(record, name)]
+        if measure.timed:
+            measured = [record for record in measured if not machines.shared([record])]
+        numbers = [number for record in measured if (number := measure.of(record)) is not None]
+        if name in {"parameters_total", "parameters_trained"}:
+            numbers = [number for number in numbers if number]
+        if numbers:
+            values[name] = Value(mean(numbers), standard_deviation(numbers), len(numbers))
+    return values
 
 
 def _labels(records: Iterable[Record]) -> dict[str, str]:
@@ -255,14 +239,14 @@ def _labels(records: Iterable[Record]) -> dict[str, str]:
     methods: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         methods[record.cell.method].append(record)
-    found = {}
+    labels = {}
     for method, group in methods.items():
         sets = [record.cell.shown_parameters for record in group]
-        names = [name for name in sets[0] if any(other.get(name) != sets[0][name] for other in sets)]
+        names = [name for name in sets[0] if any(parameters.get(name) != sets[0][name] for parameters in sets)]
         for record in group:
             telling = ", ".join(f"{name}={record.cell.shown_parameters.get(name)!r}" for name in names)
-            found[record.id] = f"{method} ({telling})" if telling else method
-    return found
+            labels[record.id] = f"{method} ({telling})" if telling else method
+    return labels
 
 
 def _notes(entry: HistoryEntry, good: Sequence[Record]) -> list[str]:
@@ -311,28 +295,23 @@ def add(folder: Path, entry: HistoryEntry, *, replace: bool = False) -> HistoryA
     with path.open("a+b") as file:
         lock_descriptor(file.fileno())
         torn = _cut_torn_line(path, file)
-        there = [old for old in _entries(path)[0] if _overlaps(old, entry)]
-        if there and _content(there[-1]) == _content(entry):
+        same = [old for old in _entries(path)[0] if (old.commit, old.hardware) == (entry.commit, entry.hardware)]
+        overlapping = [old for old in same if not old.series.keys().isdisjoint(entry.series)]
+        if overlapping and _content(overlapping[-1]) == _content(entry):
             return HistoryAddition(
                 f"{path} has this run of commit {short(entry.commit)}; nothing was added.", written=False
             )
-        if there and not replace:
+        if overlapping and not replace:
             raise GraftbenchError(
-                f"{path} has other values of commit {entry.commit} on this hardware ({there[-1].date}, "
-                f"'{there[-1].run}'). To take the new ones instead, add --replace."
+                f"{path} has other values of commit {entry.commit} on this hardware ({overlapping[-1].date}, "
+                f"'{overlapping[-1].run}'). To take the new ones instead, add --replace."
             )
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
-    what = f"{len(entry.series)} series of commit {short(entry.commit)}, {entry.date}"
-    done = f"{what} take the place of the old ones in {path}." if there else f"{what} were added to {path}."
-    return HistoryAddition(f"{torn} {done}".strip(), written=True)
-
-
-def _overlaps(old: HistoryEntry, new: HistoryEntry) -> bool:
-    """Whether both have values of one commit on one hardware for a series."""
-    same = old.commit == new.commit and old.hardware == new.hardware
-    return same and not old.series.keys().isdisjoint(new.series)
+    added = f"{len(entry.series)} series of commit {short(entry.commit)}, {entry.date}"
+    outcome = "take the place of the old ones in" if overlapping else "were added to"
+    return HistoryAddition(f"{torn} {added} {outcome} {path}.".strip(), written=True)
 
 
 def _content(entry: HistoryEntry) -> str:
@@ -341,7 +320,7 @@ def _content(entry: HistoryEntry) -> str:
 
 
 def _cut_torn_line(path: Path, file: BinaryIO) -> str:
-    """Move an unfinished last line, left by a killed writer, to PATH.torn; a sentence if there was one."""
+    """Move an unfinished last line, left by a killed writer, to PATH.torn; return a sentence if there was one."""
     data = path.read_bytes()
     end = data.rfind(b"\n") + 1
     if end == len(data):
@@ -353,7 +332,7 @@ def _cut_torn_line(path: Path, file: BinaryIO) -> str:
 
 
 def read(folder: Path) -> tuple[list[HistoryEntry], list[str]]:
-    """All lines of a history in the order of time (of equal dates, of the file), and a warning for an unfinished one.
+    """Return all lines of a history by date (of equal dates, as in the file), and a warning for an unfinished one.
 
     Args:
         folder: The folder of a history, or its history.jsonl. Nothing in it is changed.
@@ -372,18 +351,16 @@ def read(folder: Path) -> tuple[list[HistoryEntry], list[str]]:
 
 
 def _without_replaced(entries: Sequence[HistoryEntry]) -> list[HistoryEntry]:
-    """In file order: of several lines of a commit on one hardware each series is left in the last one that has it."""
+    """Leave each series in the last line of its commit and hardware that has it; keep the order of the file."""
     seen: set[tuple[str, str, str]] = set()
-    kept = []
+    newest = []
     for entry in reversed(entries):
-        places = {text: (entry.commit, entry.machine, text) for text in entry.series}
-        series = {text: values for text, values in entry.series.items() if places[text] not in seen}
-        seen.update(places.values())
-        if len(series) == len(entry.series):
-            kept.append(entry)
-        elif series:
-            kept.append(msgspec.structs.replace(entry, series=series))
-    return kept[::-1]
+        keys = {text: (entry.commit, entry.machine, text) for text in entry.series}
+        series = {text: values for text, values in entry.series.items() if keys[text] not in seen}
+        seen.update(keys.values())
+        if series or not entry.series:
+            newest.append(msgspec.structs.replace(entry, series=series))
+    return newest[::-1]
 
 
 def _entries(path: Path) -> tuple[list[HistoryEntry], list[str]]:

@@ -55,7 +55,7 @@ class LevelChange:
 
     @property
     def commits(self) -> str:
-        """`0123456789..abcdef0123`: the change came with a commit after the first, up to the second."""
+        """Return `0123456789..abcdef0123`: the change came with a commit after the first, up to the second."""
         return f"{short(self.old)}..{short(self.new)}"
 
 
@@ -66,33 +66,32 @@ class Series:
     Attributes:
         key: What was run.
         measure: What was measured.
-        place: For costs the hardware, for scores and counts a mark of protocol and images; empty where the history
+        scope: For costs the hardware, for scores and counts a mark of protocol and images; empty where the history
             has but one.
         points: In time, from the first run with a value to the last one; runs without one in between are kept.
     """
 
     key: SeriesKey
     measure: Measure
-    place: str
+    scope: str
     points: tuple[SeriesPoint, ...]
 
     @cached_property
-    def found(self) -> Segmentation:
-        """Levels, steps and drift, whatever their size."""
+    def segmentation(self) -> Segmentation:
+        """Return levels, steps and drift, whatever their size."""
         means = [None if point.value is None else point.value.mean for point in self.points]
         return find(means, exact=self.measure.kind == "work")
 
     @property
     def latest(self) -> SeriesPoint:
-        """The newest point; it has a value."""
+        """Return the newest point; it has a value."""
         return self.points[-1]
 
     @cached_property
     def steps(self) -> tuple[LevelChange, ...]:
-        """Steps of at least the measure's threshold."""
-        return tuple(
-            change for step in self.found.steps if abs((change := self._change(step)).worse) >= self.measure.threshold
-        )
+        """Return the steps of at least the measure's threshold."""
+        changes = map(self._change, self.segmentation.steps)
+        return tuple(change for change in changes if abs(change.worse) >= self.measure.threshold)
 
     def _change(self, step: Step) -> LevelChange:
         old, new = self.points[step.last], self.points[step.first]
@@ -101,27 +100,27 @@ class Series:
 
     @property
     def drift(self) -> Drift | None:
-        """The drift, if over all runs it comes to the measure's threshold."""
-        drift = self.found.drift
+        """Return the drift, if over all runs it comes to the measure's threshold."""
+        drift = self.segmentation.drift
         return drift if drift is not None and abs(drift.size) >= self.measure.threshold else None
 
     @property
     def drift_worse(self) -> float:
-        """Its size as a share over all runs, above zero worse; 0 if there is none."""
+        """Return the drift as a share over all runs, above zero worse; 0 if there is none."""
         return 0.0 if self.drift is None else -self.measure.better * self.drift.size
 
     @property
     def changed(self) -> bool:
-        """Whether there is a step or a drift that somebody minds."""
+        """Return whether there is a step or a drift that somebody minds."""
         return bool(self.steps) or self.drift is not None
 
     @cached_property
     def lost(self) -> float:
-        """By which share the fit ends worse than it ever was before; 0 if below the measure's threshold.
+        """Return by which share the fit ends worse than it ever was before; 0 if below the measure's threshold.
 
         A step for the worse that a later one made good is no loss, and small steps add up.
         """
-        levels = self.found.levels
+        levels = self.segmentation.levels
         if not levels:
             return 0.0
         end = levels[-1].end
@@ -133,7 +132,7 @@ class Series:
 def series_of(
     entries: Sequence[HistoryEntry], measures: Iterable[Measure] | None = None, *, methods: Iterable[str] = ()
 ) -> list[Series]:
-    """All series of a history, the greatest loss first, then those that changed, then in the order of the file.
+    """Return all series of a history, the greatest loss first, then those that changed, then in the order of the file.
 
     Costs of other hardware are other series, never joined. Scores and counts are one series over all hardware, but
     other protocols and other images are other series. Of several lines of a commit on the same hardware the last one
@@ -148,22 +147,22 @@ def series_of(
         GraftbenchError: A line names a series that is none.
     """
     chosen = tuple(measures or (MEASURES[name] for name in DEFAULT))
-    wanted = set(methods)
+    method_names = set(methods)
     hardware = [entry.machine for entry in entries]
     if len(set(hardware)) == 1:
         hardware = [""] * len(entries)
     keys = {text: SeriesKey.parse(text) for entry in entries for text in entry.series}
-    found = []
+    all_series = []
     for text, key in keys.items():
-        if wanted and name_of(key.method) not in wanted:
+        if method_names and name_of(key.method) not in method_names:
             continue
         by_kind = {True: _by_hardware(entries, hardware, text), False: _by_conditions(entries, text, key.task)}
         for measure in chosen:
-            for place, group in by_kind[measure.kind == "cost"].items():
+            for scope, group in by_kind[measure.kind == "cost"].items():
                 points = _points(group, text, measure)
                 if points:
-                    found.append(Series(key, measure, place, points))
-    return sorted(found, key=lambda series: (-series.lost, not series.changed))
+                    all_series.append(Series(key, measure, scope, points))
+    return sorted(all_series, key=lambda series: (-series.lost, not series.changed))
 
 
 def name_of(method: str) -> str:
@@ -172,17 +171,14 @@ def name_of(method: str) -> str:
 
 
 def _by_hardware(entries: Sequence[HistoryEntry], hardware: Sequence[str], text: str) -> dict[str, list[HistoryEntry]]:
-    """Hardware that has run the series -> its runs, those without the series too."""
-    places = dict.fromkeys(place for entry, place in zip(entries, hardware, strict=True) if text in entry.series)
-    groups: dict[str, list[HistoryEntry]] = {place: [] for place in places}
-    for entry, place in zip(entries, hardware, strict=True):
-        if place in groups:
-            groups[place].append(entry)
-    return groups
+    """Map hardware that has run the series to its runs, those without the series too."""
+    runs = list(zip(entries, hardware, strict=True))
+    machines = dict.fromkeys(machine for entry, machine in runs if text in entry.series)
+    return {machine: [entry for entry, on in runs if on == machine] for machine in machines}
 
 
 def _by_conditions(entries: Sequence[HistoryEntry], text: str, task: str) -> dict[str, list[HistoryEntry]]:
-    """Protocol and images under which the series was run -> its runs, those without it too; no name of a single one."""
+    """Map protocol and images of the series to its runs, those without it too; of a single one the name is empty."""
     marks = dict.fromkeys((entry.protocol, entry.images.get(task, "")) for entry in entries if text in entry.series)
     groups = {
         (protocol, images): [
@@ -197,8 +193,8 @@ def _by_conditions(entries: Sequence[HistoryEntry], text: str, task: str) -> dic
 
 def _points(entries: Sequence[HistoryEntry], text: str, measure: Measure) -> tuple[SeriesPoint, ...]:
     values = [entry.series.get(text, {}).get(measure.name) for entry in entries]
-    there = [i for i, value in enumerate(values) if value is not None]
-    if not there:
+    measured = [i for i, value in enumerate(values) if value is not None]
+    if not measured:
         return ()
-    span = range(there[0], there[-1] + 1)
+    span = range(measured[0], measured[-1] + 1)
     return tuple(SeriesPoint(entries[i].commit, entries[i].date, values[i]) for i in span)

@@ -23,7 +23,7 @@ REACH = 4.0
 
 @dataclass(frozen=True)
 class _Frame:
-    """From run and value to pixels."""
+    """The mapping of run and value to pixels."""
 
     runs: int
     low: float
@@ -54,32 +54,30 @@ def sparkline(series: Series, prefix: str) -> Markup:
     """
     values = [None if point.value is None else point.value.mean for point in series.points]
     frame = _frame(series, [value for value in values if value is not None])
-    parts = [_line(frame, values), _levels(frame, series), _steps(frame, series), _points(frame, series)]
+    fit, latest = series.segmentation, series.latest
+    levels = "".join(f"M{frame.at(level.first, level.start)}L{frame.at(level.last, level.end)}" for level in fit.levels)
+    parts = [_line(frame, values), f'<path class="level" d="{levels}"/>', _steps(frame, series), _points(frame, series)]
+    # What a screen reader says.
     title = escape(f"{series.measure.label} of {series.key.title}")
+    assert latest.value is not None
+    newest = f"latest {words.number(series.measure, latest.value.mean)} at {short(latest.commit)}"
+    description = f"{'; '.join([f'{fit.n} runs', newest, *words.changes(series)])}."
     return Markup(  # noqa: S704 - every text in it is escaped, the rest are numbers
         f'<svg role="img" aria-labelledby="{prefix}-t {prefix}-d" viewBox="0 0 {WIDTH:g} {HEIGHT:g}"'
         f' width="{WIDTH:g}" height="{HEIGHT:g}"><title id="{prefix}-t">{title}</title>'
-        f'<desc id="{prefix}-d">{escape(_description(series))}</desc>{"".join(parts)}</svg>'
+        f'<desc id="{prefix}-d">{escape(description)}</desc>{"".join(parts)}</svg>'
     )
 
 
 def _frame(series: Series, values: list[float]) -> _Frame:
-    found = series.found
-    ends = [end for level in found.levels for end in (level.start, level.end)]
-    if found.sigma is None:
+    fit = series.segmentation
+    ends = [end for level in fit.levels for end in (level.start, level.end)]
+    if fit.sigma is None:
         return _Frame(len(series.points), min(values), max(values))
-    reach = REACH * found.sigma
+    reach = REACH * fit.sigma
     low = max(min(values), min(ends) - reach)
     high = min(max(values), max(ends) + reach)
     return _Frame(len(series.points), min(low, *ends), max(high, *ends))
-
-
-def _description(series: Series) -> str:
-    """Write what a screen reader says."""
-    latest = series.latest
-    assert latest.value is not None
-    said = f"{series.found.n} runs; latest {words.number(series.measure, latest.value.mean)} at {short(latest.commit)}"
-    return "; ".join([said, *words.changes(series)]) + "."
 
 
 def _line(frame: _Frame, values: list[float | None]) -> str:
@@ -90,13 +88,6 @@ def _line(frame: _Frame, values: list[float | None]) -> str:
             path.append(f"{'L' if joined else 'M'}{frame.at(i, value)}")
         joined = value is not None
     return f'<path class="line" d="{"".join(path)}"/>'
-
-
-def _levels(frame: _Frame, series: Series) -> str:
-    lines = [
-        f"M{frame.at(level.first, level.start)}L{frame.at(level.last, level.end)}" for level in series.found.levels
-    ]
-    return f'<path class="level" d="{"".join(lines)}"/>'
 
 
 def _steps(frame: _Frame, series: Series) -> str:
@@ -124,12 +115,11 @@ def _points(frame: _Frame, series: Series) -> str:
         kind = "last" if i == last else "point" if frame.shows(value.mean) else "point beyond"
         seeds = f"{value.n} seeds" if value.n > 1 else "1 seed"
         spread = "" if value.sd is None else f", sd {words.number(series.measure, value.sd)}"
-        said = (
-            f"{short(point.commit)} · {point.date[:10]} · {words.number(series.measure, value.mean)} ({seeds}{spread})"
-        )
+        number = words.number(series.measure, value.mean)
+        title = f"{short(point.commit)} · {point.date[:10]} · {number} ({seeds}{spread})"
         radius = 3 if i == last else 1.8
         marks.append(
             f'<circle class="{kind}" cx="{frame.x(i):.1f}" cy="{frame.y(value.mean):.1f}" r="{radius}">'
-            f"<title>{escape(said)}</title></circle>"
+            f"<title>{escape(title)}</title></circle>"
         )
     return "".join(marks)

@@ -86,7 +86,7 @@ class Step:
 
     @property
     def size(self) -> float:
-        """Relative change, above zero up: 2 (after - before) / (|after| + |before|), as in `graftbench gate`."""
+        """Return the relative change: 2 (after - before) / (|after| + |before|), as in `graftbench gate`."""
         return relative(self.before, self.after)
 
 
@@ -106,7 +106,7 @@ class Drift:
 
     @property
     def size(self) -> float:
-        """Relative change from the first point to the last, as of a step."""
+        """Return the relative change from the first point to the last, as of a step."""
         return relative(self.start, self.end)
 
 
@@ -147,7 +147,7 @@ class Segmentation:
 
 
 def relative(before: float, after: float) -> float:
-    """2 (after - before) / (|after| + |before|), in -2 to 2; 0 if both are 0.
+    """Return 2 (after - before) / (|after| + |before|), in -2 to 2; 0 if both are 0.
 
     It is the logarithm of the ratio to second order, changes its sign with the direction, and is defined for values of
     either sign (an unbiased KID may be negative). A share of the old value, the other convention, has neither.
@@ -166,17 +166,17 @@ def find(values: Sequence[float | None], *, exact: bool = False) -> Segmentation
     Returns:
         With indices into `values`.
     """
-    where = [i for i, value in enumerate(values) if value is not None and math.isfinite(value)]
-    y = np.array([values[i] for i in where], dtype=np.float64)
-    if not where:
+    indices = [i for i, value in enumerate(values) if value is not None and math.isfinite(value)]
+    y = np.array([values[i] for i in indices], dtype=np.float64)
+    if not indices:
         return Segmentation(0, None)
     if len(y) < LEAST:
         middle = float(np.median(y))
-        return Segmentation(len(y), None, (Level(where[0], where[-1], middle, middle),))
+        return Segmentation(len(y), None, (Level(indices[0], indices[-1], middle, middle),))
     sigma = noise(y, exact=exact)
     unit = sigma or EXACT * float(np.abs(y).max()) or 1.0
-    fit = _best((y - np.median(y)) / unit, np.array(where, dtype=np.float64), exact=not sigma)
-    return _told(fit, y, where, sigma, unit)
+    fit = _best((y - np.median(y)) / unit, np.array(indices, dtype=np.float64), exact=not sigma)
+    return _segmentation(fit, y, indices, sigma, unit)
 
 
 def noise(y: Floats, *, exact: bool = False) -> float:
@@ -197,7 +197,7 @@ def noise(y: Floats, *, exact: bool = False) -> float:
 
 
 def penalty(n: int) -> float:
-    """β: what a step must save, in squared σ, in a series of n points. docs/tracking.md has its calibration."""
+    """Return β: what a step must save, in squared σ, in a series of n points. docs/tracking.md has its calibration."""
     return max(SHORT, SLOPE * math.log(n))
 
 
@@ -222,10 +222,9 @@ def _best(z: Floats, time: Floats, *, exact: bool) -> _StepFit:
         return best  # a line that saves so little is no drift
     for _ in range(ROUNDS):
         flat = z - slope * time
-        found = _partition(flat, beta, exact=exact)
-        found = _StepFit(found.cost + beta, found.starts, slope)
-        best = min(best, found, key=lambda fit: fit.cost)
-        change = _slope_within(flat, time, found.starts, CLIP * beta)
+        sloped = _partition(flat, beta, exact=exact)
+        best = min(best, _StepFit(sloped.cost + beta, sloped.starts, slope), key=lambda fit: fit.cost)
+        change = _slope_within(flat, time, sloped.starts, CLIP * beta)
         if abs(change) * float(np.ptp(time)) < GRID / 2:  # below what the grid can tell
             break
         slope += change
@@ -233,7 +232,7 @@ def _best(z: Floats, time: Floats, *, exact: bool) -> _StepFit:
 
 
 def _partition(z: Floats, beta: float, *, exact: bool) -> _StepFit:
-    """Least cost and starts of the levels, by the recursion over levels; unit noise."""
+    """Return least cost and starts of the levels, by the recursion over levels; unit noise."""
     levels = np.unique(z) if exact else _grid(z)
     costs = np.zeros(len(levels))  # of the best fit so far that ends on each level
     starts = np.zeros(len(levels), dtype=np.int64)  # where its last level began
@@ -247,27 +246,27 @@ def _partition(z: Floats, beta: float, *, exact: bool) -> _StepFit:
         least = int(costs.argmin())
         best.append(float(costs[least]))
         began.append(int(starts[least]))
-    found = [began[-1]]
-    while found[-1]:
-        found.append(began[found[-1]])
-    return _StepFit(best[-1], tuple(reversed(found)))
+    level_starts = [began[-1]]
+    while level_starts[-1]:
+        level_starts.append(began[level_starts[-1]])
+    return _StepFit(best[-1], tuple(reversed(level_starts)))
 
 
 def _grid(z: Floats) -> Floats:
-    """Levels that are tried: multiples of `GRID` within `REACH` of a point."""
+    """Return the levels that are tried: multiples of `GRID` within `REACH` of a point."""
     reach = round(REACH / GRID)
     near = np.unique(np.rint(z / GRID))
     return np.asarray(np.unique(near[:, None] + np.arange(-reach, reach + 1)) * GRID, dtype=np.float64)
 
 
 def _theil_sen(z: Floats, time: Floats) -> float:
-    """Median of the slopes between all pairs (Sen 1968)."""
+    """Return the median of the slopes between all pairs (Sen 1968)."""
     i, j = np.triu_indices(len(z), 1)
     return float(np.median((z[j] - z[i]) / (time[j] - time[i])))
 
 
 def _slope_within(z: Floats, time: Floats, starts: tuple[int, ...], clip: float) -> float:
-    """Least-squares slope that all levels share, of the points that no level clips."""
+    """Return the least-squares slope that all levels share, of the points that no level clips."""
     above = below = 0.0
     for start, stop in zip(starts, (*starts[1:], len(z)), strict=True):
         near = (z[start:stop] - np.median(z[start:stop])) ** 2 < clip
@@ -281,29 +280,24 @@ def _slope_within(z: Floats, time: Floats, starts: tuple[int, ...], clip: float)
 # ------------------------------------------------------------------------------------------------------------ in words
 
 
-def _told(fit: _StepFit, y: Floats, where: list[int], sigma: float, unit: float) -> Segmentation:
+def _segmentation(fit: _StepFit, y: Floats, indices: list[int], sigma: float, unit: float) -> Segmentation:
     """Return the fit in the unit and the indices of the series as given."""
-    time = np.array(where, dtype=np.float64)
+    time = np.array(indices, dtype=np.float64)
     slope = fit.slope * unit
     flat = y - slope * time
     clip = math.sqrt(CLIP * penalty(len(y))) * unit
     levels = []
     for start, stop in zip(fit.starts, (*fit.starts[1:], len(y)), strict=True):
-        height = _level(flat[start:stop], clip)
-        levels.append(
-            Level(where[start], where[stop - 1], height + slope * where[start], height + slope * where[stop - 1])
-        )
+        values = flat[start:stop]
+        near = np.abs(values - np.median(values)) < clip  # the loss clips no others, seen from the median
+        height = float(values[near].mean() if near.any() else np.median(values))
+        first, last = indices[start], indices[stop - 1]
+        levels.append(Level(first, last, height + slope * first, height + slope * last))
     steps = tuple(
         Step(old.last, new.first, old.end, new.start - slope * (new.first - old.last), sigma)
         for old, new in pairwise(levels)
     )
     drift = None
     if slope:
-        drift = Drift(slope, levels[0].start, levels[0].start + slope * (where[-1] - where[0]))
+        drift = Drift(slope, levels[0].start, levels[0].start + slope * (indices[-1] - indices[0]))
     return Segmentation(len(y), sigma, tuple(levels), steps, drift)
-
-
-def _level(values: Floats, clip: float) -> float:
-    """Mean of the points that the loss does not clip, seen from the median."""
-    near = np.abs(values - np.median(values)) < clip
-    return float(values[near].mean() if near.any() else np.median(values))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def number(measure: Measure, value: float) -> str:
-    """In the printed unit, with four significant digits; thousands with commas: `0.03124`, `1,234,567`."""
+    """Write in the printed unit, with four significant digits; thousands with commas: `0.03124`, `1,234,567`."""
     scaled = value * measure.scale + 0.0  # no minus zero
     return f"{scaled:,.0f}" if abs(scaled) >= 1000 else f"{scaled:.4g}"
 
@@ -22,7 +22,7 @@ def share(worse: float) -> str:
 
 
 def step(measure: Measure, change: LevelChange) -> str:
-    """`15 % worse at 0123456789..abcdef0123 (0.02 → 0.0232)`."""
+    """Write `15 % worse at 0123456789..abcdef0123 (0.02 → 0.0232)`."""
     levels = f"{number(measure, change.step.before)} → {number(measure, change.step.after)}"
     between = "1 run between has no value" if change.skipped == 1 else f"{change.skipped} runs between have no value"
     skipped = f"; {between}" if change.skipped else ""
@@ -30,7 +30,7 @@ def step(measure: Measure, change: LevelChange) -> str:
 
 
 def drift(series: Series) -> str:
-    """`drifts: 12 % worse over 40 runs`; empty if it does not."""
+    """Write `drifts: 12 % worse over 40 runs`; empty if it does not."""
     if series.drift is None:
         return ""
     return f"drifts: {share(series.drift_worse)} over {len(series.points)} runs"
@@ -38,7 +38,5 @@ def drift(series: Series) -> str:
 
 def changes(series: Series) -> list[str]:
     """Write the drift, then the steps, the newest first."""
-    told = [step(series.measure, change) for change in reversed(series.steps)]
-    if series.drift is not None:
-        told.insert(0, drift(series))
-    return told
+    drifts = [drift(series)] if series.drift is not None else []
+    return drifts + [step(series.measure, change) for change in reversed(series.steps)]
