@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tiny_suites import Heard, suite_toml
 
 import graftbench
 from graftbench.errors import GraftbenchError
 from graftbench.execution.driver import run
-from graftbench.execution.progress import Silent
 from graftbench.metrics.catalogue import resolve
 from graftbench.records import store
 from graftbench.records.record import Status
@@ -22,32 +22,12 @@ from graftbench.suites.suite import Suite, parse_suite
 
 pytestmark = pytest.mark.usefixtures("shared_cache", "warm_executor")
 
-TOML = """
-name = "tiny"
-tasks = ["twemoji->openmoji@32"]
-methods = ["memorizer", "gaussian"]
-data_budgets = [25]
-compute_budget = { kimg = 0.064 }
-seeds = [0]
-[protocol]
-n_generated = 40
-"""
+TOML = suite_toml("memorizer", "gaussian", metrics=None)
 
 
 def tiny(**changes: object) -> Suite:
     """A suite whose cells take a second each."""
     return msgspec.structs.replace(parse_suite(TOML, "tiny.toml"), **changes)
-
-
-class Heard(Silent):
-    """Keeps what a run said."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        """Keep it."""
-        self.sentences.append(sentence)
 
 
 @pytest.mark.slow
