@@ -99,7 +99,7 @@ def test_a_task_may_have_data_budgets_of_its_own() -> None:
     ("line", "sentence"),
     [
         ('"twemoji->openmoij@8" = [5]', "Did you mean 'twemoji->openmoji@8'"),
-        ('"twemoji->openmoji@8" = []', "found none"),
+        ('"twemoji->openmoji@8" = []', "lists no budget for a task"),
         ('"twemoji->openmoji@8" = [5, 5]', "lists a value twice"),
         ('"twemoji->openmoji@8" = [0]', "at least 1; found 0"),
     ],

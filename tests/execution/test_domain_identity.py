@@ -160,8 +160,10 @@ def test_clean_leaves_what_was_planned_last(both: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     first = read(folder.records)[0][0]
     cell = msgspec.structs.replace(first.cell, code="ab" * 32)
+    artifacts = {name: path.replace(first.id, cell.id) for name, path in first.artifacts.items()}
+    newer = msgspec.structs.replace(first, id=cell.id, cell=cell, artifacts=artifacts)
     with folder.records.open("ab") as file:
-        file.write(msgspec.json.encode(msgspec.structs.replace(first, id=cell.id, cell=cell)) + b"\n")
+        file.write(msgspec.json.encode(newer) + b"\n")
     shutil.copytree(folder.cell(first.id), folder.cell(cell.id))
     items = clean_run(tmp_path / "run", superseded=True, dry_run=True).items
     assert [item.path for item in items] == [folder.cell(cell.id)]

@@ -19,7 +19,7 @@ from graftbench.suites.suite import load_suite
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("shared_cache")
+pytestmark = pytest.mark.usefixtures("shared_cache", "warm_executor")
 
 SUITE = suite_toml(
     *("finetune", "bsa"),
@@ -28,7 +28,6 @@ SUITE = suite_toml(
     budget="{ kimg = 0.032 }",
     top="checkpoint_seconds = 0",
     n_generated=20,
-    metrics=None,
     more="""
 [source_models.gan]
 builder = "nets.py:make"

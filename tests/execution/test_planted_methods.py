@@ -360,6 +360,7 @@ def test_a_hundred_kills_of_the_driver_lose_nothing(tmp_path: Path, left_over: L
     kill_and_resume(tmp_path, left_over, kills=100, seed=1)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
     """A file system of 24 MB (a tmpfs in a namespace of its own): one sentence, exit code 2, no record of the victim.
 

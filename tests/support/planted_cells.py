@@ -63,13 +63,20 @@ class CellStarter:
         self, method: str, *, seconds: float | None = 120, memory_mib: float | None = None, log: str = ""
     ) -> Path:
         """Start a cell, with its log linked to a file where one is given; return its folder."""
+        job = self.job(method)
+        folder = Path(job.folder)
+        if log:
+            (folder / LOG).symlink_to(log)
+        self.executor.start(method, job, folder, seconds=seconds, memory_mib=memory_mib)
+        return folder
+
+    def job(self, method: str) -> CellJob:
+        """Make a cell's folder and its job."""
         (cell,) = (cell for cell in self.plan.cells if cell.method == method)
         folder = self.folder / method
         folder.mkdir(exist_ok=True)
-        if log:
-            (folder / LOG).symlink_to(log)
         shipped = Path(graftbench.__file__).parent / "training" / "source_models" / f"{cell.source_model}.safetensors"
-        job = CellJob(
+        return CellJob(
             cell=cell,
             folder=str(folder),
             cache=str(self.cache),
@@ -77,8 +84,6 @@ class CellStarter:
             source_model_file=str(shipped) if cell.source_model else "",
             plugins=[str(self.plugin)],
         )
-        self.executor.start(method, job, folder, seconds=seconds, memory_mib=memory_mib)
-        return folder
 
     def wait(self, count: int = 1, seconds: float = 100) -> dict[str, Ended]:
         """Wait until so many have ended; return the ends by method."""

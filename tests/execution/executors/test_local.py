@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from planted_cells import PLANTED, CellStarter
 from tiny_suites import suite_toml
@@ -133,10 +134,13 @@ def test_a_job_runs_and_a_second_one_starts_at_once(starter: CellStarter) -> Non
     assert starter.wait()["fine"].seconds < 3
 
 
-def test_time_is_up_for_the_whole_family(
+def test_all_that_a_job_started_ends_with_it(
     left_over: Leftovers, own_starter: CellStarter, executor: LocalExecutor
 ) -> None:
-    """At the limit every process that the job started ends: children, another session, a daemon; others go on."""
+    """Its children, another session, a daemon: at its limit, while others go on, and where it ends well itself.
+
+    They end before the executor is closed; then nothing is left.
+    """
     own_starter.start("daemons", seconds=3)
     own_starter.start("fine")
     ended = own_starter.wait(2)
@@ -145,15 +149,11 @@ def test_time_is_up_for_the_whole_family(
     assert 3 <= ended["daemons"].seconds < 8
     assert ended["fine"].exit_code == 0
     assert own_starter.record("fine").status == Status.OK
-    executor.close()
-    assert gone(left_over)
-
-
-def test_what_a_job_leaves_behind_ends_with_it(left_over: Leftovers, own_starter: CellStarter) -> None:
-    """A job that ends well takes the processes with it that it forgot, also a daemon, before the executor is closed."""
     own_starter.start("leaves")
     assert own_starter.wait()["leaves"].exit_code == 0
     assert gone(lambda: [line for line in left_over() if "sleep" in line], patience=2)
+    executor.close()
+    assert gone(left_over)
 
 
 @pytest.mark.slow
@@ -221,16 +221,11 @@ while True:
 """
 
 
-def test_the_death_of_the_driver_ends_everything(
-    left_over: Leftovers, own_starter: CellStarter, executor: LocalExecutor
-) -> None:
+def test_the_death_of_the_driver_ends_everything(left_over: Leftovers, starter: CellStarter, tmp_path: Path) -> None:
     """SIGKILL of the driver: no process stays, whatever session it is in."""
-    folder = own_starter.start("daemons", seconds=1)
-    own_starter.wait()
-    executor.close()
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(folder / "job.json")], stdout=subprocess.PIPE, text=True
-    )
+    file = tmp_path / "job.json"
+    file.write_bytes(msgspec.json.encode(starter.job("daemons")))
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(file)], stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
     deadline = time.monotonic() + 60
     while len(left_over()) < 7:  # the driver, the starting process, its fork, and four sleepers
