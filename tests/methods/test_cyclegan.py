@@ -150,17 +150,17 @@ def test_half_of_what_comes_is_exchanged_for_the_past() -> None:
     assert len(later.unique()) == len(later)
 
 
-@pytest.mark.parametrize("halvings", [0, 4])
-def test_more_halvings_than_there_are(halvings: int) -> None:
+def test_more_halvings_than_there_are() -> None:
     """The sentence says how many there are."""
     cls = registry.methods()["cyclegan"]
-    with pytest.raises(GraftbenchError, match=rf"^halvings is 1 to 3 at 32 px; found {halvings}\.$"):
-        cls(config_of(cls.Config, {"halvings": halvings}, "cyclegan")).check(32)
+    with pytest.raises(GraftbenchError, match=r"^halvings is 1 to 3 at 32 px; found 4\.$"):
+        cls(config_of(cls.Config, {"halvings": 4}, "cyclegan")).check(32)
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ({"halvings": 0}, "halvings must be at least 1; found 0"),
         ({"pool": -1}, "pool must be at least 0"),
         ({"decay_share": 1.1}, "decay_share must be in"),
         ({"cycle_weight": -1.0}, "cycle_weight must be at least 0 and finite"),

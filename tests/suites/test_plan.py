@@ -129,7 +129,7 @@ def test_a_budget_beyond_the_training_split_is_refused() -> None:
 def cells_of(methods: int, tasks: int, seeds: int) -> list[CellSpec]:
     """A matrix in the order of a plan: methods change fastest."""
     return [
-        make_cell(f"m{method}", seed, task=TaskSpec("a", "b", 2 ** (3 + task)))
+        make_cell(f"m{method}", seed, family="scratch", task=TaskSpec("a", "b", 2 ** (3 + task)))
         for task in range(tasks)
         for seed in range(seeds)
         for method in range(methods)

@@ -66,6 +66,7 @@ def suite(cats: Path) -> Suite:
     """Two quick methods on that domain."""
     text = suite_toml(
         *("memorizer", "gaussian"),
+        name="mine",
         tasks=[f"none->folder:{cats}@32"],
         images=5,
         budget="{ kimg = 1 }",
