@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from graftbench.execution.executors.local import LocalExecutor
     from graftbench.extractors.base import Extractor
 
 # One thread, as cells have it: a sum over two may round otherwise from call to call. Torch reads it when imported.
@@ -104,10 +105,9 @@ def left_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     return find
 
 
-@pytest.fixture(scope="module")
-def warm_executor() -> Iterator[None]:
-    """Runs of a module's tests share one process that has imported torch: each would wait seconds for its own."""
-    from graftbench.execution import driver
+@pytest.fixture(scope="session")
+def warm_local_executor() -> Iterator[LocalExecutor]:
+    """One process that has imported torch: each run would wait seconds for its own."""
     from graftbench.execution.executors.local import LocalExecutor
 
     class Warm(LocalExecutor):
@@ -119,10 +119,18 @@ def warm_executor() -> Iterator[None]:
             super().close()
 
     warm = Warm(jobs=2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "LocalExecutor", lambda **_: warm)
-        yield
+    yield warm
     warm.end()
+
+
+@pytest.fixture(scope="module")
+def warm_executor(warm_local_executor: LocalExecutor) -> Iterator[None]:
+    """Runs of a module's tests share the process of this test run that has imported torch."""
+    from graftbench.execution import driver
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "LocalExecutor", lambda **_: warm_local_executor)
+        yield
 
 
 @pytest.fixture(scope="session")

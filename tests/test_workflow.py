@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tiny_suites import suite_toml
 
 from graftbench.records.run import read_run
 from graftbench.regression import baselines
@@ -35,17 +36,7 @@ MAJORS = {
     "actions/upload-artifact": "v7",
 }
 
-TOML = """
-name = "tiny"
-tasks = ["twemoji->openmoji@32"]
-methods = ["oracle", "memorizer"]
-data_budgets = [25]
-compute_budget = { kimg = 0.064 }
-seeds = [0, 1, 2]
-[protocol]
-n_generated = 64
-metrics = ["kid"]
-"""
+TOML = suite_toml("oracle", "memorizer", seeds=[0, 1, 2], n_generated=64)
 
 STEP_SECONDS = 240
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from tiny_suites import suite_toml
 
 from graftbench.execution.driver import run
 from graftbench.execution.executors.local import LocalExecutor
@@ -40,17 +41,7 @@ class Empty(Method):
         return ImageBankSampler(task.images)
 """
 
-TOML = """
-name = "empty"
-tasks = ["twemoji->openmoji@32"]
-methods = ["empty"]
-data_budgets = [25]
-compute_budget = { kimg = 0.064 }
-seeds = [0]
-[protocol]
-n_generated = 8
-metrics = ["kid"]
-"""
+TOML = suite_toml("empty", n_generated=8)
 
 CELL_SECONDS, RESUME_SECONDS = 0.3, 1.0
 """What is aimed at."""

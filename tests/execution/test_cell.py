@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from tiny_suites import suite_toml
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution import cell, worker
@@ -23,20 +24,16 @@ from graftbench.training import source
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TOML = """
-name = "tiny"
-tasks = ["twemoji->openmoji@32"]
-methods = ["source"]
-data_budgets = [25]
-compute_budget = { kimg = 0.032 }
-seeds = [0]
-[protocol]
-n_generated = 20
-metrics = ["kid"]
+TOML = suite_toml(
+    "source",
+    budget="{ kimg = 0.032 }",
+    n_generated=20,
+    more="""
 [source_models.gan]
 kimg = 512
 parameters = { loss = "non-saturating", augment = "color,translation" }
-"""
+""",
+)
 
 
 @pytest.fixture

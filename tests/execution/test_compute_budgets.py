@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from tiny_suites import suite_toml
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.driver import run
@@ -19,19 +20,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("shared_cache", "warm_executor")
 
-TOML = """
-name = "budgets"
-tasks = ["twemoji->openmoji@8"]
-methods = ["dcgan"]
-data_budgets = [10]
-compute_budget = [{ kimg = 0.064 }, { seconds = 0.5 }, { gflops = 2.0 }]
-seeds = [0]
-[protocol]
-n_generated = 8
-metrics = ["kid"]
-[parameters.dcgan]
-precision = "float32"
-"""
+TOML = suite_toml(
+    "dcgan",
+    tasks=["twemoji->openmoji@8"],
+    images=10,
+    budget="[{ kimg = 0.064 }, { seconds = 0.5 }, { gflops = 2.0 }]",
+    n_generated=8,
+    more='[parameters.dcgan]\nprecision = "float32"',
+)
 
 
 @pytest.mark.slow
@@ -103,7 +99,7 @@ def test_a_task_may_have_data_budgets_of_its_own() -> None:
     ("line", "sentence"),
     [
         ('"twemoji->openmoij@8" = [5]', "Did you mean 'twemoji->openmoji@8'"),
-        ('"twemoji->openmoji@8" = []', "found none"),
+        ('"twemoji->openmoji@8" = []', "lists no budget for a task"),
         ('"twemoji->openmoji@8" = [5, 5]', "lists a value twice"),
         ('"twemoji->openmoji@8" = [0]', "at least 1; found 0"),
     ],

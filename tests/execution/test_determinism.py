@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tiny_suites import suite_toml
 
 from graftbench.execution.driver import run
 from graftbench.records import store
@@ -18,19 +19,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
-SUITE = """
-name = "portable"
-tasks = ["twemoji->openmoji@32"]
-methods = ["dcgan", "finetune"]
-data_budgets = [25]
-compute_budget = { kimg = 0.128 }
-seeds = [0]
-source_models.gan.kimg = 0.064
-[protocol]
-n_generated = 40
-metrics = ["kid", "fid"]
-determinism = "portable"
-"""
+SUITE = suite_toml(
+    "dcgan",
+    "finetune",
+    budget="{ kimg = 0.128 }",
+    top="source_models.gan.kimg = 0.064",
+    metrics=["kid", "fid"],
+    determinism="portable",
+)
 
 ENVIRONMENTS: tuple[dict[str, str], ...] = (
     {},

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 import pytest
-from PIL import Image
+from random_inputs import blobs
+from tiny_suites import suite_toml
 
 from graftbench.cache import cache_folder
 from graftbench.errors import GraftbenchError
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from graftbench.suites.status import CellStatus
     from graftbench.suites.suite import Suite
 
@@ -49,30 +48,14 @@ N = 12
 PLAIN, BOTH = "none->folder:train@16", ["d/retina/train", "d/textures/train"]
 
 
-def blobs(n: int, seed: int, side: int = 16) -> NDArray[np.uint8]:
-    """Smooth random colour fields, no two alike: uint8 n×3×side×side."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (n, 4, 4, 3), dtype=np.uint8)
-    images = [Image.fromarray(one).resize((side, side), Image.Resampling.BICUBIC) for one in coarse]
-    return np.stack([np.asarray(image).transpose(2, 0, 1) for image in images])
-
-
 def suite_file(folder: Path, targets: Sequence[str], *, seeds: Sequence[int] = (0,), domains: str = "") -> Path:
     """A suite of one quick method on these targets."""
     file = folder / f"suite-{len(list(folder.glob('suite-*')))}.toml"
+    tasks = [f"none->{target}@16" for target in targets]
     file.write_text(
-        f"""
-        name = "mine"
-        tasks = {[f"none->{target}@16" for target in targets]}
-        methods = ["memorizer"]
-        data_budgets = [4]
-        compute_budget = {{ kimg = 1 }}
-        seeds = {list(seeds)}
-        {domains}
-        [protocol]
-        n_generated = {N}
-        size = 32
-        metrics = ["kid"]
-        """
+        suite_toml(
+            "memorizer", tasks=tasks, images=4, budget="{ kimg = 1 }", seeds=seeds, top=domains, n_generated=N, size=32
+        )
     )
     return file
 
@@ -87,7 +70,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two folders of other pictures, both called `train`."""
     root = tmp_path_factory.mktemp("maja")
     for seed, name in enumerate(BOTH):
-        write_png_folder(blobs(60, seed), root / name)
+        write_png_folder(blobs(60, seed, 16), root / name)
     return root
 
 
@@ -177,8 +160,10 @@ def test_clean_leaves_what_was_planned_last(both: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     first = read(folder.records)[0][0]
     cell = msgspec.structs.replace(first.cell, code="ab" * 32)
+    artifacts = {name: path.replace(first.id, cell.id) for name, path in first.artifacts.items()}
+    newer = msgspec.structs.replace(first, id=cell.id, cell=cell, artifacts=artifacts)
     with folder.records.open("ab") as file:
-        file.write(msgspec.json.encode(msgspec.structs.replace(first, id=cell.id, cell=cell)) + b"\n")
+        file.write(msgspec.json.encode(newer) + b"\n")
     shutil.copytree(folder.cell(first.id), folder.cell(cell.id))
     items = clean_run(tmp_path / "run", superseded=True, dry_run=True).items
     assert [item.path for item in items] == [folder.cell(cell.id)]
@@ -214,7 +199,7 @@ def test_the_plan_says_that_images_changed(data: Path, tmp_path: Path) -> None:
     shutil.copytree(data / BOTH[0], tmp_path / "train")
     suite = suite_file(tmp_path, folders("train"))
     run(load_suite(suite), tmp_path / "run")
-    write_png_folder(blobs(1, 9), tmp_path / "train" / "more")
+    write_png_folder(blobs(1, 9, 16), tmp_path / "train" / "more")
     (row,) = _rows(suite, tmp_path / "run").values()
     assert (row.state, row.why) == (State.CHANGED, "data (the images of folder:train)")
 
@@ -225,7 +210,7 @@ def test_exported_images_come_back_to_their_task(data: Path, both: Path, tmp_pat
     manifest = export_task(f"none->folder:{BOTH[1]}@16", tmp_path / "out", budget=4, seed=1, suite=suite)
     assert manifest.task == f"none->folder:train#{manifest.target.manifest[:8]}@16"
     shutil.copytree(both, tmp_path / "run")
-    write_png_folder(blobs(N, 7), tmp_path / "out" / "samples")
+    write_png_folder(blobs(N, 7, 16), tmp_path / "out" / "samples")
     added = add_samples(tmp_path / "out" / "samples", tmp_path / "run", method="anns", suite=suite)
     assert [str(record.cell.task) for record in added.records] == [manifest.task]
     assert clean_run(tmp_path / "run", superseded=True, dry_run=True).items == []
@@ -344,7 +329,7 @@ def test_files_are_resolved_and_named_likewise(
     monkeypatch.chdir(data)
     endings = {"zip": "zip", "npz": "npz", "webdataset": "tar"}
     if domain == "npz":
-        np.savez(tmp_path / "cats.npz", blobs(60, 0).transpose(0, 2, 3, 1))
+        np.savez(tmp_path / "cats.npz", blobs(60, 0, 16).transpose(0, 2, 3, 1))
     else:
         shutil.make_archive(str(tmp_path / "cats"), endings[domain], data / BOTH[0])
     name = f"{domain}:cats.{endings[domain]}"

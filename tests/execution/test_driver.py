@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+from tiny_suites import Heard, suite_toml
 
 import graftbench
 from graftbench.errors import GraftbenchError
-from graftbench.execution.driver import run
-from graftbench.execution.progress import Silent
+from graftbench.execution.driver import Summary, run
 from graftbench.metrics.catalogue import resolve
 from graftbench.records import store
 from graftbench.records.record import Status
@@ -22,32 +23,12 @@ from graftbench.suites.suite import Suite, parse_suite
 
 pytestmark = pytest.mark.usefixtures("shared_cache", "warm_executor")
 
-TOML = """
-name = "tiny"
-tasks = ["twemoji->openmoji@32"]
-methods = ["memorizer", "gaussian"]
-data_budgets = [25]
-compute_budget = { kimg = 0.064 }
-seeds = [0]
-[protocol]
-n_generated = 40
-"""
+TOML = suite_toml("memorizer", "gaussian", metrics=None)
 
 
 def tiny(**changes: object) -> Suite:
     """A suite whose cells take a second each."""
     return msgspec.structs.replace(parse_suite(TOML, "tiny.toml"), **changes)
-
-
-class Heard(Silent):
-    """Keeps what a run said."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        """Keep it."""
-        self.sentences.append(sentence)
 
 
 @pytest.mark.slow
@@ -77,11 +58,25 @@ def read(folder: Path) -> list[store.Record]:
     return records
 
 
-def test_a_run_scores_real_images_and_a_second_one_does_nothing(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, warm_executor: None) -> tuple[Path, Summary]:
+    """The tiny suite, run once for all tests that begin with it, and what `run` returned."""
+    del shared_cache, warm_executor
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    return folder, run(tiny(), folder)
+
+
+@pytest.fixture
+def done(finished: tuple[Path, Summary], tmp_path: Path) -> Path:
+    """A copy of the finished run."""
+    return shutil.copytree(finished[0], tmp_path / "run")
+
+
+def test_a_run_scores_real_images_and_a_second_one_does_nothing(finished: tuple[Path, Summary], done: Path) -> None:
     """Every cell leaves one record with its scores, cost and artifacts; a finished suite is not run again."""
-    first = run(tiny(), tmp_path / "run")
+    first = finished[1]
     assert (first.ran, first.exit_code, first.statuses) == (2, 0, {"ok": 2})
-    records = read(tmp_path / "run")
+    records = read(done)
     for record in records:
         scores = {score.name: score for score in record.scores}
         assert tuple(scores) == resolve(["default", "memorization", "diversity"])
@@ -102,16 +97,16 @@ def test_a_run_scores_real_images_and_a_second_one_does_nothing(tmp_path: Path) 
         assert (record.resources.fit_memory_mib or 0) < (record.resources.peak_memory_mib or 0)
         pictures = {"samples", "neighbors"} | ({"interpolation"} if record.cell.method == "gaussian" else set())
         assert {"sampler", "log", *pictures} == set(record.artifacts)
-        assert all((tmp_path / "run" / path).is_file() for path in record.artifacts.values())
+        assert all((done / path).is_file() for path in record.artifacts.values())
         assert "torch" in str(record.environment)
     kid = {r.cell.method: score.value for r in records for score in r.scores if score.name == "kid"}
     assert kid["memorizer"] is not None
     assert kid["gaussian"] is not None
     assert kid["memorizer"] < kid["gaussian"]
-    before = (tmp_path / "run" / "records.jsonl").read_bytes()
-    second = run(tiny(), tmp_path / "run")
+    before = (done / "records.jsonl").read_bytes()
+    second = run(tiny(), done)
     assert (second.ran, second.exit_code) == (0, 0)
-    assert (tmp_path / "run" / "records.jsonl").read_bytes() == before
+    assert (done / "records.jsonl").read_bytes() == before
 
 
 def test_the_same_cell_twice_gives_identical_scores(tmp_path: Path) -> None:
@@ -125,64 +120,59 @@ def test_the_same_cell_twice_gives_identical_scores(tmp_path: Path) -> None:
     assert all(values[name] is not None for values in scores[0].values() for name in resolve(["default"]))
 
 
-def test_more_seeds_run_only_what_is_new(tmp_path: Path) -> None:
+def test_more_seeds_run_only_what_is_new(done: Path) -> None:
     """An extended suite goes on in its folder."""
-    run(tiny(), tmp_path)
-    assert run(tiny(seeds=[0, 1]), tmp_path).ran == 2
-    assert len(read(tmp_path)) == 4
+    assert run(tiny(seeds=[0, 1]), done).ran == 2
+    assert len(read(done)) == 4
 
 
-def test_a_torn_last_line_is_set_aside(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_set_aside(done: Path) -> None:
     """Half a record at the end of the file: said, moved aside, its cell run again, nothing else lost."""
-    run(tiny(), tmp_path)
-    records = tmp_path / "records.jsonl"
+    records = done / "records.jsonl"
     whole = records.read_bytes()
     records.write_bytes(whole[:-40])
     heard = Heard()
-    summary = run(tiny(), tmp_path, progress=heard)
+    summary = run(tiny(), done, progress=heard)
     assert summary.ran == 1
     assert any("unfinished" in sentence for sentence in heard.sentences)
-    assert len(read(tmp_path)) == 2
+    assert len(read(done)) == 2
 
 
-def test_a_corrupt_line_stops_the_run_and_keeps_the_file(tmp_path: Path) -> None:
+def test_a_corrupt_line_stops_the_run_and_keeps_the_file(done: Path) -> None:
     """Damage in the middle is not passed over."""
-    run(tiny(), tmp_path)
-    records = tmp_path / "records.jsonl"
+    records = done / "records.jsonl"
     damaged = b"{not json}\n" + records.read_bytes()
     records.write_bytes(damaged)
     with pytest.raises(GraftbenchError, match="line 1 is no record"):
-        run(tiny(), tmp_path)
+        run(tiny(), done)
     assert records.read_bytes() == damaged
 
 
-def test_a_result_that_nobody_recorded_is_taken(tmp_path: Path) -> None:
+def test_a_result_that_nobody_recorded_is_taken(done: Path) -> None:
     """A cell that ended while its driver was dead leaves a result; the next run records it and does not repeat it."""
-    run(tiny(), tmp_path)
-    first, second = read(tmp_path)
+    first, second = read(done)
     marked = msgspec.structs.replace(second, notes=["made by the first run"])
-    left = tmp_path / "work" / f"{second.id}-0123abcd"
-    (tmp_path / "cells" / second.id).rename(left)
+    left = done / "work" / f"{second.id}-0123abcd"
+    (done / "cells" / second.id).rename(left)
     (left / "result.json").write_bytes(msgspec.json.encode(marked))
-    (tmp_path / "records.jsonl").write_bytes(msgspec.json.encode(first) + b"\n")
-    assert run(tiny(), tmp_path).ran == 0
-    found = read(tmp_path)
+    (done / "records.jsonl").write_bytes(msgspec.json.encode(first) + b"\n")
+    assert run(tiny(), done).ran == 0
+    found = read(done)
     assert [record.notes for record in found] == [first.notes, marked.notes]
     assert found[1].finished_at == marked.finished_at
-    assert (tmp_path / second.artifacts["sampler"]).exists()
-    assert not list((tmp_path / "work").iterdir())
+    assert (done / second.artifacts["sampler"]).exists()
+    assert not list((done / "work").iterdir())
 
 
-def test_a_result_of_another_cell_is_not_taken(tmp_path: Path) -> None:
+def test_a_result_of_another_cell_is_not_taken(done: Path) -> None:
     """What a cell wrote into another one's folder is no result of that one."""
-    run(tiny(), tmp_path)
-    first, second = read(tmp_path)
-    left = tmp_path / "work" / f"{second.id}-0123abcd"
+    first, second = read(done)
+    left = done / "work" / f"{second.id}-0123abcd"
     left.mkdir()
     (left / "result.json").write_bytes(msgspec.json.encode(first))
-    (tmp_path / "records.jsonl").write_bytes(msgspec.json.encode(first) + b"\n")
-    assert run(tiny(), tmp_path).ran == 1
-    assert [record.id for record in read(tmp_path)] == [first.id, second.id]
+    (done / "records.jsonl").write_bytes(msgspec.json.encode(first) + b"\n")
+    assert run(tiny(), done).ran == 1
+    assert [record.id for record in read(done)] == [first.id, second.id]
 
 
 def test_a_full_disk_stops_the_run_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +276,7 @@ def test_missing_or_wrong_weights_are_named(tmp_path: Path, content: bytes | Non
     assert not (tmp_path / "run" / "records.jsonl").exists()
 
 
-def test_the_output_folder_is_checked(tmp_path: Path) -> None:
+def test_the_output_folder_is_checked(tmp_path: Path, done: Path) -> None:
     """A file, a folder with other things, another suite's run, another protocol's: refused, each by its name."""
     (tmp_path / "file").touch()
     with pytest.raises(GraftbenchError, match="is a file; a run needs a folder"):
@@ -297,13 +287,12 @@ def test_the_output_folder_is_checked(tmp_path: Path) -> None:
         run(tiny(), tmp_path / "other")
     with pytest.raises(GraftbenchError, match="cannot be written"):
         run(tiny(), Path("/proc/graftbench"))
-    run(tiny(), tmp_path / "run")
-    before = (tmp_path / "run" / "records.jsonl").read_bytes()
+    before = (done / "records.jsonl").read_bytes()
     with pytest.raises(GraftbenchError, match="holds a run of suite 'tiny', not 'small'"):
-        run(tiny(name="small"), tmp_path / "run")
+        run(tiny(name="small"), done)
     with pytest.raises(GraftbenchError, match=r"another protocol \(n_generated: 40 there, 41 now\)"):
-        run(parse_suite(TOML.replace("40", "41"), "tiny.toml"), tmp_path / "run")
-    assert (tmp_path / "run" / "records.jsonl").read_bytes() == before
+        run(parse_suite(TOML.replace("40", "41"), "tiny.toml"), done)
+    assert (done / "records.jsonl").read_bytes() == before
 
 
 def test_two_drivers_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -342,6 +331,7 @@ def test_folders_of_images_are_domains(tmp_path: Path) -> None:
         run(tiny(tasks=[f"twemoji->folder:{tmp_path / 'empty'}@32"]), tmp_path / "run2")
 
 
+@pytest.mark.slow
 def test_inception_scores_from_a_local_file(tmp_path: Path, random_inception: Path) -> None:
     """The field's extractor, named in the suite with a local weights file: its own input rule, named in the scores."""
     from PIL import Image

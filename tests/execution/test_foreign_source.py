@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny_suites import Heard, suite_toml
 from torch import nn
 
 from graftbench.cache import cache_folder
 from graftbench.execution.driver import run
-from graftbench.execution.progress import Silent
 from graftbench.records.record import Record, Status
 from graftbench.records.store import read
 from graftbench.suites.suite import load_suite
@@ -19,27 +19,24 @@ from graftbench.suites.suite import load_suite
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("shared_cache")
+pytestmark = pytest.mark.usefixtures("shared_cache", "warm_executor")
 
-SUITE = """
-name = "elsewhere"
-tasks = ["none->openmoji@32"]
-methods = ["finetune", "bsa"]
-data_budgets = [10]
-compute_budget = { kimg = 0.032 }
-seeds = [0]
-checkpoint_seconds = 0
-
-[protocol]
-n_generated = 20
-
+SUITE = suite_toml(
+    *("finetune", "bsa"),
+    tasks=["none->openmoji@32"],
+    images=10,
+    budget="{ kimg = 0.032 }",
+    top="checkpoint_seconds = 0",
+    n_generated=20,
+    more="""
 [source_models.gan]
 builder = "nets.py:make"
 weights = "g.safetensors"
 latent = [4]
 license = "CC0"
 discriminator_kimg = 0.064
-"""
+""",
+)
 
 NETS = """
 from torch import nn
@@ -50,17 +47,6 @@ def make():
 """
 
 
-class Said(Silent):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        """Remember it."""
-        self.sentences.append(sentence)
-
-
 def test_a_run_starts_from_a_builder_s_generator(tmp_path: Path) -> None:
     """`finetune` runs and its record says from what; `bsa` is skipped, for there is no batch norm."""
     (tmp_path / "suite.toml").write_text(SUITE, "utf-8")
@@ -68,7 +54,7 @@ def test_a_run_starts_from_a_builder_s_generator(tmp_path: Path) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         save_file(nn.Sequential(nn.Linear(4, 3 * 32 * 32)).state_dict(), tmp_path / "g.safetensors")
-    said = Said()
+    said = Heard()
     run(load_suite(tmp_path / "suite.toml"), tmp_path / "run", progress=said)
     records, _ = read(tmp_path / "run" / "records.jsonl", Record)
     by_method = {record.cell.method: record for record in records}

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from planted_cells import PLANTED
+from tiny_suites import Heard, suite_toml, until
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.driver import run
 from graftbench.execution.executors.local import LocalExecutor
-from graftbench.execution.progress import Silent
 from graftbench.records import store
 from graftbench.records.record import Record, Status
 from graftbench.suites.suite import Limits, parse_suite
@@ -29,25 +30,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
-PLANTED = '''
-import json, os, signal, subprocess, sys, time
-from pathlib import Path
+PLUGIN = (
+    PLANTED
+    + '''
 import torch
-from graftbench.contracts import Method, Reference
-from graftbench.training.samplers import ImageBankSampler
 from graftbench.training import TrainingConfig, train
 from torch import nn
-
-class Planted(Method):
-    family = "scratch"
-    title = "Planted"
-    reference = Reference(authors="A", title="T", venue="V", year=2026)
-    trains = "nothing"
-
-class Fine(Planted):
-    name = "fine"
-    def fit(self, task, budget):
-        return ImageBankSampler(task.images.flip(3))
 
 class Raises(Planted):
     name = "raises"
@@ -79,13 +67,6 @@ class Hangs(Planted):
         subprocess.Popen(["setsid", "--fork", "sleep", "7401"])
         subprocess.Popen(["sleep", "7402"], start_new_session=True)
         os.system("sleep 7403 & sleep 7404")
-
-class Hoards(Planted):
-    name = "hoards"
-    def fit(self, task, budget):
-        held = []
-        while True:
-            held.append(bytearray(os.urandom(1 << 20)) * 64)
 
 class Refused(Planted):
     """Asks for more than any machine has: the allocator refuses."""
@@ -135,46 +116,20 @@ class Talks(Planted):
             print("x" * 99_999)
         raise ValueError("said enough")
 
-class Patricide(Planted):
-    """Kills the process that started it, and so everybody that runs beside it."""
-    name = "patricide"
-    def fit(self, task, budget):
-        os.kill(os.getppid(), signal.SIGKILL)
-        time.sleep(60)
 '''
+)
 
-TOML = """
-name = "planted"
-tasks = ["twemoji->openmoji@32"]
-methods = ["fine"]
-data_budgets = [25]
-compute_budget = { kimg = 0.064 }
-seeds = [0]
-[protocol]
-n_generated = 40
-metrics = ["kid"]
-"""
+TOML = suite_toml("fine")
 
 
 Leftovers = Callable[[], list[str]]
-
-
-class Heard(Silent):
-    """Keeps what a run said."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        """Keep it."""
-        self.sentences.append(sentence)
 
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> Path:
     """The file with the planted methods."""
     path = tmp_path / "planted.py"
-    path.write_text(PLANTED)
+    path.write_text(PLUGIN)
     return path
 
 
@@ -278,7 +233,7 @@ def test_a_method_edited_while_a_run_lasts_is_not_recorded_under_its_old_id(tmp_
     One after the other: side by side the second might have been checked before the first was fitted.
     """
     plugin.write_text(
-        PLANTED
+        PLUGIN
         + f"""
 class Edits(Planted):
     name = "edits"
@@ -303,14 +258,6 @@ def command(tmp_path: Path, suite: str, *more: str) -> list[str]:
     return [sys.executable, "-m", "graftbench", "run", str(path), "--out", str(tmp_path / "run"), *more]
 
 
-def wait_for(what: Callable[[], object], patience: float = 100) -> None:
-    """Wait until a function says yes."""
-    deadline = time.monotonic() + patience
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 SLOW = """
 class Slow(Planted):
     name = "slow"
@@ -326,7 +273,7 @@ def test_an_interrupt_finishes_the_running_cells_and_two_stop_at_once(
     tmp_path: Path, left_over: Leftovers, plugin: Path, interrupts: int
 ) -> None:
     """Ctrl-C once: what runs is finished and recorded, nothing new starts. Twice: no process stays. Both: 130."""
-    plugin.write_text(PLANTED + SLOW.replace("SECONDS", "2" if interrupts == 1 else "60"))
+    plugin.write_text(PLUGIN + SLOW.replace("SECONDS", "2" if interrupts == 1 else "60"))
     suite = TOML.replace('["fine"]', '["slow"]').replace("seeds = [0]", "seeds = [0, 1, 2, 3]")
     driver = subprocess.Popen(
         command(tmp_path, suite, "--jobs", "1", "--plugin", str(plugin)),
@@ -334,7 +281,7 @@ def test_an_interrupt_finishes_the_running_cells_and_two_stop_at_once(
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: list(tmp_path.glob("run/work/*/began")))
+    until(lambda: list(tmp_path.glob("run/work/*/began")), "the cell's start", 100)
     driver.send_signal(signal.SIGINT)
     if interrupts == 2:
         time.sleep(0.5)
@@ -351,11 +298,11 @@ def test_an_interrupt_finishes_the_running_cells_and_two_stop_at_once(
 @pytest.mark.slow
 def test_a_second_driver_is_refused_and_told_by_whom(tmp_path: Path, left_over: Leftovers, plugin: Path) -> None:
     """Two drivers on one folder: the second one stops with a sentence that names the first one's process."""
-    plugin.write_text(PLANTED + SLOW.replace("SECONDS", "60"))
+    plugin.write_text(PLUGIN + SLOW.replace("SECONDS", "60"))
     suite = TOML.replace('["fine"]', '["slow"]')
     line = command(tmp_path, suite, "--jobs", "1", "--plugin", str(plugin))
     first = subprocess.Popen(line, stdout=subprocess.DEVNULL)
-    wait_for(lambda: list(tmp_path.glob("run/work/*/began")))
+    until(lambda: list(tmp_path.glob("run/work/*/began")), "the cell's start", 100)
     second = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
     first.terminate()
     assert first.wait(timeout=30) == 130
@@ -397,7 +344,7 @@ def kill_and_resume(tmp_path: Path, left_over: Leftovers, kills: int, seed: int)
     assert {r.id: r.scores for r in records} == {r.id: r.scores for r in calm}
     assert all((tmp_path / "run" / file).is_file() for record in records for file in record.artifacts.values())
     assert not list((tmp_path / "run" / "work").iterdir())
-    wait_for(lambda: not left_over(), patience=10)
+    until(lambda: not left_over(), "the end of all processes", 10)
     assert killed >= kills // 2
 
 
@@ -413,6 +360,7 @@ def test_a_hundred_kills_of_the_driver_lose_nothing(tmp_path: Path, left_over: L
     kill_and_resume(tmp_path, left_over, kills=100, seed=1)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
     """A file system of 24 MB (a tmpfs in a namespace of its own): one sentence, exit code 2, no record of the victim.
 

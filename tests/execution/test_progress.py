@@ -8,15 +8,17 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from made_cells import make_cell
 from rich.console import Console
 
 from graftbench.execution.board import Board, BoardLine, FailureLine, clock
 from graftbench.execution.progress import ConsoleProgress, read_report
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.record import Record, Score, Status
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from graftbench.records.cell_spec import CellSpec
 
 
 class Clock:
@@ -32,16 +34,7 @@ class Clock:
 
 def cell(method: str = "dcgan", seed: int = 0, images: int = 25) -> CellSpec:
     """A cell."""
-    return CellSpec(
-        method=method,
-        family="scratch",
-        parameters={},
-        task=TaskSpec("twemoji", "openmoji", 32),
-        data_budget=images,
-        compute_budget=ComputeBudget(kimg=8),
-        seed=seed,
-        protocol=Protocol(size=96, resize="bicubic-antialias"),
-    )
+    return make_cell(method, seed, images, family="scratch")
 
 
 def record(spec: CellSpec, status: Status = Status.OK, reason: str = "", kid: float = 0.037) -> Record:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pytest
 import torch
+from made_cells import make_quick_cell
 from PIL import Image
+from random_inputs import rng
 
 from graftbench.contracts import LatentSampler
 from graftbench.errors import GraftbenchError
@@ -19,8 +21,7 @@ from graftbench.images import prepared
 from graftbench.nn.build import seeded
 from graftbench.nn.generator import Generator, GeneratorSpec
 from graftbench.plugins import registry
-from graftbench.plugins.code_hash import code_of
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.cell_spec import Protocol
 from graftbench.records.record import Record, Status
 from graftbench.scoring import neighbors
 from graftbench.training.samplers import GeneratorSampler, ImageBankSampler, PcaGaussianSampler, principal_components
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
 
     from graftbench.contracts import Sampler
     from graftbench.images.prepared import ImageSet
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")
@@ -240,19 +236,7 @@ def run(domain: ImageSet, shared_cache: Path, tmp_path: Path) -> Callable[..., t
     """Runs a cell of a method on real images: 25 of them, 20 samples."""
 
     def make(method: str, keep: str = "sampler") -> tuple[Record, Path]:
-        cls = registry.methods()[method]
-        spec = CellSpec(
-            method=method,
-            family=cls.family,
-            parameters={},
-            task=TaskSpec("none", "openmoji", 32),
-            data_budget=25,
-            compute_budget=ComputeBudget(kimg=0.032),
-            seed=0,
-            protocol=Protocol(size=32, resize="bicubic-antialias", n_generated=20),
-            manifests={"openmoji": domain.manifest},
-            code=code_of(cls),
-        )
+        spec = make_quick_cell(method, domain, Protocol(size=32, resize="bicubic-antialias", n_generated=20))
         folder = tmp_path / f"{method}-{keep}"
         folder.mkdir()
         images = {"openmoji": str(domain.entry)}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
+from random_inputs import rng
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -92,11 +93,6 @@ def fitted(file: Path, task: Offered | None = None, **parameters: Any) -> Latent
     task = task or Offered()
     method.check(task.resolution)
     return cast("LatentSampler", method.fit(cast("Task", task), cast("Any", None)))
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.slow

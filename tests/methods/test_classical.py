@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image
+from random_inputs import rng
 from skimage.exposure import match_histograms
 
 if TYPE_CHECKING:
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
 
 
 tone_curves = import_module("graftbench.methods.histogram_matching").tone_curves
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def test_bicubic_is_pillows(fitted: Callable[..., Any]) -> None:

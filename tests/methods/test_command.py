@@ -18,7 +18,10 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from made_cells import make_cell
 from PIL import Image
+from random_inputs import rng
+from tiny_suites import suite_toml
 
 import graftbench
 from graftbench.budget import Meter
@@ -31,7 +34,7 @@ from graftbench.execution.job import CellJob
 from graftbench.plugins import registry
 from graftbench.plugins.code_hash import code_of
 from graftbench.plugins.config import config_of
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.cell_spec import CellSpec, ComputeBudget
 from graftbench.records.record import Status
 from graftbench.records.run import read_run
 from graftbench.resources import programs
@@ -116,11 +119,6 @@ def fitted(task: PluginSource, tmp_path: Path, script: str, *, limit: float = 60
     return made(tmp_path, script, **parameters).fit(task, seconds(limit))
 
 
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
-
-
 # --------------------------------------------------------------------------------------------------------------- words
 
 
@@ -202,15 +200,10 @@ def test_a_budget_that_the_command_cannot_be_told(tmp_path: Path) -> None:
 def cell_of(variant: Any) -> CellSpec:
     """A cell of a variant, as a plan makes it."""
     parameters = msgspec.to_builtins(variant().config)
-    return CellSpec(
-        method=variant.name,
+    return make_cell(
+        variant.name,
         family=variant.family,
         parameters=parameters,
-        task=TaskSpec("twemoji", "openmoji", 32),
-        data_budget=25,
-        compute_budget=ComputeBudget(kimg=1),
-        seed=0,
-        protocol=Protocol(),
         code=code_of(variant),
         variant_of=variant.variant_of,
         files=file_digests(variant, parameters),
@@ -594,18 +587,13 @@ if what == "edits":
     open("/proc/self/cwd/extra", "w").write("")
 """
 
-SUITE = """
-name = "planted"
-tasks = ["twemoji->openmoji@32"]
-methods = ["copies", "waits", "hoards", "asks", "copies-again"]
-data_budgets = [10]
-compute_budget = { seconds = 900 }
-seeds = [0]
-limits = { cell_seconds = 25, memory_mib = 1500 }
-[protocol]
-n_generated = 20
-metrics = ["kid"]
-"""
+SUITE = suite_toml(
+    *("copies", "waits", "hoards", "asks", "copies-again"),
+    images=10,
+    budget="{ seconds = 900 }",
+    n_generated=20,
+    more="[limits]\ncell_seconds = 25\nmemory_mib = 1500\n",
+)
 
 VARIANT = """
 [variants.NAME]

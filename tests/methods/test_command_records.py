@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from tiny_suites import suite_toml
 
 import graftbench
 from graftbench.errors import GraftbenchError
@@ -20,23 +21,20 @@ if TYPE_CHECKING:
     from graftbench.suites.suite import Suite
 
 TOKEN, KEY = "tok-7f3a91", "sk-55aa0c"
-SUITE = """
-name = "secrets"
-tasks = ["none->openmoji@32"]
-methods = ["ours"]
-data_budgets = [10]
-compute_budget = { kimg = 0.064 }
-seeds = [0]
-[protocol]
-n_generated = 20
-metrics = ["kid"]
+SUITE = suite_toml(
+    "ours",
+    tasks=["none->openmoji@32"],
+    images=10,
+    n_generated=20,
+    more="""
 [variants.ours]
 method = "command"
 [variants.ours.parameters]
 train = "TRAIN"
 env = { API_KEY = "KEY", LR = "0.1" }
 record = RECORD
-"""
+""",
+)
 TRAIN = (
     "{python} it.py --data {data} --token tok-7f3a91 --key=tok-7f3a91 -ptok-7f3a91 https://me:tok-7f3a91@host "
     "--to {samples} --n={n} [--kimg {kimg}]"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from random_inputs import rng
 from torch import nn
 
 from graftbench.budget import Meter
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 cyclegan = importlib.import_module("graftbench.methods.cyclegan")
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def new_cycle(world: Any, kimg: float = 0.04, **parameters: Any) -> tuple[Any, Any, Meter]:
@@ -164,6 +160,7 @@ def test_more_halvings_than_there_are() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ({"halvings": 0}, "halvings must be at least 1; found 0"),
         ({"pool": -1}, "pool must be at least 0"),
         ({"decay_share": 1.1}, "decay_share must be in"),
         ({"cycle_weight": -1.0}, "cycle_weight must be at least 0 and finite"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from random_inputs import rng
 
 from graftbench.nn.schedule import ScheduleSpec
 from graftbench.plugins import registry
@@ -14,11 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLS = registry.methods()["ddpm-finetune"]
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def test_starts_at_the_source_model(world: Callable[..., Any]) -> None:

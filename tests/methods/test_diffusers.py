@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from random_inputs import rng
 
 from graftbench.budget import Meter
 from graftbench.contracts import Diverged
@@ -52,11 +53,6 @@ TINY = PLAIN | {"add_attention": True}
 
 CHEAP = {"batch_size": 4, "sampling_steps": 3, "precision": "float32"}
 MODES = pytest.mark.parametrize("mode", [{"train": "full"}, {"train": "lora", "rank": 4}], ids=["full", "lora"])
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def write(folder: Path, *, schedule: dict[str, Any] | None = None, **unet: Any) -> str:

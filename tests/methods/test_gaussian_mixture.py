@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from random_inputs import rng
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from graftbench.budget import Meter
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 mixtures = importlib.import_module("graftbench.methods.gaussian_mixture")
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def points(world: Callable[..., Any], n: int = 300) -> torch.Tensor:

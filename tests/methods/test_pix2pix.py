@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from random_inputs import rng
 
 from graftbench.errors import GraftbenchError
 from graftbench.plugins import registry
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BOTH = pytest.mark.parametrize("name", ["pix2pix", "pix2pix-frozen"])
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def error(sampler: Any, task: Any) -> float:

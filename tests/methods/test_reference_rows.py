@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from made_cells import make_cell
+from random_inputs import rng
 
 from graftbench.budget import Meter
 from graftbench.errors import GraftbenchError
@@ -13,15 +15,10 @@ from graftbench.execution.cell_task import CellTask
 from graftbench.execution.job import CellJob
 from graftbench.images.subsets import nested_subset
 from graftbench.plugins import registry
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.cell_spec import ComputeBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def images_of(tensor: torch.Tensor) -> set[bytes]:
@@ -31,16 +28,7 @@ def images_of(tensor: torch.Tensor) -> set[bytes]:
 
 def cell_task(world: Any, *, family: str, n: int) -> CellTask:
     """The task that the suite makes for a cell with n target images."""
-    cell = CellSpec(
-        method="oracle",
-        family=family,
-        parameters={},
-        task=TaskSpec("twemoji", "openmoji", 32),
-        data_budget=n,
-        compute_budget=ComputeBudget(kimg=1),
-        seed=0,
-        protocol=Protocol(size=96, resize="bicubic-antialias"),
-    )
+    cell = make_cell("oracle", images=n, family=family)
     train = world.target.positions("train")
     chosen = [train[i] for i in nested_subset([world.target.ids[i] for i in train], n, 0)]
     return CellTask(

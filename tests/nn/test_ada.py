@@ -6,17 +6,13 @@ import math
 
 import pytest
 import torch
+from random_inputs import rng
 from torch import Tensor
 
 from graftbench.nn.ada import AdaptiveAugment, Colour, Geometry, draw_colour, draw_geometry, recolour, warp
 
 SIDES = pytest.mark.parametrize("side", [8, 32, 64])
 HALF_TURN = math.pi
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def noise(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:

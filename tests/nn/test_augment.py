@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 import torch.nn.functional as F
+from random_inputs import rng
 
 from graftbench.errors import GraftbenchError
 from graftbench.nn.augment import DiffAugment, brightness, color, contrast, cutout, saturation, translation
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
 POLICIES = ("color", "translation", "cutout", "color,translation,cutout")
 MANY = 400
 """Enough images for every one of 9 shifts to occur: each is missed with probability (8/9)^400 < 1e-20."""
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def noise(*shape: int) -> Tensor:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from random_inputs import rng
 from torch import Tensor, nn
 
 from graftbench.errors import GraftbenchError
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IMAGENET_MEAN, IMAGENET_STD = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def images(side: int = 64, n: int = 2) -> Tensor:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from random_inputs import noise
+from torch import nn
 
 from graftbench.nn.build import seeded
 from graftbench.nn.conditional import ConditionalBatchNorm, ConditionalGenerator, Projection, ProjectionDiscriminator
 from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
 from graftbench.nn.generator import Generator, GeneratorSpec
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    """Float32 noise."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def generator(resolution: int = 16) -> Generator:

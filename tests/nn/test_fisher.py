@@ -5,14 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from random_inputs import noise64
 from torch import Tensor, nn
 
 from graftbench.nn.fisher import CHUNK, diagonal_fisher, with_parameters
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    """Float64 noise."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("samples", [1, CHUNK, 2 * CHUNK + 3])
@@ -21,7 +17,7 @@ def test_linear_generator_logistic_discriminator(samples: int) -> None:
 
     Float64, the same formula in another order: the default tolerance of 1e-7.
     """
-    weight, direction, z = noise(3, 5), noise(3, seed=1), noise(samples, 5, seed=2)
+    weight, direction, z = noise64(3, 5), noise64(3, seed=1), noise64(samples, 5, seed=2)
 
     def loss(parameters: dict[str, Tensor], sample: Tensor) -> Tensor:
         return F.softplus(-(sample @ parameters["w"].T @ direction)).mean()
@@ -47,7 +43,7 @@ def test_is_a_loop_over_single_samples() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 1)).double().eval()
-    samples = noise(20, 4)
+    samples = noise64(20, 4)
     found = diagonal_fisher(
         lambda parameters, sample: F.softplus(-with_parameters(network, parameters, sample)).mean(),
         dict(network.named_parameters()),
@@ -68,6 +64,6 @@ def test_only_what_is_asked_for() -> None:
     network = nn.Linear(2, 1).double()
     bias = dict(network.named_parameters())["bias"]
     found = diagonal_fisher(
-        lambda parameters, sample: with_parameters(network, parameters, sample).sum(), {"bias": bias}, noise(3, 2)
+        lambda parameters, sample: with_parameters(network, parameters, sample).sum(), {"bias": bias}, noise64(3, 2)
     )
     torch.testing.assert_close(found, {"bias": torch.ones(1, dtype=torch.float64)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from random_inputs import rng
 from torch import Tensor, nn
 
 from graftbench.errors import GraftbenchError
@@ -14,11 +15,6 @@ from graftbench.nn.generator import Generator, GeneratorSpec
 from graftbench.nn.lowrank import LowRank, add_low_rank, merge
 
 RANKS = {"stem": 4, "blocks.0.conv": 2, "to_rgb": 3}
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def plain() -> Generator:

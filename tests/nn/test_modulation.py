@@ -7,17 +7,13 @@ from typing import cast
 
 import pytest
 import torch
+from random_inputs import rng
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
 from graftbench.nn.build import seeded
 from graftbench.nn.modulation import GAIN, START, RankOneModulation, merged, modulate
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def set_to(modulation: RankOneModulation, v: list[float], u: list[float]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
+from random_inputs import rng
 from torch import nn
 
 from graftbench.nn.build import count_parameters, freeze, place, seeded, train_unfrozen
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from torch.nn.utils.parametrize import ParametrizationList
 
 RESOLUTIONS = (8, 16, 32, 64, 128)
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)

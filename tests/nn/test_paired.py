@@ -6,19 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from random_inputs import random_images, rng
 
 from graftbench.nn.build import seeded
 from graftbench.nn.paired import FrozenUNet, FrozenUNetSpec, PairedUNet, PairedUNetSpec, PairJudge, enlarged
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
-
-
-def images(n: int, side: int) -> torch.Tensor:
-    """Random images in [−1, 1]."""
-    return torch.rand(n, 3, side, side, generator=rng()) * 2 - 1
 
 
 @pytest.mark.parametrize("side", [8, 32, 64])
@@ -26,7 +17,7 @@ def images(n: int, side: int) -> torch.Tensor:
 def test_an_image_for_each_input(side: int, times: int) -> None:
     """Inputs of the full or a quarter of the side become images of the side, within [−1, 1]."""
     for network in (PairedUNet(PairedUNetSpec(side, 4)), FrozenUNet(FrozenUNetSpec(side, 4))):
-        made = seeded(lambda network=network: network, rng()).eval()(images(2, side // times))
+        made = seeded(lambda network=network: network, rng()).eval()(random_images(2, side // times))
         assert made.shape == (2, 3, side, side)
         assert made.abs().max() <= 1
 
@@ -51,7 +42,7 @@ def test_patches_are_the_papers(halvings: int, width: int) -> None:
     """The gradient of one logit in the middle reaches so many pixels across, as in section 6.1.2."""
     judge = PairJudge(4, halvings).eval()
     x = torch.zeros(1, 3, 128, 128, requires_grad=True)
-    logits = judge(x, images(1, 128))
+    logits = judge(x, random_images(1, 128))
     assert logits.shape == (1, 128 // 2**halvings - 2, 128 // 2**halvings - 2)
     middle = logits.shape[1] // 2
     (reached,) = torch.autograd.grad(logits[0, middle, middle], x)
@@ -69,7 +60,7 @@ def test_the_encoder_is_frozen() -> None:
 def test_the_way_up_sees_every_pixel() -> None:
     """A change of one pixel changes the answer there: the finest map joins without a loss of places."""
     network = FrozenUNet(FrozenUNetSpec(32, 8)).eval()
-    x = images(1, 32)
+    x = random_images(1, 32)
     y = x.clone()
     y[0, :, 16, 16] *= -1
     with torch.no_grad():
@@ -83,4 +74,4 @@ def test_enlargement_is_pillows() -> None:
     expected = np.asarray(Image.fromarray(x.permute(1, 2, 0).numpy()).resize((32, 32), Image.Resampling.BICUBIC))
     found = enlarged(x[None].float(), 32)[0].permute(1, 2, 0).round().clamp(0, 255).numpy()
     assert np.abs(found - expected).max() <= 1
-    assert enlarged(images(1, 32), 32).shape == (1, 3, 32, 32)
+    assert enlarged(random_images(1, 32), 32).shape == (1, 3, 32, 32)

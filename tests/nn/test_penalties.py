@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from random_inputs import noise64, rng
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.utils.flop_counter import FlopCounterMode
@@ -11,16 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from graftbench.nn.build import seeded
 from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
 from graftbench.nn.penalties import gradient_norms, interpolates, lipschitz_penalty
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    """N(0, 1) in float64."""
-    return torch.randn(*shape, generator=rng(seed), dtype=torch.float64)
 
 
 class Linear(nn.Module):
@@ -51,14 +42,14 @@ def test_linear_critic(norm: float) -> None:
     """
     critic = Linear(norm / 48**0.5)
     for scale in (0, 1, 100):
-        value = lipschitz_penalty(critic, noise(5, 3, 4, 4) * scale)
+        value = lipschitz_penalty(critic, noise64(5, 3, 4, 4) * scale)
         assert float(value.detach()) == pytest.approx((norm - 1) ** 2, abs=1e-13)
 
 
 def test_gradient_of_the_linear_case() -> None:
     """d(k − 1)²/dw = 2 (k − 1) w / k: weights are pulled towards norm 1 and not turned."""
     critic = Linear(0.5)
-    lipschitz_penalty(critic, noise(5, 3, 4, 4)).backward()
+    lipschitz_penalty(critic, noise64(5, 3, 4, 4)).backward()
     k = 0.5 * 48**0.5
     assert critic.weight.grad is not None
     torch.testing.assert_close(critic.weight.grad, 2 * (k - 1) / k * critic.weight.detach())
@@ -73,7 +64,7 @@ def test_descent() -> None:
     optimizer = torch.optim.SGD(critic.parameters(), lr=0.25)
     for expected in (5, 3, 2):
         optimizer.zero_grad()
-        lipschitz_penalty(critic, noise(2, 3, 4, 4)).backward()
+        lipschitz_penalty(critic, noise64(2, 3, 4, 4)).backward()
         optimizer.step()
         assert float(critic.weight.detach().norm()) == pytest.approx(expected)
 
@@ -81,7 +72,7 @@ def test_descent() -> None:
 def test_flat_critic() -> None:
     """Where the gradient is 0 its norm has no derivative: the penalty is 1 and its gradient 0, not NaN."""
     critic = Linear(0.0)
-    value = lipschitz_penalty(critic, noise(2, 3, 4, 4))
+    value = lipschitz_penalty(critic, noise64(2, 3, 4, 4))
     value.backward()
     assert float(value.detach()) == 1
     assert critic.weight.grad is not None
@@ -90,7 +81,7 @@ def test_flat_critic() -> None:
 
 def test_one_norm_per_image() -> None:
     """Of ½‖x‖² the gradient at x is x: each image has its own norm, over all its pixels and channels."""
-    x = noise(6, 3, 5, 5)
+    x = noise64(6, 3, 5, 5)
     torch.testing.assert_close(gradient_norms(Quadratic(), x), x.flatten(1).norm(dim=1))
 
 
@@ -106,7 +97,7 @@ def test_mean_of_squares_not_square_of_mean() -> None:
 def test_parity_with_torch_func(resolution: int) -> None:
     """On the suite's own critic: value and gradients as torch.func computes them image by image."""
     critic = seeded(lambda: Discriminator(DiscriminatorSpec(resolution, 4, spectral_norm=False)), rng()).double()
-    x = noise(3, 3, resolution, resolution, seed=1)
+    x = noise64(3, 3, resolution, resolution, seed=1)
     weights: dict[str, Tensor] = dict(critic.named_parameters())
 
     def of_one(image: Tensor, weights: dict[str, Tensor]) -> Tensor:
@@ -126,7 +117,7 @@ def test_parity_with_torch_func(resolution: int) -> None:
 
 def test_images_are_left_alone() -> None:
     """The images get no gradient and do not begin to want one."""
-    x = noise(2, 3, 4, 4)
+    x = noise64(2, 3, 4, 4)
     lipschitz_penalty(Linear(1.0), x).backward()
     assert not x.requires_grad
     assert x.grad is None
@@ -149,7 +140,7 @@ def test_interpolates_by_hand() -> None:
 
 def test_interpolates_lie_between_partners() -> None:
     """Each point is on the line from its generated image to the real one beside it; many of them fill the line."""
-    real, fake = noise(500, 3, 2, 2, seed=1), noise(500, 3, 2, 2, seed=2)
+    real, fake = noise64(500, 3, 2, 2, seed=1), noise64(500, 3, 2, 2, seed=2)
     along = (interpolates(real, fake, rng()) - fake) / (real - fake)
     share = along[:, :1, :1, :1]
     torch.testing.assert_close(along, share.expand_as(along))

@@ -5,16 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from random_inputs import rng
 from torch import nn
 
 from graftbench.nn.backbone import FeatureMaps
 from graftbench.nn.build import count_parameters, seeded
 from graftbench.nn.projected import ProjectedDiscriminator, Projections, head
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def discriminator(seed: int = 0) -> ProjectedDiscriminator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from random_inputs import rng
 
 from graftbench.nn.build import seeded
 from graftbench.nn.lite0 import Lite0Blocks
@@ -19,11 +20,6 @@ from graftbench.nn.style import (
     moments,
     total_variation,
 )
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def features(*shape: int, seed: int = 0) -> torch.Tensor:

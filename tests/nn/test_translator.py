@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from random_inputs import random_images, rng
 from torch import nn
 
 from graftbench.nn.build import seeded
@@ -13,22 +14,12 @@ from graftbench.nn.translator import InstanceNorm, PatchDiscriminator, Residual,
 SMALL = TranslatorSpec(channels=4, blocks=1)
 
 
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
-
-
-def images(n: int, resolution: int) -> torch.Tensor:
-    """Random images in [−1, 1]."""
-    return torch.rand(n, 3, resolution, resolution, generator=rng()) * 2 - 1
-
-
 @pytest.mark.parametrize("resolution", [8, 16, 32, 64])
 @pytest.mark.parametrize("blocks", [0, 2])
 def test_shape_and_range(resolution: int, blocks: int) -> None:
     """An image becomes one of the same size in [−1, 1]."""
     network = seeded(lambda: Translator(TranslatorSpec(channels=2, blocks=blocks)), rng())
-    made = network(images(3, resolution))
+    made = network(random_images(3, resolution))
     assert made.shape == (3, 3, resolution, resolution)
     assert made.abs().max() <= 1
 
@@ -36,14 +27,14 @@ def test_shape_and_range(resolution: int, blocks: int) -> None:
 def test_an_image_does_not_depend_on_its_batch() -> None:
     """Instance norm has the image's own statistics, in training too."""
     network = seeded(lambda: Translator(SMALL), rng()).train()
-    batch = images(4, 16)
+    batch = random_images(4, 16)
     torch.testing.assert_close(network(batch)[:1], network(batch[:1]), rtol=1e-4, atol=1e-5)
 
 
 def test_every_parameter_gets_a_gradient() -> None:
     """There is no bias in front of a norm, whose gradient would be 0."""
     network = seeded(lambda: Translator(SMALL), rng())
-    network(images(2, 16)).square().sum().backward()
+    network(random_images(2, 16)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 1e-6 for p in network.parameters())
 
 
@@ -77,7 +68,7 @@ def test_one_logit_per_patch(resolution: int, spectral_norm: bool) -> None:  # n
     """R/2^k × R/2^k logits."""
     spec = DiscriminatorSpec(resolution, channels=2, spectral_norm=spectral_norm)
     network = PatchDiscriminator(spec, halvings=1)
-    assert network(images(3, resolution)).shape == (3, resolution // 2, resolution // 2)
+    assert network(random_images(3, resolution)).shape == (3, resolution // 2, resolution // 2)
 
 
 @pytest.mark.parametrize(("halvings", "width"), [(1, 12), (2, 30)])
@@ -87,7 +78,7 @@ def test_a_logit_sees_its_patch_and_no_more(halvings: int, width: int) -> None:
     Counted by hand for k = 1: 4×4 at stride 2 sees 4, 3×3 after it 8, the head's 3×3 after it 12.
     """
     network = seeded(lambda: PatchDiscriminator(DiscriminatorSpec(64, channels=4), halvings), rng())
-    x = images(1, 64).requires_grad_()
+    x = random_images(1, 64).requires_grad_()
     logits = network(x)
     middle = logits.shape[1] // 2
     logits[0, middle, middle].backward()

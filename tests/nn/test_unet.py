@@ -8,22 +8,13 @@ import msgspec
 import pytest
 import torch
 import torch.nn.functional as F
+from random_inputs import noise, rng
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from graftbench.nn.build import count_parameters, seeded
 from graftbench.nn.schedule import ScheduleSpec
 from graftbench.nn.unet import Attention, DenoisingUNet, DenoisingUNetSpec, ResidualBlock, time_embedding
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    """Float32 noise."""
-    return torch.randn(*shape, generator=rng(seed))
 
 
 def awake(spec: DenoisingUNetSpec) -> DenoisingUNet:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from tiny_suites import suite_toml
 
 import graftbench
 from graftbench.errors import GraftbenchError
@@ -25,17 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("shared_cache", "warm_executor")
 
-TOML = """
-name = "python"
-tasks = ["twemoji->openmoji@32"]
-methods = ["memorizer"]
-data_budgets = [25]
-compute_budget = { kimg = 0.064 }
-seeds = [0]
-[protocol]
-n_generated = 40
-metrics = ["kid"]
-"""
+TOML = suite_toml("memorizer")
 
 
 def suite(**changes: str) -> Suite:

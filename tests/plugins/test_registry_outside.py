@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tiny_suites import suite_toml
 
 import graftbench
 from graftbench.plugins import registry
@@ -79,17 +80,9 @@ class Names(graftbench.Report):
         return [file]
 '''
 
-SUITE = """
-name = "outside"
-tasks = ["none->squares@8"]
-methods = ["memorizer", "upside-down"]
-data_budgets = [12]
-seeds = [0]
-compute_budget = { kimg = 0.02 }
-[protocol]
-n_generated = 16
-metrics = ["kid"]
-"""
+SUITE = suite_toml(
+    "memorizer", "upside-down", tasks=["none->squares@8"], images=12, budget="{ kimg = 0.02 }", n_generated=16
+)
 
 PYPROJECT = """
 [build-system]

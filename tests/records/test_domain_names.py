@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from made_cells import make_cell
 
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.cell_spec import CellSpec, TaskSpec
 from graftbench.records.domain_names import PrintedNames, public_name, with_printed_names
 from graftbench.records.heads import Head
 from graftbench.records.record import Record, Status
@@ -19,17 +20,7 @@ A, B = "a" * 64, "b" * 64
 
 def cell(target: str, manifest: str = A, source: str = "none", **manifests: str) -> CellSpec:
     """A cell on a target."""
-    return CellSpec(
-        method="dcgan",
-        family="scratch",
-        parameters={},
-        task=TaskSpec(source, target, 32),
-        data_budget=25,
-        compute_budget=ComputeBudget(kimg=8),
-        seed=0,
-        protocol=Protocol(),
-        manifests={target: manifest} | manifests,
-    )
+    return make_cell("dcgan", task=TaskSpec(source, target, 32), manifests={target: manifest} | manifests)
 
 
 @pytest.mark.parametrize(

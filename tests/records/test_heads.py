@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_cells import make_cell
 
 from graftbench.errors import GraftbenchError
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.cell_spec import Protocol
 from graftbench.records.heads import Head, Software
 from graftbench.records.record import FORMAT, CurvePoint, Record, Resources, Score, Status
 from graftbench.records.store import append, latest, read
@@ -19,16 +20,7 @@ if TYPE_CHECKING:
 
 def record(seed: int, **changes: object) -> Record:
     """A whole record with everything that a head leaves out."""
-    cell = CellSpec(
-        method="dcgan",
-        family="scratch",
-        parameters={"lr": 0.002},
-        task=TaskSpec("twemoji", "openmoji", 32),
-        data_budget=25,
-        compute_budget=ComputeBudget(kimg=8),
-        seed=seed,
-        protocol=Protocol(),
-    )
+    cell = make_cell("dcgan", seed, parameters={"lr": 0.002}, protocol=Protocol())
     whole = Record(
         id=cell.id,
         cell=cell,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from made_cells import make_cell
 
 from graftbench.citations import bibliography
 from graftbench.comparison.table import load
 from graftbench.contracts import Domain, Method, Reference
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.cell_view import view_cell
 from graftbench.records.provenance import costs_of, declared_by, is_declared, known_cost, origin_of
 from graftbench.records.record import Record, Resources, Score, Status
@@ -31,15 +31,7 @@ DECLARED = {"device": "A100", "fit_seconds": 5400.0, "parameters_total": 30_000_
 def make(method: str = "our-gan", seed: int = 0, *, cell: dict[str, Any] | None = None, **changes: Any) -> Record:
     """A cell that ended well, by default one whose images were handed in with `DECLARED`."""
     fields = {"variant_of": "samples", "files": {"samples": f"{seed:064x}"}, "family": "submitted", "parameters": {}}
-    spec = CellSpec(
-        method=method,
-        task=TaskSpec("twemoji", "openmoji", 32),
-        data_budget=25,
-        compute_budget=ComputeBudget(kimg=8),
-        seed=seed,
-        protocol=Protocol(size=96, resize="bicubic-antialias"),
-        **(fields | (cell or {})),
-    )
+    spec = make_cell(method, seed, **(fields | (cell or {})))
     score = Score(name="kid", value=0.01, n_generated=600, n_reference=608, protocol="lite0@96")
     told: dict[str, Any] = {"status": Status.OK, "origin": "submitted", "scores": [score]}
     told["resources"] = declared_resources(DECLARED)

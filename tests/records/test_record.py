@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from made_cells import make_cell
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec, content_hash
@@ -19,14 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROTOCOL = Protocol(size=96, resize="bicubic-antialias", weights_sha256="ab" * 32)
-CELL = CellSpec(
-    method="freezed",
-    family="fine-tune",
-    parameters={"learning_rate": 0.002, "frozen_layers": 4},
-    task=TaskSpec("twemoji", "openmoji", 32),
-    data_budget=25,
-    compute_budget=ComputeBudget(kimg=20.0),
+CELL = make_cell(
+    "freezed",
     seed=1,
+    parameters={"learning_rate": 0.002, "frozen_layers": 4},
+    compute_budget=ComputeBudget(kimg=20.0),
     protocol=PROTOCOL,
     source_model="0123456789abcdef",
     manifests={"openmoji": "cd" * 32, "twemoji": "ef" * 32},

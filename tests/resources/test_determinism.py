@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from made_cells import make_cell
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.executors import local
@@ -29,14 +30,11 @@ RECIPE = Recipe(kind="gan", domain="twemoji", resolution=32, manifest="0" * 64, 
 
 def cell(protocol: Protocol) -> CellSpec:
     """A cell under a protocol."""
-    return CellSpec(
-        method="dcgan",
+    return make_cell(
+        "dcgan",
         family="scratch",
-        parameters={},
         task=TaskSpec("none", "openmoji", 32),
-        data_budget=25,
         compute_budget=ComputeBudget(kimg=1),
-        seed=0,
         protocol=protocol,
     )
 

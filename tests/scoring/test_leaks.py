@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFilter
+from random_inputs import blobs
 
 from graftbench.errors import GraftbenchError
 from graftbench.images.prepared import ImageSet, Split
@@ -16,14 +17,6 @@ from graftbench.scoring.leaks import check_leaks
 
 COUNTS: dict[Split, int] = {"train": 100, "validation": 30, "reference": 70}
 SPLITS: tuple[Split, ...] = tuple(split for split, count in COUNTS.items() for _ in range(count))
-
-
-def blobs(n: int, seed: int, side: int = 32) -> np.ndarray:
-    """Smooth random colour fields, no two alike: uint8 n×3×side×side."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (n, 5, 5, 3), dtype=np.uint8)
-    images = [Image.fromarray(one).resize((side, side), Image.Resampling.BICUBIC) for one in coarse]
-    return np.stack([np.asarray(image).transpose(2, 0, 1) for image in images])
 
 
 @cache

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from made_cells import make_quick_cell
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -18,8 +19,7 @@ from graftbench.execution import cell
 from graftbench.execution.job import CellJob
 from graftbench.images import prepared
 from graftbench.plugins import registry
-from graftbench.plugins.code_hash import code_of
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.cell_spec import ComputeBudget, Protocol
 from graftbench.records.record import CurvePoint, Record, Score, Snapshot, Status
 from graftbench.scoring.score import Scored
 from graftbench.scoring.snapshots import Snapshots, protocol_of
@@ -160,19 +160,7 @@ def run(target: ImageSet, shared_cache: Path, tmp_path: Path) -> Callable[..., t
 
     def make(name: str, method: str, **fields: Any) -> tuple[Record, Path]:
         small = {"batch_size": 4, "channels_generator": 4, "channels_discriminator": 4}
-        cls = registry.methods()[method]
-        spec = CellSpec(
-            method=method,
-            family=cls.family,
-            parameters=small if method == "dcgan" else {},
-            task=TaskSpec("none", "openmoji", 32),
-            data_budget=25,
-            compute_budget=ComputeBudget(kimg=0.032),
-            seed=0,
-            protocol=PROTOCOL,
-            manifests={"openmoji": target.manifest},
-            code=code_of(cls),
-        )
+        spec = make_quick_cell(method, target, PROTOCOL, **(small if method == "dcgan" else {}))
         folder = tmp_path / name
         folder.mkdir()
         images = {"openmoji": str(target.entry)}

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from random_inputs import rng
+from tiny_suites import suite_toml
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.driver import run
@@ -33,25 +35,21 @@ if TYPE_CHECKING:
 
 DEGRADED: tuple[Kind, ...] = ("colorize", "superres4")
 
-TOML = """
-name = "kinds"
-tasks = ["superres4:openmoji@32", "colorize:openmoji@32", "stylize:twemoji->openmoji@32", "twemoji->openmoji@32"]
-methods = ["pix2pix", "pix2pix-frozen", "bicubic", "grey", "histogram-matching", "cyclegan", "gatys", "memorizer"]
-data_budgets = [25]
-compute_budget = { kimg = 0.032 }
-seeds = [0]
-[protocol]
-n_generated = 40
-metrics = ["fid", "kid"]
-[parameters.pix2pix]
-batch_size = 8
-[parameters.pix2pix-frozen]
-batch_size = 8
-[parameters.cyclegan]
-batch_size = 8
-[parameters.gatys]
-steps = 1
-"""
+TOML = suite_toml(
+    *("pix2pix", "pix2pix-frozen", "bicubic", "grey", "histogram-matching", "cyclegan", "gatys", "memorizer"),
+    tasks=[
+        *("superres4:openmoji@32", "colorize:openmoji@32", "stylize:twemoji->openmoji@32", "twemoji->openmoji@32"),
+    ],
+    budget="{ kimg = 0.032 }",
+    metrics=["fid", "kid"],
+    more="""
+[parameters]
+pix2pix.batch_size = 8
+pix2pix-frozen.batch_size = 8
+cyclegan.batch_size = 8
+gatys.steps = 1
+""",
+)
 
 
 def suite(**changes: object) -> Suite:
@@ -69,11 +67,6 @@ def source(shared_cache: Path) -> ImageSet:
 def target(shared_cache: Path) -> ImageSet:
     """OpenMoji at 32 px, which shares ids with it."""
     return prepared.load(registry.make_domain("openmoji"), "openmoji", 32, shared_cache)
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 # ------------------------------------------------------------------------------------------------------------ text

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_suites import suite_toml
 
 from graftbench.errors import GraftbenchError
 from graftbench.images import prepared
@@ -34,17 +35,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
-SUITE = """
-name = "mine"
-tasks = ["{source}->{target}@32", "colorize:{target}@32"]
-methods = ["memorizer"]
-data_budgets = [5]
-compute_budget = {{ kimg = 1 }}
-seeds = [0]
-[protocol]
-n_generated = 40
-size = 32
-"""
+
+def suite_of(source: str, target: str) -> Suite:
+    """Make a suite of a task between two domains, and of one on the second alone."""
+    tasks = [f"{source}->{target}@32", f"colorize:{target}@32"]
+    text = suite_toml("memorizer", name="mine", tasks=tasks, images=5, budget="{ kimg = 1 }", size=32, metrics=None)
+    return parse_suite(text, "mine.toml")
 
 
 def some_images(n: int, seed: int, side: int = 48) -> NDArray[np.uint8]:
@@ -64,8 +60,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def suite(pictures: Path) -> Suite:
     """A task between them."""
-    text = SUITE.format(source=f"folder:{pictures}/dogs", target=f"folder:{pictures}/cats")
-    return parse_suite(text, "mine.toml")
+    return suite_of(f"folder:{pictures}/dogs", f"folder:{pictures}/cats")
 
 
 def exported(suite: Suite, out: Path, /, **given: Any) -> ExportManifest:
@@ -239,7 +234,7 @@ def test_a_task_by_its_public_name(suite: Suite, tmp_path: Path) -> None:
 
 def test_source_images_of_a_task_without_a_source(pictures: Path, tmp_path: Path) -> None:
     """There are none to write."""
-    alone = parse_suite(SUITE.format(source="none", target=f"folder:{pictures}/cats"), "mine.toml")
+    alone = suite_of("none", f"folder:{pictures}/cats")
     with pytest.raises(GraftbenchError, match="has no source domain"):
         exported(alone, tmp_path / "out", with_source=True)
 

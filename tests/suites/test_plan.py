@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_cells import make_cell
 from safetensors.torch import save_file
 from torch import nn
 
@@ -128,16 +129,7 @@ def test_a_budget_beyond_the_training_split_is_refused() -> None:
 def cells_of(methods: int, tasks: int, seeds: int) -> list[CellSpec]:
     """A matrix in the order of a plan: methods change fastest."""
     return [
-        CellSpec(
-            method=f"m{method}",
-            family="scratch",
-            parameters={},
-            task=TaskSpec("a", "b", 2 ** (3 + task)),
-            data_budget=10,
-            compute_budget=ComputeBudget(kimg=1),
-            seed=seed,
-            protocol=Protocol(),
-        )
+        make_cell(f"m{method}", seed, family="scratch", task=TaskSpec("a", "b", 2 ** (3 + task)))
         for task in range(tasks)
         for seed in range(seeds)
         for method in range(methods)

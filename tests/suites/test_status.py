@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from made_cells import make_cell
 
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.heads import Head, Software
@@ -15,14 +16,11 @@ CODE = {
     "old": {"graftbench/training.py": "a", "graftbench/cell.py": "b", "graftbench/gone.py": "c"},
     "new": {"graftbench/training.py": "A", "graftbench/cell.py": "b", "graftbench/added.py": "d"},
 }
-CELL = CellSpec(
-    method="dcgan",
+CELL = make_cell(
+    "dcgan",
     family="scratch",
     parameters={"lr": 0.002, "ema": 0.99},
     task=TaskSpec("folder:/data/cats", "openmoji", 32),
-    data_budget=25,
-    compute_budget=ComputeBudget(kimg=8),
-    seed=0,
     protocol=Protocol(weights_sha256="1" * 64, weights="/there/weights.pth"),
     source_model="gan-twemoji-32-000",
     manifests={"folder:/data/cats": "m", "openmoji": "n"},

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import tomli_w
 from PIL import Image
+from random_inputs import blobs
+from tiny_suites import Heard, suite_toml
 
 from graftbench.comparison.table import load
 from graftbench.errors import GraftbenchError
 from graftbench.execution.add_samples import add_samples
 from graftbench.execution.driver import run
-from graftbench.execution.progress import Silent
 from graftbench.execution.run_folder import RunFolder
 from graftbench.images import prepared
 from graftbench.images.writers import write_edm_zip, write_png_folder
@@ -45,13 +46,6 @@ pytestmark = pytest.mark.usefixtures("shared_cache", "warm_executor")
 N = 24
 
 
-def blobs(n: int, seed: int, side: int = 32) -> NDArray[np.uint8]:
-    """Smooth random colour fields, no two alike: uint8 n×3×side×side."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (n, 5, 5, 3), dtype=np.uint8)
-    images = [Image.fromarray(one).resize((side, side), Image.Resampling.BICUBIC) for one in coarse]
-    return np.stack([np.asarray(image).transpose(2, 0, 1) for image in images])
-
-
 @pytest.fixture(scope="module")
 def cats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A domain of 120 pictures."""
@@ -70,21 +64,17 @@ def target(cats: Path, shared_cache: Path) -> ImageSet:
 @pytest.fixture
 def suite(cats: Path) -> Suite:
     """Two quick methods on that domain."""
-    return parse_suite(
-        f"""
-        name = "mine"
-        tasks = ["none->folder:{cats}@32"]
-        methods = ["memorizer", "gaussian"]
-        data_budgets = [5]
-        compute_budget = {{ kimg = 1 }}
-        seeds = [0]
-        [protocol]
-        n_generated = {N}
-        size = 32
-        metrics = ["kid", "authpct"]
-        """,
-        "mine.toml",
+    text = suite_toml(
+        *("memorizer", "gaussian"),
+        name="mine",
+        tasks=[f"none->folder:{cats}@32"],
+        images=5,
+        budget="{ kimg = 1 }",
+        n_generated=N,
+        size=32,
+        metrics=["kid", "authpct"],
     )
+    return parse_suite(text, "mine.toml")
 
 
 @pytest.fixture
@@ -434,17 +424,6 @@ def test_a_folder_that_holds_no_run(suite: Suite, tmp_path: Path) -> None:
     ):
         add_samples(other, tmp_path / "run", **given)
     assert state(tmp_path / "run") == before
-
-
-class Heard(Silent):
-    """Keeps what was said."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        """Keep it."""
-        self.sentences.append(sentence)
 
 
 @pytest.mark.slow

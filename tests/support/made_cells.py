@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graftbench.plugins import registry
+from graftbench.plugins.code_hash import code_of
 from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.record import Score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from graftbench.images.prepared import ImageSet
 
 QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
 """The committed records of the quick suite."""
@@ -27,6 +31,21 @@ def make_cell(method: str = "finetune", seed: int = 0, images: int = 25, **field
         "protocol": PROTOCOL,
     }
     return CellSpec(method=method, seed=seed, data_budget=images, **(fixed | fields))
+
+
+def make_quick_cell(method: str, target: ImageSet, protocol: Protocol, **parameters: Any) -> CellSpec:
+    """Make a cell of 32 images on 25 of OpenMoji's, as a plan makes it of a registered method."""
+    cls = registry.methods()[method]
+    return make_cell(
+        method,
+        family=cls.family,
+        parameters=parameters,
+        task=TaskSpec("none", "openmoji", 32),
+        compute_budget=ComputeBudget(kimg=0.032),
+        protocol=protocol,
+        manifests={"openmoji": target.manifest},
+        code=code_of(cls),
+    )
 
 
 def make_scores(values: Mapping[str, float | None], protocol: str = PROTOCOL.label) -> list[Score]:

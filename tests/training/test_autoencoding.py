@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from random_inputs import noise64
 from torch.distributions import Normal, kl_divergence
 
 from graftbench.contracts import SourceModel
@@ -23,14 +24,9 @@ from graftbench.training.autoencoding import (
 )
 
 
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    """Float64 noise."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def test_kl() -> None:
     """KL(N(μ, σ²) ‖ N(0, 1)) summed over z, mean over the batch, is torch.distributions' closed form."""
-    mean, log_variance = noise(6, 5), noise(6, 5, seed=1)
+    mean, log_variance = noise64(6, 5), noise64(6, 5, seed=1)
     posterior = Normal(mean, (log_variance / 2).exp())
     expected = kl_divergence(posterior, Normal(torch.zeros_like(mean), 1.0)).sum(dim=1).mean()
     torch.testing.assert_close(gaussian_kl(mean, log_variance), expected)
@@ -46,7 +42,7 @@ def test_kl_of_the_prior() -> None:
 
 def test_likelihood_at_the_best_sigma() -> None:
     """The value is −log N(x; x̂, σ²) of torch.distributions at σ² = MSE, and no other σ gives less."""
-    x, reconstruction = noise(4, 3, 8, 8), noise(4, 3, 8, 8, seed=1)
+    x, reconstruction = noise64(4, 3, 8, 8), noise64(4, 3, 8, 8, seed=1)
     sigma = (x - reconstruction).square().mean().sqrt()
 
     def nll(scale: torch.Tensor) -> torch.Tensor:
@@ -60,7 +56,7 @@ def test_likelihood_at_the_best_sigma() -> None:
 
 def test_learnt_sigma_is_the_optimum() -> None:
     """Minimising −log N over log σ by Newton's method arrives at σ² = MSE: the closed form is what learning finds."""
-    x, reconstruction = noise(4, 3, 8, 8), noise(4, 3, 8, 8, seed=1)
+    x, reconstruction = noise64(4, 3, 8, 8), noise64(4, 3, 8, 8, seed=1)
     error = (x - reconstruction).square().mean()
     log_sigma = torch.zeros((), dtype=torch.float64)
     for _ in range(20):  # per dimension, f(s) = s + ½ error e^(−2s); f' = 1 − error e^(−2s); f'' = 2 error e^(−2s)
@@ -72,7 +68,7 @@ def test_learnt_sigma_is_the_optimum() -> None:
 
 def test_gradient_of_the_likelihood() -> None:
     """It is that of D/2 · log MSE, σ moving along: (x̂ − x) / (B · MSE)."""
-    x, reconstruction = noise(4, 3, 8, 8), noise(4, 3, 8, 8, seed=1).requires_grad_()
+    x, reconstruction = noise64(4, 3, 8, 8), noise64(4, 3, 8, 8, seed=1).requires_grad_()
     (gradient,) = torch.autograd.grad(optimal_sigma_nll(reconstruction, x), reconstruction)
     difference = (reconstruction - x).detach()
     torch.testing.assert_close(gradient, difference / (len(x) * difference.square().mean()))
@@ -80,7 +76,7 @@ def test_gradient_of_the_likelihood() -> None:
 
 def test_likelihood_is_bounded() -> None:
     """A perfect reconstruction costs D/2 · log(2π / 255²), not −∞, and has no gradient."""
-    x = noise(2, 3, 4, 4)
+    x = noise64(2, 3, 4, 4)
     reconstruction = x.clone().requires_grad_()
     loss = optimal_sigma_nll(reconstruction, x)
     (gradient,) = torch.autograd.grad(loss, reconstruction)

@@ -15,14 +15,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_cells import make_quick_cell
 from safetensors.torch import load_file
 
 from graftbench.execution import cell
 from graftbench.execution.job import CellJob, write_whole
 from graftbench.images import prepared
 from graftbench.plugins import registry
-from graftbench.plugins.code_hash import code_of
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
+from graftbench.records.cell_spec import ComputeBudget, Protocol
 from graftbench.records.record import Record, Status
 from graftbench.training.checkpoints import FILE, Checkpoints, GeneratorState, Unusable, pack, unpack
 
@@ -241,18 +241,13 @@ def target(shared_cache: Path) -> ImageSet:
 @pytest.fixture
 def job(target: ImageSet, shared_cache: Path, tmp_path: Path) -> Callable[..., CellJob]:
     """`job(name, **fields)`: a cell of a GAN from scratch on eight steps, in a folder of that name."""
-    method = registry.methods()["lecam"]
-    spec = CellSpec(
-        method="lecam",
-        family="scratch",
-        parameters={"batch_size": 4, "channels_generator": 4, "channels_discriminator": 4},
-        task=TaskSpec("none", "openmoji", 32),
-        data_budget=25,
-        compute_budget=ComputeBudget(kimg=0.032),
-        seed=0,
-        protocol=Protocol(size=32, resize="bicubic-antialias", n_generated=20, metrics=["fid", "kid"]),
-        manifests={"openmoji": target.manifest},
-        code=code_of(method),
+    spec = make_quick_cell(
+        "lecam",
+        target,
+        Protocol(size=32, resize="bicubic-antialias", n_generated=20, metrics=["fid", "kid"]),
+        batch_size=4,
+        channels_generator=4,
+        channels_discriminator=4,
     )
 
     def make(name: str, **fields: Any) -> CellJob:

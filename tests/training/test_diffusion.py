@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from random_inputs import rng
 
 from graftbench.contracts import SourceModel
 from graftbench.errors import GraftbenchError
@@ -38,11 +39,6 @@ MEAN, DEVIATION = 0.3, 0.1
 clipping of x_0 does nothing."""
 
 BOTH = pytest.mark.parametrize("name", ["cosine", "linear"])
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def optimal(alpha_bars: torch.Tensor) -> Denoiser:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from random_inputs import rng
 from safetensors.torch import save_file
 
 from graftbench.errors import GraftbenchError
@@ -28,11 +29,6 @@ from graftbench.training.samplers import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def small_generator() -> Generator:

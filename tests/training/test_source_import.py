@@ -484,8 +484,8 @@ def _not_installed(name: str) -> str:
         ({"builder": "a:b"}, "`builder` and `weights` go together"),
         ({"latent": [3]}, "belong to a source model that name, file or builder names"),
         ({"file": "a", "kimg": 8.0}, "one from elsewhere has `discriminator_kimg`"),
-        ({"file": "a", "latent": [0]}, "latent is the shape of one z"),
-        ({"file": "a", "discriminator_kimg": 0.0}, "> 0.0 - at `\\$.discriminator_kimg`"),
+        ({"file": "a", "latent": [0]}, r"Expected `int` >= 1 - at `\$\.latent"),
+        ({"file": "a", "discriminator_kimg": 0.0}, r"Expected `float` > 0\.0 - at `\$\.discriminator_kimg`"),
         ({"file": "a", "range": "0..2"}, "Invalid enum value '0..2'"),
     ],
 )

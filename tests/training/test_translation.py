@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from random_inputs import rng
 
 from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import lite0_file
@@ -28,11 +29,6 @@ from graftbench.training.translation import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union
 
 import msgspec
 
-from graftbench.bounds import Positive, Seed
+from graftbench.bounds import Count, Positive, Seed
 from graftbench.cache import atomic_file, locked
 from graftbench.contracts import FitLog, PixelRange, SourceModel, Task
 from graftbench.digests import content_digest, is_damaged
@@ -568,7 +568,7 @@ class SourceModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     weights: str = ""
     key: str = ""
     arguments: dict[str, Any] = {}
-    latent: list[int] = []
+    latent: list[Count] = []
     range: PixelRange = "-1..1"
     license: str = ""
     discriminator_kimg: Positive = 16
@@ -586,8 +586,6 @@ class SourceModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             )
         if named and self.kimg != DEFAULT_KIMG:
             raise ValueError("kimg is that of a training here; one from elsewhere has `discriminator_kimg`")
-        if any(side < 1 for side in self.latent):
-            raise ValueError(f"latent is the shape of one z, as [128] or [100, 1, 1]; found {self.latent}")
 
     @property
     def foreign(self) -> bool:

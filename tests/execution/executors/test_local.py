@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from planted_cells import PLANTED, CellStarter
+from tiny_suites import suite_toml
 
 from graftbench.execution.executors.local import LocalExecutor
 from graftbench.execution.executors.placement import MARGIN, RESERVE_MIB, Placement
-from graftbench.execution.job import EXIT_DISK_FULL, LOG, RESULT, Cause, CellJob, Ended
-from graftbench.execution.prerequisites import entry_of
-from graftbench.records.record import Record, Status
+from graftbench.execution.job import EXIT_DISK_FULL, LOG, RESULT, Cause
+from graftbench.records.record import Status
 from graftbench.suites.plan import Plan, make_plan
 from graftbench.suites.suite import parse_suite
 
@@ -25,23 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PLUGIN = '''
-import os, signal, subprocess, sys, time
-from graftbench.contracts import Method, Reference
-from graftbench.training.samplers import ImageBankSampler
-
-class Base(Method):
-    family = "scratch"
-    title = "Planted"
-    reference = Reference(authors="A", title="T", venue="V", year=2026)
-    trains = "nothing"
-
-class Fine(Base):
-    name = "fine"
-    def fit(self, task, budget):
-        return ImageBankSampler(task.images.flip(3))
-
-class Daemons(Base):
+PLUGIN = (
+    PLANTED
+    + '''
+class Daemons(Planted):
     """Starts a process that leaves the session and outlives its parent, a child, and waits."""
     name = "daemons"
     def fit(self, task, budget):
@@ -49,7 +37,7 @@ class Daemons(Base):
         subprocess.Popen(["sleep", "7302"], start_new_session=True)
         os.system("sleep 7303 & sleep 7304")
 
-class Leaves(Base):
+class Leaves(Planted):
     """Ends well and leaves processes behind."""
     name = "leaves"
     def fit(self, task, budget):
@@ -58,7 +46,7 @@ class Leaves(Base):
         time.sleep(1)
         return ImageBankSampler(task.images)
 
-class Bomb(Base):
+class Bomb(Planted):
     """Forks until there are 200 of it."""
     name = "bomb"
     def fit(self, task, budget):
@@ -67,14 +55,7 @@ class Bomb(Base):
                 time.sleep(7307)
         time.sleep(7307)
 
-class Hoards(Base):
-    name = "hoards"
-    def fit(self, task, budget):
-        held = []
-        while True:
-            held.append(bytearray(os.urandom(1 << 20)) * 64)
-
-class Talks(Base):
+class Talks(Planted):
     name = "talks"
     def fit(self, task, budget):
         line = "x" * 99
@@ -83,40 +64,25 @@ class Talks(Base):
         print("the last line", flush=True)
         raise ValueError("said enough")
 
-class Full(Base):
+class Full(Planted):
     """Meets a full disk, with text in its buffer that its log has no room for."""
     name = "full"
     def fit(self, task, budget):
         sys.stdout.write("x")
         raise OSError(28, "No space left on device")
 
-class Patricide(Base):
-    """Kills the process that started it."""
-    name = "patricide"
-    def fit(self, task, budget):
-        os.kill(os.getppid(), signal.SIGKILL)
-        time.sleep(60)
 '''
+)
 
-TOML = """
-name = "tiny"
-tasks = ["twemoji->openmoji@32"]
-methods = ["fine", "daemons", "leaves", "bomb", "hoards", "talks", "full", "patricide"]
-data_budgets = [25]
-compute_budget = { kimg = 0.064 }
-seeds = [0]
-[protocol]
-n_generated = 40
-metrics = ["kid"]
-"""
+TOML = suite_toml("fine", "daemons", "leaves", "bomb", "hoards", "talks", "full", "patricide")
 
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> tuple[Plan, Path, Path]:
-    """A plan of planted methods, its plugin file and the cache."""
+def plan(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> tuple[Plan, Path]:
+    """A plan of planted methods and its plugin file."""
     plugin = tmp_path_factory.mktemp("plugin") / "planted.py"
     plugin.write_text(PLUGIN)
-    return make_plan(parse_suite(TOML, "tiny"), shared_cache, plugins=[plugin]), plugin, shared_cache
+    return make_plan(parse_suite(TOML, "tiny"), shared_cache, plugins=[plugin]), plugin
 
 
 @pytest.fixture(scope="module")
@@ -138,52 +104,16 @@ def executor() -> Iterator[LocalExecutor]:
 Leftovers = Callable[[], list[str]]
 
 
-class Starter:
-    """Starts a method's cell by name and waits for ends."""
-
-    def __init__(self, plan: tuple[Plan, Path, Path], executor: LocalExecutor, folder: Path) -> None:
-        self._plan, self._plugin, self._cache = plan
-        self._executor = executor
-        self._folder = folder
-
-    def start(self, method: str, *, seconds: float | None = 60, memory_mib: float | None = None, log: str = "") -> Path:
-        """Start it, with its log linked to a file where one is given; its folder."""
-        (cell,) = (cell for cell in self._plan.cells if cell.method == method)
-        folder = self._folder / f"{method}-{time.monotonic_ns()}"
-        folder.mkdir(parents=True)
-        if log:
-            (folder / LOG).symlink_to(log)
-        names = {cell.task.source, cell.task.target}
-        job = CellJob(
-            cell=cell,
-            folder=str(folder),
-            cache=str(self._cache),
-            images={name: entry_of(self._plan.images[name, 32]) for name in names},
-            plugins=[str(self._plugin)],
-        )
-        self._executor.start(method, job, folder, seconds=seconds, memory_mib=memory_mib)
-        return folder
-
-    def ends(self, count: int) -> dict[str, Ended]:
-        """The next `count` ends by key."""
-        found: dict[str, Ended] = {}
-        deadline = time.monotonic() + 100
-        while len(found) < count:
-            assert time.monotonic() < deadline, f"only {list(found)} ended"
-            found |= {ended.key: ended for ended in self._executor.wait(0.2)}
-        return found
-
-
 @pytest.fixture
-def starter(plan: tuple[Plan, Path, Path], shared_executor: LocalExecutor, tmp_path: Path) -> Starter:
+def starter(plan: tuple[Plan, Path], shared_executor: LocalExecutor, shared_cache: Path, tmp_path: Path) -> CellStarter:
     """Starts planted cells."""
-    return Starter(plan, shared_executor, tmp_path)
+    return CellStarter(shared_executor, plan, shared_cache, tmp_path)
 
 
 @pytest.fixture
-def own_starter(plan: tuple[Plan, Path, Path], executor: LocalExecutor, tmp_path: Path) -> Starter:
+def own_starter(plan: tuple[Plan, Path], executor: LocalExecutor, shared_cache: Path, tmp_path: Path) -> CellStarter:
     """Likewise with an executor of the test's own."""
-    return Starter(plan, executor, tmp_path)
+    return CellStarter(executor, plan, shared_cache, tmp_path)
 
 
 def gone(left_over: Leftovers, patience: float = 10) -> bool:
@@ -194,91 +124,87 @@ def gone(left_over: Leftovers, patience: float = 10) -> bool:
     return not left_over()
 
 
-def read(folder: Path) -> Record:
-    """The record that a cell left."""
-    return msgspec.json.decode((folder / RESULT).read_bytes(), type=Record)
-
-
-def test_a_job_runs_and_a_second_one_starts_at_once(starter: Starter) -> None:
+def test_a_job_runs_and_a_second_one_starts_at_once(starter: CellStarter) -> None:
     """A cell leaves its record; with torch imported, a cell from start to end takes less than the import alone."""
-    folder = starter.start("fine")
-    ended = starter.ends(1)["fine"]
-    assert (ended.exit_code, ended.cause) == (0, Cause.ENDED)
-    assert read(folder).status == Status.OK
     starter.start("fine")
-    assert starter.ends(1)["fine"].seconds < 3
+    ended = starter.wait()["fine"]
+    assert (ended.exit_code, ended.cause) == (0, Cause.ENDED)
+    assert starter.record("fine").status == Status.OK
+    starter.start("fine")
+    assert starter.wait()["fine"].seconds < 3
 
 
-def test_time_is_up_for_the_whole_family(left_over: Leftovers, own_starter: Starter, executor: LocalExecutor) -> None:
-    """At the limit every process that the job started ends: children, another session, a daemon; others go on."""
+def test_all_that_a_job_started_ends_with_it(
+    left_over: Leftovers, own_starter: CellStarter, executor: LocalExecutor
+) -> None:
+    """Its children, another session, a daemon: at its limit, while others go on, and where it ends well itself.
+
+    They end before the executor is closed; then nothing is left.
+    """
     own_starter.start("daemons", seconds=3)
-    fine = own_starter.start("fine")
-    ended = own_starter.ends(2)
+    own_starter.start("fine")
+    ended = own_starter.wait(2)
     assert ended["daemons"].cause == Cause.TIME
     assert "limit of 3 s" in ended["daemons"].detail
     assert 3 <= ended["daemons"].seconds < 8
     assert ended["fine"].exit_code == 0
-    assert read(fine).status == Status.OK
+    assert own_starter.record("fine").status == Status.OK
+    own_starter.start("leaves")
+    assert own_starter.wait()["leaves"].exit_code == 0
+    assert gone(lambda: [line for line in left_over() if "sleep" in line], patience=2)
     executor.close()
     assert gone(left_over)
 
 
-def test_what_a_job_leaves_behind_ends_with_it(left_over: Leftovers, own_starter: Starter) -> None:
-    """A job that ends well takes the processes with it that it forgot, also a daemon, before the executor is closed."""
-    own_starter.start("leaves")
-    assert own_starter.ends(1)["leaves"].exit_code == 0
-    assert gone(lambda: [line for line in left_over() if "sleep" in line], patience=2)
-
-
 @pytest.mark.slow
-def test_a_fork_bomb_is_cleared_away(left_over: Leftovers, own_starter: Starter, executor: LocalExecutor) -> None:
+def test_a_fork_bomb_is_cleared_away(left_over: Leftovers, own_starter: CellStarter, executor: LocalExecutor) -> None:
     """Two hundred forks end with their cell."""
     own_starter.start("bomb", seconds=2)
-    assert own_starter.ends(1)["bomb"].cause == Cause.TIME
+    assert own_starter.wait()["bomb"].cause == Cause.TIME
     assert len(left_over()) == 1  # the process that starts jobs
     executor.close()
     assert not left_over()
 
 
-def test_memory_over_the_limit_ends_a_job(starter: Starter) -> None:
+def test_memory_over_the_limit_ends_a_job(starter: CellStarter) -> None:
     """A job that takes memory without end is killed at its limit, and the sentence names both numbers."""
     starter.start("hoards", memory_mib=1500)
-    ended = starter.ends(1)["hoards"]
+    ended = starter.wait()["hoards"]
     assert ended.cause == Cause.MEMORY
     assert "the limit is 1500 MiB" in ended.detail
 
 
 @pytest.mark.slow
-def test_a_talkative_job_does_not_fill_the_disk(starter: Starter) -> None:
+def test_a_talkative_job_does_not_fill_the_disk(starter: CellStarter) -> None:
     """A hundred megabytes of output: the log's end is kept, the record is there."""
     folder = starter.start("talks")
-    assert starter.ends(1)["talks"].exit_code == 0
+    assert starter.wait()["talks"].exit_code == 0
     log = (folder / LOG).read_bytes()
     assert len(log) <= 8 << 20
     assert b"bytes were cut off" in log[:100]
     assert b"the last line" in log
-    assert read(folder).reason == "ValueError: said enough"
+    assert starter.record("talks").reason == "ValueError: said enough"
 
 
-def test_a_job_on_a_full_disk_says_so_by_its_exit_code(starter: Starter) -> None:
+def test_a_job_on_a_full_disk_says_so_by_its_exit_code(starter: CellStarter) -> None:
     """Even where its log has no room for a word; and the process that starts jobs goes on."""
     folder = starter.start("full", log="/dev/full")
-    ended = starter.ends(1)["full"]
+    ended = starter.wait()["full"]
     assert (ended.exit_code, ended.cause) == (EXIT_DISK_FULL, Cause.ENDED)
     assert not (folder / RESULT).exists()
-    fine = starter.start("fine", log="/dev/full")
-    assert starter.ends(1)["fine"].exit_code == 0
-    assert read(fine).status == Status.OK
+    starter.start("fine", log="/dev/full")
+    assert starter.wait()["fine"].exit_code == 0
+    assert starter.record("fine").status == Status.OK
 
 
-def test_the_death_of_the_starting_process_loses_its_jobs_and_nothing_else(starter: Starter) -> None:
+def test_the_death_of_the_starting_process_loses_its_jobs_and_nothing_else(starter: CellStarter) -> None:
     """What ran is lost, and said to be lost; the next job gets a new starting process."""
     starter.start("patricide")
-    ended = starter.ends(1)["patricide"]
+    ended = starter.wait()["patricide"]
     assert (ended.exit_code, ended.cause) == (None, Cause.LOST)
-    folder = starter.start("fine")
-    assert starter.ends(1)["fine"].exit_code == 0
-    assert read(folder).status == Status.OK
+    starter.start("fine")
+    assert starter.wait()["fine"].exit_code == 0
+    assert starter.record("fine").status == Status.OK
 
 
 DRIVER = """
@@ -295,16 +221,11 @@ while True:
 """
 
 
-def test_the_death_of_the_driver_ends_everything(
-    left_over: Leftovers, own_starter: Starter, executor: LocalExecutor
-) -> None:
+def test_the_death_of_the_driver_ends_everything(left_over: Leftovers, starter: CellStarter, tmp_path: Path) -> None:
     """SIGKILL of the driver: no process stays, whatever session it is in."""
-    folder = own_starter.start("daemons", seconds=1)
-    own_starter.ends(1)
-    executor.close()
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(folder / "job.json")], stdout=subprocess.PIPE, text=True
-    )
+    file = tmp_path / "job.json"
+    file.write_bytes(msgspec.json.encode(starter.job("daemons")))
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(file)], stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
     deadline = time.monotonic() + 60
     while len(left_over()) < 7:  # the driver, the starting process, its fork, and four sleepers

@@ -14,23 +14,22 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
+from planted_cells import PLANTED, CellStarter, live_processes
+from tiny_suites import suite_toml, until
 
-import graftbench
 from graftbench.errors import GraftbenchError
 from graftbench.execution.driver import run
 from graftbench.execution.executors.ray import RayExecutor, slots_of
-from graftbench.execution.job import LOG, PROGRESS, RESULT, Cause, CellJob, Ended
-from graftbench.execution.prerequisites import entry_of
+from graftbench.execution.job import LOG, PROGRESS, RESULT, Cause
 from graftbench.records import store
-from graftbench.records.record import Record, Status
+from graftbench.records.record import Status
 from graftbench.resources.processes import table
 from graftbench.suites.plan import make_plan
 from graftbench.suites.suite import parse_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from graftbench.suites.plan import Plan
 
@@ -41,32 +40,22 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
 )
 
-PLUGIN = '''
-import importlib.util, os, subprocess, sys, time
-from pathlib import Path
-import graftbench
-from graftbench.contracts import Method, Reference
-from graftbench.training.samplers import ImageBankSampler
-
+PLUGIN = (
+    PLANTED
+    + '''
 sys.path.insert(0, str(Path(__file__).parent))
 import flipping
 
 AGAIN = Path("PLACE") / "again"
 
-class Base(Method):
-    family = "scratch"
-    title = "Planted"
-    reference = Reference(authors="A", title="T", venue="V", year=2026)
-    trains = "nothing"
-
-class Where(Base):
+class Where(Planted):
     """Says from where it is run."""
     name = "where"
     def fit(self, task, budget):
         print("package", graftbench.__file__, "plugin", __file__, "helper", flipping.__file__, flush=True)
         return ImageBankSampler(flipping.flipped(task.images))
 
-class Daemons(Base):
+class Daemons(Planted):
     """Starts processes, one of which leaves the session and its parent, and waits."""
     name = "daemons"
     def fit(self, task, budget):
@@ -76,7 +65,7 @@ class Daemons(Base):
         subprocess.Popen(["sleep", "7403"])
         time.sleep(7404)
 
-class Once(Base):
+class Once(Planted):
     """Waits the first time."""
     name = "once"
     def fit(self, task, budget):
@@ -84,50 +73,28 @@ class Once(Base):
             subprocess.run(["sleep", "7405"])
         return ImageBankSampler(task.images)
 '''
+)
 
 HELPER = """
 def flipped(images):
     return images.flip(3)
 """
 
-TOML = """
-name = "planted"
-tasks = ["twemoji->openmoji@32"]
-methods = ["memorizer", "source", "where", "daemons", "once"]
-data_budgets = [8]
-compute_budget = { kimg = 0.064 }
-seeds = [0]
-[protocol]
-size = 32
-n_generated = 40
-metrics = ["kid"]
+TOML = suite_toml(
+    *("memorizer", "source", "where", "daemons", "once"),
+    images=8,
+    size=32,
+    more="""
 [source_models.gan]
 kimg = 512
 seed = 0
 parameters = { loss = "non-saturating", augment = "color,translation" }
-"""
+""",
+)
 
 SMALL: dict[str, Any] = {"object_store_memory": 80 << 20, "include_dashboard": False}
 
 SLEEP = b"sleep\x00740"
-
-
-def _alive(home: Path, *commands: bytes) -> list[int]:
-    """Processes of the cluster whose command line holds one of these; jobs have the nodes' TMPDIR too."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            line = (process / "cmdline").read_bytes()
-            if any(command in line for command in commands) and os.fsencode(home) in (process / "environ").read_bytes():
-                found.append(int(process.name))
-    return found
-
-
-def _until(done: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
-        time.sleep(0.05)
 
 
 class Nodes:
@@ -173,8 +140,8 @@ class Nodes:
         self.cluster.remove_node(raylets[pid], allow_graceful=False)
 
     def sleeping(self) -> list[int]:
-        """What planted cells started."""
-        return _alive(self.home, SLEEP)
+        """What planted cells started; jobs have the nodes' TMPDIR."""
+        return live_processes(os.fsencode(self.home), SLEEP)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +152,8 @@ def nodes() -> Iterator[Nodes]:
     made = Nodes(home)
     yield made
     made.cluster.shutdown()
-    _until(lambda: not _alive(home, SLEEP, b"graftbench.execution.executors", b"ray::"), "the end of all processes", 15)
+    ours = (SLEEP, b"graftbench.execution.executors", b"ray::")
+    until(lambda: not live_processes(os.fsencode(home), *ours), "the end of all processes", 15)
     shutil.rmtree(home, ignore_errors=True)
 
 
@@ -211,51 +179,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> tup
     return make_plan(parse_suite(TOML, "planted.toml"), shared_cache, plugins=[plugin]), plugin
 
 
-class Starter:
-    """Starts cells by their method's name and collects how they end."""
-
-    def __init__(self, executor: RayExecutor, planted: tuple[Plan, Path], cache: Path, folder: Path) -> None:
-        self.executor, self.cache, self.folder = executor, cache, folder
-        self.plan, self.plugin = planted
-
-    def start(self, method: str, *, seconds: float | None = 120) -> Path:
-        """Start a cell; returns its folder."""
-        (cell,) = [cell for cell in self.plan.cells if cell.method == method]
-        folder = self.folder / method
-        folder.mkdir(exist_ok=True)
-        shipped = Path(graftbench.__file__).parent / "training" / "source_models" / f"{cell.source_model}.safetensors"
-        job = CellJob(
-            cell=cell,
-            folder=str(folder),
-            cache=str(self.cache),
-            images={name: entry_of(self.plan.images[name, 32]) for name in ("twemoji", "openmoji")},
-            source_model_file=str(shipped) if cell.source_model else "",
-            plugins=[str(self.plugin)],
-        )
-        self.executor.start(method, job, folder, seconds=seconds, memory_mib=None)
-        return folder
-
-    def wait(self, count: int = 1, seconds: float = 60) -> dict[str, Ended]:
-        """Wait until so many have ended."""
-        ended: dict[str, Ended] = {}
-        deadline = time.monotonic() + seconds
-        while len(ended) < count:
-            assert time.monotonic() < deadline, f"only {ended} ended; running: {self.executor.running}"
-            ended |= {end.key: end for end in self.executor.wait(0.5)}
-        return ended
-
-    def record(self, method: str) -> Record:
-        """What a cell left."""
-        return msgspec.json.decode((self.folder / method / RESULT).read_bytes(), type=Record)
-
-
 @pytest.fixture
-def starter(executor: RayExecutor, planted: tuple[Plan, Path], shared_cache: Path, tmp_path: Path) -> Starter:
+def starter(executor: RayExecutor, planted: tuple[Plan, Path], shared_cache: Path, tmp_path: Path) -> CellStarter:
     """Starts cells on the cluster."""
-    return Starter(executor, planted, shared_cache, tmp_path)
+    return CellStarter(executor, planted, shared_cache, tmp_path)
 
 
-def test_cells_run_on_nodes_that_have_nothing_of_them(starter: Starter, capfd: pytest.CaptureFixture[str]) -> None:
+def test_cells_run_on_nodes_that_have_nothing_of_them(starter: CellStarter, capfd: pytest.CaptureFixture[str]) -> None:
     """Code, plugin and the file beside it, images and source model are sent; all files come back; nothing is printed.
 
     There is room for as many as there are nodes with a CPU.
@@ -289,7 +219,7 @@ def test_cells_run_on_nodes_that_have_nothing_of_them(starter: Starter, capfd: p
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_cell_over_its_time_ends_with_all_that_it_started(starter: Starter, nodes: Nodes) -> None:
+def test_a_cell_over_its_time_ends_with_all_that_it_started(starter: CellStarter, nodes: Nodes) -> None:
     """The node keeps the limit, processes that left their session included; the log up to then comes back."""
     folder = starter.start("daemons", seconds=2)
     end = starter.wait()["daemons"]
@@ -300,7 +230,7 @@ def test_a_cell_over_its_time_ends_with_all_that_it_started(starter: Starter, no
     assert not (folder / RESULT).exists()
 
 
-def test_a_task_that_fails_is_an_end_and_no_exception(starter: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_fails_is_an_end_and_no_exception(starter: CellStarter, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong on a node (here: a parcel that leads out of its folder) is the cell's end, with the reason."""
     monkeypatch.setattr(starter.executor, "_code", ("0" * 64, [ray.put([("../evil.py", b"")])]))
     starter.start("memorizer")
@@ -310,34 +240,34 @@ def test_a_task_that_fails_is_an_end_and_no_exception(starter: Starter, monkeypa
 
 
 def test_the_driver_ends_what_its_node_does_not(
-    starter: Starter, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+    starter: CellStarter, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node that does not keep the limit (here it is told none): the driver cancels the task, and all of it ends."""
     from graftbench.execution.executors import ray as module
 
     monkeypatch.setattr(module, "BACKSTOP_SECONDS", 0.5)
     starter.start("daemons", seconds=None)
-    _until(lambda: not starter.executor.wait(0.1) and len(nodes.sleeping()) == 3, "the start of the cell's processes")
+    until(lambda: not starter.executor.wait(0.1) and len(nodes.sleeping()) == 3, "the start of the cell's processes")
     starter.executor._running["daemons"].seconds = 0.1
     end = starter.wait()["daemons"]
     assert (end.cause, end.exit_code) == (Cause.TIME, None)
     assert "cancelled 0.5 s after the limit" in end.detail
-    _until(lambda: not nodes.sleeping(), "the end of the cell's processes", 10)
+    until(lambda: not nodes.sleeping(), "the end of the cell's processes", 10)
 
 
 @pytest.mark.slow
 def test_a_node_that_dies_loses_its_cell_which_then_runs_elsewhere(
-    starter: Starter, nodes: Nodes, capfd: pytest.CaptureFixture[str]
+    starter: CellStarter, nodes: Nodes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Cause LOST, no process left, nothing printed; the same cell started again ends well on the other node."""
     folder = starter.start("once")
-    _until(lambda: not starter.executor.wait(0.1) and bool(nodes.sleeping()), "the start of the cell's processes")
+    until(lambda: not starter.executor.wait(0.1) and bool(nodes.sleeping()), "the start of the cell's processes")
     nodes.kill_node_of(nodes.sleeping()[0])
     end = starter.wait()["once"]
     assert (end.cause, end.exit_code) == (Cause.LOST, None)
     assert "gone" in end.detail
     assert not (folder / RESULT).exists()
-    _until(lambda: not nodes.sleeping(), "the end of the lost cell's processes", 10)
+    until(lambda: not nodes.sleeping(), "the end of the lost cell's processes", 10)
     (starter.plugin.parent / "again").touch()
     starter.start("once")
     assert starter.wait()["once"].exit_code == 0
@@ -345,10 +275,10 @@ def test_a_node_that_dies_loses_its_cell_which_then_runs_elsewhere(
     assert capfd.readouterr() == ("", "")
 
 
-def test_close_ends_what_runs_and_leaves_a_given_cluster_alone(starter: Starter, nodes: Nodes) -> None:
+def test_close_ends_what_runs_and_leaves_a_given_cluster_alone(starter: CellStarter, nodes: Nodes) -> None:
     """No process of a job is alive when `close` returns; the next executor finds the cluster as it was."""
     starter.start("daemons")
-    _until(lambda: not starter.executor.wait(0.1) and len(nodes.sleeping()) == 3, "the start of the cell's processes")
+    until(lambda: not starter.executor.wait(0.1) and len(nodes.sleeping()) == 3, "the start of the cell's processes")
     starter.executor.close()
     assert not nodes.sleeping()
     assert starter.executor.running == []
@@ -366,7 +296,7 @@ def test_a_run_goes_on_when_a_node_dies(nodes: Nodes, planted: tuple[Plan, Path]
     nodes.add()
 
     def kill() -> None:
-        _until(lambda: bool(nodes.sleeping()), "the start of the cell that waits", 60)
+        until(lambda: bool(nodes.sleeping()), "the start of the cell that waits", 60)
         again.touch()
         nodes.kill_node_of(nodes.sleeping()[0])
 

@@ -2,49 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
+from planted_cells import PLANTED, CellStarter, live_processes
+from tiny_suites import suite_toml, until
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.executors import slurm
 from graftbench.execution.executors.slurm import ClaimCheck, SlurmExecutor
-from graftbench.execution.job import LOG, RESULT, Cause, CellJob, Ended, ReferenceJob
-from graftbench.execution.prerequisites import entry_of
+from graftbench.execution.job import LOG, RESULT, Cause, Ended, ReferenceJob
 from graftbench.records.cell_spec import Protocol
-from graftbench.records.record import Record, Status
+from graftbench.records.record import Status
 from graftbench.resources.processes import children_of
 from graftbench.suites.plan import make_plan
 from graftbench.suites.suite import parse_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from graftbench.suites.plan import Plan
 
 submitit = pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
 
-PLUGIN = '''
-import subprocess, sys, time
-from pathlib import Path
-from graftbench.contracts import Method, Reference
-from graftbench.training.samplers import ImageBankSampler
-
-class Base(Method):
-    family = "scratch"
-    title = "Planted"
-    reference = Reference(authors="A", title="T", venue="V", year=2026)
-    trains = "nothing"
-
-class Daemons(Base):
+PLUGIN = (
+    PLANTED
+    + '''
+class Daemons(Planted):
     """Starts processes, one of which leaves the session and its parent, and waits."""
     name = "daemons"
     def fit(self, task, budget):
@@ -52,7 +42,7 @@ class Daemons(Base):
         subprocess.Popen(["sleep", "7502"], start_new_session=True)
         time.sleep(7503)
 
-class Twice(Base):
+class Twice(Planted):
     """Waits the first time; the second time it ends well."""
     name = "twice"
     def fit(self, task, budget):
@@ -63,19 +53,9 @@ class Twice(Base):
         print("the second time", flush=True)
         return ImageBankSampler(task.images)
 '''
+)
 
-TOML = """
-name = "planted"
-tasks = ["twemoji->openmoji@32"]
-methods = ["daemons", "twice"]
-data_budgets = [8]
-compute_budget = { kimg = 0.064 }
-seeds = [0]
-[protocol]
-size = 32
-n_generated = 40
-metrics = ["kid"]
-"""
+TOML = suite_toml("daemons", "twice", images=8, size=32)
 
 MARK = "GRAFTBENCH_TEST_PLACE"
 """Environment variable by which the processes of this test run are known."""
@@ -91,25 +71,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _alive(place: Path, *commands: bytes) -> list[int]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            line = (process / "cmdline").read_bytes()
-            mark = os.fsencode(f"{MARK}={place}")
-            if any(command in line for command in commands) and mark in (process / "environ").read_bytes():
-                found.append(int(process.name))
-    return found
+    return live_processes(os.fsencode(f"{MARK}={place}"), *commands)
 
 
 def _sleeping(place: Path) -> list[int]:
     return _alive(place, b"sleep\x00750")
-
-
-def _until(done: Callable[[], bool], what: str, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -120,54 +86,20 @@ def planted(place: Path, shared_cache: Path) -> tuple[Plan, Path]:
     return make_plan(parse_suite(TOML, "planted.toml"), shared_cache, plugins=[plugin]), plugin
 
 
-class Starter:
-    """Starts cells by their method's name and collects how they end."""
-
-    def __init__(self, planted: tuple[Plan, Path], cache: Path, folder: Path) -> None:
-        self.executor = SlurmExecutor(folder / "submitit", jobs=2, cluster="local")
-        self.cache, self.folder = cache, folder
-        self.plan, self.plugin = planted
-
-    def start(self, method: str, *, seconds: float | None = 120) -> Path:
-        """Start a cell; returns its folder."""
-        (cell,) = [cell for cell in self.plan.cells if cell.method == method]
-        folder = self.folder / method
-        folder.mkdir(exist_ok=True)
-        job = CellJob(
-            cell=cell,
-            folder=str(folder),
-            cache=str(self.cache),
-            images={name: entry_of(self.plan.images[name, 32]) for name in ("twemoji", "openmoji")},
-            plugins=[str(self.plugin)],
-        )
-        self.executor.start(method, job, folder, seconds=seconds, memory_mib=None)
-        return folder
-
-    def wait(self) -> Ended:
-        """Wait until one has ended."""
-        deadline = time.monotonic() + 60
-        while not (ended := self.executor.wait(0.5)):
-            assert time.monotonic() < deadline, f"still running: {self.executor.running}"
-        return ended[0]
-
-
 @pytest.fixture
-def starter(planted: tuple[Plan, Path], shared_cache: Path, place: Path, tmp_path: Path) -> Iterator[Starter]:
+def starter(planted: tuple[Plan, Path], shared_cache: Path, place: Path, tmp_path: Path) -> Iterator[CellStarter]:
     """Starts cells through submitit; at the end nothing that it started is alive."""
-    made = Starter(planted, shared_cache, tmp_path)
+    executor = SlurmExecutor(tmp_path / "submitit", jobs=2, cluster="local")
+    made = CellStarter(executor, planted, shared_cache, tmp_path)
     yield made
-    made.executor.close()
-    made.executor.close()
+    executor.close()
+    executor.close()
     assert not _sleeping(place)
-    _until(lambda: not _alive(place, b"submitit", b"graftbench.execution.executors"), "the end of all processes", 10)
-
-
-def _record(folder: Path) -> Record:
-    return msgspec.json.decode((folder / RESULT).read_bytes(), type=Record)
+    until(lambda: not _alive(place, b"submitit", b"graftbench.execution.executors"), "the end of all processes", 10)
 
 
 @pytest.mark.slow
-def test_a_job_over_its_time_ends_and_a_preempted_one_goes_on(starter: Starter, place: Path) -> None:
+def test_a_job_over_its_time_ends_and_a_preempted_one_goes_on(starter: CellStarter, place: Path) -> None:
     """One job of an array ends with all that it started; the other is requeued, in its folder, and reported once.
 
     Both are submitted at once, and there is room for no third. No file of the executor's own stays.
@@ -176,43 +108,43 @@ def test_a_job_over_its_time_ends_and_a_preempted_one_goes_on(starter: Starter, 
     assert not starter.executor.room()
     assert sorted(starter.executor.running) == ["daemons", "twice"]
     ended: list[Ended] = []
-    _until(lambda: bool(ended.extend(starter.executor.wait(0.1)) or (place / "trace").exists()), "the first try")
+    until(lambda: bool(ended.extend(starter.executor.wait(0.1)) or (place / "trace").exists()), "the first try")
     controller = int(starter.executor._running["twice"].task.job_id)
     for process in children_of(controller):
         os.kill(process.pid, signal.SIGUSR2)  # as Slurm does before it takes the node away
-    _until(lambda: bool(ended.extend(starter.executor.wait(0.1)) or len(ended) == 2), "the end of both")
+    until(lambda: bool(ended.extend(starter.executor.wait(0.1)) or len(ended) == 2), "the end of both")
     ends = {end.key: (end.exit_code, end.cause) for end in ended}
     assert ends == {"twice": (0, Cause.ENDED), "daemons": (-signal.SIGKILL, Cause.TIME)}
     assert starter.executor.running == []
     assert not _sleeping(place)
-    assert _record(preempted).status == Status.OK
+    assert starter.record("twice").status == Status.OK
     assert "the second time" in (preempted / LOG).read_text()
     assert not (over / RESULT).exists()
     assert not [*preempted.glob("slurm-*"), *over.glob("slurm-*")]
 
 
-def test_close_ends_what_runs(starter: Starter, place: Path) -> None:
+def test_close_ends_what_runs(starter: CellStarter, place: Path) -> None:
     """No process of a job is alive when `close` returns, and nothing of submitit's stays."""
     starter.start("daemons", seconds=None)
-    _until(lambda: not starter.executor.wait(0.1) and len(_sleeping(place)) == 2, "the start of the cell's processes")
+    until(lambda: not starter.executor.wait(0.1) and len(_sleeping(place)) == 2, "the start of the cell's processes")
     starter.executor.close()
     assert not _sleeping(place)
     assert starter.executor.running == []
     assert list((starter.folder / "submitit").iterdir()) == []
 
 
-def test_a_job_that_dies_without_a_word_is_lost(starter: Starter, place: Path) -> None:
+def test_a_job_that_dies_without_a_word_is_lost(starter: CellStarter, place: Path) -> None:
     """The process that submitit started is killed, as when its node fails: LOST, and its job's processes end."""
     starter.start("daemons")
-    _until(lambda: not starter.executor.wait(0.1) and len(_sleeping(place)) == 2, "the start of the cell's processes")
+    until(lambda: not starter.executor.wait(0.1) and len(_sleeping(place)) == 2, "the start of the cell's processes")
     for pid in _alive(place, b"submitit.local._local"):
         os.kill(pid, signal.SIGKILL)
     for pid in _alive(place, b"submitit.core._submit"):
         os.kill(pid, signal.SIGKILL)
-    end = starter.wait()
+    end = starter.wait()["daemons"]
     assert (end.exit_code, end.cause) == (None, Cause.LOST)
     assert end.detail == "Slurm ended the job: INTERRUPTED"
-    _until(lambda: not _sleeping(place), "the end of the cell's processes", 10)
+    until(lambda: not _sleeping(place), "the end of the cell's processes", 10)
 
 
 def test_a_job_is_wanted_as_long_as_its_driver_lives_and_nobody_else_has_it(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from made_cells import make_cell
 from PIL import Image
 
 from graftbench.records import store
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec
 from graftbench.records.record import CurvePoint, Record, Resources, Score, Snapshot, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from graftbench.records.cell_spec import CellSpec
 
 KID = "kid_n600_ref608_lite0@96"
 
@@ -44,21 +47,8 @@ def _kid(value: float | None) -> Score:
 @pytest.fixture
 def spec() -> Callable[..., CellSpec]:
     """Makes cells."""
-
-    def make(method: str = "finetune", seed: int = 0, **changes: Any) -> CellSpec:
-        fields: dict[str, Any] = {
-            "method": method,
-            "family": "fine-tune",
-            "parameters": {"lr": 0.002, "betas": [0.0, 0.99], "augment": True, "freeze": None},
-            "task": TaskSpec("twemoji", "openmoji", 32),
-            "data_budget": 25,
-            "compute_budget": ComputeBudget(kimg=8),
-            "seed": seed,
-            "protocol": Protocol(size=96, resize="bicubic-antialias"),
-        }
-        return CellSpec(**(fields | changes))
-
-    return make
+    parameters = {"lr": 0.002, "betas": [0.0, 0.99], "augment": True, "freeze": None}
+    return functools.partial(make_cell, parameters=parameters)
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 import numpy as np
 import pytest
+from tiny_suites import Heard, suite_toml
 
 from graftbench.contracts import Domain, DomainImages
 from graftbench.errors import GraftbenchError
 from graftbench.execution.driver import Summary, run
 from graftbench.execution.job import RESULT, Cause, CellJob, Ended, Finished
-from graftbench.execution.progress import Silent
 from graftbench.execution.trackers import attach
 from graftbench.execution.trackers.base import Tracker
 from graftbench.records import store
@@ -30,17 +30,7 @@ if TYPE_CHECKING:
     from graftbench.execution.job import Job
     from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult, TrackedRun
 
-TOML = """
-name = "tiny"
-tasks = ["none->noise@16"]
-methods = ["memorizer", "gaussian"]
-data_budgets = [10]
-compute_budget = { kimg = 0.064 }
-seeds = [0]
-[protocol]
-n_generated = 12
-metrics = ["kid"]
-"""
+TOML = suite_toml("memorizer", "gaussian", tasks=["none->noise@16"], images=10, n_generated=12)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -174,17 +164,6 @@ class Stuck(Book):
         """For good, as far as this test goes."""
         del cell
         threading.Event().wait(30)
-
-
-class Heard(Silent):
-    """Keeps what a run says."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        """Keep it."""
-        self.sentences.append(sentence)
 
 
 def tiny(**changes: object) -> Suite:

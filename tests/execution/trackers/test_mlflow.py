@@ -6,9 +6,9 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tiny_suites import Heard
 
 from graftbench.errors import GraftbenchError
-from graftbench.execution.progress import Silent
 from graftbench.execution.trackers.attach import RunTrackers, find
 from graftbench.execution.trackers.find import make_tracker
 from graftbench.execution.trackers.replay import replay
@@ -109,15 +109,10 @@ def test_a_server_that_is_down_stops_no_run(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{free.getsockname()[1]}"  # bound and not listening: every connection is refused
-        sentences: list[str] = []
-
-        class Heard(Silent):
-            def say(self, sentence: str) -> None:
-                sentences.append(sentence)
-
-        with RunTrackers([f"mlflow:uri={uri}"]).follow(Heard(), "tiny", tmp_path) as told:
+        heard = Heard()
+        with RunTrackers([f"mlflow:uri={uri}"]).follow(heard, "tiny", tmp_path) as told:
             told.ended(record(), 1.0)
-        failed, missing = sentences
+        failed, missing = heard.sentences
         assert "Tracker 'mlflow' failed at opening (ConnectionError" in failed
         assert f"--tracker mlflow:uri={uri}" in failed
         assert "1 of the 1 cells" in missing

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 import pytest
+from tiny_suites import Heard
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.progress import Silent, read_curves
@@ -110,23 +111,6 @@ class Hanging(Book):
         """Let it go."""
         super().abandon()
         self.go.set()
-
-
-class Heard(Silent):
-    """Keeps what the user is told."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-        self.ends: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        """Keep it."""
-        self.sentences.append(sentence)
-
-    def ended(self, record: Record, seconds: float) -> None:
-        """Keep it."""
-        del seconds
-        self.ends.append(record.id)
 
 
 @pytest.fixture(autouse=True)

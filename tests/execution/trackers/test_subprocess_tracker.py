@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tiny_suites import Heard
 
 from graftbench.errors import GraftbenchError
-from graftbench.execution.progress import Silent
 from graftbench.execution.trackers import attach
 from graftbench.execution.trackers.attach import RunTrackers, find
 
@@ -90,18 +90,13 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def follow(run: Path, written: str, records: list[Record]) -> list[str]:
     """Let a tracker follow a run; what the user was told."""
-    told: list[str] = []
-
-    class Heard(Silent):
-        def say(self, sentence: str) -> None:
-            told.append(sentence)
-
+    heard = Heard()
     run.mkdir(exist_ok=True)
-    with RunTrackers([written]).follow(Heard(), "tiny", run) as heard:
+    with RunTrackers([written]).follow(heard, "tiny", run) as told:
         for record in records:
-            heard.started(record.cell, None)
-            heard.ended(record, 1.0)
-    return told
+            told.started(record.cell, None)
+            told.ended(record, 1.0)
+    return heard.sentences
 
 
 def test_a_tracker_of_an_installed_package_works_by_its_name(

@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tiny_suites import Heard
 
 from graftbench.errors import GraftbenchError
-from graftbench.execution.progress import Silent
 from graftbench.execution.trackers.attach import RunTrackers
 from graftbench.execution.trackers.find import make_tracker
 from graftbench.execution.trackers.replay import replay
@@ -131,17 +131,12 @@ def test_a_cell_without_an_end_has_its_curve(record: Callable[..., Record], tmp_
 def test_a_folder_that_cannot_be_written_stops_no_run(run_folder: Path, tmp_path: Path) -> None:
     """A file stands where the folder would be: root, as which tests may run, writes into read-only folders."""
     (tmp_path / "file").write_text("")
-    sentences: list[str] = []
-
-    class Heard(Silent):
-        def say(self, sentence: str) -> None:
-            sentences.append(sentence)
-
+    heard = Heard()
     records = read_run(run_folder).records
-    with RunTrackers([f"tensorboard:logdir={tmp_path}/file"]).follow(Heard(), "tiny", run_folder) as told:
+    with RunTrackers([f"tensorboard:logdir={tmp_path}/file"]).follow(heard, "tiny", run_folder) as told:
         for made in records:
             told.ended(made, 1.0)
-    failed, missing = sentences
+    failed, missing = heard.sentences
     assert "Tracker 'tensorboard' failed at finetune" in failed
     assert "NotADirectoryError" in failed
     assert "3 of the 3 cells" in missing

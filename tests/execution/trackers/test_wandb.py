@@ -8,8 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tiny_suites import Heard
 
-from graftbench.execution.progress import Silent
 from graftbench.execution.trackers.attach import RunTrackers, find
 from graftbench.execution.trackers.replay import replay
 from graftbench.records.run import read_run
@@ -165,14 +165,10 @@ def test_a_server_that_is_down_stops_no_run(
     monkeypatch.setattr(attach, "END_SECONDS", 4.0 if key else 30.0)
     if key:
         monkeypatch.setenv("WANDB_API_KEY", key)
-    sentences: list[str] = []
-
-    class Heard(Silent):
-        def say(self, sentence: str) -> None:
-            sentences.append(sentence)
-
-    with RunTrackers(["wandb"]).follow(Heard(), "tiny", tmp_path) as told:
+    heard = Heard()
+    with RunTrackers(["wandb"]).follow(heard, "tiny", tmp_path) as told:
         told.ended(record(), 1.0)
+    sentences = heard.sentences
     assert "1 of the 1 cells" in sentences[-1]
     if not key:
         assert "failed at opening (Weights & Biases knows no login here: use `wandb login`, or WAN" in sentences[0]
