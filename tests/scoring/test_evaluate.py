@@ -18,7 +18,7 @@ from graftbench.cache import cache_folder
 from graftbench.errors import GraftbenchError
 from graftbench.images.prepared import SPLITS
 from graftbench.images.sources import open_images
-from graftbench.metrics.catalogue import METRICS, SETS
+from graftbench.metrics.catalogue import METRICS, SETS, of_factors
 from graftbench.metrics.evaluate import evaluate_features
 from graftbench.scoring.evaluate import Evaluation, evaluate, statistics_of
 
