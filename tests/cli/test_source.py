@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("GRAFTBENCH_CACHE", str(tmp_path))
 
 
 def test_shipped_and_known_source_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

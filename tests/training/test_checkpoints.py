@@ -322,7 +322,8 @@ def test_a_torn_checkpoint_costs_only_time(
     path = tmp_path / "killed" / FILE
     run_killed(monkeypatch, disturbed, writes=3)
     good = path.read_bytes()
-    other = Checkpoints(path, identity=cell._identity(disturbed), seconds=1, own={})
+    identity = {"cell": disturbed.cell.id, "device": "cpu", "torch": torch.__version__}
+    other = Checkpoints(path, identity=identity, seconds=1, own={})
     other.write()
     for data, says in ((good[: len(good) // 2], "is damaged"), (path.read_bytes(), "does not go with the fit")):
         path.write_bytes(data)
