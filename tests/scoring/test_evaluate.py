@@ -593,3 +593,16 @@ def test_every_metric_is_scored_from_images(data: Data, cache: Path) -> None:
     assert [score.name for score in result.scores] == [name for name in METRICS if not of_factors([name])]
     undefined = {score.name for score in result.scores if score.value is None}
     assert undefined <= {"fid_inf", "kid_100x1000", "copying_z", "intra_cluster_distance"}  # for so few images
+
+
+def test_images_that_are_there_again_are_told(data: Data, cache: Path, tmp_path: Path) -> None:
+    """One picture twenty times, half of the set taken from the reference: each is one sentence."""
+    (tmp_path / "collapsed").mkdir()
+    (tmp_path / "leaky").mkdir()
+    for i in range(20):
+        shutil.copy(min(data.made.iterdir()), tmp_path / "collapsed" / f"{i}.png")
+        shutil.copy(sorted((data.real if i % 2 else data.made).iterdir())[i], tmp_path / "leaky" / f"{i}.png")
+    collapsed = evaluate(tmp_path / "collapsed", data.real, metrics=["kid"], cache=cache, **FAST)
+    assert "only 1 of the 20 images of collapsed are different ones" in collapsed.notes
+    leaky = evaluate(tmp_path / "leaky", data.real, metrics=["kid"], cache=cache, **FAST)
+    assert leaky.notes == ("10 of the 20 images of leaky are reference images",)

@@ -26,12 +26,14 @@ from graftbench.scoring.features import FeatureReader
 from graftbench.scoring.floors import training_floors
 from graftbench.scoring.protocol import Extraction, key_of, resolve_protocol
 from graftbench.scoring.reference_statistics import Manifest, Statistics, is_statistics, load_statistics
+from graftbench.scoring.repeats import count_distinct, count_shared
 from graftbench.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from graftbench.images.sources import Images, Source
+    from graftbench.metrics.covariance import Moments
     from graftbench.metrics.estimate import Estimate
     from graftbench.plugins.registry import PluginSource
 
@@ -175,7 +177,11 @@ def evaluate(
         train="" if train_images is None else train_images.name,
         floors=known_floors,
         seconds={"extract": reader.extract_seconds, "forward": reader.forward_seconds, "metrics": metrics_seconds},
-        notes=(*_notes_on_sources(sources), *_notes(images, target, real, train_images)),
+        notes=(
+            *_notes_on_sources(sources),
+            *_notes(images, target, real, train_images),
+            *_notes_on_repeats(images, extracted, target),
+        ),
     )
 
 
@@ -282,3 +288,16 @@ def _notes(images: Images, target: Statistics, held_out: Images | None, train: I
         yield "training and reference images are the same, so nothing can be said of copying"
     if held_out is not None and held_out.count < images.count:
         yield f"no floor: {held_out.count} held-out real images are fewer than the {images.count} generated ones"
+
+
+def _notes_on_repeats(images: Images, extracted: Features | Moments, target: Statistics) -> Iterator[str]:
+    """Say how many images are there twice, or are reference images: both move every score, and no score says so."""
+    if not isinstance(extracted, Features):
+        return
+    distinct = count_distinct(extracted.pooled)
+    if distinct < images.count:
+        yield f"only {distinct:,} of the {images.count:,} images of {images.name} are different ones"
+    if target.features is not None and images.manifest != target.manifest.images:
+        shared = count_shared(extracted.pooled, target.features.pooled)
+        if shared:
+            yield f"{shared:,} of the {images.count:,} images of {images.name} are reference images"
