@@ -221,7 +221,8 @@ def test_markdown_of_a_long_list_is_cut(make: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(1789.6, "1,790"), (0.05134, "0.0513"), (-3.2, "−3.20"), (0.0, "0"), (99.96, "100.0")]
+    ("number", "text"),
+    [(1789.6, "1,790"), (0.05134, "0.0513"), (-3.2, "−3.20"), (0.0, "0"), (99.96, "100.0"), (-2.96e-7, "−3e-07")],
 )
 def test_numbers(number: float, text: str) -> None:
     """Three significant digits, all before the point."""

@@ -26,9 +26,14 @@ def value(row: GateRow, number: float | None) -> str:
 
 
 def digits(number: float) -> str:
-    """Write `1,790`, `0.0513`, `−3.20`."""
+    """Write `1,790`, `0.0513`, `−3.20`; below a thousandth `3e-07`, so that columns stay narrow."""
     size = abs(number)
-    text = f"{size:,.0f}" if size >= 100 or size == 0 else f"{size:.{max(0, 2 - math.floor(math.log10(size)))}f}"
+    if 0 < size < 1e-3:
+        text = f"{size:.0e}"
+    elif 0 < size < 100:
+        text = f"{size:.{max(0, 2 - math.floor(math.log10(size)))}f}"
+    else:
+        text = f"{size:,.0f}"
     return (MINUS if number < 0 and text.strip("0.,") else "") + text
 
 
