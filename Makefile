@@ -23,9 +23,10 @@ demo: $(INSTALLED) ## Run the quick suite on the CPU into runs/quick, and write 
 	if [ $$code -ne 0 ] && [ $$code -ne 3 ]; then exit $$code; fi; \
 	$(BIN)/graftbench report runs/quick && exit $$code
 
-# Two at a time, files whole: many tests wait for processes that they start, and a file's tests share what is costly.
+# Two at a time, files whole: many tests wait for processes that they start, and a file's tests share what is costly. In
+# the folders' order: xdist's own begins with the files of many tests, and ends with one process waiting for a long file.
 test: $(INSTALLED) ## Run the tests, without those marked slow or docs.
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # A page's blocks need one another: a page is one test. The site is built once, for the tests of its group.
 test-docs: $(INSTALLED) ## Run every command and code block of the documentation, and check the links of the site.

@@ -32,6 +32,7 @@ import msgspec
 
 from graftbench.errors import GraftbenchError, is_disk_full
 from graftbench.execution.executors import shipping
+from graftbench.execution.executors.last_words import LastWords
 from graftbench.execution.executors.ray_node import CLOSE_SECONDS, Order, Parcel
 from graftbench.execution.job import (
     EXIT_DISK_FULL,
@@ -497,12 +498,17 @@ class _Connection:
                 ray.init(address=checked_address, log_to_driver=False, logging_level=logging.CRITICAL, **sizes)
         except Exception as error:
             raise GraftbenchError(_no_cluster(checked_address, str(error).strip().partition("\n")[0])) from error
+        self._last_words = LastWords(
+            "graftbench: this process was ended from outside, as Ray does where the node that it runs on dies. Nothing "
+            "that was recorded is lost; run the same command again."
+        )
 
     def close(self) -> None:
         """Leave the cluster."""
         self.open = False
         if self._is_ours:
             self._ray.shutdown()
+            self._last_words.withdraw()
 
 
 def _checked_address(address: str | None) -> str:
