@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 
 from graftbench.resources.processes import PYTHON
@@ -16,10 +17,9 @@ if not said:
 
 
 class LastWords:
-    """A small process that prints a sentence to the error output if this one ends before `withdraw` is called.
+    """A small process that prints a sentence to the error output if this one is ended, by a signal or by a library.
 
-    However it ends: by a signal, or by `_exit` of a library. Nobody hears of an end that is its own, `withdraw` being
-    called on the way.
+    An end of its own, with an error too, calls `withdraw` on the way.
 
     Args:
         sentence: What to say.
@@ -29,6 +29,7 @@ class LastWords:
         self._process = subprocess.Popen(  # noqa: S603 - this very program
             [*PYTHON, "-S", "-c", _LISTENER, sentence], stdin=subprocess.PIPE, start_new_session=True
         )
+        atexit.register(self.withdraw)
 
     def withdraw(self) -> None:
         """Say nothing: the process ends as it should."""
