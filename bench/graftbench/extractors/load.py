@@ -87,6 +87,8 @@ def make_extractor(
     size: int | None,
     resize: str,
     weights: str = "",
+    blur: float = 0,
+    dither: float = 0,
     device: str | torch.device = "cpu",
     batch_size: int | None = None,
 ) -> Extractor:
@@ -98,6 +100,8 @@ def make_extractor(
         resize: One of `describe(name).resizes`.
         weights: Path of a local weights file; empty for the one in the folder `GRAFTBENCH_WEIGHTS`, or the extractor's
             own.
+        blur: Standard deviation of the blur that images get first, in pixels (`softening.softened`).
+        dither: Standard deviation of the noise that they get then, in levels of 255.
         device: The device to compute on.
         batch_size: Images per forward pass; None for 16 on a CPU (the fastest there) and 256 elsewhere.
 
@@ -110,7 +114,7 @@ def make_extractor(
     file = weights_file(name, weights)
     from graftbench.extractors.base import Extractor  # noqa: PLC0415 - imports torch
 
-    return Extractor(name, _network(name, file, size, resize), device, batch_size)
+    return Extractor(name, _network(name, file, size, resize), device, batch_size, blur=blur, dither=dither)
 
 
 def _network(name: str, file: Path, size: int | None, resize: str) -> Network:

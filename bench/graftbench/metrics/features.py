@@ -102,7 +102,16 @@ class Features:
         return cls.of(pooled, logits, powers if len(powers) else None)
 
 
-def features_key(*, images: str, extractor: str, weights_sha256: str, size: int | None, resize: str) -> str:
+def features_key(
+    *,
+    images: str,
+    extractor: str,
+    weights_sha256: str,
+    size: int | None,
+    resize: str,
+    blur: float = 0,
+    dither: float = 0,
+) -> str:
     """Return 32 hexadecimal digits over all that features depend on.
 
     Args:
@@ -111,18 +120,20 @@ def features_key(*, images: str, extractor: str, weights_sha256: str, size: int 
         weights_sha256: Hash of its weights.
         size: Side to which images are resized for it.
         resize: Name of the resize rule.
+        blur: Standard deviation of the blur before it, in pixels.
+        dither: Standard deviation of the noise after the blur, in levels of 255.
     """
-    return content_hash(
-        {
-            "format": FORMAT,
-            "images": images,
-            "extractor": extractor,
-            "weights_sha256": weights_sha256,
-            "size": size,
-            "resize": resize,
-            "dtype": "float32",
-        }
-    )[:32]
+    settings: dict[str, object] = {
+        "format": FORMAT,
+        "images": images,
+        "extractor": extractor,
+        "weights_sha256": weights_sha256,
+        "size": size,
+        "resize": resize,
+        "dtype": "float32",
+    }
+    softening = {"blur": blur, "dither": dither} if blur or dither else {}
+    return content_hash(settings | softening)[:32]
 
 
 def cached_features(folder: Path, key: str, make: Callable[[], Features]) -> Features:

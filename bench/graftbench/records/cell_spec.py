@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from graftbench.bounds import AtLeastTwo, Positive, Side
+from graftbench.bounds import AtLeastTwo, BlurPixels, Levels, Positive, Side
 
 SAMPLES = "samples"
 """What a cell is a variant of whose images were handed in."""
@@ -89,6 +89,9 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         n_generated: How many images each method generates.
         reference: The split of the target domain against which is measured.
         metrics: Names of metrics or of sets of them (`graftbench ls metrics`); written out when the suite is resolved.
+        blur: Standard deviation, in pixels, of the Gaussian blur that images on both sides get before the features. In
+            a suite, left out: the extractor's default. A record without it: none.
+        dither: Likewise of the noise that they get then, in levels of 255.
         determinism: `portable`: cells are fitted so that the CPU's instruction set does not matter, at a cost in time
             (docs/protocols.md); left out: as fast as the CPU can.
     """
@@ -101,7 +104,9 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     n_generated: AtLeastTwo = 600
     reference: str = "reference"
     metrics: list[str] = msgspec.field(default_factory=lambda: ["default", "memorization", "diversity"])
-    determinism: Literal["portable"] | msgspec.UnsetType = msgspec.UNSET  # unset: in no hash, so that ids stay
+    blur: BlurPixels | msgspec.UnsetType = msgspec.UNSET  # unset: in no hash, so that ids stay
+    dither: Levels | msgspec.UnsetType = msgspec.UNSET  # likewise
+    determinism: Literal["portable"] | msgspec.UnsetType = msgspec.UNSET  # likewise
 
     @property
     def portable(self) -> bool:
@@ -110,8 +115,14 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def label(self) -> str:
-        """Return the short name that metric names end in: `lite0@96`."""
-        return self.extractor if self.size is None else f"{self.extractor}@{self.size}"
+        """Return the short name that metric names end in: `lite0@96+blur0.7+dither8`."""
+        return protocol_label(self.extractor, self.size, self.blur or 0, self.dither or 0)
+
+
+def protocol_label(extractor: str, size: int | None, blur: float, dither: float) -> str:
+    """Return the short name of what features depend on: `lite0@96+blur0.7+dither8`, without what is not done."""
+    softening = (f"+blur{blur:g}" if blur else "") + (f"+dither{dither:g}" if dither else "")
+    return f"{extractor}{'' if size is None else f'@{size}'}{softening}"
 
 
 class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -89,6 +89,8 @@ def evaluate(
     size: int | None = None,
     resize: str = "",
     weights: str = "",
+    blur: float | None = None,
+    dither: float | None = None,
     device: str = "auto",
     batch_size: int | None = None,
     intervals: bool = True,
@@ -118,6 +120,8 @@ def evaluate(
         size: Side to which images are resized for it; None for its own.
         resize: Resize rule; empty for the extractor's first.
         weights: Path of a local weights file; empty for the extractor's own.
+        blur: Standard deviation, in pixels, of the blur that images on both sides get first; None for the extractor's.
+        dither: Standard deviation, in levels of 255, of the noise that they get then; None for the extractor's.
         device: auto, cpu, cuda or cuda:N.
         batch_size: Images per forward pass; None for the extractor's own.
         intervals: Estimate FID's standard error as well, for up to 10,000 images.
@@ -135,7 +139,7 @@ def evaluate(
     metric_names = resolve(("default", "memorization") if names == ("default",) and train is not None else names)
     if seed < 0:  # said before the images are read
         raise GraftbenchError(f"A seed is 0 or a positive integer; found {seed}.")
-    protocol = resolve_protocol(Protocol(extractor=extractor, size=size, resize=resize, weights=weights))
+    protocol = _protocol(extractor, size, resize, weights, blur, dither)
     folder = cache_folder() if cache is None else cache
     reader = FeatureReader(protocol, folder, device=resolve_device(device), batch_size=batch_size, progress=progress)
     sources: list[Images] = []
@@ -185,6 +189,14 @@ def evaluate(
     )
 
 
+def _protocol(  # noqa: PLR0917 - the six parts of it
+    extractor: str, size: int | None, resize: str, weights: str, blur: float | None, dither: float | None
+) -> Protocol:
+    """Return the resolved protocol of these settings; None stands for the extractor's default."""
+    softening = {name: value for name, value in (("blur", blur), ("dither", dither)) if value is not None}
+    return resolve_protocol(Protocol(extractor=extractor, size=size, resize=resize, weights=weights, **softening))
+
+
 def statistics_of(
     source: Source,
     *,
@@ -193,6 +205,8 @@ def statistics_of(
     size: int | None = None,
     resize: str = "",
     weights: str = "",
+    blur: float | None = None,
+    dither: float | None = None,
     device: str = "auto",
     batch_size: int | None = None,
     cache: Path | None = None,
@@ -208,6 +222,8 @@ def statistics_of(
         size: Side to which images are resized.
         resize: Resize rule.
         weights: Path of a local weights file.
+        blur: Blur of the images before it, in pixels.
+        dither: Noise after the blur, in levels of 255.
         device: auto, cpu, cuda or cuda:N.
         batch_size: Images per forward pass.
         cache: Cache folder.
@@ -217,7 +233,7 @@ def statistics_of(
     Raises:
         GraftbenchError: Images or weights are missing, damaged or do not fit; an unknown name.
     """
-    protocol = resolve_protocol(Protocol(extractor=extractor, size=size, resize=resize, weights=weights))
+    protocol = _protocol(extractor, size, resize, weights, blur, dither)
     folder = cache_folder() if cache is None else cache
     reader = FeatureReader(protocol, folder, device=resolve_device(device), batch_size=batch_size, progress=progress)
     return _statistics(reader, open_images(source, cache=folder, plugins=plugins), moments_only=moments_only)

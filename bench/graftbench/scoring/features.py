@@ -75,6 +75,8 @@ class FeatureReader:
             size=self.protocol.size,
             resize=self.protocol.resize,
             weights=self.protocol.weights,
+            blur=self.protocol.blur or 0,
+            dither=self.protocol.dither or 0,
             device=self._device,
             batch_size=self._batch_size,
         )

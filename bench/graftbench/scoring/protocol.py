@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from graftbench.bounds import MOST_BLUR, MOST_DITHER
 from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import check_input, describe, weights_sha256
 from graftbench.metrics.catalogue import SETS, of_factors, resolve
 from graftbench.metrics.features import features_key
-from graftbench.records.cell_spec import Protocol, content_hash
+from graftbench.records.cell_spec import Protocol, content_hash, protocol_label
 
 if TYPE_CHECKING:
     from graftbench.images.prepared import ImageSet
@@ -24,22 +25,33 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
         size: Side in pixels to which images are resized; None for the extractor's own rule.
         resize: Name of the resize filter.
         weights_sha256: Hash of the weights.
+        blur: Standard deviation of the blur before it, in pixels.
+        dither: Standard deviation of the noise after the blur, in levels of 255.
     """
 
     extractor: str
     size: int | None
     resize: str
     weights_sha256: str
+    blur: float = 0
+    dither: float = 0
 
     @property
     def label(self) -> str:
-        """Return the short name: `lite0@96`."""
-        return self.extractor if self.size is None else f"{self.extractor}@{self.size}"
+        """Return the short name, that of the protocol."""
+        return protocol_label(self.extractor, self.size, self.blur, self.dither)
 
     @classmethod
     def of(cls, protocol: Protocol) -> Extraction:
         """Return that of a resolved protocol."""
-        return cls(**{name: getattr(protocol, name) for name in cls.__struct_fields__})
+        return cls(
+            extractor=protocol.extractor,
+            size=protocol.size,
+            resize=protocol.resize,
+            weights_sha256=protocol.weights_sha256,
+            blur=protocol.blur or 0.0,
+            dither=protocol.dither or 0.0,
+        )
 
 
 def resolve_protocol(protocol: Protocol) -> Protocol:
@@ -54,7 +66,19 @@ def resolve_protocol(protocol: Protocol) -> Protocol:
     check_input(protocol.extractor, size=size, resize=resize)
     metrics = list(resolve(protocol.metrics, where="in the protocol"))
     sha256 = weights_sha256(protocol.extractor, protocol.weights)
-    return msgspec.structs.replace(protocol, size=size, resize=resize, weights_sha256=sha256, metrics=metrics)
+    blur = float(info.blur if protocol.blur is msgspec.UNSET else protocol.blur)
+    dither = float(info.dither if protocol.dither is msgspec.UNSET else protocol.dither)
+    _check_softening(blur, dither)
+    return msgspec.structs.replace(
+        protocol, size=size, resize=resize, weights_sha256=sha256, blur=blur, dither=dither, metrics=metrics
+    )
+
+
+def _check_softening(blur: float, dither: float) -> None:
+    """Raise an error for a blur or a noise that leaves nothing to score."""
+    for name, value, most, unit in (("blur", blur, MOST_BLUR, "pixels"), ("dither", dither, MOST_DITHER, "levels")):
+        if not 0 <= value <= most:
+            raise GraftbenchError(f"The protocol's {name} is {value:g}; expected 0 to {most} {unit}.")
 
 
 def protocol_for(protocol: Protocol, target: ImageSet) -> Protocol:
