@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -77,4 +78,4 @@ def test_protocols_take_the_extractors_default() -> None:
 def test_softening_out_of_range(name: str, value: float) -> None:
     """A blur or a noise that leaves nothing to score is refused with its range."""
     with pytest.raises(GraftbenchError, match=f"The protocol's {name} is {value:g}; expected 0 to"):
-        resolve_protocol(Protocol(**{name: value}))
+        resolve_protocol(msgspec.structs.replace(Protocol(), **{name: value}))

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from graftbench.cache import cache_folder
 from graftbench.errors import GraftbenchError
 from graftbench.images.decoding import left_out_text
@@ -193,8 +195,16 @@ def _protocol(  # noqa: PLR0917 - the six parts of it
     extractor: str, size: int | None, resize: str, weights: str, blur: float | None, dither: float | None
 ) -> Protocol:
     """Return the resolved protocol of these settings; None stands for the extractor's default."""
-    softening = {name: value for name, value in (("blur", blur), ("dither", dither)) if value is not None}
-    return resolve_protocol(Protocol(extractor=extractor, size=size, resize=resize, weights=weights, **softening))
+    return resolve_protocol(
+        Protocol(
+            extractor=extractor,
+            size=size,
+            resize=resize,
+            weights=weights,
+            blur=msgspec.UNSET if blur is None else blur,
+            dither=msgspec.UNSET if dither is None else dither,
+        )
+    )
 
 
 def statistics_of(
