@@ -177,7 +177,7 @@ def test_what_a_result_says(data: Data, cache: Path) -> None:
     result = evaluate(data.made, data.real, metrics=["kid", "fid"], cache=cache, **FAST)
     assert [score.name for score in result.scores] == ["fid", "kid"]
     assert (result.generated, result.reference, result.train) == ("made", "real", "")
-    assert (result.protocol.label, len(result.protocol.weights_sha256)) == ("lite0@32", 64)
+    assert (result.protocol.label, len(result.protocol.weights_sha256)) == ("lite0@32+blur0.7+dither8", 64)
     assert {(score.n_generated, score.n_reference) for score in result.scores} == {(MADE, REAL)}
     assert set(result.seconds) == {"extract", "forward", "metrics"}
     assert 0.0 < result.seconds["forward"] <= result.seconds["extract"]

@@ -83,6 +83,8 @@ def test_the_key_depends_on_extraction_alone() -> None:
         "size": 64,
         "resize": "bilinear-antialias",
         "weights_sha256": "0" * 64,
+        "blur": 0.0,
+        "dither": 0.0,
     }
     assert set(others) == set(Extraction.__struct_fields__)
     keys = {key_of(msgspec.structs.replace(whole, **{name: value}), IMAGES) for name, value in others.items()}
