@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from made_cells import EMOJI_SUITE
+from made_cells import EMOJI_RECORDS, EMOJI_SUITE
 
 from graftbench.errors import GraftbenchError
 from graftbench.plugins.config import config_of
 from graftbench.records.cell_spec import ComputeBudget, TaskSpec
+from graftbench.records.store import read
+from graftbench.suites.matrix import places
 from graftbench.suites.suite import load_suite, override, packaged_suites, parse_suite, parse_task
 
 if TYPE_CHECKING:
@@ -31,6 +33,15 @@ def test_a_small_suite_takes_the_defaults() -> None:
     suite = parse_suite(GOOD, "mine.toml")
     assert suite.compute_budget == ComputeBudget(kimg=1.0)
     assert (suite.protocol.extractor, suite.protocol.size, suite.protocol.reference) == ("lite0", None, "reference")
+
+
+def test_the_example_of_the_pages_is_the_suite_of_its_records() -> None:
+    """What docs/examples/emoji.toml plans is what the run that tests and pages read has, cell by cell."""
+    records, _ = read(EMOJI_RECORDS)
+    cells = [r.cell for r in records]
+    planned = places(load_suite(EMOJI_SUITE))
+    assert len(cells) == len(planned) == 36
+    assert {(c.method, str(c.task), c.data_budget, c.seed, c.compute_budget) for c in cells} == set(planned)
 
 
 def test_every_packaged_suite_parses() -> None:
