@@ -62,6 +62,43 @@ def test_the_committed_records_are_the_quick_suite() -> None:
     assert best("fine-tune", "frozen") < best("scratch")
 
 
+TABLE = """# quick
+
+4 cells have a record: 4 ok.
+
+## a → far at 32×32, 8 kimg, lite0@96
+
+a → far at 32×32; 8 kimg per fit.
+
+| dcgan<sup>2</sup> | 25 |
+
+### Memorisation
+
+| dcgan<sup>1</sup> | 25 |
+
+1. Of the second panel.
+2. Of the first.
+
+## a → near at 32×32, 8 kimg, lite0@96
+
+a → near at 32×32; 8 kimg per fit.
+
+| dcgan | 25 |
+
+## Over tasks
+
+### KID×10³ over 2 tasks
+"""
+
+
+def test_tasks_stand_in_the_order_of_the_records_with_their_own_footnotes() -> None:
+    """Not in the table's alphabetical one; of each section the first panel, with the footnotes that it uses."""
+    near, far = readme.task_sections(TABLE, ["a → near ", "a → near ", "a → far "])
+    assert near == ("a → near at 32×32, 8 kimg, lite0@96", "a → near at 32×32; 8 kimg per fit.", "| dcgan | 25 |")
+    assert far[1] == "a → far at 32×32; 8 kimg per fit."
+    assert readme.headline(far[2]) == "| dcgan<sup>2</sup> | 25 |\n\n2. Of the first."
+
+
 def test_the_suite_in_the_readme_is_valid() -> None:
     """The example of a suite file parses."""
     suite, variants = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)

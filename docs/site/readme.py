@@ -90,7 +90,7 @@ def headline(panels: str) -> str:
     first, *_ = panels.split("\n### ")
     used = {number for marks in re.findall(r"<sup>([\d,]+)</sup>", first) for number in marks.split(",")}
     kept = [line for line in re.findall(r"^\d+\. .*$", panels, re.MULTILINE) if line.split(".")[0] in used]
-    return "\n\n".join([first.strip(), "\n".join(kept)])
+    return "\n\n".join(filter(None, [first.strip(), "\n".join(kept)]))
 
 
 def metrics_part() -> dict[str, str]:
