@@ -6,11 +6,11 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_cells import EMOJI_RECORDS
 
 from graftbench.citations import EXTRACTOR_PAPERS, bibliography, bibtex, entry_of, key_of, latex
 from graftbench.comparison.claims import CLAIMS
@@ -23,18 +23,19 @@ from graftbench.records.run import read_runs
 from graftbench.references import cited, references
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from graftbench.citations import Entry
     from graftbench.contracts import Domain, Method
     from graftbench.records.record import Record
 
-RECORDS = Path(__file__).parents[1] / "docs" / "quick" / "records.jsonl"
 BIBTEX, PDFLATEX = shutil.which("bibtex"), shutil.which("pdflatex")
 
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    """The committed records of the quick suite."""
-    return list(read_runs([RECORDS]).records)
+    """The records of a real run."""
+    return list(read_runs([EMOJI_RECORDS]).records)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def test_an_unknown_key_names_the_nearest() -> None:
         cited("mo2020freezed")
 
 
-def test_what_the_quick_suite_used(
+def test_what_a_run_used(
     records: list[Record], methods: dict[str, type[Method]], domains: dict[str, type[Domain]]
 ) -> None:
     """Its methods, metrics, extractor, augmentation and domains; nothing of what was not run."""

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 import numpy as np
 import pytest
+from made_cells import EMOJI_RECORDS
 from matplotlib.figure import Figure
 
 from graftbench.comparison.table import load
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
     from graftbench.records.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
-QUICK, RESULTS = (DOCS / name / "records.jsonl" for name in ("quick", "results"))
+RESULTS = DOCS / "results" / "records.jsonl"
 
 
 @pytest.fixture
 def halves(tmp_path: Path) -> list[Path]:
-    """The quick suite's records as two runs, one a seed, each with a sample sheet."""
-    records, _ = store.read(QUICK)
+    """A real run's records as two runs, one a seed, each with a sample sheet."""
+    records, _ = store.read(EMOJI_RECORDS)
     folders = []
     for seed in (0, 1):
         folder = tmp_path / f"seed{seed}"
@@ -47,7 +48,7 @@ def halves(tmp_path: Path) -> list[Path]:
 
 def test_several_runs_are_one_report(halves: list[Path], tmp_path: Path) -> None:
     """The table of both halves is that of the whole, and artifacts are found where they are."""
-    whole, both = read_runs([QUICK]), read_runs(halves)
+    whole, both = read_runs([EMOJI_RECORDS]), read_runs(halves)
     assert {record.id for record in both.records} == {record.id for record in whole.records}
     first = next(record for record in both.records if record.cell.seed == 1)
     assert first.artifacts["samples"] == f"seed1/cells/{first.id}/samples.png"
@@ -111,7 +112,7 @@ FOUND: PluginIndex[Report] = PluginIndex("report", {"pictures": Pictures, "text"
 )
 def test_formats_and_figures(tmp_path: Path, formats: list[str], figure: str, names: list[str]) -> None:
     """Only what was asked for is there afterwards."""
-    written = write_reports(read_runs([QUICK]), tmp_path, FOUND, formats=formats, figure=figure)
+    written = write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, formats=formats, figure=figure)
     there = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     assert there == names == sorted(path.relative_to(tmp_path).as_posix() for path in written)
 
@@ -119,9 +120,9 @@ def test_formats_and_figures(tmp_path: Path, formats: list[str], figure: str, na
 def test_unknown_formats_and_figures_are_named(tmp_path: Path) -> None:
     """With the nearest, and nothing is written."""
     with pytest.raises(GraftbenchError, match=r"Unknown figure 'qualty'\. Did you mean 'quality'"):
-        write_reports(read_runs([QUICK]), tmp_path, FOUND, figure="qualty")
+        write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, figure="qualty")
     with pytest.raises(GraftbenchError, match=r"Unknown format 'svgz'\. Did you mean 'svg'"):
-        write_reports(read_runs([QUICK]), tmp_path, FOUND, formats=["svgz"])
+        write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, formats=["svgz"])
     assert not list(tmp_path.iterdir())
 
 
@@ -143,14 +144,14 @@ class Captioned(Report):
 def test_captions_alone_are_no_reason_to_draw(tmp_path: Path) -> None:
     """Asked for Markdown, a report that draws is not run; asked for everything it is, captions and all."""
     found: PluginIndex[Report] = PluginIndex("report", {"captioned": Captioned, "text": Text})
-    names = [path.name for path in write_reports(read_runs([QUICK]), tmp_path / "md", found, formats=["md"])]
+    names = [path.name for path in write_reports(read_runs([EMOJI_RECORDS]), tmp_path / "md", found, formats=["md"])]
     assert names == ["table.md"]
-    assert len(write_reports(read_runs([QUICK]), tmp_path / "all", found)) == 3
+    assert len(write_reports(read_runs([EMOJI_RECORDS]), tmp_path / "all", found)) == 3
 
 
 def test_a_selection_is_reported_alone() -> None:
     """Its cells, and no word on how many the suite has."""
-    run = read_runs([QUICK], "budget<=25 method=dcgan")
+    run = read_runs([EMOJI_RECORDS], "budget<=25 method=dcgan")
     assert len(run.records) == 2
     assert run.expected == 0
 
@@ -207,8 +208,8 @@ def test_a_file_that_cannot_be_read_is_not_one_that_cannot_be_written(tmp_path: 
 
         return PluginIndex("report", {"fails": Fails})
 
-    run = read_runs([QUICK])
+    run = read_runs([EMOJI_RECORDS])
     with pytest.raises(GraftbenchError, match=r"sheet\.png' cannot be read \(Permission denied\)"):
-        write_reports(run, tmp_path, fail_at(QUICK.parent / "cells" / "sheet.png"))
+        write_reports(run, tmp_path, fail_at(EMOJI_RECORDS.parent / "cells" / "sheet.png"))
     with pytest.raises(GraftbenchError, match="cannot be written"):
         write_reports(run, tmp_path, fail_at(None))

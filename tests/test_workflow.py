@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from made_cells import EMOJI_RECORDS
 from tiny_suites import suite_toml
 
 from graftbench.records.run import read_run
@@ -248,11 +249,11 @@ def plant(folder: Path, factor: float) -> None:
 
 @pytest.fixture
 def finished(tmp_path: Path) -> Path:
-    """A workspace whose run folder holds the committed records of four methods, saved as baseline `main`, too."""
+    """A workspace whose run folder holds a real run's records of four methods, saved as baseline `main`, too."""
     (tmp_path / "runs" / "graftbench").mkdir(parents=True)
     records = tmp_path / "runs" / "graftbench" / "records.jsonl"
     kept = ("oracle", "memorizer", "finetune", "dcgan")
-    lines = (ROOT / "docs" / "quick" / "records.jsonl").read_bytes().splitlines(keepends=True)
+    lines = EMOJI_RECORDS.read_bytes().splitlines(keepends=True)
     records.write_bytes(b"".join(line for line in lines if msgspec.json.decode(line)["cell"]["method"] in kept))
     baselines.save("main", records, tmp_path / "baselines")
     return tmp_path

@@ -20,11 +20,19 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[1]
 QUICK = DOCS / "quick" / "records.jsonl"
+EMOJI = DOCS.parent / "tests" / "support" / "emoji" / "records.jsonl"
+EMOJI_SUITE = DOCS / "examples" / "emoji.toml"
+"""What the records of EMOJI are of."""
 
 
 def quick_run(folder: Path) -> None:
     """Write the committed run of the quick suite, as `graftbench run quick` leaves it, without pictures."""
-    _write_run(folder, [json.loads(line) for line in QUICK.read_text("utf-8").splitlines()])
+    _write_run(folder, _records(QUICK), packaged_suites()["quick"])
+
+
+def emoji_run(folder: Path) -> None:
+    """Write a run of docs/examples/emoji.toml, without pictures."""
+    _write_run(folder, _records(EMOJI))
 
 
 def results_run(folder: Path) -> None:
@@ -35,8 +43,8 @@ def results_run(folder: Path) -> None:
 
 
 def worse_run(folder: Path) -> None:
-    """Write the quick run, edited: what docs/regressions.md says of it."""
-    records = [json.loads(line) for line in QUICK.read_text("utf-8").splitlines()]
+    """Write the emoji run, edited: what docs/regressions.md says of it."""
+    records = _records(EMOJI)
     wobble = iter(
         ({"fid": 1.1, "kid": 0.8}, {"fid": 1.25, "kid": 0.7}, {"fid": 1.35, "kid": 1.05}, {"fid": 1.2, "kid": 0.9})
     )
@@ -56,18 +64,22 @@ def worse_run(folder: Path) -> None:
 
 
 def older_run(folder: Path) -> None:
-    """Write the quick run as if an earlier commit had made it."""
-    records = [json.loads(line) for line in QUICK.read_text("utf-8").splitlines()]
+    """Write the emoji run as if an earlier commit had made it."""
+    records = _records(EMOJI)
     for record in records:
         record["environment"]["commit"] = "0123456789abcdef0123456789abcdef01234567"
     _write_run(folder, records)
 
 
-def _write_run(folder: Path, records: list[dict[str, Any]]) -> None:
+def _records(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def _write_run(folder: Path, records: list[dict[str, Any]], suite: str = "") -> None:
     folder.mkdir(parents=True)
     (folder / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
     cells = f"cells = {len({record['id'] for record in records})}\n"
-    (folder / "suite.toml").write_text(cells + packaged_suites()["quick"], "utf-8")
+    (folder / "suite.toml").write_text(cells + (suite or EMOJI_SUITE.read_text("utf-8")), "utf-8")
 
 
 def baseline(folder: Path) -> None:
@@ -86,7 +98,7 @@ def repository(folder: Path) -> None:
 
 
 def samples(folder: Path) -> None:
-    """Make 600 samples of `finetune`, 25 images, seed 0 of the quick suite; its training images beside, in `shots`."""
+    """Make 600 samples of `finetune`, 25 images, seed 0 of the emoji suite; its training images beside, in `shots`."""
     import msgspec
     import torch
     from PIL import Image
@@ -98,7 +110,7 @@ def samples(folder: Path) -> None:
     from graftbench.suites.suite import load_suite, override
     from graftbench.training.samplers import load_sampler
 
-    suite = override(load_suite("quick"), methods=["finetune"])
+    suite = override(load_suite(EMOJI_SUITE), methods=["finetune"])
     suite = msgspec.structs.replace(suite, data_budgets=[25], seeds=[0])
     with tempfile.TemporaryDirectory() as temporary:
         run(suite, temporary, device="cpu")
@@ -157,6 +169,11 @@ class Mine(Method):
     )
 
 
+def emoji_suite_file(path: Path) -> None:
+    """Copy docs/examples/emoji.toml."""
+    shutil.copy(EMOJI_SUITE, path)
+
+
 def suite_file(path: Path) -> None:
     """Write a suite for it, of four short cells."""
     path.write_text(
@@ -176,13 +193,16 @@ n_generated = 64
 
 PROVIDED: dict[str, Callable[[Path], None]] = {
     "runs/quick": quick_run,
-    "runs/main": quick_run,
+    "runs/emoji": emoji_run,
+    "runs/main": emoji_run,
+    "runs/new": emoji_run,
     "runs/results": results_run,
     "runs/half": worse_run,
-    "runs/before": quick_run,
+    "runs/before": emoji_run,
     "runs/after": worse_run,
-    "runs/today": quick_run,
+    "runs/today": emoji_run,
     "runs/old": older_run,
+    "emoji.toml": emoji_suite_file,
     "my_method.py": method_file,
     "my-suite.toml": suite_file,
     "baselines/main": baseline,

@@ -46,7 +46,10 @@ def results_parts() -> dict[str, str]:
 
 
 def results(folder: Path, link: str) -> dict[str, str]:
-    """Write conditions and first panel of a folder's records; the whole table and the figure lie beside them."""
+    """Write conditions and first panels of a folder's records; the whole table and the figure lie beside them.
+
+    Of several tasks each has a heading and its conditions below it, in the order of the records.
+    """
     run = read_run(folder / "records.jsonl")
     plugins = reports()
     with tempfile.TemporaryDirectory() as temporary:
@@ -56,23 +59,38 @@ def results(folder: Path, link: str) -> dict[str, str]:
         table = (out / "table.md").read_text("utf-8")
         (folder / "quality.svg").write_bytes((out / "quality.svg").read_bytes())
     (folder / "table.md").write_text(table, "utf-8")
-    _, _, section = table.partition("\n## ")
-    _, conditions, *panels = section.split("\n\n")
     first = run.records[0]
     provenance = f"Commit {first.environment['commit'][:8]}, {first.finished_at[:10]}"
-    return {
-        "conditions": f"*{conditions} {provenance}, {first.environment['cpu']['model']}.*",
-        "results": headline("\n\n".join(panels).strip(), link),
-    }
-
-
-def headline(results: str, link: str) -> str:
-    """Return the first panel of the table with the footnotes that it uses; the others stand behind the link."""
-    first, *_ = results.split("\n### ")
-    used = {number for marks in re.findall(r"<sup>([\d,]+)</sup>", first) for number in marks.split(",")}
-    kept = [line for line in re.findall(r"^\d+\. .*$", results, re.MULTILINE) if line.split(".")[0] in used]
+    provenance += f", {first.environment['cpu']['model']}."
+    sections = task_sections(
+        table, [f"{record.cell.task.source} → {record.cell.task.target} " for record in run.records]
+    )
     more = f"Precision, recall, density, coverage, diversity and memorisation: [{link}]({link})."
-    return "\n\n".join([first.strip(), "\n".join(kept), more])
+    if len(sections) == 1:
+        _, conditions, panels = sections[0]
+        return {"conditions": f"*{conditions} {provenance}*", "results": f"{headline(panels)}\n\n{more}"}
+    parts = [f"### {title}\n\n*{conditions}*\n\n{headline(panels)}" for title, conditions, panels in sections]
+    titles = "; ".join(title for title, _, _ in sections)
+    return {"conditions": f"*{titles}. {provenance}*", "results": "\n\n".join([*parts, more])}
+
+
+def task_sections(table: str, titles: list[str]) -> list[tuple[str, str, str]]:
+    """Return title, conditions and panels of table.md's sections of one task, in the order of these titles."""
+    sections = []
+    for section in table.split("\n## ")[1:]:
+        title, conditions, *panels = section.strip().split("\n\n")
+        if title != "Over tasks":
+            place = next((i for i, beginning in enumerate(titles) if title.startswith(beginning)), len(titles))
+            sections.append((place, (title, conditions, "\n\n".join(panels))))
+    return [section for _, section in sorted(sections)]
+
+
+def headline(panels: str) -> str:
+    """Return the first panel of a section with the footnotes that it uses."""
+    first, *_ = panels.split("\n### ")
+    used = {number for marks in re.findall(r"<sup>([\d,]+)</sup>", first) for number in marks.split(",")}
+    kept = [line for line in re.findall(r"^\d+\. .*$", panels, re.MULTILINE) if line.split(".")[0] in used]
+    return "\n\n".join(filter(None, [first.strip(), "\n".join(kept)]))
 
 
 def metrics_part() -> dict[str, str]:

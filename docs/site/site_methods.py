@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graftbench.records.record import Record
 
 DOCS = Path(__file__).parents[1]
-MEASURED = {"results": "8 kimg, the suite of [the results](../results.md)", "quick": "8 kimg, the suite `quick`"}
+MEASURED = {"results": "the suite of [the results](../results.md)", "quick": "the suite `quick`"}
 """Folder of docs/ with records -> what they are of."""
 
 
@@ -102,15 +102,13 @@ def _parameters(method: type[Method], row: dict[str, Any]) -> str:
 def _measured(name: str) -> str:
     parts = []
     for folder, what in MEASURED.items():
-        run = read_run(DOCS / folder / "records.jsonl")
-        cells = defaultdict(list)
-        for record in run.records:
-            if record.cell.method == name and record.status == "ok":
-                cells[record.cell.data_budget].append(record)
-        if cells:
-            cell = run.records[0].cell
-            conditions = f"`{cell.task}`, protocol {cell.protocol.extractor}@{cell.protocol.size}"
-            parts.append(f"{conditions}: {what}.\n\n{_rows(cells)}")
+        tasks: dict[str, dict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
+        for record in read_run(DOCS / folder / "records.jsonl").records:
+            cell = record.cell
+            if cell.method == name and record.status == "ok":
+                conditions = f"`{cell.task}`, {cell.compute_budget}, protocol {cell.protocol.label}"
+                tasks[conditions][cell.data_budget].append(record)
+        parts += [f"{conditions}: {what}.\n\n{_rows(cells)}" for conditions, cells in tasks.items()]
     return "\n\n".join(parts)
 
 

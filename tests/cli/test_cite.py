@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from made_cells import QUICK
+from made_cells import EMOJI_RECORDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ def cite(run: Command) -> Command:
 
 def test_it_prints_bibtex_and_nothing_else(cite: Command) -> None:
     """Entries in ASCII on the output, each key once, though the run is given twice."""
-    done = cite(QUICK, QUICK)
+    done = cite(EMOJI_RECORDS, EMOJI_RECORDS)
     assert (done.code, done.err) == (0, "")
     assert done.out.isascii()
     assert done.out.count("@inproceedings{wang2018transferring,") == 1
@@ -33,7 +33,7 @@ def test_it_prints_bibtex_and_nothing_else(cite: Command) -> None:
 
 def test_a_method_that_is_not_known_is_told_beside_it(cite: Command, tmp_path: Path) -> None:
     """The entries stay readable by BibTeX: the sentence goes to the error output, and the exit code says so too."""
-    line = QUICK.read_text("utf-8").splitlines()[0].replace('"method":"finetune"', '"method":"mine"', 1)
+    line = EMOJI_RECORDS.read_text("utf-8").splitlines()[0].replace('"method":"finetune"', '"method":"mine"', 1)
     (tmp_path / "records.jsonl").write_text(f"{line}\n", "utf-8")
     done = cite(tmp_path)
     assert done.code == 2

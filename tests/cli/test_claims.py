@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from made_cells import QUICK
+from made_cells import EMOJI_RECORDS
 
 from graftbench.comparison.claims import CLAIMS, Finding, check_claims
 from graftbench.records.run import read_runs
@@ -29,11 +29,11 @@ def run(run: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 def test_the_table(run: Command) -> None:
     """On the committed records: every claim that is answered, within 100 columns; the others in a line; the counts."""
-    done = run(QUICK, "--level", "0.5")
+    done = run(EMOJI_RECORDS, "--level", "0.5")
     assert (done.code, done.err) == (0, "")
     assert max(map(len, done.out.splitlines())) <= 100
     words = " ".join(done.out.replace("│", " ").split())
-    checked = check_claims(read_runs([QUICK]).records, level=0.5)
+    checked = check_claims(read_runs([EMOJI_RECORDS]).records, level=0.5)
     answered = [finding for finding in checked.findings if finding.verdict != "not enough data"]
     assert 0 < len(answered) < len(CLAIMS)
     for finding in answered:
@@ -46,9 +46,9 @@ def test_the_table(run: Command) -> None:
 
 def test_the_object(run: Command) -> None:
     """`--json` holds what Python gives, unrounded."""
-    done = run(QUICK, "--json", "--level", "0.25")
+    done = run(EMOJI_RECORDS, "--json", "--level", "0.25")
     found = json.loads(done.out)
-    checked = check_claims(read_runs([QUICK]).records, level=0.25)
+    checked = check_claims(read_runs([EMOJI_RECORDS]).records, level=0.25)
     assert (found["level"], found["cells"], found["few"]) == (0.25, checked.cells, checked.few)
     assert [one["p"] for one in found["findings"]] == [one.p for one in checked.findings]
     assert [one["verdict"] for one in found["findings"]] == [one.verdict for one in checked.findings]
@@ -56,7 +56,7 @@ def test_the_object(run: Command) -> None:
 
 def test_one_markdown_table(run: Command) -> None:
     """A row a claim, as many cells in each, the papers linked, nothing else."""
-    lines = run(QUICK, "--markdown").out.splitlines()
+    lines = run(EMOJI_RECORDS, "--markdown").out.splitlines()
     assert len(lines) == 2 + len(CLAIMS)
     assert {line.count(" | ") for line in lines} == {6}
     assert lines[1] == "| --- | --- | --- | ---: | ---: | ---: | --- |"
@@ -78,9 +78,9 @@ def test_an_empty_run(run: Command, tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (["no/such/run"], "There are no records at 'no/such/run'"),
-        ([str(QUICK), "no/such/run"], "There are no records at 'no/such/run'"),
-        ([str(QUICK), "--level", "5"], "above 0 and at most 0.5; found 5"),
-        ([str(QUICK), "--level", "0"], "above 0 and at most 0.5; found 0"),
+        ([str(EMOJI_RECORDS), "no/such/run"], "There are no records at 'no/such/run'"),
+        ([str(EMOJI_RECORDS), "--level", "5"], "above 0 and at most 0.5; found 5"),
+        ([str(EMOJI_RECORDS), "--level", "0"], "above 0 and at most 0.5; found 0"),
     ],
 )
 def test_mistakes_end_with_two(run: Command, arguments: list[str], sentence: str) -> None:
@@ -93,12 +93,12 @@ def test_mistakes_end_with_two(run: Command, arguments: list[str], sentence: str
 
 def test_records_of_two_protocols(run: Command, tmp_path: Path) -> None:
     """Two runs that were scored in different ways are refused; what differs is named."""
-    records, _ = read(QUICK)
+    records, _ = read(EMOJI_RECORDS)
     for record in records:
         protocol = msgspec.structs.replace(record.cell.protocol, n_generated=60)
         cell = msgspec.structs.replace(record.cell, protocol=protocol)
         append(tmp_path / "records.jsonl", msgspec.structs.replace(record, id=cell.id, cell=cell, artifacts={}))
-    done = run(QUICK, tmp_path)
+    done = run(EMOJI_RECORDS, tmp_path)
     assert done.code == 2
     count = len(records)
     assert f"(n_generated 600; {count} cells)" in done.err
@@ -107,7 +107,7 @@ def test_records_of_two_protocols(run: Command, tmp_path: Path) -> None:
 
 def test_cells_that_failed_are_counted(run: Command, tmp_path: Path) -> None:
     """They are left out, and the line below the table says how many."""
-    lines = QUICK.read_text("utf-8").splitlines(keepends=True)
+    lines = EMOJI_RECORDS.read_text("utf-8").splitlines(keepends=True)
     changed = [line.replace('"status":"ok"', '"status":"oom"') for line in lines[:3]]
     (tmp_path / "records.jsonl").write_text("".join([*changed, *lines[3:]]), "utf-8")
     assert f"{len(lines) - 3} cells, 3 that did not end well left out." in run(tmp_path).out

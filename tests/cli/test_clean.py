@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from made_cells import QUICK
+from made_cells import EMOJI_RECORDS, EMOJI_SUITE
 
 from graftbench.execution.run_folder import RunFolder
 from graftbench.records.store import read
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A run folder with two cells: samplers of 2 MB, sheets of 0.6 MB; and a leftover of a killed run."""
-    records = read(QUICK)[0][:2]
+    records = read(EMOJI_RECORDS)[0][:2]
     run = RunFolder(tmp_path / "run")
-    with run.claimed("quick"):
-        run.write_suite(msgspec.structs.replace(load_suite("quick"), protocol=records[0].cell.protocol))
+    with run.claimed("emoji"):
+        run.write_suite(msgspec.structs.replace(load_suite(EMOJI_SUITE), protocol=records[0].cell.protocol))
         run.records.write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
         for record in records:
             run.cell(record.id).mkdir(parents=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import graftbench, imports_of
+from made_cells import EMOJI_SUITE
 
 from graftbench.cli.commands import COMMANDS
 
@@ -104,13 +105,13 @@ def test_usage_errors_end_with_two(arguments: list[str], sentence: str, tmp_path
 
 
 def test_plan_lists_the_cells(shared_cache: Path) -> None:
-    """36 cells of the quick suite, each with an id and a state."""
+    """36 cells of a suite file, each with an id and a state."""
     assert shared_cache.is_dir()
-    plan = json.loads(graftbench("plan", "quick", "--json").out)
+    plan = json.loads(graftbench("plan", EMOJI_SUITE, "--json").out)
     rows = plan["cells"]
     assert len(rows) == len({row["id"] for row in rows}) == plan["totals"]["cells"] == 36
     assert {row["state"] for row in rows} == {"new"}
-    shards = [json.loads(graftbench("plan", "quick", "--json", "--shard", f"{k}/2").out)["cells"] for k in (1, 2)]
+    shards = [json.loads(graftbench("plan", EMOJI_SUITE, "--json", "--shard", f"{k}/2").out)["cells"] for k in (1, 2)]
     assert {row["id"] for row in rows} == {row["id"] for part in shards for row in part}
 
 

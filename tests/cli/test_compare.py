@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from made_cells import QUICK
+from made_cells import EMOJI_RECORDS
 
 from graftbench.regression.formats import FORMATS
 
@@ -27,7 +27,7 @@ def run(run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Comman
 def worse(folder: Path, *, without: int = 0, failing: int = 0, factor: float = 2.0) -> Path:
     """The committed run with finetune's FIDs that much larger; some cells of the end are missing or have failed."""
     lines = []
-    for line in QUICK.read_text("utf-8").splitlines():
+    for line in EMOJI_RECORDS.read_text("utf-8").splitlines():
         record = json.loads(line)
         for score in record["scores"]:
             if score["name"] == "fid" and record["cell"]["method"] == "finetune":
@@ -57,9 +57,9 @@ def test_the_comparison_is_printed_whatever_the_code(
 ) -> None:
     """The headline, the rows and the summary; 0 fine, 1 a regression, 3 failing or vanished cells alone."""
     new = worse(tmp_path / "new", **change)  # pyright: ignore[reportArgumentType]
-    done = run("compare", QUICK, new)
+    done = run("compare", EMOJI_RECORDS, new)
     assert (done.code, done.err) == (code, "")
-    assert done.out.startswith(f"{new} against {QUICK}")
+    assert done.out.startswith(f"{new} against {EMOJI_RECORDS}")
     assert re.search(r"finetune +FID ↓", done.out)
     assert re.search(r"\(\d+ pairs of cells\)\.\n$", done.out)
     assert ("regression" in done.out.splitlines()[-1]) == (code == 1)
@@ -69,7 +69,7 @@ def test_the_comparison_is_printed_whatever_the_code(
 
 def test_folded_and_all(run: Command) -> None:
     """Costs that did not change are counted, what is not compared is a sentence; `--all` prints them row by row."""
-    folded, every = run("compare", QUICK, QUICK), run("compare", QUICK, QUICK, "--all")
+    folded, every = run("compare", EMOJI_RECORDS, EMOJI_RECORDS), run("compare", EMOJI_RECORDS, EMOJI_RECORDS, "--all")
     assert "Not compared (other processes used the machine): fit, sampling." in folded.out
     assert "10 rows of cost unchanged." in folded.out
     assert "peak memory" not in folded.out
@@ -83,7 +83,7 @@ def test_every_format_is_written(run: Command, tmp_path: Path) -> None:
     new = worse(tmp_path / "new")
     writes = ["--shared-timings", "--metric", "kid,fid,sampling_images_per_second"]
     writes += [part for name in FORMATS for part in ("--write", f"{name}=out/deep/{name}.txt")]
-    assert run("compare", QUICK, new, *writes).code == 1
+    assert run("compare", EMOJI_RECORDS, new, *writes).code == 1
     assert all((tmp_path / "out" / "deep" / f"{name}.txt").stat().st_size > 2 for name in FORMATS)
     assert json.loads((tmp_path / "out" / "deep" / "json.txt").read_text("utf-8"))["code"] == 1
 
@@ -91,28 +91,28 @@ def test_every_format_is_written(run: Command, tmp_path: Path) -> None:
 def test_options_reach_the_gate(run: Command, tmp_path: Path) -> None:
     """Thresholds, selection, unit of judgement, the rule for few seeds."""
     new = worse(tmp_path / "new", factor=1.3)
-    assert run("compare", QUICK, new, "--metric", "kid,fid=50%").code == 0
-    assert run("compare", QUICK, new, "--select", "method!=finetune").code == 0
-    done = run("compare", QUICK, new, "--select", "method=finetune", "--by", "budget", "--test", "sign-flip")
+    assert run("compare", EMOJI_RECORDS, new, "--metric", "kid,fid=50%").code == 0
+    assert run("compare", EMOJI_RECORDS, new, "--select", "method!=finetune").code == 0
+    done = run("compare", EMOJI_RECORDS, new, "--select", "method=finetune", "--by", "budget", "--test", "sign-flip")
     assert done.code == 0
     assert "finetune twemoji->openmoji@32 n=400" in done.out
     assert "2 changes that need more pairs" in done.out
     few = ("--test", "sign-flip", "--few-seeds", "gate")
-    assert run("compare", QUICK, new, *few).code == 1
+    assert run("compare", EMOJI_RECORDS, new, *few).code == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["no/such/run", QUICK], "There is nothing at 'no/such/run'"),
-        (["mian", QUICK], "Unknown run or baseline 'mian'"),
-        ([QUICK, QUICK, "--metric", "kidd"], "Did you mean 'kid'"),
-        ([QUICK, QUICK, "--metric", "cmmd"], "have no cmmd on both sides"),
-        ([QUICK, QUICK, "--metric", "kid=x"], "a threshold is a share"),
-        ([QUICK, QUICK, "--level", "2"], "at most 0.5; found 2"),
-        ([QUICK, QUICK, "--select", "seed=99"], ""),
-        ([QUICK, QUICK, "--write", "junitt=a.xml"], "Did you mean 'junit'"),
-        ([QUICK, QUICK, "--write", "junit"], "--write takes FORMAT=PATH"),
+        (["no/such/run", EMOJI_RECORDS], "There is nothing at 'no/such/run'"),
+        (["mian", EMOJI_RECORDS], "Unknown run or baseline 'mian'"),
+        ([EMOJI_RECORDS, EMOJI_RECORDS, "--metric", "kidd"], "Did you mean 'kid'"),
+        ([EMOJI_RECORDS, EMOJI_RECORDS, "--metric", "cmmd"], "have no cmmd on both sides"),
+        ([EMOJI_RECORDS, EMOJI_RECORDS, "--metric", "kid=x"], "a threshold is a share"),
+        ([EMOJI_RECORDS, EMOJI_RECORDS, "--level", "2"], "at most 0.5; found 2"),
+        ([EMOJI_RECORDS, EMOJI_RECORDS, "--select", "seed=99"], ""),
+        ([EMOJI_RECORDS, EMOJI_RECORDS, "--write", "junitt=a.xml"], "Did you mean 'junit'"),
+        ([EMOJI_RECORDS, EMOJI_RECORDS, "--write", "junit"], "--write takes FORMAT=PATH"),
     ],
 )
 def test_mistakes_end_with_two(run: Command, arguments: list[str | Path], sentence: str) -> None:
@@ -126,7 +126,7 @@ def test_mistakes_end_with_two(run: Command, arguments: list[str | Path], senten
 def test_a_summary_that_cannot_be_written(run: Command, tmp_path: Path) -> None:
     """The comparison has been printed by then."""
     (tmp_path / "file").touch()
-    done = run("compare", QUICK, QUICK, "--write", "md=file/summary.md")
+    done = run("compare", EMOJI_RECORDS, EMOJI_RECORDS, "--write", "md=file/summary.md")
     assert done.code == 2
     assert "pairs of cells" in done.out
     assert "cannot be written to 'file/summary.md'" in done.err
@@ -135,14 +135,14 @@ def test_a_summary_that_cannot_be_written(run: Command, tmp_path: Path) -> None:
 def test_baselines(run: Command, tmp_path: Path) -> None:
     """Saved, listed, compared with, replaced, removed."""
     assert "no baselines in 'baselines'" in run("baseline", "ls").out
-    assert run("baseline", "save", "main", QUICK).out.startswith("baselines/main: 36 cells of quick, finished 2026")
-    assert run("baseline", "ls").out.startswith("main  quick, 36 cells, finished 2026-")
+    assert run("baseline", "save", "main", EMOJI_RECORDS).out.startswith("baselines/main: 36 cells of emoji, finished")
+    assert run("baseline", "ls").out.startswith("main  emoji, 36 cells, finished 2026-")
     assert json.loads(run("baseline", "ls", "--json").out)[0]["name"] == "main"
     done = run("compare", "main", worse(tmp_path / "new"))
-    assert (done.code, "against main (quick, 2026-" in done.out) == (1, True)
-    again = run("baseline", "save", "main", QUICK)
+    assert (done.code, "against main (emoji, 2026-" in done.out) == (1, True)
+    again = run("baseline", "save", "main", EMOJI_RECORDS)
     assert (again.code, "--replace puts the new one there" in again.err) == (2, True)
     assert run("baseline", "save", "main", tmp_path / "new", "--replace").code == 0
     assert run("compare", "main", tmp_path / "new").code == 0
     assert run("baseline", "remove", "main").out == "removed baselines/main\n"
-    assert run("compare", "main", QUICK).code == 2
+    assert run("compare", "main", EMOJI_RECORDS).code == 2

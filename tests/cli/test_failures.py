@@ -8,12 +8,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from made_cells import EMOJI_RECORDS
 
 from graftbench.cli import main
 from graftbench.cli.failures import INTERNAL, sentence_of, visible
 from graftbench.errors import GraftbenchError
-
-RECORDS = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
 
 
 def exit_code(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
@@ -56,7 +55,7 @@ def test_the_traceback_of_a_fault_of_ours_is_kept(
 
     monkeypatch.setattr("graftbench.records.run.read_runs", broken)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert exit_code(monkeypatch, "cite", RECORDS) == INTERNAL == 70
+    assert exit_code(monkeypatch, "cite", EMOJI_RECORDS) == INTERNAL == 70
     said = capsys.readouterr().err
     assert said.startswith(
         "graftbench: a fault of graftbench or of a plugin, not of yours: ZeroDivisionError: by \\x1b[31m"
@@ -64,10 +63,10 @@ def test_the_traceback_of_a_fault_of_ours_is_kept(
     (file,) = re.findall(r"traceback is in (\S+);", said)
     text = Path(file).read_text("utf-8")
     assert "in broken" in text
-    assert str(RECORDS) in text
+    assert str(EMOJI_RECORDS) in text
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    assert exit_code(monkeypatch, "cite", RECORDS) == INTERNAL
+    assert exit_code(monkeypatch, "cite", EMOJI_RECORDS) == INTERNAL
     assert "in broken" in capsys.readouterr().err
 
 
@@ -101,7 +100,7 @@ def test_the_largest_numbers_are_numbers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """A score of 1e308, whose sums and squares are infinite: read, compared and written, or refused in a sentence."""
-    lines = RECORDS.read_text("utf-8").splitlines()
+    lines = EMOJI_RECORDS.read_text("utf-8").splitlines()
     score = re.compile(r'("name":"(?:fid|kid)","value":)-?[0-9.e-]+')
     lines[::2] = [score.sub(r"\g<1>1e308", line) for line in lines[::2]]
     assert "".join(lines).count("1e308") >= 18
@@ -109,7 +108,7 @@ def test_the_largest_numbers_are_numbers(
     for arguments in (
         ["report", tmp_path, "--format", "md,csv"],
         ["claims", tmp_path],
-        ["compare", RECORDS.parent, tmp_path],
+        ["compare", EMOJI_RECORDS.parent, tmp_path],
         ["compare", tmp_path, tmp_path],
         ["track", "add", tmp_path, "--history", tmp_path / "history", "--commit", "abc", "--date", "2026-01-31"],
         ["track", "show", tmp_path / "history"],

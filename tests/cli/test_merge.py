@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from made_cells import QUICK
+from made_cells import EMOJI_RECORDS, EMOJI_SUITE
 
 from graftbench.execution.run_folder import RunFolder
 from graftbench.records.record import Record, Status
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 def make(folder: Path, records: Sequence[Record]) -> Path:
-    """A run folder of the quick suite."""
-    made, quick = RunFolder(folder), load_suite("quick")
-    with made.claimed("quick"):
-        made.write_suite(msgspec.structs.replace(quick, protocol=records[0].cell.protocol, cells=len(places(quick))))
+    """A run folder of the emoji suite."""
+    made, suite = RunFolder(folder), load_suite(EMOJI_SUITE)
+    with made.claimed("emoji"):
+        made.write_suite(msgspec.structs.replace(suite, protocol=records[0].cell.protocol, cells=len(places(suite))))
         made.records.write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
     return folder
 
 
 def test_shards_are_merged_and_what_is_missing_is_counted(run: Command, tmp_path: Path) -> None:
     """Exit code 0; cells there and missing, endings, duplicates that agree and that differ."""
-    records, _ = read(QUICK)
+    records, _ = read(EMOJI_RECORDS)
     total = len(records)
     again = msgspec.structs.replace(records[0], finished_at="2027-01-01T00:00:00+00:00")
     failed = msgspec.structs.replace(records[1], status=Status.KILLED, scores=[], finished_at="2027-01-01T00:00:00Z")
@@ -46,7 +46,7 @@ def test_shards_are_merged_and_what_is_missing_is_counted(run: Command, tmp_path
 
 def test_what_does_not_belong_together_ends_with_two(run: Command, tmp_path: Path) -> None:
     """One sentence, no traceback: another protocol, a missing folder, no output, no runs."""
-    records, _ = read(QUICK)
+    records, _ = read(EMOJI_RECORDS)
     a, b = make(tmp_path / "a", records[:1]), make(tmp_path / "b", records[1:2])
     suite = RunFolder(b).suite()
     RunFolder(b).write_suite(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from command_line import Done, graftbench, imports_of
-from made_cells import QUICK
+from made_cells import EMOJI_RECORDS
 
 from graftbench.cli.show import _number
 from graftbench.errors import GraftbenchError
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    """The committed run of the quick suite."""
-    return read_run(QUICK)
+    """A real run."""
+    return read_run(EMOJI_RECORDS)
 
 
 def of(run: Run, method: str) -> Record:
@@ -144,7 +144,7 @@ def test_the_end_of_the_log(run: Run, tmp_path: Path) -> None:
 def test_what_is_printed(run: Run) -> None:
     """Identity, scores with intervals, cost, artifacts, environment, how to make it again."""
     record = of(run, "finetune")
-    done = show(QUICK, record.id[:10])
+    done = show(EMOJI_RECORDS, record.id[:10])
     assert (done.code, done.err) == (0, "")
     fid = record.score("fid")
     assert fid is not None
@@ -165,7 +165,7 @@ def test_what_is_printed(run: Run) -> None:
 def test_the_object(run: Run) -> None:
     """`--json` has the record's fields unrounded, and what was made of them."""
     record = of(run, "vae")
-    found = json.loads(show(QUICK, record.id, "--json").out)
+    found = json.loads(show(EMOJI_RECORDS, record.id, "--json").out)
     assert found["scores"] == json.loads(msgspec.json.encode(record.scores))
     assert found["cell"]["method"] == "vae"
     assert found["reproduce"]["suite"] == view_cell(run, record.id).suite
@@ -175,13 +175,13 @@ def test_the_object(run: Run) -> None:
 def test_torch_is_not_imported(run: Run) -> None:
     """Looking at a cell takes no torch, NumPy or pandas."""
     code = "from graftbench.cli.show import show\nfrom pathlib import Path\n"
-    code += f"show(Path({str(QUICK)!r}), {run.records[0].id!r})"
+    code += f"show(Path({str(EMOJI_RECORDS)!r}), {run.records[0].id!r})"
     assert imports_of(code, ("torch", "pandas", "numpy"))[0] == set()
 
 
 def test_an_unknown_cell_is_a_usage_error() -> None:
     """One sentence with the nearest, exit code 2."""
-    done = show(QUICK, "ffffffff")
+    done = show(EMOJI_RECORDS, "ffffffff")
     assert done.code == 2
     assert "The nearest is" in done.err
     assert "Traceback" not in done.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from statistics import fmean, stdev
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ import graftbench
 from graftbench.cli import make_app
 from graftbench.cli.commands import COMMANDS
 from graftbench.plugins.registry import domains, methods
+from graftbench.records.run import read_run
 from graftbench.suites.suite import Suite
 
 
@@ -111,9 +113,25 @@ def test_every_method_and_domain_has_a_page() -> None:
         assert page.startswith(f"# `{name}`: {method.title}\n")
         for field in fields(method.Config):
             assert f"| `{field.name}` |" in page
-    assert "| 25 | 888 ± 41 | 1,187 ± 66 |" in pages["methods/freezed.md"]
     assert "@inproceedings{mo2020" in pages["methods/freezed.md"]
     assert set(site_domains.pages()) == {f"domains/{name}.md" for name in domains().classes}
+
+
+@pytest.mark.parametrize("folder", site_methods.MEASURED)
+def test_what_was_measured_is_on_a_method_s_page_by_task(folder: str) -> None:
+    """Under a sentence that names the task a row for each data budget, with means and deviations over seeds."""
+    records = read_run(site_methods.DOCS / folder / "records.jsonl").records
+    page = site_methods.pages()["methods/freezed.md"]
+    places = {(r.cell.task, r.cell.data_budget) for r in records if r.cell.method == "freezed"}
+    assert places
+    for task, images in places:
+        cells = [r for r in records if (r.cell.method, r.cell.task, r.cell.data_budget) == ("freezed", task, images)]
+        kid = [1000 * score.value for r in cells if (score := r.score("kid")) and score.value is not None]
+        conditions = f"`{task}`, {cells[0].cell.compute_budget}, protocol {cells[0].cell.protocol.label}"
+        section = page.partition(f"{conditions}: {site_methods.MEASURED[folder]}.")[2]
+        row = next(line for line in section.splitlines() if line.startswith(f"| {images} |"))
+        assert f"| {fmean(kid):,.0f} ± {stdev(kid):,.0f} |" in row
+        assert row.endswith(f"| {len(cells)} |")
 
 
 def test_every_parameter_of_a_method_has_a_meaning() -> None:

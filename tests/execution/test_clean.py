@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from made_cells import EMOJI_RECORDS, EMOJI_SUITE
 
 from graftbench.cache import locked
 from graftbench.errors import GraftbenchError
@@ -23,28 +23,26 @@ from graftbench.suites.suite import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
-"""The records of a real run of the quick suite, all `ok`."""
+    from pathlib import Path
 
 SIZES = {"sampler": 5000, "samples": 700, "log": 30, "progress": 200}
 
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    """Four of the quick suite's records, with a strip of snapshots each."""
+    """Four of the emoji suite's records, with a strip of snapshots each."""
     return [
         msgspec.structs.replace(r, artifacts=r.artifacts | {"progress": f"cells/{r.id}/progress.png"})
-        for r in read(QUICK)[0][:4]
+        for r in read(EMOJI_RECORDS)[0][:4]
     ]
 
 
 def make(folder: Path, records: Sequence[Record]) -> Path:
     """A run folder with these records and files of known sizes."""
     run = RunFolder(folder)
-    quick = load_suite("quick")
-    with run.claimed("quick"):
-        run.write_suite(msgspec.structs.replace(quick, protocol=records[0].cell.protocol, cells=len(places(quick))))
+    suite = load_suite(EMOJI_SUITE)
+    with run.claimed("emoji"):
+        run.write_suite(msgspec.structs.replace(suite, protocol=records[0].cell.protocol, cells=len(places(suite))))
         run.records.write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
         for record in records:
             for kind, name in record.artifacts.items():
@@ -165,7 +163,7 @@ def test_work_goes_by_what_it_is(run: Path) -> None:
 def test_a_run_at_work_is_refused(run: Path) -> None:
     """Nothing is removed under a driver's hands, nor looked at."""
     before = files(run)
-    with RunFolder(run).claimed("quick"), pytest.raises(GraftbenchError, match="Another run is working"):
+    with RunFolder(run).claimed("emoji"), pytest.raises(GraftbenchError, match="Another run is working"):
         clean_run(run, keep="nothing", work=True)
     assert files(run) == before
 

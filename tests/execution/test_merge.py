@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from made_cells import EMOJI_RECORDS, EMOJI_SUITE
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.merge import Merged, merge
@@ -22,28 +22,26 @@ from graftbench.suites.suite import Limits, Suite, load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
-"""The records of a real run of the quick suite, all `ok`."""
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    """The quick suite's records."""
-    return read(QUICK)[0]
+    """The emoji suite's records."""
+    return read(EMOJI_RECORDS)[0]
 
 
 def suite_of(records: Sequence[Record], **changes: Any) -> Suite:
-    """The quick suite as resolved when it was run."""
-    quick = load_suite("quick")
-    resolved = msgspec.structs.replace(quick, protocol=records[0].cell.protocol, cells=len(places(quick)))
+    """The emoji suite as resolved when it was run."""
+    suite = load_suite(EMOJI_SUITE)
+    resolved = msgspec.structs.replace(suite, protocol=records[0].cell.protocol, cells=len(places(suite)))
     return msgspec.structs.replace(resolved, **changes)
 
 
 def make(folder: Path, records: Sequence[Record], *, artifacts: bool = True, **changes: Any) -> Path:
     """A run folder with these records; each cell's folder holds files that say whose they are."""
     run = RunFolder(folder)
-    with run.claimed("quick"):
+    with run.claimed("emoji"):
         run.write_suite(suite_of(records, **changes))
         run.records.write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
         for record in latest(list(records)).values() if artifacts else ():
@@ -71,7 +69,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def shards(tmp_path: Path, records: list[Record]) -> list[Path]:
-    """Three shards of the quick suite, eight cells of it missing."""
+    """Three shards of the emoji suite, eight cells of it missing."""
     kept = records[: len(records) - 8]
     return [make(tmp_path / f"shard{k}", kept[k::3]) for k in range(3)]
 
@@ -93,7 +91,7 @@ def test_shards_become_one_run(shards: list[Path], tmp_path: Path, records: list
     for record in kept:
         for name in record.artifacts.values():
             assert (out / name).read_text().endswith(name)
-    with RunFolder(out).claimed("quick"):
+    with RunFolder(out).claimed("emoji"):
         pass
 
 
@@ -341,7 +339,7 @@ def test_another_name_alone_is_no_obstacle(records: list[Record], tmp_path: Path
     a, b = make(tmp_path / "a", records[:1]), make(tmp_path / "b", records[1:2])
     RunFolder(b).write_suite(suite_of(records, name="renamed"))
     merged = merge([a, b], tmp_path / "out")
-    assert RunFolder(tmp_path / "out").suite().name == "quick"
+    assert RunFolder(tmp_path / "out").suite().name == "emoji"
     assert any("'renamed'" in note for note in merged.notes)
 
 
@@ -354,7 +352,7 @@ def test_parts_of_a_suite_are_united(records: list[Record], tmp_path: Path) -> N
     suite = RunFolder(tmp_path / "out").suite()
     assert suite.methods == ["dcgan", "oracle", "vae"]
     assert suite.parameters == {"dcgan": {"batch_size": 8}}
-    assert suite.seeds == [*load_suite("quick").seeds, 5]
+    assert suite.seeds == [*load_suite(EMOJI_SUITE).seeds, 5]
     assert suite.cells == merged.total == len(places(suite))
     assert any("`limits`" in note for note in merged.notes)
 
@@ -370,10 +368,10 @@ def test_domains_that_lie_elsewhere_are_the_same(records: list[Record]) -> None:
 
 def test_a_run_at_work_is_refused(shards: list[Path], tmp_path: Path) -> None:
     """The lock of an input is held: refused, at once. So it is where the output's is held."""
-    with RunFolder(shards[1]).claimed("quick"):
+    with RunFolder(shards[1]).claimed("emoji"):
         refused("shard1' at this moment", lambda: merge(shards, tmp_path / "out"))
     merge(shards[:1], tmp_path / "out")
-    with RunFolder(tmp_path / "out").claimed("quick"):
+    with RunFolder(tmp_path / "out").claimed("emoji"):
         refused("Another run is working", lambda: merge(shards, tmp_path / "out"))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_cells import EMOJI_RECORDS, EMOJI_SUITE
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution import merge as merge_module
@@ -15,16 +16,18 @@ from graftbench.execution.run_folder import RunFolder, clear
 from graftbench.records.store import append, read
 from graftbench.suites.suite import load_suite
 
-QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
-RECORD = read(QUICK)[0][0]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORD = read(EMOJI_RECORDS)[0][0]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run folder of one cell."""
     folder = RunFolder(tmp_path / "run")
-    with folder.claimed("quick"):
-        folder.write_suite(msgspec.structs.replace(load_suite("quick"), protocol=RECORD.cell.protocol))
+    with folder.claimed("emoji"):
+        folder.write_suite(msgspec.structs.replace(load_suite(EMOJI_SUITE), protocol=RECORD.cell.protocol))
         append(folder.records, RECORD)
     return folder.path
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_cells import EMOJI_RECORDS, EMOJI_SUITE
 
 from graftbench.errors import GraftbenchError
 from graftbench.execution.clean import clean_run
@@ -24,10 +24,9 @@ from graftbench.suites.suite import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
-
-ONE = read(QUICK)[0][0]
+ONE = read(EMOJI_RECORDS)[0][0]
 """A record of a real run, whose id is the hash of its cell."""
 
 READERS: tuple[Callable[[Path], object], ...] = (read, lambda path: read(path, Head))
@@ -52,9 +51,9 @@ BAD_PATHS = (
 
 
 def run_of(folder: Path, *records: Record) -> Path:
-    """A run folder of the quick suite with these records, written past the store."""
-    with RunFolder(folder).claimed("quick"):
-        RunFolder(folder).write_suite(msgspec.structs.replace(load_suite("quick"), protocol=ONE.cell.protocol))
+    """A run folder of the emoji suite with these records, written past the store."""
+    with RunFolder(folder).claimed("emoji"):
+        RunFolder(folder).write_suite(msgspec.structs.replace(load_suite(EMOJI_SUITE), protocol=ONE.cell.protocol))
     lines = [msgspec.json.encode(record) + b"\n" for record in records]
     (folder / "records.jsonl").write_bytes(b"".join(lines))
     return folder
@@ -166,7 +165,7 @@ def test_what_is_printed_for_pasting_is_what_is_seen() -> None:
     name = "a\u202eb\x9b31m\x1b"
     cell = msgspec.structs.replace(ONE.cell, parameters={name: name})
     record = msgspec.structs.replace(ONE, cell=cell, id=cell.id, artifacts={}, environment={"threads": "1; rm -rf ~"})
-    run = read_run(QUICK)
+    run = read_run(EMOJI_RECORDS)
     view = view_cell(Run(run.name, [record], run.folder), record.id)
     assert all(c.isprintable() or c == "\n" for c in view.command)
     assert tomllib.loads(view.suite)["parameters"][cell.method] == {name: name}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from made_cells import EMOJI_RECORDS
 
 from graftbench.errors import GraftbenchError
 from graftbench.records import store
@@ -14,13 +14,11 @@ from graftbench.records.selection import parse, select
 if TYPE_CHECKING:
     from graftbench.records.record import Record
 
-QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
-
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    """The quick suite: nine methods, 25 and 400 images, seeds 0 and 1."""
-    return store.read(QUICK)[0]
+    """A run of nine methods, 25 and 400 images, seeds 0 and 1."""
+    return store.read(EMOJI_RECORDS)[0]
 
 
 @pytest.mark.parametrize(

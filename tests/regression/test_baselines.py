@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from made_cells import QUICK
+from made_cells import EMOJI_RECORDS
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.record import Status
@@ -44,8 +44,8 @@ def test_saved_and_listed(run: Path, tmp_path: Path) -> None:
 
 def test_a_comparison_reads_the_same_of_a_baseline(tmp_path: Path) -> None:
     """Every row, note and code as with the whole records, at less than half their size."""
-    baselines.save("main", QUICK, tmp_path)
-    whole = list(read_run(QUICK).records)
+    baselines.save("main", EMOJI_RECORDS, tmp_path)
+    whole = list(read_run(EMOJI_RECORDS).records)
     (slim,) = read_side("main", folder=tmp_path).repeats
     computed = {score.name for score in whole[0].scores} & MEASURES.keys()
     measured = ("fit_seconds", "training_images_per_second", "peak_memory_mib", "flops_per_image", "parameters_total")
@@ -55,7 +55,7 @@ def test_a_comparison_reads_the_same_of_a_baseline(tmp_path: Path) -> None:
         assert compare([slim], [new], options) == compare([whole], [new], options)
     assert [r.id for r in slim] == [r.id for r in whole]
     assert [r.cell.id for r in slim] == [r.cell.id for r in whole]
-    assert (tmp_path / "main" / "records.jsonl").stat().st_size < 0.4 * QUICK.stat().st_size
+    assert (tmp_path / "main" / "records.jsonl").stat().st_size < 0.4 * EMOJI_RECORDS.stat().st_size
 
 
 def test_a_name_that_is_taken(run: Path, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_name_that_is_taken(run: Path, tmp_path: Path) -> None:
     baselines.save("main", run, tmp_path, now=NOW)
     with pytest.raises(GraftbenchError, match=r"There is a baseline 'main'.*--replace"):
         baselines.save("main", run, tmp_path)
-    baselines.save("main", QUICK, tmp_path, replace=True)
+    baselines.save("main", EMOJI_RECORDS, tmp_path, replace=True)
     assert [known.cells for known in baselines.listed(tmp_path)] == [36]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
@@ -140,10 +140,10 @@ def test_a_crash_while_replacing(run: Path, tmp_path: Path, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", replace)
         with pytest.raises(KeyboardInterrupt):
-            baselines.save("main", QUICK, folder, replace=True)
+            baselines.save("main", EMOJI_RECORDS, folder, replace=True)
     assert baselines.listed(folder) == [old]
     assert len(baselines.load("main", folder)[1]) == 2
-    baselines.save("main", QUICK, folder, replace=True)
+    baselines.save("main", EMOJI_RECORDS, folder, replace=True)
     assert [known.cells for known in baselines.listed(folder)] == [36]
 
 

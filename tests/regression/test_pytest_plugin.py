@@ -1,15 +1,15 @@
-"""The pytest plugin in pytest sessions of its own, on the committed records of the quick suite."""
+"""The pytest plugin in pytest sessions of its own, on the records of a real run."""
 
 from __future__ import annotations
 
 import inspect
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from made_cells import EMOJI_RECORDS
 
 import graftbench.regression.pytest_plugin
 from graftbench.records.record import Record, Status
@@ -18,10 +18,10 @@ from graftbench.regression import baselines, gate, sides
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytest_plugins = ["pytester"]
 
-ROOT = Path(__file__).parents[2]
 TASK = "twemoji->openmoji@32"
 
 
@@ -34,8 +34,8 @@ def _only_this_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    """Of the quick suite's records those of four methods."""
-    found = read_run(ROOT / "docs" / "quick" / "records.jsonl").records
+    """Of a real run's records those of four methods."""
+    found = read_run(EMOJI_RECORDS).records
     return [record for record in found if record.cell.method in ("dcgan", "finetune", "vae", "oracle")]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from made_cells import EMOJI_RECORDS
 
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import CellSpec, TaskSpec
@@ -25,13 +26,11 @@ from graftbench.suites.disk import (
     recorded_bytes,
 )
 
-QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
-
 
 @pytest.fixture(scope="module")
 def cell() -> CellSpec:
-    """A cell of the quick suite: 32×32, 600 images generated."""
-    return next(record.cell for record in read(QUICK)[0] if record.cell.method == "finetune")
+    """A cell that was run: 32×32, 600 images generated."""
+    return next(record.cell for record in read(EMOJI_RECORDS)[0] if record.cell.method == "finetune")
 
 
 def recorded(folder: Path, cell: CellSpec, sizes: list[int], status: Status = Status.OK) -> list[Record]:
@@ -81,7 +80,7 @@ def test_the_guess_grows_with_resolution_and_images(cell: CellSpec) -> None:
     assert guessed_bytes(many, "sampler") == RECORD_BYTES + 128 * image + 5000 * image
 
 
-def test_the_guess_covers_what_the_quick_suite_left(cell: CellSpec) -> None:
+def test_the_guess_covers_what_a_real_run_left(cell: CellSpec) -> None:
     """Its largest sampler by a method took 1.44 MB and its largest sheet 80 KB: the guess is above, not by tenfold."""
     assert 1_443_572 + 80_000 < guessed_bytes(cell, "sampler") < 10 * 1_443_572
 

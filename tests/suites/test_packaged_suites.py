@@ -12,6 +12,7 @@ from graftbench.execution.driver import run
 from graftbench.plugins import registry
 from graftbench.plugins.config import config_of
 from graftbench.records.cell_spec import ComputeBudget
+from graftbench.suites.matrix import places
 from graftbench.suites.suite import load_suite, packaged_suites, parse_task
 from graftbench.training.source import SourceModelSpec
 
@@ -32,14 +33,27 @@ def test_methods_domains_and_parameters_exist(name: str) -> None:
 
 
 def test_standard_covers_what_it_says() -> None:
-    """Five tasks, four data budgets, three seeds, every family; the source models of `quick` serve it."""
-    standard, quick = load_suite("standard"), load_suite("quick")
+    """Five tasks, four data budgets, three seeds, every family."""
+    standard = load_suite("standard")
     assert (len(standard.tasks), len(standard.data_budgets), len(standard.seeds)) == (5, 4, 3)
     methods = registry.methods()
     families = set(get_args(Family)) - {"submitted"}  # those are made elsewhere
     assert {methods[name].family for name in standard.methods} == families
-    assert {name: quick.source_models[name] for name in standard.source_models} == standard.source_models
-    assert (standard.protocol, standard.compute_budget) == (quick.protocol, quick.compute_budget)
+
+
+def test_quick_is_small_and_compares_what_transfers_with_what_does_not() -> None:
+    """A hundred cells at most, at least two seeds, nothing to download; both families, and rows that mark the scale."""
+    quick = load_suite("quick")
+    methods, domains = registry.methods(), registry.domains()
+    assert 1 <= len(places(quick)) <= 100
+    assert len(quick.seeds) >= 2
+    families = {methods[name].family for name in quick.methods}
+    assert "scratch" in families
+    assert families & {"fine-tune", "frozen"}
+    assert {"oracle", "memorizer", "source"} <= set(quick.methods)
+    for task in map(parse_task, quick.tasks):
+        for side in (task.source, task.target):
+            assert domains[side.partition(":")[0]].source.startswith("Python package"), side
 
 
 def test_the_two_suites_for_papers_differ_in_the_protocol_alone() -> None:

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from made_cells import EMOJI_RECORDS, EMOJI_SUITE
 
 from graftbench.errors import GraftbenchError
 from graftbench.plugins.config import config_of
 from graftbench.records.cell_spec import ComputeBudget, TaskSpec
+from graftbench.records.store import read
+from graftbench.suites.matrix import places
 from graftbench.suites.suite import load_suite, override, packaged_suites, parse_suite, parse_task
 
 if TYPE_CHECKING:
@@ -32,14 +35,13 @@ def test_a_small_suite_takes_the_defaults() -> None:
     assert (suite.protocol.extractor, suite.protocol.size, suite.protocol.reference) == ("lite0", None, "reference")
 
 
-def test_the_quick_suite_is_the_promised_matrix() -> None:
-    """Quick: Twemoji to OpenMoji at 32 px, 25 and 400 images, 2 seeds, five families and four reference rows."""
-    suite = load_suite("quick")
-    assert suite.tasks == ["twemoji->openmoji@32"]
-    assert suite.data_budgets == [25, 400]
-    assert suite.seeds == [0, 1]
-    assert len(suite.methods) == 9
-    assert [budget.kimg is not None for budget in suite.compute_budgets] == [True]
+def test_the_example_of_the_pages_is_the_suite_of_its_records() -> None:
+    """What docs/examples/emoji.toml plans is what the run that tests and pages read has, cell by cell."""
+    records, _ = read(EMOJI_RECORDS)
+    cells = [r.cell for r in records]
+    planned = places(load_suite(EMOJI_SUITE))
+    assert len(cells) == len(planned) == 36
+    assert {(c.method, str(c.task), c.data_budget, c.seed, c.compute_budget) for c in cells} == set(planned)
 
 
 def test_every_packaged_suite_parses() -> None:
@@ -122,7 +124,7 @@ def test_a_wrong_parameter_is_named(parameters: dict[str, object], sentence: str
 
 def test_override_drops_parameters_of_methods_that_are_left_out() -> None:
     """Parameters go with their method, so that the suite stays valid."""
-    suite = override(load_suite("quick"), methods=["oracle", "dcgan"])
+    suite = override(load_suite(EMOJI_SUITE), methods=["oracle", "dcgan"])
     assert suite.methods == ["oracle", "dcgan"]
     assert set(suite.parameters) == {"dcgan"}
 

@@ -1,4 +1,4 @@
-"""Made-up cells and scores, and the committed run."""
+"""Made-up cells and scores, and a real run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from graftbench.images.prepared import ImageSet
 
-QUICK = Path(__file__).parents[2] / "docs" / "quick" / "records.jsonl"
-"""The committed records of the quick suite."""
+EMOJI_RECORDS = Path(__file__).parent / "emoji" / "records.jsonl"
+"""A real run's 36 records, all `ok`: nine methods, 25 and 400 images of OpenMoji, seeds 0 and 1."""
+EMOJI_SUITE = Path(__file__).parents[2] / "docs" / "examples" / "emoji.toml"
+"""Their suite."""
 TASK = TaskSpec("twemoji", "openmoji", 32)
 PROTOCOL = Protocol(size=96, resize="bicubic-antialias")
 

@@ -32,12 +32,15 @@ def shipped() -> list[Path]:
     return sorted(folder.glob("*.json"))
 
 
-def test_the_quick_suite_ships_its_source_model(twemoji: prepared.ImageSet, tmp_path: Path) -> None:
-    """With an empty cache the model is found in the package: the demo transfers at once."""
-    recipe = source.recipe_for(load_suite("quick").source_models["gan"], "gan", twemoji)
+@pytest.mark.parametrize("kind", sorted(load_suite("standard").source_models))
+def test_the_standard_suite_s_source_models_come_with_the_package(
+    kind: str, twemoji: prepared.ImageSet, tmp_path: Path
+) -> None:
+    """With an empty cache a model of Twemoji is found: four of the five tasks transfer at once."""
+    recipe = source.recipe_for(load_suite("standard").source_models[kind], kind, twemoji)
     found = source.find(recipe, tmp_path)
     assert found is not None
-    assert found.stat().st_size < 4e6
+    assert found.stat().st_size < 5e6
     assert source.load(found, recipe.id).id == recipe.id
 
 
@@ -118,7 +121,7 @@ def test_a_damaged_model_of_the_package_is_refused(
     twemoji: prepared.ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its provenance holds its SHA-256."""
-    recipe = source.recipe_for(load_suite("quick").source_models["gan"], "gan", twemoji)
+    recipe = source.recipe_for(load_suite("standard").source_models["gan"], "gan", twemoji)
     monkeypatch.setattr(source, "content_digest", lambda _: b"other")
     with pytest.raises(GraftbenchError, match="Reinstall graftbench"):
         source.find(recipe, tmp_path)

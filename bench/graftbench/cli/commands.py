@@ -74,8 +74,8 @@ COMMANDS = {
     ),
     "export-task": CommandHelp(
         "Write the exact training images of a cell, a manifest and a README, for anyone's code to train on.",
-        "graftbench export-task 'twemoji->openmoji@32' for-ann --budget 25 --seed 0",
-        "graftbench export-task 'twemoji->openmoji@32' for-ann --budget 25 --seed 0 --format zip --source",
+        "graftbench export-task 'twemoji->openmoji@32' for-ann --suite standard --budget 25 --seed 0",
+        "graftbench export-task 'twemoji->openmoji@32' ann --suite standard --budget 25 --seed 0 --format zip --source",
         "graftbench export-task 'none->folder:photos@64' for-ann --budget 100 --seed 0 --suite mine.toml",
     ),
     "add samples": CommandHelp(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cyclopts import App
-from made_cells import QUICK
+from made_cells import EMOJI_RECORDS
 
 from graftbench.errors import GraftbenchError
 from graftbench.regression.history.history import add
@@ -45,9 +45,9 @@ def history(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> Path:
 
 def test_add_a_run_of_the_suite(track: Callable[..., str], tmp_path: Path) -> None:
     """A committed run: added once, then known, then shown."""
-    out = track("add", QUICK, "--history", tmp_path / "h", "--commit", "abc1234", "--date", "2026-01-31")
+    out = track("add", EMOJI_RECORDS, "--history", tmp_path / "h", "--commit", "abc1234", "--date", "2026-01-31")
     assert "series of commit abc1234, 2026-01-31T00:00:00Z were added" in out
-    again = track("add", QUICK, "--history", tmp_path / "h", "--commit", "abc1234", "--date", "2026-01-31")
+    again = track("add", EMOJI_RECORDS, "--history", tmp_path / "h", "--commit", "abc1234", "--date", "2026-01-31")
     assert "nothing was added" in again
     shown = track("show", tmp_path / "h", "--measure", "kid", "--method", "finetune")
     assert "abc1234" in shown
@@ -88,7 +88,7 @@ def test_mistakes_name_the_nearest(track: Callable[..., str], history: Path, tmp
         (("show", history, "--measure", "kit"), "Did you mean 'kid'"),
         (("show", history, "--method", "finetun"), "Did you mean 'finetune'"),
         (("show", tmp_path / "none"), "There is no history"),
-        (("add", QUICK, "--history", tmp_path / "h", "--date", "soon"), "'soon' is no date"),
+        (("add", EMOJI_RECORDS, "--history", tmp_path / "h", "--date", "soon"), "'soon' is no date"),
     ):
         with pytest.raises(GraftbenchError, match=said):
             track(*arguments)
