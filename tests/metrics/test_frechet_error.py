@@ -148,14 +148,18 @@ def test_coverage_far_and_wide(sizes: tuple[int, int, int], shift: float, scale:
 
 
 @pytest.mark.parametrize("fixed", [False, True])
-def test_products_taken_once_change_nothing(*, fixed: bool) -> None:
-    """FID at any weights from products taken once is FID by its definition; 1e-7 for the roots of small eigenvalues."""
-    x, y = gaussians(20, 15, 40, seed=4, shift=0.3)
+@pytest.mark.parametrize("m", [15, 60])
+def test_products_taken_once_change_nothing(*, fixed: bool, m: int) -> None:
+    """FID at any weights from products taken once is FID by its definition, also where one side outnumbers the features.
+
+    1e-7 for the roots of small eigenvalues.
+    """
+    x, y = gaussians(20, m, 40, seed=4, shift=0.3)
     first, second = _Rows.of(x), moments(y) if fixed else _Rows.of(y)
     rng = RNG(0)
-    factors, others = (1.0 + rng.uniform(-0.5, 0.5, n) for n in (20, 15))
+    factors, others = (1.0 + rng.uniform(-0.5, 0.5, n) for n in (20, m))
     factors, others = factors / factors.mean(), others / others.mean()
     once = _Products(first, second).distance_at(factors, others)
     assert once == pytest.approx(_distance_at(first, second, factors, others), rel=1e-7)
-    whole = _Products(first, second).distance_at(np.ones(20), np.ones(15))
+    whole = _Products(first, second).distance_at(np.ones(20), np.ones(m))
     assert whole == pytest.approx(fid(x, y).value, rel=1e-6)

@@ -180,9 +180,9 @@ def _influences(side: _Rows, direction: Array, vectors: Array, values: Array) ->
 
 
 def _evaluation(first: _Rows, second: _Rows | Moments) -> Callable[[Array, Array], float]:
-    """Return FID as a function of both sides' weights."""
-    tall = first.tall or (isinstance(second, _Rows) and second.tall)
-    return partial(_distance_at, first, second) if tall else _Products(first, second).distance_at
+    """Return FID as a function of both sides' weights: by products of rows unless both sides outnumber the features."""
+    both_tall = first.tall and isinstance(second, _Rows) and second.tall
+    return partial(_distance_at, first, second) if both_tall else _Products(first, second).distance_at
 
 
 def signs(n: int, rng: np.random.Generator) -> Array:
@@ -199,7 +199,7 @@ def _distance_at(first: _Rows, second: _Rows | Moments, factors_x: Array, factor
 
 
 class _Products:
-    """FID at many weights, where images are fewer than features: all products of rows are taken once.
+    """FID at many weights, where one side has no more rows than features: all products of rows are taken once.
 
     Weights change the mean, which is a product of weights and rows, and scale what is left: no evaluation touches the
     features again.
