@@ -69,7 +69,7 @@ class ExtractionOptions:
         weights: Local weights file of the extractor.
         device: auto, cpu, cuda or cuda:N.
         batch_size: Images per forward pass.
-        plugins: File or folder with more domains.
+        plugins: File or folder with more metrics and domains.
     """
 
     extractor: str = "lite0"

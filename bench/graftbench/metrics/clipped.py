@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from graftbench.errors import GraftbenchError
+from graftbench.metrics.catalogue import Metric
 from graftbench.metrics.manifold import (
     AllBalls,
     BallFamily,
@@ -21,6 +22,38 @@ from graftbench.metrics.manifold import (
 if TYPE_CHECKING:
     from graftbench.metrics.arrays import Array, FeatureMatrix
     from graftbench.metrics.estimate import Estimate
+    from graftbench.metrics.sides import Sides
+
+METRICS = (
+    Metric(
+        "clipped_density",
+        "clipped density",
+        "density in which no image counts more than once and outliers have no large balls (k = 5); about the share of "
+        "good images",
+        better=1,
+        paper="2507.01761",
+        sets=("clipped", "effective"),
+        panel="Fidelity and diversity",
+        text="**Clipped density, clipped coverage** (Salvy et al. 2026; k = 5). Where half of the generated images are "
+        "garbage coverage still reads 0.75 against 0.90 when all are good; these two read about one half, as shares of "
+        "good images. Density's balls end at the median radius, an image counts at most once, and real images, each in "
+        "the balls of the others, set what 1 is. Coverage fills each ball with up to k images and is mapped to the "
+        "share of good images that would fill them so; between whole numbers of images linearly, so that M good ones "
+        "are 1. Both are cut at 1. "
+        "Clipped density says nothing against images that crowd in the middle of the real ones.",
+    ),
+    Metric(
+        "clipped_coverage",
+        "clipped coverage",
+        "share of the generated images that would have to be good to fill the reference images' neighbourhoods (k = 5) "
+        "as they do",
+        better=1,
+        paper="2507.01761",
+        sets=("clipped", "effective"),
+        panel="Fidelity and diversity",
+    ),
+)
+
 
 _MOST = 4  # largest share of good images before it is cut at 1: then nothing is known of its error
 
@@ -163,3 +196,12 @@ def _as_share(filling: LeaveOneOut, m: int, n: int, k: int) -> LeaveOneOut:
         None if without_generated is None else share(without_generated, m - 1, n),
         None if without_real is None else share(without_real, m, n - 1),
     )
+
+
+FAMILY = clipped_family()
+"""The scores as `evaluate` takes them, in one pass over the distances with others."""
+
+
+def compute(sides: Sides) -> list[Estimate]:
+    """Return both scores."""
+    return [sides.ball_scores[name] for name in ("clipped_density", "clipped_coverage")]

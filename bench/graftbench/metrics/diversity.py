@@ -10,6 +10,7 @@ import numpy as np
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.arrays import Array, matrix, pair, too_few, unit_rows, zero_rows
+from graftbench.metrics.catalogue import Metric
 from graftbench.metrics.distances import nearest, squared_distances
 from graftbench.metrics.estimate import Estimate, jackknife_variance, student_bounds, wilson_bounds
 
@@ -17,6 +18,34 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graftbench.metrics.arrays import FeatureMatrix
+    from graftbench.metrics.sides import Sides
+
+METRICS = (
+    Metric(
+        "vendi_2",
+        "Vendi (order 2)",
+        "effective number of different generated images in which rare kinds count less; garbage counts too",
+        better=1,
+        needs=(),
+        paper="2310.12952",
+        sets=("effective",),
+        panel="Fidelity and diversity",
+        text="**Vendi of other orders** (Pasarkar & Dieng 2024). (Σ λ^q)^(1/(1−q)) of the same eigenvalues; of order ∞ "
+        "1/max λ. The higher the order, the less rare kinds of images count. `vendi(features, order=q)` takes any q.",
+    ),
+    Metric(
+        "vendi_inf",
+        "Vendi (order ∞)",
+        "one over the share of the largest kind of generated images; garbage counts too",
+        better=1,
+        needs=(),
+        paper="2310.12952",
+        sets=("effective",),
+        panel="Fidelity and diversity",
+    ),
+)
+"""The orders beside 1; that one, `vendi_score`, stands in the catalogue."""
+
 
 _BLOCK = 1024  # rows of a distance matrix held at a time: 82 MB against 10,000 images
 
@@ -281,3 +310,8 @@ def cluster_occupancy(generated: FeatureMatrix, train: FeatureMatrix) -> Estimat
         interval=(max(wilson[0], singles[0]), min(wilson[1], singles[1])),
         method="Wilson and jackknife",
     )
+
+
+def compute(sides: Sides) -> list[Estimate]:
+    """Return the Vendi scores of the orders 2 and ∞."""
+    return [vendi(sides.x, order=2.0), vendi(sides.x, order=math.inf)]

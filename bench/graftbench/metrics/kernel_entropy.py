@@ -10,11 +10,31 @@ import numpy as np
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.arrays import Array, check_widths, matrix, too_few
+from graftbench.metrics.catalogue import Metric
 from graftbench.metrics.distances import squared_distances
 from graftbench.metrics.estimate import Estimate, jackknife_variance, student_bounds
 
 if TYPE_CHECKING:
     from graftbench.metrics.arrays import FeatureMatrix
+    from graftbench.metrics.sides import Sides
+
+METRICS = (
+    Metric(
+        "rke",
+        "RKE",
+        "number of groups of alike generated images, at half the reference images' distance; garbage counts too",
+        better=1,
+        paper="jalali2023information",
+        sets=("effective",),
+        panel="Fidelity and diversity",
+        text="**RKE** (Jalali et al. 2023). 1/‖K/n‖² of a Gaussian kernel: m far groups of equally many alike images "
+        "score m. It knows nothing of fidelity: of our example sets the one that is half garbage scores highest, so "
+        "the set `effective` has clipped density and coverage beside it. The bandwidth σ is half the root mean square "
+        "distance of the reference images (ours; the function takes any), so two values compare only against one "
+        "reference and at equal n.",
+    ),
+)
+
 
 _BLOCK = 1024  # rows of the kernel matrix held at a time
 
@@ -104,3 +124,8 @@ def _squared_kernel_sums(x: Array, sigma: float) -> tuple[Array, Array]:
         sums[start : start + _BLOCK] = squares.sum(axis=1)
         slopes[start : start + _BLOCK] = -2.0 * np.einsum("ij,ij->i", squares, d2)
     return sums, slopes
+
+
+def compute(sides: Sides) -> list[Estimate]:
+    """Return RKE at the bandwidth of the reference images."""
+    return [rke(sides.x, real=sides.y)]

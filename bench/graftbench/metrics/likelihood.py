@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graftbench.metrics.arrays import Array, check_widths, matrix, pair, too_few
+from graftbench.metrics.catalogue import Metric
 from graftbench.metrics.distances import squared_distances
 from graftbench.metrics.estimate import Estimate, jackknife_variance, student_bounds
 
@@ -17,6 +18,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graftbench.metrics.arrays import FeatureMatrix
+    from graftbench.metrics.sides import Sides
+
+METRICS = (
+    Metric(
+        "fld",
+        "FLD",
+        "how much less likely reference images are under Gaussians around generated than around training images; "
+        "copies score high",
+        better=-1,
+        needs=("reference", "train"),
+        paper="2302.04440",
+        sets=("likelihood",),
+        panel="Memorisation",
+        text="**FLD** (Jiralerspong et al. 2023). A Gaussian around each generated image, its variance fitted to "
+        "the training images, so that a copy's is tiny; 100/D times the reference images' negative "
+        "log-likelihood, less that under one half of the training images fitted to the other. As many new "
+        "images as that half has score 0, more images less, copies of training images thousands. Variances "
+        "are fitted by EM (the paper: gradient descent) and are at least 10⁻⁴ of the training features' own.",
+    ),
+)
+
 
 SMALLEST_VARIANCE = 1e-4
 """Variances are at least this, in units of the training features' own: a copy's would otherwise be 0."""
@@ -193,3 +215,8 @@ def _log_gaussians(d2: Array, variances: Array, width: int) -> Array:
     logs = d2 * (-0.5 / variances)
     logs -= 0.5 * width * np.log(2.0 * np.pi * variances)
     return logs
+
+
+def compute(sides: Sides) -> list[Estimate]:
+    """Return FLD."""
+    return [fld(sides.x, sides.y, sides.t, seed=sides.seed)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graftbench.errors import GraftbenchError
+from graftbench.metrics.catalogue import Metric
 from graftbench.metrics.manifold import (
     AllBalls,
     BallFamily,
@@ -22,6 +23,33 @@ from graftbench.metrics.manifold import (
 if TYPE_CHECKING:
     from graftbench.metrics.arrays import Array, FeatureMatrix
     from graftbench.metrics.estimate import Estimate
+    from graftbench.metrics.sides import Sides
+
+
+METRICS = (
+    Metric(
+        "symmetric_precision",
+        "symmetric precision",
+        "the lesser of precision and the share of generated neighbourhoods with a reference image in them (k = 5)",
+        better=1,
+        paper="2306.09618",
+        sets=("clipped",),
+        panel="Fidelity and diversity",
+        text="**Symmetric precision, symmetric recall** (Khayatkhoei & AbdAlmageed 2023; k = 5). In many dimensions "
+        "images slightly inside the real ones have a precision of 1 and slightly outside of 0, though both are as far "
+        "off. The lesser of precision and its complement (the share of generated images whose own ball holds a real "
+        "one), and of recall and coverage, treats both alike.",
+    ),
+    Metric(
+        "symmetric_recall",
+        "symmetric recall",
+        "the lesser of recall and coverage, both with k = 5",
+        better=1,
+        paper="2306.09618",
+        sets=("clipped",),
+        panel="Fidelity and diversity",
+    ),
+)
 
 
 def symmetric_precision(
@@ -92,3 +120,12 @@ def _lesser(one: LeaveOneOut, other: LeaveOneOut) -> LeaveOneOut:
         return None if a is None or b is None else np.minimum(a, b)
 
     return min(one[0], other[0]), least(one[1], other[1]), least(one[2], other[2])
+
+
+FAMILY = symmetric_family()
+"""The scores as `evaluate` takes them, in one pass over the distances with others."""
+
+
+def compute(sides: Sides) -> list[Estimate]:
+    """Return both scores."""
+    return [sides.ball_scores[name] for name in ("symmetric_precision", "symmetric_recall")]
