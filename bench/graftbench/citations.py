@@ -280,9 +280,9 @@ class _Papers:
             self.add(cited(key), f"extractor {name}")
 
     def add_metric(self, name: str) -> None:
-        number = METRICS[name].paper if name in METRICS else ""
-        for paper in references().values():
-            if number and paper.arxiv == number:
+        source = METRICS[name].paper if name in METRICS else ""
+        for key, paper in references().items():
+            if source and source in (key, paper.arxiv):
                 self.add(paper, f"metric {name}")
 
     def entries(self) -> list[Entry]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.plugins.registry import reports
+from graftbench.plugins.registry import metrics, reports
 from graftbench.records.run import read_runs
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def write_report(
     Args:
         runs: Run folders, or records.jsonl files; one or several.
         out: Where to write; `report` in the first run's folder by default.
-        plugins: More reports: files, folders, or classes.
+        plugins: More reports and metrics: files, folders, or classes.
         select: Only some cells: `method=dcgan,finetune budget<=100`.
         formats: Keys of FORMATS; every file by default.
         figure: Only pictures whose file name starts so.
@@ -96,6 +96,7 @@ def write_report(
     paths = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
     given = [plugin if isinstance(plugin, type) else Path(plugin) for plugin in plugins]
     folder = default_folder(paths) if out is None else Path(out)
+    metrics(given)
     found = reports(given)
     return write_reports(read_runs(paths, select), folder, found, formats=formats, figure=figure)
 

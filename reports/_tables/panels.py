@@ -103,7 +103,7 @@ def panels(group: Group) -> tuple[Panel, ...]:
     hidden = {"null_coverage"} if null_coverage else set()
     below: list[Panel] = []
     for layout in LAYOUT:
-        names = [name for name in layout.names if name in names_with_scores - hidden]
+        names = [name for name in names_of(layout) if name in names_with_scores - hidden]
         if names:
             sentences = [readings.get(name, "") for name in names] + ([] if layout.ranked else [_NOT_RANKED])
             below.append(
@@ -114,8 +114,13 @@ def panels(group: Group) -> tuple[Panel, ...]:
                     ranked=layout.ranked,
                 )
             )
-    placed = {metric.name for metric in HEADLINE}.union(*(layout.names for layout in LAYOUT))
+    placed = {metric.name for metric in HEADLINE}.union(*(names_of(layout) for layout in LAYOUT))
     return (Panel(metrics=HEADLINE), *below, *_others(names_with_scores - placed))
+
+
+def names_of(layout: Layout) -> tuple[str, ...]:
+    """Return a panel's metrics, and behind them those whose own file puts them there."""
+    return (*layout.names, *(name for name, metric in EVERY_METRIC.items() if metric.panel == layout.title))
 
 
 def _others(names: set[str]) -> list[Panel]:

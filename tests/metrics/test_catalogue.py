@@ -5,29 +5,35 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.catalogue import METRICS, SETS, of_factors, resolve
+from graftbench.metrics.catalogue import FILES, METRICS, SETS, of_factors, resolve
 from graftbench.metrics.evaluate import _COMPUTE
+from graftbench.references import references
 
 
 def test_every_metric_is_computed_and_every_computed_one_is_listed() -> None:
-    """Every metric is known to `evaluate_features`, each once, in one order, but those that need labels of factors."""
+    """Every metric is known to `evaluate_features`, each once, in one order, but those that need labels of factors.
+
+    Behind them come those that are files of their own: each of these has what computes it.
+    """
     computed = [name for names, _ in _COMPUTE for name in names]
-    assert [*computed, *of_factors(METRICS)] == list(METRICS)
+    assert [*computed, *of_factors(METRICS), *FILES] == list(METRICS)
+    assert all(callable(file.load().compute) for file in FILES.values())
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_entries_are_whole(name: str) -> None:
-    """Each says what it is; names are lower case; a paper is an arXiv number; the arrow is the better direction."""
+    """Each says what it is; names are lower case; a paper is known by number or key; the arrow is the direction."""
     found = METRICS[name]
     assert found.name == name
     assert re.fullmatch(r"[a-z0-9_]+", found.name)
     assert found.title
     assert not found.title.endswith(".")
-    assert re.fullmatch(r"(\d{4}\.\d{5})?", found.paper)
+    assert found.paper == "" or found.paper in references() or re.fullmatch(r"\d{4}\.\d{5}", found.paper)
     assert found.scale > 0.0
     assert found.heading == found.label + {-1: " ↓", 0: "", 1: " ↑"}[found.better]
 
@@ -81,3 +87,20 @@ def test_the_catalogue_is_light() -> None:
     code = "import sys, graftbench.metrics.catalogue\nprint(sorted({'numpy', 'scipy', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_page_has_every_metrics_row_and_paragraph() -> None:
+    """docs/metrics.md says of each metric what its file says: the table's row, and the paragraph, line breaks apart."""
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
+    words = " ".join(page.split())
+    for metric in METRICS.values():
+        assert f"| `{metric.name}` | {metric.heading} | {metric.title} |" in page
+        assert metric.text in words
+    assert {file.path for file in FILES.values()} == {FILES[m.name].path for m in METRICS.values() if m.text}
+
+
+def test_no_default_has_a_metric_that_is_a_file_of_its_own() -> None:
+    """What cells ask for by default stays as it is; such a metric is in `all` and in a set of its own."""
+    for name in FILES:
+        assert {key for key, members in SETS.items() if name in members} == {"all", *METRICS[name].sets}
+    assert resolve(["effective"])[:2] == ("clipped_density", "clipped_coverage")

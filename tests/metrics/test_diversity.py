@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from metric_examples import SETS
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics import diversity
-from graftbench.metrics.diversity import cluster_occupancy, intra_cluster_distance, vendi_score
+from graftbench.metrics.diversity import cluster_occupancy, intra_cluster_distance, vendi, vendi_score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +113,60 @@ def test_both_errors_meet_at_100_images() -> None:
     assert vendi_score(np.vstack((x, x[:1]))).method == "infinitesimal jackknife"
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("same", (15.368379, 14.793765, 9.996181)),
+        ("shift", (12.940702, 9.590821, 3.934105)),
+        ("half", (6.849844, 3.336999, 1.879744)),
+        ("copies", (7.419166, 6.391122, 3.979854)),
+        ("ident", (15.662883, 15.347601, 11.683999)),
+    ],
+)
+def test_vendi_of_other_orders(kind: str, expected: tuple[float, float, float]) -> None:
+    """Orders 1, 2 and ∞ as computed apart from this code; near order 1 the score is that of order 1."""
+    found = [vendi(SETS[kind], order=order) for order in (1.0, 2.0, np.inf)]
+    assert [value(estimate) for estimate in found] == pytest.approx(expected, abs=5e-7)
+    assert [estimate.name for estimate in found] == ["vendi_score", "vendi_2", "vendi_inf"]
+    assert found[0] == vendi_score(SETS[kind])
+    assert value(vendi(SETS[kind], order=1.0 + 1e-7)) == pytest.approx(value(found[0]), rel=1e-5)
+
+
+@pytest.mark.parametrize("order", [0.5, 2.0, 7.0, np.inf])
+def test_vendi_of_any_order_by_hand(order: float) -> None:
+    """Eigenvalues ¾ and ¼: (¾^q + ¼^q)^(1/(1−q)), 4/3 for order ∞; equal groups count as many in any order."""
+    x = np.array([[1.0, 0.0], [5.0, 0.0], [2.0, 0.0], [0.0, 3.0]])
+    expected = 4 / 3 if np.isinf(order) else (0.75**order + 0.25**order) ** (1.0 / (1.0 - order))
+    assert vendi(x, order=order).value == pytest.approx(expected, rel=1e-13)
+    assert vendi(np.kron(np.eye(3), np.ones((5, 3))), order=order).value == pytest.approx(3.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("order", [0.5, 2.0, np.inf])
+@pytest.mark.parametrize(("n", "width"), [(12, 5), (12, 30)])
+def test_influence_is_the_derivative_in_any_order(order: float, n: int, width: int) -> None:
+    """As for order 1: a central difference by each image's weight, up to a constant."""
+    u = RNG(n).standard_normal((n, width)) + 0.3
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+
+    def entropy(weights: np.ndarray) -> float:
+        root = np.sqrt(weights)
+        return diversity._entropy(np.linalg.eigvalsh(root[:, None] * (u @ u.T) * root), order)
+
+    step, slopes = 1e-5, []
+    for i in range(n):
+        move = step * (np.arange(n) == i)
+        slopes.append((entropy(np.full(n, 1 / n) + move) - entropy(np.full(n, 1 / n) - move)) / (2 * step))
+    influence = diversity._influence(u, order)[1]
+    assert influence - influence.mean() == pytest.approx(np.array(slopes) - np.mean(slopes), abs=1e-6)
+
+
+def test_an_order_is_above_0() -> None:
+    """Of order 0 it would count eigenvalues that rounding alone tells from 0."""
+    for order in (0.0, -1.0, np.nan):
+        with pytest.raises(GraftbenchError, match="above 0, or infinite; found"):
+            vendi(np.eye(3), order=order)
+
+
 def spectrum(rng: np.random.Generator, n: int) -> np.ndarray:
     """Gaussian features whose deviations fall as 1/rank around a common mean."""
     return 0.3 + rng.standard_normal((n, 32)) / np.arange(1, 33)
@@ -142,6 +197,15 @@ def test_vendi_covers(draw: Callable[[np.random.Generator, int], np.ndarray], n:
     found = coverage([vendi_score(draw(rng, n)) for _ in range(repeats)])
     noise = 4.5 * np.sqrt(0.95 * 0.05 / repeats)
     assert 0.93 - noise < found <= 1.0 if n == 30 else abs(found - 0.95) < noise
+
+
+@pytest.mark.parametrize("order", [2.0, np.inf])
+@pytest.mark.parametrize(("n", "repeats"), [(120, 60), pytest.param(400, 400, marks=pytest.mark.slow)])
+def test_vendi_of_other_orders_covers(order: float, n: int, repeats: int) -> None:
+    """The interval holds the mean score at this n, of rectified features: 95 % within 4.5 standard errors."""
+    rng = RNG(n)
+    found = coverage([vendi(rectified(rng, n), order=order) for _ in range(repeats)])
+    assert abs(found - 0.95) < 4.5 * np.sqrt(0.95 * 0.05 / repeats)
 
 
 def test_vendi_without_a_score() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graftbench.errors import GraftbenchError
-from graftbench.metrics import evaluate as module
+from graftbench.metrics import sides as sides_module
 from graftbench.metrics.catalogue import METRICS as CATALOGUE
 from graftbench.metrics.catalogue import SETS
 from graftbench.metrics.covariance import moments
@@ -231,7 +231,8 @@ def test_one_image_has_no_value_but_where_one_is_enough() -> None:
     scores = evaluate_features(features(1), features(40, seed=1), metrics=["all"], train=features(20, seed=2))
     defined = {score.name for score in scores if score.value is not None}
     alone = {"precision", "density", "coverage", "null_coverage", "mind", "vendi_score", "authpct", "cluster_occupancy"}
-    assert defined == {*alone, "high_frequency"}
+    more = {"clipped_density", "clipped_coverage", "vendi_2", "vendi_inf", "rke", "fld"}
+    assert defined == {*alone, *more, "high_frequency"}
 
 
 def test_fewer_images_than_splits_and_neighbours() -> None:
@@ -281,9 +282,9 @@ def test_seeds_decide_what_is_drawn() -> None:
     first, again, other = scores(0), scores(0), scores(1)
     assert first == again
     assert {name for name in METRICS if first[name] != other[name]} <= {
-        *("fid_inf", "mind", "c2st_accuracy", "c2st_f1", "copying_z")
+        *("fid_inf", "mind", "c2st_accuracy", "c2st_f1", "copying_z", "fld")
     }
-    assert all(first[name] != other[name] for name in ("fid_inf", "mind"))
+    assert all(first[name] != other[name] for name in ("fid_inf", "mind", "fld"))
 
 
 def test_intervals_of_fid_are_optional(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +294,7 @@ def test_intervals_of_fid_are_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     (plain,) = evaluate_features(made, real, metrics=["fid"], intervals=False)
     assert whole.interval is not None
     assert (plain.value, plain.interval, plain.standard_error) == (whole.value, None, None)
-    monkeypatch.setattr(module, "INTERVAL_LIMIT", 39)
+    monkeypatch.setattr(sides_module, "INTERVAL_LIMIT", 39)
     assert evaluate_features(made, real, metrics=["fid"]) == [plain]
 
 

@@ -115,7 +115,7 @@ def test_a_floor_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         asked += 1
         assert images.asked == asked
     floors_of(real, "real", Images(key="moved").held_out(), WANTED, 30, cache=tmp_path)
-    monkeypatch.setattr(module, "_code", lambda: "edited")
+    monkeypatch.setattr(module, "_code", lambda _: "edited")
     floors_of(real, "real", images.held_out(), WANTED, 30, cache=tmp_path)
     assert images.asked == asked + 1  # another code may compute another number
     assert len(list((tmp_path / "floors").iterdir())) == 7
@@ -171,4 +171,5 @@ def test_undefined_floors_are_kept_with_their_reason(tmp_path: Path) -> None:
 
 def test_the_code_counts() -> None:
     """The key holds a hash of this file and of every metric's."""
-    assert len(module._code()) == 64
+    assert len(module._code(["kid"])) == 64
+    assert module._code(["rke"]) != module._code(["kid"]) == module._code(["fid"])

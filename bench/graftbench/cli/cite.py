@@ -24,9 +24,10 @@ def cite(
         plugin: File or folder with the methods and domains that the run had from one.
     """
     from graftbench.citations import GIVE_PLUGIN, bibliography, bibtex
-    from graftbench.plugins.registry import domains, methods
+    from graftbench.plugins.registry import domains, methods, metrics
     from graftbench.records.run import read_runs
 
+    metrics(plugin)
     entries, missing = bibliography(read_runs([run, *more]).records, methods(plugin).classes, domains(plugin).classes)
     print(bibtex(entries), end="")
     for sentence in missing:

@@ -25,7 +25,7 @@ def ls(
 
     Args:
         what: methods, domains, suites, reports, extractors, metrics or trackers.
-        plugin: File or folder with more methods, domains and reports.
+        plugin: File or folder with more methods, domains, reports and metrics.
         json: Print a list of objects, each with a name.
         markdown: Print a Markdown table; the README's tables are made by it.
     """
@@ -77,7 +77,10 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], dict[str, s
         from graftbench.execution.trackers.find import described
 
         return [dict(row) for row in described()], {}
-    makers = {"extractors": _extractors, "metrics": _metrics, "suites": _suites}
+    if what == "metrics":
+        broken = registry.metrics(plugin)
+        return _metrics(), broken
+    makers = {"extractors": _extractors, "suites": _suites}
     return makers[what](), {}
 
 

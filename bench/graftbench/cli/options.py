@@ -71,7 +71,7 @@ class ExtractionOptions:
         dither: Noise that they get then, in levels of 255; the extractor's own by default.
         device: auto, cpu, cuda or cuda:N.
         batch_size: Images per forward pass.
-        plugins: File or folder with more domains.
+        plugins: File or folder with more metrics and domains.
     """
 
     extractor: str = "lite0"

@@ -110,7 +110,9 @@ class _CodeChanged(Exception):  # noqa: N818 - not an error of the cell
 def _check_code(job: CellJob) -> None:
     """Refuse to record under an id what another code computes: files may be edited while a run lasts."""
     cell = job.cell
-    if cell.code != (hash_of(files_of_scoring()) if job.samples is not None else code_of(_method(job))):
+    registry.metrics([Path(path) for path in job.plugins])
+    metrics = cell.protocol.metrics
+    if cell.code != (hash_of(files_of_scoring(metrics)) if job.samples is not None else code_of(_method(job), metrics)):
         raise _CodeChanged(
             f"the code of method '{cell.method}' was edited while the run lasted; run again to plan it anew"
         )

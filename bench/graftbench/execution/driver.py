@@ -310,6 +310,7 @@ def _run_cells(
         stop=stop,
         unfinished=state.unfinished,
         checkpoint_seconds=plan.suite.checkpoint_seconds,
+        plugins=setting.plugins,
     )
     prerequisites.make_references(plan, missing)
     lacking = {cell.id: reason for cell in missing if (reason := plan.lacking.get((cell.method, cell.source_model)))}

@@ -114,11 +114,13 @@ class ReferenceJob(_JobBase, frozen=True, kw_only=True, tag="reference", omit_de
         protocol: How to extract.
         images: Folder of the target domain's prepared images in the cache, absolute.
         manifest: Their manifest.
+        plugins: As of `CellJob`: they may hold metrics.
     """
 
     protocol: Protocol
     images: str
     manifest: str
+    plugins: list[str] = []
 
 
 Job = CellJob | SourceJob | ReferenceJob

@@ -48,6 +48,7 @@ class Prerequisites:
         stop: Says whether the user wants the run to end.
         unfinished: Recipe id -> job folder with a checkpoint of its training to resume from.
         checkpoint_seconds: How often a training is checkpointed.
+        plugins: Paths of plugins, for the metrics in them.
     """
 
     folder: RunFolder
@@ -58,6 +59,7 @@ class Prerequisites:
     stop: Stop
     unfinished: Mapping[str, Path]
     checkpoint_seconds: float
+    plugins: list[str]
 
     def make_references(self, plan: Plan, cells: Sequence[CellSpec]) -> None:
         """Extract the features of the cells' references and score their floors.
@@ -77,6 +79,7 @@ class Prerequisites:
                 protocol=protocol,
                 images=entry_of(images),
                 manifest=images.manifest,
+                plugins=self.plugins,
             )
         for reason in self._run(jobs, None).values():
             if reason:

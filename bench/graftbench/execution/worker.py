@@ -28,6 +28,7 @@ from graftbench.execution.job import (
     write_whole,
 )
 from graftbench.images import prepared
+from graftbench.plugins import registry
 from graftbench.resources.determinism import check_process, variables_of
 from graftbench.scoring.features import FeatureReader
 from graftbench.training import source
@@ -67,6 +68,7 @@ def run_job(job: Job) -> Record | Finished:
         if isinstance(job, SourceJob):
             _train(job)
         else:
+            registry.metrics([Path(path) for path in job.plugins])
             images = prepared.reopen(Path(job.images), job.manifest)
             FeatureReader(job.protocol, Path(job.cache), device=job.device).prepare(images)
     except Exception as error:

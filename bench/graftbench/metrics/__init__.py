@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graftbench.metrics.classifier import c2st as c2st
+    from graftbench.metrics.clipped import clipped_coverage as clipped_coverage
+    from graftbench.metrics.clipped import clipped_density as clipped_density
     from graftbench.metrics.covariance import Moments as Moments
     from graftbench.metrics.covariance import StreamingMoments as StreamingMoments
     from graftbench.metrics.covariance import moments as moments
     from graftbench.metrics.diversity import cluster_occupancy as cluster_occupancy
     from graftbench.metrics.diversity import intra_cluster_distance as intra_cluster_distance
+    from graftbench.metrics.diversity import vendi as vendi
     from graftbench.metrics.diversity import vendi_score as vendi_score
     from graftbench.metrics.estimate import Estimate as Estimate
     from graftbench.metrics.evaluate import evaluate_features as evaluate_features
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
     from graftbench.metrics.inception import inception_score as inception_score
     from graftbench.metrics.kernel import kid as kid
     from graftbench.metrics.kernel import kid_subsets as kid_subsets
+    from graftbench.metrics.kernel_entropy import rke as rke
     from graftbench.metrics.kernel_gaussian import cmmd as cmmd
+    from graftbench.metrics.likelihood import fld as fld
     from graftbench.metrics.manifold import prdc as prdc
     from graftbench.metrics.memorization import authpct as authpct
     from graftbench.metrics.memorization import copying_z as copying_z
@@ -37,22 +42,28 @@ if TYPE_CHECKING:
     from graftbench.metrics.sliced import mind as mind
     from graftbench.metrics.spectrum import band_powers as band_powers
     from graftbench.metrics.spectrum import high_frequency as high_frequency
+    from graftbench.metrics.symmetric import symmetric_precision as symmetric_precision
+    from graftbench.metrics.symmetric import symmetric_recall as symmetric_recall
     from graftbench.metrics.variants import factor_kl as factor_kl
     from graftbench.metrics.variants import modes as modes
 
 _LAZY = {
     "classifier": ("c2st",),
+    "clipped": ("clipped_coverage", "clipped_density"),
     "kernel_gaussian": ("cmmd",),
-    "diversity": ("cluster_occupancy", "intra_cluster_distance", "vendi_score"),
+    "diversity": ("cluster_occupancy", "intra_cluster_distance", "vendi", "vendi_score"),
     "estimate": ("Estimate",),
     "evaluate": ("evaluate_features",),
+    "likelihood": ("fld",),
     "frechet": ("fid", "fid_inf"),
     "inception": ("inception_score",),
     "kernel": ("kid", "kid_subsets"),
     "manifold": ("prdc",),
     "memorization": ("authpct", "copying_z", "mifid", "train_distance_ratio"),
+    "kernel_entropy": ("rke",),
     "sliced": ("mind",),
     "spectrum": ("band_powers", "high_frequency"),
+    "symmetric": ("symmetric_precision", "symmetric_recall"),
     "variants": ("factor_kl", "modes"),
     "covariance": ("Moments", "StreamingMoments", "moments"),
 }

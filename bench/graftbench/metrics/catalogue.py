@@ -1,14 +1,23 @@
-"""All metrics by name: their labels, better directions and needs. Imports neither NumPy nor torch."""
+"""All metrics by name: their labels, better directions and needs. Imports neither NumPy nor torch.
+
+A metric may be one file, in this folder or a user's (`--plugin`): `METRICS` in it, a tuple of `Metric(…)` with plain
+values, says what it has, and its function `compute` makes `Estimate`s of `Sides` (see `sides`). What a file says of its
+metrics is read without importing it.
+"""
 
 from __future__ import annotations
 
+import ast
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Literal
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 from graftbench.errors import GraftbenchError, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
 
 Need = Literal["reference", "logits", "train", "pixels", "truth", "factors"]
 
@@ -25,7 +34,10 @@ class Metric:
         scale: Factor from the value to what is printed.
         needs: What it is computed from beside the generated images' features: reference images, the extractor's logits,
             training images, the pixels themselves, the true image of each, the factors that real images are made of.
-        paper: arXiv number of its source; empty where there is none.
+        paper: arXiv number of its source, or its key in references.bib; empty where there is none.
+        sets: Sets of its own to which it belongs, none of them one that graftbench's other metrics are in.
+        text: What docs/metrics.md says of it, a paragraph, where it is a file of its own.
+        panel: Title of the panel that shows it in reports; empty for that of other scores.
     """
 
     name: str
@@ -36,6 +48,9 @@ class Metric:
     scale: float = 1.0
     needs: tuple[Need, ...] = ("reference",)
     paper: str = ""
+    sets: tuple[str, ...] = ()
+    text: str = ""
+    panel: str = ""
 
     @property
     def heading(self) -> str:
@@ -235,7 +250,112 @@ SETS: dict[str, tuple[str, ...]] = {
     "default": ("fid", "kid", "inception_score", *_PRDC, "high_frequency"),
     "all": tuple(name for name, metric in METRICS.items() if "factors" not in metric.needs),
 }
-"""Short names of several metrics that belong together. `all` are those that any images can have."""
+"""Short names of several metrics that belong together. `all` are those of graftbench that any images can have."""
+
+
+@dataclass(frozen=True)
+class MetricFile:
+    """A file that holds metrics.
+
+    Attributes:
+        path: Where it is.
+        metrics: What it says of them.
+        load: Imports it.
+    """
+
+    path: Path
+    metrics: tuple[Metric, ...]
+    load: Callable[[], ModuleType]
+
+
+FILES: dict[str, MetricFile] = {}
+"""Name -> file, of the metrics that are files of their own."""
+
+BROKEN: dict[str, str] = {}
+"""File or entry point -> why its metrics are not known."""
+
+_OWN_SETS = frozenset(SETS)
+
+
+def metrics_in(path: Path) -> tuple[Metric, ...]:
+    """Read what a file says of its metrics, without importing it; nothing where it has no `METRICS`.
+
+    Raises:
+        GraftbenchError: It is no Python, or `METRICS` is no tuple of `Metric(…)` with plain values that fit.
+    """
+    source = path.read_text("utf-8")
+    if "METRICS" not in source:
+        return ()
+    try:
+        statements = ast.parse(source, str(path)).body
+    except SyntaxError as error:
+        raise GraftbenchError(f"The file {path} is no Python ({error}).") from error
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and [ast.unparse(target) for target in statement.targets] == ["METRICS"]:
+            if not isinstance(statement.value, ast.Tuple):
+                return ()
+            return tuple(_metric(call, path) for call in statement.value.elts)
+    return ()
+
+
+def _metric(call: ast.expr, path: Path) -> Metric:
+    if not isinstance(call, ast.Call) or ast.unparse(call.func) != "Metric":
+        raise GraftbenchError(f"METRICS of {path} holds Metric(…) and nothing else; found `{ast.unparse(call)}`.")
+    try:
+        positional = [ast.literal_eval(value) for value in call.args]
+        named = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+        metric = Metric(*positional, **named)
+    except (ValueError, TypeError) as error:
+        raise GraftbenchError(f"A metric of {path} has plain values and the fields of Metric: {error}.") from error
+    if metric.better not in (-1, 0, 1):
+        raise GraftbenchError(f"`better` of {metric.name} in {path} is -1, 0 or 1; found {metric.better!r}.")
+    for need in metric.needs:
+        if need not in _NEEDS_OF_FILES:
+            raise unknown("need", str(need), _NEEDS_OF_FILES, where=f"of {metric.name} in {path}")
+    return metric
+
+
+_NEEDS_OF_FILES = tuple(need for need in get_args(Need) if need not in ("truth", "factors"))
+"""What `Sides` has; truths and factors come from elsewhere."""
+
+
+def enter(path: Path, load: Callable[[], ModuleType]) -> None:
+    """Make a file's metrics known in this process; again for a file that is known already changes nothing.
+
+    Args:
+        path: The file.
+        load: Imports it, when one of its metrics is computed.
+
+    Raises:
+        GraftbenchError: It cannot be read, or a name of it or of its sets is taken.
+    """
+    known = {file.path for file in FILES.values()}
+    file = MetricFile(path, metrics_in(path), load)
+    if path in known:
+        return
+    for metric in file.metrics:
+        if metric.name in EVERY_METRIC or metric.name in SETS:
+            raise GraftbenchError(f"The name '{metric.name}' of a metric in {path} is taken; rename it.")
+        if taken := (_OWN_SETS | EVERY_METRIC.keys()).intersection(metric.sets):
+            raise GraftbenchError(f"The metric '{metric.name}' in {path} names a set that is taken: {min(taken)}.")
+    for metric in file.metrics:
+        METRICS[metric.name] = EVERY_METRIC[metric.name] = metric
+        FILES[metric.name] = file
+        for name in metric.sets:
+            SETS[name] = (*SETS.get(name, ()), metric.name)
+
+
+def _enter_own() -> None:
+    """Enter the files of this folder that hold metrics; they belong to `all`."""
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.name != Path(__file__).name:
+            enter(path, lambda name=f"graftbench.metrics.{path.stem}": import_module(name))
+    for name in FIDELITY:  # they stay the last
+        EVERY_METRIC[name] = EVERY_METRIC.pop(name)
+    SETS["all"] = tuple(name for name, metric in METRICS.items() if "factors" not in metric.needs)
+
+
+_enter_own()
 
 
 def of_factors(names: Iterable[str]) -> list[str]:
@@ -256,7 +376,9 @@ def resolve(names: Iterable[str], *, where: str = "") -> tuple[str, ...]:
     chosen: set[str] = set()
     for name in (names,) if isinstance(names, str) else names:
         if name not in METRICS and name not in SETS:
-            raise unknown("metric", name, [*METRICS, *SETS], where=where)
+            error = unknown("metric", name, [*METRICS, *SETS], where=where)
+            failed = "; ".join(f"{file}: {reason}" for file, reason in BROKEN.items())
+            raise GraftbenchError(f"{error} Files whose metrics are not known: {failed}") if failed else error
         chosen.update(SETS.get(name, (name,)))
     if not chosen:
         raise GraftbenchError(f"No metric was asked for{' ' + where if where else ''}; known: {', '.join(METRICS)}.")

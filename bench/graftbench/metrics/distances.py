@@ -127,6 +127,26 @@ class Sets:
                 within = d2[:, None] <= limits
                 yield Pairs(i, j, within[:, : limits_x.shape[1]], within[:, limits_x.shape[1] :])
 
+    def pairs_within_y(self, rows: Rows, limits: Array) -> Iterator[Pairs]:
+        """Yield all pairs of another row of y (as x) and one of some rows of y, closer than a limit of the latter.
+
+        Equality up to `ROUNDING` counts as within.
+
+        Args:
+            rows: Row numbers in y, P.
+            limits: N×B distances (not squared), one row for each row of y.
+        """
+        y = self._y
+        for start in range(0, len(rows), _BLOCK):
+            block = rows[start : start + _BLOCK]
+            d2 = squared_distances(y.exact[block], y.exact)
+            d2 -= ROUNDING * np.add.outer(y.squares[block], y.squares)
+            d2[np.arange(len(block)), block] = np.inf
+            squared = np.square(limits[block] * self._scale)
+            i, j = np.nonzero(d2 <= squared.max(axis=1)[:, None])
+            within = d2[i, j][:, None] <= squared[i]
+            yield Pairs(j, block[i], within[:, :0], within)
+
 
 def _nearest(a: _Points, b: _Points, scale: float, k: int, *, same: bool) -> tuple[Array, Rows]:
     """Find the k nearest rows of b for each row of a; `same`: a is b, and no row is its own neighbour."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graftbench.errors import GraftbenchError
 from graftbench.metrics.arrays import Array, matrix, pair, too_few, unit_rows, zero_rows
+from graftbench.metrics.catalogue import Metric
 from graftbench.metrics.distances import nearest, squared_distances
 from graftbench.metrics.estimate import Estimate, jackknife_variance, student_bounds, wilson_bounds
 
@@ -15,6 +18,34 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graftbench.metrics.arrays import FeatureMatrix
+    from graftbench.metrics.sides import Sides
+
+METRICS = (
+    Metric(
+        "vendi_2",
+        "Vendi (order 2)",
+        "effective number of different generated images in which rare kinds count less; garbage counts too",
+        better=1,
+        needs=(),
+        paper="2310.12952",
+        sets=("effective",),
+        panel="Fidelity and diversity",
+        text="**Vendi of other orders** (Pasarkar & Dieng 2024). (Σ λ^q)^(1/(1−q)) of the same eigenvalues; of order ∞ "
+        "1/max λ. The higher the order, the less rare kinds of images count. `vendi(features, order=q)` takes any q.",
+    ),
+    Metric(
+        "vendi_inf",
+        "Vendi (order ∞)",
+        "one over the share of the largest kind of generated images; garbage counts too",
+        better=1,
+        needs=(),
+        paper="2310.12952",
+        sets=("effective",),
+        panel="Fidelity and diversity",
+    ),
+)
+"""The orders beside 1; that one, `vendi_score`, stands in the catalogue."""
+
 
 _BLOCK = 1024  # rows of a distance matrix held at a time: 82 MB against 10,000 images
 
@@ -26,42 +57,55 @@ _JACKKNIFE = 100  # most images that are left out one by one: 0.1 s
 
 
 def vendi_score(generated: FeatureMatrix) -> Estimate:
-    """Return the Vendi score: the effective number of different images, exp of the entropy of the eigenvalues of K/n.
+    """Return the Vendi score, `vendi` of order 1: exp of the entropy of the eigenvalues of K/n."""
+    return vendi(generated, order=1.0)
 
-    K holds the cosine similarities of the features (not centred, as in the paper), so K/n has trace 1. n identical
-    images score 1, n orthogonal ones n. It rises with n as long as new images differ: two values compare only at equal
-    n. Of the n×n matrix K/n and the D×D matrix with the same nonzero eigenvalues the smaller is decomposed.
+
+def vendi(generated: FeatureMatrix, *, order: float = 1.0) -> Estimate:
+    """Return the effective number of different images: the Hill number of the eigenvalues λ of K/n, of any order.
+
+    Of order q it is (Σ λ^q)^(1/(1−q)); of order 1 the limit exp(−Σ λ·log λ), the Vendi score; of order ∞ 1/max λ. The
+    higher the order, the less rare kinds of images count. K holds the cosine similarities of the features (not centred,
+    as in the paper), so K/n has trace 1. n identical images score 1, n orthogonal ones n. It rises with n as long as
+    new images differ: two values compare only at equal n. It knows nothing of the reference: a set of garbage is
+    diverse, so read it beside a score of fidelity. Of the n×n matrix K/n and the D×D matrix with the same nonzero
+    eigenvalues the smaller is decomposed.
 
     Args:
         generated: Features N×D.
+        order: q, above 0; `math.inf` too.
 
     Returns:
-        A value from 1 to N. Standard error from 3 images on: by the jackknife up to 100 images, by the infinitesimal
-        jackknife (see `_influence`) beyond, which needs no further decomposition but is up to a third too small at
-        10 images. Interval on the logarithmic scale; at 10 to 30 images it covers less than it should (0.86 instead of
-        0.95 at worst) where the sample is likely to miss rare groups of images. Undefined without images, and where a
-        feature vector is 0.
+        A value from 1 to N, named `vendi_score` for order 1, and `vendi_2`, `vendi_0.5`, `vendi_inf`. Standard error
+        from 3 images on: by the jackknife up to 100 images, by the infinitesimal jackknife (see `_influence`) beyond,
+        which needs no further decomposition but is up to a third too small at 10 images. Interval on the logarithmic
+        scale; at 10 to 30 images it covers less than it should (0.86 instead of 0.95 at worst) where the sample is
+        likely to miss rare groups of images. Undefined without images, and where a feature vector is 0.
 
     Raises:
-        GraftbenchError: Entries are NaN or infinite.
+        GraftbenchError: The order is not above 0, or entries are NaN or infinite.
 
     References:
-        Friedman & Dieng 2022 (arXiv 2210.02410), equation 2; Jaeckel 1972 for the standard error.
+        Friedman & Dieng 2022 (arXiv 2210.02410), equation 2; Pasarkar & Dieng 2024 (arXiv 2310.12952) for other orders;
+        Jaeckel 1972 for the standard error.
     """
+    if not order > 0.0:
+        raise GraftbenchError(f"The order of a Vendi score is above 0, or infinite; found {order}.")
+    name = "vendi_score" if order == 1.0 else f"vendi_{order:g}"
     x = matrix(generated, "generated features")
     n = len(x)
     if reason := too_few(1, n, None, "a Vendi score") or zero_rows(x, "generated"):
-        return Estimate(name="vendi_score", undefined=reason, n_generated=n)
+        return Estimate(name=name, undefined=reason, n_generated=n)
     x = unit_rows(x)
-    entropy, influence = _influence(x)
+    entropy, influence = _influence(x, order)
     value = min(max(float(np.exp(entropy)), 1.0), float(n))  # beyond by rounding only
     if n < 3:  # without one of two images the score is 1, whatever the other
-        return Estimate(name="vendi_score", value=value, n_generated=n)
+        return Estimate(name=name, value=value, n_generated=n)
     infinitesimal = n > _JACKKNIFE
-    relative = float(influence.std(ddof=1) / np.sqrt(n)) if infinitesimal else _jackknife_error(x)
+    relative = float(influence.std(ddof=1) / np.sqrt(n)) if infinitesimal else _jackknife_error(x, order)
     low, high = student_bounds(entropy, relative, n - 1, low=0.0, high=float(np.log(n)))
     return Estimate(
-        name="vendi_score",
+        name=name,
         value=value,
         standard_error=value * relative,
         interval=(min(float(np.exp(low)), value), max(float(np.exp(high)), value)),
@@ -70,29 +114,42 @@ def vendi_score(generated: FeatureMatrix) -> Estimate:
     )
 
 
-def _entropy(values: NDArray[np.floating]) -> float:
-    """Return −Σ λ·log λ of eigenvalues in ascending order; those that are 0 up to rounding add nothing."""
-    some = values[values > values.size * np.finfo(np.float64).eps * values[-1]]
-    return -float(some @ np.log(some))
+def _entropy(values: NDArray[np.floating], order: float = 1.0) -> float:
+    """Return Rényi's entropy of eigenvalues in ascending order; those that are 0 up to rounding add nothing.
+
+    Of order 1 it is −Σ λ·log λ, of order ∞ −log max λ, else log(Σ λ^q)/(1−q).
+    """
+    some = _above_rounding(values)
+    if order == 1.0:
+        return -float(some @ np.log(some))
+    if math.isinf(order):
+        return -float(np.log(some[-1]))
+    relative = some / some[-1]  # no power of these overflows
+    return (order * float(np.log(some[-1])) + float(np.log(np.power(relative, order).sum()))) / (1.0 - order)
 
 
-def _jackknife_error(u: Array) -> float:
+def _above_rounding(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    return values[values > values.size * np.finfo(np.float64).eps * values[-1]]
+
+
+def _jackknife_error(u: Array, order: float = 1.0) -> float:
     """Return the standard error of the entropy for unit rows u, each image left out in turn.
 
     It takes one decomposition for each image.
     """
     n, gram = len(u), u @ u.T
     grams = [np.delete(np.delete(gram, i, axis=0), i, axis=1) / (n - 1) for i in range(n)]
-    entropies = np.array([_entropy(np.linalg.eigvalsh(part)) for part in grams])
+    entropies = np.array([_entropy(np.linalg.eigvalsh(part), order) for part in grams])
     return float(np.sqrt(jackknife_variance(entropies)))
 
 
-def _influence(u: Array) -> tuple[float, Array]:
+def _influence(u: Array, order: float = 1.0) -> tuple[float, Array]:
     """Return the entropy of the eigenvalues of K/n for unit rows u (N×D), and its derivative by each image's weight.
 
     With weights w that sum to 1 the eigenvalues are those of Σ wᵢuᵢuᵢᵀ, with dλ/dwᵢ = (uᵢ·v)² for the eigenvector v,
-    and Σ_m (uᵢ·v_m)² = 1, so that dH/dwᵢ = −Σ_m log λ_m·(uᵢ·v_m)² up to a constant. On the N×N side (uᵢ·v)² = nλeᵢ² for
-    the eigenvector e of K/n. Where λ = 0, u·v = 0 for every image, and the term is left out.
+    and Σ_m (uᵢ·v_m)² = 1. So dH/dwᵢ = Σ_m s_m·(uᵢ·v_m)² up to a constant, with the slope s = dH/dλ: −log λ for order 1,
+    −1/λ of the largest for order ∞, else q·λ^(q−1)/((1−q)·Σ λ^q). On the N×N side (uᵢ·v)² = nλeᵢ² for the eigenvector e
+    of K/n. Where λ = 0, u·v = 0 for every image, and the term is left out.
     """
     n, width = u.shape
     if n <= width:
@@ -101,8 +158,15 @@ def _influence(u: Array) -> tuple[float, Array]:
     else:
         values, vectors = np.linalg.eigh(u.T @ u / n)
         projections = np.square(u @ vectors)
-    some = values > values.size * np.finfo(np.float64).eps * values[-1]
-    return _entropy(values), -(projections[:, some] @ np.log(values[some]))
+    some = _above_rounding(values)
+    if order == 1.0:
+        slopes = -np.log(some)
+    elif math.isinf(order):
+        slopes = np.where(np.arange(some.size) == some.size - 1, -1.0 / some, 0.0)
+    else:
+        relative = some / some[-1]
+        slopes = order / (1.0 - order) * np.power(relative, order - 1.0) / np.power(relative, order).sum() / some[-1]
+    return _entropy(values, order), projections[:, values.size - some.size :] @ slopes
 
 
 # ----------------------------------------------------------------------------------------- clusters of training images
@@ -246,3 +310,8 @@ def cluster_occupancy(generated: FeatureMatrix, train: FeatureMatrix) -> Estimat
         interval=(max(wilson[0], singles[0]), min(wilson[1], singles[1])),
         method="Wilson and jackknife",
     )
+
+
+def compute(sides: Sides) -> list[Estimate]:
+    """Return the Vendi scores of the orders 2 and ∞."""
+    return [vendi(sides.x, order=2.0), vendi(sides.x, order=math.inf)]

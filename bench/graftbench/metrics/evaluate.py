@@ -2,94 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.arrays import zero_rows
-from graftbench.metrics.catalogue import METRICS, resolve
+from graftbench.metrics.catalogue import FILES, METRICS, SETS, resolve
 from graftbench.metrics.classifier import c2st
-from graftbench.metrics.covariance import Moments
 from graftbench.metrics.diversity import cluster_occupancy, intra_cluster_distance, vendi_score
 from graftbench.metrics.estimate import Estimate
 from graftbench.metrics.features import Features
-from graftbench.metrics.frechet import fid, fid_inf
+from graftbench.metrics.frechet import fid_inf
 from graftbench.metrics.inception import inception_score
 from graftbench.metrics.kernel import kid, kid_subsets
 from graftbench.metrics.kernel_gaussian import cmmd
-from graftbench.metrics.manifold import prdc
+from graftbench.metrics.manifold import prdc_family
 from graftbench.metrics.memorization import authpct, copying_z, mifid, train_distance_ratio
+from graftbench.metrics.sides import Sides, count_of
 from graftbench.metrics.sliced import mind
 from graftbench.metrics.spectrum import high_frequency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
+    from types import ModuleType
 
-    from numpy.typing import NDArray
-
-
-INTERVAL_LIMIT = 10_000
-"""Up to this many images a side, FID and MiFID get an interval: beyond, it takes minutes and tells little."""
+    from graftbench.metrics.covariance import Moments
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """The features of all sides, as the metrics take them; a metric is computed only if its sides are there."""
-
-    generated: Features | Moments
-    reference: Features | Moments | None
-    train: Features | None
-    intervals: bool
-    seed: int
-
-    @property
-    def x(self) -> NDArray:
-        return _features(self.generated).pooled
-
-    @property
-    def y(self) -> NDArray:
-        return _features(self.reference).pooled
-
-    @property
-    def t(self) -> NDArray:
-        return _features(self.train).pooled
-
-    @cached_property
-    def fid(self) -> Estimate:
-        return fid(_matrix(self.generated), _matrix(self.reference), interval=self.with_interval, seed=self.seed)
-
-    @property
-    def with_interval(self) -> bool:
-        return self.intervals and max(_count(self.generated), _count(self.reference)) <= INTERVAL_LIMIT
-
-    def high_frequency(self) -> list[Estimate]:
-        generated, reference = _features(self.generated).powers, _features(self.reference).powers
-        assert generated is not None
-        assert reference is not None
-        return [high_frequency(generated, reference)]
+def _high_frequency(sides: Sides) -> list[Estimate]:
+    generated, reference = sides.features(sides.generated).powers, sides.features(sides.reference).powers
+    assert generated is not None
+    assert reference is not None
+    return [high_frequency(generated, reference)]
 
 
-def _features(side: Features | Moments | None) -> Features:
-    assert isinstance(side, Features)
-    return side
-
-
-def _matrix(side: Features | Moments | None) -> NDArray | Moments:
-    return side if isinstance(side, Moments) else _features(side).pooled
-
-
-_COMPUTE: tuple[tuple[tuple[str, ...], Callable[[_Sides], Iterable[Estimate]]], ...] = (
+_COMPUTE: tuple[tuple[tuple[str, ...], Callable[[Sides], Iterable[Estimate]]], ...] = (
     (("fid",), lambda s: [s.fid]),
-    (("fid_inf",), lambda s: [fid_inf(s.x, _matrix(s.reference), seed=s.seed)]),
+    (("fid_inf",), lambda s: [fid_inf(s.x, s.matrix(s.reference), seed=s.seed)]),
     (("kid",), lambda s: [kid(s.x, s.y)]),
     (("kid_100x1000",), lambda s: [kid_subsets(s.x, s.y)]),
-    (("inception_score",), lambda s: [inception_score(_features(s.generated).logits)]),
+    (("inception_score",), lambda s: [inception_score(s.features(s.generated).logits)]),
     (
         ("precision", "recall", "f_score", "density", "coverage", "null_coverage"),
-        lambda s: prdc(s.x, s.y, seed=s.seed).values(),
+        lambda s: s.ball_scores.values(),
     ),
-    (("high_frequency",), _Sides.high_frequency),
+    (("high_frequency",), _high_frequency),
     (("cmmd",), lambda s: [cmmd(s.x, s.y)]),
     (("cmmd_biased",), lambda s: [cmmd(s.x, s.y, biased=True)]),
     (("mind",), lambda s: [mind(s.x, s.y, interval=s.with_interval, seed=s.seed)]),
@@ -142,16 +100,33 @@ def evaluate_features(
     if seed < 0:
         raise GraftbenchError(f"A seed is 0 or a positive integer; found {seed}.")
     names = resolve(metrics)
-    sides = _Sides(generated, reference, train, intervals, seed)
+    sides = Sides(generated, reference, train, intervals, seed)
     lacking = {name: reason for name in names if (reason := _lacking(name, sides))}
     estimates = {name: _undefined(name, reason, sides) for name, reason in lacking.items()}
-    for computed, compute in _COMPUTE:
-        if any(name in names and name not in lacking for name in computed):
-            estimates |= {estimate.name: estimate for estimate in compute(sides) if estimate.name not in lacking}
+    wanted = [name for name in names if name not in lacking]
+
+    # Files of metrics, and the families of balls for one pass over the distances.
+    modules = {file.path: file.load() for name in wanted if (file := FILES.get(name))}
+    families = [prdc_family()] if set(wanted) & set(SETS["prdc"]) else []
+    families += [module.FAMILY for module in modules.values() if hasattr(module, "FAMILY")]
+    sides = replace(sides, families=tuple(families))
+
+    computes = [compute for computed, compute in _COMPUTE if set(computed) & set(wanted)]
+    computes += [_compute_of(path, module) for path, module in modules.items()]
+    for compute in computes:
+        estimates |= {estimate.name: estimate for estimate in compute(sides) if estimate.name not in lacking}
+    if missing := [name for name in names if name not in estimates]:
+        raise GraftbenchError(f"{FILES[missing[0]].path} computes no '{missing[0]}', which its METRICS name.")
     return [estimates[name] for name in names]
 
 
-def _lacking(name: str, sides: _Sides) -> str:
+def _compute_of(path: Path, module: ModuleType) -> Callable[[Sides], Iterable[Estimate]]:
+    if not callable(getattr(module, "compute", None)):
+        raise GraftbenchError(f"A file of metrics has a function `compute(sides)`; {path} has none.")
+    return module.compute
+
+
+def _lacking(name: str, sides: Sides) -> str:
     """Return the reason why a metric cannot be computed from what was given, or ""."""
     needs, generated, reference = METRICS[name].needs, sides.generated, sides.reference
     if "reference" in needs and reference is None:
@@ -168,7 +143,7 @@ def _lacking(name: str, sides: _Sides) -> str:
     return _unfit(name, sides)
 
 
-def _unfit(name: str, sides: _Sides) -> str:
+def _unfit(name: str, sides: Sides) -> str:
     """Return the reason why the features do not serve a metric, or ""."""
     if "factors" in METRICS[name].needs:
         return "features do not tell of which factors the images are made"
@@ -182,18 +157,12 @@ def _unfit(name: str, sides: _Sides) -> str:
     return ""
 
 
-def _undefined(name: str, reason: str, sides: _Sides) -> Estimate:
+def _undefined(name: str, reason: str, sides: Sides) -> Estimate:
     needs = METRICS[name].needs
     return Estimate(
         name=name,
         undefined=reason,
-        n_generated=_count(sides.generated),
-        n_reference=_count(sides.reference) if "reference" in needs else 0,
-        n_train=_count(sides.train) if "train" in needs else 0,
+        n_generated=count_of(sides.generated),
+        n_reference=count_of(sides.reference) if "reference" in needs else 0,
+        n_train=count_of(sides.train) if "train" in needs else 0,
     )
-
-
-def _count(side: Features | Moments | None) -> int:
-    if side is None:
-        return 0
-    return len(side) if isinstance(side, Features) else side.n

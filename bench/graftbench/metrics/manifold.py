@@ -1,17 +1,19 @@
 """Precision and recall, density and coverage: how two sets of images overlap, by balls around nearest neighbours.
 
 Kynkäänniemi et al. 2019 (arXiv 1904.06991) and Naeem et al. 2020 (arXiv 2002.09797). One pass over the distances gives
-all four and every leave-one-out value of them.
+all four and every leave-one-out value of them. Other scores made of balls (`clipped`, `symmetric`) join that pass, and
+the random halves behind the intervals, as a `BallFamily`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+from scipy.special import ndtr
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.arrays import Array, pair, too_few
@@ -19,7 +21,7 @@ from graftbench.metrics.distances import Pairs, Rows, Sets, squared_distances
 from graftbench.metrics.estimate import Bounds, Estimate, jackknife_variance, quantile, wilson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -93,20 +95,39 @@ def prdc(
             "Balls need at least 1 neighbour, and the number of splits is not negative; "
             f"found k_precision = {k_precision}, k_density = {k_density} and splits = {splits}."
         )
+    return ball_scores(generated, real, [prdc_family(k_precision, k_density)], splits=splits, seed=seed)
+
+
+def ball_scores(
+    generated: FeatureMatrix, real: FeatureMatrix, families: Sequence[BallFamily], *, splits: int = 50, seed: int = 0
+) -> dict[str, Estimate]:
+    """Return the scores of families, all from one pass over the distances and from the same random halves.
+
+    Values, standard errors and intervals of a family are the same whichever others it is computed with.
+
+    Args:
+        generated: Pooled features M×D.
+        real: Pooled features N×D.
+        families: Which balls are needed, and what is made of them.
+        splits: Random splits into halves; 0 leaves the plain jackknife.
+        seed: Seed of the splits.
+
+    Raises:
+        GraftbenchError: A negative number of splits, widths differ, or entries are NaN or infinite.
+    """
+    if splits < 0:
+        raise GraftbenchError(f"The number of splits is not negative; found {splits}.")
     x, y = pair(generated, real)
     m, n = len(x), len(y)
-    reasons = _reasons(m, n, k_precision, k_density)
-    scores = _scores(x, y, k_precision, k_density)
-    factors = _inflation(x, y, k_precision, k_density, splits=splits, seed=seed) if splits else {}
+    scores = _scores(x, y, families)
+    factors = _inflation(x, y, families, splits=splits, seed=seed) if splits else {}
     estimates = {}
-    for name, reason in reasons.items():
-        define = partial(Estimate, name=name, n_generated=m, n_reference=n)
-        if reason:
-            estimates[name] = define(undefined=reason)
-        elif name == "null_coverage":
-            estimates[name] = define(value=null_coverage(m, n, k_density))
-        else:
-            estimates[name] = _estimate(scores[name], factors.get(name), splits)
+    for family in families:
+        for name, reason in family.reasons(m, n).items():
+            if reason:
+                estimates[name] = Estimate(name=name, undefined=reason, n_generated=m, n_reference=n)
+            else:
+                estimates[name] = _estimate(scores[name], factors.get(name), splits)
     return estimates
 
 
@@ -122,15 +143,19 @@ def null_coverage(n_generated: int, n_real: int, k: int = 5) -> float:
     return 1.0 - math.prod((n_real - i) / (n_real + n_generated - i) for i in range(1, k + 1))
 
 
-def _reasons(m: int, n: int, k_precision: int, k_density: int) -> dict[str, str]:
-    """Return by score the reason why it is undefined, "" where it is defined."""
-    # k + 1 stands for "enough" on the side that needs but one image.
-    precision, density = (
-        too_few(k + 1, min(m, 1) * (k + 1), n, f"a ball to neighbour {k} of each reference image")
-        for k in (k_precision, k_density)
+def prdc_family(k_precision: int = 3, k_density: int = 5) -> BallFamily:
+    """Return precision, recall, F-score, density, coverage and null coverage as a family."""
+    return BallFamily(
+        real=(k_precision, k_density),
+        generated=(k_precision,),
+        reasons=partial(_prdc_reasons, k_precision=k_precision, k_density=k_density),
+        scores=partial(_prdc_scores, k_precision=k_precision, k_density=k_density),
     )
-    k = k_precision
-    recall = too_few(k + 1, m, min(n, 1) * (k + 1), f"a ball to neighbour {k} of each generated image")
+
+
+def _prdc_reasons(m: int, n: int, k_precision: int, k_density: int) -> dict[str, str]:
+    precision, density = (too_few_for_real_balls(m, n, k) for k in (k_precision, k_density))
+    recall = too_few_for_generated_balls(m, n, k_precision)
     return {
         "precision": precision,
         "recall": recall,
@@ -139,6 +164,81 @@ def _reasons(m: int, n: int, k_precision: int, k_density: int) -> dict[str, str]
         "coverage": density,
         "null_coverage": density,
     }
+
+
+def _prdc_scores(balls: AllBalls, k_precision: int, k_density: int) -> dict[str, BallScore]:
+    scores: dict[str, BallScore] = {}
+    if k_precision in balls.real:
+        scores["precision"] = BallScore(balls.real[k_precision].covered(), "generated")
+    if k_precision in balls.generated:
+        scores["recall"] = BallScore(swapped(balls.generated[k_precision].covered()), "real")
+    if len(scores) == 2:
+        scores["f_score"] = BallScore(_f_score(scores["precision"].left_out, scores["recall"].left_out), "fewer")
+    if k_density in balls.real:
+        ball = balls.real[k_density]
+        null = null_coverage(balls.n_generated, balls.n_real, k_density)
+        scores["density"] = BallScore(ball.density(), "")
+        scores["coverage"] = BallScore(ball.filled(), "real")
+        scores["null_coverage"] = BallScore((null, None, None), "")
+    return scores
+
+
+def too_few_for_real_balls(m: int, n: int, k: int) -> str:
+    """Return why balls to neighbour k around N real images need more images, "" where they do not."""
+    # k + 1 stands for "enough" on the side that needs but one image.
+    return too_few(k + 1, min(m, 1) * (k + 1), n, f"a ball to neighbour {k} of each reference image")
+
+
+def too_few_for_generated_balls(m: int, n: int, k: int) -> str:
+    """Return why balls to neighbour k around M generated images need more images, "" where they do not."""
+    return too_few(k + 1, m, min(n, 1) * (k + 1), f"a ball to neighbour {k} of each generated image")
+
+
+# ----------------------------------------------------------------------------------------------------------- families
+
+
+@dataclass(frozen=True)
+class BallFamily:
+    """Scores made of the same balls.
+
+    Attributes:
+        real: Numbers of neighbours to which balls around real images reach.
+        generated: The same for balls around generated images.
+        capped: Likewise for balls around real images whose radius is at most the median of those radii; points in them
+            are generated images, and the other real images.
+        kept: Of the numbers in `real`, those for which a family asks which points are in which balls.
+        reasons: Numbers of generated and of real images -> name -> why a score is undefined, "" where it is not.
+        scores: Balls -> name -> score, for all that are defined.
+    """
+
+    _: KW_ONLY
+    real: tuple[int, ...] = ()
+    generated: tuple[int, ...] = ()
+    capped: tuple[int, ...] = ()
+    kept: tuple[int, ...] = ()
+    reasons: Callable[[int, int], dict[str, str]]
+    scores: Callable[[AllBalls], dict[str, BallScore]]
+
+
+@dataclass(frozen=True)
+class BallScore:
+    """A score of a family.
+
+    Attributes:
+        left_out: Its value, and its values without each generated and without each real image.
+        counted: Which images a share counts, for its interval where nothing varies; empty for what is no share.
+        cut: Values above 1 are taken as 1, and leave-one-out values go beyond.
+    """
+
+    left_out: LeaveOneOut
+    counted: Literal["generated", "real", "fewer", ""]
+    cut: bool = False
+
+
+def swapped(score: LeaveOneOut) -> LeaveOneOut:
+    """Return a score whose points are real images with its values without generated images first."""
+    value, without_real, without_generated = score
+    return value, without_generated, without_real
 
 
 # -------------------------------------------------------------------------------------- values and leave-one-out values
@@ -151,6 +251,8 @@ class _Score:
     Attributes:
         name: As in the estimate.
         images: Numbers of generated and of real images.
+        counted: As in `BallScore`.
+        cut: As in `BallScore`.
         value: The score.
         without_generated: M scores, each without one generated image; None where it takes more images.
         without_real: N scores, each without one real image; None where it takes more images.
@@ -158,6 +260,8 @@ class _Score:
 
     name: str
     images: tuple[int, int]
+    counted: str
+    cut: bool
     value: float
     without_generated: Array | None
     without_real: Array | None
@@ -169,7 +273,7 @@ class _Score:
         return jackknife_variance(self.without_generated), jackknife_variance(self.without_real)
 
 
-class _Balls:
+class Balls:
     """Counts of points in balls, and in shells: between a ball and the same ball with one neighbour more.
 
     Without one of the k images that a ball reaches over, it grows to neighbour k + 1. So what is lost and gained
@@ -184,9 +288,10 @@ class _Balls:
         sole_point: Sum of the numbers of these points.
         in_shell: Number of points in each shell, B.
         shells: Whether a point is in a shell, one bit for each: P×⌈B/8⌉.
+        inside: Likewise for the balls; no columns unless `kept`.
     """
 
-    def __init__(self, points: int, neighbours: Rows, k: int) -> None:
+    def __init__(self, points: int, neighbours: Rows, k: int, *, kept: bool = False) -> None:
         balls = len(neighbours)
         self.k = k
         self.neighbours = neighbours[:, :k]
@@ -194,6 +299,7 @@ class _Balls:
         self.in_ball, self.sole_point = np.zeros(balls, dtype=np.intp), np.zeros(balls, dtype=np.intp)
         self.in_shell = np.zeros(balls, dtype=np.intp)
         self.shells = np.zeros((points, -(-balls // 8)), dtype=np.uint8)
+        self.inside = np.zeros_like(self.shells) if kept else np.zeros((points, 0), dtype=np.uint8)
 
     def add(self, point: Rows, ball: Rows, inside: NDArray[np.bool_], inside_grown: NDArray[np.bool_]) -> None:
         """Count pairs of a point and a ball; each pair once."""
@@ -202,10 +308,12 @@ class _Balls:
         np.add.at(self.sole_ball, p, b)
         np.add.at(self.in_ball, b, 1)
         np.add.at(self.sole_point, b, p)
+        if self.inside.size:
+            _set_bits(self.inside, p, b)
         shell = inside_grown & ~inside
         p, b = point[shell], ball[shell]
         np.add.at(self.in_shell, b, 1)
-        np.bitwise_or.at(self.shells.reshape(-1), p * self.shells.shape[1] + b // 8, (128 >> b % 8).astype(np.uint8))
+        _set_bits(self.shells, p, b)
 
     def covered(self) -> LeaveOneOut:
         """Return the share of points in at least one ball: the value, without each point, without each ball's image."""
@@ -260,6 +368,87 @@ class _Balls:
             without_ball = (total - full + grown) / (balls - 1)
         return total / balls, without_point, without_ball
 
+    def clipped_density(self, *, same: bool = False) -> LeaveOneOut:
+        """Return the mean over points of min(1, number of balls that hold it / k), and without each; needs `kept`.
+
+        Args:
+            same: The points are the images of the balls, none in its own: without an image both go.
+        """
+        points, balls = self.in_balls.size, self.in_ball.size
+        each = np.minimum(self.in_balls, self.k)
+        total = int(each.sum())
+        without_point = (total - each) / (self.k * (points - 1)) if points > 1 else None
+        without_ball = None
+        if balls > self.k + 1:
+            change = self._clipped_change(same=same)
+            without_ball = (total - each + change) / (points - 1) if same else (total + change) / points
+            without_ball = without_ball / self.k
+        return total / (self.k * points), without_point, without_ball
+
+    def _clipped_change(self, *, same: bool) -> Rows:
+        """Return by how much Σ min(k, balls that hold a point) rises or falls without each ball's image, B."""
+        balls = self.in_ball.size
+        change = np.zeros(balls, dtype=np.intp)
+        low = np.flatnonzero(self.in_balls <= self.k)  # the rest stays full: an image takes away one ball at most
+        for start in range(0, low.size, _LOW):
+            points = low[start : start + _LOW]
+            # Without image j its ball is lost, and the balls that reach over j grow.
+            gained = -np.unpackbits(self.inside[points], axis=1, count=balls).astype(np.intp)
+            point, ball = np.nonzero(np.unpackbits(self.shells[points], axis=1, count=balls))
+            np.add.at(gained, (point[:, None], self.neighbours[ball]), 1)
+            if same:
+                gained[np.arange(points.size), points] = 0
+            counts = self.in_balls[points, None]
+            change += (np.minimum(counts + gained, self.k) - counts).sum(axis=0)
+        return change
+
+    def clipped_filled(self) -> LeaveOneOut:
+        """Return the mean over balls of min(1, number of points in it / k), and without each; needs `kept`."""
+        points, balls = self.in_balls.size, self.in_ball.size
+        each = np.minimum(self.in_ball, self.k)
+        total = int(each.sum())
+        without_point = without_ball = None
+        if points > 1:
+            scarce = self.in_ball <= self.k
+            lost = [
+                np.unpackbits(self.inside[start : start + _LOW], axis=1, count=balls)[:, scarce].sum(axis=1)
+                for start in range(0, points, _LOW)
+            ]
+            without_point = (total - np.concatenate(lost).astype(np.intp)) / (self.k * balls)
+        if balls > self.k + 1:
+            more = np.minimum(self.in_ball + self.in_shell, self.k) - each
+            grown = np.zeros(balls, dtype=np.intp)
+            np.add.at(grown, self.neighbours.ravel(), np.repeat(more, self.k))
+            without_ball = (total - each + grown) / (self.k * (balls - 1))
+        return total / (self.k * balls), without_point, without_ball
+
+
+def _set_bits(bits: NDArray[np.uint8], row: Rows, column: Rows) -> None:
+    """Set single bits of rows of packed bits, in place."""
+    values = (128 >> column % 8).astype(np.uint8)
+    np.bitwise_or.at(bits.reshape(-1), row * bits.shape[1] + column // 8, values)
+
+
+@dataclass(frozen=True)
+class AllBalls:
+    """All balls that families ask for, with the points in them; those that need more images than there are left out.
+
+    Attributes:
+        n_generated: Number of generated images.
+        n_real: Number of real images.
+        real: Neighbours -> balls around real images; points are generated images.
+        generated: Neighbours -> balls around generated images; points are real images.
+        capped: Neighbours -> balls around real images, no larger than their median; points are generated images.
+        capped_real: The same balls; points are the other real images.
+    """
+
+    n_generated: int
+    n_real: int
+    real: dict[int, Balls]
+    generated: dict[int, Balls]
+    capped: dict[int, Balls]
+    capped_real: dict[int, Balls]
+
 
 @dataclass(frozen=True)
 class _Neighbours:
@@ -278,30 +467,48 @@ class _Neighbours:
         return self.distances[:, [k - 1, min(k, self.rows.shape[1] - 1)]].astype(np.float64)
 
 
-def _scores(x: Array, y: Array, k_precision: int, k_density: int) -> dict[str, _Score]:
+def _scores(x: Array, y: Array, families: Sequence[BallFamily]) -> dict[str, _Score]:
     """Compute every score that is defined for so many images."""
 
     def neighbours(images: int, k: int, find: Callable[[int], tuple[Array, Rows]]) -> _Neighbours:
         depth = min(k + 1, images - 1)
-        if depth < 1:
+        if min(k, depth) < 1:
             return _Neighbours(np.empty((images, 0)), np.empty((images, 0), dtype=np.intp))
         return _Neighbours(*find(depth))
 
     if not (len(x) and len(y)):
         return {}
     sets = Sets(x, y)
-    of_generated = neighbours(len(x), k_precision, sets.nearest_in_x)
-    of_real = neighbours(len(y), max(k_precision, k_density), sets.nearest_in_y)
-    return _collect(of_generated, of_real, k_precision, k_density, sets.pairs_within)
+    of_generated = neighbours(len(x), _deepest(families, "generated"), sets.nearest_in_x)
+    of_real = neighbours(len(y), _deepest(families, "real", "capped"), sets.nearest_in_y)
+
+    def search_real(limits: Array) -> Iterator[Pairs]:
+        # The neighbours are all that a ball holds, unless the last of them is on its surface: others may be as far.
+        ball = np.repeat(np.arange(len(y)), of_real.rows.shape[1])
+        within = of_real.distances.reshape(-1, 1) <= limits[ball]
+        yield Pairs(of_real.rows.ravel(), ball, within[:, :0], within)
+        tied = np.flatnonzero(of_real.distances[:, -1] <= limits[:, 0]) if of_real.rows.shape[1] < len(y) - 1 else []
+        for pairs in sets.pairs_within_y(np.asarray(tied, dtype=np.intp), limits):
+            known = (of_real.rows[pairs.y] == pairs.x[:, None]).any(axis=1)
+            yield Pairs(pairs.x[~known], pairs.y[~known], pairs.within_x[~known], pairs.within_y[~known])
+
+    return _collect(of_generated, of_real, families, sets.pairs_within, search_real)
+
+
+def _deepest(families: Sequence[BallFamily], *sides: Literal["generated", "real", "capped"]) -> int:
+    """Return the largest number of neighbours that any family asks for on these sides; 0 for none."""
+    return max((k for family in families for side in sides for k in getattr(family, side)), default=0)
 
 
 def _scores_of_distances(
-    between: Float32, within_x: Float32, within_y: Float32, k_precision: int, k_density: int
+    between: Float32, within_x: Float32, within_y: Float32, families: Sequence[BallFamily]
 ) -> dict[str, _Score]:
     """Compute the scores of few images from distance matrices M×N, M×M and N×N (infinite on the diagonal)."""
 
     def neighbours(within: Float32, k: int) -> _Neighbours:
-        depth = min(k + 1, len(within) - 1)
+        depth = min(k + 1, len(within) - 1) if k else 0
+        if depth < 1:
+            return _Neighbours(np.empty((len(within), 0)), np.empty((len(within), 0), dtype=np.intp))
         rows = np.argpartition(within, depth - 1, axis=1)[:, :depth]
         distances = np.take_along_axis(within, rows, axis=1)
         order = np.argsort(distances, axis=1)
@@ -314,42 +521,63 @@ def _scores_of_distances(
         distance = between[x, y][:, None]
         return [Pairs(x, y, distance <= limits_x[x], distance <= limits_y[y])]
 
-    of_generated, of_real = neighbours(within_x, k_precision), neighbours(within_y, max(k_precision, k_density))
-    return _collect(of_generated, of_real, k_precision, k_density, search)
+    def search_real(limits: Array) -> list[Pairs]:
+        point, ball = np.divmod(np.flatnonzero(within_y <= limits.max(axis=1).astype(np.float32)), len(within_y))
+        within = within_y[point, ball][:, None] <= limits[ball]
+        return [Pairs(point, ball, within[:, :0], within)]
+
+    of_generated = neighbours(within_x, _deepest(families, "generated"))
+    of_real = neighbours(within_y, _deepest(families, "real", "capped"))
+    return _collect(of_generated, of_real, families, search, search_real)
 
 
 def _collect(
     of_generated: _Neighbours,
     of_real: _Neighbours,
-    k_precision: int,
-    k_density: int,
+    families: Sequence[BallFamily],
     search: Callable[[Array, Array], Iterable[Pairs]],
+    search_real: Callable[[Array], Iterable[Pairs]],
 ) -> dict[str, _Score]:
-    """Compute every score that is defined, from neighbours within the sets and a search for pairs between them."""
-    # Balls of each side, of one or two sizes.
+    """Compute every score that is defined, from neighbours within the sets and searches for pairs.
+
+    Args:
+        of_generated: Neighbours of generated images among themselves.
+        of_real: Likewise of real images.
+        families: What to compute.
+        search: Limits of generated and of real images -> pairs between the sets.
+        search_real: Limits of real images -> pairs (another real image, the image whose limit it is).
+    """
+    # Balls of each side, of all sizes that are asked for.
     m, n = len(of_generated.rows), len(of_real.rows)
-    real = {k: _Balls(m, of_real.rows, k) for k in (k_precision, k_density) if k < n}
-    generated = {k: _Balls(n, of_generated.rows, k) for k in (k_precision,) if k < m}
+    kept = {k for family in families for k in family.kept}
+    real = {k: Balls(m, of_real.rows, k, kept=k in kept) for k in _sizes(families, "real", n)}
+    capped = {k: Balls(m, of_real.rows, k, kept=True) for k in _sizes(families, "capped", n)}
+    capped_real = {k: Balls(n, of_real.rows, k, kept=True) for k in capped}
+    generated = {k: Balls(n, of_generated.rows, k) for k in _sizes(families, "generated", m)}
+    caps = {k: np.minimum(of_real.limits(k), np.median(of_real.limits(k)[:, 0])) for k in capped}
     limits_x = np.hstack([np.empty((m, 0)), *(of_generated.limits(k) for k in generated)])
-    limits_y = np.hstack([np.empty((n, 0)), *(of_real.limits(k) for k in real)])
+    limits_y = np.hstack([np.empty((n, 0)), *(of_real.limits(k) for k in real), *caps.values()])
     # The images in them.
     for pairs in search(limits_x, limits_y):
         for i, balls in enumerate(generated.values()):
             balls.add(pairs.y, pairs.x, pairs.within_x[:, 2 * i], pairs.within_x[:, 2 * i + 1])
-        for i, balls in enumerate(real.values()):
+        for i, balls in enumerate((*real.values(), *capped.values())):
             balls.add(pairs.x, pairs.y, pairs.within_y[:, 2 * i], pairs.within_y[:, 2 * i + 1])
+    for k, balls in capped_real.items():
+        for pairs in search_real(caps[k]):
+            balls.add(pairs.x, pairs.y, pairs.within_y[:, 0], pairs.within_y[:, 1])
     # The scores.
-    scores: dict[str, LeaveOneOut] = {}
-    if k_precision in real:
-        scores["precision"] = real[k_precision].covered()
-    if k_precision in generated:
-        value, without_real, without_generated = generated[k_precision].covered()
-        scores["recall"] = value, without_generated, without_real
-    if k_precision in real and k_precision in generated:
-        scores["f_score"] = _f_score(scores["precision"], scores["recall"])
-    if k_density in real:
-        scores["density"], scores["coverage"] = real[k_density].density(), real[k_density].filled()
-    return {name: _Score(name, (m, n), *score) for name, score in scores.items()}
+    every = AllBalls(m, n, real, generated, capped, capped_real)
+    return {
+        name: _Score(name, (m, n), score.counted, score.cut, *score.left_out)
+        for family in families
+        for name, score in family.scores(every).items()
+    }
+
+
+def _sizes(families: Sequence[BallFamily], side: Literal["generated", "real", "capped"], images: int) -> list[int]:
+    """Return the numbers of neighbours that families ask for on a side, each once, as far as there are so many."""
+    return list(dict.fromkeys(k for family in families for k in getattr(family, side) if k < images))
 
 
 def _f_score(precision: LeaveOneOut, recall: LeaveOneOut) -> LeaveOneOut:
@@ -369,7 +597,7 @@ def _f_score(precision: LeaveOneOut, recall: LeaveOneOut) -> LeaveOneOut:
 # -------------------------------------------------------------------------------------- standard errors and intervals
 
 
-def _inflation(x: Array, y: Array, k_precision: int, k_density: int, *, splits: int, seed: int) -> dict[str, float]:
+def _inflation(x: Array, y: Array, families: Sequence[BallFamily], *, splits: int, seed: int) -> dict[str, float]:
     """Measure the true variance over the jackknife's expected variance, for each score, on halves of the data.
 
     The jackknife's variance is too large on average (Efron & Stein 1981): what depends on m images jointly it counts m
@@ -407,9 +635,7 @@ def _inflation(x: Array, y: Array, k_precision: int, k_density: int, *, splits: 
     for _ in range(splits):
         order_x, order_y = rng.permutation(len(x)), rng.permutation(len(y))
         first, second = (
-            _scores_of_distances(
-                _part(between, i, j), _part(within_x, i, i), _part(within_y, j, j), k_precision, k_density
-            )
+            _scores_of_distances(_part(between, i, j), _part(within_x, i, i), _part(within_y, j, j), families)
             for i, j in ((order_x[:half_x], order_y[:half_y]), (order_x[half_x:], order_y[half_y:]))
         )
         for name, score in first.items():
@@ -436,15 +662,37 @@ def _part(whole: Float32, rows: Rows, columns: Rows) -> Float32:
 def _estimate(score: _Score, factor: float | None, splits: int) -> Estimate:
     """Return a score with standard error and interval; `factor` is None where the correction needs more images."""
     m, n = score.images
-    define = partial(Estimate, name=score.name, value=score.value, n_generated=m, n_reference=n)
+    define = partial(Estimate, name=score.name, n_generated=m, n_reference=n)
     variances = score.variances()
     if variances is None:
-        return define()
-    if factor is None:
-        return define(standard_error=math.sqrt(sum(variances)), method="jackknife")
-    error = math.sqrt(sum(variances) * factor)
-    bounds = _interval(score, error, _degrees(score, splits))
-    return define(standard_error=error, interval=bounds, method="jackknife corrected by halves")
+        return define(value=min(score.value, 1.0) if score.cut else score.value)
+    error = math.sqrt(sum(variances) * (1.0 if factor is None else factor))
+    bounds = None if factor is None else _interval(score, error, _degrees(score, splits))
+    value, error, bounds = _cut(score.value, error, bounds) if score.cut else (score.value, error, bounds)
+    method = "jackknife" if factor is None else "jackknife corrected by halves"
+    return define(value=value, standard_error=error, interval=bounds, method=method)
+
+
+def _cut(value: float, error: float, bounds: Bounds | None) -> tuple[float, float, Bounds | None]:
+    """Return value, standard error and interval of min(1, X) for those of a normal X.
+
+    With a = (1 − μ)/s, E max(0, 1 − X) = s·(φ(a) + a·Φ(a)) and E max(0, 1 − X)² = s²·((1 + a²)·Φ(a) + a·φ(a)). The ends
+    of the interval are the means of min(1, X) for the ends of X's, for such means are what an interval is for.
+    """
+
+    def missing(mean: float) -> tuple[float, float]:
+        a = (1.0 - mean) / error
+        density, below = math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi), float(ndtr(a))
+        return error * (density + a * below), error**2 * ((1.0 + a * a) * below + a * density)
+
+    least = min(value, 1.0)
+    if error == 0.0:
+        return least, error, None if bounds is None else (min(bounds[0], 1.0), min(bounds[1], 1.0))
+    first, second = missing(value)
+    ends = (
+        None if bounds is None else (min(1.0 - missing(bounds[0])[0], least), max(1.0 - missing(bounds[1])[0], least))
+    )
+    return least, math.sqrt(max(second - first**2, 0.0)), ends
 
 
 def _degrees(score: _Score, splits: int) -> float:
@@ -469,17 +717,18 @@ def _interval(score: _Score, error: float, degrees: float) -> Bounds | None:
     A share p with standard error s is as certain as the share of p(1−p)/s² independent trials, so its interval is
     Wilson's for so many, which stays within 0 and 1 and does not shrink to a point at either. (Korn & Graubard 1998 do
     so for surveys.) Where s or p(1−p) is 0 the trials are the images: those that are counted, or for the F-score the
-    fewer of both sets. Density has no upper bound and a spread in proportion to its size: value·exp(±q·s/value); there
-    is no interval where value or s is 0.
+    fewer of both sets. Density, and what goes beyond 1 before it is cut, has no upper bound and a spread in proportion
+    to its size: value·exp(±q·s/value). Where value or s is 0, it has Wilson's for its images if it is a share, else
+    none.
     """
     value, q = score.value, quantile(degrees)
     m, n = score.images
-    if score.name == "density":
-        if value == 0.0 or error == 0.0:
-            return None
+    if (score.cut or not score.counted) and value > 0.0 and error > 0.0:
         width = math.exp(q * error / value)
         return value / width, value * width
-    spread = value * (1.0 - value)
-    images = {"precision": m, "recall": n, "coverage": n, "f_score": min(m, n)}[score.name]
-    low, high = wilson(value, spread / error**2 if error > 0.0 and spread > 0.0 else images, q)
+    if not score.counted:
+        return None
+    spread = max(0.0, value * (1.0 - value))
+    images = {"generated": m, "real": n, "fewer": min(m, n)}[score.counted]
+    low, high = wilson(min(value, 1.0), spread / error**2 if error > 0.0 and spread > 0.0 else images, q)
     return max(0.0, low), min(1.0, high)

@@ -11,6 +11,7 @@ import hashlib
 from functools import cache
 from typing import TYPE_CHECKING
 
+from graftbench.metrics.catalogue import FILES
 from graftbench.plugins.definitions import definitions_of
 from graftbench.plugins.local_imports import package_path, package_roots, public_name
 from graftbench.plugins.pickled import shipped_files, source_digests
@@ -37,31 +38,47 @@ _FITTING = (("budget.py", "Meter"), ("images/subsets.py", "shots"), ("scoring/ta
 """What decides beside the method what a fit sees, and when it ends."""
 
 
-def code_of(method: type[Method]) -> str:
+def code_of(method: type[Method], metrics: Iterable[str] = ()) -> str:
     """Return the hash of all code that determines a cell's result: the method's, and that of its scores."""
-    return hash_of(files_of(method))
+    return hash_of(files_of(method, metrics))
 
 
-def files_of(method: type[Method]) -> dict[str, str]:
+def files_of(method: type[Method], metrics: Iterable[str] = ()) -> dict[str, str]:
     """Return the definitions that `code_of` counts: name -> SHA-256, sorted by name.
 
     Names are the same on every machine: `graftbench/nn/losses.py::hinge` for those of the package, in a checkout too;
     for those of a plugin, the path from its outermost package or its folder. A class without a file (a notebook's)
     counts by its own text.
+
+    Args:
+        method: The method.
+        metrics: Names of the metrics that are scored: those that are files of their own count where they are asked for,
+            so that a new one leaves every cell without it as it is.
     """
+    of_metrics = _files_of_metrics(metrics)
     if shipped := shipped_files(method):
-        return shipped
+        return dict(sorted((shipped | of_metrics).items()))
     try:
         file = file_of(method)
     except LookupError:
-        return dict(sorted((files_of_scoring() | source_digests(method)).items()))
+        return dict(sorted((files_of_scoring(metrics) | source_digests(method)).items()))
     name = next((cls.__name__ for cls in method.__mro__ if cls.__name__ in definitions_of(file).named), "")
-    return _digests([(file, name), *_in_package(_SCORING, *_FITTING)], file.parent)
+    files = _digests([(file, name), *_in_package(_SCORING, *_FITTING)], file.parent)
+    return dict(sorted((files | of_metrics).items()))
 
 
-def files_of_scoring() -> dict[str, str]:
+def files_of_scoring(metrics: Iterable[str] = ()) -> dict[str, str]:
     """Return the definitions that determine the scores of images, whoever made them; as `files_of`."""
-    return _digests(_in_package(_SCORING), package_roots()[0])
+    files = _digests(_in_package(_SCORING), package_roots()[0])
+    return dict(sorted((files | _files_of_metrics(metrics)).items()))
+
+
+def _files_of_metrics(metrics: Iterable[str]) -> dict[str, str]:
+    """Return the definitions that compute the metrics which are files of their own."""
+    files: dict[str, str] = {}
+    for path in {FILES[name].path: None for name in metrics if name in FILES}:
+        files |= _digests([(path, name) for name in ("compute", "FAMILY")], path.parent)
+    return files
 
 
 def hash_of(files: Mapping[str, str]) -> str:

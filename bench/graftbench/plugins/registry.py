@@ -1,4 +1,4 @@
-"""Finds methods, domains and reports: in the package, in installed packages (entry points), in what a user names.
+"""Finds methods, domains, reports and metrics: in the package, in installed packages (entry points), in what is named.
 
 A user names files and folders (`--plugin`), TOML files of variants, and from Python classes too. A plugin that fails to
 import is listed with its error and breaks nothing else.
@@ -12,7 +12,7 @@ import importlib.util
 import pkgutil
 import sys
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from graftbench.contracts import Domain, Method, Report
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.metrics import catalogue
 from graftbench.plugins.pickled import SUFFIX as SHIPPED
 from graftbench.plugins.pickled import load_shipped
 from graftbench.plugins.split_options import split_options
@@ -91,6 +92,45 @@ def domains(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Domain]:
 def reports(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Report]:
     """Return all reports."""
     return _find("report", Report, "reports", plugins)
+
+
+def metrics(plugins: Sequence[PluginSource] = ()) -> dict[str, str]:
+    """Make the metrics of installed packages, and of the files that a user names, known to the catalogue.
+
+    They stay known in this process, as what is imported stays. What they are is read without importing them.
+
+    Args:
+        plugins: What the user names; classes have no metrics.
+
+    Returns:
+        File or entry point -> why its metrics are not known.
+    """
+    broken: dict[str, str] = {}
+    files = [file for plugin in plugins if not isinstance(plugin, type) for file in plugin_files(Path(plugin))]
+    sources = [(str(file), partial(_enter_file, file)) for file in files if file.suffix == ".py"]
+    sources += [(f"entry point {point.name}", partial(_enter_point, point)) for point in _entry_points(_METRICS)]
+    for where, enter_source in sources:
+        try:
+            enter_source()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a package raises must not break the others
+            broken[where] = str(error) if isinstance(error, GraftbenchError) else f"{type(error).__name__}: {error}"
+    catalogue.BROKEN.update(broken)
+    return broken
+
+
+_METRICS = "graftbench.metrics"
+"""Group of entry points whose modules hold metrics."""
+
+
+def _enter_file(file: Path) -> None:
+    catalogue.enter(file.resolve(), partial(load_file, file))
+
+
+def _enter_point(point: EntryPoint) -> None:
+    spec = importlib.util.find_spec(point.module)
+    if spec is None or spec.origin is None:
+        raise GraftbenchError(f"There is no module {point.module}.")
+    catalogue.enter(Path(spec.origin).resolve(), partial(importlib.import_module, point.module))
 
 
 FOLDERS = {"method": "methods", "domain": "datasets", "report": "reports"}

@@ -20,8 +20,10 @@ from graftbench.errors import GraftbenchError
 from graftbench.images.decoding import left_out_text
 from graftbench.images.sources import held_out_of, open_images
 from graftbench.metrics.catalogue import METRICS, resolve
-from graftbench.metrics.evaluate import INTERVAL_LIMIT, MOMENTS_SUFFICE, evaluate_features
+from graftbench.metrics.evaluate import MOMENTS_SUFFICE, evaluate_features
 from graftbench.metrics.features import Features
+from graftbench.metrics.sides import INTERVAL_LIMIT
+from graftbench.plugins import registry
 from graftbench.records.cell_spec import Protocol
 from graftbench.resources.device import resolve_device
 from graftbench.scoring.features import FeatureReader
@@ -130,13 +132,14 @@ def evaluate(
         floors: Score held-out real images too, where they are known.
         seed: Of subsets, directions and splits.
         cache: Cache folder; None for the user's.
-        plugins: Files or folders with more domains.
+        plugins: Files or folders with more metrics and domains.
         progress: Told which images are read, how many are done and how many there are.
 
     Raises:
         GraftbenchError: Images, statistics or weights are missing, damaged or do not fit; an unknown name; a negative
             seed; the held-out images are the reference's.
     """
+    registry.metrics(plugins)
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     metric_names = resolve(("default", "memorization") if names == ("default",) and train is not None else names)
     if seed < 0:  # said before the images are read

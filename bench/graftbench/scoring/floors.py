@@ -15,7 +15,7 @@ import numpy as np
 
 from graftbench.cache import atomic_file
 from graftbench.errors import GraftbenchError
-from graftbench.metrics.catalogue import METRICS
+from graftbench.metrics.catalogue import FILES, METRICS
 from graftbench.metrics.estimate import Estimate
 from graftbench.metrics.evaluate import evaluate_features
 from graftbench.metrics.features import Features
@@ -86,7 +86,7 @@ def floors_of(
     if held_out.count < n or not names:
         return {}
     whole = isinstance(reference, Features)
-    key = content_hash([reference_key, whole, held_out.key, names, n, seed, _code()])[:32]
+    key = content_hash([reference_key, whole, held_out.key, names, n, seed, _code(names)])[:32]
     path = cache / "floors" / f"{key}.json"
     floors = _read(path)
     if floors is None or floors.keys() != set(names):
@@ -107,9 +107,9 @@ class _CachedFloors(msgspec.Struct):
     sha256: str
 
 
-def _code() -> str:
+def _code(names: Sequence[str]) -> str:
     """Return the hash of this code: a floor of other code may be another number."""
-    return code_hash([Path(__file__)])
+    return code_hash([Path(__file__), *(FILES[name].path for name in names if name in FILES)])
 
 
 def _read(path: Path) -> dict[str, Estimate] | None:

@@ -230,9 +230,10 @@ def resolve_suite(suite: Suite, plugins: Sequence[PluginSource]) -> ResolvedSuit
     Raises:
         GraftbenchError: Unknown method, parameter, extractor or metric; a method cannot run on a task.
     """
+    registry.metrics(plugins)
     index = registry.methods(plugins, suite.variants)
     protocol = resolve_protocol(suite.protocol)
-    methods = [_resolve_method(_usable(index, name), suite) for name in suite.methods]
+    methods = [_resolve_method(_usable(index, name), suite, protocol.metrics) for name in suite.methods]
     serving = {task: _serving(task, methods) for task in map(parse_task, suite.tasks)}
     for task, servants in serving.items():
         for method in servants:
@@ -240,7 +241,7 @@ def resolve_suite(suite: Suite, plugins: Sequence[PluginSource]) -> ResolvedSuit
     return ResolvedSuite(suite, protocol, index, methods, serving)
 
 
-def _resolve_method(cls: type[Method], suite: Suite) -> ResolvedMethod:
+def _resolve_method(cls: type[Method], suite: Suite, metrics: Sequence[str]) -> ResolvedMethod:
     """Fill in a method's defaults, and hash its code and what lies at its paths."""
     given = {name: seen_from("", name, value, cls) for name, value in suite.parameters.get(cls.name, {}).items()}
     where = f"[variants.{cls.name}]" if cls.variant_of else f"[parameters.{cls.name}]"
@@ -249,7 +250,7 @@ def _resolve_method(cls: type[Method], suite: Suite) -> ResolvedMethod:
         parameters = portable_parameters(parameters)
     public, digests = cls.recorded(parameters), file_digests(cls, parameters) | cls.secret_digests(parameters)
     secret = {name: parameters[name] for name in cls.secret if parameters[name] != public[name]}
-    return ResolvedMethod(cls, public, digests, files_of(cls), secret)
+    return ResolvedMethod(cls, public, digests, files_of(cls, metrics), secret)
 
 
 def file_digests(cls: type[Method], parameters: dict[str, Any]) -> dict[str, str]:
