@@ -132,7 +132,9 @@ def _shifted(image: Image.Image) -> Image.Image:
 
 def _opposite(image: Image.Image) -> Image.Image:
     hue, saturation, value = image.convert("HSV").split()
-    return Image.merge("HSV", (hue.point([(level + 128) % 256 for level in range(256)]), saturation, value)).convert("RGB")
+    return Image.merge("HSV", (hue.point([(level + 128) % 256 for level in range(256)]), saturation, value)).convert(
+        "RGB"
+    )
 
 
 def _table(scores: dict[str, dict[str, dict[str, Estimate]]]) -> list[str]:

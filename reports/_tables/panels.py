@@ -60,7 +60,7 @@ LAYOUT = (
             *("vendi_score", "intra_cluster_distance", "cluster_occupancy"),
         ),
     ),
-    Layout("Known truth", ("modes", "factor_kl")),
+    Layout("Known truth", ("modes", "variant_pairs", "factor_kl")),
     Layout("Memorisation", ("train_distance_ratio", "authpct", "copying_z", "mifid"), ranked=False),
     Layout(
         "Other distances",
@@ -157,8 +157,10 @@ def _modes(group: Group) -> str:
     truth = truths[0]
     left_out = f"; not read well enough: {listing([*map(one_line, truth.left_out)])}" if truth.left_out else ""
     factors = f"{len(truth.accuracy)} factors ({listing([*map(one_line, truth.accuracy)])}{left_out})"
+    pairs = f" Pairs: of {truth.pairs} pairs of variants, likewise; copies cover few of them." if truth.pairs else ""
     return (
         f"Modes: of {truth.variants} variants of {factors}, how many are made at least a quarter as often as in truth."
+        f"{pairs}"
     )
 
 

@@ -150,9 +150,9 @@ def test_coverage_far_and_wide(sizes: tuple[int, int, int], shift: float, scale:
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("m", [15, 60])
 def test_products_taken_once_change_nothing(*, fixed: bool, m: int) -> None:
-    """FID at any weights from products taken once is FID by its definition, also where one side outnumbers the features.
+    """FID at any weights from products taken once is FID by its definition, also where a side outnumbers the features.
 
-    1e-7 for the roots of small eigenvalues.
+    The tolerance of 1e-7 is for the roots of small eigenvalues.
     """
     x, y = gaussians(20, m, 40, seed=4, shift=0.3)
     first, second = _Rows.of(x), moments(y) if fixed else _Rows.of(y)

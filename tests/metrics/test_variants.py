@@ -7,7 +7,7 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.estimate import Estimate
-from graftbench.metrics.variants import factor_kl, modes, variant_shares
+from graftbench.metrics.variants import factor_kl, modes, pair_labels, variant_pairs, variant_shares
 
 REPEATS = 200
 
@@ -27,6 +27,38 @@ def test_modes_by_hand() -> None:
     assert modes(_column(85, 10, 5), _column(40, 40, 20)).value == 3
     assert modes(_column(86, 9, 5), _column(40, 40, 20)).value == 2
     assert modes(_column(87, 9, 4), _column(40, 40, 20)).value == 1
+
+
+def test_pairs_by_hand() -> None:
+    """Four equally frequent pairs, of which copies of two images show two and have all four variants all the same."""
+    reference = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 50)
+    copies = np.array([[0, 0], [1, 1]] * 50)
+    assert (modes(copies, reference).value, variant_pairs(copies, reference).value) == (4, 2)
+    recombined = np.array([[0, 0], [1, 1], [0, 1], [1, 0]] * 25)
+    assert variant_pairs(recombined, reference).value == 4
+    assert variant_pairs(recombined, reference, seed=3) == variant_pairs(recombined, reference, seed=3)
+
+
+def test_pairs_that_are_rare_or_cannot_be_read_do_not_count() -> None:
+    """Of 1,000 reference images a pair of nine is none, one of ten is; nor is one with a variant that is not read."""
+    common, rare, unread = [[0, 0]] * 981, [[1, 1]] * 9, [[0, -1]] * 10
+    reference = np.array([*common, *rare, *unread])
+    assert len(variant_shares(*pair_labels(reference.clip(0), reference))) == 1
+    reference = np.array([*common[1:], *rare, [1, 1], *unread])
+    assert len(variant_shares(*pair_labels(reference.clip(0), reference))) == 2
+
+
+def test_pairs_of_three_factors() -> None:
+    """Three factors of two variants each have 3 · 4 pairs, and the numbers of variants do not run into one another."""
+    reference = np.stack(np.meshgrid([0, 1], [0, 7], [0, 3], indexing="ij"), axis=-1).reshape(-1, 3).repeat(20, axis=0)
+    assert variant_pairs(reference, reference).value == len(variant_shares(*pair_labels(reference, reference))) == 12
+
+
+def test_one_factor_has_no_pairs() -> None:
+    """Pairs are undefined, with the reason, where one factor alone can be read."""
+    estimate = variant_pairs(_column(5, 5), _column(5, 5))
+    assert estimate.value is None
+    assert estimate.undefined == "pairs of variants need two factors that can be read; found 1"
 
 
 def test_factor_kl_by_hand() -> None:

@@ -23,7 +23,7 @@ from graftbench.training.samplers import ImageBankSampler, read_tensors
 
 COLORS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "": (255, 255, 255)}
 CORNERS = {"left": 2, "right": 9}
-NAMES = ("modes", "factor_kl")
+NAMES = ("modes", "variant_pairs", "factor_kl")
 N = 60
 
 
@@ -201,7 +201,8 @@ def test_scores_of_a_sampler(cache: Path) -> None:
     sampler = ImageBankSampler(torch.from_numpy(_painted(["red"] * N, ["left"] * N)))
     protocol = resolve_protocol(Protocol(metrics=["truth"], n_generated=N))
     scored = score_sampler(sampler, _domain(), protocol, torch.Generator().manual_seed(0), cache=cache)
-    modes, kl = scored.scores
+    modes, pairs, kl = scored.scores
+    assert (pairs.value, pairs.floor) == (1, scored.truth.pairs if scored.truth else 0)
     assert (modes.name, modes.value, modes.floor, modes.n_generated) == ("modes", 2, 7, N)
     assert kl.value is not None
     assert kl.floor is not None

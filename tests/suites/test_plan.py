@@ -99,7 +99,7 @@ def test_known_factors_add_their_metrics_to_the_cells_of_that_target() -> None:
     suite = msgspec.structs.replace(SUITE, tasks=both, methods=["memorizer"], data_budgets=[5])
     plan = make_plan(suite, cache_folder())
     added = {cell.task.target: set(cell.protocol.metrics) - set(plan.suite.protocol.metrics) for cell in plan.cells}
-    assert added == {avatars: {"modes", "factor_kl"}, "openmoji": set()}
+    assert added == {avatars: {"modes", "variant_pairs", "factor_kl"}, "openmoji": set()}
     assert not any("factors" in note for note in plan.notes)
     alone = make_plan(msgspec.structs.replace(suite, tasks=both[1:]), cache_folder())
     assert set(alone.ids) < set(plan.ids)

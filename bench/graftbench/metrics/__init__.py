@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from graftbench.metrics.symmetric import symmetric_recall as symmetric_recall
     from graftbench.metrics.variants import factor_kl as factor_kl
     from graftbench.metrics.variants import modes as modes
+    from graftbench.metrics.variants import variant_pairs as variant_pairs
 
 _LAZY = {
     "classifier": ("c2st",),
@@ -64,7 +65,7 @@ _LAZY = {
     "sliced": ("mind",),
     "spectrum": ("band_powers", "high_frequency"),
     "symmetric": ("symmetric_precision", "symmetric_recall"),
-    "variants": ("factor_kl", "modes"),
+    "variants": ("factor_kl", "modes", "variant_pairs"),
     "covariance": ("Moments", "StreamingMoments", "moments"),
 }
 

@@ -196,6 +196,14 @@ _ALL = (
         needs=("reference", "factors"),
     ),
     Metric(
+        "variant_pairs",
+        "pairs",
+        "pairs of variants of two known factors that are generated at least a quarter as often as they are real",
+        better=1,
+        needs=("reference", "factors"),
+        paper="1611.02163",
+    ),
+    Metric(
         "factor_kl",
         "factor KL",
         "mean over known factors of KL(generated ‖ true) of their variants, in nats; 0: as often as they are real",
@@ -246,7 +254,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "c2st": ("c2st_accuracy", "c2st_f1"),
     "memorization": ("train_distance_ratio", "authpct", "copying_z", "mifid"),
     "diversity": ("vendi_score", "intra_cluster_distance", "cluster_occupancy"),
-    "truth": ("modes", "factor_kl"),
+    "truth": ("modes", "variant_pairs", "factor_kl"),
     "default": ("fid", "kid", "inception_score", *_PRDC, "high_frequency"),
     "all": tuple(name for name, metric in METRICS.items() if "factors" not in metric.needs),
 }

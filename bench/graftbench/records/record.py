@@ -98,16 +98,18 @@ class NeglectedVariant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):
-    """What `modes` and `factor_kl` rest on, where the target's factors are known.
+    """What `modes`, `variant_pairs` and `factor_kl` rest on, where the target's factors are known.
 
     Attributes:
         variants: Of how many variants `modes` are covered: all that the reference images show, over all factors read.
+        pairs: Of how many pairs of variants `variant_pairs` are covered; 0 in records that have none.
         accuracy: Factor that is read -> share of held-out real images in which it is read rightly.
         left_out: Factor that is not read -> why.
         neglected: The variants that are not covered, the most neglected first; at most ten.
     """
 
     variants: int
+    pairs: int = 0
     accuracy: dict[str, float] = {}
     left_out: dict[str, str] = {}
     neglected: list[NeglectedVariant] = []

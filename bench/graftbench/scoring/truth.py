@@ -10,7 +10,7 @@ import torch
 
 from graftbench.images.prepared import SPLITS
 from graftbench.metrics.estimate import Estimate
-from graftbench.metrics.variants import factor_kl, modes, variant_shares
+from graftbench.metrics.variants import factor_kl, modes, pair_labels, variant_pairs, variant_shares
 from graftbench.records.record import NeglectedVariant, Truth
 from graftbench.scoring.factor_classifier import factor_classifier
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from graftbench.images.prepared import ImageSet
-    from graftbench.metrics.variants import VariantShares
     from graftbench.scoring.factor_classifier import FactorClassifier
 
 NEGLECTED = 10
@@ -72,11 +71,12 @@ def truth_scores(
     if (real := _real(target, reference, n)) is not None:
         labels = classifier.read(torch.from_numpy(np.array(target.pixels[real])))
         floors = {name: _estimate(name, labels, true, seed) for name in metrics}
-    return TruthScores(estimates, floors, _truth(classifier, variant_shares(generated, true)))
+    return TruthScores(estimates, floors, _truth(classifier, generated, true))
 
 
 def _estimate(name: str, generated: NDArray[np.int64], true: NDArray[np.int64], seed: int) -> Estimate:
-    return modes(generated, true, seed) if name == "modes" else factor_kl(generated, true)
+    counted = {"modes": modes, "variant_pairs": variant_pairs}
+    return counted[name](generated, true, seed) if name in counted else factor_kl(generated, true)
 
 
 def _real(target: ImageSet, reference: str, n: int) -> NDArray[np.int64] | None:
@@ -87,8 +87,8 @@ def _real(target: ImageSet, reference: str, n: int) -> NDArray[np.int64] | None:
     return np.sort(positions[:n]) if len(positions) >= n else None
 
 
-def _truth(classifier: FactorClassifier, shares: Sequence[VariantShares]) -> Truth:
-    names = list(classifier.variants)
+def _truth(classifier: FactorClassifier, generated: NDArray[np.int64], true: NDArray[np.int64]) -> Truth:
+    names, shares = list(classifier.variants), variant_shares(generated, true)
     neglected = [
         NeglectedVariant(
             factor=names[each.factor],
@@ -101,6 +101,7 @@ def _truth(classifier: FactorClassifier, shares: Sequence[VariantShares]) -> Tru
     ]
     return Truth(
         variants=len(shares),
+        pairs=len(variant_shares(*pair_labels(generated, true))) if len(names) > 1 else 0,
         accuracy=classifier.accuracy,
         left_out=classifier.left_out,
         neglected=neglected[:NEGLECTED],
