@@ -26,6 +26,7 @@ from graftbench.records.store import append
 from graftbench.suites.code_file import known_code, note_code
 from graftbench.suites.estimates import Estimates
 from graftbench.suites.forecast import IDS_RENEWED, Outlook, look_ahead
+from graftbench.suites.matrix import places
 from graftbench.suites.plan import Plan, make_plan
 from graftbench.suites.shards import longest_first, parse_shard, shard
 from graftbench.suites.status import RENEWED
@@ -114,6 +115,27 @@ def test_a_plan_says_where_metrics_of_factors_have_none() -> None:
     assert "openmoji" in note
     assert "modes" in note
     assert {tuple(cell.protocol.metrics) for cell in plan.cells} == {("kid",)}
+
+
+def test_reference_rows_that_lack_their_source_have_no_cells() -> None:
+    """On a task without a source `source` and `source-images` are left out with the reason, and none is expected.
+
+    Alone they are refused, as a trained method is on any such task.
+    """
+    tasks = ["none->openmoji@32", "twemoji->openmoji@32"]
+    rows = ["blank", "source-images", "source"]
+    suite = msgspec.structs.replace(SUITE, tasks=tasks, methods=rows, data_budgets=[10], seeds=[0])
+    plan = make_plan(suite, cache_folder())
+    cells = {(cell.method, cell.task.source) for cell in plan.cells}
+    assert cells == {("blank", "none"), *((row, "twemoji") for row in rows)}
+    assert len(places(plan.suite)) == plan.suite.cells == 4
+    assert [note for note in plan.notes if "no source domain" in note] == [
+        "none->openmoji@32: no cells of source-images, which needs source images: the task has no source domain",
+        "none->openmoji@32: no cells of source, which needs a source model (gan): the task has no source domain",
+    ]
+    for methods, name in ((["source-images"], "source-images"), (["blank", "finetune"], "finetune")):
+        with pytest.raises(GraftbenchError, match=f"^Method '{name}' needs .* has no source domain"):
+            make_plan(msgspec.structs.replace(suite, methods=methods), cache_folder())
 
 
 def test_a_budget_beyond_the_training_split_is_refused() -> None:

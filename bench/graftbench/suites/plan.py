@@ -16,11 +16,11 @@ from graftbench.plugins import registry
 from graftbench.plugins.code_hash import files_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.plugins.variants import seen_from
-from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, CellSpec
+from graftbench.records.cell_spec import SAMPLES, CellSpec
 from graftbench.resources.determinism import portable_parameters
 from graftbench.scoring.protocol import protocol_for, resolve_protocol
 from graftbench.suites.domains import domain_of, named_domains, public_names
-from graftbench.suites.matrix import renamed_suite
+from graftbench.suites.matrix import lacking_source, renamed_suite, serves
 from graftbench.suites.shards import longest_first
 from graftbench.suites.split_checks import (
     check_budgets,
@@ -233,7 +233,7 @@ def resolve_suite(suite: Suite, plugins: Sequence[PluginSource]) -> ResolvedSuit
     index = registry.methods(plugins, suite.variants)
     protocol = resolve_protocol(suite.protocol)
     methods = [_resolve_method(_usable(index, name), suite) for name in suite.methods]
-    serving = {task: _serving(task, methods) for task in map(parse_task, suite.tasks)}
+    serving = {task: _serving(task, methods, suite) for task in map(parse_task, suite.tasks)}
     for task, servants in serving.items():
         for method in servants:
             _check_method(method, task, suite)
@@ -273,14 +273,16 @@ def _usable(index: PluginIndex[Method], name: str) -> type[Method]:
     return method
 
 
-def _serving(task: TaskSpec, methods: Sequence[ResolvedMethod]) -> list[ResolvedMethod]:
+def _serving(task: TaskSpec, methods: Sequence[ResolvedMethod], suite: Suite) -> list[ResolvedMethod]:
     """Return the methods that have cells on a task.
 
     Raises:
         GraftbenchError: None has, and there are some.
     """
-    serving = [method for method in methods if task.kind in method.cls.kinds]
+    serving = [method for method in methods if serves(method.cls, task, suite)]
     if methods and not serving:
+        for method in methods:
+            _check_source_domain(method, task, suite)
         raise GraftbenchError(
             f"No method of the suite serves tasks of the kind '{task.kind}', as {task} is one; "
             f"`graftbench ls methods --json` says which do."
@@ -295,15 +297,7 @@ def _check_method(method: ResolvedMethod, task: TaskSpec, suite: Suite) -> None:
         GraftbenchError: There is no source domain, or a parameter does not go with the resolution or the budget.
     """
     cls = method.cls
-    spec = suite.source_models.get(cls.source_model)
-    named_elsewhere = spec is not None and spec.foreign
-    needs = [f"a source model ({cls.source_model})"] if cls.source_model and not named_elsewhere else []
-    needs += ["source images"] if cls.needs_source_images else []
-    if needs and task.source == NO_SOURCE:
-        raise GraftbenchError(
-            f"Method '{cls.name}' needs {' and '.join(needs)}; the task {task} has no source domain. "
-            "Name one (source->target@resolution), or leave the method out."
-        )
+    _check_source_domain(method, task, suite)
     try:
         instance = cls(msgspec.convert(method.parameters | method.secret, cls.Config))
         instance.check(task.resolution)
@@ -311,6 +305,19 @@ def _check_method(method: ResolvedMethod, task: TaskSpec, suite: Suite) -> None:
             instance.check_budget(budget)
     except GraftbenchError as error:
         raise GraftbenchError(f"Method '{cls.name}' cannot run on {task}: {error}") from error
+
+
+def _check_source_domain(method: ResolvedMethod, task: TaskSpec, suite: Suite) -> None:
+    """Refuse a method that needs a source domain on a task that has none.
+
+    Raises:
+        GraftbenchError: What it needs, and what to do.
+    """
+    if needs := lacking_source(method.cls, task, suite):
+        raise GraftbenchError(
+            f"Method '{method.cls.name}' needs {' and '.join(needs)}; the task {task} has no source domain. "
+            "Name one (source->target@resolution), or leave the method out."
+        )
 
 
 # ------------------------------------------------------------------------------------------------ 2. resolve the data
@@ -539,9 +546,13 @@ def _notes_on_withheld(resolved: ResolvedSuite, images: DomainImages) -> Iterabl
 def _notes_on_kinds(resolved: ResolvedSuite) -> Iterable[str]:
     """Say which methods have no cells on a task, and why."""
     for task, serving in resolved.serving.items():
-        missing = [method.cls.name for method in resolved.methods if method not in serving]
-        if missing:
-            yield f"{task}: no cells of {', '.join(missing)}, which do not serve the kind '{task.kind}'"
+        without_cells = [method.cls for method in resolved.methods if method not in serving]
+        if other_kinds := [cls.name for cls in without_cells if task.kind not in cls.kinds]:
+            yield f"{task}: no cells of {', '.join(other_kinds)}, which do not serve the kind '{task.kind}'"
+        for cls in without_cells:
+            if cls.name not in other_kinds:
+                needs = " and ".join(lacking_source(cls, task, resolved.suite))
+                yield f"{task}: no cells of {cls.name}, which needs {needs}: the task has no source domain"
 
 
 def _notes_on_metrics(resolved: ResolvedSuite, images: DomainImages) -> Iterable[str]:
