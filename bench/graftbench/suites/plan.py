@@ -21,6 +21,7 @@ from graftbench.resources.determinism import portable_parameters
 from graftbench.scoring.protocol import protocol_for, resolve_protocol
 from graftbench.suites.domains import domain_of, named_domains, public_names
 from graftbench.suites.matrix import lacking_source, renamed_suite, serves
+from graftbench.suites.missing import MissingImagesError, MissingSet, uncounted_tasks
 from graftbench.suites.shards import longest_first
 from graftbench.suites.split_checks import (
     check_budgets,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from graftbench.images.prepared import ImageSet
     from graftbench.plugins.registry import PluginIndex, PluginSource
     from graftbench.records.cell_spec import Origin, Protocol, TaskSpec
+    from graftbench.suites.missing import UncountedTask
     from graftbench.suites.submissions import Submission
     from graftbench.suites.suite import Suite
     from graftbench.training.source import Material, Recipe
@@ -89,6 +91,8 @@ class Plan:
         samples: Cell id -> the images that were submitted for it.
         origins: Method -> who makes its generators, where that is not the suite.
         secret: Method -> parameters that its cells hold otherwise than they are (`Method.secret`).
+        missing: Sets of images that are not here, in a plan that was made without them.
+        uncounted: The tasks that need them, of which no cell is in `cells`.
     """
 
     suite: Suite
@@ -102,6 +106,8 @@ class Plan:
     origins: dict[str, Origin] = field(default_factory=dict)
     secret: dict[str, dict[str, Any]] = field(default_factory=dict)
     lacking: dict[tuple[str, str], str] = field(default_factory=dict)
+    missing: tuple[MissingSet, ...] = ()
+    uncounted: tuple[UncountedTask, ...] = ()
 
     @cached_property
     def ids(self) -> list[str]:
@@ -154,16 +160,36 @@ class ResolvedSuite:
 
 
 def make_plan(
-    suite: Suite, cache: Path, *, plugins: Sequence[PluginSource] = (), say: Callable[[str], None] = lambda _: None
+    suite: Suite,
+    cache: Path,
+    *,
+    plugins: Sequence[PluginSource] = (),
+    say: Callable[[str], None] = lambda _: None,
+    without_images: bool = False,
 ) -> Plan:
     """Resolve a suite. Everything that can be wrong with it is found here, before any training.
 
+    Args:
+        suite: The suite.
+        cache: Cache folder.
+        plugins: Files or folders with more methods and domains.
+        say: Told what is being made.
+        without_images: Plan the tasks whose images are here, and name the others, where sets of images are missing.
+
     Raises:
-        GraftbenchError: Unknown method, domain or extractor, unusable data, a budget larger than the training split.
+        MissingImagesError: Images cannot be had, and the plan needs all of them.
+        GraftbenchError: Unknown method, domain or extractor, a budget larger than the training split.
     """
     plugins = suite.with_plugins(plugins)
     resolved = resolve_suite(suite, plugins)
-    resolved, images = under_public_names(resolved, resolve_data(resolved, cache, plugins, say), plugins)
+    images, missing = load_images(resolved, cache, plugins, say)
+    if missing and not without_images:
+        raise MissingImagesError(missing)
+    names_of = {task: [method.cls.name for method in serving] for task, serving in resolved.serving.items()}
+    uncounted = uncounted_tasks(suite, names_of, missing)
+    resolved = _without(resolved, {task.task for task in uncounted})
+    check_data(resolved, images)
+    resolved, images = under_public_names(resolved, images, plugins)
     suite = resolved.suite
     sources = resolve_sources(resolved, images, cache, say)
     fitted = enumerate_cells(resolved, images, sources)
@@ -203,7 +229,18 @@ def make_plan(
         origins=origins,
         secret={method.cls.name: method.secret for method in resolved.methods if method.secret},
         lacking=lacking,
+        missing=tuple(missing),
+        uncounted=tuple(uncounted),
     )
+
+
+def _without(resolved: ResolvedSuite, tasks: set[str]) -> ResolvedSuite:
+    """Return the suite without the cells of some tasks, and without what was submitted for them."""
+    if not tasks:
+        return resolved
+    samples = [entry for entry in resolved.suite.samples if str(parse_task(entry.task)) not in tasks]
+    serving = {task: methods for task, methods in resolved.serving.items() if str(task) not in tasks}
+    return replace(resolved, suite=msgspec.structs.replace(resolved.suite, samples=samples), serving=serving)
 
 
 def _public(suite: Suite, resolved: ResolvedSuite) -> Suite:
@@ -323,27 +360,38 @@ def _check_source_domain(method: ResolvedMethod, task: TaskSpec, suite: Suite) -
 # ------------------------------------------------------------------------------------------------ 2. resolve the data
 
 
-def resolve_data(
+def load_images(
     resolved: ResolvedSuite, cache: Path, plugins: Sequence[PluginSource], say: Callable[[str], None]
-) -> DomainImages:
-    """Prepare the images of every domain that a task names.
+) -> tuple[DomainImages, list[MissingSet]]:
+    """Prepare the images of every domain that a task names; return them, and the sets that could not be had.
 
     Raises:
-        GraftbenchError: Unknown domain, unusable data, a data budget larger than a training split, or a reference too
-            small for a metric.
+        GraftbenchError: Unknown domain, or a wrong argument of one.
     """
     images: DomainImages = {}
+    missing: list[MissingSet] = []
     for name, resolution in named_domains(resolved.serving):
         say(f"preparing {name}@{resolution}")
         domain = domain_of(resolved.suite, name, plugins)
-        images[name, resolution] = domain.load(resolution, cache, resize=resolved.suite.resize, say=say)
+        try:
+            images[name, resolution] = domain.load(resolution, cache, resize=resolved.suite.resize, say=say)
+        except GraftbenchError as error:
+            missing.append(MissingSet(name, resolution, domain.domain.source, str(error)))
+    return images, missing
+
+
+def check_data(resolved: ResolvedSuite, images: DomainImages) -> None:
+    """Refuse splits that cannot serve the suite.
+
+    Raises:
+        GraftbenchError: A data budget larger than a training split, or a reference too small for a metric.
+    """
     for task in resolved.serving:
         target = images[task.target, task.resolution]
         check_budgets(resolved.suite.budgets_of(str(task)), task, target)
         check_reference(task, target, resolved.protocol)
         if source_images := images.get((task.source, task.resolution)):
             check_source(task, source_images)
-    return images
 
 
 def under_public_names(
