@@ -2,7 +2,8 @@
 
     python docs/domains.py [NAME ...]
 
-Takes some minutes; needs the extras `icons` and `digits`. With names, only their sheets are made anew.
+Takes some minutes; needs the extras `icons` and `digits` and the npm packages of `noto` and `fluent-emoji`. With names,
+only their sheets are made anew.
 """
 
 from __future__ import annotations
@@ -30,15 +31,21 @@ RESOLUTION = 48
 _PATCHES = ("photos", "textures", "histology", "retina", "hubble")
 _INTRODUCTION = """# Built-in domains
 
-Written by `python docs/domains.py`. All images come from Python packages: nothing is downloaded beside them. `icons`
-needs `pip install 'graftbench[icons]'` and `digits` needs `pip install 'graftbench[digits]'`. The licence is that of
-the images; what is asked for with them stands under it and in [NOTICE](../NOTICE). Each sheet shows 32 images, evenly
-spaced in the order of their ids, at 48×48 pixels.
+Written by `python docs/domains.py`. All images come from packages: nothing is downloaded beside them. `icons` needs
+`pip install 'graftbench[icons]'`, `digits` needs `pip install 'graftbench[digits]'`, `noto` and `fluent-emoji` need
+`npm install @iconify-json/noto @iconify-json/fluent-emoji-flat` in the current folder or one above it (or globally, or
+anywhere that `$NODE_PATH` names); Node.js itself is not used. The licence is that of the images; what is asked for with
+them stands under it and in [NOTICE](../NOTICE). Each sheet shows 32 images, evenly spaced in the order of their ids, at
+48×48 pixels.
 
 Images that are variants of one another share a group, and a group lies in one split. An emoji, a code point or the
 subject of an icon has one group in all designs, fonts and sets, so a source model has seen no reference image of the
-target in another design.
+target in another design. Twemoji, OpenMoji, Noto and Fluent are one content in four hands, paired by code point: any
+two of them are a task, and all of them a matrix of transfer.
 """
+
+_FLAGLESS = ("noto", "fluent-emoji")
+"""Emoji without the flags of regions: the kind `flags` is a handful there, and has no sheet."""
 
 
 def names() -> dict[str, list[str]]:
@@ -47,7 +54,10 @@ def names() -> dict[str, list[str]]:
     fonts = import_module("graftbench.datasets.glyphs").FONTS
     sets = import_module("graftbench.datasets.icons").SETS
     styles = import_module("graftbench.datasets.avatars").STYLES
-    domains = {emoji: [emoji, *(f"{emoji}:{kind}" for kind in kinds)] for emoji in ("twemoji", "openmoji")}
+    domains = {
+        emoji: [emoji, *(f"{emoji}:{kind}" for kind in kinds if kind != "flags" or emoji not in _FLAGLESS)]
+        for emoji in ("twemoji", "openmoji", *_FLAGLESS)
+    }
     domains["glyphs"] = [f"glyphs:{font}" for font in fonts]
     domains["icons"] = [f"icons:{icons}" for icons in sets]
     domains["avatars"] = [f"avatars:{style}" for style in styles]
