@@ -18,10 +18,13 @@ import torch
 
 from graftbench.execution.sheets import tiled
 from graftbench.images.prepared import SPLITS, load
+from graftbench.images.resizing import square
 from graftbench.plugins.registry import make_domain
 from graftbench.scoring.neighbors import COLUMNS, ROWS
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from graftbench.images.prepared import ImageSet
 
 DOCS = Path(__file__).parent
@@ -70,8 +73,11 @@ def main(only: list[str]) -> None:
     parts = [_INTRODUCTION]
     for base, members in names().items():
         chosen = [name for name in members if not only or name in only]
-        counts = [sheet_and_counts(name) for name in chosen]
-        parts.append("\n".join([*about(base), "", *_HEADER, *counts, ""]))
+        if base == "avatars":
+            table = [*_STYLES_HEADER, *(sheet_and_terms(name) for name in chosen)]
+        else:
+            table = [*_HEADER, *(sheet_and_counts(name) for name in chosen)]
+        parts.append("\n".join([*about(base), "", *table, ""]))
         parts += [f"![{name}](domains/{_file(name)})\n" for name in chosen]
     if not only:
         (DOCS / "domains.md").write_text("\n".join(parts), "utf-8")
@@ -91,15 +97,31 @@ def about(base: str) -> list[str]:
     ]
 
 
+_STYLES_HEADER = ["| domain | licence, designer |", "| --- | --- |"]
 _HEADER = ["| domain | images | groups | train | validation | reference | left out |", "| --- " + "| ---: " * 6 + "|"]
 
 
 def sheet_and_counts(name: str) -> str:
     """Write a domain's sheet; its row of the table."""
     images = load(make_domain(name), name, RESOLUTION)
-    positions = np.linspace(0, len(images.ids) - 1, COLUMNS * ROWS).round().astype(int)
-    tiled(torch.from_numpy(images.pixels[positions])).save(DOCS / "domains" / _file(name), optimize=True)
+    _write_sheet(name, images.pixels[_shown(len(images.ids))])
     return _row(name, images)
+
+
+def sheet_and_terms(name: str) -> str:
+    """Write the sheet of a style of avatars, drawing what it shows alone; its row of the table of styles."""
+    items = make_domain(name).items(RESOLUTION) or ()
+    _write_sheet(name, np.stack([square(items[position].open(), RESOLUTION) for position in _shown(len(items))]))
+    return f"| `{name}` | {import_module('graftbench.datasets.avatars').STYLES[name.partition(':')[2]]} |"
+
+
+def _shown(count: int) -> list[int]:
+    """Return the positions, evenly spaced, of the images that a sheet shows."""
+    return np.linspace(0, count - 1, COLUMNS * ROWS).round().astype(int).tolist()
+
+
+def _write_sheet(name: str, pixels: NDArray[np.uint8]) -> None:
+    tiled(torch.from_numpy(pixels)).save(DOCS / "domains" / _file(name), optimize=True)
 
 
 def _row(name: str, images: ImageSet) -> str:
