@@ -491,6 +491,7 @@ def test_classes_are_torchvisions() -> None:
         (gzip.compress(_idx(np.zeros((COUNT, 8, 8), np.uint8))), "expected N×28×28 and N"),
         (gzip.compress(_idx(np.zeros((3, 28, 28), np.uint8))), "holds an array 3×28×28 and .* one 12"),
     ],
+    ids=["no-gzip", "cut-off", "too-short", "too-long", "another-type", "empty", "another-size", "another-length"],
 )
 def test_damaged_files_of_debian_are_a_sentence(
     content: bytes, sentence: str, data: Path, monkeypatch: pytest.MonkeyPatch
