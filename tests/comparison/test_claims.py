@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FEW, MANY = 10, 100
 FAMILIES = {"dcgan": "scratch", "diffaugment": "scratch", "vae": "vae", "freezed": "frozen", "source": "reference"}
+FAMILIES["blank"] = "reference"
 PROTOCOL = Protocol(size=96, resize="bicubic-antialias", weights_sha256="57" * 32)
 
 
@@ -114,6 +115,90 @@ def test_pairs_share_task_seed_and_budget() -> None:
     assert (finding.n, finding.reason) == (3, "needs 5 pairs, has 3")
     none = found("finetune-beats-scratch", [record("dcgan", 0, kid=1.0), record("finetune", 1, kid=1.0)])
     assert (none.n, none.p, none.verdict, none.reason) == (0, None, "not enough data", "needs 5 pairs, has 0")
+
+
+# ------------------------------------------------------------------------------------------------- nothing was learnt
+
+
+def gap(finetune: float, dcgan: float, images: int = FEW, **more: Any) -> list[Record]:
+    """Five seeds of both, all alike."""
+    return kids("finetune", [finetune] * 5, images, **more) + kids("dcgan", [dcgan] * 5, images, **more)
+
+
+@pytest.mark.parametrize(
+    ("blank", "source", "verdict"),
+    [
+        (None, None, "holds"),
+        (9.0, 9.0, "holds"),
+        (2.5, 2.5, "holds"),
+        (2.0, 9.0, "not testable here"),
+        (9.0, 2.0, "not testable here"),
+        (None, 1.0, "not testable here"),
+    ],
+)
+def test_a_claim_is_tested_where_one_side_beats_blank_and_source(
+    blank: float | None, source: float | None, verdict: str
+) -> None:
+    """Finetune has 2, dcgan 3: one of them below both rows that were run is enough, equal is not below."""
+    rows = {"blank": blank, "source": source}
+    run = {name: kid for name, kid in rows.items() if kid is not None}
+    finding = found("finetune-beats-scratch", gap(2.0, 3.0) + [r for m, kid in run.items() for r in kids(m, [kid] * 5)])
+    assert finding.verdict == verdict
+    assert finding.is_answered
+    if verdict == "holds":
+        assert (finding.n, finding.reason) == (5, "")
+    else:
+        assert (finding.n, finding.p, finding.difference) == (0, None, None)
+        assert finding.reason == (
+            f"neither finetune nor dcgan beats {' and '.join(run)} on twemoji->openmoji@32 at 10 images"
+        )
+
+
+def test_only_common_seeds_decide_whether_a_side_beats_a_row() -> None:
+    """By seeds 0 to 2 source is worse than finetune (2); its seeds 7 and 8, which finetune has not, do not count."""
+    source = [record("source", seed, kid=kid) for seed, kid in ((0, 2.5), (1, 2.5), (2, 1.5), (7, 0.0), (8, 0.0))]
+    assert found("finetune-beats-scratch", gap(2.0, 3.0) + source).verdict == "holds"
+    elsewhere = [record("source", seed, kid=0.0) for seed in (7, 8)]
+    assert found("finetune-beats-scratch", gap(2.0, 3.0) + elsewhere).verdict == "holds"
+
+
+def test_tasks_at_which_nothing_was_learnt_are_left_out() -> None:
+    """The opposite order on a task that nobody can do does not count: the pairs of the other task remain."""
+    other = gap(3.0, 2.0, target="photos") + kids("blank", [1.0] * 5, target="photos")
+    finding = found("finetune-beats-scratch", gap(2.0, 3.0) + kids("blank", [9.0] * 5) + other)
+    assert (finding.verdict, finding.n) == ("holds", 5)
+    assert finding.contrast.endswith(
+        "pairs: task, seed; left out, as neither finetune nor dcgan beats blank on twemoji->photos@32 at 10 images"
+    )
+
+
+def test_a_gap_that_shrinks_needs_something_learnt_at_both_ends() -> None:
+    """At 10 images nobody beats blank: what was gained there is no gain, so that nothing can shrink."""
+    white = kids("blank", [1.0] * 5) + kids("blank", [1.0] * 5, MANY)
+    finding = found("finetune-gap-shrinks", gap(2.0, 3.0) + gap(0.1, 0.2, MANY) + white)
+    assert finding.verdict == "not testable here"
+    assert finding.reason == "neither finetune nor dcgan beats blank on twemoji->openmoji@32 at 10 images"
+    nowhere = found("finetune-gap-shrinks", gap(2.0, 3.0) + gap(2.0, 3.0, MANY) + white)
+    assert nowhere.reason.endswith("on twemoji->openmoji@32 at 10 and 100 images")
+
+
+def test_too_little_data_comes_first() -> None:
+    """Where there is nothing to compare that is said, and not whether it would tell anything."""
+    records = kids("dcgan", [3.0] * 5) + kids("blank", [1.0] * 5)
+    assert found("finetune-beats-scratch", records).reason == "no cells of finetune"
+
+
+def test_a_claim_over_the_source_itself_stays() -> None:
+    """Copying is measured against `source`, which nobody need beat for that."""
+    records = [
+        record(method, seed, images, kid=kid, train_distance_ratio=ratio)
+        for seed in range(5)
+        for method, images, kid, ratio in (
+            *(("finetune", FEW, 9.0, 0.5), ("finetune", MANY, 9.0, 0.9)),
+            *(("source", FEW, 1.0, 1.0), ("source", MANY, 1.0, 1.0)),
+        )
+    ]
+    assert found("memorization-grows", records).verdict == "holds"
 
 
 # ------------------------------------------------------------------------------------------------------ what is missing
@@ -309,7 +394,7 @@ def test_memorization_is_measured_against_the_source_row() -> None:
 def test_far_targets_are_those_of_a_large_kid_of_the_source_row() -> None:
     """EWC halves the KID at the near target and changes nothing at the far one: ln 2 for each seed and method."""
     records = []
-    for target, distance, base, ours in (("near", 0.5, 2.0, 1.0), ("middle", 1.0, 9.0, 1.0), ("far", 2.0, 5.0, 5.0)):
+    for target, distance, base, ours in (("near", 0.5, 0.2, 0.1), ("middle", 1.0, 0.9, 0.1), ("far", 2.0, 0.5, 0.5)):
         records += [record("source", seed, target=target, kid=distance) for seed in range(5)]
         records += kids("finetune", [base] * 5, target=target)
         records += kids("ewc", [ours] * 5, target=target)

@@ -5,6 +5,7 @@ Where torchvision compares MD5 sums, its table gets the sums of these files; eve
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import importlib
 import pickle
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _decode = importlib.import_module("graftbench.datasets._decode")
+_fashionmnist = importlib.import_module("graftbench.datasets.fashionmnist")
+_idx_files = importlib.import_module("graftbench.datasets._idx")
 
 COUNT = 12
 """Pictures in a part, of two classes in turn."""
@@ -253,9 +256,10 @@ EVERY = pytest.mark.parametrize("name", WRITERS)
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty data folder; nothing may be downloaded."""
+    """An empty data folder; nothing may be downloaded, and no package of Debian's brings a set."""
     folder = tmp_path / "data"
     folder.mkdir()
+    monkeypatch.setattr(_fashionmnist, "DEBIAN_FOLDER", tmp_path / "debian")
     monkeypatch.setenv("GRAFTBENCH_DATA", str(folder))
     monkeypatch.delenv("GRAFTBENCH_DOWNLOAD", raising=False)
     return folder
@@ -422,3 +426,94 @@ def served(tmp_path: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+# ------------------------------------------------------------------------------------------------- Debian's package
+
+
+def _as_debian(data: Path) -> Path:
+    """Pack the files of torchvision's folder as the package dataset-fashion-mnist has them, and remove that folder."""
+    folder = data.parent / "debian"
+    for file in sorted((data / "FashionMNIST" / "raw").iterdir()):
+        _save(folder / f"{file.name}.gz", gzip.compress(file.read_bytes()))
+        file.unlink()
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:'fashionmnist' has 24 images")
+def test_debians_files_give_what_torchvisions_give(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same ids, groups and pixels, of the whole and of a class; the fingerprint names no folder."""
+    WRITERS["fashionmnist"](data, monkeypatch)
+    names = ("fashionmnist", "fashionmnist:trouser")
+    before = [make_domain(name).images(28) for name in names]
+    folder = _as_debian(data)
+    monkeypatch.setenv("GRAFTBENCH_DOWNLOAD", "1")  # nothing is fetched where nothing lacks
+    for name, one in zip(names, before, strict=True):
+        images = make_domain(name).images(28)
+        assert (list(images.ids), list(images.groups)) == (list(one.ids), list(one.groups))
+        assert np.array_equal(images.pixels, one.pixels)
+    fingerprint = make_domain("fashionmnist").fingerprint()
+    moved = folder.rename(data.parent / "elsewhere")
+    monkeypatch.setattr(_fashionmnist, "DEBIAN_FOLDER", moved)
+    assert make_domain("fashionmnist").fingerprint() == fingerprint
+    _save(moved / "t10k-labels-idx1-ubyte.gz", gzip.compress(_idx(np.ones(COUNT, np.uint8))))
+    assert make_domain("fashionmnist").fingerprint() != fingerprint
+
+
+def test_debians_folder_counts_when_it_is_whole(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one file of four missing torchvision's folder is looked into; the sentence names the package."""
+    WRITERS["fashionmnist"](data, monkeypatch)
+    folder = _as_debian(data)
+    (folder / "train-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(GraftbenchError, match=r"`apt install dataset-fashion-mnist` brings them, to .*/debian"):
+        make_domain("fashionmnist").fingerprint()
+    WRITERS["fashionmnist"](data, monkeypatch)
+    assert len(make_domain("fashionmnist:trouser").images(8).ids) == COUNT
+
+
+def test_classes_are_torchvisions() -> None:
+    """By number."""
+    assert list(_fashionmnist._CLASSES) == published.FashionMNIST.classes
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"no gzip", "cannot be read as an IDX file"),
+        (gzip.compress(_idx(np.zeros((COUNT, 28, 28), np.uint8)))[:-20], "cannot be read as an IDX file"),
+        (
+            gzip.compress(_idx(np.zeros((COUNT, 28, 28), np.uint8))[:-1]),
+            r"holds less than its shape \[12, 28, 28\] says",
+        ),
+        (gzip.compress(_idx(np.zeros((COUNT, 28, 28), np.uint8)) + b"x"), "holds more than its shape"),
+        (gzip.compress(b"\0\0\x0d\x03" + bytes(12)), "is no IDX file of bytes"),
+        (gzip.compress(b"\0\0"), "is no IDX file of bytes"),
+        (gzip.compress(_idx(np.zeros((COUNT, 8, 8), np.uint8))), "expected N×28×28 and N"),
+        (gzip.compress(_idx(np.zeros((3, 28, 28), np.uint8))), "holds an array 3×28×28 and .* one 12"),
+    ],
+    ids=["no-gzip", "cut-off", "too-short", "too-long", "another-type", "empty", "another-size", "another-length"],
+)
+def test_damaged_files_of_debian_are_a_sentence(
+    content: bytes, sentence: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No gzip, cut off, too short, too long, of another type, empty, of another size, of another length."""
+    WRITERS["fashionmnist"](data, monkeypatch)
+    _save(_as_debian(data) / "train-images-idx3-ubyte.gz", content)
+    with pytest.raises(GraftbenchError, match=sentence):
+        make_domain("fashionmnist").images(8)
+
+
+def test_a_class_without_a_name_is_a_sentence(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels end at nine."""
+    WRITERS["fashionmnist"](data, monkeypatch)
+    labels = np.full(COUNT, 10, np.uint8)
+    _save(_as_debian(data) / "train-labels-idx1-ubyte.gz", gzip.compress(_idx(labels)))
+    with pytest.raises(GraftbenchError, match="has the class 10; expected 0 to 9"):
+        make_domain("fashionmnist").images(8)
+
+
+def test_idx_files_are_read_unpacked_too(tmp_path: Path) -> None:
+    """As torchvision leaves them; the shape is the file's."""
+    values = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    _save(tmp_path / "values-idx3-ubyte", _idx(values))
+    assert np.array_equal(_idx_files.read_idx(tmp_path / "values-idx3-ubyte"), values)

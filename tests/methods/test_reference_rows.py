@@ -1,4 +1,4 @@
-"""The rows that stand beside every table: held-out images, training images, the source model as it is."""
+"""The rows that stand beside every table: held-out, training and source images, white, the source model as it is."""
 
 from __future__ import annotations
 
@@ -100,3 +100,27 @@ def test_source_is_the_source_generator(world: Callable[..., Any]) -> None:
     assert all(torch.equal(t, first.task.source_model.tensors[f"generator.{name}"]) for name, t in state.items())
     assert torch.equal(first.sampler.sample(5, rng()), second.sampler.sample(5, rng()))
     assert first.task.log.parameters_trained == 0
+
+
+def test_blank_is_white_whatever_it_is_shown(world: Callable[..., Any]) -> None:
+    """Every level is 255, for any number of images; the task is asked for its resolution alone."""
+    cls = registry.methods()["blank"]
+    task = world(32).task(cls)
+    assert set(cls.kinds) == {"generate"}
+    assert not cls.needs_source_images
+    assert not cls.source_model
+    del task.images, task.generator
+    drawn = cls().fit(task, Meter(ComputeBudget(kimg=1))).sample(7, rng())
+    assert torch.equal(drawn, torch.full((7, 3, 32, 32), 255, dtype=torch.uint8))
+
+
+def test_source_images_are_the_training_split_of_the_source(world: Callable[..., Any]) -> None:
+    """In a cell as many draws as there are images are these, each once; one more is one of them again."""
+    task, source = cell_task(world(32), family="reference", n=12), world(32).source
+    training = torch.from_numpy(source.images("train"))
+    vars(task)["source_images"] = training  # as the cell's task offers them
+    sampler = registry.methods()["source-images"]().fit(task, Meter(ComputeBudget(kimg=1)))
+    drawn = sampler.sample(len(training) + 1, rng())
+    assert sorted(image.numpy().tobytes() for image in drawn[:-1]) == sorted(i.numpy().tobytes() for i in training)
+    assert images_of(drawn[-1:]) < images_of(training)
+    assert images_of(training).isdisjoint(images_of(torch.from_numpy(source.images("reference"))))

@@ -26,10 +26,12 @@ from graftbench.records.store import append
 from graftbench.suites.code_file import known_code, note_code
 from graftbench.suites.estimates import Estimates
 from graftbench.suites.forecast import IDS_RENEWED, Outlook, look_ahead
+from graftbench.suites.matrix import places
+from graftbench.suites.missing import MissingImagesError
 from graftbench.suites.plan import Plan, make_plan
 from graftbench.suites.shards import longest_first, parse_shard, shard
 from graftbench.suites.status import RENEWED
-from graftbench.suites.suite import Suite
+from graftbench.suites.suite import Suite, load_suite
 from graftbench.training import source
 from graftbench.training.source import SourceModelSpec
 
@@ -116,11 +118,87 @@ def test_a_plan_says_where_metrics_of_factors_have_none() -> None:
     assert {tuple(cell.protocol.metrics) for cell in plan.cells} == {("kid",)}
 
 
+def test_reference_rows_that_lack_their_source_have_no_cells() -> None:
+    """On a task without a source `source` and `source-images` are left out with the reason, and none is expected.
+
+    Alone they are refused, as a trained method is on any such task.
+    """
+    tasks = ["none->openmoji@32", "twemoji->openmoji@32"]
+    rows = ["blank", "source-images", "source"]
+    suite = msgspec.structs.replace(SUITE, tasks=tasks, methods=rows, data_budgets=[10], seeds=[0])
+    plan = make_plan(suite, cache_folder())
+    cells = {(cell.method, cell.task.source) for cell in plan.cells}
+    assert cells == {("blank", "none"), *((row, "twemoji") for row in rows)}
+    assert len(places(plan.suite)) == plan.suite.cells == 4
+    assert [note for note in plan.notes if "no source domain" in note] == [
+        "none->openmoji@32: no cells of source-images, which needs source images: the task has no source domain",
+        "none->openmoji@32: no cells of source, which needs a source model (gan): the task has no source domain",
+    ]
+    for methods, name in ((["source-images"], "source-images"), (["blank", "finetune"], "finetune")):
+        with pytest.raises(GraftbenchError, match=f"^Method '{name}' needs .* has no source domain"):
+            make_plan(msgspec.structs.replace(suite, methods=methods), cache_folder())
+
+
 def test_a_budget_beyond_the_training_split_is_refused() -> None:
     """With what was asked for and what there is."""
     suite = msgspec.structs.replace(SUITE, data_budgets=[10, 10**6])
     with pytest.raises(GraftbenchError, match="1000000 images was asked for; the training split of openmoji@32 has"):
         make_plan(suite, cache_folder())
+
+
+# ------------------------------------------------------------------------------------------------ sets that are missing
+
+
+@pytest.fixture
+def without_sets(tmp_path: Path) -> Suite:
+    """Three tasks: one whose images are here, one that lacks both sets, one that lacks one of them."""
+    absent, other = tmp_path / "absent", tmp_path / "other"
+    tasks = ["openmoji->twemoji@32", f"folder:{absent}->folder:{other}@32", f"twemoji->folder:{other}@32"]
+    return msgspec.structs.replace(SUITE, tasks=tasks, methods=["memorizer", "oracle"])
+
+
+def test_a_suite_is_refused_with_all_sets_that_are_missing(without_sets: Suite) -> None:
+    """Each is named once, with what its domain says of it; one alone is told in the words of its domain."""
+    with pytest.raises(MissingImagesError) as refused:
+        make_plan(without_sets, cache_folder())
+    first, *others = str(refused.value).splitlines()
+    assert first == "2 sets of images cannot be had:"
+    assert [line.partition("@32: ")[0].rpartition("/")[2] for line in others] == ["absent", "other"]
+    assert all("does not exist; expected a folder of images." in line for line in others)
+    one = msgspec.structs.replace(without_sets, tasks=without_sets.tasks[::2])
+    with pytest.raises(MissingImagesError, match=r"^The image folder '[^\n]*/other' does not exist; expected a folder"):
+        make_plan(one, cache_folder())
+
+
+def test_a_plan_without_its_images_has_the_matrix(without_sets: Suite) -> None:
+    """The cells of the first task are planned as if it were alone; of the others the most that there can be is known.
+
+    2 methods, 2 budgets, 2 seeds: 8 cells each.
+    """
+    plan = make_plan(without_sets, cache_folder(), without_images=True)
+    alone = make_plan(msgspec.structs.replace(without_sets, tasks=without_sets.tasks[:1]), cache_folder())
+    assert plan.ids == alone.ids
+    assert len(plan.ids) == 8
+    assert [missing.name.rpartition("/")[2] for missing in plan.missing] == ["absent", "other"]
+    assert [(task.task, task.cells, len(task.missing)) for task in plan.uncounted] == [
+        (without_sets.tasks[1], 8, 2),
+        (without_sets.tasks[2], 8, 1),
+    ]
+    outlook = look_ahead(plan, cache_folder()).as_json()
+    assert json.loads(json.dumps(outlook["missing"])) == [
+        {"name": m.name, "resolution": 32, "source": m.source, "reason": m.reason} for m in plan.missing
+    ]
+    assert outlook["not_counted"][0]["cells_at_most"] == 8
+    assert outlook["not_counted"][0]["data_budgets"] == (10, 25)
+    assert (outlook["totals"]["cells"], outlook["totals"]["not_counted_at_most"]) == (8, 16)
+
+
+def test_a_plan_without_any_image_is_a_plan() -> None:
+    """The suite `paper`, whose sets everybody fetches: 7 tasks, 8 sets, and each says where it comes from and goes."""
+    plan = make_plan(load_suite("paper"), cache_folder(), without_images=True)
+    assert (plan.cells, plan.targets) == ([], {})
+    assert (len(plan.uncounted), len(plan.missing), sum(task.cells for task in plan.uncounted)) == (7, 8, 741)
+    assert all("://" in missing.reason and "expected the folder" in missing.reason for missing in plan.missing)
 
 
 # ------------------------------------------------------------------------------------------------------------ shards

@@ -57,7 +57,7 @@ def findings_table(checked: CheckedClaims) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    styles = {"holds": "green", "does not hold": "red"}
+    styles = {"holds": "green", "does not hold": "red", "not testable here": "yellow"}
     table = Table(show_lines=True)
     table.add_column("claim")
     for heading in ("difference", "pairs", "p"):
@@ -80,6 +80,11 @@ def _below(checked: CheckedClaims) -> list[str]:
     budgets = "" if checked.few is None else f" Few images: {checked.few:,}; many: {checked.many:,}."
     test = f"one-sided sign-flip test of the mean difference, level {checked.level:g}, not corrected for many claims"
     lines = [f"{cells}{out}.{budgets}"]
+    if any(finding.verdict == "not testable here" for finding in checked.findings):
+        lines.append(
+            "Not testable here: to beat a row is to have the lower mean KID over the seeds that both have; of two that "
+            "do not beat what learnt nothing (blank, source), the better one says nothing on either."
+        )
     counts = Counter(finding.reason for finding in checked.findings if not finding.is_answered)
     if counts:
         reasons = "; ".join(f"{reason}{f' ({count})' if count > 1 else ''}" for reason, count in counts.most_common())

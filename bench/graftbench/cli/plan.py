@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from graftbench.bounds import MOST
+from graftbench.cli.failures import USAGE
 from graftbench.cli.options import Count, Plugins, SuiteName, between
 from graftbench.cli.output import print_json, print_lines, wide_console
 from graftbench.suites.status import UNKNOWN_FILES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from graftbench.suites.forecast import Outlook, PlannedSourceModel
+    from graftbench.suites.missing import UncountedTask
     from graftbench.suites.status import CellStatus
 
 ROWS = 60
@@ -45,6 +49,9 @@ def plan(
 ) -> int:
     """List the cells of a suite: what is done, what would run and why, and how long it may take.
 
+    Where sets of images are missing, the tasks that need them are listed by what the suite says alone, and what is
+    missing with where it comes from and where it goes; the exit code is then 2.
+
     Args:
         suite: A packaged suite or a TOML file.
         out: Run folder to compare with; it need not exist.
@@ -54,7 +61,7 @@ def plan(
         speed: Tell also what it took on a machine on which cells last 1/speed as long, a factor that you know.
         every: Print every cell, however many there are.
         plugin: File or folder with more methods and domains.
-        json: Print an object: cells, totals, source models, notes.
+        json: Print an object: cells, totals, source models, notes, missing sets, tasks that could not be counted.
     """
     from graftbench.cache import cache_folder
     from graftbench.cli.run import default_jobs
@@ -67,7 +74,7 @@ def plan(
 
     part, cache = parse_shard(shard), cache_folder()
     outlook = look_ahead(
-        make_plan(load_suite(suite), cache, plugins=plugin),
+        make_plan(load_suite(suite), cache, plugins=plugin, without_images=True),
         cache,
         out=out,
         others=others,
@@ -77,11 +84,15 @@ def plan(
     )
     if json:
         print_json(outlook.as_json())
-        return 0
+        return USAGE if outlook.missing else 0
     console = wide_console(PIPE_COLUMNS)
-    console.print(cells_table(outlook) if every or len(outlook.rows) <= ROWS else summary_table(outlook))
-    print_lines(console, [*sentences(outlook), *on_other_machines(outlook, speed)])
-    return 0
+    if outlook.rows or not outlook.missing:
+        console.print(cells_table(outlook) if every or len(outlook.rows) <= ROWS else summary_table(outlook))
+        print_lines(console, [*sentences(outlook), *on_other_machines(outlook, speed)])
+    if outlook.missing:
+        console.print(uncounted_table(outlook.uncounted))
+        print_lines(console, missing_lines(outlook))
+    return USAGE if outlook.missing else 0
 
 
 def cells_table(outlook: Outlook) -> Table:
@@ -115,7 +126,7 @@ def cells_table(outlook: Outlook) -> Table:
 _NAMES = ("cell", "method", "state")
 """Columns whose words are to be typed or searched for: they are shown whole."""
 
-_NUMBERS = ("images", "seed", "cells", "each", "together", "expected")
+_NUMBERS = ("images", "seed", "seeds", "methods", "cells", "each", "together", "expected")
 
 
 def _add_column(table: Table, name: str) -> None:
@@ -141,6 +152,35 @@ def summary_table(outlook: Outlook) -> Table:
         times = duration(mean), duration(together) if rows[0].runs else ""
         table.add_row(method, _coloured(rows[0]), str(len(rows)), *times, escape(_cut(why)))
     return table
+
+
+def uncounted_table(tasks: Sequence[UncountedTask]) -> Table:
+    """Make a table of the tasks whose images are not here: the matrix as the suite writes it, and the missing sets."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    for name in ("task", "methods", "images", "seeds", "cells", "missing"):
+        _add_column(table, name)
+    for task in tasks:
+        budgets = ", ".join(f"{budget:,}" for budget in task.data_budgets)
+        counts = str(len(task.methods)), budgets, str(len(task.seeds)), str(task.cells)
+        table.add_row(escape(task.task), *counts, escape(", ".join(task.missing)))
+    return table
+
+
+def missing_lines(outlook: Outlook) -> list[str]:
+    """Return the lines below that table: what could not be counted, and each missing set with how to get it."""
+    count, tasks = sum(task.cells for task in outlook.uncounted), len(outlook.uncounted)
+    methods = ", ".join(dict.fromkeys(name for task in outlook.uncounted for name in task.methods))
+    computes = ", ".join(dict.fromkeys(budget for task in outlook.uncounted for budget in task.compute_budgets))
+    needing = "1 task" if tasks == 1 else f"{tasks} tasks"
+    return [
+        f"Methods: {methods}. Compute: {computes} a fit.",
+        f"Nothing could be counted of {needing}, {count:,} cells at most: their images are not here.",
+        f"Sets of images that cannot be had ({len(outlook.missing)}), with where they come from and where they go:",
+        *(f"  {missing_set}" for missing_set in outlook.missing),
+    ]
 
 
 def sentences(outlook: Outlook) -> list[str]:

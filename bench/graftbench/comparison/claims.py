@@ -5,6 +5,11 @@ compares scores in pairs: cells of one task, seed and budget that differ in the 
 sign-flip permutation test of the mean difference (`stats.sign_flip_test`). Neither claims nor tests are fitted to any
 run: a claim that fails is reported as such, and so is one that the records are too few for.
 
+Which of two methods that learnt nothing is the better says nothing on either. A task and budgets at which no side of a
+claim beats the rows `blank` and `source`, as far as they were run there, is left out, and a claim of which nothing is
+left is not testable here. To beat is to have the lower mean KID over the seeds that both have. This looks at all sides
+alike, so that it does not favour one. Claims over a reference row itself are left as they are.
+
 A pair is one draw of training images and of chance. Where a claim compares several methods, or at several budgets,
 those of one seed share that draw: their differences are averaged first, and count as one pair.
 """
@@ -21,6 +26,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from graftbench.comparison.nothing_learnt import BLANK, SOURCE, beats
 from graftbench.comparison.protocols import check_one_protocol
 from graftbench.comparison.stats import mean, pairs_needed, sign_flip_test, standard_deviation
 from graftbench.comparison.table import frame
@@ -38,7 +44,7 @@ if TYPE_CHECKING:
     from graftbench.records.record import Record
 
 Key = TypeVar("Key")
-Verdict = Literal["holds", "does not hold", "not enough data"]
+Verdict = Literal["holds", "does not hold", "not testable here", "not enough data"]
 Verb = Literal["beats", "shrinks", "varies less", "pays near"]
 
 TRAINED = ("scratch", "fine-tune", "frozen", "vae")
@@ -47,8 +53,8 @@ TRAINED = ("scratch", "fine-tune", "frozen", "vae")
 AUGMENT = "augment"
 """The parameter, and the column that `check_claims` makes of it, that names a method's DiffAugment policy."""
 
-SOURCE_ROW = "source"
-"""The reference row that generates with the source model as it is."""
+MOST_TASKS = 3
+"""Most tasks that a reason names."""
 
 
 # -------------------------------------------------------------------------------------------------------------- claims
@@ -115,7 +121,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         p: One-sided p of the claim; None without pairs.
         p_opposite: One-sided p of the opposite; None without pairs.
         verdict: The answer.
-        reason: What is missing, or that the opposite holds; else empty.
+        reason: What is missing, why nothing can be tested, or that the opposite holds; else empty.
     """
 
     name: str
@@ -131,7 +137,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_answered(self) -> bool:
-        """Return whether there is enough data for a verdict."""
+        """Return whether there is enough data for a verdict, or to say that the claim is not testable on it."""
         return self.verdict != "not enough data"
 
     @property
@@ -227,6 +233,14 @@ def _check(claim: Claim, cells: pd.DataFrame, level: float) -> Finding:
         contrast = _VERBS[claim.verb](claim, cells)
     except _MissingCells as missing:
         return finding(verdict="not enough data", reason=str(missing))
+    if (idle := _idle(claim, cells)) and contrast.differences:
+        try:
+            contrast = _VERBS[claim.verb](claim, idle.remaining)
+        except _MissingCells:
+            return finding(contrast=contrast.text, verdict="not testable here", reason=idle.reason)
+        if not contrast.differences:
+            return finding(contrast=contrast.text, verdict="not testable here", reason=idle.reason)
+        contrast = Contrast(f"{contrast.text}; left out, as {idle.reason}", contrast.differences)
     needed, n = pairs_needed(level), len(contrast.differences)
     if not n:
         return finding(contrast=contrast.text, verdict="not enough data", reason=f"needs {_pairs(needed)}, has 0")
@@ -241,6 +255,65 @@ def _check(claim: Claim, cells: pd.DataFrame, level: float) -> Finding:
         verdict=verdict,
         reason=reason,
     )
+
+
+@dataclass(frozen=True)
+class IdleCells:
+    """Cells of a claim at tasks and budgets where no side of it beats the rows that learnt nothing.
+
+    Attributes:
+        remaining: All cells but these.
+        reason: Who beats what nowhere, and where: `neither finetune nor dcgan beats source on a->b@32 at 10 images`.
+    """
+
+    remaining: pd.DataFrame
+    reason: str
+
+
+def _idle(claim: Claim, cells: pd.DataFrame) -> IdleCells | None:
+    """Return the cells that tell nothing on a claim; None where there are none, or where a reference row is a side."""
+    sides = [name for name in (*claim.methods, claim.over) if name in set(cells["method"])]
+    if not claim.methods or claim.over in (BLANK, SOURCE) or "kid" not in cells:
+        return None
+    # KIDs by place (task, compute budget, data budget), method and seed; of one budget where the claim is of one
+    names = ("task", "compute_budget", "data_budget", "method", "seed", "kid")
+    rows = list(zip(*(cells[name].tolist() for name in names), strict=True))
+    only_few = claim.verb == "pays near" or (claim.verb == "beats" and claim.images == "few")
+    few, _ = _budgets(cells)
+    places: defaultdict[tuple[str, str, int], defaultdict[str, dict[int, float]]]
+    places = defaultdict(lambda: defaultdict(dict))
+    for task, compute, n, method, seed, kid in rows:
+        if not math.isnan(kid) and (n == few or not only_few):
+            places[task, compute, n][method][seed] = kid
+    # places at which no side beats the rows that were run there
+    budgets: defaultdict[str, set[int]] = defaultdict(set)
+    idle, unbeaten = set[tuple[str, str, int]](), set[str]()
+    for place, kids in places.items():
+        yardsticks = [name for name in (BLANK, SOURCE) if name in kids]
+        competing = [side for side in sides if side in kids]
+        if yardsticks and competing and not any(_beats_all(kids, side, yardsticks) for side in competing):
+            idle.add(place)
+            unbeaten |= {*yardsticks}
+            budgets[place[0]].add(place[2])
+    if not idle:
+        return None
+    # the cells that remain, and the reason in words
+    kept = [not (method in sides and (task, compute, n) in idle) for task, compute, n, method, _, _ in rows]
+    others = " and ".join(name for name in (BLANK, SOURCE) if name in unbeaten)
+    nobody = f"neither {' nor '.join(sides)}" if len(sides) < 3 else f"none of {', '.join(sides)}"
+    tasks = [f"{task} at {_listed(sorted(counts))} images" for task, counts in sorted(budgets.items())]
+    more = f" and {len(tasks) - MOST_TASKS} tasks more" if len(tasks) > MOST_TASKS else ""
+    return IdleCells(cells.loc[kept], f"{nobody} beats {others} on {'; '.join(tasks[:MOST_TASKS])}{more}")
+
+
+def _listed(counts: Sequence[int]) -> str:
+    *others, last = (f"{count:,}" for count in counts)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _beats_all(kids: Mapping[str, Mapping[int, float]], side: str, yardsticks: Sequence[str]) -> bool:
+    """Return whether a side beats every row that learnt nothing; without a seed in common nothing speaks against it."""
+    return all(beats(kids[side], kids[name]) is not False for name in yardsticks)
 
 
 def _check_unaugmented(method: str, cells: pd.DataFrame) -> None:
@@ -344,7 +417,7 @@ def _pays_near(claim: Claim, cells: pd.DataFrame) -> Contrast:
     kid = METRICS[claim.metric]
     text = (
         f"log of KID of {claim.over} over {' and '.join(methods)} at {_images(few)}: {near} ({kid.label} of "
-        f"{SOURCE_ROW} {distances[near] * kid.scale:,.0f}) less {far} ({distances[far] * kid.scale:,.0f}); pairs: seed"
+        f"{SOURCE} {distances[near] * kid.scale:,.0f}) less {far} ({distances[far] * kid.scale:,.0f}); pairs: seed"
     )
     return Contrast(text, _by_draw(differences))
 
@@ -443,7 +516,7 @@ def _log_spreads(scores: Mapping[Setting, float]) -> dict[Setting, float]:
 
 def _nearest_and_farthest(cells: pd.DataFrame) -> tuple[str, str, dict[str, float]]:
     """Return the two tasks, and each task's mean KID of the source row."""
-    scores = _scores(cells, SOURCE_ROW, "kid")
+    scores = _scores(cells, SOURCE, "kid")
     tasks = _grouped((setting.task, score) for setting, score in scores.items())
     distances = {task: mean(values) for task, values in tasks.items()}
     near, far = min(distances, key=distances.__getitem__), max(distances, key=distances.__getitem__)

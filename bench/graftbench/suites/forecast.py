@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from graftbench.records.record import Status
+    from graftbench.suites.missing import MissingSet, UncountedTask
     from graftbench.suites.plan import Plan, PlannedSource
     from graftbench.suites.status import CellStatus, Explained
 
@@ -93,6 +94,8 @@ class Outlook:
         shard: Which part of the suite the cells are, (1, 1) for all of it.
         notes: Sentences on the data and on damaged files.
         elsewhere: The same on each other device that there are records of.
+        missing: Sets of images that are not here.
+        uncounted: The tasks that need them, whose cells are not among the rows.
     """
 
     explained: Explained
@@ -105,6 +108,8 @@ class Outlook:
     shard: tuple[int, int] = (1, 1)
     notes: list[str] = field(default_factory=list)
     elsewhere: list[Elsewhere] = field(default_factory=list)
+    missing: tuple[MissingSet, ...] = ()
+    uncounted: tuple[UncountedTask, ...] = ()
 
     @property
     def rows(self) -> list[CellStatus]:
@@ -133,7 +138,7 @@ class Outlook:
         return max((m for row in self.to_run if (m := self.estimates.memory_mib(row.cell)) is not None), default=None)
 
     def as_json(self) -> dict[str, Any]:
-        """Return cells, totals, source models and notes as plain values."""
+        """Return cells, totals, source models, notes, and what is missing and so not counted, as plain values."""
         return {
             "cells": [self._cell(row) for row in self.rows],
             "totals": self._totals(),
@@ -142,6 +147,8 @@ class Outlook:
                 for m in self.models
             ],
             "notes": self.notes,
+            "missing": [vars(missing_set) for missing_set in self.missing],
+            "not_counted": [vars(task) | {"cells_at_most": task.cells} for task in self.uncounted],
         }
 
     def _cell(self, row: CellStatus) -> dict[str, Any]:
@@ -170,6 +177,7 @@ class Outlook:
             "cells": len(self.rows),
             **{str(state): counts[state] for state in State},
             "to_run": len(self.to_run),
+            "not_counted_at_most": sum(task.cells for task in self.uncounted),
             "shard": f"{k}/{n}",
             "other_records": self.explained.others,
             "done_with_other_software": sum(self.explained.other_software.values()),
@@ -247,6 +255,8 @@ def look_ahead(
         disk_free_bytes=disk.free_bytes(out) if out else None,
         shard=part,
         notes=notes,
+        missing=plan.missing,
+        uncounted=plan.uncounted,
         elsewhere=[
             Elsewhere(device, of_device.records, wall_time.seconds if running else None, wall_time.unknown)
             for device, of_device in sorted(Estimates.by_device(all_heads).items())

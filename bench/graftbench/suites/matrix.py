@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graftbench.errors import GraftbenchError
-from graftbench.records.cell_spec import ComputeBudget
+from graftbench.records.cell_spec import NO_SOURCE, ComputeBudget
 from graftbench.records.domain_names import public_task
 from graftbench.suites.suite import DomainPath, parse_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from graftbench.records.cell_spec import CellSpec, Kind, TaskSpec
+    from graftbench.contracts import Method
+    from graftbench.records.cell_spec import CellSpec, TaskSpec
     from graftbench.suites.submissions import Submission
     from graftbench.suites.suite import Suite
 
@@ -116,7 +117,7 @@ def places(suite: Suite) -> set[Place]:
         place
         for task in suite.tasks
         for place in product(
-            serving[parse_task(task).kind],
+            serving[parse_task(task)],
             [public_task(parse_task(task))],
             suite.budgets_of(str(parse_task(task))),
             suite.seeds,
@@ -131,19 +132,37 @@ def place_of_samples(entry: Submission, suite: Suite) -> Place:
     return entry.method, task, entry.data_budget, entry.seed, entry.compute_budget or suite.compute_budgets[0]
 
 
-def _serving(suite: Suite) -> dict[Kind, list[str]]:
-    """Return kind of task -> the suite's methods that have cells on such tasks.
+def _serving(suite: Suite) -> dict[TaskSpec, list[str]]:
+    """Return task -> the suite's methods that have cells on it.
 
-    Methods are looked up only where there are kinds beside `generate`: a plan leaves out those that serve no task. A
-    plugin's method that is not known here is taken to serve every kind.
+    Methods are looked up only where a task is of another kind than `generate` or has no source domain: a plan leaves
+    out those that do not serve it. A plugin's method that is not known here is taken to serve every task.
     """
-    kinds: set[Kind] = {parse_task(task).kind for task in suite.tasks}
-    if kinds == {"generate"}:
-        return {"generate": suite.methods}
+    tasks = [parse_task(task) for task in suite.tasks]
+    if all(task.kind == "generate" and task.source != NO_SOURCE for task in tasks):
+        return dict.fromkeys(tasks, suite.methods)
     from graftbench.plugins import registry  # noqa: PLC0415 - imports every method, and torch with them
 
     classes = registry.methods(variants=suite.variants).classes
-    return {kind: [m for m in suite.methods if m not in classes or kind in classes[m].kinds] for kind in kinds}
+    return {task: [m for m in suite.methods if m not in classes or serves(classes[m], task, suite)] for task in tasks}
+
+
+def serves(method: type[Method], task: TaskSpec, suite: Suite) -> bool:
+    """Return whether a method has cells on a task: it serves the kind, and is no reference row that lacks its source.
+
+    A trained method that lacks it is refused with its suite: what is named to be trained must not be left out unseen.
+    """
+    return task.kind in method.kinds and not (method.family == "reference" and lacking_source(method, task, suite))
+
+
+def lacking_source(method: type[Method], task: TaskSpec, suite: Suite) -> list[str]:
+    """Return what a method needs of the source domain that a task does not have: `source images`; none where it has."""
+    if task.source != NO_SOURCE:
+        return []
+    spec = suite.source_models.get(method.source_model)
+    from_elsewhere = spec is not None and spec.foreign
+    needs = [f"a source model ({method.source_model})"] if method.source_model and not from_elsewhere else []
+    return [*needs, *(["source images"] if method.needs_source_images else [])]
 
 
 def renamed_suite(suite: Suite, name: Callable[[TaskSpec], TaskSpec]) -> Suite:

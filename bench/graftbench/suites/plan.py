@@ -16,11 +16,12 @@ from graftbench.plugins import registry
 from graftbench.plugins.code_hash import files_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.plugins.variants import seen_from
-from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, CellSpec
+from graftbench.records.cell_spec import SAMPLES, CellSpec
 from graftbench.resources.determinism import portable_parameters
 from graftbench.scoring.protocol import protocol_for, resolve_protocol
 from graftbench.suites.domains import domain_of, named_domains, public_names
-from graftbench.suites.matrix import renamed_suite
+from graftbench.suites.matrix import lacking_source, renamed_suite, serves
+from graftbench.suites.missing import MissingImagesError, MissingSet, uncounted_tasks
 from graftbench.suites.shards import longest_first
 from graftbench.suites.split_checks import (
     check_budgets,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from graftbench.images.prepared import ImageSet
     from graftbench.plugins.registry import PluginIndex, PluginSource
     from graftbench.records.cell_spec import Origin, Protocol, TaskSpec
+    from graftbench.suites.missing import UncountedTask
     from graftbench.suites.submissions import Submission
     from graftbench.suites.suite import Suite
     from graftbench.training.source import Material, Recipe
@@ -89,6 +91,8 @@ class Plan:
         samples: Cell id -> the images that were submitted for it.
         origins: Method -> who makes its generators, where that is not the suite.
         secret: Method -> parameters that its cells hold otherwise than they are (`Method.secret`).
+        missing: Sets of images that are not here, in a plan that was made without them.
+        uncounted: The tasks that need them, of which no cell is in `cells`.
     """
 
     suite: Suite
@@ -102,6 +106,8 @@ class Plan:
     origins: dict[str, Origin] = field(default_factory=dict)
     secret: dict[str, dict[str, Any]] = field(default_factory=dict)
     lacking: dict[tuple[str, str], str] = field(default_factory=dict)
+    missing: tuple[MissingSet, ...] = ()
+    uncounted: tuple[UncountedTask, ...] = ()
 
     @cached_property
     def ids(self) -> list[str]:
@@ -154,16 +160,36 @@ class ResolvedSuite:
 
 
 def make_plan(
-    suite: Suite, cache: Path, *, plugins: Sequence[PluginSource] = (), say: Callable[[str], None] = lambda _: None
+    suite: Suite,
+    cache: Path,
+    *,
+    plugins: Sequence[PluginSource] = (),
+    say: Callable[[str], None] = lambda _: None,
+    without_images: bool = False,
 ) -> Plan:
     """Resolve a suite. Everything that can be wrong with it is found here, before any training.
 
+    Args:
+        suite: The suite.
+        cache: Cache folder.
+        plugins: Files or folders with more methods and domains.
+        say: Told what is being made.
+        without_images: Plan the tasks whose images are here, and name the others, where sets of images are missing.
+
     Raises:
-        GraftbenchError: Unknown method, domain or extractor, unusable data, a budget larger than the training split.
+        MissingImagesError: Images cannot be had, and the plan needs all of them.
+        GraftbenchError: Unknown method, domain or extractor, a budget larger than the training split.
     """
     plugins = suite.with_plugins(plugins)
     resolved = resolve_suite(suite, plugins)
-    resolved, images = under_public_names(resolved, resolve_data(resolved, cache, plugins, say), plugins)
+    images, missing = load_images(resolved, cache, plugins, say)
+    if missing and not without_images:
+        raise MissingImagesError(missing)
+    names_of = {task: [method.cls.name for method in serving] for task, serving in resolved.serving.items()}
+    uncounted = uncounted_tasks(suite, names_of, missing)
+    resolved = _without(resolved, {task.task for task in uncounted})
+    check_data(resolved, images)
+    resolved, images = under_public_names(resolved, images, plugins)
     suite = resolved.suite
     sources = resolve_sources(resolved, images, cache, say)
     fitted = enumerate_cells(resolved, images, sources)
@@ -203,7 +229,18 @@ def make_plan(
         origins=origins,
         secret={method.cls.name: method.secret for method in resolved.methods if method.secret},
         lacking=lacking,
+        missing=tuple(missing),
+        uncounted=tuple(uncounted),
     )
+
+
+def _without(resolved: ResolvedSuite, tasks: set[str]) -> ResolvedSuite:
+    """Return the suite without the cells of some tasks, and without what was submitted for them."""
+    if not tasks:
+        return resolved
+    samples = [entry for entry in resolved.suite.samples if str(parse_task(entry.task)) not in tasks]
+    serving = {task: methods for task, methods in resolved.serving.items() if str(task) not in tasks}
+    return replace(resolved, suite=msgspec.structs.replace(resolved.suite, samples=samples), serving=serving)
 
 
 def _public(suite: Suite, resolved: ResolvedSuite) -> Suite:
@@ -234,7 +271,7 @@ def resolve_suite(suite: Suite, plugins: Sequence[PluginSource]) -> ResolvedSuit
     index = registry.methods(plugins, suite.variants)
     protocol = resolve_protocol(suite.protocol)
     methods = [_resolve_method(_usable(index, name), suite, protocol.metrics) for name in suite.methods]
-    serving = {task: _serving(task, methods) for task in map(parse_task, suite.tasks)}
+    serving = {task: _serving(task, methods, suite) for task in map(parse_task, suite.tasks)}
     for task, servants in serving.items():
         for method in servants:
             _check_method(method, task, suite)
@@ -274,14 +311,16 @@ def _usable(index: PluginIndex[Method], name: str) -> type[Method]:
     return method
 
 
-def _serving(task: TaskSpec, methods: Sequence[ResolvedMethod]) -> list[ResolvedMethod]:
+def _serving(task: TaskSpec, methods: Sequence[ResolvedMethod], suite: Suite) -> list[ResolvedMethod]:
     """Return the methods that have cells on a task.
 
     Raises:
         GraftbenchError: None has, and there are some.
     """
-    serving = [method for method in methods if task.kind in method.cls.kinds]
+    serving = [method for method in methods if serves(method.cls, task, suite)]
     if methods and not serving:
+        for method in methods:
+            _check_source_domain(method, task, suite)
         raise GraftbenchError(
             f"No method of the suite serves tasks of the kind '{task.kind}', as {task} is one; "
             f"`graftbench ls methods --json` says which do."
@@ -296,15 +335,7 @@ def _check_method(method: ResolvedMethod, task: TaskSpec, suite: Suite) -> None:
         GraftbenchError: There is no source domain, or a parameter does not go with the resolution or the budget.
     """
     cls = method.cls
-    spec = suite.source_models.get(cls.source_model)
-    named_elsewhere = spec is not None and spec.foreign
-    needs = [f"a source model ({cls.source_model})"] if cls.source_model and not named_elsewhere else []
-    needs += ["source images"] if cls.needs_source_images else []
-    if needs and task.source == NO_SOURCE:
-        raise GraftbenchError(
-            f"Method '{cls.name}' needs {' and '.join(needs)}; the task {task} has no source domain. "
-            "Name one (source->target@resolution), or leave the method out."
-        )
+    _check_source_domain(method, task, suite)
     try:
         instance = cls(msgspec.convert(method.parameters | method.secret, cls.Config))
         instance.check(task.resolution)
@@ -314,30 +345,54 @@ def _check_method(method: ResolvedMethod, task: TaskSpec, suite: Suite) -> None:
         raise GraftbenchError(f"Method '{cls.name}' cannot run on {task}: {error}") from error
 
 
+def _check_source_domain(method: ResolvedMethod, task: TaskSpec, suite: Suite) -> None:
+    """Refuse a method that needs a source domain on a task that has none.
+
+    Raises:
+        GraftbenchError: What it needs, and what to do.
+    """
+    if needs := lacking_source(method.cls, task, suite):
+        raise GraftbenchError(
+            f"Method '{method.cls.name}' needs {' and '.join(needs)}; the task {task} has no source domain. "
+            "Name one (source->target@resolution), or leave the method out."
+        )
+
+
 # ------------------------------------------------------------------------------------------------ 2. resolve the data
 
 
-def resolve_data(
+def load_images(
     resolved: ResolvedSuite, cache: Path, plugins: Sequence[PluginSource], say: Callable[[str], None]
-) -> DomainImages:
-    """Prepare the images of every domain that a task names.
+) -> tuple[DomainImages, list[MissingSet]]:
+    """Prepare the images of every domain that a task names; return them, and the sets that could not be had.
 
     Raises:
-        GraftbenchError: Unknown domain, unusable data, a data budget larger than a training split, or a reference too
-            small for a metric.
+        GraftbenchError: Unknown domain, or a wrong argument of one.
     """
     images: DomainImages = {}
+    missing: list[MissingSet] = []
     for name, resolution in named_domains(resolved.serving):
         say(f"preparing {name}@{resolution}")
         domain = domain_of(resolved.suite, name, plugins)
-        images[name, resolution] = domain.load(resolution, cache, resize=resolved.suite.resize, say=say)
+        try:
+            images[name, resolution] = domain.load(resolution, cache, resize=resolved.suite.resize, say=say)
+        except GraftbenchError as error:
+            missing.append(MissingSet(name, resolution, domain.domain.source, str(error)))
+    return images, missing
+
+
+def check_data(resolved: ResolvedSuite, images: DomainImages) -> None:
+    """Refuse splits that cannot serve the suite.
+
+    Raises:
+        GraftbenchError: A data budget larger than a training split, or a reference too small for a metric.
+    """
     for task in resolved.serving:
         target = images[task.target, task.resolution]
         check_budgets(resolved.suite.budgets_of(str(task)), task, target)
         check_reference(task, target, resolved.protocol)
         if source_images := images.get((task.source, task.resolution)):
             check_source(task, source_images)
-    return images
 
 
 def under_public_names(
@@ -540,9 +595,13 @@ def _notes_on_withheld(resolved: ResolvedSuite, images: DomainImages) -> Iterabl
 def _notes_on_kinds(resolved: ResolvedSuite) -> Iterable[str]:
     """Say which methods have no cells on a task, and why."""
     for task, serving in resolved.serving.items():
-        missing = [method.cls.name for method in resolved.methods if method not in serving]
-        if missing:
-            yield f"{task}: no cells of {', '.join(missing)}, which do not serve the kind '{task.kind}'"
+        without_cells = [method.cls for method in resolved.methods if method not in serving]
+        if other_kinds := [cls.name for cls in without_cells if task.kind not in cls.kinds]:
+            yield f"{task}: no cells of {', '.join(other_kinds)}, which do not serve the kind '{task.kind}'"
+        for cls in without_cells:
+            if cls.name not in other_kinds:
+                needs = " and ".join(lacking_source(cls, task, resolved.suite))
+                yield f"{task}: no cells of {cls.name}, which needs {needs}: the task has no source domain"
 
 
 def _notes_on_metrics(resolved: ResolvedSuite, images: DomainImages) -> Iterable[str]:
