@@ -14,8 +14,9 @@ import numpy as np
 from graftbench.comparison.budgets import area_under_budgets, data_efficiency
 from graftbench.comparison.improvement import probability_of_improvement
 from graftbench.comparison.methods import SCRATCH, Compared, compare, default_baseline
-from graftbench.comparison.ranks import Friedman, friedman_permutation_p, friedman_test, nemenyi_difference
+from graftbench.comparison.paired import Setting
 from graftbench.comparison.ranks import groups as cliques
+from graftbench.comparison.ranks import told_apart
 from graftbench.comparison.stats import mean
 
 from .numbers import KID
@@ -36,7 +37,7 @@ Scores = dict[str, dict[int, dict[int, float]]]
 MOST = 50
 """Most methods of which improvement and images needed are told: the leading ones."""
 MOST_RANKED = 100
-"""Most methods that Nemenyi's difference is computed for: of more the studentised range takes minutes."""
+"""Most methods of which every pair is tested over tasks."""
 RESAMPLES = 1000
 
 
@@ -226,10 +227,7 @@ class RankingTable:
         tasks: Those with a score of any method.
         ranks: Method -> average rank, of methods with a score in every task; by rank.
         left_out: Methods without a score in some task.
-        friedman: None for fewer than two tasks or three methods.
-        p: Of Friedman's test by permutation; None where there is no test.
-        difference: Nemenyi's; None where there is no test, or too many methods.
-        together: Groups of methods within that difference, the best first.
+        together: Groups of neighbours that are not told apart, the best first; empty for too many methods.
     """
 
     metric: Metric
@@ -237,9 +235,6 @@ class RankingTable:
     tasks: tuple[str, ...]
     ranks: dict[str, float]
     left_out: tuple[str, ...]
-    friedman: Friedman | None
-    p: float | None
-    difference: float | None
     together: tuple[tuple[str, ...], ...]
 
 
@@ -262,20 +257,22 @@ def _ranking(metric: Metric, budget: int, tasks: Mapping[str, Scores]) -> Rankin
         if all(by_task):
             means[label] = {i: mean(list(values.values())) for i, values in enumerate(by_task)}
     ranks = dict(sorted(average_ranks(means, metric).items(), key=lambda item: (item[1], item[0])))
-    # Tests: Friedman's of three methods or more, then Nemenyi's difference and who lies within it.
-    tested = len(means) >= 3
-    blocks = [[by_task[i] for by_task in means.values()] for i in range(len(tasks))]
-    difference = nemenyi_difference(len(means), len(tasks)) if tested and len(means) <= MOST_RANKED else None
-    together = cliques(list(ranks.values()), difference) if difference is not None else []
+    # Who is not told apart, by the paired test over the seeds of all tasks.
     order = list(ranks)
+    settings = [
+        {
+            Setting(name, "", budget, seed): score
+            for name, scores in tasks.items()
+            for seed, score in scores[label][budget].items()
+        }
+        for label in order
+    ]
+    together = cliques(range(len(order)), told_apart(settings)) if len(order) <= MOST_RANKED else []
     return RankingTable(
         metric=metric,
         data_budget=budget,
         tasks=tuple(tasks),
         ranks=ranks,
         left_out=tuple(label for label in labels if label not in means),
-        friedman=friedman_test(blocks) if tested else None,
-        p=friedman_permutation_p(blocks) if tested else None,
-        difference=difference,
         together=tuple(tuple(order[i] for i in clique) for clique in together),
     )
