@@ -182,8 +182,8 @@ def ranked(blocks: Blocks) -> RankDiagram:
 def _caption(blocks: Blocks) -> str:
     return (
         f"Large: average rank, 1 the best; small: rank in each block. A block is {blocks.kind}.{blocks.caveat} Methods "
-        "under one bar are not told apart (paired t test of log KID over all seeds, Holm's correction over all pairs of "
-        f"methods, level {LEVEL:g}), which does not say that they are equal."
+        "under one bar are not told apart (paired t test of log KID over all seeds, Holm's correction over all pairs "
+        f"of methods, level {LEVEL:g}), which does not say that they are equal."
     )
 
 

@@ -316,8 +316,8 @@ def _varies_less(claim: Claim, cells: pd.DataFrame) -> Contrast:
     """Compare standard deviations over seeds of log KID, a pair a task and budget.
 
     The logarithm makes spreads of methods of different KID comparable; a KID of 0 or less has none and is left out.
-    The pair's difference is that of the logarithms of the two standard deviations. An F test would take the seeds of all
-    tasks for repetitions of one.
+    The pair's difference is that of the logarithms of the two standard deviations. An F test would take the seeds of
+    all tasks for repetitions of one.
     """
     (method,) = claim.methods
     unsteady, steady = (_log_spreads(_scores(cells, name, claim.metric)) for name in (claim.over, method))

@@ -208,7 +208,8 @@ def compare_methods(
 
     Returns:
         One row a comparison with the columns `COLUMNS`, in the unit of the frame (KID is not ×10³). The difference is
-        method - baseline, the ratio, with its 95 % interval, method over baseline. Blocks in which the baseline has no score have rows without a pair.
+        method - baseline, the ratio, with its 95 % interval, method over baseline. Blocks in which the baseline has no
+        score have rows without a pair.
 
     Raises:
         GraftbenchError: A column that is missing, an unknown baseline or metric, no scores, a metric without a

@@ -9,8 +9,6 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from graftbench.comparison.checks import check_level, finite
 from graftbench.comparison.multiplicity import holm
 from graftbench.comparison.paired import LEVEL, paired
@@ -18,6 +16,7 @@ from graftbench.comparison.paired import LEVEL, paired
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from graftbench.comparison.paired import Setting

@@ -1,4 +1,4 @@
-"""By how much paired values changed between two runs: the pairs of cells, given to the one test of `comparison.paired`."""
+"""By how much paired values changed between two runs: pairs of cells, given to the test of `comparison.paired`."""
 
 from __future__ import annotations
 
