@@ -19,7 +19,7 @@ from scipy.special import stdtr
 
 import graftbench
 from graftbench.comparison.multiplicity import holm
-from graftbench.comparison.paired import LEVEL, least_pairs
+from graftbench.comparison.paired import LEVEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -172,10 +172,11 @@ def main() -> None:
     text = PAGE.read_text("utf-8")
     for part, lines in (("level", level_table()), ("power", power_table())):
         block = "\n".join(("", *lines, ""))
-        text, count = re.subn(rf"(<!-- {part} -->\n).*?(<!-- end -->)", rf"\g<1>{block}\n\2", text, count=1, flags=re.S)
+        text, count = re.subn(
+            rf"(<!-- {part} -->\n).*?(<!-- end -->)", rf"\g<1>{block}\n\2", text, count=1, flags=re.DOTALL
+        )
         assert count == 1, f"{PAGE} has no marker for '{part}'"
     PAGE.write_text(text, "utf-8")
-    print(f"{PAGE}: sign flips take {least_pairs('sign-flip', LEVEL)} pairs at level {LEVEL:g}.")
 
 
 if __name__ == "__main__":

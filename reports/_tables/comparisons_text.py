@@ -67,9 +67,9 @@ HOW_TO_READ = (
     "A change is that of the method's score relative to the baseline's, over the seeds that both have, with its 95 % "
     "interval; with ↓ a negative one is better. p is that of the two-sided paired t test of the logarithms, of this "
     "comparison alone; “Holm” is p adjusted for all methods of the same number of images, and the verdict goes by it "
-    "at level 0.05. What only p bears out is called “taken alone”. “Sign flips” is the p of the exact test that assumes "
-    "no normality, whose least is 2 over 2 to the power of the seeds. Seeds that are said to be needed would find the "
-    "change that was seen in 80 % of cases."
+    "at level 0.05. What only p bears out is called “taken alone”. “Sign flips” is the p of the exact test that "
+    "assumes no normality, whose least is 2 over 2 to the power of the seeds. Seeds that are said to be needed would "
+    "find the change that was seen in 80 % of cases."
 )
 
 

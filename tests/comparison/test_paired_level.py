@@ -1,4 +1,4 @@
-"""What docs/statistics.md says of the paired test, by simulation from the committed records: its level and its power."""
+"""What docs/statistics.md says of the paired test, by simulation from the committed records: level and power."""
 
 from __future__ import annotations
 

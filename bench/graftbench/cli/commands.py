@@ -32,6 +32,12 @@ COMMANDS = {
         "graftbench claims runs/near runs/far --level 0.01",
         "graftbench claims runs/quick --markdown",
     ),
+    "versus": CommandHelp(
+        "Say whether method A is better than method B, by how much, and how sure that is.",
+        "graftbench versus runs/quick finetune dcgan",
+        "graftbench versus runs/quick finetune freezed --metric kid,fid,recall",
+        "graftbench versus runs/near finetune freezed runs/far --json",
+    ),
     "show": CommandHelp(
         "Show one cell of a run: status, scores, cost, log, and the command that makes it again.",
         "graftbench show runs/quick a9e314f3",

@@ -55,12 +55,15 @@ class PairedDifferences:
             the same to second order and is defined for values of either sign.
         coarse: Whether differences that are all the same may be chance: steps of a score that has few values.
         test: Which test gives `p`.
+        draws: How many different draws of chance the pairs stand on, where it is known: of one seed at several numbers
+            of images one. No p comes of one draw: that two generators differ says nothing of their methods.
     """
 
     values: tuple[float, ...]
     scale: Scale
     coarse: bool = True
     test: Test = "student"
+    draws: int | None = None
 
     @property
     def n(self) -> int:
@@ -94,7 +97,7 @@ class PairedDifferences:
 
     @cached_property
     def p(self) -> float | None:
-        """Return the two-sided p; None of one pair, of which Student knows no noise.
+        """Return the two-sided p; None of one pair or of one draw, of which Student knows no noise.
 
         Differences that are all the same leave Student no noise: where they are steps of a coarse score, p is the
         chance that n signs agree, 2¹⁻ⁿ; else it is 0, for chance does not change different values by one factor.
@@ -104,7 +107,7 @@ class PairedDifferences:
             return 1.0
         if self.test == "sign-flip":
             return self.p_sign_flips
-        if n < 2:
+        if n < 2 or self.draws == 1:
             return None
         if max(self.values) - min(self.values) <= SAME * largest:
             return 0.5 ** (n - 1) if self.coarse else 0.0
@@ -158,7 +161,7 @@ Couple = tuple["Sequence[float]", "Sequence[float]"]
 
 
 def differences_of(
-    series: Iterable[Sequence[Couple]], *, measured: bool = True, test: Test = "student"
+    series: Iterable[Sequence[Couple]], *, measured: bool = True, test: Test = "student", draws: int | None = None
 ) -> PairedDifferences | None:
     """Return the differences of paired values; None where there is no pair.
 
@@ -170,6 +173,7 @@ def differences_of(
         series: For each series (cells that differ in the seed alone) the pairs.
         measured: Whether they are scores and not costs: of a cost, what differs, differs.
         test: Which test gives the p.
+        draws: How many different draws of chance the pairs stand on, where it is known.
 
     Raises:
         GraftbenchError: An unknown test, or a value that is not finite.
@@ -186,12 +190,12 @@ def differences_of(
         logs = [([*map(math.log, a)], [*map(math.log, b)]) for couples in all_series for a, b in couples]
         values = [_difference(a, b) for a, b in logs]
         coarse = measured and all(couple == all_series[0][0] for couples in all_series for couple in couples)
-        return PairedDifferences(values=tuple(values), scale="log", coarse=coarse, test=test)
+        return PairedDifferences(values=tuple(values), scale="log", coarse=coarse, test=test, draws=draws)
     values = []
     for couples in all_series:
         size = sum(mean([abs(median(couple[side])) for couple in couples]) for side in (0, 1)) / 2
         values += [_difference(a, b) / size if size else 0.0 for a, b in couples]
-    return PairedDifferences(values=tuple(values), scale="relative", coarse=measured, test=test)
+    return PairedDifferences(values=tuple(values), scale="relative", coarse=measured, test=test, draws=draws)
 
 
 def _difference(a: Sequence[float], b: Sequence[float]) -> float:
@@ -218,7 +222,8 @@ def paired(a: Mapping[Setting, float], b: Mapping[Setting, float]) -> PairedDiff
         if key not in counted:
             counted.add(key)
             series[setting._replace(seed=-1)].append(((pair[0],), (pair[1],)))
-    return differences_of(series.values())
+    draws = {(setting.task, setting.compute, setting.seed) for setting in a.keys() & b.keys()}
+    return differences_of(series.values(), draws=len(draws))
 
 
 def of_one_cell(values: Mapping[int, float]) -> dict[Setting, float]:

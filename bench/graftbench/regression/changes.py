@@ -73,16 +73,19 @@ def change_of(
     series: dict[Series, list[Couple]] = defaultdict(list)
     medians: dict[Series, list[tuple[float, float]]] = defaultdict(list)
     counted: set[object] = set()
+    draws: set[tuple[str, int]] = set()
     for pair in pairs:
         new, base = (_values(side, measure, unit) for side in (pair.new, pair.base))
         key = pair.method, pair.task, pair.seed, new, base
         if not base or not new or (measure.kind == "quality" and key in counted):
             continue
         counted.add(key)
+        draws.add((pair.task, pair.seed))
         series[pair.series].append((new, base))
         raw = [median(_values(side, measure, None)) for side in (pair.base, pair.new)]
         medians[pair.series].append((raw[0], raw[1]))
-    differences = differences_of(series.values(), measured=measure.kind == "quality", test=test)
+    measured = measure.kind == "quality"
+    differences = differences_of(series.values(), measured=measured, test=test, draws=len(draws) if measured else None)
     if differences is None:
         return None
     base, new = (fmean(values) for values in zip(*(pair for pairs in medians.values() for pair in pairs), strict=True))
