@@ -18,6 +18,7 @@ from graftbench.comparison.paired import Setting
 from graftbench.comparison.ranks import groups as cliques
 from graftbench.comparison.ranks import told_apart
 from graftbench.comparison.stats import mean
+from graftbench.errors import unknown
 
 from .numbers import KID
 from .tasks import average_ranks, heads, looking
@@ -47,9 +48,14 @@ def contenders(group: Group) -> list[Row]:
     return [row for row in group.methods if row.label not in leaking]
 
 
-def scores_of(group: Group, metric: Metric) -> Scores:
-    """Return the scores of rows that compete, methods in alphabetical order; empty for one without a score."""
-    rows = sorted(contenders(group), key=lambda row: row.label)
+def scores_of(group: Group, metric: Metric, baseline: str = "") -> Scores:
+    """Return the scores of rows that compete, methods in alphabetical order; empty for one without a score.
+
+    A baseline that was named is there too, though it be a reference row or look at the scoring network.
+    """
+    competing = {id(row) for row in contenders(group)}
+    rows = [row for row in group.rows if id(row) in competing or row.label == baseline]
+    rows.sort(key=lambda row: row.label)
     scores: Scores = {row.label: {} for row in rows}
     for row in rows:
         if values := row.by_seed(metric):
@@ -72,21 +78,38 @@ class BaselineMethod:
     Attributes:
         label: Its name; empty where no method has a score.
         by_name: Whether it is the first of family `scratch`, and not the best.
+        asked_for: Whether the user named it.
     """
 
     label: str
-    by_name: bool
+    by_name: bool = False
+    asked_for: bool = False
 
     @property
     def reason(self) -> str:
         """Return in a clause why it was chosen."""
+        if self.asked_for:
+            return "as was asked"
         if self.by_name:
             return "of the methods trained from scratch the one with most scores, then the first by name"
         return "the best by average rank of KID, as no method is of family scratch: that it beats others is no finding"
 
 
-def baseline_of(groups: Sequence[Group]) -> BaselineMethod:
-    """Choose one baseline for all tasks that share protocol and compute budget."""
+def check_baseline(groups: Sequence[Group], baseline: str) -> None:
+    """Refuse a baseline that no row is called by.
+
+    Raises:
+        GraftbenchError: There is none of that name; the nearest is named.
+    """
+    labels = {row.label for group in groups for row in group.rows}
+    if baseline and baseline not in labels:
+        raise unknown("baseline", baseline, labels, where="in this run")
+
+
+def baseline_of(groups: Sequence[Group], asked_for: str = "") -> BaselineMethod:
+    """Choose one baseline for all tasks that share protocol and compute budget, where none was asked for."""
+    if asked_for:
+        return BaselineMethod(asked_for, asked_for=True)
     families = {row.label: row.family for group in groups for row in contenders(group)}
     blocks = [
         {label: mean(list(by[budget].values())) for label, by in scores_of(group, KID).items() if budget in by}
@@ -94,7 +117,7 @@ def baseline_of(groups: Sequence[Group]) -> BaselineMethod:
         for budget in group.budgets
     ]
     if not any(blocks):
-        return BaselineMethod("", by_name=False)
+        return BaselineMethod("")
     label = default_baseline(families, blocks)
     return BaselineMethod(label, by_name=families[label] == SCRATCH)
 

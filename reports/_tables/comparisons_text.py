@@ -42,6 +42,7 @@ Rows = list[dict[str, Any]]
 def write_comparisons(run: Run) -> tuple[str, Rows]:
     """Return the whole of comparisons.md, and the rows of comparisons.csv."""
     all_groups = groups(run)
+    values.check_baseline(all_groups, run.baseline)
     blocks, rows = [f"# {markdown(run.name)}: comparisons", markdown(completeness(run))], Rows()
     if mixed := mixed_protocols(all_groups):
         blocks.append(f"**{markdown(mixed)}**")
@@ -51,7 +52,7 @@ def write_comparisons(run: Run) -> tuple[str, Rows]:
         if group.too_few:
             blocks += [f"## {markdown(names[group.key])}", markdown(group.too_few)]
     for task_groups in task_sets(all_groups).values():
-        baseline = values.baseline_of(task_groups)
+        baseline = values.baseline_of(task_groups, run.baseline)
         for group in task_groups:
             blocks.append(f"## {markdown(names[group.key])}")
             if not baseline.label:
@@ -77,7 +78,7 @@ def _task(group: Group, baseline: BaselineMethod, rows: Rows) -> list[str]:
     """Write one task: by each metric against the baseline; then by KID runs, areas, images."""
     intro = f"Baseline: {baseline.label} ({baseline.reason})."
     blocks = [markdown(intro), *map(markdown, made_elsewhere(values.contenders(group)))]
-    by_metric = {metric: values.scores_of(group, metric) for metric in METRICS}
+    by_metric = {metric: values.scores_of(group, metric, baseline.label) for metric in METRICS}
     for metric, scores in by_metric.items():
         blocks += _differences(group, metric, values.blocks(scores, baseline.label, metric), baseline.label, rows)
     scores = by_metric[KID]
@@ -334,7 +335,7 @@ def _over_tasks(groups: Sequence[Group], baseline: BaselineMethod, rows: Rows) -
     blocks = [f"## {len(groups)} tasks, {markdown(conditions)}"]
     for metric in METRICS:
         blocks += _ranks(groups, metric, values.rankings(groups, metric), rows)
-    tasks = [values.scores_of(group, KID) for group in groups]
+    tasks = [values.scores_of(group, KID, baseline.label) for group in groups]
     pooled: Scores = {}  # seeds of all tasks under numbers of their own
     for i, scores in enumerate(tasks):
         for label, by_budget in scores.items():

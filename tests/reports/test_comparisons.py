@@ -6,6 +6,7 @@ import csv
 import math
 import re
 import time
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import pytest
 from report_parts import on
 from scipy.stats import ttest_rel
 
+from graftbench.errors import GraftbenchError
 from graftbench.records.cell_spec import Protocol
 from graftbench.records.record import Status
 
@@ -104,6 +106,19 @@ def test_the_baseline_is_the_first_by_name_trained_from_scratch_else_the_best(
     assert not lines_of(text, "peek")
     text, _ = write(a_run(kids(record, {"finetune": [10], "freezed": [20]})), tmp_path)
     assert "Baseline: finetune (the best by average rank" in text
+
+
+def test_a_baseline_that_was_asked_for(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Another method, or a reference row, which else is not compared; an unknown name gets the nearest."""
+    values = {"dcgan": [90, 95], "finetune": [10, 11], "source": [50, 50.1]}
+    run = a_run(kids(record, values))
+    for baseline, others in (("finetune", {"dcgan"}), ("source", {"dcgan", "finetune"})):
+        text, rows = write(replace(run, baseline=baseline), tmp_path)
+        assert f"Baseline: {baseline} (as was asked)." in text
+        compared = {row["method"] for row in rows if row["question"] == "difference"}
+        assert (compared, {row["baseline"] for row in rows if row["question"] == "difference"}) == (others, {baseline})
+    with pytest.raises(GraftbenchError, match="Unknown baseline 'sourse' in this run. Did you mean 'source'"):
+        write(replace(run, baseline="sourse"), tmp_path)
 
 
 def test_curves_over_data_budgets(record: Make, a_run: MakeRun, tmp_path: Path) -> None:

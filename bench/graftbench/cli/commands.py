@@ -25,6 +25,7 @@ COMMANDS = {
         "graftbench report runs/quick --out paper/results --format tex,pdf",
         'graftbench report runs/near runs/far --select "method=dcgan,finetune budget<=100"',
         "graftbench report runs/quick --figure quality --format pdf",
+        "graftbench report runs/quick --baseline source",
     ),
     "claims": CommandHelp(
         "Check published claims on the records of a run, one test each.",

@@ -51,9 +51,9 @@ def versus(
     console.print(rows_table(answer))
     print_lines(console, answer.notes)
     reading = (
-        f"Change: {a} relative to {b}, with its 95 % interval. p: two-sided paired t test of the logarithms, each\n"
-        f"row for itself, level {level:g}; sign flips: the exact check that assumes no normality. Open: so many seeds more\n"
-        "would find such a difference in 80 % of cases."
+        f"Change: {a} relative to {b}, with its 95 % interval. p: two-sided paired t test of the logarithms, each row\n"
+        f"for itself, level {level:g}. Sign flips: the exact check that assumes no normality. Open: so many seeds\n"
+        "more would find such a difference in 80 % of cases."
     )
     print_lines(console, reading.splitlines(), "dim")
     return 0
