@@ -117,7 +117,7 @@ def test_a_baseline_that_was_asked_for(record: Make, a_run: MakeRun, tmp_path: P
         assert f"Baseline: {baseline} (as was asked)." in text
         compared = {row["method"] for row in rows if row["question"] == "difference"}
         assert (compared, {row["baseline"] for row in rows if row["question"] == "difference"}) == (others, {baseline})
-    with pytest.raises(GraftbenchError, match="Unknown baseline 'sourse' in this run. Did you mean 'source'"):
+    with pytest.raises(GraftbenchError, match=r"Unknown baseline 'sourse' in this run\. Did you mean 'source'"):
         write(replace(run, baseline="sourse"), tmp_path)
 
 

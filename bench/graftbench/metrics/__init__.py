@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from graftbench.metrics.inception import inception_score as inception_score
     from graftbench.metrics.kernel import kid as kid
     from graftbench.metrics.kernel import kid_subsets as kid_subsets
+    from graftbench.metrics.kernel_difference import kid_difference as kid_difference
     from graftbench.metrics.kernel_gaussian import cmmd as cmmd
     from graftbench.metrics.manifold import prdc as prdc
     from graftbench.metrics.memorization import authpct as authpct
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "classifier": ("c2st",),
+    "kernel_difference": ("kid_difference",),
     "kernel_gaussian": ("cmmd",),
     "diversity": ("cluster_occupancy", "intra_cluster_distance", "vendi_score"),
     "estimate": ("Estimate",),
