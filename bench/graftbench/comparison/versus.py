@@ -362,8 +362,8 @@ def _of_records(records: Sequence[Record], a: str, b: str, row: VersusRow) -> li
         differ = "differ by more than" if apart <= LEVEL else "do not differ by more than"
         notes.append(
             f"The two generators of seed {where[2]} at {where[1]} images {differ} the sampling error of "
-            f"{EVERY_METRIC[row.metric].label} explains (p {'' if apart < 0.0001 else '= '}{printed_p(apart)}); another "
-            "seed gives other generators."
+            f"{EVERY_METRIC[row.metric].label} explains (p {'' if apart < 0.0001 else '= '}{printed_p(apart)}); "
+            "another seed gives other generators."
         )
         break
     return notes
