@@ -103,8 +103,8 @@ def test_it_has_every_part(quick_html: str) -> None:
     """Tables with captions, figures with names, samples, failures with their log, environment, licences, command."""
     page = Outline(quick_html)
     assert page.tags.count("h1") == 1
-    # 2 rankings, 3 tables of scores, 3 of intervals, samples, cost
-    assert page.tags.count("table") == page.tags.count("caption") == 10
+    # 2 rankings, 3 tables of scores, 3 of intervals, samples, cost, claims
+    assert page.tags.count("table") == page.tags.count("caption") == 11
     assert page.tags.count("svg") == 5  # KID, FID, seconds, memory, images/s
     assert quick_html.count('role="img" aria-label="') == 5
     assert page.tags.count("img") == 13
