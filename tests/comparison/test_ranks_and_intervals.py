@@ -1,4 +1,4 @@
-"""Comparison of methods: cases by hand, closed forms, laws, and agreement with SciPy and scikit-posthocs."""
+"""Comparison of methods: cases by hand, closed forms, laws, and agreement with SciPy."""
 
 from __future__ import annotations
 

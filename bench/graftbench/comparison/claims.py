@@ -269,8 +269,9 @@ def _judge(differences: PairedDifferences, level: float) -> tuple[Verdict, str]:
     if verdict == "worse":
         return "does not hold", "the opposite holds"
     needed = differences.pairs_needed(level=level)
-    more = needed is not None and needed > differences.n
-    return "not settled", f"{_pairs(needed)} would find such a difference in 80 % of cases" if more else ""
+    if needed is None or needed <= differences.n:
+        return "not settled", ""
+    return "not settled", f"{_pairs(needed)} would find such a difference in 80 % of cases"
 
 
 def _pairs(n: int) -> str:
