@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from graftbench.comparison.best import Standing, Standings, contest, standings
-from graftbench.comparison.paired import LEVEL, of_one_cell, paired, printed_p
+from graftbench.comparison.paired import LEVEL, of_one_cell, p_clause, paired
 from graftbench.comparison.stats import summarize
 from graftbench.records.provenance import HANDED_IN
 
@@ -512,7 +512,7 @@ def _verdict(rows: Sequence[Row], first: Row, second: Row) -> tuple[str, bool]:
     differences = paired(of_one_cell(first.by_seed(KID)), of_one_cell(second.by_seed(KID)))
     if standings.standing(second).untested or differences is None:
         return f"{seeds} in common cannot tell the two apart", False
-    p = f"p = {printed_p(differences.p)}".replace("= <", "<")
+    p = p_clause(differences.p)
     if standings.is_worse(second):
         return f"{seeds} settle it ({p}, also after Holm's correction)", True
     if differences.verdict(differences.p, lower_is_better=True) == "better":

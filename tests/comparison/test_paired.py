@@ -18,6 +18,7 @@ from graftbench.comparison.paired import (
     differences_of,
     least_pairs,
     of_one_cell,
+    p_clause,
     paired,
     pairs_needed,
     percent,
@@ -178,5 +179,6 @@ def test_how_numbers_are_printed() -> None:
     """Shares with sign, p with two digits."""
     assert [percent(math.log(r)) for r in (1.5, 0.953, 1.0, 99.0)] == ["+50 %", "−4.7 %", "0.0 %", "> +999 %"]
     assert [printed_p(p) for p in (None, 0.0, 0.00251, 0.0996, 0.25)] == ["—", "< 0.0001", "0.0025", "0.10", "0.25"]
+    assert [p_clause(p) for p in (0.0, 0.037)] == ["p < 0.0001", "p = 0.037"]
     assert change(differences([1.0], [2.0])) == "−50 %"
     assert change(differences([1.0, 1.0], [2.0, 2.0])) == "−50 % (−50 % to −50 %)"

@@ -290,6 +290,11 @@ def printed_p(p: float | None) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.2f}" if p >= 0.0995 else f"{p:.2g}"
 
 
+def p_clause(p: float | None) -> str:
+    """Write `p = 0.0025`, or `p < 0.0001`."""
+    return f"p {printed_p(p)}" if p is not None and p < 0.0001 else f"p = {printed_p(p)}"
+
+
 def change(differences: PairedDifferences, level: float = 1 - LEVEL) -> str:
     """Write the difference and its interval: `−33 % (−40 % to −25 %)`."""
     ends = differences.interval(level)

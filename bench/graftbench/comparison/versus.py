@@ -15,9 +15,9 @@ from graftbench.comparison.paired import (
     PairedDifferences,
     Setting,
     Verdict,
+    p_clause,
     paired,
     percent,
-    printed_p,
 )
 from graftbench.comparison.protocols import check_one_protocol
 from graftbench.errors import GraftbenchError, unknown
@@ -304,7 +304,7 @@ def _more_seeds(differences: PairedDifferences, seeds: int, level: float) -> int
 
 def _sentence(a: str, b: str, row: VersusRow, parts: Sequence[VersusRow]) -> str:
     label = EVERY_METRIC[row.metric].label.removesuffix("×10³")
-    p = f"p {printed_p(row.p)}" if row.p is not None and row.p < 0.0001 else f"p = {printed_p(row.p)}"
+    p = p_clause(row.p)
     budgets = sorted({part.data_budget or 0 for part in parts})
     tasks = len({part.task for part in parts})
     images = f"{', '.join(f'{n:,}' for n in budgets)} image{'' if budgets == [1] else 's'}"
@@ -362,7 +362,7 @@ def _of_records(records: Sequence[Record], a: str, b: str, row: VersusRow) -> li
         differ = "differ by more than" if apart <= LEVEL else "do not differ by more than"
         notes.append(
             f"The two generators of seed {where[2]} at {where[1]} images {differ} the sampling error of "
-            f"{EVERY_METRIC[row.metric].label} explains (p {'' if apart < 0.0001 else '= '}{printed_p(apart)}); "
+            f"{EVERY_METRIC[row.metric].label} explains ({p_clause(apart)}); "
             "another seed gives other generators."
         )
         break

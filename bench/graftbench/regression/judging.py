@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from graftbench.comparison.multiplicity import holm
-from graftbench.comparison.paired import least_pairs, pairs_needed
+from graftbench.comparison.paired import least_pairs, p_clause, pairs_needed
 from graftbench.records.provenance import HANDED_IN, is_declared, origin_of
 from graftbench.regression import machines
 from graftbench.regression.changes import change_of
@@ -184,9 +184,9 @@ class Judge:
         if _is_within(change, measure):
             return _with(row, "unchanged", "within the threshold")
         if p is not None and p <= options.level:
-            return _with(row, _direction(change.worse), f"p = {p:.2g}")
+            return _with(row, _direction(change.worse), p_clause(p))
         if needed is not None and needed <= differences.n:
-            return _with(row, "unchanged", "noise explains it" + ("" if p is None else f" (p = {p:.2g})"))
+            return _with(row, "unchanged", "noise explains it" + ("" if p is None else f" ({p_clause(p)})"))
         more = _more(row, differences, least_pairs(options.test, level))
         if options.few_seeds == "gate":
             return _with(row, _direction(change.worse), f"by the threshold alone: {more}")
