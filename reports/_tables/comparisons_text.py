@@ -386,8 +386,8 @@ def _rank_answer(ranking: RankingTable) -> str:
         return f"{plural(len(ranking.ranks), 'method')} with a score in all {tasks}{left_out}"
     if not ranking.together:
         return f"too many methods to test every pair of them{left_out}"
-    first, *others = ranking.together
-    if not others:
+    first = ranking.together[0]
+    if len(ranking.together) == 1:
         return f"no two methods are told apart over {tasks}{left_out}"
     rest = (
         f"{some(first)} are not told apart, and lead"
