@@ -68,7 +68,7 @@ def _markdown_table(table: ScoreTable) -> list[str]:
     header = ["Method", "Images", *headline.panel.headings, "Fit, s", "Seeds"]
     blocks = [f"## {markdown(table.title)}", markdown(table.caption)]
     if not table.group.too_few:
-        blocks.append(f"**Finding.** {markdown(words(table.group))}")
+        blocks.append(f"Finding: {markdown(words(table.group))}")
     if headline.methods:
         second = ", in italics the second" if headline.has_second else ""
         marks = f"Bold: best mean among the methods at that number of training images{second}. "

@@ -132,5 +132,5 @@ def test_each_budget_has_its_own_and_table_page_and_terminal_say_it(record: Make
     assert "; with 400 training images m0 leads" in text
     assert " others are not told apart at the top" in text
     (group,) = part("_tables.groups").groups(run)
-    assert "**Finding.** twemoji → openmoji" in part("table").to_markdown(run)
+    assert "Finding: twemoji → openmoji" in part("table").to_markdown(run)
     assert part("_page.sections").finding(group) == part("_tables.finding").finding(group)
