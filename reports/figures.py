@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from graftbench.contracts import Report
 from graftbench.plotting import style
 
+from ._figures.average_ranks import rank_plots
 from ._figures.cost import cost_figure, cost_plots
-from ._figures.critical_difference import rank_plots
 from ._figures.curves import curve_plots
 from ._figures.drawn_rows import drawable, left_out
 from ._figures.heatmap import heatmap_plots

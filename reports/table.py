@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from graftbench.contracts import Report
 
+from ._tables.finding import words
 from ._tables.groups import completeness, groups, mixed_protocols
 from ._tables.scores import leads, score_tables
 from ._tables.tasks import task_tables
@@ -66,6 +67,8 @@ def _markdown_table(table: ScoreTable) -> list[str]:
     headline = table.headline
     header = ["Method", "Images", *headline.panel.headings, "Fit, s", "Seeds"]
     blocks = [f"## {markdown(table.title)}", markdown(table.caption)]
+    if not table.group.too_few:
+        blocks.append(f"Finding: {markdown(words(table.group))}")
     if headline.methods:
         second = ", in italics the second" if headline.has_second else ""
         marks = f"Bold: best mean among the methods at that number of training images{second}. "

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graftbench.budget import Meter as Meter
     from graftbench.comparison.methods import compare_methods as compare_methods
     from graftbench.comparison.table import load as load
+    from graftbench.comparison.versus import versus as versus
     from graftbench.contracts import Domain as Domain
     from graftbench.contracts import DomainImages as DomainImages
     from graftbench.contracts import Method as Method
@@ -49,6 +50,7 @@ _LAZY = {
     "export_task": "graftbench.suites.export",
     "load": "graftbench.comparison.table",
     "run": "graftbench.execution.driver",
+    "versus": "graftbench.comparison.versus",
     "write_report": "graftbench.report",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ def write_reports(
     *,
     formats: Collection[str] = (),
     figure: str = "",
+    baseline: str = "",
 ) -> list[Path]:
     """Write each report's files into the folder.
 
@@ -41,10 +43,11 @@ def write_reports(
         formats: Keys of FORMATS; files of other endings are left out, and the captions (Markdown) of a report that
             draws are no reason to draw. Empty: every file.
         figure: Only pictures whose file name starts so. Empty: every file.
+        baseline: The method that comparisons are made with; empty for the report's own choice.
 
     Raises:
-        GraftbenchError: There is no record, an unknown format or figure (naming the nearest), or the folder cannot be
-            written.
+        GraftbenchError: There is no record, an unknown format, figure or baseline (naming the nearest), or the folder
+            cannot be written.
     """
     if not run.records:
         raise GraftbenchError(f"{run.folder} holds no records yet; run its suite first.")
@@ -54,6 +57,7 @@ def write_reports(
     endings = {FORMATS[name] for name in formats}
     if figure:
         endings = (endings or set(FORMATS.values())) & PICTURES
+    run = replace(run, baseline=baseline)
     chosen = [cls() for cls in found.classes.values() if _is_asked_for(cls, endings)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +80,7 @@ def write_report(
     select: str = "",
     formats: Collection[str] = (),
     figure: str = "",
+    baseline: str = "",
 ) -> list[Path]:
     """Write every report of one run or of several, as `graftbench report` does.
 
@@ -86,6 +91,7 @@ def write_report(
         select: Only some cells: `method=dcgan,finetune budget<=100`.
         formats: Keys of FORMATS; every file by default.
         figure: Only pictures whose file name starts so.
+        baseline: The method that comparisons are made with; empty for the report's own choice.
 
     Returns:
         The files.
@@ -98,7 +104,7 @@ def write_report(
     folder = default_folder(paths) if out is None else Path(out)
     metrics(given)
     found = reports(given)
-    return write_reports(read_runs(paths, select), folder, found, formats=formats, figure=figure)
+    return write_reports(read_runs(paths, select), folder, found, formats=formats, figure=figure, baseline=baseline)
 
 
 def default_folder(runs: Sequence[Path]) -> Path:

@@ -27,6 +27,7 @@ _SECTIONS = {
         "graftbench.comparison.aggregate": ("aggregate",),
         "graftbench.comparison.best": ("standings",),
         "graftbench.comparison.budgets": ("data_efficiency",),
+        "graftbench.comparison.paired": ("paired", "differences_of"),
         "graftbench.comparison.stats": ("sign_flip_test",),
     },
     "Figures": {"graftbench.plotting": ("budget_curves", "style")},

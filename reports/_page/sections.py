@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from .._figures.cost import declared_note, unmeasured_note
 from .._figures.samples import SampleStrip, alt_text, strips
+from .._tables.finding import finding
 from .._tables.groups import titles
 from .._tables.origins import legend
 from .._tables.scores import Lead, ScoreLine, ScoreTable, leads, score_tables
-from .._tables.text import one_line, plural
+from .._tables.text import one_line
 from .cost import CostLine, cost_headings, cost_lines, cost_marks
 from .figures import Figure, data_uri, figures, too_many
 from .panels import PanelSection, panel_sections
@@ -32,7 +33,7 @@ class Section:
         anchor: Id of its heading.
         title: Its heading.
         task: Task as printed; what the filter names.
-        headline: Who leads at each data budget, in one sentence, as (text, is a name) pieces.
+        headline: The finding at each data budget, in one sentence, as (text, is a name) pieces.
         rankings: The methods by KID, one ranking a data budget.
         leads: The lead in detail.
         keys: (label, data budget) -> what its rows are filtered and sorted by.
@@ -95,7 +96,7 @@ def sections(groups: Sequence[Group], folder: Path, held: Mapping[str, int]) -> 
             anchor=f"set-{i}",
             title=one_line(names[group.key]),
             task=one_line(group.task_title),
-            headline=headline(group),
+            headline=finding(group),
             rankings=rankings(group),
             leads=tuple(leads(group)),
             keys=row_keys(group, held),
@@ -113,29 +114,3 @@ def sections(groups: Sequence[Group], folder: Path, held: Mapping[str, int]) -> 
         )
         for i, group in enumerate(groups, start=1)
     ]
-
-
-def headline(group: Group) -> tuple[tuple[str, bool], ...]:
-    """Say who leads at each data budget and under which conditions, in pieces (text, whether it is a method's name)."""
-    seeds = plural(len(group.seeds), "seed")
-    conditions = f"{group.compute_budget} per fit, {seeds}, protocol {group.protocol.label}"
-    pieces: list[tuple[str, bool]] = [(f"{group.task_title} ({conditions}): ", False)]
-    if group.too_few:
-        return (*pieces, (f"{group.too_few[0].lower()}{group.too_few[1:]}", False))
-    leading = [lead for lead in leads(group) if lead.leader]
-    if not leading:
-        return (*pieces, ("no method has a KID, so none leads.", False))
-    contested = [lead for lead in leading if lead.contested]
-    none_settled = len(contested) > 1 and not any(lead.settled for lead in contested)
-    for i, lead in enumerate(leading):
-        images = plural(lead.data_budget, "training image")
-        only = f" is the only method with a KID (×10³: {lead.score})"
-        verb = f" leads with KID×10³ {lead.score}" if lead.contested else only
-        doubt = lead.contested and not lead.settled and not none_settled
-        not_beaten = f", and does not beat {lead.unbeaten}" if lead.unbeaten else ""
-        pieces += [
-            (f"{'; ' if i else ''}with {images} ", False),
-            (lead.leader, True),
-            (verb + (", which these seeds do not settle" if doubt else "") + not_beaten, False),
-        ]
-    return (*pieces, (f". None of these leads is settled by {seeds}." if none_settled else ".", False))

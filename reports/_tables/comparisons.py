@@ -14,9 +14,11 @@ import numpy as np
 from graftbench.comparison.budgets import area_under_budgets, data_efficiency
 from graftbench.comparison.improvement import probability_of_improvement
 from graftbench.comparison.methods import SCRATCH, Compared, compare, default_baseline
-from graftbench.comparison.ranks import Friedman, friedman_permutation_p, friedman_test, nemenyi_difference
+from graftbench.comparison.paired import Setting
 from graftbench.comparison.ranks import groups as cliques
+from graftbench.comparison.ranks import told_apart
 from graftbench.comparison.stats import mean
+from graftbench.errors import unknown
 
 from .numbers import KID
 from .tasks import average_ranks, heads, looking
@@ -36,7 +38,7 @@ Scores = dict[str, dict[int, dict[int, float]]]
 MOST = 50
 """Most methods of which improvement and images needed are told: the leading ones."""
 MOST_RANKED = 100
-"""Most methods that Nemenyi's difference is computed for: of more the studentised range takes minutes."""
+"""Most methods of which every pair is tested over tasks."""
 RESAMPLES = 1000
 
 
@@ -46,9 +48,14 @@ def contenders(group: Group) -> list[Row]:
     return [row for row in group.methods if row.label not in leaking]
 
 
-def scores_of(group: Group, metric: Metric) -> Scores:
-    """Return the scores of rows that compete, methods in alphabetical order; empty for one without a score."""
-    rows = sorted(contenders(group), key=lambda row: row.label)
+def scores_of(group: Group, metric: Metric, baseline: str = "") -> Scores:
+    """Return the scores of rows that compete, methods in alphabetical order; empty for one without a score.
+
+    A baseline that was named is there too, though it be a reference row or look at the scoring network.
+    """
+    competing = {id(row) for row in contenders(group)}
+    rows = [row for row in group.rows if id(row) in competing or row.label == baseline]
+    rows.sort(key=lambda row: row.label)
     scores: Scores = {row.label: {} for row in rows}
     for row in rows:
         if values := row.by_seed(metric):
@@ -71,21 +78,38 @@ class BaselineMethod:
     Attributes:
         label: Its name; empty where no method has a score.
         by_name: Whether it is the first of family `scratch`, and not the best.
+        asked_for: Whether the user named it.
     """
 
     label: str
-    by_name: bool
+    by_name: bool = False
+    asked_for: bool = False
 
     @property
     def reason(self) -> str:
         """Return in a clause why it was chosen."""
+        if self.asked_for:
+            return "as was asked"
         if self.by_name:
             return "of the methods trained from scratch the one with most scores, then the first by name"
         return "the best by average rank of KID, as no method is of family scratch: that it beats others is no finding"
 
 
-def baseline_of(groups: Sequence[Group]) -> BaselineMethod:
-    """Choose one baseline for all tasks that share protocol and compute budget."""
+def check_baseline(groups: Sequence[Group], baseline: str) -> None:
+    """Refuse a baseline that no row is called by.
+
+    Raises:
+        GraftbenchError: There is none of that name; the nearest is named.
+    """
+    labels = {row.label for group in groups for row in group.rows}
+    if baseline and baseline not in labels:
+        raise unknown("baseline", baseline, labels, where="in this run")
+
+
+def baseline_of(groups: Sequence[Group], asked_for: str = "") -> BaselineMethod:
+    """Choose one baseline for all tasks that share protocol and compute budget, where none was asked for."""
+    if asked_for:
+        return BaselineMethod(asked_for, asked_for=True)
     families = {row.label: row.family for group in groups for row in contenders(group)}
     blocks = [
         {label: mean(list(by[budget].values())) for label, by in scores_of(group, KID).items() if budget in by}
@@ -93,7 +117,7 @@ def baseline_of(groups: Sequence[Group]) -> BaselineMethod:
         for budget in group.budgets
     ]
     if not any(blocks):
-        return BaselineMethod("", by_name=False)
+        return BaselineMethod("")
     label = default_baseline(families, blocks)
     return BaselineMethod(label, by_name=families[label] == SCRATCH)
 
@@ -226,10 +250,7 @@ class RankingTable:
         tasks: Those with a score of any method.
         ranks: Method -> average rank, of methods with a score in every task; by rank.
         left_out: Methods without a score in some task.
-        friedman: None for fewer than two tasks or three methods.
-        p: Of Friedman's test by permutation; None where there is no test.
-        difference: Nemenyi's; None where there is no test, or too many methods.
-        together: Groups of methods within that difference, the best first.
+        together: Groups of neighbours that are not told apart, the best first; empty for too many methods.
     """
 
     metric: Metric
@@ -237,9 +258,6 @@ class RankingTable:
     tasks: tuple[str, ...]
     ranks: dict[str, float]
     left_out: tuple[str, ...]
-    friedman: Friedman | None
-    p: float | None
-    difference: float | None
     together: tuple[tuple[str, ...], ...]
 
 
@@ -262,20 +280,22 @@ def _ranking(metric: Metric, budget: int, tasks: Mapping[str, Scores]) -> Rankin
         if all(by_task):
             means[label] = {i: mean(list(values.values())) for i, values in enumerate(by_task)}
     ranks = dict(sorted(average_ranks(means, metric).items(), key=lambda item: (item[1], item[0])))
-    # Tests: Friedman's of three methods or more, then Nemenyi's difference and who lies within it.
-    tested = len(means) >= 3
-    blocks = [[by_task[i] for by_task in means.values()] for i in range(len(tasks))]
-    difference = nemenyi_difference(len(means), len(tasks)) if tested and len(means) <= MOST_RANKED else None
-    together = cliques(list(ranks.values()), difference) if difference is not None else []
+    # Who is not told apart, by the paired test over the seeds of all tasks.
     order = list(ranks)
+    settings = [
+        {
+            Setting(name, "", budget, seed): score
+            for name, scores in tasks.items()
+            for seed, score in scores[label][budget].items()
+        }
+        for label in order
+    ]
+    together = cliques(range(len(order)), told_apart(settings)) if len(order) <= MOST_RANKED else []
     return RankingTable(
         metric=metric,
         data_budget=budget,
         tasks=tuple(tasks),
         ranks=ranks,
         left_out=tuple(label for label in labels if label not in means),
-        friedman=friedman_test(blocks) if tested else None,
-        p=friedman_permutation_p(blocks) if tested else None,
-        difference=difference,
         together=tuple(tuple(order[i] for i in clique) for clique in together),
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from graftbench.comparison.methods import LEVEL
-from graftbench.comparison.multiplicity import enough
+from graftbench.comparison.paired import change, printed_p
 
 from . import comparisons as values
 from .groups import completeness, grouped, groups, mixed_protocols, titles
-from .numbers import DASH, FID, KID, decimals, finite, number
+from .numbers import DASH, FID, KID, decimals, number
 from .origins import made_elsewhere
 from .tasks import looking, some, task_sets
 from .text import listing, markdown, markdown_table, one_line, plural
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("question", "task", "compute_budget", "protocol", "set", "metric", "data_budget", "method", "baseline"),
-    *("value", "interval_low", "interval_high", "n", "wins", "p", "p_holm", "answer"),
+    *("value", "interval_low", "interval_high", "n", "wins", "p", "p_holm", "p_sign_flips", "answer"),
 )
 """Columns of comparisons.csv; `n` is the number of seeds, runs or tasks that a value stands on, `set` tells apart what
 has one task and protocol but other data."""
@@ -42,6 +42,7 @@ Rows = list[dict[str, Any]]
 def write_comparisons(run: Run) -> tuple[str, Rows]:
     """Return the whole of comparisons.md, and the rows of comparisons.csv."""
     all_groups = groups(run)
+    values.check_baseline(all_groups, run.baseline)
     blocks, rows = [f"# {markdown(run.name)}: comparisons", markdown(completeness(run))], Rows()
     if mixed := mixed_protocols(all_groups):
         blocks.append(f"**{markdown(mixed)}**")
@@ -51,7 +52,7 @@ def write_comparisons(run: Run) -> tuple[str, Rows]:
         if group.too_few:
             blocks += [f"## {markdown(names[group.key])}", markdown(group.too_few)]
     for task_groups in task_sets(all_groups).values():
-        baseline = values.baseline_of(task_groups)
+        baseline = values.baseline_of(task_groups, run.baseline)
         for group in task_groups:
             blocks.append(f"## {markdown(names[group.key])}")
             if not baseline.label:
@@ -64,10 +65,12 @@ def write_comparisons(run: Run) -> tuple[str, Rows]:
 
 
 HOW_TO_READ = (
-    "A difference is method − baseline over the seeds that both have; with ↓ a negative one is better. Its 95 % "
-    "interval is Student's and about this comparison alone. p is that of the two-sided sign-flip test, exact up to 14 "
-    "seeds; “Holm” is p adjusted for all methods of the same number of images, and the verdict goes by it at level "
-    "0.05. Too few seeds are called that: so few could not reach the level even if they all agreed."
+    "A change is that of the method's score relative to the baseline's, over the seeds that both have, with its 95 % "
+    "interval; with ↓ a negative one is better. p is that of the two-sided paired t test of the logarithms, of this "
+    "comparison alone; “Holm” is p adjusted for all methods of the same number of images, and the verdict goes by it "
+    "at level 0.05. What only p bears out is called “taken alone”. “Sign flips” is the p of the exact test that "
+    "assumes no normality, whose least is 2 over 2 to the power of the seeds. Seeds that are said to be needed would "
+    "find the change that was seen in 80 % of cases."
 )
 
 
@@ -75,7 +78,7 @@ def _task(group: Group, baseline: BaselineMethod, rows: Rows) -> list[str]:
     """Write one task: by each metric against the baseline; then by KID runs, areas, images."""
     intro = f"Baseline: {baseline.label} ({baseline.reason})."
     blocks = [markdown(intro), *map(markdown, made_elsewhere(values.contenders(group)))]
-    by_metric = {metric: values.scores_of(group, metric) for metric in METRICS}
+    by_metric = {metric: values.scores_of(group, metric, baseline.label) for metric in METRICS}
     for metric, scores in by_metric.items():
         blocks += _differences(group, metric, values.blocks(scores, baseline.label, metric), baseline.label, rows)
     scores = by_metric[KID]
@@ -98,11 +101,9 @@ def _differences(group: Group, metric: Metric, blocks: Sequence[Block], baseline
     answers = _collapsed([(block.data_budget, _answer(block, baseline)) for block in blocks])
     parts = [f"### {markdown(metric.label)} against {markdown(baseline)}", f"{markdown(question)}\n\n{answers}"]
     if compared:
-        places = decimals([abs(each.difference) for _, each in compared if each.difference is not None])
-        exact = any(each.shift is not None for _, each in compared)
-        header = ["Images", "Method", f"Difference in {metric.heading}", *(["Shift (Hodges-Lehmann)"] if exact else [])]
-        lines = [_difference_line(budget, each, places, exact=exact) for budget, each in compared]
-        parts.append(markdown_table([*header, "Wins", "p", "Holm", "Verdict"], lines, words=(1, len(header) + 3)))
+        header = ["Images", "Method", f"Change in {metric.heading}", "Wins", "p", "Holm", "Sign flips", "Verdict"]
+        lines = [_difference_line(budget, each) for budget, each in compared]
+        parts.append(markdown_table(header, lines, words=(1, 7)))
     return parts
 
 
@@ -129,43 +130,35 @@ def _answer(block: Block, baseline: str) -> str:
         names = [each.method for each in by_verdict.get(verdict, [])]
         if names:
             parts.append(f"{some(names)} {'is' if len(names) == 1 else 'are'} {verdict}")
-    few = by_verdict.get("too few seeds")
-    return "; ".join([*parts, *([_too_few(block, few)] if few else [])])
+    if few := by_verdict.get("too few seeds"):
+        parts.append(f"{some([each.method for each in few])} {'has' if len(few) == 1 else 'have'} too few seeds")
+    return "; ".join(parts)
 
 
-def _too_few(block: Block, few: Sequence[Compared]) -> str:
-    """Say how many seeds it takes; then what intervals say one at a time, for want of a test."""
-    most, tests = max(each.pairs for each in few), max(1, sum(each.pairs > 0 for each in block.compared))
-    needed = enough(most, sides=2, tests=tests).needed
-    more = "no number of seeds could" if needed is None else f"it takes {needed}"
-    subject = "" if len(few) == len(block.compared) else f" with {some([each.method for each in few])}"
-    verdict = f"{plural(most, 'seed')} cannot settle any of {plural(tests, 'comparison')}{subject}, {more}"
-    differing = [each.method for each in few if each.interval is not None and not each.interval.contains(0.0)]
-    return f"{verdict}; one at a time, the interval leaves out 0 for {some(differing)}" if differing else verdict
-
-
-def _difference_line(budget: int, each: Compared, places: int, *, exact: bool) -> list[str]:
-    shift = [DASH if each.shift is None else _with_interval(each.shift.value, each.shift.interval, places)]
+def _difference_line(budget: int, each: Compared) -> list[str]:
     ties = f", {plural(each.ties, 'tie')}" if each.ties else ""  # `4 of 5`, `4 of 5, 1 tie`
     return [
         f"{budget:,}",
         markdown(each.method),
-        DASH if each.difference is None else _with_interval(each.difference, each.interval, places),
-        *(shift if exact else []),
+        DASH if each.differences is None else change(each.differences),
         f"{each.wins} of {each.pairs}{ties}" if each.pairs else DASH,
-        _p(each.p),
-        _p(each.p_holm),
+        printed_p(each.p),
+        printed_p(each.p_holm),
+        DASH if each.differences is None else printed_p(each.differences.p_sign_flips),
         markdown(each.words),
     ]
 
 
 def _difference_rows(keys: dict[str, Any], each: Compared, scale: float) -> Rows:
-    counts = {"n": each.pairs, "wins": each.wins, "p": each.p, "p_holm": each.p_holm, "answer": each.words}
-    rows = [keys | {"question": "difference"} | _scaled(each.difference, each.interval, scale) | counts]
-    if each.shift is not None:
-        shift = _scaled(each.shift.value, each.shift.interval, scale)
-        rows.append(keys | {"question": "shift (Hodges-Lehmann)", "n": each.pairs} | shift)
-    return rows
+    counts = {"n": each.pairs, "wins": each.wins}
+    row = {"question": "difference", "value": None if each.difference is None else each.difference / scale}
+    if each.differences is None:
+        return [keys | row | counts | {"answer": each.words}]
+    tested = {"p": each.p, "p_holm": each.p_holm, "p_sign_flips": each.differences.p_sign_flips, "answer": each.words}
+    ratio: dict[str, Any] = {"question": "ratio to the baseline", "value": math.exp(each.differences.log_ratio)}
+    if ends := each.differences.interval():
+        ratio |= {"interval_low": math.exp(ends.low), "interval_high": math.exp(ends.high)}
+    return [keys | row | counts | tested, keys | ratio | counts | tested]
 
 
 # ------------------------------------------------------------------------------------ improvement, areas, images needed
@@ -342,7 +335,7 @@ def _over_tasks(groups: Sequence[Group], baseline: BaselineMethod, rows: Rows) -
     blocks = [f"## {len(groups)} tasks, {markdown(conditions)}"]
     for metric in METRICS:
         blocks += _ranks(groups, metric, values.rankings(groups, metric), rows)
-    tasks = [values.scores_of(group, KID) for group in groups]
+    tasks = [values.scores_of(group, KID, baseline.label) for group in groups]
     pooled: Scores = {}  # seeds of all tasks under numbers of their own
     for i, scores in enumerate(tasks):
         for label, by_budget in scores.items():
@@ -360,7 +353,8 @@ def _ranks(groups: Sequence[Group], metric: Metric, rankings: Sequence[RankingTa
     answers = _collapsed([(each.data_budget, _rank_answer(each)) for each in rankings])
     question = (
         "Do methods rank differently over tasks, each task's seeds averaged? Only methods with a score in every task "
-        "are ranked, 1 the best. Ranks further apart than Nemenyi's difference differ at level 0.05."
+        "are ranked, 1 the best. Who differs is told by the paired t test over the seeds of all tasks, with Holm's "
+        "correction over all pairs of methods, at level 0.05."
     )
     blocks = [f"### Average ranks by {markdown(metric.label)}", f"{markdown(question)}\n\n{answers}"]
     # Table: first the methods that are ranked at most data budgets, then by their mean rank.
@@ -379,32 +373,28 @@ def _ranks(groups: Sequence[Group], metric: Metric, rankings: Sequence[RankingTa
 
 def _rank_rows(groups: Sequence[Group], metric: Metric, ranking: RankingTable) -> Rows:
     count = {"n": len(ranking.tasks)}
-    rows = [
+    return [
         _row_keys(groups, metric, ranking.data_budget, label) | {"question": "average rank", "value": rank} | count
         for label, rank in ranking.ranks.items()
     ]
-    if ranking.friedman is not None:
-        keys = _row_keys(groups, metric, ranking.data_budget, "") | count
-        f = finite(ranking.friedman.f)  # none where all tasks agree
-        tests = {"Friedman (permutation)": ranking.p, "Friedman (F of Iman and Davenport)": ranking.friedman.p_f}
-        rows += [keys | {"question": question, "value": f, "p": p} for question, p in tests.items()]
-        if ranking.difference is not None:
-            rows.append(keys | {"question": "Nemenyi difference", "value": ranking.difference})
-    return rows
 
 
 def _rank_answer(ranking: RankingTable) -> str:
     tasks = f"{len(ranking.tasks)} tasks"
     left_out = f"; left out, without a score in every task: {some(ranking.left_out)}" if ranking.left_out else ""
-    if ranking.friedman is None or ranking.p is None:
-        return f"{plural(len(ranking.ranks), 'method')} with a score in all {tasks}; a test takes three{left_out}"
-    verdict = "methods differ" if ranking.p <= LEVEL else "no difference is settled"
-    answer = f"{verdict} (Friedman's test over {tasks}, p = {_p(ranking.p)} by permutation)"
-    if ranking.difference is None:
-        return f"{answer}; too many methods for Nemenyi's difference{left_out}"
-    first = next((labels for labels in ranking.together if next(iter(ranking.ranks)) in labels), ())
-    level = f"{some(first)} lie within it of the best" if len(first) > 1 else "nothing lies within it of the best"
-    return f"{answer}; Nemenyi's difference is {number(ranking.difference, 2)}, and {level}{left_out}"
+    if len(ranking.ranks) < 2:
+        return f"{plural(len(ranking.ranks), 'method')} with a score in all {tasks}{left_out}"
+    if not ranking.together:
+        return f"too many methods to test every pair of them{left_out}"
+    first = ranking.together[0]
+    if len(ranking.together) == 1:
+        return f"no two methods are told apart over {tasks}{left_out}"
+    rest = (
+        f"{some(first)} are not told apart, and lead"
+        if len(first) > 1
+        else f"{first[0]} leads, told apart from the next"
+    )
+    return f"methods differ over {tasks}: {rest}{left_out}"
 
 
 # ---------------------------------------------------------------------------------------------------------- printing
@@ -441,9 +431,3 @@ def _with_interval(value: float, interval: Interval | None, places: int) -> str:
     if interval is None:
         return number(value, places)
     return f"{number(value, places)} ({number(interval.low, places)} to {number(interval.high, places)})"
-
-
-def _p(p: float | None) -> str:
-    if p is None:
-        return DASH
-    return "0.0000" if p < 0.00005 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"

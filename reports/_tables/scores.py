@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from graftbench.comparison.best import Standing, Standings, contest, standings
+from graftbench.comparison.paired import LEVEL, of_one_cell, p_clause, paired
 from graftbench.comparison.stats import summarize
 from graftbench.records.provenance import HANDED_IN
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 FLOOR = "floor"
 FLOOR_MARK = "what as many real held-out images score"
-LEVEL = 0.05
-"""Of the tests against the best: of one score at one data budget together."""
 MOST_CASES = 3
 """Most sentences about seeds that are too few in one table."""
 LEVEL_MARK, UNTESTED_MARK = "†", "‡"
@@ -293,8 +292,8 @@ def marking(columns: Mapping[Metric, Column]) -> tuple[str, ...]:
     sentences: list[str] = []
     if any(standing.level for standing in each):
         sentences.append(
-            f"{LEVEL_MARK}: not significantly worse than the best (one-sided sign-flip test of the differences, paired "
-            f"over seeds, with Holm's correction over the methods at that number of images; level {LEVEL:g})."
+            f"{LEVEL_MARK}: not significantly worse than the best (paired t test of the logarithms over seeds, with "
+            f"Holm's correction over the methods at that number of images; level {LEVEL:g})."
         )
     if any(standing.untested for standing in each):
         sentences.append(f"{UNTESTED_MARK}: too few seeds in common with the best to be told apart from it.")
@@ -349,7 +348,7 @@ def _too_few(columns: Mapping[Metric, Column]) -> list[str]:
         if together.others
     ]
     undecided = [case for case in contested if not case[2].tested]
-    cases = grouped(undecided, lambda case: (case[2].pairs, case[2].contenders, case[2].needed))
+    cases = grouped(undecided, lambda case: (case[2].pairs, case[2].contenders))
     sentences = []
     for alike in cases.values():
         images = listing([f"{budget:,}" for budget in sorted({budget for budget, _, _ in alike})])
@@ -363,9 +362,8 @@ def _too_few(columns: Mapping[Metric, Column]) -> list[str]:
 
 
 def _few(together: Standings, scope: str = "") -> str:
-    more = "no number of seeds could" if together.needed is None else f"{together.needed} or more could"
     seeds = plural(together.pairs, "seed") + (" in common" if together.pairs == 0 else "")
-    return f"{seeds} cannot tell {together.contenders:,} methods apart at level {LEVEL:g}; {more}{scope}."
+    return f"{seeds} cannot tell {together.contenders:,} methods apart: it takes 2 or more{scope}."
 
 
 def _score(row: Row, metric: Metric, places: int, footnotes: _Footnotes, standing: Standing) -> Cell:
@@ -520,11 +518,18 @@ def _out_of_competition(rows: Sequence[Row]) -> str:
 def _verdict(rows: Sequence[Row], first: Row, second: Row) -> tuple[str, bool]:
     """Say whether the second is significantly worse than the first, in words and as a fact."""
     standings = column(rows, KID)
-    seeds = plural(len(first.by_seed(KID).keys() & second.by_seed(KID).keys()), "seed")
+    shared = len(first.by_seed(KID).keys() & second.by_seed(KID).keys())
+    seeds = plural(shared, "seed")
     if undecided := standings.undecided(first.data_budget):
         return undecided.removesuffix("."), False
-    if standings.standing(second).untested:
-        return f"{seeds} in common cannot tell the two apart at level {LEVEL:g}", False
-    settled = standings.is_worse(second)
-    verb = "settle it" if settled else "do not settle the order"
-    return f"{seeds} {verb} (paired sign-flip test, Holm's correction, level {LEVEL:g})", settled
+    differences = paired(of_one_cell(first.by_seed(KID)), of_one_cell(second.by_seed(KID)))
+    if standings.standing(second).untested or differences is None:
+        return f"{seeds} in common cannot tell the two apart", False
+    p = p_clause(differences.p)
+    if standings.is_worse(second):
+        return f"{seeds} settle it ({p}, also after Holm's correction)", True
+    if differences.verdict(differences.p, lower_is_better=True) == "better":
+        return f"{seeds} settle it between these two alone ({p}), and not among all methods", False
+    needed = differences.pairs_needed()
+    more = f"; {needed:,} would" if needed is not None and needed > shared else ""
+    return f"{seeds} do not settle the order ({p}){more}", False

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from .finding import words
 from .groups import completeness, groups, mixed_protocols
 from .numbers import KID
 from .scores import FLOOR, FLOOR_MARK, score_tables
@@ -30,6 +31,8 @@ def to_terminal(run: Run) -> list[Text | RichTable]:
         parts.append(Text(mixed, style="bold"))
     tables = score_tables(all_groups)
     for table in tables:
+        if not table.group.too_few:
+            parts.append(Text(one_line(words(table.group)), style="bold"))
         parts.append(_headline(table))
         parts += [Text(sentence, style="dim") for sentence in _below(table)]
     for over_tasks in task_tables(tables):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ def test_an_empty_run(run: Command, tmp_path: Path) -> None:
     done = run(tmp_path)
     assert (done.code, done.err) == (0, "")
     (line,) = (line for line in done.out.splitlines() if "not enough data" in line)
-    assert line.startswith(f"{len(CLAIMS)} claims have not enough data here: no cells (6)")
+    assert line.startswith(f"{len(CLAIMS)} claims have not enough data here: no cells (7)")
     assert done.out.splitlines()[0] == "0 cells."
     assert "\n".join(done.out.splitlines()[1:]).count("not enough data") == 1
 
@@ -114,23 +115,22 @@ def test_cells_that_failed_are_counted(run: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("value", "is_ratio", "text"),
     [
-        (3903.035, "+3,903"),
-        (999.6, "+1,000"),
-        (-56.41, "−56.4"),
-        (0.02691, "+0.0269"),
-        (-0.9, "−0.900"),
-        (0.0, "0"),
-        (123.4, "+123"),
+        (math.log(1.5), True, "+50 %"),
+        (-math.log(4), True, "−75 %"),
+        (0.02691, False, "+0.0269"),
+        (-0.9, False, "−0.900"),
+        (0.0, False, "0.00"),
     ],
 )
-def test_differences_have_a_sign(value: float, text: str) -> None:
-    """Three significant digits or all before the point; a real minus; none for 0."""
-    assert Finding(name="", statement="", source="", verdict="holds", difference=value).printed_difference == text
+def test_differences_have_a_sign(value: float, is_ratio: bool, text: str) -> None:  # noqa: FBT001
+    """Ratios as shares, others with three significant digits; a real minus; none for 0."""
+    finding = Finding(name="", statement="", source="", verdict="holds", difference=value, is_ratio=is_ratio)
+    assert finding.printed_difference == text
 
 
-@pytest.mark.parametrize(("p", "text"), [(1.0, "1.000"), (0.03125, "0.031"), (1 / 16385, "6e-05")])
+@pytest.mark.parametrize(("p", "text"), [(1.0, "1.00"), (0.03125, "0.031"), (1 / 16385, "< 0.0001")])
 def test_p_is_never_printed_as_zero(p: float, text: str) -> None:
-    """Three decimals; a power of ten below a thousandth."""
+    """Two significant digits; below a ten thousandth that it is."""
     assert Finding(name="", statement="", source="", verdict="holds", p=p).printed_p == text

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pytest
 from made_cells import make_cell, make_scores
+from scipy.stats import ttest_rel
 
 from graftbench.comparison.claims import CLAIMS, CheckedClaims, Finding, check_claims
 from graftbench.errors import GraftbenchError
@@ -53,8 +55,9 @@ def record(
 
 
 def kids(method: str, values: Iterable[float], images: int = FEW, **more: Any) -> list[Record]:
-    """A cell a seed, with these KIDs."""
-    return [record(method, seed, images, kid=value, **more) for seed, value in enumerate(values)]
+    """A cell a seed, with these KIDs, each but for some millionths, so that equal ones are no coarse score."""
+    jitter = (1 + 1e-6 * ((3 * seed * images + len(method)) % 7) for seed in range(99))
+    return [record(method, seed, images, kid=v * j, **more) for (seed, v), j in zip(enumerate(values), jitter)]  # noqa: B905
 
 
 def found(name: str, records: list[Record], level: float = 0.05) -> Finding:
@@ -66,40 +69,33 @@ def found(name: str, records: list[Record], level: float = 0.05) -> Finding:
 
 
 def test_a_claim_holds() -> None:
-    """Five seeds that all agree: p = 1/32; the mean difference is that of KID×10³."""
-    finding = found(
-        "finetune-beats-scratch", kids("dcgan", [3, 4, 5, 6, 7]) + kids("finetune", [2.0, 3.5, 4.9, 5.0, 6.0])
-    )
+    """The mean logarithm of the ratios, and the p of SciPy's paired t test of the logarithms."""
+    worse, better = [3.0, 4.0, 5.0, 6.0, 7.0], [2.0, 3.5, 4.4, 5.0, 6.0]
+    finding = found("finetune-beats-scratch", kids("dcgan", worse) + kids("finetune", better))
     assert (finding.verdict, finding.reason, finding.n) == ("holds", "", 5)
-    assert (finding.p, finding.p_opposite) == (1 / 32, 1.0)
-    assert finding.difference == pytest.approx(1000.0 * (1.0 + 0.5 + 0.1 + 1.0 + 1.0) / 5)
-    assert finding.contrast == "KID×10³ of dcgan − finetune at 10 images; pairs: task, seed"
+    assert finding.p == pytest.approx(ttest_rel(np.log(worse), np.log(better)).pvalue, rel=1e-4)
+    assert finding.difference == pytest.approx(float(np.mean(np.log(worse) - np.log(better))), abs=1e-5)
+    assert finding.contrast == "KID of dcgan over finetune at 10 images; pairs: task, seed"
 
 
-def test_a_claim_does_not_hold() -> None:
-    """Enough pairs and no agreement; and where all speak for the opposite that is said."""
+def test_a_claim_that_is_not_settled_and_one_of_which_the_opposite_holds() -> None:
+    """Where seeds disagree it is open, and so many pairs would tell; where they agree on the opposite that is said."""
     base = kids("dcgan", [3.0] * 5)
     mixed = found("finetune-beats-scratch", base + kids("finetune", [2.0, 4.0, 2.0, 4.0, 2.9]))
-    assert (mixed.verdict, mixed.reason) == ("does not hold", "")
+    assert mixed.verdict == "not settled"
+    assert re.fullmatch(r"\d+ pairs would find such a difference in 80 % of cases", mixed.reason)
     opposite = found("finetune-beats-scratch", base + kids("finetune", [4.0] * 5))
-    assert (opposite.verdict, opposite.p) == ("does not hold", 1.0)
-    assert opposite.reason == "the opposite holds (p = 0.031)"
+    assert (opposite.verdict, opposite.reason) == ("does not hold", "the opposite holds")
 
 
-@pytest.mark.parametrize(
-    ("level", "verdict"), [(0.05, "not enough data"), (0.0625, "holds"), (0.0624, "not enough data")]
-)
-def test_too_few_pairs_for_the_level(level: float, verdict: str) -> None:
-    """Four pairs reach 1/16 and no lower level, whatever they say."""
-    finding = found("finetune-beats-scratch", kids("dcgan", [3.0] * 4) + kids("finetune", [1.0] * 4), level)
-    assert (finding.verdict, finding.p) == (verdict, 1 / 16)
-    assert finding.reason == ("" if verdict == "holds" else "needs 5 pairs, has 4")
-
-
-def test_a_level_that_drawn_patterns_cannot_reach() -> None:
-    """Of more than 14 pairs 16,384 patterns are drawn: no p is below 6.1e-5, and no claim fails for that."""
-    finding = found("finetune-beats-scratch", kids("dcgan", [3.0] * 20) + kids("finetune", [1.0] * 20), 1e-5)
-    assert (finding.verdict, finding.reason) == ("not enough data", "no test here gives a p of 1e-05 or less")
+def test_the_level() -> None:
+    """A verdict goes by it: log ratios 1 ± 0.5 of two pairs have t = 2, p = 1 - (2/π) atan 2 = 0.295."""
+    records = kids("dcgan", [math.e**1.5, math.e**0.5]) + kids("finetune", [1.0] * 2)
+    for level, verdict in ((0.3, "holds"), (0.29, "not settled")):
+        finding = found("finetune-beats-scratch", records, level)
+        assert (finding.verdict, finding.p) == (verdict, pytest.approx(1 - 2 / math.pi * math.atan(2), abs=1e-4))
+    one = found("finetune-beats-scratch", records[:1] + records[2:3])
+    assert (one.verdict, one.p, one.reason) == ("not enough data", None, "needs 2 pairs, has 1")
 
 
 def test_pairs_share_task_seed_and_budget() -> None:
@@ -112,9 +108,9 @@ def test_pairs_share_task_seed_and_budget() -> None:
         record("finetune", 4, MANY, kid=1.0),
     ]
     finding = found("finetune-beats-scratch", records)
-    assert (finding.n, finding.reason) == (3, "needs 5 pairs, has 3")
+    assert finding.n == 3
     none = found("finetune-beats-scratch", [record("dcgan", 0, kid=1.0), record("finetune", 1, kid=1.0)])
-    assert (none.n, none.p, none.verdict, none.reason) == (0, None, "not enough data", "needs 5 pairs, has 0")
+    assert (none.n, none.p, none.verdict, none.reason) == (0, None, "not enough data", "needs 2 pairs, has 0")
 
 
 # ------------------------------------------------------------------------------------------------- nothing was learnt
@@ -217,7 +213,7 @@ def test_what_is_missing_is_named() -> None:
         "diffaugment-finetune-gain-shrinks": "no cells of finetune-diffaugment",
         "freezed-beats-finetune": "no cells of freezed",
         "vae-is-blurrier": "no high_frequency of dcgan",
-        "vae-is-steadier": "needs 5 pairs, has 0",
+        "vae-is-steadier": "needs 2 pairs, has 1",
         "memorization-grows": "needs two data budgets, has one (10 images)",
         "constraints-pay-near": "no cells of source",
     }
@@ -290,13 +286,13 @@ def both(method: str, few: list[float], many: list[float]) -> list[Record]:
 
 
 def test_a_gap_that_shrinks() -> None:
-    """Gains 2, 3 at few and 1, 1 at many: 1 and 2 speak for it, in units of KID×10³."""
+    """Ratios 2 and 2.5 at few and 1.5, 1.5 at many: 4/3 and 5/3 speak for it, in logarithms."""
     records = both("dcgan", [4.0, 5.0], [3.0, 3.0]) + both("finetune", [2.0, 2.0], [2.0, 2.0])
     finding = found("finetune-gap-shrinks", records, 0.25)
     assert (finding.verdict, finding.n) == ("holds", 2)
-    assert finding.difference == pytest.approx(1500.0)
+    assert finding.difference == pytest.approx(math.log(20 / 9) / 2, abs=1e-4)
     assert finding.contrast == (
-        "KID×10³ of dcgan − finetune: at 10 images less the same at 100 images; pairs: task, seed"
+        "KID of dcgan over finetune: at 10 images over the same at 100 images; pairs: task, seed"
     )
 
 
@@ -305,7 +301,7 @@ def test_the_budgets_between_do_not_count() -> None:
     records = both("dcgan", [4.0], [3.0]) + both("finetune", [2.0], [2.0])
     records += kids("dcgan", [9.0], 50) + kids("finetune", [1.0], 50)
     assert found("finetune-gap-shrinks", records).n == 1
-    assert found("finetune-beats-scratch", records).difference == pytest.approx(2000.0)
+    assert found("finetune-beats-scratch", records + both("dcgan", [4.0] * 2, [3.0] * 2)[1:2]).n == 1
 
 
 @pytest.mark.parametrize(
@@ -336,21 +332,22 @@ def test_gains_that_shrink(name: str, better: str, worse: str) -> None:
     """2 at few and 1 at many images is a smaller gain; the same at both is none."""
     base = both(worse, [3.0] * 5, [3.0] * 5)
     assert found(name, base + both(better, [1.0] * 5, [2.0] * 5)).verdict == "holds"
-    assert found(name, base + both(better, [1.0] * 5, [1.0] * 5)).p == 1.0
+    assert found(name, base + both(better, [1.0] * 5, [1.0] * 5)).difference == pytest.approx(0.0, abs=1e-5)
 
 
 def test_blur_is_compared_at_every_budget() -> None:
-    """Six seeds at two budgets are six pairs, for budgets share their seed's draw; the VAE keeps less."""
+    """Six seeds at two budgets are twelve pairs, as everywhere; the VAE keeps a quarter."""
     records = [
-        record(method, seed, images, high_frequency=value + (0.1 if images == MANY else -0.1))
+        record(method, seed, images, high_frequency=value * (1 + images / 100 + 1e-6 * seed))
         for method, value in (("dcgan", 1.2), ("vae", 0.3))
         for seed in range(6)
         for images in (FEW, MANY)
     ]
     finding = found("vae-is-blurrier", records)
-    assert (finding.verdict, finding.n) == ("holds", 6)
-    assert finding.difference == pytest.approx(0.9)
-    assert finding.contrast == "high frequencies of dcgan − vae, mean over budgets; pairs: task, seed"
+    assert (finding.verdict, finding.n) == ("holds", 12)
+    assert finding.difference == pytest.approx(math.log(4))
+    assert finding.printed_difference == "+300 %"
+    assert finding.contrast == "high frequencies of dcgan over vae at all images; pairs: task, images, seed"
 
 
 def test_steadiness_is_that_of_log_kid() -> None:
@@ -361,8 +358,11 @@ def test_steadiness_is_that_of_log_kid() -> None:
     records = kids("dcgan", [1.0, 4.0, -0.1]) + kids("vae", [10.0, 20.0])
     records += kids("dcgan", [1.0], MANY) + kids("vae", [1.0, 2.0], MANY)
     finding = found("vae-is-steadier", records, 0.5)
-    assert finding.n == 1
-    assert finding.difference == pytest.approx(math.log(2.0))
+    assert finding.reason == "needs 2 pairs, has 1"
+    records += kids("dcgan", [1.0, 2.0], 50) + kids("vae", [1.0, 4.0], 50)
+    finding = found("vae-is-steadier", records, 0.5)
+    assert finding.n == 2
+    assert finding.difference == pytest.approx(0.0, abs=1e-5)  # ln 2 at 10 images, -ln 2 at 50
     assert finding.source == "common observation, no single source"
 
 
@@ -385,8 +385,9 @@ def test_memorization_is_measured_against_the_source_row() -> None:
     assert found("memorization-grows", source).reason == "no cells of trained methods"
     same = found("memorization-grows", source + memorizers(1.25, 1.45))
     assert (same.n, same.p, same.difference) == (5, 1.0, 0.0)
-    copies = found("memorization-grows", source + memorizers(0.0, 1.45))
-    assert (copies.verdict, copies.difference) == ("holds", pytest.approx(1.0))
+    copies = found("memorization-grows", source + memorizers(0.0, 1.45), 0.0625)
+    assert (copies.verdict, copies.difference, copies.p) == ("holds", pytest.approx(1.0), 2 / 32)
+    assert copies.printed_difference == "+1.00"
     both = found("memorization-grows", source + memorizers(1.25, 1.45) + memorizers(0.0, 1.45, "vae"))
     assert (both.n, both.difference) == (5, pytest.approx(0.5))  # the methods' mean, a pair a seed
 
@@ -396,24 +397,24 @@ def test_far_targets_are_those_of_a_large_kid_of_the_source_row() -> None:
     records = []
     for target, distance, base, ours in (("near", 0.5, 0.2, 0.1), ("middle", 1.0, 0.9, 0.1), ("far", 2.0, 0.5, 0.5)):
         records += [record("source", seed, target=target, kid=distance) for seed in range(5)]
-        records += kids("finetune", [base] * 5, target=target)
+        records += kids("finetune", [base * (1 + 1e-6 * base * seed) for seed in range(5)], target=target)
         records += kids("ewc", [ours] * 5, target=target)
     finding = found("constraints-pay-near", records)
     assert (finding.verdict, finding.n) == ("holds", 5)
-    assert finding.difference == pytest.approx(math.log(2.0))
-    assert "twemoji->near@32 (KID×10³ of source 500) less twemoji->far@32 (2,000)" in finding.contrast
+    assert finding.difference == pytest.approx(math.log(2.0), abs=1e-4)
+    assert "twemoji->near@32 (KID×10³ of source 500) over twemoji->far@32 (2,000)" in finding.contrast
     more = kids("cdc", [1.0] * 5, target="near") + kids("cdc", [-0.1] * 5, target="far")
     assert found("constraints-pay-near", records + more).n == 5  # a KID below 0 has no logarithm
 
 
 def test_random_scores_seldom_bear_a_claim_out() -> None:
-    """Of 100 runs without any effect 3 % (and 4 standard errors, 7 %) find that fine-tuning is better."""
+    """Of 100 runs without any effect 2.5 % (and 4 standard errors, 6 %) find that fine-tuning is better."""
     rng = np.random.default_rng(1)
     held = 0
     for _ in range(100):
-        records = kids("dcgan", rng.normal(3, 1, 5)) + kids("finetune", rng.normal(3, 1, 5))
+        records = kids("dcgan", rng.lognormal(1, 0.3, 5)) + kids("finetune", rng.lognormal(1, 0.3, 5))
         held += check_claims(records, claims=CLAIMS[:1]).findings[0].verdict == "holds"
-    assert held <= 3.2 + 4 * math.sqrt(100 * 1 / 32 * 31 / 32)
+    assert held <= 2.5 + 4 * math.sqrt(100 * 0.025 * 0.975)
 
 
 def test_claims_are_whole() -> None:
@@ -451,7 +452,7 @@ def test_runs_are_taken_together(write: Callable[[str, list[Record]], Path]) -> 
     records = list(read_runs([one, two]).records)
     assert len(records) == 10
     assert found("finetune-beats-scratch", records).verdict == "holds"
-    assert {record.score("kid").value for record in records if record.cell.method == "finetune"} == {1.0}  # type: ignore[union-attr]
+    assert max(record.score("kid").value for record in records if record.cell.method == "finetune") < 1.1  # type: ignore[union-attr]
     with pytest.raises(GraftbenchError, match="There are no records at"):
         read_runs([one, one / "none"])
 

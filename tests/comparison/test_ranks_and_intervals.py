@@ -1,8 +1,7 @@
-"""Comparison of methods: cases by hand, closed forms, laws, and agreement with SciPy and scikit-posthocs."""
+"""Comparison of methods: cases by hand, closed forms, laws, and agreement with SciPy."""
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -14,9 +13,9 @@ from graftbench.comparison.aggregate import AGGREGATES, Aggregate, aggregate, in
 from graftbench.comparison.bootstrap import Way, expanded_tail, jackknife, resample, stratified_interval
 from graftbench.comparison.budgets import area_under_budgets, curve_areas, data_efficiency, images_needed
 from graftbench.comparison.improvement import probability_of_improvement
-from graftbench.comparison.multiplicity import enough, holm
-from graftbench.comparison.ranks import average_ranks, friedman_test, groups, nemenyi_difference, nemenyi_p
-from graftbench.comparison.signed_rank import hodges_lehmann, signed_rank_test
+from graftbench.comparison.multiplicity import holm
+from graftbench.comparison.paired import Setting
+from graftbench.comparison.ranks import average_ranks, groups, told_apart
 from graftbench.comparison.stats import sign_flip_test, student_interval
 from graftbench.errors import GraftbenchError
 
@@ -165,7 +164,7 @@ def test_what_has_no_interval_says_so() -> None:
         stratified_interval([np.array([1.0])], task_mean, rng=rng())
 
 
-# --------------------------------------------------------------------------------------------------- paired, Wilcoxon
+# ------------------------------------------------------------------------------------------------------------- paired
 
 
 def test_two_sided_sign_flips_by_hand() -> None:
@@ -184,93 +183,6 @@ def test_two_sided_sign_flips_are_scipys(n: int) -> None:
         values = rng(seed).normal(0.2, 1.0, n)
         theirs = permutation_test((values,), np.mean, permutation_type="samples", n_resamples=2**n)
         assert sign_flip_test(values.tolist()).p_two_sided == pytest.approx(theirs.pvalue, rel=1e-12)
-
-
-def test_signed_ranks_by_hand() -> None:
-    """1, 2, -3, 4: ranks as values, W = 7 of 10. Of 16 subsets of {1, 2, 3, 4} five have a sum of at least 7.
-
-    They are {3, 4}, {1, 2, 4}, {1, 3, 4}, {2, 3, 4} and all; at most 7: all but {1, 3, 4}, {2, 3, 4} and all.
-    """
-    found = signed_rank_test([1.0, 2.0, -3.0, 4.0])
-    assert (found.n, found.zeros, found.statistic) == (4, 0, 7.0)
-    assert (found.p, found.p_opposite, found.p_two_sided, found.least) == (5 / 16, 13 / 16, 10 / 16, 1 / 16)
-
-
-@pytest.mark.parametrize("n", [3, 8, 25, 50])
-def test_signed_ranks_are_scipys(n: int) -> None:
-    """`scipy.stats.wilcoxon(method='exact')` without ties; equal to rounding of sums of 2⁻ⁿ."""
-    from scipy.stats import wilcoxon
-
-    for seed in range(3):
-        values = rng(seed).normal(0.3, 1.0, n)
-        found = signed_rank_test(values)
-        for alternative, p in (("greater", found.p), ("less", found.p_opposite), ("two-sided", found.p_two_sided)):
-            theirs = wilcoxon(values, method="exact", alternative=alternative)
-            assert p == pytest.approx(np.asarray(theirs)[1], rel=1e-9)
-
-
-@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
-def test_signed_ranks_with_ties_count_every_pattern_of_signs(values: list[int]) -> None:
-    """The definition: midranks of what is not zero, every pattern of signs; exactly, in halves and powers of two."""
-    from scipy.stats import rankdata
-
-    kept = [value for value in values if value]
-    ranks = rankdata(np.abs(kept)) if kept else np.zeros(0)
-    observed = sum(rank for rank, value in zip(ranks, kept, strict=True) if value > 0)
-    sums = [sum(itertools.compress(ranks, signs)) for signs in itertools.product((0, 1), repeat=len(kept))]
-    found = signed_rank_test(values)
-    assert found.p == pytest.approx(sum(s >= observed for s in sums) / len(sums), abs=1e-12)
-    assert found.p_opposite == pytest.approx(sum(s <= observed for s in sums) / len(sums), abs=1e-12)
-    assert found.zeros == len(values) - len(kept)
-
-
-def test_sizes_equal_but_for_rounding_are_ties() -> None:
-    """0.1 + 0.2 and -0.3 share a rank, and a difference of 1e-17 beside 1 is none."""
-    assert signed_rank_test([0.1 + 0.2, -0.3]).p == signed_rank_test([1.0, -1.0]).p == 3 / 4
-    assert signed_rank_test([1.0, 1e-17]).zeros == 1
-
-
-def test_the_shift_of_three_pairs_by_hand() -> None:
-    """1, 2, 6: means of pairs 1, 1.5, 2, 3.5, 4, 6, median 2.75. Three pairs have no interval above 75 %."""
-    found = hodges_lehmann([1.0, 2.0, 6.0])
-    assert (found.value, found.interval, found.coverage) == (2.75, None, 0.75)
-    wide = hodges_lehmann([1.0, 2.0, 6.0], 0.75)
-    assert wide.interval is not None
-    assert (wide.interval.low, wide.interval.high, wide.coverage) == (1.0, 6.0, 0.75)
-
-
-@pytest.mark.parametrize(("n", "sums"), [(5, 1), (6, 1), (7, 3), (8, 5)])
-def test_the_least_number_of_pairs_for_an_interval(n: int, sums: int) -> None:
-    """Subsets of ranks with a sum of at most 0, 2, 3: 1, 3, 5 of them (3 is 3 or 1 + 2), the most below 2.5 % of 2ⁿ.
-
-    Five pairs have no interval of 95 %: even one subset is 3.1 %.
-    """
-    found = hodges_lehmann(np.arange(1.0, n + 1))
-    assert (found.interval is None) == (n == 5)
-    assert found.coverage == pytest.approx(1 - 2 * sums / 2**n)
-
-
-@pytest.mark.parametrize("n", [6, 9, 12])
-def test_the_interval_holds_the_shifts_that_the_test_does_not_reject(n: int) -> None:
-    """A shift just inside an end has a two-sided p above 5 %, one just outside a p of at most 5 %."""
-    values = rng(n).normal(1.0, 2.0, n)
-    interval = hodges_lehmann(values).interval
-    assert interval is not None
-    for end, inwards in ((interval.low, 1), (interval.high, -1)):
-        assert signed_rank_test(values - (end + inwards * 1e-6)).p_two_sided > 0.05
-        assert signed_rank_test(values - (end - inwards * 1e-6)).p_two_sided <= 0.05
-
-
-def test_pairs_that_cannot_be_ranked() -> None:
-    """No pairs, a NaN, too many; zeros alone say nothing."""
-    for function in (signed_rank_test, hodges_lehmann):
-        with pytest.raises(GraftbenchError, match="not empty"):
-            function([])
-        with pytest.raises(GraftbenchError, match="finite"):
-            function([1.0, math.nan])
-        with pytest.raises(GraftbenchError, match="at most 1000"):
-            function(np.ones(1001))
-    assert signed_rank_test([0.0, 0.0]).p_two_sided == 1.0
 
 
 # ------------------------------------------------------------------------------------------------------- multiplicity
@@ -293,26 +205,6 @@ def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(p: list[float]) 
     assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
 
 
-@pytest.mark.parametrize(("sides", "tests", "needed"), [(1, 1, 5), (2, 1, 6), (1, 3, 6), (2, 3, 7)])
-def test_how_many_pairs_a_level_takes(sides: int, tests: int, needed: int) -> None:
-    """The least n with sides · tests · 2⁻ⁿ ≤ 0.05: so many pairs reach it, one fewer do not; p is the test's own."""
-    few, many = (enough(n, sides=sides, tests=tests) for n in (needed - 1, needed))  # pyright: ignore[reportArgumentType]
-    assert (few.enough, many.enough, few.needed, many.needed) == (False, True, needed, needed)
-    found = sign_flip_test([1.0] * needed)
-    assert many.least == pytest.approx(tests * (found.p if sides == 1 else found.p_two_sided))
-
-
-def test_seeds_too_few_are_called_that() -> None:
-    """The sentence names what there is and what it takes; below 1/16,385 no number of pairs helps."""
-    assert str(enough(3)) == "Seeds too few: 3 pairs cannot reach a level of 0.05 (least p 0.12); it takes 5 pairs."
-    assert str(enough(5)) == "5 pairs can reach a level of 0.05: their least p is 0.031."
-    assert enough(0).least == 1.0
-    assert enough(40, 1e-6).needed is None
-    assert str(enough(40, 1e-6)).endswith("no number of pairs can.")
-    with pytest.raises(GraftbenchError, match="found -1, 1 and 1"):
-        enough(-1)
-
-
 # -------------------------------------------------------------------------------------------------------------- ranks
 
 
@@ -323,72 +215,27 @@ def test_ranks_average_ties_and_follow_the_direction() -> None:
     assert average_ranks(scores, lower_is_better=False).tolist() == [2.75, 2.25, 1.0]
 
 
-@pytest.mark.parametrize("decimals", [6, 0])
-def test_friedman_is_scipys(decimals: int) -> None:
-    """`scipy.stats.friedmanchisquare`, with ties (whole numbers) and without; equal to rounding."""
-    from scipy.stats import friedmanchisquare
-
-    scores = np.round(rng(4).normal(0, 2, (6, 5)), decimals)
-    found, theirs = friedman_test(scores), friedmanchisquare(*scores.T)
-    assert (found.statistic, found.p) == (pytest.approx(theirs.statistic), pytest.approx(theirs.pvalue))
-
-
-def test_demsars_example() -> None:
-    """Demšar 2006, table 6: 14 data sets, 4 classifiers, average ranks 3.143, 2.000, 2.893, 1.964.
-
-    There: χ² = 9.28, F = 3.69, and a critical difference of 1.25 for all pairs. The first two follow from the ranks.
-    """
-    ranks = np.array([3.143, 2.000, 2.893, 1.964])
-    statistic = 12 * 14 / (4 * 5) * ((ranks**2).sum() - 4 * 25 / 4)
-    assert statistic == pytest.approx(9.28, abs=0.03)  # ranks to three digits
-    assert nemenyi_difference(4, 14) == pytest.approx(1.25, abs=0.005)
-    assert groups(ranks, 1.25) == [(3, 1, 2, 0)]
+def test_who_is_told_apart() -> None:
+    """The paired test of each pair, Holm over the three: a and b scatter around each other, c is twice both."""
+    values = ([1, 1.1, 1], [1.1, 1, 1], [2, 2.1, 2])
+    a, b, c = ({Setting("t", "", 25, seed): value for seed, value in enumerate(by)} for by in values)
+    assert told_apart([a, b, c]) == {(0, 2), (1, 2)}
+    assert told_apart([a, {}]) == set()
+    assert told_apart([a]) == set()
+    with pytest.raises(GraftbenchError, match="strictly between"):
+        told_apart([a, b], level=5)
 
 
-@pytest.mark.parametrize(("methods", "quantile"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
-def test_critical_values_are_demsars_table(methods: int, quantile: float) -> None:
-    """Demšar 2006, table 5a, α = 0.05; it has 2.343 for 3 methods, where the distribution gives 2.3437."""
-    found = nemenyi_difference(methods, 10) / math.sqrt(methods * (methods + 1) / 60)
-    assert found == pytest.approx(quantile, abs=1e-3)
+def test_groups_are_runs_of_neighbours() -> None:
+    """Order 1, 0, 3, 2; only 1 and 3, and 2 and all, are told apart."""
+    apart = {(1, 3), (0, 2), (1, 2), (2, 3)}
+    assert groups([1, 0, 3, 2], apart) == [(0, 1), (1, 2), (3,)]
+    assert groups([0, 1, 2], set()) == [(0, 1, 2)]
+    assert groups([], set()) == []
 
 
-def test_nemenyi_is_scikit_posthocs() -> None:
-    """`posthoc_nemenyi_friedman` of the same blocks; equal to the accuracy of the integral, 1e-6.
-
-    A pair is apart by the critical difference just where p is the level.
-    """
-    posthocs = pytest.importorskip("scikit_posthocs")
-    scores = rng(6).normal(np.arange(5) * 0.7, 1.0, (8, 5))
-    found = nemenyi_p(scores)
-    assert found == pytest.approx(posthocs.posthoc_nemenyi_friedman(scores).to_numpy(), abs=1e-6)
-    ranks, difference = average_ranks(scores), nemenyi_difference(5, 8)
-    assert ((found < 0.05) == (np.abs(ranks[:, None] - ranks) > difference)).all()
-
-
-def test_imans_f_from_chi_squared_and_at_its_end() -> None:
-    """F = (N - 1) χ² / (N (k - 1) - χ²); infinite where all blocks agree; nothing where all methods tie."""
-    found = friedman_test(rng(2).normal(size=(6, 4)))
-    assert found.f == pytest.approx(5 * found.statistic / (18 - found.statistic))
-    agreed = friedman_test([[1.0, 2.0, 3.0]] * 6)
-    assert (agreed.statistic, agreed.f, agreed.p_f) == (pytest.approx(12), math.inf, 0.0)
-    assert friedman_test([[1.0, 1.0, 1.0]] * 3).p == 1.0
-
-
-def test_groups_overlap_and_leave_nobody_out() -> None:
-    """Ranks 1, 2, 3, 6 with a difference of 1.5: the first two, the second and third, the last alone."""
-    assert groups([2.0, 1.0, 6.0, 3.0], 1.5) == [(1, 0), (0, 3), (2,)]
-    assert groups([1.0, 2.0], 0.0) == [(0,), (1,)]
-    assert groups([1.5, 1.5], 0.0) == [(0, 1)]
-
-
-def test_too_few_blocks_or_methods() -> None:
-    """One block, two methods for Friedman, one for Nemenyi, a NaN: errors."""
-    with pytest.raises(GraftbenchError, match="found 1 and 3"):
-        friedman_test([[1.0, 2.0, 3.0]])
-    with pytest.raises(GraftbenchError, match="found 1 and 9"):
-        nemenyi_difference(1, 9)
-    with pytest.raises(GraftbenchError, match="found 3 and 1"):
-        nemenyi_p([[1.0], [2.0], [3.0]])
+def test_scores_that_cannot_be_ranked() -> None:
+    """A NaN has no rank."""
     with pytest.raises(GraftbenchError, match="1 are not"):
         average_ranks([[1.0, math.nan]])
 

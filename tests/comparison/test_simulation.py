@@ -16,10 +16,6 @@ from graftbench.comparison.aggregate import AGGREGATES, BEST
 from graftbench.comparison.bootstrap import Way, stratified_interval
 from graftbench.comparison.budgets import area_under_budgets, data_efficiency
 from graftbench.comparison.improvement import probability_of_improvement
-from graftbench.comparison.multiplicity import holm
-from graftbench.comparison.ranks import average_ranks, friedman_test, nemenyi_difference
-from graftbench.comparison.signed_rank import hodges_lehmann, signed_rank_test
-from graftbench.comparison.stats import sign_flip_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,15 +64,6 @@ def improvement_coverage(shift: float, repetitions: int, *, unequal: bool = Fals
     return hits / repetitions
 
 
-def shift_coverage(pairs: int, repetitions: int) -> float:
-    """As above for Hodges and Lehmann's shift of differences with Student's distribution of 3 degrees around 1."""
-    hits = 0
-    for repetition in range(repetitions):
-        interval = hodges_lehmann(1 + np.random.default_rng([7, repetition]).standard_t(3, pairs)).interval
-        hits += interval is not None and interval.contains(1.0)
-    return hits / repetitions
-
-
 def curves(rng: np.random.Generator) -> np.ndarray:
     """Five seeds at 10, 30, 100, 300 images: 3 less a line in log2 of 0.4 a doubling, noise of a seed and of a cell."""
     line = 3 - 0.4 * np.log2(np.array([10, 30, 100, 300]) / 10)
@@ -108,37 +95,6 @@ def efficiency_coverage(images: float, repetitions: int) -> float:
     return hits / repetitions
 
 
-def rejected(effect: float, repetitions: int, *, by_seed: bool) -> tuple[float, float, float]:
-    """How often sign flips, signed ranks, and any of 4 sign flips after Holm find one method better, one-sided 5 %.
-
-    A difference of one seed and task is normal with sd 1 around the effect. `by_seed`: the tasks of a seed are averaged
-    and there are 5 pairs; else 30. The other methods of Holm's family have no effect.
-    """
-    counts = np.zeros(3)
-    for repetition in range(repetitions):
-        rng = np.random.default_rng([10, repetition])
-        found = rng.normal(0, 1, (METHODS - 1, SEEDS, TASKS))
-        found[0] += effect
-        pairs = found.mean(axis=2) if by_seed else found.reshape(METHODS - 1, -1)
-        p = [sign_flip_test(differences.tolist()).p for differences in pairs]
-        counts += np.array([p[0] <= 0.05, signed_rank_test(pairs[0]).p <= 0.05, holm(p).min() <= 0.05])
-    first, second, third = (counts / repetitions).tolist()
-    return first, second, third
-
-
-def ranks_rejected(effect: float, repetitions: int, *, blocks: int = TASKS) -> tuple[float, float, float]:
-    """How often χ², F and Nemenyi (any pair) reject 5 methods over the tasks at 5 %; one is better by the effect."""
-    counts, difference = np.zeros(3), nemenyi_difference(METHODS, blocks)
-    for repetition in range(repetitions):
-        scores = np.random.default_rng([11, repetition]).normal(0, 1 / math.sqrt(SEEDS), (blocks, METHODS))
-        scores[:, 0] -= effect
-        found = friedman_test(scores)
-        apart = float(np.ptp(average_ranks(scores)))
-        counts += np.array([found.p <= 0.05, found.p_f <= 0.05, apart > difference])
-    first, second, third = (counts / repetitions).tolist()
-    return first, second, third
-
-
 # -------------------------------------------------------------------------------------------------------------- quick
 
 
@@ -150,26 +106,12 @@ def test_expanded_intervals_cover_and_plain_percentiles_do_not(what: str) -> Non
     assert plain < expanded - 0.02  # the same draws, so this difference has little noise
 
 
-def test_intervals_of_improvement_shift_area_and_efficiency_cover() -> None:
+def test_intervals_of_improvement_area_and_efficiency_cover() -> None:
     """300 repetitions each, 60 of the last, which takes longest: at least 95 % less 1.5 points and chance."""
     least = 0.935 - allowed(0.95, 300)
     assert improvement_coverage(0.5, 300) > least
-    assert shift_coverage(30, 300) > least
     assert area_coverage(300) > least
     assert efficiency_coverage(80, 60) > 0.935 - allowed(0.95, 60)
-
-
-def test_tests_keep_their_level_and_find_what_is_there() -> None:
-    """300 repetitions, 5 pairs: without an effect at most 5 % and chance reject; of an effect of 1 sd most do."""
-    assert max(rejected(0.0, 300, by_seed=True)) < 0.05 + allowed(0.05, 300)
-    assert min(rejected(1.0, 300, by_seed=True)[:2]) > 0.8
-    assert max(ranks_rejected(0.0, 300)) < 0.07 + allowed(0.05, 300)  # F is an approximation
-    assert min(ranks_rejected(1.5, 300)) > 0.5
-
-
-def test_holm_of_four_needs_more_than_five_pairs() -> None:
-    """4 · 2⁻⁵ is above 0.05: no effect, however large, is found after Holm."""
-    assert rejected(50.0, 20, by_seed=True)[2] == 0.0
 
 
 # --------------------------------------------------------------------------------------------------------------- slow
@@ -192,28 +134,3 @@ def test_intervals_of_improvement(shift: float) -> None:
     least = 0.93 - allowed(0.93, 1000)
     assert improvement_coverage(shift, 1000) > least
     assert improvement_coverage(shift, 1000, unequal=True) > least
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("pairs", [6, 8, 30])
-def test_intervals_of_shifts_are_exact(pairs: int) -> None:
-    """2,000 repetitions: what the interval says it covers, 95 % or more, less or more chance."""
-    covers = hodges_lehmann(np.arange(float(pairs))).coverage
-    assert abs(shift_coverage(pairs, 2000) - covers) < allowed(covers, 2000)
-
-
-@pytest.mark.slow
-def test_exact_tests_keep_their_level() -> None:
-    """2,000 repetitions of 5 pairs: one pattern of 32 is 3.1 %; Holm's family of 4 can reject none of them."""
-    flips, ranks, family = rejected(0.0, 2000, by_seed=True)
-    assert abs(flips - 1 / 32) < allowed(1 / 32, 2000)
-    assert abs(ranks - 1 / 32) < allowed(1 / 32, 2000)
-    assert family == 0.0
-
-
-@pytest.mark.slow
-def test_nemenyi_and_friedman_keep_their_level() -> None:
-    """4,000 repetitions of 6 blocks: χ² and Nemenyi below 5 %, F near it (at most 6.5 %), with chance."""
-    chi_squared, f, nemenyi = ranks_rejected(0.0, 4000)
-    assert max(chi_squared, nemenyi) < 0.05 + allowed(0.05, 4000)
-    assert f < 0.065 + allowed(0.065, 4000)

@@ -9,8 +9,6 @@ import pytest
 
 from graftbench.comparison.stats import (
     mean,
-    paired_difference,
-    pairs_needed,
     sign_flip_test,
     standard_deviation,
     standard_error,
@@ -71,15 +69,6 @@ def test_the_order_of_the_values_does_not_matter() -> None:
 def test_a_large_offset_does_not_spoil_the_spread() -> None:
     """The standard deviation of x + 10⁹ is that of x."""
     assert standard_deviation([1e9 + 1, 1e9 + 2, 1e9 + 3]) == 1.0
-
-
-def test_paired_difference_uses_shared_seeds_only() -> None:
-    """Seed 2 is in one of the two, so the differences are 1 and 3: mean 2, sd √2."""
-    difference = paired_difference({0: 2.0, 1: 5.0, 2: 100.0}, {0: 1.0, 1: 2.0})
-    assert difference is not None
-    assert (difference.n, difference.mean) == (2, 2.0)
-    assert difference.sd == pytest.approx(math.sqrt(2))
-    assert paired_difference({0: 1.0}, {1: 1.0}) is None
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
@@ -179,21 +168,12 @@ def test_p_is_uniform_without_an_effect() -> None:
         assert abs((p <= alpha).mean() - alpha) < 4 * math.sqrt(alpha * (1 - alpha) / 2000)
 
 
-@pytest.mark.parametrize(("level", "pairs"), [(0.5, 1), (0.25, 2), (0.1, 4), (0.05, 5), (0.03125, 5), (0.01, 7)])
-def test_pairs_needed(level: float, pairs: int) -> None:
-    """The least n with 2⁻ⁿ ≤ level: 5 for 0.05."""
-    assert pairs_needed(level) == pairs
-    assert sign_flip_test([1.0] * pairs).p <= level < sign_flip_test([1.0] * pairs).p * 2
-
-
 def test_sign_flips_of_nothing() -> None:
-    """No pairs, a NaN and a level that is none are errors."""
+    """No pairs and a NaN are errors."""
     with pytest.raises(GraftbenchError, match="No values"):
         sign_flip_test([])
     with pytest.raises(GraftbenchError, match="finite"):
         sign_flip_test([1.0, math.nan])
-    with pytest.raises(GraftbenchError, match="strictly between 0 and 1; found 0"):
-        pairs_needed(0.0)
 
 
 def test_the_largest_floats_have_a_mean_and_a_deviation() -> None:

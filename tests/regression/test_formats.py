@@ -232,17 +232,17 @@ def test_numbers(number: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("worse", "better", "text"),
     [
-        (2 / 3, -1, "+100 %"),  # 1 → 2
-        (-2 / 3, -1, "−50 %"),  # 2 → 1
-        (2 / 3, 1, "−50 %"),
+        (math.log(2), -1, "+100 %"),  # 1 → 2
+        (-math.log(2), -1, "−50 %"),  # 2 → 1
+        (math.log(2), 1, "−50 %"),
         (0.01, -1, "+1.0 %"),
         (0.0, 1, "0.0 %"),
-        (2.0, -1, "> +999 %"),  # from nothing
-        (-2.0, -1, "−100 %"),  # to nothing
+        (12.0, -1, "> +999 %"),  # from nothing
+        (-12.0, -1, "−100 %"),  # to nothing
     ],
 )
 def test_changes_are_told_as_shares_of_the_base(worse: float, better: int, text: str) -> None:
-    """The gate's change is relative to the mean of both sides."""
+    """The gate's change is the logarithm of new over base."""
     assert _words.percent(worse, better) == text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -175,21 +176,21 @@ def test_one_pair_says_how_many_it_takes(make: Any) -> None:
         row.reason == f"has 1 pair; {row.needed} would find 10 % in 80 % of cases, by the noise of the published runs"
     )
     assert row.needed is not None
-    # one-sided 5 %: ((1.645 + 0.842) · 0.27 / 0.0952)² = 49.7, and a little more for Student's tails
-    assert 50 <= row.needed <= 53
+    # two-sided 5 %: ((1.960 + 0.842) · 0.27 / log 1.1)² = 63.0, and a little more for Student's tails
+    assert 64 <= row.needed <= 66
     measures = parse_measures(["cmmd"])
     row = judged(make.run_of("a", "cmmd", [1.0]), make.run_of("a", "cmmd", [2.0]), measures=measures).rows[0]
     assert row.reason == "has 1 pair; it takes at least 2 pairs to find 10 %"
 
 
 def test_sign_flips_need_more(make: Any) -> None:
-    """Three pairs that all agree reach 1/8 and no lower level: 5 % takes five."""
+    """Three pairs that all agree reach 1/4, two-sided, and no lower level: 5 % takes six."""
     base, new = worse(make, n=3)
     row = judged(base, new, test="sign-flip").rows[0]
-    assert (row.verdict, row.p) == ("too few pairs", 0.125)
+    assert (row.verdict, row.p) == ("too few pairs", 0.25)
     assert row.needed is not None
-    assert row.needed >= 5
-    assert judged(*worse(make, n=5), test="sign-flip").rows[0].verdict == "regression"
+    assert row.needed >= 6
+    assert judged(*worse(make, n=6), test="sign-flip").rows[0].verdict == "regression"
 
 
 @pytest.mark.parametrize(("new", "code"), [(2.0, 1), (0.5, 0), (1.05, 0)])
@@ -298,7 +299,7 @@ def test_calibrated_costs_travel(make: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert (rows["fit_seconds"].base, rows["fit_seconds"].new) == (10.0, 20.0)  # told as they were measured
     assert rows["peak_memory_mib"].reason == "other hardware"
     slower = {row.measure: row for row in elsewhere(make, 30.0, costs="calibrated").rows}["fit_seconds"]
-    assert (slower.verdict, slower.change) == ("regression", pytest.approx(0.4))
+    assert (slower.verdict, slower.change) == ("regression", pytest.approx(math.log(1.5)))
 
 
 def test_the_calibration_is_read_from_the_resources() -> None:

@@ -157,13 +157,10 @@ def smallest_found(
     noise = rng.standard_normal((2, 3000, len(methods), len(budgets), seeds)) * spreads[:, :, None]
 
     def share(worse: float) -> float:
-        shift = math.log1p(worse)
-        old, late = np.exp(noise[0]), np.exp(noise[1] + shift)
-        size = (old.mean(-1, keepdims=True) + late.mean(-1, keepdims=True)) / 2
-        changes = ((late - old) / size).reshape(3000, len(methods), -1)
+        changes = (noise[1] - noise[0] + math.log1p(worse)).reshape(3000, len(methods), -1)
         n = changes.shape[-1]
         mean, sd = changes.mean(-1), changes.std(-1, ddof=1)
-        p = stdtr(n - 1, -mean / (sd / math.sqrt(n)))
+        p = 2 * stdtr(n - 1, -mean / (sd / math.sqrt(n)))
         found = (p * 10 * len(gated) <= 0.05) & (mean > MEASURES[measure].bound)
         return float(found.mean(0).mean())
 

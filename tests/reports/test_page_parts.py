@@ -86,7 +86,7 @@ def test_one_seed_ranks_and_settles_nothing(record: Make, a_run: MakeRun) -> Non
     records = [*seeds(record, "finetune", 10), *seeds(record, "vae", 20), *seeds(record, "dcgan", 20)]
     assert [place[:3] for place in places(render(a_run(records)))] == ["1 f", "2 d", "2 v"]
     assert not any("≈" in place for place in places(render(a_run(records))))
-    assert "1 seed cannot tell 3 methods apart at level 0.05; 6 or more could." in words(
+    assert "1 seed cannot tell 3 methods apart: it takes 2 or more." in words(
         section(render(a_run(records)), "ranking")
     )
 

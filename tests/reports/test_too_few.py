@@ -60,19 +60,19 @@ def test_no_best_is_named(
 
 def test_the_page_names_no_leader(quick_run: Run, a_run: Callable[..., Run]) -> None:
     """Its first sentence says that nothing can be ranked; there is no ranking and no lead."""
-    sections = import_module("graftbench.reports._page.sections")
+    finding = import_module("graftbench.reports._tables.finding").finding
     groups = import_module("graftbench.reports._tables.groups").groups
     ranking = import_module("graftbench.reports._page.ranking")
     scores = import_module("graftbench.reports._tables.scores")
     (few,) = groups(a_run(_against(quick_run.records, 17)))
-    text, is_name = sections.headline(few)[-1]
+    text, is_name = finding(few)[-1]
     assert text.startswith("nothing can be ranked here: with 17 reference images")
     assert not is_name
     assert ranking.rankings(few) == ()
     assert scores.leads(few) == []
     (enough,) = groups(quick_run)
     assert ranking.rankings(enough)
-    assert any(is_name for _, is_name in sections.headline(enough))
+    assert any(is_name for _, is_name in finding(enough))
 
 
 def test_scores_without_a_reference_say_nothing_of_it() -> None:

@@ -27,9 +27,9 @@ def claims(
     Args:
         run: A run folder, or a records.jsonl.
         more: More of them; their cells are taken together.
-        level: Level of each one-sided sign-flip test, above 0 and at most 0.5. It is not corrected for the number of
-            claims, because each is a question of its own; Holm's correction over all pairs of methods belongs to
-            comparisons of methods.
+        level: Level of each two-sided paired t test, above 0 and at most 0.5. It is not corrected for the number of
+            claims, because each is a question of its own; Holm's correction over all methods belongs to comparisons of
+            methods.
         json: Print an object.
         markdown: Print a Markdown table.
     """
@@ -57,7 +57,7 @@ def findings_table(checked: CheckedClaims) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    styles = {"holds": "green", "does not hold": "red", "not testable here": "yellow"}
+    styles = {"holds": "green", "does not hold": "red", "not settled": "yellow", "not testable here": "yellow"}
     table = Table(show_lines=True)
     table.add_column("claim")
     for heading in ("difference", "pairs", "p"):
@@ -78,7 +78,7 @@ def _below(checked: CheckedClaims) -> list[str]:
     cells = f"{checked.cells:,} cells"
     out = f", {checked.left_out:,} that did not end well left out" if checked.left_out else ""
     budgets = "" if checked.few is None else f" Few images: {checked.few:,}; many: {checked.many:,}."
-    test = f"one-sided sign-flip test of the mean difference, level {checked.level:g}, not corrected for many claims"
+    test = f"two-sided paired t test, level {checked.level:g}, not corrected for many claims"
     lines = [f"{cells}{out}.{budgets}"]
     if any(finding.verdict == "not testable here" for finding in checked.findings):
         lines.append(

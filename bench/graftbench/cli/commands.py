@@ -25,12 +25,19 @@ COMMANDS = {
         "graftbench report runs/quick --out paper/results --format tex,pdf",
         'graftbench report runs/near runs/far --select "method=dcgan,finetune budget<=100"',
         "graftbench report runs/quick --figure quality --format pdf",
+        "graftbench report runs/quick --baseline source",
     ),
     "claims": CommandHelp(
         "Check published claims on the records of a run, one test each.",
         "graftbench claims runs/quick",
         "graftbench claims runs/near runs/far --level 0.01",
         "graftbench claims runs/quick --markdown",
+    ),
+    "versus": CommandHelp(
+        "Say whether method A is better than method B, by how much, and how sure that is.",
+        "graftbench versus runs/quick finetune dcgan",
+        "graftbench versus runs/quick finetune freezed --metric kid,fid,recall",
+        "graftbench versus runs/near finetune freezed runs/far --json",
     ),
     "show": CommandHelp(
         "Show one cell of a run: status, scores, cost, log, and the command that makes it again.",

@@ -17,6 +17,7 @@ def report(
     formats: Annotated[str, Parameter(name="--format")] = "",
     figure: str = "",
     select: str = "",
+    baseline: str = "",
     plugin: Plugins = [],  # noqa: B006 - never changed
 ) -> int:
     """Write tables, figures and the page of a run, or of several together.
@@ -27,6 +28,7 @@ def report(
         formats: Comma-separated: html, md, csv, tex, pdf, svg, png. All by default.
         figure: Only pictures whose name starts so (quality, cost, samples, curves, …).
         select: Only some cells: "task=twemoji->openmoji@32 budget<=100 method=dcgan,finetune", or digits of an id.
+        baseline: The method that comparisons.md compares the others with; by default the first trained from scratch.
         plugin: File or folder with more reports.
     """
     from rich.console import Console
@@ -37,7 +39,7 @@ def report(
 
     run, plugins = read_runs(runs, select), reports(plugin)
     folder = out or default_folder(runs)
-    written = write_reports(run, folder, plugins, formats=comma_separated(formats), figure=figure)
+    written = write_reports(run, folder, plugins, formats=comma_separated(formats), figure=figure, baseline=baseline)
     if not figure:
         console = Console()
         for table in terminal_table(run, plugins):

@@ -79,7 +79,8 @@ def show(
     worse = sum(one.lost > 0 for one in series)
     console.print(
         f"{len(series):,} series: {worse:,} worse than before, "
-        f"{sum(one.changed and not one.lost for one in series):,} changed otherwise.",
+        f"{sum(one.changed and not one.lost for one in series):,} changed otherwise, "
+        f"{sum(one.too_few for one in series):,} with too few runs to judge.",
         highlight=False,
     )
     return 0
@@ -175,6 +176,8 @@ def _print_objects(series: list[Series]) -> None:
             "commit": one.latest.commit,
             "sigma": one.segmentation.sigma,
             "lost": one.lost,
+            "too_few_runs": one.too_few,
+            "raw_change": one.raw_change,
             "drift": None if one.drift is None else {"slope": one.drift.slope, "worse": one.drift_worse},
             "steps": [
                 {

@@ -1,21 +1,22 @@
 """Who is best by one score, who comes second, and who is not significantly worse than the best.
 
-The test is one-sided: the mean of the seed-paired differences to the best, by sign flips. Holm's correction is over all
-that are tested against the best. Read together, the best and those not significantly worse are a set that leaves out
+The test is that of `graftbench.comparison.paired`, each against the best on the seeds that both have, with Holm's
+correction over all that are tested. Read together, the best and those not significantly worse are a set that leaves out
 the truly best method in at most about 5 % of cases (docs/statistics.md has the simulation; for a set with a proof see
 Hsu 1996, Multiple Comparisons: Theory and Methods). That a method is in the set does not say that it is as good.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graftbench.comparison.multiplicity import enough, holm
-from graftbench.comparison.sign_flips import sign_flips
+from graftbench.comparison.checks import check_level
+from graftbench.comparison.multiplicity import holm
+from graftbench.comparison.paired import LEVEL, of_one_cell, paired
 from graftbench.errors import GraftbenchError
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ class Standings:
         contenders: How many have a value at all.
         others: How many of them do not share the best.
         pairs: Most seeds that another has in common with the best.
-        needed: How many such seeds it takes before any could be found worse; None where no number is enough.
-        tested: Whether any was tested.
+        tested: Whether any was tested: that takes two.
         contest: Who competes, and on which seeds.
     """
 
@@ -74,7 +74,6 @@ class Standings:
     contenders: int = 0
     others: int = 0
     pairs: int = 0
-    needed: int | None = None
     tested: bool = False
     contest: Contest = Contest()
 
@@ -98,7 +97,9 @@ def contest(scores: Sequence[Mapping[int, float]]) -> Contest:
     return Contest(members, tuple(sorted(shared)), any(len(scores[i]) > len(shared) for i in members))
 
 
-def standings(scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = True, level: float = 0.05) -> Standings:
+def standings(
+    scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = True, level: float = LEVEL
+) -> Standings:
     """Say how methods stand by one score.
 
     Args:
@@ -109,6 +110,7 @@ def standings(scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = 
     Raises:
         GraftbenchError: A value that is not finite, or a level outside 0 to 1.
     """
+    check_level(level, "a test")
     contenders = [i for i, values in enumerate(scores) if values]
     if not np.isfinite([value for i in contenders for value in scores[i].values()]).all():
         raise GraftbenchError("A standing was asked for of values that are not all finite numbers.")
@@ -123,14 +125,10 @@ def standings(scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = 
     others = [i for i in means if i not in set(leaders)]
     next_best = ranked[1] if len(leaders) == 1 and others else None  # two that share the best leave no second
     # Test each against the best.
-    gaps: dict[int, list[float]] = {}  # by how much worse than the best, for each seed that both have
-    for i in others:
-        values, best = scores[i], scores[leaders[0]]
-        gaps[i] = [sign * (values[seed] - best[seed]) for seed in sorted(values.keys() & best.keys())]
-    pairs = max(map(len, gaps.values()), default=0)
-    whole = enough(pairs, level, tests=max(1, len(others)))
-    worse = _worse(gaps, level) if whole.enough else dict.fromkeys(gaps, False)
-    able = {n: enough(n, level, tests=max(1, len(others))).enough for n in set(map(len, gaps.values()))}
+    differences = {i: paired(of_one_cell(scores[i]), of_one_cell(scores[leaders[0]])) for i in others}
+    p = {i: each.p for i, each in differences.items() if each is not None and each.p is not None}
+    adjusted = dict(zip(p, holm(list(p.values())).tolist(), strict=True)) if p else {}
+    pairs = max((each.n for each in differences.values() if each is not None), default=0)
     # Say where each stands.
     each = [
         Standing(untested=i not in means, out=i not in means) if values else Standing()
@@ -138,24 +136,16 @@ def standings(scores: Sequence[Mapping[int, float]], *, lower_is_better: bool = 
     ]
     for i in leaders:
         each[i] = Standing(best=True)
-    for i, is_worse in worse.items():
-        settled = is_worse or able[len(gaps[i])]
-        second = sign * means[i] == next_best
-        each[i] = Standing(second=second, level=settled and not is_worse, untested=not settled)
+    for i, each_difference in differences.items():
+        verdict = (
+            "too few seeds"
+            if each_difference is None
+            else each_difference.verdict(adjusted.get(i), lower_is_better=lower_is_better, level=level)
+        )
+        each[i] = Standing(
+            second=sign * means[i] == next_best,
+            level=verdict in ("not settled", "better"),  # its mean is worse, whatever its logarithms say
+            untested=verdict == "too few seeds",
+        )
     beaten = len(contenders) - len(leaders)
-    tested = bool(others) and whole.enough
-    return Standings(tuple(each), len(contenders), beaten, pairs, whole.needed, tested=tested, contest=competing)
-
-
-def _worse(gaps: Mapping[int, Sequence[float]], level: float) -> dict[int, bool]:
-    """Say which are significantly worse than the best; a method that shares no seed with it is not."""
-    by_length: defaultdict[int, list[int]] = defaultdict(list)
-    for i, differences in gaps.items():
-        by_length[len(differences)].append(i)
-    p = dict.fromkeys(gaps, 1.0)
-    for length, members in by_length.items():
-        if length:
-            tested = sign_flips(np.array([gaps[i] for i in members]).T)
-            p |= dict(zip(members, tested.p.tolist(), strict=True))
-    adjusted = holm(list(p.values()))
-    return dict(zip(p, (adjusted <= level).tolist(), strict=True))
+    return Standings(tuple(each), len(contenders), beaten, pairs, tested=bool(p), contest=competing)

@@ -1,17 +1,17 @@
 """Published orderings, and whether the records of a run bear them out.
 
 The claims are data (`claims.toml`); each names one of four verbs, which says how its methods are compared. A claim
-compares scores in pairs: cells of one task, seed and budget that differ in the method alone. Its test is a one-sided
-sign-flip permutation test of the mean difference (`stats.sign_flip_test`). Neither claims nor tests are fitted to any
-run: a claim that fails is reported as such, and so is one that the records are too few for.
+compares scores in pairs: cells of one task, seed and budget that differ in the method alone. Its test is that of every
+other comparison (`graftbench.comparison.paired`). Neither claims nor tests are fitted to any run: a claim that fails is
+reported as such, and so is one that the records do not settle.
 
 Which of two methods that learnt nothing is the better says nothing on either. A task and budgets at which no side of a
 claim beats the rows `blank` and `source`, as far as they were run there, is left out, and a claim of which nothing is
 left is not testable here. To beat is to have the lower mean KID over the seeds that both have. This looks at all sides
 alike, so that it does not favour one. Claims over a reference row itself are left as they are.
 
-A pair is one draw of training images and of chance. Where a claim compares several methods, or at several budgets,
-those of one seed share that draw: their differences are averaged first, and count as one pair.
+Where a claim is about differences of differences, or about several methods, those of one task and seed are averaged
+first, and count as one pair.
 """
 
 from __future__ import annotations
@@ -19,16 +19,25 @@ from __future__ import annotations
 import math
 import tomllib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
 from graftbench.comparison.nothing_learnt import BLANK, SOURCE, beats
+from graftbench.comparison.paired import (
+    LEVEL,
+    PairedDifferences,
+    Setting,
+    least_pairs,
+    paired,
+    percent,
+    printed_p,
+)
 from graftbench.comparison.protocols import check_one_protocol
-from graftbench.comparison.stats import mean, pairs_needed, sign_flip_test, standard_deviation
+from graftbench.comparison.stats import mean, standard_deviation
 from graftbench.comparison.table import frame
 from graftbench.contracts import Reference
 from graftbench.errors import GraftbenchError
@@ -44,7 +53,7 @@ if TYPE_CHECKING:
     from graftbench.records.record import Record
 
 Key = TypeVar("Key")
-Verdict = Literal["holds", "does not hold", "not testable here", "not enough data"]
+Verdict = Literal["holds", "does not hold", "not settled", "not testable here", "not enough data"]
 Verb = Literal["beats", "shrinks", "varies less", "pays near"]
 
 TRAINED = ("scratch", "fine-tune", "frozen", "vae")
@@ -117,11 +126,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         source: Who made it: authors, year, arXiv number.
         contrast: What was compared: score, methods, budgets. A positive difference speaks for the claim.
         n: Number of pairs.
-        difference: Mean difference in the unit that `contrast` names; None without pairs.
-        p: One-sided p of the claim; None without pairs.
-        p_opposite: One-sided p of the opposite; None without pairs.
+        difference: Mean difference: of what `contrast` names, or the logarithm of a ratio; None without pairs.
+        is_ratio: Whether it is a logarithm.
+        p: Two-sided; None with fewer than two pairs.
         verdict: The answer.
-        reason: What is missing, why nothing can be tested, or that the opposite holds; else empty.
+        reason: What is missing, why nothing can be tested, how many pairs would settle it, or that the opposite holds;
+            else empty.
     """
 
     name: str
@@ -130,8 +140,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     contrast: str = ""
     n: int = 0
     difference: float | None = None
+    is_ratio: bool = True
     p: float | None = None
-    p_opposite: float | None = None
     verdict: Verdict
     reason: str = ""
 
@@ -142,18 +152,18 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def printed_difference(self) -> str:
-        """Return the difference with a sign and three digits, or all before the point: `+1,790`, `−0.0513`."""
+        """Return the difference with a sign: a ratio as `+50 %`, another with three digits: `−0.0513`."""
         if self.difference is None:
             return "—"
-        size = abs(self.difference)
-        rounded = float(f"{size:.3g}")  # as it is printed: 99.96 is 100
-        text = f"{size:,.0f}" if rounded >= 100 or not size else f"{size:#.3g}"
-        return ("" if not size else "+" if self.difference > 0 else "−") + text
+        if self.is_ratio:
+            return percent(self.difference)
+        sign = "" if not self.difference else "+" if self.difference > 0 else "−"
+        return f"{sign}{abs(self.difference):#.3g}"
 
     @property
     def printed_p(self) -> str:
-        """Return p with three decimals, as a power of ten below a thousandth."""
-        return "—" if self.p is None else f"{self.p:.3f}" if self.p >= 0.001 else f"{self.p:.0e}"
+        """Return p with two significant digits."""
+        return printed_p(self.p)
 
 
 class CheckedClaims(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,11 +192,13 @@ class Contrast:
 
     Attributes:
         text: What is compared, in which unit, and what a pair is.
-        differences: One a pair.
+        differences: None without a pair.
+        is_ratio: Whether they are logarithms of ratios.
     """
 
     text: str
-    differences: tuple[float, ...]
+    differences: PairedDifferences | None
+    is_ratio: bool = True
 
 
 class _MissingCells(Exception):  # noqa: N818 - no error: it becomes the verdict "not enough data"
@@ -196,14 +208,14 @@ class _MissingCells(Exception):  # noqa: N818 - no error: it becomes the verdict
 # --------------------------------------------------------------------------------------------------------------- checks
 
 
-def check_claims(records: Sequence[Record], *, level: float = 0.05, claims: Sequence[Claim] = CLAIMS) -> CheckedClaims:
+def check_claims(records: Sequence[Record], *, level: float = LEVEL, claims: Sequence[Claim] = CLAIMS) -> CheckedClaims:
     """Test every claim on the cells that ended well.
 
     No correction for the number of claims is made: each is a question of its own.
 
     Args:
         records: One a cell.
-        level: Level of each one-sided test, above 0 and at most 0.5.
+        level: Level of each two-sided test, above 0 and at most 0.5.
         claims: What to check.
 
     Raises:
@@ -233,25 +245,26 @@ def _check(claim: Claim, cells: pd.DataFrame, level: float) -> Finding:
         contrast = _VERBS[claim.verb](claim, cells)
     except _MissingCells as missing:
         return finding(verdict="not enough data", reason=str(missing))
-    if (idle := _idle(claim, cells)) and contrast.differences:
+    if (idle := _idle(claim, cells)) and contrast.differences is not None:
         try:
             contrast = _VERBS[claim.verb](claim, idle.remaining)
         except _MissingCells:
             return finding(contrast=contrast.text, verdict="not testable here", reason=idle.reason)
-        if not contrast.differences:
+        if contrast.differences is None:
             return finding(contrast=contrast.text, verdict="not testable here", reason=idle.reason)
-        contrast = Contrast(f"{contrast.text}; left out, as {idle.reason}", contrast.differences)
-    needed, n = pairs_needed(level), len(contrast.differences)
-    if not n:
-        return finding(contrast=contrast.text, verdict="not enough data", reason=f"needs {_pairs(needed)}, has 0")
-    test = sign_flip_test(contrast.differences)
-    verdict, reason = _judge(test.p, test.p_opposite, level, lacking=test.least > level, n=n)
+        contrast = replace(contrast, text=f"{contrast.text}; left out, as {idle.reason}")
+    differences = contrast.differences
+    if differences is None or differences.p is None:
+        n = 0 if differences is None else differences.n
+        reason = f"needs {_pairs(least_pairs('student', level))}, has {n}"
+        return finding(contrast=contrast.text, n=n, verdict="not enough data", reason=reason)
+    verdict, reason = _judge(differences, level)
     return finding(
         contrast=contrast.text,
-        n=n,
-        difference=test.mean,
-        p=test.p,
-        p_opposite=test.p_opposite,
+        n=differences.n,
+        difference=differences.log_ratio if contrast.is_ratio else differences.mean,
+        is_ratio=contrast.is_ratio,
+        p=differences.p,
         verdict=verdict,
         reason=reason,
     )
@@ -322,15 +335,17 @@ def _check_unaugmented(method: str, cells: pd.DataFrame) -> None:
         raise _MissingCells(f"{method} is augmented itself ({' / '.join(sorted(policies))})")
 
 
-def _judge(p: float, opposite: float, level: float, *, lacking: bool, n: int) -> tuple[Verdict, str]:
-    """Return verdict and reason of a test; `lacking`: no differences at all could have reached the level."""
-    if lacking:
-        needed = pairs_needed(level)
-        few = f"needs {_pairs(needed)}, has {n}"
-        return "not enough data", few if n < needed else f"no test here gives a p of {level:g} or less"
-    if p <= level:
+def _judge(differences: PairedDifferences, level: float) -> tuple[Verdict, str]:
+    """Return verdict and reason of a test: "better" is that it speaks for the claim."""
+    verdict = differences.verdict(differences.p, lower_is_better=False, level=level)
+    if verdict == "better":
         return "holds", ""
-    return "does not hold", f"the opposite holds (p = {opposite:.2g})" if opposite <= level else ""
+    if verdict == "worse":
+        return "does not hold", "the opposite holds"
+    needed = differences.pairs_needed(level=level)
+    if needed is None or needed <= differences.n:
+        return "not settled", ""
+    return "not settled", f"{_pairs(needed)} would find such a difference in 80 % of cases"
 
 
 def _pairs(n: int) -> str:
@@ -341,25 +356,25 @@ def _pairs(n: int) -> str:
 
 
 def _beats(claim: Claim, cells: pd.DataFrame) -> Contrast:
-    """Compare scores at few images, or their means over all data budgets."""
-    if claim.images == "all":
-        differences = _by_draw(_gains(claim, cells).items())
-        return Contrast(f"{_gain_label(claim)}, mean over budgets; pairs: task, seed", differences)
+    """Compare scores at few images, or at all data budgets."""
     few, _ = _budgets(cells)
-    gains = _gains(claim, cells)
-    text = f"{_gain_label(claim)} at {_images(few)}; pairs: task, seed"
-    return Contrast(text, tuple(gain for setting, gain in gains.items() if setting.images == few))
+    larger, smaller = (_scores(cells, method, claim.metric) for method in _ordered(claim))
+    if claim.images == "all":
+        return Contrast(f"{_label(claim)} at all images; pairs: task, images, seed", paired(larger, smaller))
+    at_few = {setting: score for setting, score in larger.items() if setting.images == few}
+    return Contrast(f"{_label(claim)} at {_images(few)}; pairs: task, seed", paired(at_few, smaller))
 
 
 def _shrinks(claim: Claim, cells: pd.DataFrame) -> Contrast:
     """Compare what is gained at few images with what is gained at many.
 
-    A claim that names a method is of its score; one of all trained methods is of their copying (`_copying`).
+    A claim that names a method is of its score, and compares logarithms of ratios; one of all trained methods is of
+    their copying (`_copying`).
     """
-    gains = {claim.methods[0]: _gains(claim, cells)} if claim.methods else _copying(claim, cells)
+    gains = {claim.methods[0]: _log_gains(claim, cells)} if claim.methods else _copying(claim, cells)
     few, many = _two_budgets(cells)
     if claim.methods:
-        text = f"{_gain_label(claim)}: at {_images(few)} less the same at {_images(many)}"
+        text = f"{_label(claim)}: at {_images(few)} over the same at {_images(many)}"
     else:
         text = f"train distance over that of {claim.over}: at {_images(many)} less the same at {_images(few)}"
         text += f", mean over {', '.join(gains)}"
@@ -369,21 +384,21 @@ def _shrinks(claim: Claim, cells: pd.DataFrame) -> Contrast:
         for setting, gain in of_method.items()
         if setting.images == few and (at_many := setting._replace(images=many)) in of_method
     ]
-    return Contrast(f"{text}; pairs: task, seed", _by_draw(differences))
+    return Contrast(f"{text}; pairs: task, seed", _by_draw(differences), is_ratio=bool(claim.methods))
 
 
 def _varies_less(claim: Claim, cells: pd.DataFrame) -> Contrast:
     """Compare standard deviations over seeds of log KID, a pair a task and budget.
 
     The logarithm makes spreads of methods of different KID comparable; a KID of 0 or less has none and is left out.
-    The pair's difference is that of the logarithms of the two standard deviations: if the methods are exchangeable its
-    sign is a toss, which is all that the sign-flip test needs. An F test would need normal values, and would take the
-    seeds of all tasks for repetitions of one.
+    The pair's difference is that of the logarithms of the two standard deviations. An F test would take the seeds of
+    all tasks for repetitions of one.
     """
     (method,) = claim.methods
     unsteady, steady = (_log_spreads(_scores(cells, name, claim.metric)) for name in (claim.over, method))
-    text = f"log of the ratio of SDs over seeds of log KID, {claim.over} to {method}; pairs: task, budget"
-    return Contrast(text, tuple(unsteady[setting] - steady[setting] for setting in unsteady if setting in steady))
+    text = f"SD over seeds of log KID, {claim.over} over {method}; pairs: task, images"
+    differences = [unsteady[setting] - steady[setting] for setting in unsteady if setting in steady]
+    return Contrast(text, _paired_logs(differences))
 
 
 def _pays_near(claim: Claim, cells: pd.DataFrame) -> Contrast:
@@ -416,8 +431,8 @@ def _pays_near(claim: Claim, cells: pd.DataFrame) -> Contrast:
     # in words
     kid = METRICS[claim.metric]
     text = (
-        f"log of KID of {claim.over} over {' and '.join(methods)} at {_images(few)}: {near} ({kid.label} of "
-        f"{SOURCE} {distances[near] * kid.scale:,.0f}) less {far} ({distances[far] * kid.scale:,.0f}); pairs: seed"
+        f"KID of {claim.over} over {' and '.join(methods)} at {_images(few)}: {near} ({kid.label} of "
+        f"{SOURCE} {distances[near] * kid.scale:,.0f}) over {far} ({distances[far] * kid.scale:,.0f}); pairs: seed"
     )
     return Contrast(text, _by_draw(differences))
 
@@ -431,15 +446,6 @@ _VERBS: dict[Verb, Callable[[Claim, pd.DataFrame], Contrast]] = {
 
 
 # --------------------------------------------------------------------------------------------------- scores and pairs
-
-
-class Setting(NamedTuple):
-    """What a method was put to: cells of one setting differ in the method alone."""
-
-    task: str
-    compute: str
-    images: int
-    seed: int
 
 
 def _scores(cells: pd.DataFrame, method: str, metric: str) -> dict[Setting, float]:
@@ -459,23 +465,28 @@ def _scores(cells: pd.DataFrame, method: str, metric: str) -> dict[Setting, floa
     return scores
 
 
-def _gains(claim: Claim, cells: pd.DataFrame) -> dict[Setting, float]:
-    """Return by how much the method scores better, where both have a score, as printed (KID×10³)."""
+def _ordered(claim: Claim) -> tuple[str, str]:
+    """Return the two methods, first the one whose score is larger if the claim holds.
+
+    Of a score without a better direction the method's own is: the claim says what it means.
+    """
     (method,) = claim.methods
-    scores, base = _scores(cells, method, claim.metric), _scores(cells, claim.over, claim.metric)
-    scale = _direction(claim.metric) * METRICS[claim.metric].scale
-    return {setting: scale * (scores[setting] - base[setting]) for setting in scores if setting in base}
+    return (method, claim.over) if METRICS[claim.metric].better >= 0 else (claim.over, method)
 
 
-def _direction(metric: str) -> int:
-    """Return 1 if a larger score is better, else -1; without a better direction 1: the claim says what it means."""
-    return METRICS[metric].better or 1
+def _label(claim: Claim) -> str:
+    """Return what is compared: `KID of dcgan over finetune`."""
+    return f"{METRICS[claim.metric].label.removesuffix('×10³')} of {' over '.join(_ordered(claim))}"
 
 
-def _gain_label(claim: Claim) -> str:
-    """Return what a gain is: `KID×10³ of dcgan − finetune`, positive where the second is better, as less is better."""
-    ordered = (claim.methods[0], claim.over) if _direction(claim.metric) > 0 else (claim.over, claim.methods[0])
-    return f"{METRICS[claim.metric].label} of {' − '.join(ordered)}"
+def _log_gains(claim: Claim, cells: pd.DataFrame) -> dict[Setting, float]:
+    """Return the logarithm of the ratio of the two scores where both have one above 0; larger speaks for the method."""
+    larger, smaller = (_scores(cells, method, claim.metric) for method in _ordered(claim))
+    return {
+        setting: math.log(score / smaller[setting])
+        for setting, score in larger.items()
+        if score > 0.0 and smaller.get(setting, 0.0) > 0.0
+    }
 
 
 def _copying(claim: Claim, cells: pd.DataFrame) -> dict[str, dict[Setting, float]]:
@@ -525,10 +536,15 @@ def _nearest_and_farthest(cells: pd.DataFrame) -> tuple[str, str, dict[str, floa
     return near, far, distances
 
 
-def _by_draw(differences: Iterable[tuple[Setting, float]]) -> tuple[float, ...]:
+def _by_draw(differences: Iterable[tuple[Setting, float]]) -> PairedDifferences | None:
     """Average over methods and data budgets: what has task, compute budget and seed in common is one pair."""
     draws = _grouped((setting._replace(images=0), difference) for setting, difference in differences)
-    return tuple(mean(values) for values in draws.values())
+    return _paired_logs([mean(values) for values in draws.values()])
+
+
+def _paired_logs(differences: Sequence[float]) -> PairedDifferences | None:
+    """Return differences, of logarithms or else, as pairs; None where there is none."""
+    return PairedDifferences(values=tuple(differences), scale="log") if differences else None
 
 
 def _grouped(items: Iterable[tuple[Key, float]]) -> dict[Key, list[float]]:

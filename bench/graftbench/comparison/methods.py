@@ -1,16 +1,18 @@
-"""Each method against a baseline, paired over seeds: differences, intervals, p-values, verdicts in words."""
+"""Each method against a baseline: the test of `graftbench.comparison.paired` for each, with Holm's correction."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from graftbench.comparison.multiplicity import enough, holm
-from graftbench.comparison.sign_flips import sign_flips
-from graftbench.comparison.stats import Interval, student_interval
+from graftbench.comparison.checks import check_level
+from graftbench.comparison.multiplicity import holm
+from graftbench.comparison.paired import LEVEL, of_one_cell, paired
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.metrics.catalogue import EVERY_METRIC
 
@@ -19,22 +21,19 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from graftbench.comparison.signed_rank import Shift
+    from graftbench.comparison.paired import PairedDifferences, Verdict
     from graftbench.records.record import Record
-
-Verdict = Literal["better", "worse", "not settled", "too few seeds"]
 
 SCRATCH, REFERENCE = "scratch", "reference"
 """Families: trained without a source model; rows that mark the scale and never compete."""
-LEVEL = 0.05
 
 COLUMNS = (
     *("task", "data_budget", "compute_budget", "protocol", "metric", "method", "baseline", "pairs"),
-    *("difference", "interval_low", "interval_high", "shift", "shift_low", "shift_high"),
-    *("wins", "ties", "p", "p_holm", "needed", "verdict"),
+    *("difference", "ratio", "ratio_low", "ratio_high"),
+    *("wins", "ties", "p", "p_holm", "p_sign_flips", "needed", "verdict"),
 )
 """Columns of `compare_methods`."""
-_REAL = (*COLUMNS[COLUMNS.index("difference") : COLUMNS.index("wins")], "p", "p_holm")
+_REAL = (*COLUMNS[COLUMNS.index("difference") : COLUMNS.index("wins")], "p", "p_holm", "p_sign_flips")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,35 +45,46 @@ class Compared:
         baseline: The other's.
         pairs: Seeds that both have.
         difference: Mean of method - baseline over those seeds, in the unit of the values; None without a pair.
-        interval: Student's interval of that mean, of this comparison alone; None for fewer than two pairs.
-        shift: Hodges and Lehmann's, with its exact interval; None where so few pairs have none.
+        differences: What the test is of; None without a pair.
         wins: Seeds on which the method is better.
         ties: Seeds on which both are equal.
-        p: Two-sided, by sign flips; None without a pair.
-        p_holm: Adjusted for all comparisons with a pair; None without one.
-        needed: How many pairs it takes before the level can be reached; None where no number is enough.
-        verdict: The answer at the level.
+        p_holm: p adjusted for all comparisons that have one; None with fewer than two pairs.
+        verdict: The answer at the level, by `p_holm`.
+        alone: The answer by p, as if it were the only comparison.
     """
 
     method: str
     baseline: str
     pairs: int
     difference: float | None
-    interval: Interval | None
-    shift: Shift | None
+    differences: PairedDifferences | None
     wins: int
     ties: int
-    p: float | None
     p_holm: float | None
-    needed: int | None
     verdict: Verdict
+    alone: Verdict
+
+    @property
+    def p(self) -> float | None:
+        """Return the two-sided p of this comparison alone; None with fewer than two pairs."""
+        return None if self.differences is None else self.differences.p
+
+    @property
+    def needed(self) -> int | None:
+        """Return how many seeds would find such a difference in 80 % of cases; None where that is unknown."""
+        return None if self.differences is None else self.differences.pairs_needed()
 
     @property
     def words(self) -> str:
-        """Return `better`, or `too few seeds: 5 of 8`."""
-        if self.verdict != "too few seeds":
+        """Return `better`, `better taken alone`, `not settled: 3 of 12 seeds` or `too few seeds: 1 of 2`."""
+        if self.verdict == "too few seeds":
+            return f"too few seeds: {self.pairs} of 2"
+        if self.verdict != "not settled":
             return self.verdict
-        return f"too few seeds: {self.pairs} of {self.needed}" if self.needed else "too many methods for any seeds"
+        if self.alone != "not settled":
+            return f"{self.alone} taken alone"
+        more = self.needed is not None and self.needed > self.pairs
+        return f"not settled: {self.pairs} of {self.needed:,} seeds" if more else "not settled"
 
 
 def compare(
@@ -86,15 +96,15 @@ def compare(
 ) -> list[Compared]:
     """Compare each method with the baseline on what was put to the same test: one task, one data budget, one protocol.
 
-    The test is the exact two-sided sign-flip test of the mean difference, for either verdict may come out; Holm's
-    correction is over all methods that share a seed with the baseline. Intervals are not corrected: each is about its
-    own comparison, and presumes normal differences (Student's) or symmetric ones (Hodges and Lehmann's).
+    The test is that of `graftbench.comparison.paired`, two-sided, for either verdict may come out; Holm's correction is
+    over all methods that share two seeds with the baseline. Intervals are not corrected: each is about its own
+    comparison.
 
     Args:
         scores: Method -> seed -> finite value; a method without values has no pair.
         baseline: One of them.
         lower_is_better: As for KID and FID.
-        level: Of all tests together, strictly between 0 and 1; intervals have 1 - level.
+        level: Of all tests together, strictly between 0 and 1.
 
     Returns:
         One for each other method, in the order given.
@@ -102,62 +112,34 @@ def compare(
     Raises:
         GraftbenchError: An unknown baseline, a value that is not finite, or a level outside 0 to 1.
     """
+    check_level(level, "a test")
     if baseline not in scores:
         raise unknown("baseline", baseline, scores)
     base = scores[baseline]
     differences = {
-        name: [values[seed] - base[seed] for seed in sorted(values.keys() & base.keys())]
-        for name, values in scores.items()
-        if name != baseline
+        name: paired(of_one_cell(values), of_one_cell(base)) for name, values in scores.items() if name != baseline
     }
-    p = _two_sided(differences)
+    p = {name: each.p for name, each in differences.items() if each is not None and each.p is not None}
     adjusted = dict(zip(p, holm(list(p.values())).tolist(), strict=True)) if p else {}
-    sign = 1.0 if lower_is_better else -1.0
     compared = []
-    for name, pairs in differences.items():
-        can = enough(len(pairs), level, sides=2, tests=max(1, len(p)))
-        verdict: Verdict = "not settled" if can.enough else "too few seeds"
-        if name in adjusted and adjusted[name] <= level:
-            verdict = "better" if sign * float(np.sum(pairs)) < 0 else "worse"
+    for name, each in differences.items():
+        gaps = [scores[name][seed] - base[seed] for seed in sorted(scores[name].keys() & base.keys())]
+        judge = None if each is None else partial(each.verdict, lower_is_better=lower_is_better, level=level)
         compared.append(
             Compared(
                 method=name,
                 baseline=baseline,
-                pairs=len(pairs),
-                difference=float(np.mean(pairs)) if pairs else None,
-                interval=student_interval(pairs, 1 - level) if pairs else None,
-                shift=_shift(pairs, 1 - level),
-                wins=sum(sign * difference < 0 for difference in pairs),
-                ties=sum(difference == 0 for difference in pairs),
-                p=p.get(name),
+                pairs=len(gaps),
+                difference=float(np.mean(gaps)) if gaps else None,
+                differences=each,
+                wins=sum((gap < 0) == lower_is_better for gap in gaps if gap),
+                ties=gaps.count(0.0),
                 p_holm=adjusted.get(name),
-                needed=can.needed,
-                verdict=verdict,
+                verdict="too few seeds" if judge is None else judge(adjusted.get(name)),
+                alone="too few seeds" if judge is None else judge(p.get(name)),
             )
         )
     return compared
-
-
-def _two_sided(differences: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Return p of every method that has a pair."""
-    by_length: defaultdict[int, list[str]] = defaultdict(list)
-    for name, pair_differences in differences.items():
-        if pair_differences:
-            by_length[len(pair_differences)].append(name)
-    p: dict[str, float] = {}
-    for names in by_length.values():
-        tested = sign_flips(np.array([differences[name] for name in names]).T)
-        p |= dict(zip(names, tested.p_two_sided.tolist(), strict=True))
-    return {name: p[name] for name in differences if name in p}
-
-
-def _shift(differences: list[float], coverage: float) -> Shift | None:
-    """Return Hodges and Lehmann's shift where so many pairs have an interval of that coverage: 6 pairs for 95 %."""
-    if not differences or 1 - 0.5 ** (len(differences) - 1) < coverage:
-        return None
-    from graftbench.comparison.signed_rank import hodges_lehmann  # noqa: PLC0415 - scipy.stats takes half a second
-
-    return hodges_lehmann(differences, coverage)
 
 
 # ---------------------------------------------------------------------------------------------------------- baseline
@@ -221,12 +203,13 @@ def compare_methods(
             methods that look at the scoring network (a frame does not say which these are).
         baseline: A method; "" for `default_baseline`, one for all tasks.
         metric: A column with scores.
-        level: Of the tests of one task and data budget together, strictly between 0 and 1; intervals have 1 - level.
+        level: Of the tests of one task and data budget together, strictly between 0 and 1.
         by: The column that names a method. Of a method with several sets of parameters make a column of your own.
 
     Returns:
-        One row a comparison with the columns `COLUMNS`, in the unit of the frame (KID is not ×10³). Differences are
-        method - baseline. Blocks in which the baseline has no score have rows without a pair.
+        One row a comparison with the columns `COLUMNS`, in the unit of the frame (KID is not ×10³). The difference is
+        method - baseline, the ratio, with its 95 % interval, method over baseline. Blocks in which the baseline has no
+        score have rows without a pair.
 
     Raises:
         GraftbenchError: A column that is missing, an unknown baseline or metric, no scores, a metric without a
@@ -306,8 +289,8 @@ def _row(compared: Compared) -> dict[str, Any]:
     """Return the comparison as columns; None where there is no number."""
     plain = ("method", "baseline", "pairs", "difference", "wins", "ties", "p", "p_holm", "needed")
     row = {name: getattr(compared, name) for name in plain} | {"verdict": compared.words}
-    shift = compared.shift
-    row["shift"] = None if shift is None else shift.value
-    for name, ends in (("interval", compared.interval), ("shift", None if shift is None else shift.interval)):
-        row |= {f"{name}_{end}": None if ends is None else getattr(ends, end) for end in ("low", "high")}
+    if compared.differences is not None:
+        row |= {"ratio": math.exp(compared.differences.log_ratio), "p_sign_flips": compared.differences.p_sign_flips}
+        if ends := compared.differences.interval():
+            row |= {"ratio_low": math.exp(ends.low), "ratio_high": math.exp(ends.high)}
     return row

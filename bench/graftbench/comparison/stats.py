@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from graftbench.errors import GraftbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)
@@ -155,20 +155,6 @@ def summarize(values: Sequence[float], level: float = 0.95) -> SeedSummary:
     return SeedSummary(n=n, mean=center, sd=sd, standard_error=error, interval=_interval(center, error, n, level))
 
 
-def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> SeedSummary | None:
-    """Summarise a - b over the seeds that both have; None if they share no seed.
-
-    Cells of one seed share their data subset, so pairing takes out what the subset does to both.
-
-    Args:
-        a: Seed -> value.
-        b: Seed -> value.
-        level: Nominal coverage of the interval, strictly between 0 and 1.
-    """
-    shared = sorted(a.keys() & b.keys())
-    return summarize([a[seed] - b[seed] for seed in shared], level) if shared else None
-
-
 # ------------------------------------------------------------------------------------------------ paired differences
 
 EXACT = 14
@@ -236,17 +222,3 @@ def sign_flip_test(differences: Sequence[float], *, seed: int = 0) -> SignFlip:
         p_two_sided=float((np.abs(sums) >= abs(sums[0]) - tie).mean()),
         least=1.0 / len(sums),
     )
-
-
-def pairs_needed(level: float) -> int:
-    """Return how many pairs a sign-flip test needs to reach a level if all agree: the least n with 2⁻ⁿ ≤ level.
-
-    Raises:
-        GraftbenchError: A level outside 0 to 1.
-    """
-    if not 0 < level < 1:
-        raise GraftbenchError(f"The level of a test lies strictly between 0 and 1; found {level}.")
-    n = 1
-    while 0.5**n > level:
-        n += 1
-    return n

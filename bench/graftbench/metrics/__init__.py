@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from graftbench.metrics.inception import inception_score as inception_score
     from graftbench.metrics.kernel import kid as kid
     from graftbench.metrics.kernel import kid_subsets as kid_subsets
+    from graftbench.metrics.kernel_difference import kid_difference as kid_difference
     from graftbench.metrics.kernel_entropy import rke as rke
     from graftbench.metrics.kernel_gaussian import cmmd as cmmd
     from graftbench.metrics.likelihood import fld as fld
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "classifier": ("c2st",),
     "clipped": ("clipped_coverage", "clipped_density"),
+    "kernel_difference": ("kid_difference",),
     "kernel_gaussian": ("cmmd",),
     "diversity": ("cluster_occupancy", "intra_cluster_distance", "vendi", "vendi_score"),
     "estimate": ("Estimate",),

@@ -134,9 +134,11 @@ class Run:
         records: The newest record of every cell.
         folder: The run folder, for the sample sheets that the records name; nothing else in it is read.
         expected: Number of cells of the suite, 0 if not known: a report says which are still missing.
+        baseline: The method that comparisons are made with; empty for the report's own choice.
     """
 
     name: str
     records: Sequence[Record]
     folder: Path
     expected: int = 0
+    baseline: str = ""

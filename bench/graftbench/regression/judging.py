@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from graftbench.comparison.multiplicity import holm
+from graftbench.comparison.paired import least_pairs, p_clause, pairs_needed
 from graftbench.records.provenance import HANDED_IN, is_declared, origin_of
 from graftbench.regression import machines
-from graftbench.regression.changes import change_of, least_pairs, pairs_needed
+from graftbench.regression.changes import change_of
 from graftbench.regression.results import GateRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graftbench.comparison.paired import PairedDifferences
     from graftbench.records.record import Record
     from graftbench.regression.changes import Change
     from graftbench.regression.matching import Pair
@@ -156,51 +158,54 @@ class Judge:
     # ---------------------------------------------------------------------------------------------- what is found
 
     def _tested(self, family: Sequence[_Judged]) -> list[GateRow]:
-        """Return the rows of one family of tests: p-values corrected together, each direction for itself.
+        """Return the rows of one family of tests: p-values corrected together.
 
         A row whose pairs are all equal is no test (Tarone 1990): in a deterministic run those are the methods whose
         code has not changed, and they do not weigh on the one whose code has.
         """
-        changes = [change for _, _, change in family if change is not None and not change.none]
-        worse = iter(_corrected([change.p_worse for change in changes]))
-        better = iter(_corrected([change.p_better for change in changes]))
-        tests = max(1, sum(change.p_worse is not None for change in changes))
+        changed = [change.differences for _, _, change in family if change is not None and not change.differences.none]
+        corrected = iter(_corrected([differences.p for differences in changed]))
+        tests = max(1, sum(differences.p is not None for differences in changed))
         rows = []
         for row, measure, change in family:
             if change is None:
                 rows.append(row)
                 continue
-            p = 1.0 if change.none else {True: next(worse), False: next(better)}[change.mean > 0]
+            p = 1.0 if change.differences.none else next(corrected)
             rows.append(self._verdict(_with_change(row, change), measure, change, p, tests))
         return rows
 
     def _verdict(self, row: GateRow, measure: Measure, change: Change, p: float | None, tests: int) -> GateRow:
-        options = self._options
-        noise = measure.spread if change.sd is None else change.sd
-        needed = pairs_needed(noise, measure.bound, options.level / tests)
-        if needed is not None:
-            needed = max(needed, least_pairs(options.test, options.level / tests))
+        options, differences = self._options, change.differences
+        noise = measure.spread if differences.sd is None else differences.sd
+        level = options.level / tests
+        needed = pairs_needed(noise, differences.on_scale(measure.bound), level, test=options.test)
         row = msgspec.structs.replace(row, p=p, needed=needed)
-        if abs(change.mean) <= measure.bound:
+        if _is_within(change, measure):
             return _with(row, "unchanged", "within the threshold")
         if p is not None and p <= options.level:
-            return _with(row, _direction(change.mean), f"p = {p:.2g}")
-        if needed is not None and needed <= change.n:
-            return _with(row, "unchanged", "noise explains it" + ("" if p is None else f" (p = {p:.2g})"))
-        more = _more(row, change, least_pairs(options.test, options.level / tests))
+            return _with(row, _direction(change.worse), p_clause(p))
+        if needed is not None and needed <= differences.n:
+            return _with(row, "unchanged", "noise explains it" + ("" if p is None else f" ({p_clause(p)})"))
+        more = _more(row, differences, least_pairs(options.test, level))
         if options.few_seeds == "gate":
-            return _with(row, _direction(change.mean), f"by the threshold alone: {more}")
+            return _with(row, _direction(change.worse), f"by the threshold alone: {more}")
         return _with(row, "too few pairs", more)
 
 
-def _more(row: GateRow, change: Change, least: int) -> str:
+def _is_within(change: Change, measure: Measure) -> bool:
+    """Return whether a change is within the threshold; what lies at its end is, whatever the last bit says."""
+    return abs(change.worse) <= measure.bound + 1e-12
+
+
+def _more(row: GateRow, differences: PairedDifferences, least: int) -> str:
     """Say `has 4 pairs; 38 would find 10 % in 80 % of cases`, or what else is known of how many it takes."""
-    pairs = f"has {change.n} pair{'' if change.n == 1 else 's'}"
+    pairs = f"has {differences.n} pair{'' if differences.n == 1 else 's'}"
     share = f"{100 * row.threshold:g} %"
     if row.needed is None:
-        lacking = "more pairs than can be said" if change.n >= least else f"at least {least} pairs"
+        lacking = "more pairs than can be said" if differences.n >= least else f"at least {least} pairs"
         return f"{pairs}; it takes {lacking} to find {share}"
-    source = ", by the noise of the published runs" if change.sd is None else ""
+    source = ", by the noise of the published runs" if differences.sd is None else ""
     return f"{pairs}; {row.needed:,} would find {share} in 80 % of cases{source}"
 
 
@@ -228,8 +233,8 @@ def _corrected(p: list[float | None]) -> list[float | None]:
 
 
 def _with_change(row: GateRow, change: Change) -> GateRow:
-    numbers = {"base": change.base, "new": change.new, "change": change.mean, "interval": change.interval()}
-    return msgspec.structs.replace(row, pairs=change.n, **numbers)
+    numbers = {"base": change.base, "new": change.new, "change": change.worse, "interval": change.interval}
+    return msgspec.structs.replace(row, pairs=change.differences.n, **numbers)
 
 
 def _counted(family: Sequence[_Judged]) -> list[GateRow]:
@@ -238,10 +243,10 @@ def _counted(family: Sequence[_Judged]) -> list[GateRow]:
     for blank, measure, change in family:
         if change is None:
             rows.append(blank)
-        elif abs(change.mean) <= measure.bound:
+        elif _is_within(change, measure):
             rows.append(_with(_with_change(blank, change), "unchanged", "within the threshold"))
         else:
-            rows.append(_with(_with_change(blank, change), _direction(change.mean), "counted"))
+            rows.append(_with(_with_change(blank, change), _direction(change.worse), "counted"))
     return rows
 
 

@@ -68,8 +68,8 @@ class Measure:
 
     @property
     def bound(self) -> float:
-        """Return the threshold over the mean of both sides: values 1 + t apart are t / (1 + t/2) of it."""
-        return self.threshold / (1 + self.threshold / 2)
+        """Return the threshold as the logarithm of a ratio."""
+        return math.log1p(self.threshold)
 
     @property
     def heading(self) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from graftbench.comparison.paired import LEVEL, Test
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.regression.changes import Test
 from graftbench.regression.measures import DEFAULT, MEASURES, Measure
 
 By = Literal["method", "task", "budget"]
@@ -42,7 +42,7 @@ class GateOptions:
     """
 
     measures: tuple[Measure, ...] = DEFAULT_MEASURES
-    level: float = 0.05
+    level: float = LEVEL
     by: By = "method"
     test: Test = "student"
     few_seeds: FewSeeds = "pass"

@@ -23,9 +23,9 @@ class GateRow(msgspec.Struct, frozen=True, kw_only=True):
         pairs: Number of pairs.
         base: Mean of the base, in the measure's own unit.
         new: Mean of the new run.
-        change: Mean change relative to the mean size of both sides, above zero worse; None where nothing was compared.
+        change: Logarithm of new over base, the mean over pairs, above zero worse; None where nothing was compared.
         interval: 95 % interval of it; None of one pair.
-        p: One-sided p of the direction seen, corrected by Holm; None where there is none.
+        p: Two-sided p, corrected by Holm; None where there is none.
         threshold: What nobody minds; 0.1 is a factor of 1.1 either way.
         needed: How many pairs find a change of that size in 80 % of cases, at the noise seen; None where unknown.
     """

@@ -74,13 +74,26 @@ def test_what_the_page_says(history: list[HistoryEntry]) -> None:
     series = series_of(history)
     page = render(history, series, name="nightly")
     assert "<h1>nightly</h1>" in page
-    assert "3 series: 1 worse than before, 1 changed otherwise, 1 steady." in page
+    assert "3 series: 1 worse than before, 1 changed otherwise, 0 with too few runs to judge, 1 steady." in page
     order = [page.index(f"<h2 id={name!r}>".replace("'", '"')) for name in ("worse", "changed", "steady", "reading")]
     assert order == sorted(order)
     assert order[0] < page.index(f"{words.share(series[0].lost)} than at its best") < order[1]
     assert page.count("<svg") == page.count("<desc") == 3
     assert "000000000b..000000000c" in page
     assert "20 runs, 2026-01-01 to 2026-01-20; latest commit <code>0000000013</code>" in page
+
+
+def test_too_few_runs_are_a_group_with_the_raw_change(entry: Callable[..., HistoryEntry]) -> None:
+    """From 1 to 1.2 of KID is 0.2 of their mean, 1.1; it is no step, and not steady either."""
+    series = series_of([entry(0, {"kid": 1.0}), entry(1, {"kid": 1.2})])
+    (one,) = series
+    assert (one.too_few, one.changed, one.lost) == (True, False, 0.0)
+    assert one.raw_change == pytest.approx(0.2 / 1.1)
+    page = render([], series, name="new")
+    assert "1 series: 0 worse than before, 0 changed otherwise, 1 with too few runs to judge, 0 steady." in page
+    few = page.partition('<h2 id="few">Too few runs to judge</h2>')[2].partition("<h2")[0]
+    assert "too few runs to judge: 18 % worse from the first to the latest" in few
+    assert words.changes(series_of([entry(0)])[0]) == []
 
 
 def test_the_page_is_sound_and_stands_alone(history: list[HistoryEntry]) -> None:
@@ -110,7 +123,7 @@ def test_an_empty_history() -> None:
     """A page without series says so."""
     page = render([], [], name="new")
     assert "0 series: 0 worse" in page
-    assert page.count("None.") == 3
+    assert page.count("None.") == 4
 
 
 def test_the_picture_of_a_series(history: list[HistoryEntry]) -> None:

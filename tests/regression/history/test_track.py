@@ -58,7 +58,7 @@ def test_add_a_run_of_the_suite(track: Callable[..., str], tmp_path: Path) -> No
 def test_show(track: Callable[..., str], history: Path) -> None:
     """The worst first with its commits; filters leave the rest out."""
     out = " ".join(track("show", history).replace("│", " ").split())
-    assert "3 series: 1 worse than before, 0 changed otherwise." in out
+    assert "3 series: 1 worse than before, 0 changed otherwise, 0 with too few runs to judge." in out
     assert out.index("40 % worse than at its best") < out.index("900")
     assert "0000000005..0000000006" in out
     assert "vae" not in track("show", history, "--method", "finetune")

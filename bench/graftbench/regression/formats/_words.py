@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from graftbench.comparison import paired
 from graftbench.regression.measures import MEASURES
 
 if TYPE_CHECKING:
@@ -65,14 +66,8 @@ def change(row: GateRow) -> str:
 
 
 def percent(worse: float, better: int) -> str:
-    """Write a change relative to the mean of both sides, above zero worse, as a signed percentage of the base."""
-    rise = -better * worse
-    share = rise / (1 - rise / 2) if rise < 2 else math.inf  # base 1 - rise/2, new 1 + rise/2
-    if share > 9.995:
-        return "> +999 %"
-    text = f"{abs(100 * share):.{0 if abs(share) >= 0.1 else 1}f}"
-    sign = "" if not text.strip("0.") else "+" if share > 0 else MINUS
-    return f"{sign}{text} %"
+    """Write the logarithm of a ratio, above zero worse, as a signed percentage of the base."""
+    return paired.percent(-better * worse)
 
 
 def summary(comparison: Comparison) -> str:
@@ -94,7 +89,7 @@ def method_note(comparison: Comparison) -> str:
     """Say how the verdicts were made."""
     test = {"student": "paired t test", "sign-flip": "exact sign-flip test"}[comparison.test]
     return (
-        f"A regression is worse by more than its threshold and by a one-sided {test} at level {comparison.level:g}, p "
+        f"A regression is worse by more than its threshold and by a two-sided {test} at level {comparison.level:g}, p "
         "corrected by Holm over quality and over cost; in brackets the 95 % interval of the change. FLOPs and "
         "parameters are counted: their threshold decides alone."
     )

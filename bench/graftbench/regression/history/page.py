@@ -33,7 +33,8 @@ def render(entries: Sequence[HistoryEntry], series: Sequence[Series], *, name: s
     groups = (
         ("worse", "Worse than before", [row for row in rows if row[0].lost]),
         ("changed", "Changed, and not worse than before", [row for row in rows if row[0].changed and not row[0].lost]),
-        ("steady", "Steady", [row for row in rows if not row[0].changed and not row[0].lost]),
+        ("few", "Too few runs to judge", [row for row in rows if row[0].too_few and not row[0].lost]),
+        ("steady", "Steady", [row for row in rows if not (row[0].changed or row[0].lost or row[0].too_few)]),
     )
     jinja = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return jinja.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(

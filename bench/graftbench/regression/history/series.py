@@ -110,6 +110,17 @@ class Series:
         return 0.0 if self.drift is None else -self.measure.better * self.drift.size
 
     @property
+    def too_few(self) -> bool:
+        """Return whether the runs are too few to look for a step (`steps.LEAST`), so that nothing can be judged."""
+        return self.segmentation.sigma is None
+
+    @property
+    def raw_change(self) -> float:
+        """Return the change from the first run to the latest as a share, above zero worse, whatever explains it."""
+        values = [point.value.mean for point in self.points if point.value is not None]
+        return -self.measure.better * relative(values[0], values[-1])
+
+    @property
     def changed(self) -> bool:
         """Return whether there is a step or a drift that somebody minds."""
         return bool(self.steps) or self.drift is not None

@@ -37,6 +37,9 @@ def drift(series: Series) -> str:
 
 
 def changes(series: Series) -> list[str]:
-    """Write the drift, then the steps, the newest first."""
+    """Write the drift, then the steps, the newest first; of too few runs how far the latest is from the first."""
+    if series.too_few:
+        runs = series.segmentation.n
+        return [f"too few runs to judge: {share(series.raw_change)} from the first to the latest"] if runs > 1 else []
     drifts = [drift(series)] if series.drift is not None else []
     return drifts + [step(series.measure, change) for change in reversed(series.steps)]

@@ -1,7 +1,8 @@
-"""Critical-difference diagram: average ranks over blocks, and which methods the blocks do not tell apart.
+"""Average ranks over blocks, and which methods the paired test does not tell apart.
 
-After Demšar 2006 (JMLR 7, section 3.2). His diagram has the rank axis on top and names at its sides; here each method
-has a line of its own, best on top, and bars stand beside the lines that they join: thirty names stay readable.
+After the diagram of Demšar 2006 (JMLR 7, section 3.2), which has the rank axis on top and names at its sides; here each
+method has a line of its own, best on top, and bars stand beside the lines that they join: thirty names stay readable.
+His test is of ranks; this one is that of every other screen, so that none contradicts another.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graftbench.comparison.ranks import average_ranks, friedman_test, nemenyi_difference
+from graftbench.comparison.paired import LEVEL, Setting
+from graftbench.comparison.ranks import average_ranks, told_apart
 from graftbench.comparison.ranks import groups as cliques_of
 from graftbench.plotting import GRID, INK, MUTED
 
@@ -29,13 +31,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from graftbench.comparison.ranks import Friedman
     from graftbench.plotting import Look
 
     from .._tables.groups import Group
 
-LEVEL = 0.05
-"""Of both tests."""
 _LINE = 0.145
 """Inches a method."""
 
@@ -47,6 +46,7 @@ class Blocks:
     Attributes:
         methods: Labels.
         scores: In KID's printed scale, blocks × methods.
+        settings: For each method, its KID in each setting: what the test compares.
         kind: What a block is, in words.
         caveat: What the kind of block means for the test, a sentence.
         notes: What is left out, a sentence each.
@@ -54,6 +54,7 @@ class Blocks:
 
     methods: tuple[str, ...]
     scores: NDArray[np.float64]
+    settings: tuple[Mapping[Setting, float], ...]
     kind: str
     caveat: str
     notes: tuple[str, ...]
@@ -61,22 +62,18 @@ class Blocks:
 
 @dataclass(frozen=True)
 class RankDiagram:
-    """Average ranks and what the tests say of them.
+    """Average ranks, and which methods are told apart.
 
     Attributes:
         order: Labels, the best first.
         ranks: Average rank of each, 1 the best.
         each: Rank in each block, methods × blocks, in the same order.
-        test: Friedman's.
-        difference: Nemenyi's critical difference.
         cliques: First and last position in `order` of methods that are not told apart, at least two.
     """
 
     order: tuple[str, ...]
     ranks: NDArray[np.float64]
     each: NDArray[np.float64]
-    test: Friedman
-    difference: float
     cliques: tuple[tuple[int, int], ...]
 
 
@@ -95,7 +92,7 @@ def _plot(stem: str, alike: Sequence[Group], palette: Mapping[str, Look]) -> Plo
     heading = f"Average rank by KID over {plural(len(blocks.scores), 'block')}; {title}"
     return Plot(
         stem,
-        f"{heading}. {_caption(ranking, blocks)}",
+        f"{heading}. {_caption(blocks)}",
         blocks.notes,
         lambda width: _draw(ranking, heading, width, palette),
     )
@@ -107,10 +104,10 @@ def _plot(stem: str, alike: Sequence[Group], palette: Mapping[str, Look]) -> Plo
 def blocks_of(alike: Sequence[Group]) -> Blocks:
     """Gather the blocks. Of several tasks: a task at a data budget, means over seeds. Of one: a data budget and a seed.
 
-    Demšar's blocks are data sets, so that the ranks speak of data sets like these; seeds of one data set are none.
-    Where there is one task alone nothing can be said of others, and the blocks are repetitions on this one.
+    The test pairs seeds in either case. Tasks are not drawn: what is told apart is so on these tasks.
     """
     table: dict[tuple[str, int, int], dict[str, float]] = defaultdict(dict)
+    settings: dict[str, dict[Setting, float]] = defaultdict(dict)
     leaking: set[str] = set()
     several = len(alike) > 1
     for group in alike:
@@ -119,6 +116,7 @@ def blocks_of(alike: Sequence[Group]) -> Blocks:
                 leaking.add(row.label)
                 continue
             values = row.by_seed(KID)
+            settings[row.label] |= {Setting(group.key, "", row.data_budget, seed): kid for seed, kid in values.items()}
             if several and values:
                 table[group.key, row.data_budget, 0][row.label] = sum(values.values()) / len(values)
             elif not several:
@@ -126,16 +124,19 @@ def blocks_of(alike: Sequence[Group]) -> Blocks:
                     table[group.key, row.data_budget, seed][row.label] = value
     if several:
         kind = f"one of {len(alike)} tasks at one data budget, mean over seeds"
-        caveat = "Data budgets of one task share"
+        caveat = ""
     else:
         kind = f"one data budget and one seed of {one_line(alike[0].task_title)}"
-        caveat = "All blocks are of one task: the ranks speak of this task alone. Data budgets of one seed share"
-    caveat += " images, so the blocks are less independent than the tests take them to be."
-    return _complete(table, leaking, kind, caveat)
+        caveat = " All blocks are of one task: the ranks speak of this task alone."
+    return _complete(table, settings, leaking, kind, caveat)
 
 
 def _complete(
-    table: Mapping[tuple[str, int, int], Mapping[str, float]], leaking: set[str], kind: str, caveat: str
+    table: Mapping[tuple[str, int, int], Mapping[str, float]],
+    settings: Mapping[str, Mapping[Setting, float]],
+    leaking: set[str],
+    kind: str,
+    caveat: str,
 ) -> Blocks:
     """Keep blocks that at least half of the methods have, and methods that have all of these: each block ranks all."""
     everyone = {label for scores in table.values() for label in scores}
@@ -152,7 +153,8 @@ def _complete(
     if leaking:
         notes.append(f"Left out, because they look at the scoring network: {listing(sorted(leaking))}.")
     scores = np.array([[table[key][label] for label in methods] for key in used], dtype=np.float64)
-    return Blocks(tuple(methods), scores.reshape(len(used), len(methods)), kind, caveat, tuple(notes))
+    scores = scores.reshape(len(used), len(methods))
+    return Blocks(tuple(methods), scores, tuple(settings[label] for label in methods), kind, caveat, tuple(notes))
 
 
 def _too_few(blocks: Blocks) -> str:
@@ -161,12 +163,6 @@ def _too_few(blocks: Blocks) -> str:
     have = f"{plural(k, 'method')} with a KID in all of {plural(n, 'block')} (a block is {blocks.kind})"
     if k < 3 or n < 2:
         return f"ranks take at least 3 methods and 2 blocks; found {have}"
-    difference = nemenyi_difference(k, n, LEVEL)
-    if difference >= k - 1:
-        return (
-            f"no difference could be found: two of {k} methods differ by {k - 1} ranks at most, and it takes "
-            f"{difference:.1f}; found {have}"
-        )
     return ""
 
 
@@ -174,35 +170,21 @@ def _too_few(blocks: Blocks) -> str:
 
 
 def ranked(blocks: Blocks) -> RankDiagram:
-    """Average ranks, both tests, and cliques; where Friedman's test finds nothing, all methods are one clique."""
-    test = friedman_test(blocks.scores)
-    n, k = blocks.scores.shape
+    """Average ranks, and cliques of neighbours that the paired test does not tell apart."""
     averages = average_ranks(blocks.scores)
-    order = sorted(range(k), key=lambda i: (averages[i], blocks.methods[i]))
-    ranks = averages[order]
-    difference = nemenyi_difference(k, n, LEVEL)
+    order = sorted(range(len(averages)), key=lambda i: (averages[i], blocks.methods[i]))
     each = np.array([average_ranks(block[None]) for block in blocks.scores]).T[order]
-    cliques = [(clique[0], clique[-1]) for clique in cliques_of(ranks, difference) if len(clique) > 1]
-    if test.p_f >= LEVEL:
-        cliques = [(0, k - 1)]
-    return RankDiagram(tuple(blocks.methods[i] for i in order), ranks, each, test, difference, tuple(cliques))
+    cliques = cliques_of(order, told_apart(blocks.settings))
+    joined = tuple((clique[0], clique[-1]) for clique in cliques if len(clique) > 1)
+    return RankDiagram(tuple(blocks.methods[i] for i in order), averages[order], each, joined)
 
 
-def _caption(ranking: RankDiagram, blocks: Blocks) -> str:
-    test = ranking.test
-    tests = f"Friedman's test: χ² = {test.statistic:.1f}, p {_p(test.p)}; Iman and Davenport's F: p {_p(test.p_f)}."
-    if test.p_f >= LEVEL:
-        verdict = f"No difference is found at {LEVEL:g}, so one bar joins all."
-    else:
-        verdict = "Methods under one bar are not told apart by these blocks, which does not say that they are equal."
+def _caption(blocks: Blocks) -> str:
     return (
-        f"Large: average rank, 1 the best; small: rank in each block. A block is {blocks.kind}. {blocks.caveat} "
-        f"{tests} Nemenyi's critical difference at {LEVEL:g}: {ranking.difference:.2f} ranks. {verdict}"
+        f"Large: average rank, 1 the best; small: rank in each block. A block is {blocks.kind}.{blocks.caveat} Methods "
+        "under one bar are not told apart (paired t test of log KID over all seeds, Holm's correction over all pairs "
+        f"of methods, level {LEVEL:g}), which does not say that they are equal."
     )
-
-
-def _p(value: float) -> str:
-    return "< 0.0001" if value < 1e-4 else f"= {value:.2g}"
 
 
 # ----------------------------------------------------------------------------------------------------------- drawing
@@ -216,7 +198,7 @@ def _draw(ranking: RankDiagram, title: str, width: float, palette: Mapping[str, 
     # Inches: 0.6 of the letters' size each; bars are 5 points apart.
     left = 0.12 + 0.6 * PRINT_SIZE / 72 * max(map(len, names))
     right = 0.42 + 5 / 72 * (max(columns, default=-1) + 1)
-    top, bottom = 0.12 + 0.16 * len(lines) + 0.3, 0.4
+    top, bottom = 0.12 + 0.16 * len(lines), 0.4
     height = top + _LINE * k + bottom
     figure = titled_figure(lines, width, height)
     axes = figure.add_axes((left / width, bottom / height, (width - left - right) / width, _LINE * k / height))
@@ -246,23 +228,6 @@ def _draw_ranks(
         axes.plot([ranking.ranks[y]], [y], look.marker, color=look.color, ms=5, mew=0, zorder=4)
         at = axes.get_yaxis_transform()
         axes.text(1.02, y, f"{ranking.ranks[y]:.1f}", transform=at, va="center", fontsize=6, color=INK)
-    _draw_difference(axes, ranking.difference)
-
-
-def _draw_difference(axes: Axes, difference: float) -> None:
-    """Draw the length of the critical difference above the axis, from rank 1."""
-    at = {"transform": axes.get_xaxis_transform(), "clip_on": False, "color": INK}
-    above = 1 + 0.09 / _height(axes)
-    axes.plot([1, 1 + difference], [above] * 2, lw=1.2, solid_capstyle="butt", **at)
-    axes.plot([1, 1 + difference], [above] * 2, "|", ms=4, mew=0.8, **at)
-    axes.text(1, above + 0.05 / _height(axes), f"critical difference {difference:.2f}", fontsize=6, va="bottom", **at)
-
-
-def _height(axes: Axes) -> float:
-    """Return the height of the panel in inches."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return float(axes.get_position().height * figure.get_size_inches()[1])
 
 
 def columns_of(cliques: Sequence[tuple[int, int]]) -> list[int]:

@@ -1,0 +1,136 @@
+"""The finding in words, of made-up runs for every case."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from report_parts import part
+
+from graftbench.records.record import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from report_parts import Make, MakeRun
+
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
+
+STEADY = (1.0, 1.02, 0.99, 1.01)
+"""Four seeds that hardly differ; each method's are in another order."""
+
+
+def kids(make: Make, means: Mapping[str, float], budget: int = 25, seeds: int = 4, **more: object) -> list[Record]:
+    """Cells of seeds that hardly differ around a KID×10³."""
+    return [
+        make(name, budget, seed, kid=mean * STEADY[(seed * (1 + i % 3) + i) % 4] / 1000, **more)
+        for i, (name, mean) in enumerate(means.items())
+        for seed in range(seeds)
+    ]
+
+
+def found(run: Run) -> str:
+    """The finding of the one group, without its conditions."""
+    (group,) = part("_tables.groups").groups(run)
+    text = part("_tables.finding").words(group)
+    assert text.startswith("twemoji → openmoji at 32×32 (30 kimg per fit, ")
+    return text.partition("): ")[2]
+
+
+def with_fid(records: Sequence[Record], fids: Mapping[str, float]) -> list[Record]:
+    """Set FID per method."""
+    return [
+        msgspec.structs.replace(
+            record,
+            scores=[
+                msgspec.structs.replace(score, value=fids[record.cell.method]) if score.name == "fid" else score
+                for score in record.scores
+            ],
+        )
+        for record in records
+    ]
+
+
+def test_a_winner(record: Make, a_run: MakeRun) -> None:
+    """It beats the source, which the second does not; it leads; real images and FID are told."""
+    kid = {"finetune": 20, "freezed": 60, "source": 50, "oracle": 1, "memorizer": 30}
+    assert found(a_run(with_fid(kids(record, kid), kid))) == (
+        "with 25 training images finetune beats the untransferred source, finetune leads (KID×10³ 20.1), real images "
+        "(oracle) score 1.00, FID agrees on the order."
+    )
+
+
+def test_two_that_are_level(record: Make, a_run: MakeRun) -> None:
+    """Means that seeds do not tell apart lead together, and both beat the source."""
+    run = a_run(kids(record, {"finetune": 20, "freezed": 20.1, "source": 50}))
+    text = found(run).replace("freezed and finetune", "finetune and freezed")
+    assert "with 25 training images finetune and freezed beat the untransferred source" in text
+    assert "are not told apart at the top (best: KID×10³ 20" in found(run)
+
+
+def test_nothing_beats_the_source_and_copies_beat_all(record: Make, a_run: MakeRun) -> None:
+    """All are worse than the source and than copies; who is not told from the source is named."""
+    run = a_run(kids(record, {"finetune": 60, "freezed": 80, "source": 50, "memorizer": 5}))
+    assert "with 25 training images nothing beat the untransferred source, finetune leads" in found(run)
+    assert "copies of the training images (memorizer) beat every method" in found(run)
+    near = a_run(kids(record, {"finetune": 50.1, "freezed": 80, "source": 50}))
+    assert "nothing beat the untransferred source (not told from it: finetune)" in found(near)
+
+
+@pytest.mark.parametrize(
+    ("fids", "clause"),
+    [
+        ({"finetune": 100.0, "freezed": 200.0, "vae": 300.0}, "FID agrees on the order"),
+        ({"finetune": 100.0, "freezed": 300.0, "vae": 200.0}, "FID agrees on the first alone"),
+        ({"finetune": 300.0, "freezed": 200.0, "vae": 100.0}, "FID disagrees: by it vae comes first"),
+    ],
+)
+def test_whether_fid_agrees(fids: dict[str, float], clause: str, record: Make, a_run: MakeRun) -> None:
+    """On the order, on the first alone, or not."""
+    records = with_fid(kids(record, {"finetune": 20, "freezed": 40, "vae": 60}), fids)
+    assert found(a_run(records)).endswith(f"{clause}.")
+
+
+def test_one_seed_settles_nothing(record: Make, a_run: MakeRun) -> None:
+    """Neither against the source nor among the methods."""
+    text = found(a_run(kids(record, {"finetune": 20, "freezed": 40, "source": 50}, seeds=1)))
+    assert "nothing can be said against the untransferred source of one seed" in text
+    assert "finetune comes first (KID×10³ 20.0), which one seed cannot settle" in text
+
+
+def test_few_reference_images(record: Make, a_run: MakeRun) -> None:
+    """Nothing is ranked, and why is said."""
+    records = [
+        msgspec.structs.replace(r, scores=[msgspec.structs.replace(s, n_reference=12) for s in r.scores])
+        for r in kids(record, {"finetune": 20, "freezed": 40})
+    ]
+    assert found(a_run(records)).startswith("nothing can be ranked here: with 12 reference images")
+
+
+def test_all_failed(record: Make, a_run: MakeRun) -> None:
+    """No KID, no finding; a data budget at which all failed is left out."""
+    failed = [record("finetune", 400, seed, status=Status.OOM) for seed in range(2)]
+    assert found(a_run(failed)) == "no method has a KID, so nothing is found."
+    assert "400" not in found(a_run([*kids(record, {"finetune": 20}), *failed]))
+
+
+def test_one_method_and_real_images_that_it_reaches(record: Make, a_run: MakeRun) -> None:
+    """It is the only one; that it is not told from real images is said."""
+    assert found(a_run(kids(record, {"finetune": 1.001, "oracle": 1}))) == (
+        "with 25 training images finetune is the only method with a KID (×10³: 1.01), real images (oracle) score 1.02, "
+        "which finetune is not told from."
+    )
+
+
+def test_each_budget_has_its_own_and_table_page_and_terminal_say_it(record: Make, a_run: MakeRun) -> None:
+    """Two budgets, a semicolon between; many names are counted; the text stands in table.md."""
+    many = {f"m{i}": 20 + i / 1000 for i in range(8)}
+    run = a_run([*kids(record, many), *kids(record, {"m0": 10, "m1": 20}, budget=400)])
+    text = found(run)
+    assert "; with 400 training images m0 leads" in text
+    assert " others are not told apart at the top" in text
+    (group,) = part("_tables.groups").groups(run)
+    assert "Finding: twemoji → openmoji" in part("table").to_markdown(run)
+    assert part("_page.sections").finding(group) == part("_tables.finding").finding(group)
