@@ -482,10 +482,11 @@ def test_a_row_without_training_images_says_so(record: Make, a_run: MakeRun, tmp
 
 
 def test_the_readme_can_take_the_first_section_apart(quick_run: Run, tmp_path: Path) -> None:
-    """The first paragraph of the first "## " section is the conditions; the table follows."""
+    """The first paragraph of the first "## " section is the conditions; the finding and the table follow."""
     _, _, section = text_of(quick_run, tmp_path).partition("\n## ")
-    _, conditions, table, *_ = section.split("\n\n")
+    _, conditions, finding, table, *_ = section.split("\n\n")
     assert conditions.startswith("twemoji → openmoji at 32×32; 30 kimg per fit")
+    assert finding.startswith("Finding: ")
     assert table.startswith("| Method | Images | FID ↓ |")
 
 
