@@ -15,12 +15,9 @@ from graftbench.nn.mapping import MappedGenerator, Miner
 from graftbench.references import cited
 from graftbench.training import prepare, staged, train, trained
 from graftbench.training.adversarial import AdversarialConfig, Adversary, any_source_networks
-from graftbench.training.foreign import generator_of
-from graftbench.training.samplers import GeneratorSampler, below
+from graftbench.training.samplers import MappedSampler
 
 if TYPE_CHECKING:
-    import torch
-
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
 
@@ -37,21 +34,11 @@ class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only
     mining_share: Share = 0.25
 
 
-class MinedSampler(GeneratorSampler):
-    """z ~ N(0, I) through miner and generator, in eval mode and float32, weights channels last.
-
-    Saved with both networks' tensors and the generator's architecture.
-    """
+class MinedSampler(MappedSampler):
+    """z ~ N(0, I) through miner and generator."""
 
     kind: ClassVar[str] = "mined-generator"
-
-    @classmethod
-    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> MinedSampler:
-        """Build the architecture and load the weights."""
-        generator = generator_of(metadata["spec"], below("generator", tensors))
-        network = MappedGenerator(Miner(generator.spec.latent), generator)
-        network.load_state_dict(tensors)
-        return cls(network)
+    mapping = Miner
 
 
 class MineGan(Method):

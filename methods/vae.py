@@ -25,11 +25,15 @@ class Vae(Method):
     title = "VAE (σ-VAE)"
     reference = cited("kingma2014auto")
     trains = "encoder and decoder, from fresh weights"
-    differs = "σ of the likelihood is the batch's maximum-likelihood value (Rybkin et al. 2021, arXiv 2006.13202)"
+    differs = (
+        "σ of the likelihood is the batch's maximum-likelihood value (Rybkin et al. 2021, arXiv 2006.13202); latents are "
+        "drawn from the Gaussian of the training images' posteriors instead of N(0, I) (Ghosh et al. 2020, arXiv "
+        "1903.12436)"
+    )
     resumable = True
     moves = ("encoder.*", "decoder.*")
     Config = VaeConfig
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
-        """Maximise the ELBO until the budget is spent; the sampler decodes z ~ N(0, I) with averaged weights."""
+        """Maximise the ELBO until the budget is spent; the sampler decodes latents of the posteriors with averaged weights."""
         return fit_vae(task, budget, self.config, *new_autoencoder(task, self.config))

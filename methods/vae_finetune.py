@@ -26,7 +26,7 @@ class VaeFinetune(Method):
     trains = "encoder and decoder, from the source model"
     differs = (
         "the paper compares representations and retrains parts for classification; here all is trained and images are "
-        "drawn; σ as in `vae` (Rybkin et al. 2021, arXiv 2006.13202)"
+        "drawn; σ and latents as in `vae`"
     )
     source_model: ClassVar[SourceNeed] = "vae"
     resumable = True

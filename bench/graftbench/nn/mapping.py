@@ -1,9 +1,10 @@
-"""A learnt change of the latents before a generator: MineGAN's miner (Wang et al., CVPR 2020, arXiv 1912.05270)."""
+"""A change of the latents before a generator: MineGAN's miner, and the Gaussian of a VAE's posteriors."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 class Miner(nn.Module):
     """z -> z' of as many dimensions: two linear layers with a ReLU between, as in the published code.
+
+    Wang et al., CVPR 2020 (arXiv 1912.05270).
 
     At the start z' = z exactly: relu(z) − relu(−z), which is why there are twice as many hidden units as dimensions.
     The published code has as many and starts at random; its generators normalise their latents, ours do not, and
@@ -37,12 +40,35 @@ def _linear(weight: Tensor) -> nn.Linear:
     return layer
 
 
-class MappedGenerator(nn.Module):
-    """z -> generator(miner(z)), B×3×R×R in [−1, 1]."""
+class LatentGaussianSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Dimensions of z."""
 
-    def __init__(self, miner: nn.Module, generator: nn.Module) -> None:
+    latent: int
+
+
+class LatentGaussian(nn.Module):
+    """z ~ N(0, I) -> N(mean, factor·factorᵀ); the identity until it is given another mean and factor."""
+
+    mean: Tensor
+    factor: Tensor
+
+    def __init__(self, latent: int) -> None:
         super().__init__()
-        self.miner, self.generator = miner, generator
+        self.spec = LatentGaussianSpec(latent)
+        self.register_buffer("mean", torch.zeros(latent))
+        self.register_buffer("factor", torch.eye(latent))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map B×latent to B×latent."""
+        return self.mean + z @ self.factor.T
+
+
+class MappedGenerator(nn.Module):
+    """z -> generator(mapping(z)), B×3×R×R in [−1, 1]."""
+
+    def __init__(self, mapping: nn.Module, generator: nn.Module) -> None:
+        super().__init__()
+        self.mapping, self.generator = mapping, generator
 
     @property
     def spec(self) -> GeneratorSpec:
@@ -51,4 +77,4 @@ class MappedGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map B×latent to B×3×R×R."""
-        return self.generator(self.miner(z))
+        return self.generator(self.mapping(z))

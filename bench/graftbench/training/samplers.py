@@ -14,14 +14,16 @@ from graftbench.contracts import LatentSampler, Sampler
 from graftbench.digests import SEAL, UNSEALED, is_damaged, write_sealed
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.nn.build import place
+from graftbench.nn.mapping import MappedGenerator
 from graftbench.training.foreign import generator_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from typing import Self
 
-    from graftbench.nn.mapping import MappedGenerator
+    from torch import nn
+
     from graftbench.training.foreign import AnyGenerator
 
 BATCH = 128
@@ -82,6 +84,26 @@ class GeneratorSampler(DecodingSampler):
     def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> GeneratorSampler:
         """Build the architecture and load the weights."""
         return cls(generator_of(metadata["spec"], tensors))
+
+
+class MappedSampler(GeneratorSampler):
+    """z ~ N(0, I) through a mapping and a generator, in eval mode and float32, weights channels last.
+
+    Saved with both networks' tensors and the generator's architecture.
+
+    Attributes:
+        mapping: Makes the mapping of so many latents.
+    """
+
+    mapping: ClassVar[Callable[[int], nn.Module]]
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> Self:
+        """Build the architectures and load the weights."""
+        generator = generator_of(metadata["spec"], below("generator", tensors))
+        network = MappedGenerator(cls.mapping(generator.spec.latent), generator)
+        network.load_state_dict(tensors)
+        return cls(network)
 
 
 class TensorSampler(Sampler):
