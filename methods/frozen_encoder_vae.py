@@ -77,7 +77,8 @@ class FrozenEncoderVae(Lite0Method):
     frozen = "the ImageNet backbone EfficientNet-Lite0 that encodes"
     differs = (
         "a small classifier's maps and a Gaussian head instead of DINOv2's tokens, and a KL term instead of a diffusion"
-        " model on the latents, so that images can be drawn at a small budget; no adversarial or perceptual term"
+        " model on the latents, so that images can be drawn at a small budget; no adversarial or perceptual "
+        "term; latents as in `vae`"
     )
     resumable = True
     moves = ("encoder.head.*", "decoder.*")

@@ -26,8 +26,8 @@ class Vae(Method):
     reference = cited("kingma2014auto")
     trains = "encoder and decoder, from fresh weights"
     differs = (
-        "σ of the likelihood is the batch's maximum-likelihood value (Rybkin et al. 2021, arXiv 2006.13202); latents are "
-        "drawn from the Gaussian of the training images' posteriors instead of N(0, I) (Ghosh et al. 2020, arXiv "
+        "σ of the likelihood is the batch's maximum-likelihood value (Rybkin et al. 2021, arXiv 2006.13202); latents "
+        "are drawn from the Gaussian of the training images' posteriors instead of N(0, I) (Ghosh et al. 2020, arXiv "
         "1903.12436)"
     )
     resumable = True
@@ -35,5 +35,5 @@ class Vae(Method):
     Config = VaeConfig
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
-        """Maximise the ELBO until the budget is spent; the sampler decodes latents of the posteriors with averaged weights."""
+        """Maximise the ELBO until the budget is spent; the sampler has averaged weights."""
         return fit_vae(task, budget, self.config, *new_autoencoder(task, self.config))

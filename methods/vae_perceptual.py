@@ -52,7 +52,7 @@ class VaePerceptual(Lite0Method):
     frozen = "the ImageNet backbone EfficientNet-Lite0 that judges reconstructions"
     differs = (
         "EfficientNet-Lite0 instead of VGG-19, which is not shipped; each map's σ is learnt as in `vae` instead of a "
-        "weight of 0.5, for which no value fits every backbone"
+        "weight of 0.5, for which no value fits every backbone; latents as in `vae`"
     )
     resumable = True
     moves = ("encoder.*", "decoder.*")

@@ -74,7 +74,7 @@ def test_sampler_mines(world: Callable[..., Any]) -> None:
     z = torch.randn(5, sampler.network.spec.latent, generator=torch.Generator().manual_seed(0))
     found = sampler.sample(5, torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        mined, plain = sampler.network.generator(sampler.network.miner(z)), sampler.network.generator(z)
+        mined, plain = sampler.network.generator(sampler.network.mapping(z)), sampler.network.generator(z)
     assert torch.equal(found, to_uint8(mined))
     assert not torch.equal(found, to_uint8(plain))
 

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from random_inputs import noise64
+from torch import nn
 from torch.distributions import Normal, kl_divergence
 
 from graftbench.contracts import SourceModel
@@ -19,6 +20,7 @@ from graftbench.training.autoencoding import (
     gaussian_kl,
     gaussian_parameters,
     optimal_sigma_nll,
+    posterior_gaussian,
     source_autoencoder,
     source_sampler,
 )
@@ -38,6 +40,40 @@ def test_kl_of_the_prior() -> None:
     assert float(gaussian_kl(zero, zero)) == 0
     assert float(gaussian_kl(one, zero)) == 0.5
     assert float(gaussian_kl(zero, one)) == pytest.approx((math.e - 2) / 2, rel=1e-6)
+
+
+class TwoNumbers(nn.Module):
+    """An encoder whose mean is an image's first two values of red, and whose variances are 0.25 and 4."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map B×3×H×W to B×2 twice."""
+        assert not self.training
+        mean = x[:, 0, 0, :2]
+        return mean, torch.tensor([0.25, 4.0]).log().expand_as(mean)
+
+
+def test_gaussian_of_the_posteriors() -> None:
+    """Mean and covariance are those of the mixture of the posteriors: of their means, plus the mean of their variances.
+
+    The means are (−1, −1), (1, 1) and (1, −1): mean (1/3, −1/3), variances 8/9, covariance 4/9.
+    """
+    images = torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
+    images[1, 0, 0] = 255
+    images[2, 0, 0, 0] = 255
+    encoder = TwoNumbers()
+    gaussian = posterior_gaussian(encoder, images, 2, torch.device("cpu"))
+    assert encoder.training
+    torch.testing.assert_close(gaussian.mean, torch.tensor([1 / 3, -1 / 3]))
+    expected = torch.tensor([[8 / 9 + 0.25, 4 / 9], [4 / 9, 8 / 9 + 4.0]])
+    torch.testing.assert_close(gaussian.factor @ gaussian.factor.T, expected)
+    z = torch.eye(2)
+    torch.testing.assert_close(gaussian(z), gaussian.mean + gaussian.factor.T)
+
+
+def test_one_image_has_a_gaussian() -> None:
+    """A single training image leaves its own posterior."""
+    gaussian = posterior_gaussian(TwoNumbers(), torch.zeros(1, 3, 2, 2, dtype=torch.uint8), 2, torch.device("cpu"))
+    torch.testing.assert_close(gaussian.factor, torch.diag(torch.tensor([0.5, 2.0])))
 
 
 def test_likelihood_at_the_best_sigma() -> None:

@@ -133,9 +133,8 @@ def posterior_gaussian(encoder: nn.Module, images: Tensor, latent: int, device: 
     encoder.eval()
     parts = [encoder(to_float(part.to(device))) for part in images.split(BATCH)]
     encoder.train(was_training)
-    means, variances = (
-        torch.cat(values).double().cpu() for values in zip(*((m, v.exp()) for m, v in parts), strict=True)
-    )
+    means = torch.cat([mean for mean, _ in parts]).double().cpu()
+    variances = torch.cat([log_variance.exp() for _, log_variance in parts]).double().cpu()
     centred = means - means.mean(dim=0)
     covariance = centred.T @ centred / len(means) + variances.mean(dim=0).diag()
     gaussian = LatentGaussian(latent)

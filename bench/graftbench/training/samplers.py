@@ -263,7 +263,7 @@ def load_sampler(path: Path) -> Sampler:
     tensors, metadata = read_tensors(path)
     if "sampler" not in metadata:
         raise GraftbenchError(f"{path} is no sampler: its metadata names no kind.")
-    kinds = {kind.kind: kind for kind in _kinds() if hasattr(kind, "kind")}
+    kinds = {kind.kind: kind for kind in _kinds() if "kind" in vars(kind)}
     if metadata["sampler"] not in kinds:
         raise unknown("kind of sampler", metadata["sampler"], kinds, where=f"in {path}")
     try:
