@@ -150,7 +150,9 @@ def _table(scores: dict[str, dict[str, dict[str, Estimate]]]) -> list[str]:
 
 
 def _thousandths(score: Estimate | None) -> str:
-    return "–" if score is None or score.value is None else f"{1000 * score.value:,.0f}".replace("-", "−")
+    if score is None or score.value is None:
+        return "–"
+    return f"{round(1000 * score.value):,}".replace("-", "−")
 
 
 def _draw(scores: dict[str, dict[str, dict[str, Estimate]]]) -> None:
@@ -168,9 +170,10 @@ def _draw(scores: dict[str, dict[str, dict[str, Estimate]]]) -> None:
                 axes.plot(list(shares.values()), rows, marker, label=protocol, markersize=5, alpha=0.8)
             axes.axvline(0.1, color="grey", linewidth=0.8, linestyle=":")
             axes.set(xscale="log", title=domain, xlim=(8e-4, 12))
+            axes.set_xticks([0.001, 0.01, 0.1, 1, 10], ["≤ 0.001", "0.01", "0.1", "1", "10"])
         panels[0].set_yticks(range(len(names)), names)
         panels[0].invert_yaxis()
-        figure.supxlabel("KID as a share of that of another style (0.001 stands for less)", fontsize=9)
+        figure.supxlabel("KID as a share of that of another style", fontsize=9)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(PROTOCOLS))
         figure.savefig(FIGURE)
         plt.close(figure)
