@@ -159,8 +159,8 @@ MADE = [
 def test_five_lines_have_the_best_of_each_kind() -> None:
     """By hand: means and standard deviations, modes where they are known, a dash where a run has no such row.
 
-    Who starts from a source model is a transfer, whatever its family. Who looks at the scoring network is the best of no
-    line. Tasks stand in the order of the records, not of the alphabet (`photos` would come second there too, `none` not).
+    Who starts from a source model is a transfer, whatever its family. Who looks at the scoring network is the best of
+    no line. Tasks stand in the order of the records; by the alphabet `none` would come first.
     """
     task = TaskSpec("none", "openmoji", 32)
     run = Run(name="made", records=[*MADE, *records_of("dcgan", "scratch", (700, 700), task=task)], folder=Path())

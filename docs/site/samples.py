@@ -8,19 +8,16 @@ Takes the folder of a run of the suite `quick`: its cells hold the samples, whic
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from short_results import groups_in_order
+from short_results import Group, groups_in_order, groups_of, text
 
 from graftbench.records.run import read_run
-from graftbench.reports._figures.samples import grid_image, ranked_strips
-from graftbench.reports._tables.groups import named
-from graftbench.reports._tables.text import markdown, plural
 
 if TYPE_CHECKING:
     from graftbench.records.run import Run
-    from graftbench.reports._tables.groups import Group
 
 PICTURE = Path(__file__).parents[1] / "quick" / "samples.png"
 
@@ -39,7 +36,7 @@ def picture(link: str, run: Run) -> str:
         run: What it is of.
     """
     group, budget = drawn(run)
-    task, images = markdown(named(group.task)), plural(budget, "training image")
+    task, images = text.markdown(groups_of.named(group.task)), text.plural(budget, "training image")
     return (
         f"![Samples of {task} with {images}: real images, the source, then each method by rank]({link})\n\n"
         f"*{task} with {images}: real images, the generator before the transfer, then each method in order of "
@@ -49,11 +46,11 @@ def picture(link: str, run: Run) -> str:
 
 def main(folder: str) -> None:
     """Draw the picture from a run folder."""
+    figures = import_module("graftbench.reports._figures.samples")
     run = read_run(Path(folder))
     group, budget = drawn(run)
-    grid_image([(f"{group.title}, {plural(budget, 'image')}", ranked_strips(group, budget, run.folder))]).save(
-        PICTURE, optimize=True
-    )
+    strips = figures.ranked_strips(group, budget, run.folder)
+    figures.grid_image([(f"{group.title}, {text.plural(budget, 'image')}", strips)]).save(PICTURE, optimize=True)
 
 
 if __name__ == "__main__":
