@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import readme
+import short_results
+from made_cells import make_cell, make_scores
 
 from graftbench.cli.commands import COMMANDS
 from graftbench.plugins import registry
-from graftbench.records.run import read_run
+from graftbench.records.cell_spec import TaskSpec
+from graftbench.records.record import Record, Status, Truth
+from graftbench.records.run import Run, read_run
 from graftbench.suites.matrix import places
 from graftbench.suites.suite import load_suite, parse_suite, parse_task
 
@@ -99,11 +104,89 @@ def test_tasks_stand_in_the_order_of_the_records_with_their_own_footnotes() -> N
     assert readme.headline(far[2]) == "| dcgan<sup>2</sup> | 25 |\n\n2. Of the first."
 
 
-def test_the_suite_in_the_readme_is_valid() -> None:
-    """The example of a suite file parses."""
-    suite, variants = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    assert parse_suite(suite, "README").data_budgets == [10, 100]
-    assert parse_suite(suite + variants, "README").variants["narrow-gan"].method == "dcgan"
+def test_the_readme_is_short_and_in_order() -> None:
+    """At most 9,000 bytes; samples before the demo, the demo before results, and what is behind them after that."""
+    assert len(README.encode()) <= 9000
+    landmarks = ["docs/quick/samples.png", "make demo", "| KID×10³ ↓ |", "graftbench new method", "honest", "LICENSE"]
+    positions = [README.index(landmark) for landmark in landmarks]
+    assert positions == sorted(positions)
+
+
+def test_the_example_of_a_suite_is_valid() -> None:
+    """The suite file in docs/tasks.md parses, also with the variant that follows it."""
+    section = (ROOT / "docs" / "tasks.md").read_text("utf-8").partition("## A suite of your own")[2]
+    suite, variants, *_ = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
+    assert parse_suite(suite, "tasks").data_budgets == [10, 100]
+    assert parse_suite(suite + variants, "tasks").variants["narrow-gan"].method == "dcgan"
+
+
+def records_of(
+    method: str, family: str, kids: tuple[float, float], modes: float | None = None, **fields: Any
+) -> list[Record]:
+    """Two seeds of a method with these KIDs (×10³); with modes, of a target whose 40 variants are known."""
+    cells = [make_cell(method, seed, family=family, **fields) for seed in (0, 1)]
+    scores = {"modes": modes} if modes is not None else {}
+    return [
+        Record(
+            id=cell.id,
+            cell=cell,
+            status=Status.OK,
+            scores=make_scores({"kid": kid / 1000, **scores}),
+            environment={"cpu": {"model": "A CPU", "cores_usable": 2}},
+            finished_at=f"2026-01-02T03:{int(kid) % 60:02d}:00+00:00",
+            truth=Truth(variants=40) if modes is not None else None,
+            leaks=method == "gatys",
+        )
+        for cell, kid in zip(cells, kids, strict=True)
+    ]
+
+
+FAR = TaskSpec("twemoji", "photos", 32)
+MADE = [
+    *records_of("finetune", "fine-tune", (110, 130), 30),
+    *records_of("freezed", "frozen", (150, 170), 32),
+    *records_of("gatys", "style", (50, 52), 9),
+    *records_of("vae-finetune", "vae", (102, 104), 12, source_model="vae-twemoji"),
+    *records_of("vae", "vae", (300, 320), 3),
+    *records_of("dcgan", "scratch", (500, 540), 7),
+    *records_of("oracle", "reference", (4, 6), 40),
+    *records_of("source", "reference", (200, 200), 21),
+    *records_of("finetune", "fine-tune", (1000, 1200), task=FAR),
+    *records_of("oracle", "reference", (-1, 0), task=FAR),
+]
+
+
+def test_five_lines_have_the_best_of_each_kind() -> None:
+    """By hand: means and standard deviations, modes where they are known, a dash where a run has no such row.
+
+    Who starts from a source model is a transfer, whatever its family. Who looks at the scoring network is the best of
+    no line. Tasks stand in the order of the records; by the alphabet `none` would come first.
+    """
+    task = TaskSpec("none", "openmoji", 32)
+    run = Run(name="made", records=[*MADE, *records_of("dcgan", "scratch", (700, 700), task=task)], folder=Path())
+    all_groups = short_results.groups_in_order(run)
+    head, _, *lines = short_results.five_lines(all_groups).splitlines()
+    assert head == (
+        "| KID×10³ ↓ | twemoji → openmoji, 25 images | twemoji → photos, 25 images | none → openmoji, 25 images |"
+    )
+    assert [line.strip("| ").split(" | ")[1:] for line in lines] == [
+        ["5.0 ± 1.4; 40 of 40 modes", "−0.5 ± 0.7", "—"],
+        ["vae-finetune 103 ± 1; 12 of 40 modes", "finetune 1,100 ± 141", "—"],
+        ["200 ± 0; 21 of 40 modes", "—", "—"],
+        ["vae 310 ± 14; 3 of 40 modes", "—", "dcgan 700 ± 0"],
+        ["—", "—", "—"],
+    ]
+    sentence = short_results.conditions(all_groups)
+    assert "over 2 seeds; lower is better. 8 kimg per fit, protocol lite0@96" in sentence
+    assert "gatys looks at the scoring network and does not compete." in sentence
+
+
+def test_the_run_took_from_its_first_end_to_its_last() -> None:
+    """Cells that ended between 03:00 and 03:59 took 59 minutes."""
+    records = records_of("finetune", "fine-tune", (60, 119))
+    assert short_results.duration(Run(name="made", records=records, folder=Path())) == (
+        "The 2 cells behind the table below took 59 minutes on 2 cores (A CPU)."
+    )
 
 
 def test_the_commands_in_the_readme_exist() -> None:

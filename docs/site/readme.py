@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from samples import picture
+from short_results import conditions, duration, finding, five_lines, groups_in_order
 from site_methods import facts_of
 
 from graftbench.cli.claims import markdown_table as claims_table
@@ -20,6 +22,9 @@ from graftbench.comparison.claims import check_claims
 from graftbench.plugins.registry import reports
 from graftbench.records.run import read_run
 
+if TYPE_CHECKING:
+    from graftbench.records.run import Run
+
 ROOT = Path(__file__).parents[2]
 QUICK = ROOT / "docs" / "quick"
 RESULTS = ROOT / "docs" / "results"
@@ -27,16 +32,37 @@ RESULTS = ROOT / "docs" / "results"
 
 def parts() -> dict[str, str]:
     """Name -> generated Markdown of the README."""
-    return results(QUICK, "docs/quick/table.md") | {
-        "methods": markdown_table(rows_of("methods")),
-        "domains": markdown_table(
-            [
-                {key: row[key] for key in ("name", "title", "license", "description")}
-                for row in rows_of("domains")
-                if row["source"].startswith("Python package")
-            ]
-        ),
+    run = read_run(QUICK / "records.jsonl")
+    return {
+        "samples": picture("docs/quick/samples.png", run),
+        "demo": duration(run),
+        "findings": findings(run),
     }
+
+
+def index_parts() -> dict[str, str]:
+    """Name -> generated Markdown of docs/index.md, which has the README's picture and its table."""
+    run = read_run(QUICK / "records.jsonl")
+    return {"samples": picture("quick/samples.png", run), "findings": findings(run)}
+
+
+def findings(run: Run) -> str:
+    """Write the table of five lines, what its numbers are, and the finding of each task."""
+    all_groups = groups_in_order(run)
+    sentences = "\n".join(f"- {finding(group)}" for group in all_groups)
+    return "\n\n".join([five_lines(all_groups), conditions(all_groups), sentences])
+
+
+def quick_parts() -> dict[str, str]:
+    """Name -> generated Markdown of docs/quick.md."""
+    return results(QUICK, "quick/table.md")
+
+
+def domains_part() -> dict[str, str]:
+    """Make the table of docs/data.md: the domains that pip installs."""
+    columns = ("name", "title", "license", "description")
+    rows = [row for row in rows_of("domains") if row["source"].startswith("Python package")]
+    return {"domains": markdown_table([{name: row[name] for name in columns} for row in rows])}
 
 
 def results_parts() -> dict[str, str]:
@@ -110,9 +136,9 @@ FAMILIES = {
 
 
 def methods_part() -> dict[str, str]:
-    """Make the body of docs/methods.md: one entry a method, by family."""
+    """Make the body of docs/methods.md: a table of all, then one entry a method, by family."""
     rows = rows_of("methods")
-    sections = []
+    sections = [markdown_table(rows)]
     for family, heading in FAMILIES.items():
         entries = [entry(row) for row in rows if row["family"] == family]
         sections.append("\n\n".join([f"## {heading}", *entries]))
@@ -145,6 +171,9 @@ def fill(text: str, contents: dict[str, str], where: str = "README.md") -> str:
 
 PAGES = {
     "README.md": parts,
+    "docs/index.md": index_parts,
+    "docs/quick.md": quick_parts,
+    "docs/data.md": domains_part,
     "docs/metrics.md": metrics_part,
     "docs/methods.md": methods_part,
     "docs/results.md": results_parts,

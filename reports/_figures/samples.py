@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from graftbench.records.provenance import HANDED_IN
 from graftbench.records.record import Status
 
 from .._tables.groups import MARKS
+from .._tables.numbers import KID, decimals, mean_sd
+from .._tables.scores import ranked_rows
 from .._tables.text import one_line, plural
 
 if TYPE_CHECKING:
@@ -61,6 +63,30 @@ def strips(group: Group, folder: Path) -> list[SampleStrip]:
     group_strips = [_strip(row, folder, title="real images") for row in _once(oracles)]
     group_strips += [_strip(row, folder) for row in sorted(group.methods, key=lambda row: (row.label, row.data_budget))]
     return group_strips + [_strip(row, folder) for row in _once(references)]
+
+
+def ranked_strips(group: Group, data_budget: int, folder: Path) -> list[SampleStrip]:
+    """Return the strips of one data budget: real images, the untransferred source, then the methods in order of rank.
+
+    Methods that do not compete come after the others. Each strip's detail is its KID×10³ over seeds.
+    """
+    references = {row.method: row for row in group.references if row.data_budget == data_budget}
+    methods = group.methods_at(data_budget)
+    ranked = [row for row, _ in ranked_rows(methods)]
+    unranked = [row for row in methods if row not in ranked]
+    shown = [(references[name], title) for name, title in _AHEAD.items() if name in references]
+    shown += [(row, f"{i}. {row.label}") for i, row in enumerate(ranked, start=1)]
+    shown += [(row, f"{row.label} (not ranked)") for row in unranked]
+    return [replace(_strip(row, folder, title=title), detail=_kid(row)) for row, title in shown]
+
+
+_AHEAD = {"oracle": "real images", "source": "source, untransferred"}
+"""Reference rows above the ranked methods -> their label."""
+
+
+def _kid(row: Row) -> str:
+    summary = row.summary(KID)
+    return "no KID" if summary is None else f"KID×10³ {mean_sd(summary, min(1, decimals([summary.mean])))}"
 
 
 def _once(rows: Sequence[Row]) -> list[Row]:

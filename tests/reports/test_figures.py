@@ -196,6 +196,27 @@ def test_real_images_come_first_then_every_method_and_budget(quick_run: Run) -> 
     assert "diverged" in rows[1].absent
 
 
+def test_strips_by_rank_begin_with_real_images_and_the_source(record: Make, a_run: MakeRun) -> None:
+    """By hand: best KID first, each with its KID×10³ of all seeds; who looks at the scoring network comes last."""
+    kids = {"dcgan": (50, 54), "finetune": (20, 24), "gatys": (9, 9), "oracle": (1, 2), "source": (300, 320)}
+    records = [
+        record(method, 25, seed, kid=kid / 1000, leaks=method == "gatys")
+        for method, values in kids.items()
+        for seed, kid in enumerate(values)
+    ]
+    run = a_run([*records, record("finetune", 400, kid=0.001), record("memorizer", 25)])
+    (group,) = part("_tables.groups").groups(run)
+    rows = part("_figures.samples").ranked_strips(group, 25, run.folder)
+    assert [(row.label, row.detail) for row in rows] == [
+        ("real images", "KID×10³ 1.5 ± 0.7"),
+        ("source, untransferred", "KID×10³ 310 ± 14"),
+        ("1. finetune", "KID×10³ 22.0 ± 2.8"),
+        ("2. dcgan", "KID×10³ 52.0 ± 2.8"),
+        ("gatys (not ranked)", "KID×10³ 9.0 ± 0.0"),
+    ]
+    assert rows[2].absent == "no samples: the sheet is missing"
+
+
 def test_the_first_eight_tiles_of_the_lowest_seed_are_shown_pixel_for_pixel(quick_run: Run) -> None:
     """Nothing is picked, nothing is resampled."""
     chosen = next(row for row in strips(quick_run) if (row.label, row.budget) == ("finetune", 25))

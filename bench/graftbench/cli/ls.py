@@ -27,7 +27,7 @@ def ls(
         what: methods, domains, suites, reports, extractors, metrics or trackers.
         plugin: File or folder with more methods, domains, reports and metrics.
         json: Print a list of objects, each with a name.
-        markdown: Print a Markdown table; the README's tables are made by it.
+        markdown: Print a Markdown table; tables of the documentation are made by it.
     """
     rows, broken = _rows(what, plugin)
     if json:
