@@ -386,13 +386,13 @@ def _rank_answer(ranking: RankingTable) -> str:
         return f"{plural(len(ranking.ranks), 'method')} with a score in all {tasks}{left_out}"
     if not ranking.together:
         return f"too many methods to test every pair of them{left_out}"
-    first = ranking.together[0]
-    if len(ranking.together) == 1:
+    first, *others = ranking.together
+    if not others:
         return f"no two methods are told apart over {tasks}{left_out}"
     rest = (
         f"{some(first)} are not told apart, and lead"
         if len(first) > 1
-        else f"{first[0]} leads, told apart from the next"
+        else f"{some(first)} leads, told apart from the next"
     )
     return f"methods differ over {tasks}: {rest}{left_out}"
 

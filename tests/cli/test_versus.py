@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from made_cells import QUICK
+from made_cells import EMOJI_RECORDS
 
 import graftbench
 from graftbench.records.run import read_runs
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def test_the_sentence_comes_first(run: Command) -> None:
     """Then a table of a row a metric and number of images; it is what Python gives."""
-    done = run("versus", QUICK, "finetune", "dcgan")
-    answer = graftbench.versus(read_runs([QUICK]).records, "finetune", "dcgan")
+    done = run("versus", EMOJI_RECORDS, "finetune", "dcgan")
+    answer = graftbench.versus(read_runs([EMOJI_RECORDS]).records, "finetune", "dcgan")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
     assert " ".join(done.out.split()).startswith(answer.sentence)
@@ -29,7 +29,7 @@ def test_the_sentence_comes_first(run: Command) -> None:
 
 def test_the_object(run: Command) -> None:
     """`--json` holds what Python gives, unrounded; `--metric` and `--select` choose."""
-    done = run("versus", QUICK, "finetune", "freezed", "--metric", "fid", "--select", "budget=25", "--json")
+    done = run("versus", EMOJI_RECORDS, "finetune", "freezed", "--metric", "fid", "--select", "budget=25", "--json")
     found = json.loads(done.out)
     assert [row["metric"] for row in found["rows"]] == ["fid", "fid"]
     assert found["rows"][1]["data_budget"] == 25
@@ -47,7 +47,7 @@ def test_the_object(run: Command) -> None:
 )
 def test_mistakes_end_with_two(run: Command, arguments: list[str], sentence: str) -> None:
     """One sentence on standard error, nothing on standard output."""
-    done = run("versus", QUICK, *arguments)
+    done = run("versus", EMOJI_RECORDS, *arguments)
     assert (done.code, done.out) == (2, "")
     assert sentence in done.err
     assert len(done.err.splitlines()) == 1

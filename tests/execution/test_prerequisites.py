@@ -68,6 +68,7 @@ def run(tmp_path: Path) -> Callable[..., tuple[str, int, Path]]:
             stop=Stop(lambda: None),
             unfinished={},
             checkpoint_seconds=1,
+            plugins=[],
         )
         job = cast("Any", SimpleNamespace(folder=str(folder)))
         return prerequisites._run({"job": job}, None)["job"], executor.starts, folder

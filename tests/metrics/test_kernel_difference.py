@@ -41,7 +41,7 @@ def test_it_is_the_difference_of_the_two_and_turns_its_sign() -> None:
 def test_the_error_is_that_of_repeated_draws(references: int) -> None:
     """100 repetitions: the standard deviation has an error of 1/√200, 7 %; five of these either way."""
     found = [kid_difference(*samples(seed, references)) for seed in range(100)]
-    spread = float(np.std([each.value for each in found], ddof=1))
+    spread = float(np.std([each.value or 0.0 for each in found], ddof=1))
     expected = math.sqrt(float(np.mean([error_of(each) ** 2 for each in found])))
     assert spread == pytest.approx(expected, rel=0.35)
     covered = np.mean([each.interval is not None and each.interval[0] <= 0 <= each.interval[1] for each in found])
