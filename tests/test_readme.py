@@ -121,11 +121,11 @@ def test_the_example_of_a_suite_is_valid() -> None:
 
 
 def records_of(
-    method: str, family: str, kids: tuple[float, float], modes: float | None = None, **fields: Any
+    method: str, family: str, kids: tuple[float, float], pairs: float | None = None, **fields: Any
 ) -> list[Record]:
-    """Two seeds of a method with these KIDs (×10³); with modes, of a target whose 40 variants are known."""
+    """Two seeds of a method with these KIDs (×10³); with pairs, of a target of which 40 are known."""
     cells = [make_cell(method, seed, family=family, **fields) for seed in (0, 1)]
-    scores = {"modes": modes} if modes is not None else {}
+    scores = {"variant_pairs": pairs} if pairs is not None else {}
     return [
         Record(
             id=cell.id,
@@ -134,7 +134,7 @@ def records_of(
             scores=make_scores({"kid": kid / 1000, **scores}),
             environment={"cpu": {"model": "A CPU", "cores_usable": 2}},
             finished_at=f"2026-01-02T03:{int(kid) % 60:02d}:00+00:00",
-            truth=Truth(variants=40) if modes is not None else None,
+            truth=Truth(variants=9, pairs=40) if pairs is not None else None,
             leaks=method == "gatys",
         )
         for cell, kid in zip(cells, kids, strict=True)
@@ -157,7 +157,7 @@ MADE = [
 
 
 def test_five_lines_have_the_best_of_each_kind() -> None:
-    """By hand: means and standard deviations, modes where they are known, a dash where a run has no such row.
+    """By hand: means and standard deviations, pairs where they are known, a dash where a run has no such row.
 
     Who starts from a source model is a transfer, whatever its family. Who looks at the scoring network is the best of
     no line. Tasks stand in the order of the records; by the alphabet `none` would come first.
@@ -170,10 +170,10 @@ def test_five_lines_have_the_best_of_each_kind() -> None:
         "| KID×10³ ↓ | twemoji → openmoji, 25 images | twemoji → photos, 25 images | none → openmoji, 25 images |"
     )
     assert [line.strip("| ").split(" | ")[1:] for line in lines] == [
-        ["5.0 ± 1.4; 40 of 40 modes", "−0.5 ± 0.7", "—"],
-        ["vae-finetune 103 ± 1; 12 of 40 modes", "finetune 1,100 ± 141", "—"],
-        ["200 ± 0; 21 of 40 modes", "—", "—"],
-        ["vae 310 ± 14; 3 of 40 modes", "—", "dcgan 700 ± 0"],
+        ["5.0 ± 1.4; 40 of 40 pairs", "−0.5 ± 0.7", "—"],
+        ["vae-finetune 103 ± 1; 12 of 40 pairs", "finetune 1,100 ± 141", "—"],
+        ["200 ± 0; 21 of 40 pairs", "—", "—"],
+        ["vae 310 ± 14; 3 of 40 pairs", "—", "dcgan 700 ± 0"],
         ["—", "—", "—"],
     ]
     sentence = short_results.conditions(all_groups)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from graftbench.records.run import Run
 
 # Reports are plugins: they are imported by name, and a checker of types does not see their classes.
-groups_of, numbers, scores, text = (
-    import_module(f"graftbench.reports._tables.{name}") for name in ("groups", "numbers", "scores", "text")
+findings, groups_of, numbers, scores, text = (
+    import_module(f"graftbench.reports._tables.{name}") for name in ("finding", "groups", "numbers", "scores", "text")
 )
 Group = Any
 Row = Any
@@ -42,7 +42,8 @@ def groups_in_order(run: Run) -> list[Group]:
 def five_lines(all_groups: Sequence[Group]) -> str:
     """Write KID×10³ of the goal, the best transfer, the source, the best from scratch, and copies.
 
-    A column is one task at one data budget. Where the target's factors are known, the modes that a row covers follow.
+    A column is one task at one data budget. Where the target's factors are known, the pairs of
+    variants that a row covers follow.
     A method that looks at the scoring network does not compete, so it is never the best of a line.
     """
     columns = [(group, budget) for group in all_groups for budget in group.method_budgets]
@@ -69,14 +70,14 @@ def is_transfer(row: Row) -> bool:
 
 
 def cell(row: Row | None) -> str:
-    """Write a row's name where the line does not say it, its KID×10³ over seeds, and the modes that it covers."""
+    """Write a row's name where the line does not say it, its KID×10³ over seeds, and the pairs of variants that it covers."""
     summary = None if row is None else row.summary(numbers.KID)
     if row is None or summary is None:
         return numbers.DASH
     score = numbers.mean_sd(summary, min(1, numbers.decimals([summary.mean])))
-    modes = row.summary(METRICS["modes"])
-    variants = next((record.truth.variants for record in row.ok if record.truth), None)
-    covered = "" if modes is None or variants is None else f"; {modes.mean:.0f} of {variants} modes"
+    pairs = row.summary(METRICS["variant_pairs"])
+    all_pairs = next((record.truth.pairs for record in row.ok if record.truth), 0)
+    covered = f"; {pairs.mean:.0f} of {all_pairs} pairs" if pairs and all_pairs else ""
     name = "" if row.is_reference else f"{text.markdown(row.label)} "
     return f"{name}{score}{covered}"
 
@@ -89,21 +90,18 @@ def conditions(all_groups: Sequence[Group]) -> str:
     leaking = sorted({row.label for group in all_groups for row in group.methods if row.leaks})
     verbs = "looks at the scoring network and does" if len(leaking) == 1 else "look at the scoring network and do"
     out = f" {text.listing(leaking)} {verbs} not compete." if leaking else ""
+    rows = [row for group in all_groups for row in (*group.methods, *group.references)]
+    known = any(row.summary(METRICS["variant_pairs"]) for row in rows)
+    pairs = " Pairs: how many combinations of hair, eyes, mouth and the like are made; copies make few." if known else ""
     return text.markdown(
-        f"KID×10³, mean ± standard deviation over {text.plural(seeds, 'seed')}; lower is better. {compute} per fit, "
-        f"protocol {protocols}.{out}"
+        f"KID×10³, mean ± standard deviation over {text.plural(seeds, 'seed')}; lower is better.{pairs} {compute} per "
+        f"fit, protocol {protocols}.{out}"
     )
 
 
 def finding(group: Group) -> str:
     """Say in one sentence what a group's records show."""
-    clauses = [
-        f"with {text.plural(lead.data_budget, 'training image')} "
-        + (f"{lead.leader} leads by KID×10³ ({lead.score}), " if lead.leader else "")
-        + lead.verdict
-        for lead in scores.leads(group)
-    ]
-    return text.markdown(f"{group.task_title}: {'; '.join(clauses) or group.too_few}.")
+    return text.markdown(findings.words(group))
 
 
 def duration(run: Run) -> str:

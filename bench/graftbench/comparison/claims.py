@@ -495,8 +495,8 @@ def _copying(claim: Claim, cells: pd.DataFrame) -> dict[str, dict[Setting, float
     The distance to the nearest of n training images shrinks with n, whoever draws the images, so every score of
     memorisation has a yardstick. C_T's is held-out images; but a z-score also grows with the number of images in a cell
     of the partition, and the number of cells follows n (1 below 40 training images, 10 from 200 on): a generator that
-    replays its training images scores −31 at 25 images and −13 at 400 (`memorizer` in the quick suite). AuthPct's is
-    the distances among training images: even new real images score 66 at 25 and 74 at 400 (`oracle`). The train
+    replays its training images scores −31 at 25 images and −13 at 400 (`memorizer`, OpenMoji). AuthPct's is the
+    distances among training images: even new real images score 66 at 25 and 74 at 400 (`oracle`). The train
     distance ratio gives both the same at both (0; 1.00 and 0.99).
 
     It is not free of n either for images off the target domain: 1.25 and 1.45 for the generator that never saw the
