@@ -70,7 +70,7 @@ def is_transfer(row: Row) -> bool:
 
 
 def cell(row: Row | None) -> str:
-    """Write a row's name where the line does not say it, its KID×10³ over seeds, and the pairs of variants that it covers."""
+    """Write a row's name where the line does not say it, its KID×10³, and the pairs of variants that it covers."""
     summary = None if row is None else row.summary(numbers.KID)
     if row is None or summary is None:
         return numbers.DASH
@@ -92,7 +92,9 @@ def conditions(all_groups: Sequence[Group]) -> str:
     out = f" {text.listing(leaking)} {verbs} not compete." if leaking else ""
     rows = [row for group in all_groups for row in (*group.methods, *group.references)]
     known = any(row.summary(METRICS["variant_pairs"]) for row in rows)
-    pairs = " Pairs: how many combinations of hair, eyes, mouth and the like are made; copies make few." if known else ""
+    pairs = (
+        " Pairs: how many combinations of hair, eyes, mouth and the like are made; copies make few." if known else ""
+    )
     return text.markdown(
         f"KID×10³, mean ± standard deviation over {text.plural(seeds, 'seed')}; lower is better.{pairs} {compute} per "
         f"fit, protocol {protocols}.{out}"

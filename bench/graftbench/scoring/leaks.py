@@ -20,8 +20,8 @@ Measured on 600 copies each of reference images (fewer where there are fewer), f
 moved by a pixel 99 to 100 % (89 % moved by half a pixel of the 32), brighter by 5 % 98 to 100 %, with noise of 3 levels
 88 to 100 %, as JPEG of quality 75 90 % (openmoji), 72 % (photos), 98 % (twemoji at 64 px), 100 % (digits); reduced to
 half the side and enlarged again only 10 % of openmoji's. 6 copies among 600 images, as JPEG, are refused in 94 to 100 %
-of cases. Of 82,400 images of 20 fits on twemoji->openmoji@32 none was counted; of 36,000 mixtures, halves and moved copies
-of training images of four domains none; of 877 real validation images one. docs/bring-samples.md has the tables.
+of cases. Of 82,400 images of 20 fits on twemoji->openmoji@32 none was counted; of 36,000 mixtures, halves and moved
+copies of training images of four domains none; of 877 real validation images one. docs/bring-samples.md has the tables.
 """
 
 from __future__ import annotations
