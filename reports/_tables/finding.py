@@ -27,6 +27,9 @@ SOURCE, MEMORIZER, ORACLE = "source", "memorizer", "oracle"
 NAMED = 4
 """Most methods that one clause names."""
 
+FEWEST = 2
+"""So many seeds tell next to nothing apart: who is level with whom is not listed then."""
+
 Pieces = tuple[tuple[str, bool], ...]
 """(text, whether it is a method's name)."""
 
@@ -72,17 +75,24 @@ def _at(group: Group, budget: int) -> list[tuple[str, bool]]:
 
 
 def _against_source(ranked: Sequence[tuple[Row, SeedSummary]], source: Row | None) -> list[tuple[str, bool]]:
-    """Say who beats the generator before the transfer, and of whom that is open."""
-    compared = _compared(ranked, source)
-    if not compared:
+    """Say who beats the generator before the transfer, and who scores better than it without that being settled."""
+    compared, summary = _compared(ranked, source), None if source is None else source.summary(KID)
+    if not compared or summary is None:
         return []
-    better, level = (_of(compared, verdict) for verdict in ("better", "not settled"))
-    rest: list[tuple[str, bool]] = [] if not level else [(" (not told from it: ", False), *_names(level), (")", False)]
+    if all(each.verdict not in ("better", "worse", "not settled") for each in compared):
+        return [("nothing can be said against", False), _untransferred(), (" of one seed", False)]
+    better, open_names = (_of(compared, verdict) for verdict in ("better", "not settled"))
+    means = {row.label: score.mean for row, score in ranked}
+    leaning = [name for name in open_names if means[name] < summary.mean]
+    pieces: list[tuple[str, bool]] = []
     if better:
-        return [*_names(better), (" beat" + ("s" if len(better) == 1 else ""), False), _untransferred(), *rest]
-    if level or _of(compared, "worse"):
-        return [("nothing beat", False), _untransferred(), *rest]
-    return [("nothing can be said against", False), _untransferred(), (" of one seed", False)]
+        pieces += [*_names(better), (" beat" + ("s" if len(better) == 1 else ""), False), _untransferred()]
+    if leaning:
+        seeds = plural(max(each.pairs for each in compared), "seed")
+        score = f" (KID×10³ {number(summary.mean, decimals([summary.mean]))}), which {seeds} do not settle"
+        verb = " scores better than" if len(leaning) == 1 else " score better than"
+        pieces += [("; " if better else "", False), *_names(leaning), (verb, False), _untransferred(), (score, False)]
+    return pieces or [("nothing beat", False), _untransferred()]
 
 
 def _untransferred() -> tuple[str, bool]:
@@ -99,10 +109,12 @@ def _lead(rows: Sequence[Row], ranked: Sequence[tuple[Row, SeedSummary]]) -> lis
     tested = standings.budgets[first.data_budget].tested
     if not tested and all(summary.mean != best.mean for _, summary in others):
         return [(first.label, True), (f" comes first ({kid}), which one seed cannot settle", False)]
-    level = [row.label for row, _ in ranked if standings.standing(row).best or standings.standing(row).level]
-    if len(level) == 1:
+    level = [row.label for row, _ in ranked if row is not first and standings.standing(row).level]
+    if not level:
         return [(first.label, True), (f" leads ({kid})", False)]
-    return [*_names(level), (f" are not told apart at the top (best: {kid})", False)]
+    if best.n == FEWEST:
+        return [(first.label, True), (f" comes first ({kid}), which {FEWEST} seeds do not settle", False)]
+    return [(first.label, True), (f" comes first ({kid}), not told apart from ", False), *_names(level)]
 
 
 def _copies(ranked: Sequence[tuple[Row, SeedSummary]], memorizer: Row | None) -> list[tuple[str, bool]]:
@@ -118,7 +130,7 @@ def _real(ranked: Sequence[tuple[Row, SeedSummary]], oracle: Row | None) -> list
     summary = None if oracle is None else oracle.summary(KID)
     if summary is None:
         return []
-    level = _of(_compared(ranked, oracle), "not settled")
+    level = _of(_compared(ranked, oracle), "not settled") if summary.n > FEWEST else []
     score = f"real images (oracle) score {number(summary.mean, decimals([summary.mean]))}"
     return [(score, False), *([(", which ", False), *_names(level), _is_level(level)] if level else [])]
 
