@@ -7,8 +7,6 @@ import math
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from graftbench.metrics.catalogue import METRICS
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -42,9 +40,8 @@ def groups_in_order(run: Run) -> list[Group]:
 def five_lines(all_groups: Sequence[Group]) -> str:
     """Write KID×10³ of the goal, the best transfer, the source, the best from scratch, and copies.
 
-    A column is one task at one data budget. Where the target's factors are known, the pairs of
-    variants that a row covers follow.
-    A method that looks at the scoring network does not compete, so it is never the best of a line.
+    A column is one task at one data budget. A method that looks at the scoring network does not compete, so it is never
+    the best of a line.
     """
     columns = [(group, budget) for group in all_groups for budget in group.method_budgets]
     header = [
@@ -70,16 +67,13 @@ def is_transfer(row: Row) -> bool:
 
 
 def cell(row: Row | None) -> str:
-    """Write a row's name where the line does not say it, its KID×10³, and the pairs of variants that it covers."""
+    """Write a row's name where the line does not say it, and its KID×10³ over seeds."""
     summary = None if row is None else row.summary(numbers.KID)
     if row is None or summary is None:
         return numbers.DASH
     score = numbers.mean_sd(summary, min(1, numbers.decimals([summary.mean])))
-    pairs = row.summary(METRICS["variant_pairs"])
-    all_pairs = next((record.truth.pairs for record in row.ok if record.truth), 0)
-    covered = f"; {pairs.mean:.0f} of {all_pairs} pairs" if pairs and all_pairs else ""
     name = "" if row.is_reference else f"{text.markdown(row.label)} "
-    return f"{name}{score}{covered}"
+    return f"{name}{score}"
 
 
 def conditions(all_groups: Sequence[Group]) -> str:
@@ -90,13 +84,8 @@ def conditions(all_groups: Sequence[Group]) -> str:
     leaking = sorted({row.label for group in all_groups for row in group.methods if row.leaks})
     verbs = "looks at the scoring network and does" if len(leaking) == 1 else "look at the scoring network and do"
     out = f" {text.listing(leaking)} {verbs} not compete." if leaking else ""
-    rows = [row for group in all_groups for row in (*group.methods, *group.references)]
-    known = any(row.summary(METRICS["variant_pairs"]) for row in rows)
-    pairs = (
-        " Pairs: how many combinations of hair, eyes, mouth and the like are made; copies make few." if known else ""
-    )
     return text.markdown(
-        f"KID×10³, mean ± standard deviation over {text.plural(seeds, 'seed')}; lower is better.{pairs} {compute} per "
+        f"KID×10³, mean ± standard deviation over {text.plural(seeds, 'seed')}; lower is better. {compute} per "
         f"fit, protocol {protocols}.{out}"
     )
 
