@@ -82,7 +82,7 @@ def test_the_table(run: Command, folder: Path) -> None:
     assert float(fid[0].replace(",", "")) > 0.0
     assert " … " in fid[1]
     assert float(fid[2].replace(",", "")) > 0.0
-    assert "24 images of made against 40 of real. lite0@32, bicubic-antialias, weights " in done.out
+    assert "24 images of made against 40 of real. lite0@32+blur0.7+dither8, bicubic-antialias, weights " in done.out
     assert "Features took " in done.out
     assert max(map(len, rows)) <= 80
 
@@ -308,7 +308,7 @@ def test_statistics_from_the_command_line(run: Command, folder: Path, tmp_path: 
     done = run("stats", folder / "real", "--out", path, *options)
     assert (done.code, done.err) == (0, "")
     assert "features of 40 images of real" in done.out
-    assert "lite0@32, weights " in done.out
+    assert "lite0@32+blur0.7+dither8, weights " in done.out
     against = [
         json.loads(run("evaluate", folder / "made", reference, *options, "--json").out)
         for reference in (folder / "real", path)

@@ -178,7 +178,8 @@ def verdicts(records: list[Record], a: str, b: str, folder: Path) -> dict[str, t
     claim = Claim(name="c", statement="A beats B.", verb="beats", methods=(a,), over=b)
     (finding,) = check_claims(records, claims=[claim]).findings
     words = {"holds": "better", "does not hold": "worse", "not enough data": "too few seeds"}
-    said["claims"] = words.get(finding.verdict, finding.verdict), finding.p
+    if finding.verdict != "not testable here":  # neither beats what learnt nothing, which the others do not ask
+        said["claims"] = words.get(finding.verdict, finding.verdict), finding.p
     return said
 
 

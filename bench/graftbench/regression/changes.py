@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import median
 from typing import TYPE_CHECKING
 
 from graftbench.comparison.paired import differences_of
+from graftbench.comparison.stats import mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -88,7 +89,8 @@ def change_of(
     differences = differences_of(series.values(), measured=measured, test=test, draws=len(draws) if measured else None)
     if differences is None:
         return None
-    base, new = (fmean(values) for values in zip(*(pair for pairs in medians.values() for pair in pairs), strict=True))
+    both = [pair for pairs in medians.values() for pair in pairs]
+    base, new = mean([pair[0] for pair in both]), mean([pair[1] for pair in both])
     return Change(base, new, differences, measure.better)
 
 

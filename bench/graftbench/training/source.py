@@ -201,13 +201,15 @@ def shipped_recipe(kind: str, images: ImageSet) -> Recipe | None:
 def training_seconds(recipe: Recipe) -> float | None:
     """Return how long a training may take: as long an image and pixel as that of a shipped model of its kind took.
 
-    Of several the one of the nearest side counts. None where no model of the kind is shipped.
+    Of several the one of the nearest side counts, of those the longest one. None where no model of the kind is shipped.
     """
     timed = [(msgspec.convert(facts["recipe"], Recipe), float(facts["fit_seconds"])) for facts in shipped_provenance()]
     alike = [(other, seconds) for other, seconds in timed if other.kind == recipe.kind and seconds > 0]
     if not alike:
         return None
-    other, seconds = min(alike, key=lambda pair: abs(math.log2(pair[0].resolution / recipe.resolution)))
+    other, seconds = min(
+        alike, key=lambda pair: (abs(math.log2(pair[0].resolution / recipe.resolution)), -pair[0].kimg)
+    )
     return seconds * recipe.kimg / other.kimg * (recipe.resolution / other.resolution) ** 2
 
 
