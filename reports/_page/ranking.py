@@ -11,7 +11,9 @@ from .._tables.text import listing
 from .._tables.unbeaten import unbeaten
 
 if TYPE_CHECKING:
-    from .._tables.groups import Group
+    from graftbench.comparison.stats import SeedSummary
+
+    from .._tables.groups import Group, Row
 
 SHOWN = 12
 """Most rows of one ranking; the table of scores below has all."""
@@ -26,7 +28,8 @@ class Place:
         label: Whose place it is.
         kid: Mean KID×10³ over seeds.
         kid_text: As printed.
-        interval: Student's 95 % interval of the mean over seeds, as printed; a dash with one seed.
+        interval: Student's 95 % interval of the mean over seeds, as printed; of two seeds, which make a useless one,
+            both values; a dash with one seed.
         low: Its lower end; None with one seed.
         seeds: Number of seeds with a KID.
         open: Whether the seeds leave open that it is as good as the first (`Column.is_worse`); False for the first.
@@ -81,9 +84,19 @@ def _ranking(group: Group, budget: int) -> PageRanking:
     for row, summary in ranked[:SHOWN]:
         rank = 1 + sum(better.mean < summary.mean for _, better in ranked)
         is_open = row is not ranked[0][0] and not undecided and not standings.is_worse(row)
-        low, high = (None, None) if (ends := summary.interval) is None else (ends.low, ends.high)
-        interval = DASH if ends is None else f"{number(low, digits)} to {number(high, digits)}"
+        low, interval = _spread(row, summary, digits)
         kid = number(summary.mean, digits)
         not_beaten = listing(unbeaten(group, row))
         places.append(Place(rank, row.label, summary.mean, kid, interval, low, summary.n, is_open, not_beaten))
     return PageRanking(budget, tuple(places), len(ranked) - len(places), len(rows) - len(ranked), undecided)
+
+
+def _spread(row: Row, summary: SeedSummary, digits: int) -> tuple[float | None, str]:
+    """Return the lower end of what is known of the spread over seeds, and the text of it."""
+    if summary.interval is None:
+        return None, DASH
+    if summary.n == 2:
+        low, high = sorted(row.by_seed(KID).values())
+        return low, f"{number(low, digits)} and {number(high, digits)}"
+    ends = summary.interval
+    return ends.low, f"{number(ends.low, digits)} to {number(ends.high, digits)}"

@@ -262,7 +262,7 @@ def test_a_run_without_failures_says_none(record: Make, a_run: MakeRun) -> None:
 def test_a_run_in_which_all_failed_names_no_leader(record: Make, a_run: MakeRun) -> None:
     """The page is made all the same, and says why it has no scores."""
     words = Outline(render(a_run([record(status=Status.OOM, log_tail="")]))).words
-    assert "no method has a KID, so none leads" in words
+    assert "no method has a KID, so nothing is found" in words
     assert "1 cell has a record: 0 ok, 1 oom." in words
     assert "1 of 1 oom" in words
     assert "nan" not in words.lower().split()

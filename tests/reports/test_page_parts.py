@@ -81,6 +81,16 @@ def test_the_ranking_has_intervals_and_says_what_the_seeds_leave_open(record: Ma
     ]
 
 
+def test_two_seeds_are_shown_as_two_values(record: Make, a_run: MakeRun) -> None:
+    """An interval of one degree of freedom, here −114 to 140, would say less than the values themselves."""
+    page = render(a_run([*seeds(record, "finetune", 3, 23), *seeds(record, "dcgan", 100, 120)]))
+    assert [row.replace(" ≈ not told from the first", "") for row in places(page)] == [
+        "1 finetune 13.0 3.0 and 23.0 2",
+        "2 dcgan 110.0 100.0 and 120.0 2",
+    ]
+    assert "Each seed" in section(page, "ranking")
+
+
 def test_one_seed_ranks_and_settles_nothing(record: Make, a_run: MakeRun) -> None:
     """No interval, no mark at any place but a sentence under all; equal means share the rank."""
     records = [*seeds(record, "finetune", 10), *seeds(record, "vae", 20), *seeds(record, "dcgan", 20)]
