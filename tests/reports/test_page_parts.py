@@ -85,8 +85,8 @@ def test_two_seeds_are_shown_as_two_values(record: Make, a_run: MakeRun) -> None
     """An interval of one degree of freedom, here −114 to 140, would say less than the values themselves."""
     page = render(a_run([*seeds(record, "finetune", 3, 23), *seeds(record, "dcgan", 100, 120)]))
     assert [row.replace(" ≈ not told from the first", "") for row in places(page)] == [
-        "1 finetune 13.0 3.0 and 23.0 2",
-        "2 dcgan 110.0 100.0 and 120.0 2",
+        "1 finetune 13 3 and 23 2",
+        "2 dcgan 110 100 and 120 2",
     ]
     assert "Each seed" in section(page, "ranking")
 
