@@ -70,6 +70,14 @@ def test_gaussian_of_the_posteriors() -> None:
     torch.testing.assert_close(gaussian(z), gaussian.mean + gaussian.factor.T)
 
 
+def test_a_frozen_part_of_the_encoder_stays_frozen() -> None:
+    """Every part of the encoder is left in the mode that it was in."""
+    encoder = TwoNumbers()
+    encoder.frozen = nn.BatchNorm2d(3).eval()
+    posterior_gaussian(encoder, torch.zeros(1, 3, 2, 2, dtype=torch.uint8), 2, torch.device("cpu"))
+    assert (encoder.training, encoder.frozen.training) == (True, False)
+
+
 def test_one_image_has_a_gaussian() -> None:
     """A single training image leaves its own posterior."""
     gaussian = posterior_gaussian(TwoNumbers(), torch.zeros(1, 3, 2, 2, dtype=torch.uint8), 2, torch.device("cpu"))

@@ -129,10 +129,11 @@ def posterior_gaussian(encoder: nn.Module, images: Tensor, latent: int, device: 
         latent: Dimensions of z.
         device: Where the encoder is, and the result will be.
     """
-    was_training = encoder.training
+    modes = [(module, module.training) for module in encoder.modules()]  # a frozen part of it stays in eval mode
     encoder.eval()
     parts = [encoder(to_float(part.to(device))) for part in images.split(BATCH)]
-    encoder.train(was_training)
+    for module, was_training in modes:
+        module.training = was_training
     means = torch.cat([mean for mean, _ in parts]).double().cpu()
     variances = torch.cat([log_variance.exp() for _, log_variance in parts]).double().cpu()
     centred = means - means.mean(dim=0)
