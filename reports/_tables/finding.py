@@ -12,7 +12,8 @@ from graftbench.comparison.methods import compare
 
 from .numbers import FID, KID, decimals, number
 from .scores import column, ranked_rows
-from .text import plural
+from .text import listing, plural
+from .unbeaten import unbeaten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,6 +66,7 @@ def _at(group: Group, budget: int) -> list[tuple[str, bool]]:
         _against_source(ranked, references.get(SOURCE)),
         _lead(rows, ranked),
         _copies(ranked, references.get(MEMORIZER)),
+        _unbeaten(group, ranked),
         _real(ranked, references.get(ORACLE)),
         _fid(ranked),
     ]
@@ -123,6 +125,15 @@ def _copies(ranked: Sequence[tuple[Row, SeedSummary]], memorizer: Row | None) ->
     if compared and all(each.verdict == "worse" for each in compared):
         return [("copies of the training images (", False), (MEMORIZER, True), (") beat every method", False)]
     return []
+
+
+def _unbeaten(group: Group, ranked: Sequence[tuple[Row, SeedSummary]]) -> list[tuple[str, bool]]:
+    """Say who does not beat white images, or images of the source."""
+    beaten_by = {row.label: names for row, _ in ranked if (names := unbeaten(group, row))}
+    if not beaten_by:
+        return []
+    rows = listing(list(dict.fromkeys(name for names in beaten_by.values() for name in names)))
+    return [*_names(list(beaten_by)), (f" do{'es' if len(beaten_by) == 1 else ''} not beat {rows}", False)]
 
 
 def _real(ranked: Sequence[tuple[Row, SeedSummary]], oracle: Row | None) -> list[tuple[str, bool]]:

@@ -31,17 +31,17 @@ def log_density(y: np.ndarray, centres: np.ndarray, variances: np.ndarray) -> np
 def test_the_fit_of_one_centre_is_a_mean() -> None:
     """One Gaussian's likeliest variance is the mean squared distance over D; one centre for each far group likewise."""
     images = np.array([[3.0, 4.0], [0.0, 1.0]])
-    assert module._Fit(np.zeros((1, 2)), images).variances == pytest.approx([(25 + 1) / 4])
+    assert module._MixtureFit(np.zeros((1, 2)), images).variances == pytest.approx([(25 + 1) / 4])
     groups = np.vstack((images, images + 1000.0))
     centres = np.array([[0.0, 0.0], [1000.0, 1000.0]])
-    assert module._Fit(centres, groups).variances == pytest.approx([6.5, 6.5], rel=1e-9)
+    assert module._MixtureFit(centres, groups).variances == pytest.approx([6.5, 6.5], rel=1e-9)
 
 
 def test_no_other_variances_are_likelier() -> None:
     """Along every variance the training images' log-likelihood has its maximum where EM ends, up to its tolerance."""
     rng = RNG(1)
     centres, images = rng.standard_normal((6, 3)), rng.standard_normal((40, 3))
-    fitted = module._Fit(centres, images).variances
+    fitted = module._MixtureFit(centres, images).variances
     best = log_density(images, centres, fitted).mean()
     for j in range(6):
         for factor in (0.7, 1.4):
@@ -55,7 +55,7 @@ def test_the_score_is_its_definition() -> None:
     x, y, t = (rng.standard_normal((n, 3)) * [1.0, 10.0, 0.1] + 4.0 for n in (12, 15, 20))
     a, b, c = ((z - t.mean(axis=0)) / t.std(axis=0) for z in (x, y, t))
     order = np.random.default_rng(0).permutation(20)
-    made, ideal = module._Fit(a, c), module._Fit(c[order[:10]], c[order[10:]])
+    made, ideal = module._MixtureFit(a, c), module._MixtureFit(c[order[:10]], c[order[10:]])
     gap = log_density(b, ideal.centres, ideal.variances) - log_density(b, made.centres, made.variances)
     assert value(x, y, t) == pytest.approx(100.0 / 3.0 * gap.mean(), rel=1e-9)
 
@@ -89,7 +89,7 @@ def test_worse_images_score_more() -> None:
 def test_leaving_out_a_centre() -> None:
     """The mean log-density without each centre is that of the smaller mixture, a share of nearly 1 included."""
     rng = RNG(5)
-    fit = module._Fit(rng.standard_normal((9, 4)), rng.standard_normal((30, 4)))
+    fit = module._MixtureFit(rng.standard_normal((9, 4)), rng.standard_normal((30, 4)))
     y = np.vstack((rng.standard_normal((20, 4)), fit.centres[:1] + 1e-9))
     fit.variances[0] = SMALLEST_VARIANCE
     logs, without = fit.log_densities(y)

@@ -102,6 +102,8 @@ PROTOCOL_CHANGES: dict[str, Any] = {
     "n_generated": 5000,
     "reference": "validation",
     "metrics": ["fid"],
+    "blur": 0.7,
+    "dither": 8.0,
     "determinism": "portable",
 }
 TASK_CHANGES: dict[str, Any] = {"source": "openmoji", "target": "twemoji", "resolution": 64, "kind": "stylize"}

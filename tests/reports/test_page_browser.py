@@ -103,9 +103,9 @@ def tab(browser: Any, folder: Path) -> Iterator[Tab]:
 def test_everything_is_there(tab: Tab) -> None:
     """The parser keeps every table, figure and strip of samples; all pictures are drawn."""
     count = "['table', 'svg', 'img'].map(name => document.querySelectorAll(name).length)"
-    assert tab(count) == [10, 5, 13]
+    assert tab(count) == [11, 5, 13]
     assert tab("[...document.images].filter(i => i.complete && i.naturalWidth > 0).length") == 13
-    assert tab("[...document.querySelectorAll('table')].filter(shown).length") == 7  # the intervals are folded
+    assert tab("[...document.querySelectorAll('table')].filter(shown).length") == 8  # the intervals are folded
     assert tab("document.querySelectorAll('svg path').length") > 100
 
 
@@ -299,7 +299,7 @@ def test_on_paper_the_controls_are_gone_and_the_rest_is_there(tab: Tab) -> None:
     tab.open(media="print")
     assert not tab("[...document.querySelectorAll('#filters, nav, button.open')].some(shown)")
     assert tab("[...document.querySelectorAll('thead th')].every(h => h.textContent.trim())")
-    assert tab("[...document.querySelectorAll('table')].filter(shown).length") == 10
+    assert tab("[...document.querySelectorAll('table')].filter(shown).length") == 11
 
 
 NASTY = ("<script>alert(1)</script>", "a_b%c\\d{e}$", '"onclick="x', "</script><b>", "n" * 300)

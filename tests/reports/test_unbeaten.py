@@ -129,7 +129,7 @@ def test_the_page_has_footnote_headline_and_ranking(
     text = html.unescape(re.sub("<[^>]*>", " ", page))
     assert f'<li id="set-1-note-1">{WHITE}</li>' in page
     assert re.search(r'<span class="name">a</span>\s*<sup><a href="#set-1-note-1"', page)
-    assert re.search(r"with 25 training images\s+a\s+is the only method .*, and does not beat blank", text)
+    assert re.search(r"with 25 training images\s+a\s+is the only method .*,\s+a\s+does not beat blank", text)
     assert '<span class="unbeaten">does not beat blank</span>' in page
     assert "white images: a method that does not beat them has shown nothing" in text
 

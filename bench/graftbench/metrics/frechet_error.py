@@ -206,7 +206,7 @@ class _Products:
     """
 
     def __init__(self, first: _Rows, second: _Rows | Moments) -> None:
-        other = second.root if isinstance(second, Moments) else second.rows
+        other = np.ascontiguousarray(second.root if isinstance(second, Moments) else second.rows)
         self._fixed = isinstance(second, Moments)
         self._n = len(first.rows), len(other)
         self._rows = first.rows, other

@@ -97,7 +97,7 @@ def fld(generated: FeatureMatrix, real: FeatureMatrix, train: FeatureMatrix, *, 
     # The mixture of the generated images, and that of one half of the training images.
     order = np.random.default_rng(seed).permutation(len(t))
     half = len(t) // 2
-    made, ideal = _Fit(x, t), _Fit(t[order[:half]], t[order[half:]])
+    made, ideal = _MixtureFit(x, t), _MixtureFit(t[order[:half]], t[order[half:]])
     unit = 100.0 / t.shape[1]
     densities, without = made.log_densities(y)
     gaps = unit * (ideal.log_densities(y)[0] - densities)
@@ -122,7 +122,7 @@ def _reason(x: Array, y: Array, t: Array) -> str:
     return "" if (t != t[0]).any() else "all training images have the same features, which have no scale"
 
 
-class _Fit:
+class _MixtureFit:
     """An equal mixture of Gaussians around centres, with the variances at which images are likeliest, found by EM.
 
     Attributes:
