@@ -6,6 +6,7 @@ fine-tuned, from a start that is nearer to the target than the source was.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.bounds import Share
@@ -18,6 +19,8 @@ from graftbench.training.adversarial import AdversarialConfig, Adversary, any_so
 from graftbench.training.samplers import MappedSampler
 
 if TYPE_CHECKING:
+    import torch
+
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
 
@@ -39,6 +42,12 @@ class MinedSampler(MappedSampler):
 
     kind: ClassVar[str] = "mined-generator"
     mapping = Miner
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> MinedSampler:
+        """Build the architectures and load the weights; older files name those of the miner `miner.…`."""
+        renamed = {re.sub(r"^miner\.", "mapping.", name): tensor for name, tensor in tensors.items()}
+        return super().from_state(renamed, metadata)
 
 
 class MineGan(Method):

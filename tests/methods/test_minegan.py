@@ -79,6 +79,17 @@ def test_sampler_mines(world: Callable[..., Any]) -> None:
     assert not torch.equal(found, to_uint8(plain))
 
 
+def test_older_samplers_are_read(world: Callable[..., Any]) -> None:
+    """A sampler that was saved when the miner's weights were named `miner.…` gives the same images."""
+    sampler = world(32).fit("minegan", precision="float32", images=40).sampler
+    tensors, metadata = sampler.state()
+    older = {name.replace("mapping.", "miner."): tensor for name, tensor in tensors.items()}
+    assert older.keys() != tensors.keys()
+    loaded = type(sampler).from_state(older, metadata)
+    z = [each.sample(5, torch.Generator().manual_seed(0)) for each in (loaded, sampler)]
+    assert torch.equal(*z)
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_bad_share(share: float) -> None:
     """A share is a share."""

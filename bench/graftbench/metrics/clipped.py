@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaln
 
-from graftbench.errors import GraftbenchError
 from graftbench.metrics.catalogue import Metric
 from graftbench.metrics.manifold import (
     AllBalls,
@@ -122,8 +121,6 @@ def clipped_family(k: int = 5) -> BallFamily:
     Raises:
         GraftbenchError: k < 1.
     """
-    if k < 1:
-        raise GraftbenchError(f"Balls need at least 1 neighbour; found k = {k}.")
     reasons, scores = partial(_reasons, k=k), partial(_scores, k=k)
     return BallFamily(real=(k,), capped=(k,), kept=(k,), reasons=reasons, scores=scores)
 

@@ -219,6 +219,15 @@ class BallFamily:
     reasons: Callable[[int, int], dict[str, str]]
     scores: Callable[[AllBalls], dict[str, BallScore]]
 
+    def __post_init__(self) -> None:
+        """Refuse balls that reach to no neighbour.
+
+        Raises:
+            GraftbenchError: A number of neighbours is below 1.
+        """
+        if (k := min((*self.real, *self.generated, *self.capped), default=1)) < 1:
+            raise GraftbenchError(f"Balls need at least 1 neighbour; found k = {k}.")
+
 
 @dataclass(frozen=True)
 class BallScore:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graftbench.errors import GraftbenchError
 from graftbench.metrics.catalogue import Metric
 from graftbench.metrics.manifold import (
     AllBalls,
@@ -94,8 +93,6 @@ def symmetric_family(k: int = 5) -> BallFamily:
     Raises:
         GraftbenchError: k < 1.
     """
-    if k < 1:
-        raise GraftbenchError(f"Balls need at least 1 neighbour; found k = {k}.")
     return BallFamily(real=(k,), generated=(k,), reasons=partial(_reasons, k=k), scores=partial(_scores, k=k))
 
 

@@ -54,7 +54,8 @@ class MLflowOptions(msgspec.Struct, frozen=True):
 class MLflow(Tracker):
     """Parameters, tags, metrics over images seen, pictures and environment as artifacts.
 
-    MLflow takes no @ in a metric's name: `kid_n600_ref620_lite0@96` is `kid_n600_ref620_lite0:96` there.
+    MLflow takes no @ and no + in a metric's name: `kid_n600_ref620_lite0@96+dither8` is
+    `kid_n600_ref620_lite0:96-dither8` there.
     """
 
     name: ClassVar[str] = "mlflow"
