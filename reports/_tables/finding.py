@@ -90,8 +90,7 @@ def _against_source(ranked: Sequence[tuple[Row, SeedSummary]], source: Row | Non
     if better:
         pieces += [*_names(better), (" beat" + ("s" if len(better) == 1 else ""), False), _untransferred()]
     if leaning:
-        seeds = plural(max(each.pairs for each in compared), "seed")
-        score = f" (KID×10³ {number(summary.mean, decimals([summary.mean]))}), which {seeds} do not settle"
+        score = f" (KID×10³ {number(summary.mean, decimals([summary.mean]))}; not settled)"
         verb = " scores better than" if len(leaning) == 1 else " score better than"
         pieces += [("; " if better else "", False), *_names(leaning), (verb, False), _untransferred(), (score, False)]
     return pieces or [("nothing beat", False), _untransferred()]
@@ -115,7 +114,7 @@ def _lead(rows: Sequence[Row], ranked: Sequence[tuple[Row, SeedSummary]]) -> lis
     if not level:
         return [(first.label, True), (f" leads ({kid})", False)]
     if best.n == FEWEST:
-        return [(first.label, True), (f" comes first ({kid}), which {FEWEST} seeds do not settle", False)]
+        return [(first.label, True), (f" comes first ({kid}; not settled)", False)]
     return [(first.label, True), (f" comes first ({kid}), not told apart from ", False), *_names(level)]
 
 
