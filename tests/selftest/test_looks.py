@@ -166,11 +166,23 @@ def test_energy_that_cannot_be_had_is_skipped(
 
 
 def test_a_method_on_this_cpu_and_planted_faults(on_cpu: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`dcgan` passes; losses 2 % off, chances that no seed fixes, and a state that is forgotten do not."""
+    """`dcgan` passes; losses a fifth off, chances that no seed fixes, and a state that is forgotten do not."""
     monkeypatch.setattr(methods, "QUICK", ("dcgan",))
     good = outcomes(methods.look(on_cpu))
     assert "failed" not in good.values()
     assert good["dcgan: losses in bfloat16"] == "passed"
+
+    course = methods.course
+
+    def too_large(world: Any, cls: Any, precision: str, *within: Any) -> Any:
+        made = course(world, cls, precision, *within)
+        factor = 1.2 if precision == "bfloat16" else 1.0
+        curve = [{name: factor * loss for name, loss in losses.items()} for losses in made.curve]
+        return methods.Course(curve, made.samples, made.sampler)
+
+    monkeypatch.setattr(methods, "course", too_large)
+    assert outcomes(methods.look(on_cpu))["dcgan: losses in bfloat16"] == "failed"
+    monkeypatch.setattr(methods, "course", course)
 
     from graftbench.training import adversarial
 
@@ -181,9 +193,7 @@ def test_a_method_on_this_cpu_and_planted_faults(on_cpu: Bench, monkeypatch: pyt
         return {key: value * noise for key, value in descend(optimizer, name, loss, terms).items()}
 
     monkeypatch.setattr(adversarial, "_descend", off)
-    bad = outcomes(methods.look(on_cpu))
-    assert bad["dcgan: losses in bfloat16"] == "failed"
-    assert bad["dcgan: one seed, twice"] == "failed"
+    assert outcomes(methods.look(on_cpu))["dcgan: one seed, twice"] == "failed"
     monkeypatch.setattr(adversarial, "_descend", descend)
 
     monkeypatch.setattr(adversarial.Adversary, "load_state_dict", lambda *_: None)
@@ -201,12 +211,12 @@ class _Black:
 
 
 def test_how_far_losses_are_off_by_hand() -> None:
-    """30 times the largest deviation of 0.01 is 0.3, and 64 roundings of 2⁻²⁴ are 3.8e-6: 0.15 is half of that."""
-    reference, around = [{"d": 1.0}], [[{"d": 1.01}], [{"d": 0.995}], [{"d": 1.0}]]
-    assert methods.farthest(reference, [{"d": 1.15}], around, 2.0**-24)[0] == pytest.approx(0.5, abs=1e-4)
-    assert methods.farthest(reference, [{"d": 1.45}], around, 2.0**-24)[0] > 1
-    assert methods.farthest(reference, [{"d": float("nan")}], around, 2.0**-24)[0] == float("inf")
-    assert methods.farthest(reference, [], around, 2.0**-24)[0] == float("inf")
+    """12 times the root mean square of 0.03, 0.04 and 0 is 0.346, and 64 roundings of 2⁻²⁴ are 3.8e-6."""
+    reference, around = [{"d": 1.0}], [[{"d": 1.03}], [{"d": 0.96}], [{"d": 1.0}]]
+    assert methods.farthest(reference, [{"d": 1.173}], around)[0] == pytest.approx(0.4994, abs=1e-4)
+    assert methods.farthest(reference, [{"d": 1.35}], around)[0] > 1
+    assert methods.farthest(reference, [{"d": float("nan")}], around)[0] == float("inf")
+    assert methods.farthest(reference, [], around)[0] == float("inf")
 
 
 def test_disturbed_products_are_off_by_their_rounding() -> None:
@@ -258,10 +268,11 @@ def test_a_slow_loop_is_found(on_cpu: Bench, monkeypatch: pytest.MonkeyPatch) ->
     update = Ema.update
 
     def slow(ema: Ema, network: Any) -> None:
-        time.sleep(0.5)
+        time.sleep(0.4)
         update(ema, network)
 
     monkeypatch.setattr(Ema, "update", slow)
+    monkeypatch.setattr(throughput, "ATTEMPTS", 1)
     ends = outcomes(throughput.look(on_cpu))
     assert ends["the suite's loop beside its step alone"] == "failed"
     assert ends["a DCGAN written plainly"] == "measured"

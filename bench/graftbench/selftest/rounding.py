@@ -9,22 +9,24 @@ D. S. Parker, "Monte Carlo Arithmetic: exploiting randomness in floating-point a
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 UNIT_FLOAT32, UNIT_TF32, UNIT_BFLOAT16 = 2.0**-24, 2.0**-11, 2.0**-8
 """Unit roundoffs: half the gap above 1, of 24, 11 and 8 significant bits."""
 
-REPEATS = 3
+REPEATS = 6
 """Disturbed fits."""
 
-FACTOR = 30.0
-"""A loss may be off by so many times the largest deviation of the disturbed fits. Were all four deviations normal with
-one spread, one would exceed it with a probability of 1.6·(0.8/30)³ ≈ 3·10⁻⁵ (the density of |N| at 0 is 0.8, and the
-largest of three is below t with probability (0.8 t)³)."""
+FACTOR = 12.0
+"""A loss may be off by so many times the root mean square of the disturbed fits' deviations. Were all of them normal
+with one spread, the ratio would be Student's t of 6 degrees of freedom, which exceeds 12 with probability 2·10⁻⁵."""
 
 _aten = torch.ops.aten
 PRODUCTS = frozenset({_aten.mm, _aten.addmm, _aten.bmm, _aten.baddbmm, _aten.convolution, _aten.convolution_backward})
@@ -69,6 +71,12 @@ def summed_terms(func: Any, args: Any) -> int:  # noqa: ANN401 - an operation an
         gradient, _, weight = tensors[:3]  # of the weight: over images and places; of the input: over outputs
         return max(gradient.numel() // gradient.shape[1], weight.numel() // weight.shape[1])
     return tensors[-2].shape[-1]
+
+
+def allowance(deviations: Iterable[float]) -> float:
+    """Return how far a number may be off, from the deviations of the disturbed repeats."""
+    squares = [deviation**2 for deviation in deviations]
+    return FACTOR * math.sqrt(sum(squares) / len(squares))
 
 
 def unit_of(precision: str, *, is_gpu: bool) -> float:
