@@ -8,6 +8,7 @@ from graftbench.comparison.quality_text import EXPLANATION, headings, quantities
 from graftbench.comparison.time_to_quality import quality_tables
 from graftbench.contracts import Report
 
+from ._tables.groups import groups
 from ._tables.text import markdown, markdown_table
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class TimeToQuality(Report):
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write time-to-quality.md, if any task has a table."""
-        made = quality_tables(run.records)
+        made = quality_tables(record for group in groups(run) for record in group.records)
         if not made.tables:
             return []
         path = out / "time-to-quality.md"

@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from graftbench.comparison.nothing_learnt import SOURCE
 from graftbench.comparison.survival import Waited, arrival_curve
@@ -104,13 +104,13 @@ class QualityTables:
 
 def quality_tables(records: Iterable[Record]) -> QualityTables:
     """Make a table for each task, number of images, budget and protocol whose fits were looked at on the way."""
-    groups: defaultdict[tuple[object, ...], list[Record]] = defaultdict(list)
-    for record in records:
+    groups: defaultdict[tuple[Any, ...], list[Record]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: record.id):
         cell = record.cell
         protocol, manifests = cell.protocol.label, tuple(sorted(cell.manifests.items()))
         groups[str(cell.task), cell.data_budget, str(cell.compute_budget), protocol, manifests].append(record)
     tables, without = [], {}
-    for key, group in groups.items():
+    for key, group in sorted(groups.items()):
         title = f"{key[0]}, n = {key[1]}, {key[2]}, {key[3]}"
         made = _table(title, group)
         if isinstance(made, str):
@@ -125,7 +125,7 @@ def _table(title: str, group: Sequence[Record]) -> QualityTable | str:
     # The two ends.
     ok = [record for record in group if record.status == Status.OK]
     sources = [value for record in ok if record.cell.method == SOURCE and (value := _end_score(record)) is not None]
-    floors = [score.floor for record in ok if (score := record.score(METRIC)) and score.floor is not None]
+    floors = [score.floor for record in ok if (score := record.score(METRIC)) and _is_known(score.floor)]
     fits = [record for record in group if record.cell.family != "reference" and record.cell.variant_of != SAMPLES]
     if not any(record.snapshots for record in fits):
         return "no fit was looked at on the way (`snapshots` in the suite)"
@@ -167,15 +167,20 @@ def course_of(record: Record) -> list[Passed] | str:
         Passed(shot.images_seen, shot.seconds, shot.joules, score.value)
         for shot in record.snapshots
         for score in shot.scores
-        if score.name == METRIC and score.value is not None
+        if score.name == METRIC and score.value is not None and _is_known(shot.seconds)
     ]
     seconds, images = known_cost(record, "fit_seconds"), known_cost(record, "images_seen")
     end = _end_score(record)
-    if record.status == Status.OK and end is not None and seconds is not None and images is not None:
-        points.append(Passed(images, seconds, known_cost(record, "energy_joules"), end))
+    if record.status == Status.OK and end is not None and _is_known(seconds) and _is_known(images):
+        joules = known_cost(record, "energy_joules")
+        points.append(Passed(images, seconds, joules if _is_known(joules) else None, end))
     if points:
         return points
     return f"{record.status}: no score on the way" if record.status != Status.OK else "no score or no seconds"
+
+
+def _is_known(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
 
 
 def arrives(course: Sequence[Passed], level: float) -> tuple[Passed, bool]:

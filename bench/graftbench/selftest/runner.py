@@ -86,9 +86,10 @@ def take(look: Look, device: str, *, quick: bool, folder: Path, cache: Path, sec
     named = {"quick": quick, "folder": folder, "cache": cache}
     process = _context().Process(target=_child, args=((look.name, device), findings_file), kwargs=named)
     process.start()
-    process.join(limit)
-    is_late = process.is_alive()
-    if is_late:
+    try:
+        process.join(limit)
+        is_late = process.is_alive()
+    finally:  # past its limit, or this process was interrupted
         _end(process)
     findings = _read(findings_file)
     if is_late:
@@ -142,9 +143,9 @@ def findings_of(name: str, device: str, *, quick: bool, folder: Path, cache: Pat
 
 
 def _end(process: BaseProcess) -> None:
-    """End a process and what it has started."""
+    """End a process, if it has not ended, and what it has started."""
     assert process.pid is not None
-    for sign in (signal.SIGTERM, signal.SIGKILL):
+    for sign in (signal.SIGTERM, signal.SIGKILL) if process.is_alive() else ():
         with suppress(OSError):
             os.killpg(process.pid, sign)
         process.join(GRACE_SECONDS)

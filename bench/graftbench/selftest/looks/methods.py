@@ -34,7 +34,7 @@ IMAGES, KILLED_AT = 12, 4
 """Three steps of four images; the fit that is killed ends after the first."""
 
 QUICK = ("dcgan", "vae", "ddpm", "finetune", "gatys")
-"""One of each loop: the methods of the short form."""
+"""One of each loop: the methods of the short form, and those whose rounding is compared where the device is a CPU."""
 
 ROUNDING_STEPS = 64
 """A loss may be off by so many roundings of itself besides: it is a float32 mean that is summed in another order."""
@@ -161,6 +161,9 @@ def _losses(bench: Bench, cls: type[Method], on_cpu: World, on_device: World, re
         if precision == "float32" and not bench.device.is_gpu:
             yield skipped("methods", f"{cls.name}: losses in float32", "the device is the CPU they are compared with")
             continue
+        if not bench.device.is_gpu and cls.name not in QUICK:
+            yield _finite(cls, reference, course(on_device, cls, precision), precision)
+            continue
         unit = unit_of(precision, is_gpu=bench.device.is_gpu)
         around = [fit.curve for fit in disturbed(on_cpu, cls, unit)]
         excess, where = farthest(reference.curve, course(on_device, cls, precision).curve, around)
@@ -172,6 +175,19 @@ def _losses(bench: Bench, cls: type[Method], on_cpu: World, on_device: World, re
             expected=f"at most 1: {FACTOR:g} times what disturbed products move them",
             excess=excess,
         )
+
+
+def _finite(cls: type[Method], reference: Course, made: Course, precision: str) -> Finding:
+    """Look at losses whose rounding is not compared: it takes minutes on a CPU, and one of each loop stands for all."""
+    names = [set(losses) for losses in made.curve] == [set(losses) for losses in reference.curve]
+    finite = all(math.isfinite(loss) for losses in made.curve for loss in losses.values())
+    return judged(
+        "methods",
+        f"{cls.name}: losses in {precision}",
+        ok=names and finite,
+        found=f"{len(made.curve)} points, {'finite' if finite else 'not finite'}; not compared on a CPU",
+        expected=f"{len(reference.curve)} points, finite",
+    )
 
 
 def _determinism(cls: type[Method], one: Course, other: Course) -> Finding:
