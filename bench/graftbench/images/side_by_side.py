@@ -73,9 +73,9 @@ def prepare_side_by_side(
             job = pickle.dumps(preparation)
         except (pickle.PicklingError, AttributeError, TypeError):  # a class that exists in this process alone
             return
-        command = [*PYTHON, "-m", __name__]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(command, **pipes) as child:  # noqa: S603 - this very file
+        with subprocess.Popen(  # noqa: S603 - this very file
+            [*PYTHON, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as child:
             children.append(child)
             assert child.stdin
             assert child.stdout
