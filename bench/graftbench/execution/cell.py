@@ -321,7 +321,9 @@ def _resources(job: CellJob, fit: _Fit, scored: Scored, sampling: Sequence[Measu
         parameters_total=log.parameters_total,
         parameters_trained=log.parameters_trained,
         flops_per_image=fit.meter.flops_per_image,
-        beside=sizes_of(fit.sampler, fit.task, replace(fit.beside, sampling=sampling[0] if sampling else None)),
+        beside=sizes_of(
+            fit.sampler, fit.task, replace(fit.beside, sampling=sampling[0] if sampling and not replayed else None)
+        ),
     )
     declared = checked_costs(log.declared, f"that '{job.cell.method}' declares")
     return with_told(costs, measured=log.measured, declared=declared)

@@ -276,7 +276,7 @@ class FitMonitor:
 
     def _missing(self, cost: FitCost) -> dict[str, str]:
         """Return why what was not measured was not."""
-        on_cpu = "the fit ran on a CPU"
+        on_cpu = "the device is a CPU"
         driver = self._driver.peak_mib()[1] if self._driver else on_cpu
         elsewhere = "it was not measured in all processes of the fit"
         reasons = {
@@ -439,7 +439,14 @@ def resources(
     return msgspec.structs.replace(costs, unmeasured=_reasons(costs, measurement, beside))
 
 
-_SAMPLING = ("peak_memory_mib", "reserved_memory_mib", "device_memory_mib", "host_memory_mib")
+_OF_SAMPLING = {
+    "peak_memory_mib": "sampling_memory_mib",
+    "reserved_memory_mib": "sampling_reserved_memory_mib",
+    "device_memory_mib": "sampling_device_memory_mib",
+    "host_memory_mib": "sampling_host_memory_mib",
+    "energy_joules": "joules_per_1000_samples",
+}
+"""Field of a measurement of sampling -> field of the record."""
 _OF_STEPS = ("warmup_seconds", "steady_images_per_second", "step_seconds_p50", "step_seconds_p90", "step_seconds_p99")
 
 
@@ -448,11 +455,10 @@ def _reasons(costs: Resources, measurement: Measurement, beside: Beside) -> dict
     reasons = dict(measurement.missing)
     if "energy_joules" in reasons:
         reasons["joules_per_image"] = reasons["energy_joules"]
-    for name in _SAMPLING if beside.sampling else ():
-        if name in beside.sampling.missing:
-            reasons[f"sampling_{name.removeprefix('peak_')}"] = beside.sampling.missing[name]
-    if beside.sampling and "energy_joules" in beside.sampling.missing:
-        reasons["joules_per_1000_samples"] = beside.sampling.missing["energy_joules"]
+    nothing = "nothing was sampled, or the sampler could not be watched"
+    for name, field_name in _OF_SAMPLING.items():
+        why = beside.sampling.missing.get(name, "") if beside.sampling else nothing
+        reasons |= {field_name: why} if why else {}
     reasons |= dict.fromkeys(_OF_STEPS, "the fit asked its budget for fewer than two batches")
     reasons |= dict.fromkeys(("flops_per_image", "flops"), "torch counted no operations in the first batch")
     reasons |= beside.missing
@@ -486,7 +492,8 @@ def with_told(
     costs = msgspec.structs.replace(costs, **measured)
     empty = {name: value for name, value in declared.items() if getattr(costs, name) in (None, 0, "")}
     costs = msgspec.structs.replace(costs, **empty, declared=sorted(empty))
-    unmeasured = {name: reason for name, reason in costs.unmeasured.items() if getattr(costs, name) is None}
+    reasons = dict.fromkeys((name for name, value in measured.items() if value is None), "another program did the work")
+    unmeasured = {name: why for name, why in (costs.unmeasured | reasons).items() if getattr(costs, name) is None}
     return msgspec.structs.replace(costs, unmeasured=unmeasured)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graftbench.execution.driver import run
+from graftbench.execution.executors.local import LocalExecutor
+from graftbench.execution.executors.placement import Placement
 from graftbench.records.record import Status
 from graftbench.records.run import newest_records, records_file
 from graftbench.selftest.finding import judged, skipped
@@ -56,6 +58,15 @@ metrics = ["kid"]
 """
 
 
+class Crowd(Placement):
+    """Puts every job on the one device, whether its memory is known to suffice or not."""
+
+    def choose(self, occupied: Sequence[str], memory_mib: float | None) -> str | None:
+        """Return the device."""
+        del occupied, memory_mib
+        return self.devices[0]
+
+
 def look(bench: Bench) -> Iterator[Finding]:
     """Run a few cells alone, then side by side with a greedy one."""
     if bench.quick:
@@ -97,7 +108,16 @@ def _run(bench: Bench, name: str, methods: Sequence[str], *, jobs: int) -> list[
     suite.write_text(SUITE.format(methods=", ".join(f'"{method}"' for method in methods)), encoding="utf-8")
     plugin.write_text(GREEDY_METHOD, encoding="utf-8")
     out: Path = folder / "run"
-    run(suite, out, jobs=jobs, device=bench.device.name, plugins=[plugin], keep="nothing")
+    crowd = Crowd([bench.device.name])
+    run(
+        suite,
+        out,
+        jobs=jobs,
+        device=bench.device.name,
+        plugins=[plugin],
+        keep="nothing",
+        executor=lambda: LocalExecutor(jobs=jobs, devices=crowd.devices, placement=crowd),
+    )
     return sorted(newest_records(records_file(out)), key=lambda record: record.cell.method)
 
 

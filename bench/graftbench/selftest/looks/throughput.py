@@ -157,6 +157,7 @@ def _graph(bench: Bench, count: int) -> Iterator[Finding]:
         yield skipped("throughput", name, "the device is a CPU")
         return
     device = bench.device.torch_device
+    torch.cuda.set_device(device)  # graphs are recorded on the present device
     plain = PlainDcgan(device, capturable=True)
     real, z = _plain_inputs(device)
     aside = torch.cuda.Stream(device)
