@@ -139,7 +139,7 @@ def _profiled(folder: Path, steps: int) -> StepProfile:
     profile = StepProfile("cpu", folder)
     for _ in range(steps):
         profile.begin()
-        torch.randn(8, 8) @ torch.randn(8, 8)
+        torch.mm(torch.randn(8, 8), torch.randn(8, 8))
         profile.end(4)
     profile.close()
     return profile

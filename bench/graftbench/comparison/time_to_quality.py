@@ -255,7 +255,8 @@ def _fewer(reference: Sequence[float], variant: Sequence[float]) -> float:
         return 0.0 if variant[0] < reference[0] else 1.0
     from scipy.stats import ttest_ind  # noqa: PLC0415 - a second to import, and few runs have variants
 
-    return float(ttest_ind(variant, reference, equal_var=False, alternative="less").pvalue)
+    _, p = ttest_ind(variant, reference, equal_var=False, alternative="less")
+    return float(p)
 
 
 def money(seconds: float, price_per_hour: float) -> float:

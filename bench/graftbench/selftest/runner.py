@@ -18,6 +18,7 @@ from graftbench.selftest.finding import Bench, Finding, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from multiprocessing.context import BaseContext
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
@@ -102,7 +103,7 @@ def take(look: Look, device: str, *, quick: bool, folder: Path, cache: Path, sec
     return Result(look, findings, time.monotonic() - start)
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def _context() -> BaseContext:
     """Return a way to start processes that have imported torch and hold nothing of a device."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")

@@ -109,7 +109,7 @@ def course(
     return Course([losses for _, _, losses in fit.task.log.curve], drawn(fit.sampler, world), fit.sampler)
 
 
-def _precision(cls: type[Method], precision: str) -> dict[str, str]:
+def _precision(cls: type[Method], precision: str) -> dict[str, Any]:
     return {"precision": precision} if "precision" in cls.Config.__struct_fields__ else {}
 
 

@@ -16,7 +16,7 @@ from graftbench.resources.calibration import peak_flops_per_second
 from graftbench.resources.steps import StepTimes
 from graftbench.selftest.finding import judged, measured, skipped
 from graftbench.selftest.plain_dcgan import LATENT, PlainDcgan
-from graftbench.training.adversarial import Adversary, new_networks
+from graftbench.training.adversarial import AdversarialConfig, Adversary, new_networks
 from graftbench.training.loop import prepare
 
 if TYPE_CHECKING:
@@ -51,11 +51,12 @@ def look(bench: Bench) -> Iterator[Finding]:
     world = replace(worlds(bench.cache, bench.folder / "sources")(32), device=bench.device.torch_device)
 
     # The suite's loop, and its step alone; another process may slow either of them, so there are a few attempts.
-    for _ in range(ATTEMPTS):
+    attempts = 0
+    while True:
         flops, loop = _loop(bench, world, count)
         bare = _timed(bench, _bare_step(world), count)
-        share = bare.p50 / loop.p50
-        if share >= LEAST_SHARE:
+        share, attempts = bare.p50 / loop.p50, attempts + 1
+        if share >= LEAST_SHARE or attempts >= ATTEMPTS:
             break
     yield judged(
         "throughput",
@@ -117,8 +118,7 @@ def _bare_step(world: World) -> Callable[[], Any]:
 
 
 def _adversary(task: Task) -> Adversary:
-    cls = registry.methods()["dcgan"]
-    config = cls.Config(batch_size=BATCH)
+    config = AdversarialConfig(batch_size=BATCH, loss="non-saturating")
     generator, discriminator = new_networks(task, config)
     prepare(task, generator=generator, discriminator=discriminator)
     return Adversary(task, config, generator, discriminator)
@@ -134,7 +134,8 @@ def _compiled(bench: Bench, world: World, count: int) -> Iterator[Finding]:
         yield skipped("throughput", name, "not in the short form: compiling takes longer than it")
         return
     step = _adversary(world.task(registry.methods()["dcgan"]))
-    step.generator, step.discriminator = (torch.compile(net) for net in (step.generator, step.discriminator))
+    for network in (step.generator, step.discriminator):
+        network.compile()
     log: Any = NoLog()
     summary = _timed(bench, lambda: step(BATCH, log), count)
     yield measured(
