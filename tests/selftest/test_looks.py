@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from fake_gpu import FakeGpu
 
-    from graftbench.selftest.finding import Finding
+    from graftbench.selftest.finding import SelftestFinding
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def on_cpu(shared_cache: Path, tmp_path: Path) -> Bench:
     return Bench(device=CheckedDevice("cpu"), quick=True, folder=tmp_path, cache=shared_cache)
 
 
-def outcomes(findings: Iterable[Finding]) -> dict[str, str]:
+def outcomes(findings: Iterable[SelftestFinding]) -> dict[str, str]:
     """Name -> outcome."""
     return {finding.name: finding.outcome for finding in findings}
 

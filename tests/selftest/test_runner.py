@@ -13,8 +13,8 @@ import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.selftest import runner, selftest
-from graftbench.selftest.finding import Bench, Finding, judged
-from graftbench.selftest.runner import Look, Result, take
+from graftbench.selftest.finding import Bench, SelftestFinding, judged
+from graftbench.selftest.runner import DeviceLook, LookResult, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,36 +22,36 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def planted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Bench], Iterator[Finding]]], None]:
+def planted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Bench], Iterator[SelftestFinding]]], None]:
     """Put a look in the place of all; processes are forked, so that they see it."""
 
-    def plant(look: Callable[[Bench], Iterator[Finding]]) -> None:
+    def plant(look: Callable[[Bench], Iterator[SelftestFinding]]) -> None:
         monkeypatch.setattr(runner, "_context", lambda: multiprocessing.get_context("fork"))
         monkeypatch.setattr(runner, "import_module", lambda _: SimpleNamespace(look=look))
 
     return plant
 
 
-def _good(bench: Bench) -> Iterator[Finding]:
+def _good(bench: Bench) -> Iterator[SelftestFinding]:
     yield judged("planted", "sums", ok=bench.quick, found="2", expected="2", value=2.0)
 
 
-def _raises(bench: Bench) -> Iterator[Finding]:
+def _raises(bench: Bench) -> Iterator[SelftestFinding]:
     yield from _good(bench)
     raise RuntimeError("CUDA error: planted\nsecond line")
 
 
-def _hangs(bench: Bench) -> Iterator[Finding]:
+def _hangs(bench: Bench) -> Iterator[SelftestFinding]:
     yield from _good(bench)
     time.sleep(600)
 
 
-def _crashes(bench: Bench) -> Iterator[Finding]:
+def _crashes(bench: Bench) -> Iterator[SelftestFinding]:
     yield from _good(bench)
     os._exit(9)
 
 
-def _silent(_: Bench) -> Iterator[Finding]:
+def _silent(_: Bench) -> Iterator[SelftestFinding]:
     yield from ()
 
 
@@ -68,7 +68,7 @@ def test_whatever_becomes_of_a_look_is_a_finding(planted: Any, tmp_path: Path, l
     """What was found before stays; the end is a failure in words, in time."""
     planted(look)
     start = time.monotonic()
-    result = take(Look("planted", "Planted", 1.0), "cpu", quick=True, folder=tmp_path, cache=tmp_path)
+    result = take(DeviceLook("planted", "Planted", 1.0), "cpu", quick=True, folder=tmp_path, cache=tmp_path)
     assert time.monotonic() - start < 30
     *before, end = result.findings
     assert [finding.outcome for finding in before] == ([] if look is _silent else ["passed"])
@@ -80,10 +80,10 @@ def test_whatever_becomes_of_a_look_is_a_finding(planted: Any, tmp_path: Path, l
 def test_one_look_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """All looks are taken, file and page are written, what was found is escaped."""
 
-    def fake(look: Look, device: str, **_: Any) -> Result:
+    def fake(look: DeviceLook, device: str, **_: Any) -> LookResult:
         outcome = look.name != "memory"
         finding = judged(look.name, f"<b>{look.name}</b>", ok=outcome, found=device, expected="1 < 2")
-        return Result(look, [finding], 1.0)
+        return LookResult(look, [finding], 1.0)
 
     monkeypatch.setattr(selftest, "take", fake)
     heard: list[str] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from graftbench.cli.options import Flag, Texts
 
 if TYPE_CHECKING:
-    from graftbench.selftest.runner import Result
+    from graftbench.selftest.runner import LookResult
 
 MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-", "measured": "="}
 
@@ -48,7 +48,7 @@ def selftest(
     return int(bool(whole.failed))
 
 
-def _print_result(result: Result) -> None:
+def _print_result(result: LookResult) -> None:
     print(f"\n{result.look.title} ({result.look.name}, {result.seconds:.0f} s)")
     for finding in result.findings:
         print(f"  {MARKS[finding.outcome]:<6}  {finding.name}: {finding.found}", flush=True)

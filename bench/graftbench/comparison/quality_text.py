@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graftbench.comparison.survival import ArrivalCurve
-    from graftbench.comparison.time_to_quality import Arrival, QualityRow, QualityTable
+    from graftbench.comparison.time_to_quality import LevelArrival, QualityRow, QualityTable
 
 HALF = 0.5
 """The stated cost is that at which half of the runs have arrived."""
@@ -35,7 +35,7 @@ def quantities(table: QualityTable, price_per_hour: float | None) -> list[tuple[
         table: The table.
         price_per_hour: Of the machine, in any currency; None leaves money out.
     """
-    ways: list[tuple[str, Callable[[Arrival], ArrivalCurve | None], float]] = [
+    ways: list[tuple[str, Callable[[LevelArrival], ArrivalCurve | None], float]] = [
         ("seconds", lambda arrival: arrival.seconds, 1.0),
         ("training images", lambda arrival: arrival.images, 1.0),
         ("joules", lambda arrival: arrival.joules, 1.0),
@@ -51,7 +51,7 @@ def quantities(table: QualityTable, price_per_hour: float | None) -> list[tuple[
     return stated
 
 
-def _row(row: QualityRow, curve_of: Callable[[Arrival], ArrivalCurve | None], scale: float) -> list[str]:
+def _row(row: QualityRow, curve_of: Callable[[LevelArrival], ArrivalCurve | None], scale: float) -> list[str]:
     if not row.arrivals:
         return [row.method, *["no run with a course"] * len(WAY)]
     return [row.method, *(_stated(curve_of(arrival), scale) for arrival in row.arrivals)]

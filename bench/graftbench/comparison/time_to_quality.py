@@ -48,7 +48,7 @@ class Passed:
 
 
 @dataclass(frozen=True)
-class Arrival:
+class LevelArrival:
     """How long the runs of one method take to one level; each unit a curve, None where no run has the unit."""
 
     seconds: ArrivalCurve
@@ -71,7 +71,7 @@ class QualityRow:
     method: str
     runs: int
     left_out: dict[str, int]
-    arrivals: tuple[Arrival, ...]
+    arrivals: tuple[LevelArrival, ...]
     convergence: str = ""
 
 
@@ -189,11 +189,11 @@ def arrives(course: Sequence[Passed], level: float) -> tuple[Passed, bool]:
     return (course[-1], False) if point is None else (point, True)
 
 
-def _arrival(courses: Sequence[Sequence[Passed]], level: float) -> Arrival:
+def _arrival(courses: Sequence[Sequence[Passed]], level: float) -> LevelArrival:
     passed = [arrives(course, level) for course in courses]
     joules = [(point.joules, arrived) for point, arrived in passed]
     known = [Waited(value, arrived) for value, arrived in joules if value is not None]
-    return Arrival(
+    return LevelArrival(
         seconds=arrival_curve([Waited(point.seconds, arrived) for point, arrived in passed]),
         images=arrival_curve([Waited(point.images, arrived) for point, arrived in passed]),
         joules=arrival_curve(known) if len(known) == len(joules) else None,

@@ -16,7 +16,7 @@ Outcome = Literal["passed", "failed", "skipped", "measured"]
 """`measured`: a number that is stated, and of which nothing is expected."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class SelftestFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was looked at.
 
     Attributes:
@@ -53,17 +53,17 @@ class Bench:
     cache: Path
 
 
-def judged(look: str, name: str, *, ok: bool, found: str, expected: str, **values: float) -> Finding:
+def judged(look: str, name: str, *, ok: bool, found: str, expected: str, **values: float) -> SelftestFinding:
     """Return a finding that passed or failed."""
     outcome: Outcome = "passed" if ok else "failed"
-    return Finding(look=look, name=name, outcome=outcome, found=found, expected=expected, values=values)
+    return SelftestFinding(look=look, name=name, outcome=outcome, found=found, expected=expected, values=values)
 
 
-def skipped(look: str, name: str, reason: str) -> Finding:
+def skipped(look: str, name: str, reason: str) -> SelftestFinding:
     """Return a finding of what cannot be checked here."""
-    return Finding(look=look, name=name, outcome="skipped", found=reason)
+    return SelftestFinding(look=look, name=name, outcome="skipped", found=reason)
 
 
-def measured(look: str, name: str, found: str, **values: float) -> Finding:
+def measured(look: str, name: str, found: str, **values: float) -> SelftestFinding:
     """Return a finding that states numbers."""
-    return Finding(look=look, name=name, outcome="measured", found=found, values=values)
+    return SelftestFinding(look=look, name=name, outcome="measured", found=found, values=values)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from graftbench.selftest.finding import Bench, Finding, judged
+from graftbench.selftest.finding import Bench, SelftestFinding, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Look:
+class DeviceLook:
     """A look at the device.
 
     Attributes:
@@ -42,19 +42,19 @@ class Look:
 
 
 LOOKS = (
-    Look("timing", "Times hold what was queued", 60),
-    Look("memory", "Memory is counted", 60),
-    Look("energy", "Energy is the counter's", 60),
-    Look("kernels", "Features against float64", 120),
-    Look("throughput", "How fast the loop is", 240),
-    Look("methods", "Every method", 480),
-    Look("cells", "Cells side by side; out of memory", 300),
+    DeviceLook("timing", "Times hold what was queued", 60),
+    DeviceLook("memory", "Memory is counted", 60),
+    DeviceLook("energy", "Energy is the counter's", 60),
+    DeviceLook("kernels", "Features against float64", 120),
+    DeviceLook("throughput", "How fast the loop is", 240),
+    DeviceLook("methods", "Every method", 480),
+    DeviceLook("cells", "Cells side by side; out of memory", 300),
 )
 """In the order in which they are taken: one after the other, for each wants the device for itself."""
 
 
 @dataclass(frozen=True)
-class Result:
+class LookResult:
     """What one look came to.
 
     Attributes:
@@ -63,12 +63,14 @@ class Result:
         seconds: How long it took.
     """
 
-    look: Look
-    findings: list[Finding]
+    look: DeviceLook
+    findings: list[SelftestFinding]
     seconds: float
 
 
-def take(look: Look, device: str, *, quick: bool, folder: Path, cache: Path, seconds: float | None = None) -> Result:
+def take(
+    look: DeviceLook, device: str, *, quick: bool, folder: Path, cache: Path, seconds: float | None = None
+) -> LookResult:
     """Take one look in a process of its own; whatever becomes of it is a finding.
 
     Args:
@@ -100,7 +102,7 @@ def take(look: Look, device: str, *, quick: bool, folder: Path, cache: Path, sec
         findings.append(_ended(look, words, "exit code 0"))
     elif not findings:
         findings.append(_ended(look, "it found nothing", "at least one finding"))
-    return Result(look, findings, time.monotonic() - start)
+    return LookResult(look, findings, time.monotonic() - start)
 
 
 def _context() -> BaseContext:
@@ -121,7 +123,7 @@ def _child(arguments: tuple[str, str], findings_file: Path, *, quick: bool, fold
             file.write(msgspec.json.encode(finding) + b"\n")
 
 
-def findings_of(name: str, device: str, *, quick: bool, folder: Path, cache: Path) -> Iterator[Finding]:
+def findings_of(name: str, device: str, *, quick: bool, folder: Path, cache: Path) -> Iterator[SelftestFinding]:
     """Take a look in this process, and yield what it finds as it finds it; an error in it is a finding.
 
     Args:
@@ -133,7 +135,7 @@ def findings_of(name: str, device: str, *, quick: bool, folder: Path, cache: Pat
     """
     from graftbench.selftest.device import CheckedDevice  # noqa: PLC0415 - imports torch, which the parent does without
 
-    look: Callable[[Bench], Iterator[Finding]] = import_module(f"graftbench.selftest.looks.{name}").look
+    look: Callable[[Bench], Iterator[SelftestFinding]] = import_module(f"graftbench.selftest.looks.{name}").look
     try:
         yield from look(Bench(device=CheckedDevice(device), quick=quick, folder=folder, cache=cache))
     except Exception as error:  # noqa: BLE001 - an error is what a selftest is there to find
@@ -154,14 +156,14 @@ def _end(process: BaseProcess) -> None:
             return
 
 
-def _ended(look: Look, found: str, expected: str) -> Finding:
+def _ended(look: DeviceLook, found: str, expected: str) -> SelftestFinding:
     return judged(look.name, "the look's end", ok=False, found=found, expected=expected)
 
 
-def _read(findings_file: Path) -> list[Finding]:
+def _read(findings_file: Path) -> list[SelftestFinding]:
     """Read the findings; of a line that was cut off the rest is lost, and the look's end says so."""
     findings = []
     for line in findings_file.read_bytes().splitlines() if findings_file.is_file() else ():
         with suppress(msgspec.MsgspecError):
-            findings.append(msgspec.json.decode(line, type=Finding))
+            findings.append(msgspec.json.decode(line, type=SelftestFinding))
     return findings

@@ -10,8 +10,8 @@ import msgspec
 
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.resources.environment import describe, device_name
-from graftbench.selftest.finding import Finding
-from graftbench.selftest.runner import LOOKS, Look, Result, take
+from graftbench.selftest.finding import SelftestFinding
+from graftbench.selftest.runner import LOOKS, DeviceLook, LookResult, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class Selftest(msgspec.Struct, frozen=True, kw_only=True):
         device_name: As its maker names it.
         quick: Whether it was the short form.
         finished_at: UTC, ISO 8601.
-        seconds: Look -> how long it took.
+        seconds: DeviceLook -> how long it took.
         findings: What was found, in the order of the looks.
         environment: Where it ran.
     """
@@ -39,11 +39,11 @@ class Selftest(msgspec.Struct, frozen=True, kw_only=True):
     quick: bool
     finished_at: str
     seconds: dict[str, float]
-    findings: list[Finding]
+    findings: list[SelftestFinding]
     environment: dict[str, Any]
 
     @property
-    def failed(self) -> list[Finding]:
+    def failed(self) -> list[SelftestFinding]:
         """Return what failed."""
         return [finding for finding in self.findings if finding.outcome == "failed"]
 
@@ -52,7 +52,7 @@ class Selftest(msgspec.Struct, frozen=True, kw_only=True):
         return sum(finding.outcome == outcome for finding in self.findings)
 
 
-def looks_named(names: Sequence[str]) -> tuple[Look, ...]:
+def looks_named(names: Sequence[str]) -> tuple[DeviceLook, ...]:
     """Return the looks of these names, all of none, in their order.
 
     Raises:
@@ -71,8 +71,8 @@ def selftest(
     *,
     cache: Path,
     quick: bool = False,
-    looks: Sequence[Look] = LOOKS,
-    heard: Callable[[Result], None] = lambda _: None,
+    looks: Sequence[DeviceLook] = LOOKS,
+    heard: Callable[[LookResult], None] = lambda _: None,
 ) -> Selftest:
     """Take looks at a device, and write selftest.json and selftest.html.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graftbench.records.record import Record
-    from graftbench.selftest.finding import Bench, Finding
+    from graftbench.selftest.finding import Bench, SelftestFinding
 
 METHODS = ("dcgan", "gaussian", "vae")
 
@@ -67,7 +67,7 @@ class Crowd(Placement):
         return self.devices[0]
 
 
-def look(bench: Bench) -> Iterator[Finding]:
+def look(bench: Bench) -> Iterator[SelftestFinding]:
     """Run a few cells alone, then side by side with a greedy one."""
     if bench.quick:
         yield skipped("cells", "cells side by side, and out of memory", "not in the short form")

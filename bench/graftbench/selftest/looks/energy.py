@@ -13,7 +13,7 @@ from graftbench.selftest.finding import judged, skipped
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graftbench.selftest.finding import Bench, Finding
+    from graftbench.selftest.finding import Bench, SelftestFinding
 
 GRAIN_SECONDS = 0.1
 """NVML's counter moves every 20 to 100 ms: a reading may be so old, at both ends."""
@@ -22,7 +22,7 @@ LEAST_WATTS, MOST_WATTS = 0.5, 3000.0
 """Of one board, or of all packages of a machine, under load."""
 
 
-def look(bench: Bench) -> Iterator[Finding]:
+def look(bench: Bench) -> Iterator[SelftestFinding]:
     """Measure planted work, and read the counter around it."""
     device = bench.device
     powercap = Path("/sys/class/powercap")

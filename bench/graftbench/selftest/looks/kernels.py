@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from graftbench.extractors.base import Extractor
-    from graftbench.selftest.finding import Bench, Finding
+    from graftbench.selftest.finding import Bench, SelftestFinding
 
 EXTRACTOR, SIZE, RESIZE = "lite0", 96, "bicubic-antialias"
 METRICS = ("fid", "kid")
 
 
-def look(bench: Bench) -> Iterator[Finding]:
+def look(bench: Bench) -> Iterator[SelftestFinding]:
     """Extract features of real images on the device and in float64, and score one half against the other."""
     n = 16 if bench.quick else 64 if bench.device.is_gpu else 32
     images = prepared.load(registry.make_domain("openmoji"), "openmoji", 32, bench.cache).images("train")[: 2 * n]

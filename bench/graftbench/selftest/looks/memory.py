@@ -10,7 +10,7 @@ from graftbench.selftest.finding import judged, skipped
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graftbench.selftest.finding import Bench, Finding
+    from graftbench.selftest.finding import Bench, SelftestFinding
 
 PLANTED_MIB = 256
 
@@ -18,7 +18,7 @@ SLACK_MIB = {True: 4.0, False: 24.0}
 """On a GPU the allocator rounds up to 2 MiB; on a CPU the process keeps pages for other things besides."""
 
 
-def look(bench: Bench) -> Iterator[Finding]:
+def look(bench: Bench) -> Iterator[SelftestFinding]:
     """Hold a planted tensor within a measured block, then aside, and read the counts."""
     device = bench.device
     slack = SLACK_MIB[device.is_gpu]
@@ -62,7 +62,7 @@ def look(bench: Bench) -> Iterator[Finding]:
 
 def _beside(
     bench: Bench, reserved: float | None, counted: float | None, allocated: float | None, missing: dict[str, str]
-) -> Iterator[Finding]:
+) -> Iterator[SelftestFinding]:
     """Look at the counts beside the allocator's: what it reserved, and what the driver says."""
     if not bench.device.is_gpu:
         yield skipped("memory", "reserved memory and the driver's count", "the device is a CPU")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from graftbench.checks.fixtures import World
     from graftbench.contracts import Method, Sampler
-    from graftbench.selftest.finding import Bench, Finding
+    from graftbench.selftest.finding import Bench, SelftestFinding
 
 IMAGES, KILLED_AT = 12, 4
 """Three steps of four images; the fit that is killed ends after the first."""
@@ -44,7 +44,7 @@ LEVELS, PIXELS = 2, 0.999
 levels of 255: rounding to whole levels turns a difference in the last bits into one level, seldom two."""
 
 
-def look(bench: Bench) -> Iterator[Finding]:
+def look(bench: Bench) -> Iterator[SelftestFinding]:
     """Look at every method whose needs are met."""
     with_source = worlds(bench.cache, bench.folder / "sources")
     for name, cls in registry.methods().classes.items():
@@ -68,7 +68,7 @@ class Course:
     sampler: Sampler
 
 
-def _look_at(bench: Bench, cls: type[Method], with_source: Callable[[int], World]) -> Iterator[Finding]:
+def _look_at(bench: Bench, cls: type[Method], with_source: Callable[[int], World]) -> Iterator[SelftestFinding]:
     subject = MethodSubject(cls, with_source, bench.folder)
     if not subject.sides():
         yield skipped("methods", cls.name, "its defaults take none of the sides that are tried")
@@ -151,7 +151,9 @@ def farthest(
     return worst, where
 
 
-def _losses(bench: Bench, cls: type[Method], on_cpu: World, on_device: World, reference: Course) -> Iterator[Finding]:
+def _losses(
+    bench: Bench, cls: type[Method], on_cpu: World, on_device: World, reference: Course
+) -> Iterator[SelftestFinding]:
     """Compare the losses in each precision with the CPU's in float32."""
     if not reference.curve:
         yield skipped("methods", f"{cls.name}: losses", "it has no losses")
@@ -177,7 +179,7 @@ def _losses(bench: Bench, cls: type[Method], on_cpu: World, on_device: World, re
         )
 
 
-def _finite(cls: type[Method], reference: Course, made: Course, precision: str) -> Finding:
+def _finite(cls: type[Method], reference: Course, made: Course, precision: str) -> SelftestFinding:
     """Look at losses whose rounding is not compared: it takes minutes on a CPU, and one of each loop stands for all."""
     names = [set(losses) for losses in made.curve] == [set(losses) for losses in reference.curve]
     finite = all(math.isfinite(loss) for losses in made.curve for loss in losses.values())
@@ -190,7 +192,7 @@ def _finite(cls: type[Method], reference: Course, made: Course, precision: str) 
     )
 
 
-def _determinism(cls: type[Method], one: Course, other: Course) -> Finding:
+def _determinism(cls: type[Method], one: Course, other: Course) -> SelftestFinding:
     """Compare two fits with one seed."""
     same = one.curve == other.curve and torch.equal(one.samples, other.samples)
     return judged(
@@ -202,7 +204,7 @@ def _determinism(cls: type[Method], one: Course, other: Course) -> Finding:
     )
 
 
-def _checkpoints(bench: Bench, cls: type[Method], world: World, whole: Course) -> Iterator[Finding]:
+def _checkpoints(bench: Bench, cls: type[Method], world: World, whole: Course) -> Iterator[SelftestFinding]:
     """Kill a fit after its first step, and go on; then show its checkpoint to a fit on another device."""
     if not cls.resumable:
         return
@@ -232,7 +234,7 @@ def _checkpoints(bench: Bench, cls: type[Method], world: World, whole: Course) -
     )
 
 
-def _saved(bench: Bench, cls: type[Method], made: Course) -> Finding:
+def _saved(bench: Bench, cls: type[Method], made: Course) -> SelftestFinding:
     """Save the device's sampler and load it on the CPU."""
     path = bench.folder / f"{cls.name}.sampler.safetensors"
     save_sampler(made.sampler, path)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graftbench.checks.fixtures import World
     from graftbench.contracts import Task
     from graftbench.resources.steps import StepSummary
-    from graftbench.selftest.finding import Bench, Finding
+    from graftbench.selftest.finding import Bench, SelftestFinding
 
 BATCH = 32
 
@@ -45,7 +45,7 @@ class NoLog:
         """Look away."""
 
 
-def look(bench: Bench) -> Iterator[Finding]:
+def look(bench: Bench) -> Iterator[SelftestFinding]:
     """Time the steps of `dcgan` in each way; every number is that of the steady state."""
     count = 12 if bench.quick else 60 if not bench.device.is_gpu else 300
     world = replace(worlds(bench.cache, bench.folder / "sources")(32), device=bench.device.torch_device)
@@ -124,7 +124,7 @@ def _adversary(task: Task) -> Adversary:
     return Adversary(task, config, generator, discriminator)
 
 
-def _compiled(bench: Bench, world: World, count: int) -> Iterator[Finding]:
+def _compiled(bench: Bench, world: World, count: int) -> Iterator[SelftestFinding]:
     """Time the step with both networks compiled."""
     name = "the step alone, compiled"
     if not bench.device.is_gpu:
@@ -147,7 +147,7 @@ def _compiled(bench: Bench, world: World, count: int) -> Iterator[Finding]:
     )
 
 
-def _graph(bench: Bench, count: int) -> Iterator[Finding]:
+def _graph(bench: Bench, count: int) -> Iterator[SelftestFinding]:
     """Time the plain DCGAN as a CUDA graph: a step that is recorded once and replayed.
 
     The suite's own step draws its randomness on the CPU, so that one seed is one fit on any device: it cannot be

@@ -13,7 +13,7 @@ from graftbench.selftest.finding import judged
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graftbench.selftest.finding import Bench, Finding
+    from graftbench.selftest.finding import Bench, SelftestFinding
 
 SHORTEST, LONGEST, SLACK_SECONDS = 0.95, 1.25, 0.05
 """A time may be so much of the device's own, and so many seconds more: clocks of GPUs change under load."""
@@ -21,7 +21,7 @@ SHORTEST, LONGEST, SLACK_SECONDS = 0.95, 1.25, 0.05
 STEPS, STEP_SECONDS = 5, 0.05
 
 
-def look(bench: Bench) -> Iterator[Finding]:
+def look(bench: Bench) -> Iterator[SelftestFinding]:
     """Time planted work by the fit's clock and by the clock of steps, and compare with the device's own."""
     device = bench.device
     work = device.slow_work(0.2 if bench.quick else 1.0)
