@@ -29,7 +29,7 @@ class Selftest(msgspec.Struct, frozen=True, kw_only=True):
         device_name: As its maker names it.
         quick: Whether it was the short form.
         finished_at: UTC, ISO 8601.
-        seconds: DeviceLook -> how long it took.
+        seconds: Look -> how long it took.
         findings: What was found, in the order of the looks.
         environment: Where it ran.
     """
