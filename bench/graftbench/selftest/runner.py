@@ -10,7 +10,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,7 +18,6 @@ from graftbench.selftest.finding import Bench, SelftestFinding, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from multiprocessing.context import BaseContext
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
@@ -105,7 +104,7 @@ def take(
     return LookResult(look, findings, time.monotonic() - start)
 
 
-def _context() -> BaseContext:
+def _context() -> Any:  # noqa: ANN401 - the contexts share no type that has `Process`
     """Return a way to start processes that have imported torch and hold nothing of a device."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
