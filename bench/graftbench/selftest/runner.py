@@ -41,10 +41,10 @@ class DeviceLook:
 
 
 LOOKS = (
-    DeviceLook("timing", "Times hold what was queued", 60),
-    DeviceLook("memory", "Memory is counted", 60),
-    DeviceLook("energy", "Energy is the counter's", 60),
-    DeviceLook("kernels", "Features against float64", 120),
+    DeviceLook("timing", "Times hold what was queued", 120),
+    DeviceLook("memory", "Memory is counted", 120),
+    DeviceLook("energy", "Energy is the counter's", 120),
+    DeviceLook("kernels", "Features against float64", 240),
     DeviceLook("throughput", "How fast the loop is", 240),
     DeviceLook("methods", "Every method", 480),
     DeviceLook("cells", "Cells side by side; out of memory", 300),
