@@ -72,7 +72,10 @@ def test_whatever_becomes_of_a_look_is_a_finding(
     import_module("graftbench.selftest.device")  # torch: what is forked has it, as in a process of the fork server
     planted(look)
     start = time.monotonic()
-    result = take(DeviceLook("planted", "Planted", seconds), "cpu", quick=True, folder=tmp_path, cache=tmp_path)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "findings.jsonl").write_text('{"an earlier": "look"}')
+    result = take(DeviceLook("planted", "Planted", seconds), "cpu", quick=True, folder=folder, cache=tmp_path)
     assert time.monotonic() - start < 60
     *before, end = result.findings
     assert [finding.outcome for finding in before] == ([] if look is _silent else ["passed"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 import traceback
@@ -76,14 +77,14 @@ def take(
         look: Which.
         device: `cpu`, `cuda` or `cuda:INDEX`.
         quick: Whether to take the short way.
-        folder: For its files; made.
+        folder: For its files; made anew.
         cache: The suite's cache folder.
         seconds: Another limit than its own.
     """
     limit = look.seconds if seconds is None else seconds
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what an earlier look left would be taken for this one's
+    folder.mkdir(parents=True)
     findings_file = folder / "findings.jsonl"
-    findings_file.unlink(missing_ok=True)
     start = time.monotonic()
     named = {"quick": quick, "folder": folder, "cache": cache}
     process = _context().Process(target=_child, args=((look.name, device), findings_file), kwargs=named)

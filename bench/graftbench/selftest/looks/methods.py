@@ -209,6 +209,7 @@ def _checkpoints(bench: Bench, cls: type[Method], world: World, whole: Course) -
     if not cls.resumable:
         return
     path = bench.folder / f"{cls.name}.checkpoint.safetensors"
+    path.unlink(missing_ok=True)
     settings = _precision(cls, "float32")
     fit_on(world, cls, path, kill_at=KILLED_AT, images=IMAGES, **settings)
     resumed, _, _ = fit_on(world, cls, path, images=IMAGES, **settings)
