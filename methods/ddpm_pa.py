@@ -33,12 +33,12 @@ class Config(DiffusionConfig, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Weights of the terms beside diffusion's settings; a term of weight 0 is not computed.
 
     Attributes:
-        images: λ₂, weight of the images' similarities. The paper finds 0.1 to 1 to work.
+        similarity: λ₂, weight of the images' similarities. The paper finds 0.1 to 1 to work.
         details: λ₃, likewise of their high frequencies, with the same range.
         target_details: λ₄, weight of the distance to the target image's high frequencies; 0.01 to 0.08 in the paper.
     """
 
-    images: NonNegative = 0.5
+    similarity: NonNegative = 0.5
     details: NonNegative = 0.5
     target_details: NonNegative = 0.05
 
@@ -79,7 +79,7 @@ class _Pairs:
         self._device, self._dtype = task.device, resolve(config.precision, task.device)
 
     def __call__(self, computed: DenoisingPass) -> dict[str, Tensor]:
-        weights = {"images": self._config.images, "details": self._config.details}
+        weights = {"similarity": self._config.similarity, "details": self._config.details}
         adapted = clean_image(computed.noisy, computed.noise, computed.alpha_bar)
         terms: dict[str, Tensor] = {}
         if any(weights.values()):
@@ -87,7 +87,7 @@ class _Pairs:
                 noise = self._source(computed.noisy, computed.t)
             kept = clean_image(computed.noisy, noise, computed.alpha_bar)
             divergences = {
-                "images": lambda: pairwise_loss(kept, adapted),
+                "similarity": lambda: pairwise_loss(kept, adapted),
                 "details": lambda: pairwise_loss(high_frequencies(kept), high_frequencies(adapted)),
             }
             terms = {name: weight * divergences[name]() for name, weight in weights.items() if weight}

@@ -91,14 +91,14 @@ def test_starts_at_the_source_model(world: Callable[..., Any]) -> None:
     expected = sampler_of(source, DiffusionConfig(sampling_steps=5)).sample(5, rng())
     assert torch.equal(fit.sampler.sample(5, rng()), expected)
     losses = fit.task.log.curve[0][2]
-    assert losses["images"] == pytest.approx(0, abs=1e-6)
+    assert losses["similarity"] == pytest.approx(0, abs=1e-6)
     assert losses["details"] == pytest.approx(0, abs=1e-6)
     assert losses["target_details"] > 0
 
 
 def test_without_its_terms_it_is_the_fine_tune(world: Callable[..., Any]) -> None:
     """At weights of 0 the fit is that of `ddpm-finetune`, to the bit."""
-    none = {"images": 0.0, "details": 0.0, "target_details": 0.0}
+    none = {"similarity": 0.0, "details": 0.0, "target_details": 0.0}
     ours, plain = world(32).fit("ddpm-pa", **none), world(32).fit("ddpm-finetune")
     state = plain.sampler.network.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in ours.sampler.network.state_dict().items())
@@ -108,7 +108,7 @@ def test_without_its_terms_it_is_the_fine_tune(world: Callable[..., Any]) -> Non
 def test_terms_change_the_fit(world: Callable[..., Any]) -> None:
     """Each term alone stands in the log under its name, and leads elsewhere than the plain fine-tune."""
     plain = world(32).fit("ddpm-finetune").sampler.network.to_rgb.weight
-    none = {"images": 0.0, "details": 0.0, "target_details": 0.0}
+    none = {"similarity": 0.0, "details": 0.0, "target_details": 0.0}
     for name in none:
         fit = world(32).fit("ddpm-pa", **(none | {name: 1.0}))
         assert set(fit.task.log.curve[-1][2]) == {"denoising", name}
@@ -124,7 +124,7 @@ def test_source_copy_rests(world: Callable[..., Any]) -> None:
     assert fit.task.log.parameters_total == 2 * fit.task.log.parameters_trained
 
 
-@pytest.mark.parametrize("parameters", [{"images": -0.1}, {"details": -1.0}, {"target_details": math.inf}])
+@pytest.mark.parametrize("parameters", [{"similarity": -0.1}, {"details": -1.0}, {"target_details": math.inf}])
 def test_bad_parameters(parameters: dict[str, float]) -> None:
     """Values that cannot work are refused when the suite is read."""
     with pytest.raises(GraftbenchError, match=rf"{next(iter(parameters))} must be at least 0"):

@@ -24,7 +24,7 @@ CLS = registry.methods()["flow"]
 
 
 def test_training_lowers_the_loss(world: Callable[..., Any]) -> None:
-    """After 40 steps the averaged network's loss on the images it saw is less than half of a fresh one's.
+    """After 40 steps the averaged network's loss on the images it saw is less than three quarters of a fresh one's.
 
     Both are asked about the same noise at the same times.
     """
@@ -35,7 +35,7 @@ def test_training_lowers_the_loss(world: Callable[..., Any]) -> None:
     for unet in (new_velocity(fit.task, FlowConfig()), fit.sampler.network):
         with torch.no_grad():
             losses.append(float(F.mse_loss(unet(between(noise, x, t), t), x - noise)))
-    assert losses[1] < losses[0] / 2
+    assert losses[1] < 3 / 4 * losses[0]
 
 
 def test_settings_reach_network_and_sampler(world: Callable[..., Any]) -> None:

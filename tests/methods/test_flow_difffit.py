@@ -76,7 +76,7 @@ def test_merged_network_predicts_the_same() -> None:
     with torch.no_grad():
         for part in unet.modules():
             if isinstance(part, difffit.ChannelFactors):
-                part.factors.uniform_(0.5, 2, generator=torch.Generator().manual_seed(0))
+                nn.init.uniform_(part.get_parameter("factors"), 0.5, 2, generator=torch.Generator().manual_seed(0))
         unet.to_rgb.weight.fill_(0.1)
     x, t = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)), torch.tensor([0.2, 0.9])
     plain = merge(unet, VelocityUNet(UNetSpec(8)))

@@ -119,11 +119,11 @@ def test_gaussian_data(solver: Solver, steps: int) -> None:
     torch.testing.assert_close(follow(best, x, steps=steps, solver=solver), MEAN + factors(steps, solver) * x)
 
 
-def test_order_of_the_solvers() -> None:
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2)])
+def test_order_of_the_solvers(solver: Solver, order: int) -> None:
     """The exact flow multiplies by s. Twice the steps: half of Euler's error, a quarter of Heun's."""
-    for solver, order in (("euler", 1), ("heun", 2)):
-        errors = [abs(factors(steps, solver) - DEVIATION) for steps in (200, 400)]
-        assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.05)
+    errors = [abs(factors(steps, solver) - DEVIATION) for steps in (200, 400)]
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.05)
 
 
 @BOTH
@@ -134,18 +134,18 @@ def test_straight_paths_need_one_step(solver: Solver) -> None:
         torch.testing.assert_close(follow(lambda *_: v, x, steps=steps, solver=solver), x + v)
 
 
-def test_times_that_are_asked_for() -> None:
+@pytest.mark.parametrize(("solver", "expected"), [("euler", [0.0, 0.5]), ("heun", [0.0, 0.5, 0.5, 1.0])])
+def test_times_that_are_asked_for(solver: Solver, expected: list[float]) -> None:
     """Euler asks at the start of each step alone, Heun at both ends; the network sees no other time."""
-    for solver, expected in (("euler", [0.0, 0.5]), ("heun", [0.0, 0.5, 0.5, 1.0])):
-        asked: list[float] = []
+    asked: list[float] = []
 
-        def velocity(x: torch.Tensor, t: torch.Tensor, asked: list[float] = asked) -> torch.Tensor:
-            assert t.shape == (2,)
-            asked.append(float(t[0]))
-            return x
+    def velocity(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        assert t.shape == (2,)
+        asked.append(float(t[0]))
+        return x
 
-        follow(velocity, draw(2), steps=2, solver=solver)
-        assert asked == expected
+    follow(velocity, draw(2), steps=2, solver=solver)
+    assert asked == expected
 
 
 # ------------------------------------------------------------------------------------------------------------ sampler

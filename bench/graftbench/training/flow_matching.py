@@ -199,7 +199,8 @@ class FlowSampler(Sampler):
 
     def __init__(self, network: VelocityUNet, *, steps: int, solver: Solver) -> None:
         self.network = place(network.eval(), next(network.parameters()).device)
-        self.steps, self.solver = steps, solver
+        self.steps = steps
+        self.solver: Solver = solver
 
     def to(self, device: torch.device) -> FlowSampler:
         """Compute on `device` from now on."""
