@@ -98,7 +98,7 @@ class _Pairs:
 
 
 def high_frequencies(images: Tensor) -> Tensor:
-    """Return LH + HL + HH of the Haar transform: B×C×H×W -> B×C×H/2×W/2 (paper, section 4.2).
+    """Return LH + HL + HH of the Haar transform: B×C×H×W -> B×C×H/2×W/2 (the paper's hf).
 
     With L = (1, 1)/√2 and H = (−1, 1)/√2, of each square of pixels a b / c d the three are (−a + b − c + d)/2,
     (−a − b + c + d)/2 and (a − b − c + d)/2: together (3d − a − b − c)/2.
@@ -111,7 +111,7 @@ def high_frequencies(images: Tensor) -> Tensor:
 def pairwise_loss(source: Tensor, adapted: Tensor) -> Tensor:
     """Return Σ_i KL(p_i^adapted ‖ p_i^source), p_i the softmax of image i's cosine similarities to the batch's others.
 
-    Paper, eq. 4 to 6 (images) and the like for high frequencies. 0 for a batch of one.
+    The paper's L_img, and L_hf where the high frequencies of images are given. 0 for a batch of one.
 
     Args:
         source: Of the source model, B×….

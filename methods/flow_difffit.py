@@ -28,7 +28,7 @@ class Config(FlowConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is trained, beside the biases; with neither it is BitFit (arXiv 2106.10199).
 
     Attributes:
-        lr: Adam's rate, ten times that of the full fine-tune, as in the paper (section 4.1).
+        lr: Adam's rate. The paper, too, takes a higher one than for all weights.
         scales: Train a factor for each channel of what a block adds to its input.
         norms: Train the scales of the group norms.
     """
