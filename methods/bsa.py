@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from graftbench.bounds import CountOrZero, NonNegative, Positive
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze
+from graftbench.nn.discriminator import feature_maps
 from graftbench.nn.precision import autocast, resolve
 from graftbench.references import cited
 from graftbench.training import TrainingConfig, adam, descend, prepare, train, trained
@@ -144,15 +145,6 @@ def _statistics(generator: nn.Module) -> dict[str, Tensor]:
 
 
 # ------------------------------------------------------------------------------------------------------- losses
-
-
-def feature_maps(discriminator: Discriminator, x: Tensor) -> list[Tensor]:
-    """Return the output of each block of the discriminator for images B×3×R×R."""
-    maps = []
-    for block in discriminator.blocks:
-        x = block(x)
-        maps.append(x)
-    return maps
 
 
 def perceptual_loss(generated: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
