@@ -43,11 +43,13 @@ class FsGan(Method):
     title = "FSGAN (singular values)"
     reference = cited("robb2020few")
     trains = "a scale for each singular value of each weight, of generator and discriminator, from the source model"
-    frozen = "the singular vectors of all weights, all biases, and the generator's batch norms, their statistics included"
+    frozen = (
+        "the singular vectors of all weights, all biases, and the generator's batch norms, their statistics included"
+    )
     differs = (
         "the shared small networks with batch norm and spectral norm instead of StyleGAN2 with R1 and path length, so "
-        "that in the discriminator only the ratios of a weight's singular values matter; the last layer of each network "
-        "is adapted too"
+        "that in the discriminator only the ratios of a weight's singular values matter; the last layer of each "
+        "network is adapted too"
     )
     source_model: ClassVar[SourceNeed] = "gan"
     source_parts = ("layers",)

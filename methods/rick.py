@@ -82,8 +82,8 @@ class Rick(Method):
         "all targets and is taken in each layer instead of over all, and pruned are those that matter least beside "
         "their layer's mean, for the layers' Fisher information differs by orders of magnitude; fewer choices, at "
         "shares of the budget; importance is measured in the networks as they are instead of in averages, and at "
-        "generated images alone, for real ones would be paid from the budget; of a pruned channel the bias or the batch "
-        "norm's shift is left, as the published code leaves it in the generator"
+        "generated images alone, for real ones would be paid from the budget; of a pruned channel the bias or the "
+        "batch norm's shift is left, as the published code leaves it in the generator"
     )
     source_model: ClassVar[SourceNeed] = "gan"
     resumable = True
@@ -215,7 +215,9 @@ def least_important(importance: Mapping[str, Tensor], share: float) -> dict[str,
 
     Each filter is measured by its layer's mean.
     """
-    relative = torch.cat([values / values.mean().clamp_min(torch.finfo(values.dtype).tiny) for values in importance.values()])
+    relative = torch.cat(
+        [values / values.mean().clamp_min(torch.finfo(values.dtype).tiny) for values in importance.values()]
+    )
     count = max(1, round(share * len(relative))) if share else 0
     marks = largest(-relative, count).split([len(values) for values in importance.values()])
     return dict(zip(importance, marks, strict=True))

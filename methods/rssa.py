@@ -1,7 +1,7 @@
 """RSSA: the adapted image of a latent keeps the spatial structure of the source's image of that latent.
 
-Two losses on the feature maps of both generators. Which positions of a map are alike must not change (self-correlation);
-and which positions of one image correspond to which of another, disturbed a little, must not either (disturbance
+Two losses on the feature maps of both generators. Which positions of a map are alike must not change
+(self-correlation); and which positions of one image correspond to which of another, disturbed a little, must not either (disturbance
 correlation).
 """
 
@@ -30,8 +30,8 @@ class Config(RelaxedConfig, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     Attributes:
         self_correlation: Weight of the self-correlation consistency, summed over maps.
-        disturbance_correlation: Weight of the disturbance correlation consistency, summed over maps. The code has 0.4 on
-            every sixth step; here it is a sixth of that on every step.
+        disturbance_correlation: Weight of the disturbance correlation consistency, summed over maps. The code has 0.4
+            on every sixth step; here it is a sixth of that on every step.
         correlation_batch: Latents that are compared with one another.
         disturbance: d, the share of z_k = (1 − d) z + d ε_k that is each latent's own. The code computes such latents
             with 0.15 and then takes the ε_k alone: 1 is what it does.

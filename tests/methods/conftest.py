@@ -59,7 +59,7 @@ def players(world: Callable[[int], World]) -> Callable[..., Any]:
     """
     relaxed = importlib.import_module("graftbench.methods._relaxed_realism")
 
-    def make(name: str, *, disturbance: float = 0.0) -> Any:  # noqa: ANN401 - of a plugin's file
+    def make(name: str, *, disturbance: float = 0.0) -> Any:
         task = world(32).task(registry.methods()[name])
         source, judge = source_networks(task.source_model, 32)
         generator, _ = source_networks(task.source_model, 32)
