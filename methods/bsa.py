@@ -75,7 +75,8 @@ class Bsa(Method):
     frozen = "all filters of the generator, batch norm's running statistics, and the source discriminator"
     differs = (
         "the source discriminator's feature maps instead of VGG-16's, which every task has and no score is made of: "
-        "they were never trained to see likeness, so the paper's perceptual loss is stronger; γ and β are the source's own instead of a second pair behind them; latents start at N(0, I) instead of 0, "
+        "they were never trained to see likeness, so the paper's perceptual loss is stronger; "
+        "γ and β are the source's own instead of a second pair behind them; latents start at N(0, I) instead of 0, "
         "where the small generator's units are all off; the first layer rests, to which the code gives a rate of "
         "1e-7; samples are drawn from N(0, I) like everyone's, where the paper draws from a narrower distribution and "
         "so trades variety for likeness"

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graftbench.bounds import AtLeastTwo, NonNegative
+from graftbench.bounds import AtLeastTwo, NonNegative  # noqa: TC001 - msgspec reads them
 from graftbench.references import cited
 from graftbench.training.adversarial import gaussian_latents
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graftbench.bounds import AtLeastTwo, NonNegative, Positive
+from graftbench.bounds import AtLeastTwo, NonNegative, Positive  # noqa: TC001 - msgspec reads them
 from graftbench.nn.build import train_unfrozen
 from graftbench.nn.discriminator import feature_maps
 from graftbench.references import cited

@@ -66,12 +66,12 @@ class FastGan(Method):
     trains = "a generator with skip-layer excitation and a discriminator with decoders, from fresh weights"
     differs = (
         "the widths of the shared networks, a quarter of the published; a gate spans three halvings instead of four, "
-        "or 32 px would have none; no noise beside z and no spectral norm in the generator, where batch norm undoes it; "
-        "the discriminator has no batch norm, for real and generated images come in one batch here; its small view of a "
-        "generated image is that image at half the side, as of real ones, and not a second output; hinge margins of 1 "
-        "instead of U(0.8, 1); reconstructions are compared by pixels, as the paper's equation has it, and not by "
-        "LPIPS, whose network is not shipped; torch's initial weights; the original repository has no code any more "
-        "and was read in a copy"
+        "or 32 px would have none; no noise beside z and no spectral norm in the generator, where batch norm undoes "
+        "it; the discriminator has no batch norm, for real and generated images come in one batch here; its small "
+        "view of a generated image is that image at half the side, as of real ones, and not a second output; hinge "
+        "margins of 1 instead of U(0.8, 1); reconstructions are compared by pixels, as the paper's equation has it, "
+        "and not by LPIPS, whose network is not shipped; torch's initial weights; the original repository has no code "
+        "any more and was read in a copy"
     )
     resumable = True
     moves = ("generator.*", "discriminator.*")

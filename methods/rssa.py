@@ -1,8 +1,8 @@
 """RSSA: the adapted image of a latent keeps the spatial structure of the source's image of that latent.
 
 Two losses on the feature maps of both generators. Which positions of a map are alike must not change
-(self-correlation); and which positions of one image correspond to which of another, disturbed a little, must not either (disturbance
-correlation).
+(self-correlation); and which positions of one image correspond to which of another, disturbed a little, must not either
+(disturbance correlation).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graftbench.bounds import AtLeastTwo, NonNegative, Share
+from graftbench.bounds import AtLeastTwo, NonNegative, Share  # noqa: TC001 - msgspec reads them
 from graftbench.references import cited
 from graftbench.training.adversarial import gaussian_latents
 
