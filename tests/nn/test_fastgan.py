@@ -26,14 +26,14 @@ def test_shapes(side: int, gates: int, logits: int) -> None:
     Below 64 px the last map is 4×4 and a 4×4 convolution gives one logit a view, else 8×8 and 5×5.
     """
     generator = seeded(lambda: FastGenerator(FastGeneratorSpec(side, latent=8, channels=2)), rng())
-    discriminator = seeded(lambda: FastDiscriminator(side, 4), rng(1))
+    discriminator = seeded(lambda: FastDiscriminator(side, 4), rng(1)).eval()
     images = generator(torch.randn(2, 8, generator=rng(2)))
     assert images.shape == (2, 3, side, side)
     assert images.abs().max() <= 1
     assert len(generator.gates) == gates
     maps = discriminator.maps(images)
     assert maps.logits.shape == (2, logits)
-    assert torch.equal(maps.logits, discriminator.eval()(images)) or discriminator.training is False
+    assert torch.equal(maps.logits, discriminator(images))
     assert maps.part.shape[-1] == 2 * maps.whole.shape[-1] == 2 * maps.small.shape[-1]
     for quarter in range(4):
         assert {image.shape for image in discriminator.redrawn(maps, quarter).values()} == {

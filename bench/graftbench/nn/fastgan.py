@@ -172,13 +172,13 @@ class FastDiscriminator(nn.Module):
         self.head = nn.Sequential(
             spectral_norm(nn.Conv2d(widths[-1], widths[-1] // 2, 1)),
             nn.LeakyReLU(SLOPE),
-            spectral_norm(nn.Conv2d(widths[-1] // 2, 1, 4)),
+            spectral_norm(nn.Conv2d(widths[-1] // 2, 1, 4, bias=False)),
         )
         small: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise([3, *widths[1:-1]]):
             small += [spectral_norm(nn.Conv2d(inputs, outputs, 4, 2, padding=1)), nn.LeakyReLU(SLOPE)]
         self.small = nn.Sequential(*small)
-        self.small_head = spectral_norm(nn.Conv2d(widths[-2], 1, 4))
+        self.small_head = spectral_norm(nn.Conv2d(widths[-2], 1, 4, bias=False))
         enlargements = (resolution // 2 // last).bit_length() - 1
         self.decoders = nn.ModuleDict(
             {
