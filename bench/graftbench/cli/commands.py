@@ -194,6 +194,9 @@ COMMANDS = {
     ),
 }
 
+WITHOUT_TORCH = ("cite", "doctor", "ls", "plan")
+"""Commands that need of methods, domains and metrics only what these say of themselves (`graftbench.stand_ins`)."""
+
 GROUPS = {
     "new": "New plugins: a file that works, with comments to learn from, and its test.",
     "add": "What was made elsewhere, added to a run.",
