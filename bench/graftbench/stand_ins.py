@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "torchvision", "timm", "torch_fidelity", "safetensors.torch", "scipy")
 
 
-class NeedsPackage(BaseException):  # noqa: N818 - no error, and not to be caught as one
+class NeedsPackage(BaseException):
     """A stand-in was used for more than to define something."""
 
 
@@ -76,7 +76,9 @@ def _attribute(owner: str, name: str) -> StandIn:
 class _Finder(MetaPathFinder, Loader):
     """Finds a stand-in for the packages and all modules below them."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         del path, target
         inside = any(fullname == name or fullname.startswith(f"{name}.") for name in PACKAGES)
         return ModuleSpec(fullname, self, is_package=True) if inside else None

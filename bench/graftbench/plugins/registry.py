@@ -187,7 +187,7 @@ def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[PluginSo
     for where, load in [*_packaged(folder), *installed, *_files(plugins)]:
         try:
             module = load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a file raises must not break the others
+        except (Exception, SystemExit) as error:
             if stand_ins.active():  # which may be the reason
                 raise stand_ins.NeedsPackage(where) from error
             index.broken[where] = f"{type(error).__name__}: {error}"
