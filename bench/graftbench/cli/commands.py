@@ -17,6 +17,7 @@ COMMANDS = {
         "graftbench run quick --out runs/quick --retry error --retry timeout",
         "graftbench run quick --out runs/part3 --shard 3/8",
         "graftbench run quick --out runs/quick --executor ray --address auto --gpus-per-cell 0.25",
+        "graftbench run quick --out runs/quick --profile",
         "graftbench run quick --out runs/quick --tracker tensorboard --tracker wandb:project=grafts",
     ),
     "report": CommandHelp(
@@ -38,6 +39,11 @@ COMMANDS = {
         "graftbench versus runs/quick finetune dcgan",
         "graftbench versus runs/quick finetune freezed --metric kid,fid,recall",
         "graftbench versus runs/near finetune freezed runs/far --json",
+    ),
+    "time-to-quality": CommandHelp(
+        "Say what a quality costs: seconds, images, joules and money until the fits reach it.",
+        "graftbench time-to-quality runs/quick",
+        "graftbench time-to-quality runs/quick --price-per-hour 2.5",
     ),
     "show": CommandHelp(
         "Show one cell of a run: status, scores, cost, log, and the command that makes it again.",
@@ -191,6 +197,12 @@ COMMANDS = {
         "Check what the suite needs of this machine: versions, devices, counters, cache, load.",
         "graftbench doctor",
         "graftbench doctor --json",
+    ),
+    "selftest": CommandHelp(
+        "Prove a device: fits, times, memory, energy, features and speed against what is known.",
+        "graftbench selftest --device cuda",
+        "graftbench selftest --device cpu --quick",
+        "graftbench selftest --look methods --out proof",
     ),
 }
 

@@ -91,6 +91,7 @@ def run(
     retry: Sequence[str] = (),
     shard: tuple[int, int] = (1, 1),
     keep: str = "sampler",
+    profile: bool = False,
     executor: Callable[[], Executor] | None = None,
     progress: Progress | None = None,
     trackers: Sequence[str | Tracker | type[Tracker]] = (),
@@ -110,6 +111,7 @@ def run(
         retry: Statuses (`error`, `timeout`, …) whose cells are run again; `ok` too. `skipped` and `lost` always are.
         shard: (k, n): the k-th of n parts of the suite, counted from 1; parts run on machines that share nothing.
         keep: What cells leave beside their record: `sampler` (and sample sheets), `samples` (the sheets), `nothing`.
+        profile: Whether cells keep a trace of some steps of their fit, and a table of where the time of a step goes.
         executor: Makes what runs the cells (`graftbench.execution.executors.ray`, `.slurm`), called when the folder is
             claimed; processes on this machine by default. `device` is then one of the machines where the cells run.
         progress: Hears what happens; silent by default. Trackers' troubles are reported from other threads.
@@ -166,6 +168,7 @@ def run(
                 device=devices[0],
                 threads=max(1, (threads or 0) // jobs),
                 keep=keep,
+                profile=profile,
             )
             make = executor or (lambda: LocalExecutor(jobs=jobs, devices=devices))
             with tracked as listeners, stop.listening(), contextlib.closing(make()) as runner:
@@ -213,6 +216,7 @@ class _Setting:
     device: str
     threads: int
     keep: str
+    profile: bool
 
 
 @dataclass
@@ -358,6 +362,7 @@ def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setti
         keep=setting.keep,
         snapshots=plan.suite.snapshots,
         checkpoint_seconds=plan.suite.checkpoint_seconds,
+        profile=setting.profile,
     )
 
 
