@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graftbench.cli import main
+from graftbench.cli import run_command
 from graftbench.cli.commands import COMMANDS
 from graftbench.cli.failures import INTERNAL
 
@@ -101,7 +101,7 @@ def exit_code(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Run a command line in this process."""
     monkeypatch.setattr(sys, "argv", ["graftbench", *arguments])
     with pytest.raises(SystemExit) as ended:
-        main()
+        run_command()
     return ended.value.code if isinstance(ended.value.code, int) else 0
 
 

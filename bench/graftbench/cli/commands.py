@@ -21,9 +21,9 @@ COMMANDS = {
         "graftbench run quick --out runs/quick --tracker tensorboard --tracker wandb:project=grafts",
     ),
     "report": CommandHelp(
-        "Write tables, figures and the page of a run.",
+        "Write the page and the table of a run; with --paper, LaTeX and figures.",
         "graftbench report runs/quick",
-        "graftbench report runs/quick --out paper/results --format tex,pdf",
+        "graftbench report runs/quick --paper paper/results",
         'graftbench report runs/near runs/far --select "method=dcgan,finetune budget<=100"',
         "graftbench report runs/quick --figure quality --format pdf",
         "graftbench report runs/quick --baseline source",
@@ -205,6 +205,9 @@ COMMANDS = {
         "graftbench selftest --look methods --out proof",
     ),
 }
+
+WITHOUT_TORCH = ("cite", "doctor", "ls", "plan")
+"""Commands that need of methods, domains and metrics only what these say of themselves (`graftbench.stand_ins`)."""
 
 GROUPS = {
     "new": "New plugins: a file that works, with comments to learn from, and its test.",

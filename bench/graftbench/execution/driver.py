@@ -37,6 +37,7 @@ from graftbench.suites.estimates import Estimates
 from graftbench.suites.matrix import keep_samples
 from graftbench.suites.plan import make_plan
 from graftbench.suites.shards import shard as shard_of
+from graftbench.suites.status import RUN_AGAIN
 from graftbench.suites.suite import Suite, load_suite, override
 
 if TYPE_CHECKING:
@@ -50,9 +51,6 @@ if TYPE_CHECKING:
 
 KEEP = ("sampler", "samples", "nothing")
 """Artifacts that cells leave beside their record: sampler and sample sheets, the sheets alone, or neither."""
-
-RUN_AGAIN = frozenset({Status.SKIPPED, Status.LOST})
-"""Statuses of cells that did not fail themselves: the next run tries them again without being asked."""
 
 
 @dataclass(frozen=True)

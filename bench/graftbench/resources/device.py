@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftbench.errors import GraftbenchError
@@ -14,13 +16,25 @@ if TYPE_CHECKING:
     import torch
 
 
+GPU_FILES = ("nvidia*", "nvhost*", "nvgpu*", "nvmap", "dxg", "kfd")
+"""Names in /dev of what drivers of GPUs that torch computes on leave there under Linux: NVIDIA's, also on boards and
+under Windows' Linux, and AMD's."""
+
+
+def may_have_gpu(devices: Path = Path("/dev")) -> bool:
+    """Return False where no driver of a GPU is seen, without importing torch; True also where that cannot be told."""
+    return sys.platform != "linux" or any(any(devices.glob(name)) for name in GPU_FILES)
+
+
 def resolve_device(device: str) -> str:
     """Return `cuda` for `auto` where torch finds a GPU, else `cpu`; a device that was named as it is.
 
     Raises:
         GraftbenchError: No such device, or CUDA was asked for and is not there.
     """
-    import torch  # noqa: PLC0415 - the command line checks other things first
+    if device == "cpu" or (device == "auto" and not may_have_gpu()):
+        return "cpu"
+    import torch  # noqa: PLC0415 - seconds, and of no use without a GPU
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -41,12 +55,14 @@ def resolve_devices(devices: str) -> list[str]:
     Raises:
         GraftbenchError: No such device, CUDA was asked for and is not there, or cpu stands beside cuda.
     """
-    import torch  # noqa: PLC0415
-
     names = list(dict.fromkeys(resolve_device(name.strip()) for name in devices.split(",")))
     if len(names) > 1 and "cpu" in names:
         raise GraftbenchError(f"A run uses the CPU or GPUs, not both; found --device {devices}.")
-    count = torch.cuda.device_count() if names != ["cpu"] else 0
+    if names == ["cpu"]:
+        return names
+    import torch  # noqa: PLC0415 - as above
+
+    count = torch.cuda.device_count()
     if "cuda" in names:
         return [f"cuda:{index}" for index in range(count)]
     for name in names:
