@@ -90,10 +90,10 @@ def scale_of(values: Iterable[float], marks: Iterable[float] = (), *, from_zero:
     if from_zero:
         top = max([high, *marks])
         return Scale(min(0.0, low), top if top > 0 else 1.0)
-    positive = [value for value in (*own, *marks) if value > 0]
-    if low > 0 and max(positive) / min(positive) > _LOG_FROM:
-        near = [value for value in positive if low / _REACH <= value <= high * _REACH]
-        return Scale(min(near), max(near), logarithmic=True)
+    if low > 0:
+        near = [value for value in (*own, *marks) if low / _REACH <= value <= high * _REACH]
+        if max(near) / min(near) > _LOG_FROM:
+            return Scale(min(near), max(near), logarithmic=True)
     reach = 1.5 * (high - low) or abs(high) or 1.0
     near = [low, high, *(mark for mark in marks if low - reach <= mark <= high + reach)]
     low, high = min(near), max(near)

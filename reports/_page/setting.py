@@ -94,6 +94,11 @@ class Setting:
     over_budgets: tuple[Plot, ...] = ()
 
     @property
+    def has_pictures(self) -> bool:
+        """Return whether any row has samples; else one sentence says that none has."""
+        return any(place.picture.uri for place in (*self.places, *self.more))
+
+    @property
     def curves(self) -> tuple[Plot, ...]:
         """Return all learning curves."""
         return (*self.over_budgets, *self.on_the_way)

@@ -58,23 +58,24 @@ def test_a_winner(record: Make, a_run: MakeRun) -> None:
     kid = {"finetune": 20, "freezed": 60, "source": 50, "oracle": 1, "memorizer": 30}
     assert found(a_run(with_fid(kids(record, kid), kid))) == (
         "With 25 training images: finetune leads with a distance to real images (KID×10³, lower is better) of 20.1, "
-        "ahead of freezed (60.3); it alone beats the generator before the transfer (50.2). Four trainings of each "
-        "method settle this; copies of the training images score 30.2, other real images 1.00; FID, another distance, "
+        "ahead of freezed (60.9); it alone beats the generator before the transfer (50.2). Four trainings of each "
+        "method settle this; copies of the training images score 29.9, other real images 1.00; FID, another distance, "
         "gives the same order."
     )
 
 
 def test_a_verdict_has_at_most_two_sentences_of_plain_words(record: Make, a_run: MakeRun) -> None:
     """Whatever stands in it: no protocol, no riddle, and each sentence ends."""
-    kid = {"finetune": 20, "freezed": 60, "vae": 70, "source": 50, "oracle": 1, "memorizer": 2, "blank": 65}
+    kid = {"finetune": 20, "freezed": 60, "vae": 70, "source": 50, "oracle": 1, "memorizer": 2}
     for seeds in (1, 2, 4):
-        (group,) = part("_tables.groups").groups(a_run(kids(record, kid, seeds=seeds)))
+        white = kids(record, {"blank": 65}, seeds=seeds, family="reference")
+        (group,) = part("_tables.groups").groups(a_run([*kids(record, kid, seeds=seeds), *white]))
         sentences = ["".join(text for text, _ in pieces) for pieces in part("_tables.finding").verdict(group, 25)]
         assert len(sentences) == 2
         assert all(sentence.endswith(".") and ". " not in sentence for sentence in sentences)
         assert "lite0" not in "".join(sentences)
         assert "but vae does not beat white images" in sentences[0]
-        assert "copies of the training images score 2.01, better than every method" in sentences[1] or seeds < 4
+        assert ", better than every method" in sentences[1]
 
 
 def test_two_that_are_level(record: Make, a_run: MakeRun) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from graftbench.records.cell_spec import Protocol
 from graftbench.records.record import Status
+from graftbench.records.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from report_parts import Make
 
     from graftbench.records.record import Record
-    from graftbench.records.run import Run
 
 
 def _load() -> ModuleType:
@@ -107,7 +107,7 @@ def tab(browser: Any, folder: Path) -> Iterator[Tab]:
 
 
 def test_the_first_screen_says_it_all(tab: Tab) -> None:
-    """At 1280 px: the verdict, real images, the first methods with their samples and the reference lines, unscrolled."""
+    """At 1280 px, unscrolled: the verdict, real images, the first methods with their samples, the reference lines."""
     tab.open(width=1280)
     in_sight = "(e => shown(e) && e.getBoundingClientRect().bottom <= 900)"
     assert tab(f"{in_sight}(document.querySelector('.verdict'))")
@@ -220,7 +220,7 @@ def test_another_comparison_is_one_click_away(tab: Tab) -> None:
 
 
 def test_methods_are_left_out_everywhere_and_counted(tab: Tab) -> None:
-    """In ranking, charts, tables and failures; reference rows stay; the count is announced, and the address keeps it."""
+    """In ranking, charts, tables, failures; reference rows stay; the count is announced, and the address keeps it."""
     assert tab("document.getElementById('shown').textContent") == "5 of 5 methods shown"
     tab("['dcgan', 'gatys'].forEach(name => tick('method', name)); unfold()")
     assert tab("placed()") == ["oracle", "freezed", "finetune", "vae", "memorizer", "source", "gaussian"]
@@ -398,9 +398,8 @@ def test_every_picture_control_and_chart_has_a_name(tab: Tab) -> None:
     assert tab("all('img').every(i => i.alt)")
     assert tab("all('button, summary').every(b => b.textContent.trim() || b.getAttribute('aria-label'))")
     assert tab("all('[role=img]').every(e => e.getAttribute('aria-label'))")
-    assert tab(
-        "all('[aria-labelledby]').every(e => document.getElementById(e.getAttribute('aria-labelledby')) || e.id === 'viewer')"
-    )
+    named = "(e => e.matches('dialog') || document.getElementById(e.getAttribute('aria-labelledby')))"
+    assert tab(f"all('[aria-labelledby]').every(e => Boolean({named}(e)))")
     assert tab("all('svg').every(e => e.closest('[aria-hidden=true], [role=img]'))")
     assert tab("new Set(all('[id]').map(e => e.id)).size === all('[id]').length")
 
@@ -486,15 +485,10 @@ def two_protocols(make: Make) -> list[Record]:
     ids=lambda case: case.__name__,
 )
 def test_odd_runs_are_readable(
-    case: Callable[[Make], list[Record]],
-    width: int,
-    browser: Any,
-    record: Make,
-    a_run: Callable[..., Run],
-    tmp_path: Path,
+    case: Callable[[Make], list[Record]], width: int, browser: Any, record: Make, tmp_path: Path
 ) -> None:
     """A verdict stands there, nothing sticks out with all unfolded and opened, and nothing is printed as nan."""
-    (page,) = import_module("graftbench.reports.page").Page().write(a_run(case(record)), tmp_path)
+    (page,) = import_module("graftbench.reports.page").Page().write(Run("odd", case(record), tmp_path), tmp_path)
     tab = Tab(browser, page)
     tab.open(width=width)
     assert len(tab("document.querySelector('.verdict').innerText")) > 30
