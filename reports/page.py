@@ -22,6 +22,7 @@ from ._page.sections import sections
 from ._page.words import finished, outcome
 from ._tables.groups import groups, mixed_protocols
 from ._tables.origins import DECLARED_MARK, ROW_MARKS
+from ._tables.overall import overall
 from ._tables.tasks import task_tables
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def render(run: Run, folder: Path | None = None) -> str:
         outcome=outcome(run),
         finished=finished(ordered),
         mixed=mixed_protocols(all_groups),
+        overall=overall(all_groups),
         sections=page_sections,
         settings=[setting for section in page_sections for setting in section.settings],
         over_tasks=task_tables([section.table for section in page_sections]),
