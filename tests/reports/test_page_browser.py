@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(SCREENSHOTS.browser_path() is None, reason="no c
 HELPERS = """
 window.shown = e => e.checkVisibility({contentVisibilityAuto: true}) && e.getBoundingClientRect().height > 0;
 window.all = (selector, from = document) => [...from.querySelectorAll(selector)];
-window.unfold = () => all("details").forEach(d => d.open = true);
+window.unfold = () => { all("details").forEach(d => d.open = true); document.body.getBoundingClientRect(); };
 window.scores = () => document.querySelector("#set-1-scores").parentElement.querySelector("table");
 window.names = table => all("tr[data-row]", table)
   .filter(shown).map(r => r.querySelector(".name").textContent + " " + r.cells[1].textContent);
@@ -187,7 +187,7 @@ BY_KID = ["freezed 25", "finetune 25", "gatys 25", "vae 25", "dcgan 25"]
 
 def test_a_column_sorts_best_first_then_reversed_then_as_it_was(tab: Tab) -> None:
     """Within each data budget; a method without a value stays last, reference rows stay below as they are."""
-    tab("unfold()")
+    tab("unfold(); settled()")
     before = tab("names(scores())")
     assert before[:5] == BY_KID
     click = "head(scores(), 'IS').querySelector('button').click(); names(scores())"
@@ -251,7 +251,7 @@ def test_scores_can_be_chosen(tab: Tab) -> None:
         *("Scores", "Fidelity and diversity")
     ]
     tab.open(tab("location.hash")[1:])
-    tab("unfold()")
+    tab("unfold(); settled()")
     assert tab(f"[...new Set({heads})]") == ["kid", "recall"]
 
 
