@@ -40,8 +40,8 @@ def words(text: str) -> str:
 
 
 def section(page: str, name: str) -> str:
-    """The section of that id."""
-    return page.partition(f'<h2 id="{name}">')[2].partition("</section>")[0]
+    """What is folded under that id."""
+    return page.partition(f'<details class="fold" id="{name}">')[2].partition('<details class="fold"')[0]
 
 
 def held(page: str) -> dict[str, Any]:
