@@ -180,12 +180,6 @@ def spaced_png(image: Image) -> bytes:
     return buffer.getvalue()
 
 
-def alt_text(strip: SampleStrip) -> str:
-    """Write what a screen reader says in place of the strip."""
-    subject = "real held-out images" if strip.label == "real images" else f"samples of {strip.label}"
-    return f"{COLUMNS} {subject}, {strip.detail}"
-
-
 # ------------------------------------------------------------------------------------------------------ one image
 
 

@@ -31,7 +31,6 @@ class Section:
     Attributes:
         anchor: Begins the ids of its headings.
         title: Its heading.
-        task: Task as printed.
         judge: The network that scores.
         settings: What is shown at each number of training images.
         leads: The lead in detail.
@@ -47,7 +46,6 @@ class Section:
 
     anchor: str
     title: str
-    task: str
     judge: str
     settings: tuple[Setting, ...]
     leads: tuple[Lead, ...]
@@ -83,7 +81,6 @@ def sections(groups: Sequence[Group], pictures: Pictures, held: Mapping[str, int
             Section(
                 anchor=anchor,
                 title=one_line(names[group.key]),
-                task=one_line(group.task_title),
                 judge=judge(group),
                 settings=settings(group, Heading(anchor, title, short_names[group.key]), keys, pictures),
                 leads=tuple(leads(group)),
