@@ -226,6 +226,17 @@ def test_a_file_that_is_gone_is_not_linked(record: Make, a_run: MakeRun) -> None
     assert links(a_run([record(artifacts={"log": "cells/x/log.txt"})]), None) == []
 
 
+def test_what_other_reports_have_written_beside_the_page_is_linked(tmp_path: Path) -> None:
+    """Tables, and figures for a paper by their names; nothing that is not there, and nothing without a folder."""
+    (tmp_path / "paper").mkdir()
+    for name in ("table.md", "paper/rank-2col.svg", "paper/rank-1col.svg"):
+        (tmp_path / name).touch()
+    assert part("run_facts").beside(tmp_path) == [
+        *(("table.md", "tables in Markdown"), ("paper/rank-2col.svg", "rank"))
+    ]
+    assert part("run_facts").beside(None) == []
+
+
 def test_of_too_many_cells_the_failed_and_the_best_are_held(
     record: Make, a_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
