@@ -224,10 +224,10 @@ def main() -> None:
         run = read_run(folder)
         (page,) = reports()["page"]().write(run, folder / "report")
         cell = next(r.id for r in run.records if r.cell.method == "freezed" and r.cell.data_budget == 10)
-        _take(tab, page, "light", (1120, 1500))
-        _take(tab, page, "dark", (1120, 1050), scheme="dark", scroll=".figures")
-        _take(tab, page, "narrow", (360, 1100), scroll="#ranking")
-        _take(tab, page, "cell", (1120, 1300), view=f"budget=10&cell={cell}", scroll="tr.cells")
+        _take(tab, page, "light", (1280, 1500))
+        _take(tab, page, "dark", (1280, 1100), scheme="dark")
+        _take(tab, page, "narrow", (360, 1300))
+        _take(tab, page, "cell", (1280, 1300), view=f"cell={cell}", scroll=".cells")
 
 
 def _take(

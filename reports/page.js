@@ -1,4 +1,4 @@
-// The page is whole without this script; it sorts, filters and opens the cells behind the numbers.
+// The page is whole without this script; it picks a comparison, sorts, filters, enlarges and opens the trainings.
 // Text from records only ever enters the document as text (textContent, append), never as markup.
 (() => {
   "use strict";
@@ -9,13 +9,18 @@
     element.append(...children);
     return element;
   };
+  const drawn = (tag, attributes = {}, ...children) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+  };
   const tables = all("table[data-sortable]");
   const rowsOf = (body) => [...body.rows].filter((row) => "row" in row.dataset);
-  const detailOf = (row) => (row.nextElementSibling?.classList.contains("cells") ? row.nextElementSibling : null);
 
   // ------------------------------------------------------------------------------------------------------ sorting
 
-  const sorted = { table: -1, column: 0, reverse: false }; // the last sorted table, for the address
+  const sorted = { table: -1, column: 0, state: "" }; // the last sorted table, for the address
 
   function value(row, column) {
     const cell = row.cells[column];
@@ -40,11 +45,7 @@
     });
     const order = state ? compare(column, state === "descending" ? -1 : 1) : (a, b) => a.dataset.row - b.dataset.row;
     for (const body of table.tBodies) {
-      if ("fixed" in body.dataset) continue;
-      for (const row of rowsOf(body).sort(order)) {
-        const detail = detailOf(row);
-        body.append(row, ...(detail ? [detail] : []));
-      }
+      if (!("fixed" in body.dataset)) body.append(...rowsOf(body).sort(order));
     }
     const groups = [...table.tBodies].filter((body) => body.dataset.budget);
     const back = state === "descending" && heads[column].dataset.by === "budget" ? -1 : 1;
@@ -69,73 +70,148 @@
       head.append(button);
       button.addEventListener("click", () => {
         const order = states(head);
-        const now = order.indexOf(head.getAttribute("aria-sort") ?? "");
-        sort(index, column, order[(now + 1) % 3]);
+        sort(index, column, order[(order.indexOf(head.getAttribute("aria-sort") ?? "") + 1) % 3]);
         remember();
       });
     });
   });
 
+  // ------------------------------------------------------------------------------------- tables that have no room
+
+  const roles = { TABLE: "table", THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell" };
+
+  function label(table) { // the heading beside each number of a card; roles, which another display would take away
+    const heads = [...table.tHead.rows[0].cells].map((head) => head.textContent.trim());
+    for (const element of [table, ...all("thead, tbody, tr, td, th", table)]) {
+      const role = roles[element.tagName] ?? (element.scope === "row" ? "rowheader" : element.scope === "col" ? "columnheader" : "");
+      if (role) element.setAttribute("role", role);
+    }
+    for (const row of all("tbody tr", table)) {
+      if (row.cells.length === heads.length) [...row.cells].forEach((cell, i) => i && (cell.dataset.label = heads[i]));
+    }
+  }
+
+  function fit(table) {
+    const box = table.closest(".scroll");
+    if (!box?.clientWidth) return; // folded
+    table.classList.remove("cards");
+    table.classList.toggle("cards", table.scrollWidth > box.clientWidth + 1 || box.scrollWidth > box.clientWidth + 1);
+  }
+
+  const widths = new WeakMap();
+  const watcher = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (widths.get(target) === target.clientWidth) continue; // its height alone
+      widths.set(target, target.clientWidth);
+      all("table", target).forEach(fit);
+    }
+  });
+
+  function watch(table) {
+    label(table);
+    watcher.observe(table.closest(".scroll"));
+  }
+
+  // ----------------------------------------------------------------------------------------------- one comparison
+
+  const settings = all("[data-setting]");
+  const tabs = all("[data-at]");
+  const form = document.getElementById("filters");
+  let at = settings[0]?.id ?? "";
+
+  function show(id, focus = false) {
+    if (!settings.some((setting) => setting.id === id)) return;
+    at = id;
+    for (const setting of settings) setting.classList.toggle("away", setting.id !== id);
+    for (const tab of tabs) {
+      if (tab.dataset.at === id) tab.setAttribute("aria-current", "true");
+      else tab.removeAttribute("aria-current");
+    }
+    const setting = document.getElementById(id);
+    if (form) setting.querySelector("figure.ranking").before(form);
+    if (focus) setting.focus({ preventScroll: true });
+  }
+
+  for (const tab of tabs) {
+    tab.addEventListener("click", (event) => {
+      event.preventDefault();
+      show(tab.dataset.at, true);
+      remember();
+    });
+  }
+
   // ------------------------------------------------------------------------------------------------------ filters
 
-  const form = document.getElementById("filters");
   const said = document.getElementById("shown");
-  const named = ["task", "budget", "family", "method", "metric"];
+  const boxes = (name) => all(`input[type=checkbox][name=${name}]`);
+  const field = (name) => form?.querySelector(`[name=${name}]`);
 
-  function chosen(name) {
-    const fields = form ? all(`[name=${name}]`, form) : [];
-    if (fields[0]?.type === "search") return null;
-    const values = fields.flatMap((field) => (field.type === "checkbox" ? (field.checked ? field.value : []) : field.value));
-    return new Set(values.filter((text) => text !== ""));
+  function isShown(method, family) {
+    const chips = boxes("method");
+    if (field("family")?.value && field("family").value !== family) return false;
+    if (chips.length) return chips.find((box) => box.value === method)?.checked ?? true;
+    const parts = (field("search")?.value ?? "").toLowerCase().split(",").map((part) => part.trim()).filter(Boolean);
+    return !parts.length || parts.some((part) => method.toLowerCase().includes(part));
   }
 
-  function matcher(name) {
-    const set = chosen(name);
-    if (set) return (text) => !set.size || set.has(text);
-    const parts = form.elements[name].value.toLowerCase().split(",").map((part) => part.trim()).filter(Boolean);
-    return (text) => !parts.length || parts.some((part) => text.toLowerCase().includes(part));
-  }
+  const families = new Map(all("[data-method][data-family]").map((each) => [each.dataset.method, each.dataset.family]));
 
   function filter() {
-    if (!form) return;
-    const matches = Object.fromEntries(named.map((name) => [name, matcher(name)]));
-    const fits = (element) => named.every((name) => !element.dataset[name] || matches[name](element.dataset[name]));
-    for (const element of all("[data-task], [data-budget], [data-family], [data-method], figure[data-metric]")) {
-      element.hidden = !fits(element);
-      const detail = element.tagName === "TR" ? detailOf(element) : null;
-      if (detail) detail.hidden = element.hidden;
+    const shown = new Map([...families].map(([method, family]) => [method, isShown(method, family)]));
+    for (const element of all("[data-method]")) element.hidden = !(shown.get(element.dataset.method) ?? true);
+    for (const element of all("svg [data-method]")) element.style.display = shown.get(element.dataset.method) ?? true ? "" : "none";
+    for (const body of all("tbody[data-holder]")) body.hidden = rowsOf(body).every((row) => row.hidden);
+    const ticked = new Set(boxes("metric").filter((box) => box.checked).map((box) => box.value));
+    for (const table of all("table[data-columns]")) columns(table, ticked);
+    for (const panel of all("[data-panel]")) panel.hidden = all("th[data-metric]", panel).every((head) => head.hidden);
+    if (said) {
+      const count = [...shown.values()].filter(Boolean).length;
+      said.textContent = `${count.toLocaleString("en")} of ${shown.size.toLocaleString("en")} methods shown`;
     }
-    for (const table of all("table[data-columns]")) columns(table, matches.metric);
-    for (const holder of all("[data-holder]").reverse()) { // inner ones first
-      const rows = all("tr[data-method], .failure", holder);
-      const columnsOff = all("th[data-metric]", holder).length && all("th[data-metric]", holder).every((head) => head.hidden);
-      const away = (rows.length && rows.every((row) => row.hidden)) || ("panel" in holder.dataset && columnsOff);
-      holder.hidden = Boolean(away) || !fits(holder);
-    }
-    const counted = all("tr[data-counted]");
-    const left = counted.filter((row) => row.checkVisibility?.() ?? !row.hidden).length;
-    said.textContent = `${left.toLocaleString("en")} of ${counted.length.toLocaleString("en")} rows of scores are shown.`;
-    for (const pick of all("details.pick", form)) {
-      const boxes = all("input[type=checkbox]", pick);
-      const ticked = boxes.filter((box) => box.checked).length;
-      pick.querySelector(".count").textContent = ticked ? `${ticked} of ${boxes.length}` : "all";
-    }
+    const count = document.querySelector(".pick .count");
+    if (count) count.textContent = ticked.size ? `${ticked.size} of ${boxes("metric").length}` : "all";
   }
 
-  function columns(table, matches) {
-    const off = [...table.tHead.rows[0].cells].map((head) => Boolean(head.dataset.metric) && !matches(head.dataset.metric));
+  function columns(table, ticked) {
+    const off = [...table.tHead.rows[0].cells].map((head) =>
+      Boolean(head.dataset.metric) && ticked.size > 0 && !ticked.has(head.dataset.metric));
     for (const row of table.rows) {
       if (row.cells.length === off.length) off.forEach((hidden, i) => (row.cells[i].hidden = hidden));
     }
+    fit(table);
   }
 
-  form?.addEventListener("input", () => { filter(); remember(); });
-  form?.addEventListener("submit", (event) => event.preventDefault());
-  form?.addEventListener("reset", () => setTimeout(() => { // after the fields have their first values again
-    if (sorted.table >= 0) sort(sorted.table, 0, "");
+  function refresh() {
     filter();
     remember();
+  }
+
+  form?.addEventListener("input", refresh);
+  for (const box of boxes("metric")) box.addEventListener("input", refresh);
+  form?.addEventListener("submit", (event) => event.preventDefault());
+  form?.addEventListener("reset", () => setTimeout(() => { // after the fields have their first values again
+    for (const box of boxes("metric")) box.checked = false;
+    if (sorted.table >= 0) sort(sorted.table, 0, "");
+    refresh();
   }));
+
+  // A method that is pointed at, or focused, is lit in every chart.
+  let lit = null;
+  function light(method) {
+    if (method === lit) return;
+    lit = method;
+    document.body.classList.toggle("lit-one", Boolean(method));
+    for (const element of all(".lit")) element.classList.remove("lit");
+    if (method) for (const element of all("[data-method]")) element.classList.toggle("lit", element.dataset.method === method);
+  }
+  const pointed = (event) => {
+    const element = event.target.closest?.("[data-hover], .setting [data-method]");
+    if (element?.closest(".cells") || event.target.closest?.(".cells")) return null;
+    return element?.dataset.hover ?? element?.dataset.method ?? null;
+  };
+  document.addEventListener("pointerover", (event) => light(pointed(event)));
+  document.addEventListener("focusin", (event) => light(event.target.matches(":focus-visible") ? pointed(event) : null));
+  document.addEventListener("pointerleave", () => light(null));
 
   // ----------------------------------------------------------------------------------------- the view in the address
 
@@ -143,35 +219,69 @@
 
   function remember() {
     const words = new URLSearchParams();
-    for (const field of form ? form.querySelectorAll("[name]") : []) {
-      if (field.type === "checkbox" ? field.checked : field.value) words.append(field.name, field.value);
-    }
+    if (at && at !== settings[0]?.id) words.set("at", at);
+    const chips = boxes("method");
+    const off = chips.filter((box) => !box.checked);
+    const on = chips.filter((box) => box.checked);
+    if (off.length && on.length && on.length <= off.length) on.forEach((box) => words.append("only", box.value));
+    else off.forEach((box) => words.append("hide", box.value));
+    if (field("family")?.value) words.set("family", field("family").value);
+    if (field("search")?.value) words.set("search", field("search").value);
+    for (const box of boxes("metric")) if (box.checked) words.append("metric", box.value);
     if (sorted.table >= 0) words.set("sort", `${sorted.table}.${sorted.column}.${sorted.state}`);
     if (open) words.set("cell", open);
     const [page] = location.href.split("#");
     try {
       history.replaceState(null, "", words.toString() ? `${page}#${words}` : page);
-    } catch { /* a page inside a mail has no address of its own */ }
+    } catch { /* a page inside a mail or a zip's preview has no address of its own */ }
   }
 
   function restore() {
-    if (!location.hash.includes("=")) return; // a heading, not a view
-    const words = new URLSearchParams(location.hash.slice(1));
-    for (const field of form ? form.querySelectorAll("[name]") : []) {
-      const wanted = words.getAll(field.name);
-      if (field.type === "checkbox") field.checked = wanted.includes(field.value);
-      else if (field.tagName === "SELECT") field.value = [...field.options].some((o) => o.value === wanted[0]) ? wanted[0] : "";
-      else field.value = wanted[0] ?? "";
-      if (field.checked) field.closest("details").open = true;
+    const name = location.hash.slice(1);
+    if (!name.includes("=")) { // a heading, not a view
+      show(name);
+      unfold(document.getElementById(name));
+      return;
+    }
+    const words = new URLSearchParams(name);
+    show(words.get("at") ?? settings[0]?.id);
+    const [hide, only] = [words.getAll("hide"), words.getAll("only")];
+    for (const box of boxes("method")) box.checked = only.length ? only.includes(box.value) : !hide.includes(box.value);
+    const family = field("family");
+    if (family) family.value = [...family.options].some((o) => o.value === words.get("family")) ? words.get("family") : "";
+    if (field("search")) field("search").value = words.get("search") ?? "";
+    for (const box of boxes("metric")) {
+      box.checked = words.getAll("metric").includes(box.value);
+      if (box.checked) box.closest("details").open = true;
     }
     const [table, column, state] = (words.get("sort") ?? "").split(".");
     const head = tables[table]?.tHead.rows[0].cells[column];
-    if (head && states(head).slice(0, 2).includes(state)) sort(Number(table), Number(column), state);
+    if (head && states(head).slice(0, 2).includes(state)) {
+      sort(Number(table), Number(column), state);
+      unfold(tables[table]);
+    }
     filter();
     if (words.get("cell")) openCell(words.get("cell"));
   }
 
-  // -------------------------------------------------------------------------------------------------------- cells
+  function unfold(element) {
+    for (let fold = element?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    if (element && !settings.includes(element)) element.scrollIntoView();
+  }
+
+  // A footnote's link leads into what may be folded; the address stays that of the view.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.('a[href^="#"]');
+    if (!link || link.dataset.at || event.defaultPrevented) return;
+    const target = document.getElementById(link.hash.slice(1));
+    if (!target) return;
+    event.preventDefault();
+    unfold(target);
+    target.setAttribute("tabindex", "-1");
+    target.focus({ preventScroll: true });
+  });
+
+  // ---------------------------------------------------------------------------------------------------- trainings
 
   let held = null;
   const data = () => (held ??= JSON.parse(document.getElementById("cells-data").textContent));
@@ -179,57 +289,58 @@
   const lines = (places) => places.map(text).join("\n");
   let count = 0;
 
-  for (const row of all("tr[data-cells]")) {
-    const name = row.querySelector(".name").textContent;
-    const images = row.dataset.budget ? ` at ${row.dataset.budget} images` : "";
-    const button = make("button", { type: "button", class: "open", "aria-expanded": "false", "aria-label": `Cells of ${name}${images}` });
-    button.addEventListener("click", () => toggle(row));
-    row.cells[row.cells[0].tagName === "TH" ? 0 : 1].prepend(button);
+  for (const place of all(".place[data-cells]")) {
+    const total = place.dataset.cells.split(" ").length;
+    const name = place.querySelector(".name").textContent;
+    const noun = place.classList.contains("reference") ? "seed" : "training";
+    const words = `${total} ${noun}${total === 1 ? "" : "s"}`;
+    const button = make("button", { type: "button", class: "trainings", "aria-expanded": "false" },
+      make("span", {}, words), make("span", { class: "hint" }, ` of ${name}`));
+    button.addEventListener("click", () => toggle(place));
+    place.querySelector(".who").append(button);
   }
 
-  function toggle(row) {
-    const button = row.querySelector("button.open");
-    const detail = detailOf(row);
+  function toggle(place) {
+    const button = place.querySelector("button.trainings");
+    const detail = place.querySelector(".cells");
+    button.setAttribute("aria-expanded", String(!detail));
     if (detail) {
       detail.remove();
+      button.removeAttribute("aria-controls");
       open = "";
-    } else row.after(cellsRow(row, `cells-${++count}`));
-    button.setAttribute("aria-expanded", String(!detail));
-    if (detail) button.removeAttribute("aria-controls");
-    else button.setAttribute("aria-controls", `cells-${count}`);
+    } else {
+      const panel = cellsOf(place, `cells-${++count}`);
+      place.append(panel);
+      all("table", panel).forEach(watch);
+      button.setAttribute("aria-controls", panel.id);
+    }
     remember();
   }
 
-  function cellsRow(row, id) {
-    const table = row.closest("table");
-    const heads = [...table.tHead.rows[0].cells];
-    let metrics = heads.filter((head) => head.dataset.metric && !head.hidden).map((head) => head.dataset.metric);
-    if (!metrics.length) metrics = ["kid"];
-    const cells = row.dataset.cells.split(" ").map((place) => data().cells[place]);
-    const label = new Map(cells.flatMap((cell) => cell.scores).map((score) => [text(score[0]), text(score[1])]));
+  function cellsOf(place, id) {
+    const cells = place.dataset.cells.split(" ").map((i) => data().cells[i]);
     const view = make("div", { class: "view" });
-    const head = make("tr", {}, ...["seed", "cell", "status", ...metrics.map((name) => label.get(name) ?? name), "fit, s"]
-      .map((words) => make("th", { scope: "col" }, words)));
-    const body = make("tbody", {}, ...cells.map((cell) => line(cell, metrics, view)));
-    const inner = make("table", {}, make("thead", {}, head), body);
-    const box = make("div", { class: "box" }, make("div", { class: "scroll" }, inner), view);
-    return make("tr", { class: "cells", id, ...(row.hidden ? { hidden: "" } : {}) }, make("td", { colspan: heads.length }, box));
+    const heads = ["seed", "cell", "status", "KID×10³", "FID", "fit, s"].map((words) => make("th", { scope: "col" }, words));
+    const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)),
+      make("tbody", {}, ...cells.map((cell) => line(cell, view))));
+    return make("div", { class: "cells", id }, make("div", { class: "scroll" }, table), view);
   }
 
   const costOf = (cell, name) => cell.cost.filter(([key]) => text(key) === name).map(([, words]) => text(words))[0];
 
-  function line(cell, metrics, view) {
+  function line(cell, view) {
     const button = make("button", { type: "button", class: "cell", "aria-expanded": "false" }, text(cell.id));
     button.addEventListener("click", () => {
-      const shown = button.getAttribute("aria-expanded") === "true";
+      const isOpen = button.getAttribute("aria-expanded") === "true";
       for (const other of all("button.cell", button.closest("table"))) other.setAttribute("aria-expanded", "false");
-      button.setAttribute("aria-expanded", String(!shown));
-      view.replaceChildren(...(shown ? [] : cellView(cell)));
-      open = shown ? "" : text(cell.id);
+      button.setAttribute("aria-expanded", String(!isOpen));
+      view.replaceChildren(...(isOpen ? [] : cellView(cell)));
+      all("table", view).forEach(watch);
+      open = isOpen ? "" : text(cell.id);
       remember();
     });
-    const found = new Map(cell.scores.map((score) => [text(score[0]), text(score[2])]));
-    const words = [text(cell.status), ...metrics.map((name) => found.get(name) ?? "—"), costOf(cell, "fit_seconds") ?? "—"];
+    const scores = new Map(cell.scores.map((score) => [text(score[0]), text(score[2])]));
+    const words = [text(cell.status), scores.get("kid") ?? "—", scores.get("fid") ?? "—", costOf(cell, "fit_seconds") ?? "—"];
     return make("tr", {}, make("td", {}, String(cell.seed)), make("td", {}, button), ...words.map((word) => make("td", {}, word)));
   }
 
@@ -240,8 +351,9 @@
   function cellView(cell) {
     const parts = [make("h4", {}, text(cell.name)), facts(cell.facts)];
     if (cell.links.length) parts.push(make("p", {}, "Files: ", ...cell.links.flatMap(fileLink)));
-    const log = document.getElementById(`log-${text(cell.id)}`);
-    if (log) parts.push(make("h5", {}, "End of the log"), pre(log.textContent));
+    if (cell.curve.length > 1) parts.push(make("h5", {}, "Training curve"), losses(cell.curve));
+    const log = document.getElementById(`log-${text(cell.id)}`)?.textContent ?? lines(cell.log);
+    if (log) parts.push(make("h5", {}, "End of the log"), pre(log));
     if (cell.scores.length) parts.push(make("h5", {}, "Scores"), scoreTable(cell.scores));
     if (cell.cost.length) parts.push(make("h5", {}, "Cost"), facts(cell.cost));
     parts.push(make("h5", {}, "Environment, where cells differ"));
@@ -267,18 +379,114 @@
     return make("div", { class: "scroll" }, table);
   }
 
+  function losses(curve) { // each loss a line, on one axis
+    const names = [...new Set(curve.flatMap(([, values]) => Object.keys(values)))];
+    const values = curve.flatMap(([, each]) => Object.values(each));
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const [first, last] = [curve[0][0], curve.at(-1)[0]];
+    const x = (images) => 2 + 96 * (images - first) / (last - first || 1);
+    const y = (loss) => 96 - 92 * (high > low ? (loss - low) / (high - low) : 0.5);
+    const area = drawn("svg", { class: "area", focusable: "false" });
+    const ends = make("div", { class: "names" });
+    names.slice(0, 8).forEach((name, i) => {
+      const points = curve.filter(([, each]) => name in each).map(([images, each]) => [x(images), y(each[name])]);
+      for (let k = 1; k < points.length; k += 1) {
+        const [[x1, y1], [x2, y2]] = [points[k - 1], points[k]].map((point) => point.map((at) => `${at.toFixed(2)}%`));
+        area.append(drawn("line", { class: "join", x1, y1, x2, y2, style: `--dot: var(--c${i})` }));
+      }
+      ends.append(make("span", { class: "name", style: `--dot: var(--c${i}); top: ${8 + 14 * i}%` }, name));
+    });
+    const ticks = make("div", { class: "y-ticks" }, ...[low, high].map((loss) =>
+      make("span", { style: `top: ${y(loss)}%` }, loss.toLocaleString("en", { maximumSignificantDigits: 3 }))));
+    const below = make("div", { class: "x-ticks" }, ...[first, last].map((images) =>
+      make("span", { style: `left: ${x(images)}%` }, images.toLocaleString("en"))));
+    const frame = make("div", { class: "frame", role: "img", "aria-label": `Losses in training: ${names.join(", ")}` },
+      make("span", { class: "y-label" }, "loss"), ticks, area, ends, below, make("span", { class: "x-label" }, "images shown"));
+    return make("figure", { class: "losses" }, frame);
+  }
+
   function openCell(id) {
-    const place = data().cells.findIndex((cell) => text(cell.id) === id);
-    const row = all("tr[data-cells]").find((r) => !r.closest("[data-ranking]") && r.dataset.cells.split(" ").includes(String(place)));
-    if (place < 0 || !row) return;
-    if (!detailOf(row)) toggle(row);
-    const button = all("button.cell", detailOf(row)).find((found) => found.textContent === id);
+    const i = data().cells.findIndex((cell) => text(cell.id) === id);
+    const place = all(".place[data-cells]").find((each) => each.dataset.cells.split(" ").includes(String(i)));
+    if (i < 0 || !place) return;
+    show(place.closest("[data-setting]").id);
+    if (!place.querySelector(".cells")) toggle(place);
+    const button = all("button.cell", place).find((each) => each.textContent === id);
     if (button.getAttribute("aria-expanded") === "false") button.click();
+    unfold(button);
     button.scrollIntoView({ block: "center" });
   }
 
+  // ------------------------------------------------------------------------------------------------ samples, large
+
+  const viewer = document.getElementById("viewer");
+  const COLUMNS = 8;
+
+  for (const image of all(".samples img")) {
+    const button = make("button", { type: "button", class: "enlarge", "aria-label": `Enlarge ${image.alt}` });
+    image.before(button);
+    button.append(image);
+    button.addEventListener("click", (event) => {
+      const box = image.getBoundingClientRect();
+      const share = event.detail ? (event.clientX - box.left) / box.width : 0; // a key has no place
+      enlarge(image, Math.min(COLUMNS - 1, Math.max(0, Math.floor(share * COLUMNS))));
+    });
+  }
+
+  function tile(image, column, row, pixels) {
+    const [side, seam, rows] = ["side", "seam", "rows"].map((name) => Number(image.dataset[name]));
+    const [scale, pitch] = [pixels / side, side + seam];
+    return make("div", {
+      class: "tile",
+      style: `background-image: url("${image.src}"); background-size: ${(COLUMNS * pitch - seam) * scale}px ${(rows * pitch - seam) * scale}px; `
+        + `background-position: ${-column * pitch * scale}px ${-row * pitch * scale}px; --tile: ${pixels}px`,
+    });
+  }
+
+  function enlarge(image, column) {
+    const rows = Number(image.dataset.rows);
+    const distances = JSON.parse(image.dataset.distances || "[]")[column] ?? [];
+    const pixels = Math.max(96, Math.min(208, Math.floor((Math.min(innerWidth, 896) - 96) / rows)));
+    const title = make("h2", { id: "viewer-title" }, `${image.alt}: number ${column + 1}`);
+    const close = make("button", { type: "button", class: "close", "aria-label": "Close" }, "✕");
+    close.addEventListener("click", () => viewer.close());
+    const figures = Array.from({ length: rows }, (_, row) => {
+      const words = row === 0 ? "generated" : `${["nearest", "second", "third"][row - 1] ?? `no. ${row}`} training image`;
+      const far = row && distances[row - 1] !== undefined ? `, distance ${distances[row - 1].toPrecision(3)}` : "";
+      const picture = tile(image, column, row, pixels);
+      picture.setAttribute("role", "img");
+      picture.setAttribute("aria-label", words + far);
+      return make("figure", { style: `--tile: ${pixels}px` }, picture, make("figcaption", {}, words + far));
+    });
+    const strip = Array.from({ length: COLUMNS }, (_, other) => {
+      const button = make("button", { type: "button", "aria-label": `Sample ${other + 1}`, "aria-pressed": String(other === column) },
+        tile(image, other, 0, 40));
+      button.addEventListener("click", () => enlarge(image, other));
+      return button;
+    });
+    const says = rows > 1
+      ? "Nearest in the eyes of the network that scores. A copy looks like its nearest training image."
+      : "The page holds no nearest training images of this row.";
+    viewer.replaceChildren(close, title, make("div", { class: "tiles" }, ...figures), make("p", { class: "small" }, says),
+      make("div", { class: "strip", role: "group", "aria-label": "Samples" }, ...strip));
+    viewer.dataset.column = column;
+    viewer.showing = image;
+    if (!viewer.open) viewer.showModal();
+    strip[column].focus();
+  }
+
+  viewer.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (step) enlarge(viewer.showing, (Number(viewer.dataset.column) + step + COLUMNS) % COLUMNS);
+  });
+  viewer.addEventListener("click", (event) => {
+    if (event.target === viewer) viewer.close(); // beside it
+  });
+
   if (form) form.hidden = false;
-  for (const element of all(".needs-script")) element.hidden = false;
+  for (const element of all(".needs-script, .score-filter")) element.hidden = false;
+  all(".scroll > table").forEach(watch);
+  show(at);
   filter();
   restore();
   window.addEventListener("hashchange", restore);

@@ -13,12 +13,17 @@ from graftbench.records.provenance import SAYS
 
 from ._figures.quality import group_looks
 from ._page.cells import cells_json, chosen_cells, held_note
+from ._page.pictures import Pictures
+from ._page.plots import MARKERS, STROKES
 from ._page.related_work import citations, claim_tables, code_lines, known_methods
 from ._page.row_keys import choices
-from ._page.run_facts import command, domains, environment, failures, when
+from ._page.run_facts import beside, command, domains, environment, failures
 from ._page.sections import sections
-from ._tables.groups import completeness, groups, mixed_protocols
+from ._page.words import finished, outcome
+from ._tables.groups import groups, mixed_protocols
 from ._tables.origins import DECLARED_MARK, ROW_MARKS
+from ._tables.overall import overall
+from ._tables.tasks import task_tables
 
 if TYPE_CHECKING:
     from graftbench.records.run import Run
@@ -56,19 +61,26 @@ def render(run: Run, folder: Path | None = None) -> str:
     all_groups = groups(run)
     ordered = [record for group in all_groups for record in group.records]
     cells = chosen_cells(all_groups)
-    page_sections = sections(all_groups, run.folder, {record.id: i for i, record in enumerate(cells)})
+    pictures = Pictures(run.folder)
+    page_sections = sections(all_groups, pictures, {record.id: i for i, record in enumerate(cells)})
     methods = known_methods()
     bibtex, uncited = citations(ordered, methods)
     script = _text("page.js")
+    looks = group_looks(all_groups)
     jinja = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return jinja.from_string(_text("page.html.jinja")).render(
         name=run.name,
-        completeness=completeness(run),
-        when=when(ordered),
+        outcome=outcome(run),
+        finished=finished(ordered),
         mixed=mixed_protocols(all_groups),
+        overall=overall(all_groups),
         sections=page_sections,
+        settings=[setting for section in page_sections for setting in section.settings],
+        over_tasks=task_tables([section.table for section in page_sections]),
         choices=choices(all_groups, [m for s in page_sections for p in s.panels for m in p.table.panel.metrics]),
-        colors={label: look.index for label, look in group_looks(all_groups).items()},
+        looks=looks,
+        markers=MARKERS,
+        strokes=STROKES,
         origins={origin: (mark, SAYS[origin]) for origin, mark in ROW_MARKS.items()},
         declared_mark=DECLARED_MARK,
         palettes=(PALETTE, DARK_PALETTE),
@@ -77,6 +89,8 @@ def render(run: Run, folder: Path | None = None) -> str:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         cells=cells_json(cells, ordered, run, folder),
         held_note=held_note(len(cells), len(ordered)),
+        without_neighbors=pictures.without,
+        beside=beside(folder),
         claims=claim_tables(ordered),
         failures=failures(all_groups),
         environment=environment(ordered),

@@ -83,7 +83,7 @@ def _markdown_table(table: ScoreTable) -> list[str]:
     if headline.references:
         header = ["Reference row", *header[1:], "Marks"]
         lines = [[*_line(line), markdown(line.marks)] for line in headline.references]
-        blocks.append("Reference rows do not compete; they mark the scale:")
+        blocks.append("For comparison, not ranked:")
         blocks.append(markdown_table(header, lines, words=(0, len(header) - 1)))
     for panel in table.panels:
         blocks += _panel_blocks(panel)

@@ -72,10 +72,11 @@ def neighbor_strips(group: Group, folder: Path) -> list[NeighborStrip]:
     `samples.spaced_png` makes a PNG for a page of an image.
     """
     rows = sorted(group.rows, key=lambda row: (row.is_reference, row.label, row.data_budget))
-    return [_strip(row, folder) for row in rows]
+    return [neighbor_strip(row, folder) for row in rows]
 
 
-def _strip(row: Row, folder: Path) -> NeighborStrip:
+def neighbor_strip(row: Row, folder: Path) -> NeighborStrip:
+    """Return what a row's lowest seed that has a sheet comes nearest to, or why it has none."""
     absent = row.outcome if not row.records else ""
     for record in row.records:
         sheet, reason = sheet_of(record, folder, "neighbors")

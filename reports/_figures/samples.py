@@ -60,9 +60,11 @@ def strips(group: Group, folder: Path) -> list[SampleStrip]:
     """
     oracles = [row for row in group.references if row.method == "oracle"]
     references = [row for row in group.references if row.method != "oracle"]
-    group_strips = [_strip(row, folder, title="real images") for row in _once(oracles)]
-    group_strips += [_strip(row, folder) for row in sorted(group.methods, key=lambda row: (row.label, row.data_budget))]
-    return group_strips + [_strip(row, folder) for row in _once(references)]
+    group_strips = [sample_strip(row, folder, title="real images") for row in _once(oracles)]
+    group_strips += [
+        sample_strip(row, folder) for row in sorted(group.methods, key=lambda row: (row.label, row.data_budget))
+    ]
+    return group_strips + [sample_strip(row, folder) for row in _once(references)]
 
 
 def ranked_strips(group: Group, data_budget: int, folder: Path) -> list[SampleStrip]:
@@ -77,7 +79,7 @@ def ranked_strips(group: Group, data_budget: int, folder: Path) -> list[SampleSt
     shown = [(references[name], title) for name, title in _AHEAD.items() if name in references]
     shown += [(row, f"{i}. {row.label}") for i, row in enumerate(ranked, start=1)]
     shown += [(row, f"{row.label} (not ranked)") for row in unranked]
-    return [replace(_strip(row, folder, title=title), detail=_kid(row)) for row, title in shown]
+    return [replace(sample_strip(row, folder, title=title), detail=_kid(row)) for row, title in shown]
 
 
 _AHEAD = {"oracle": "real images", "source": "source, untransferred"}
@@ -96,7 +98,8 @@ def _once(rows: Sequence[Row]) -> list[Row]:
     return list(smallest.values())
 
 
-def _strip(row: Row, folder: Path, title: str = "") -> SampleStrip:
+def sample_strip(row: Row, folder: Path, title: str = "") -> SampleStrip:
+    """Return the samples of a row's lowest seed, or why it has none; under another title where one is given."""
     if not row.records:
         return SampleStrip(
             row.label, plural(row.data_budget, "image"), None, row.outcome, row.data_budget, row.is_reference
@@ -175,12 +178,6 @@ def spaced_png(image: Image) -> bytes:
     buffer = io.BytesIO()
     wide.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
-
-
-def alt_text(strip: SampleStrip) -> str:
-    """Write what a screen reader says in place of the strip."""
-    subject = "real held-out images" if strip.label == "real images" else f"samples of {strip.label}"
-    return f"{COLUMNS} {subject}, {strip.detail}"
 
 
 # ------------------------------------------------------------------------------------------------------ one image

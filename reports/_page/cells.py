@@ -22,6 +22,7 @@ from graftbench.records.run import Run
 from .._tables.scores import ranked_rows
 from .._tables.text import one_line, plural, shorten_paths
 from .run_facts import flatten
+from .words import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,7 +33,17 @@ if TYPE_CHECKING:
 
 MOST = 3000
 """Most cells that one page holds: about 2 KiB each."""
-_LINKED = {"log": "log", "samples": "sample sheet"}
+MOST_CURVES = 600
+"""Most cells of a page that holds their training curves and logs: up to 3 KiB more each."""
+_POINTS = 40
+"""Most points of a training curve."""
+_LINKED = {
+    "log": "log",
+    "samples": "samples",
+    "neighbors": "nearest training images",
+    "progress": "samples on the way",
+    "interpolation": "ways between two images",
+}
 
 
 def chosen_cells(groups: Sequence[Group]) -> list[Record]:
@@ -79,8 +90,9 @@ def cells_json(records: Sequence[Record], everyone: Sequence[Record], run: Run, 
 
     `strings` has each text once. A cell has texts as places in it, tables as lists of lists of places, and texts of
     several lines as lists of places: `id`, `seed`, `status`, `name`, `facts`, `scores` (name, label, value, interval,
-    floor, images, note), `cost`, `environment`, `links` (what, path, address or empty), `command`, `caveats`. The end
-    of a failed cell's log is in the page's section of failures.
+    floor, images, note), `cost`, `environment`, `links` (what, path, address or empty), `command`, `caveats`, `log`,
+    and `curve` as (images shown, {loss: value}) in numbers. The end of a failed cell's log is in the page's section of
+    failures.
 
     Args:
         records: What the page holds.
@@ -91,16 +103,18 @@ def cells_json(records: Sequence[Record], everyone: Sequence[Record], run: Run, 
     strings = _Strings()
     counts = Counter(pair for record in everyone for pair in dict(flatten(record.environment)).items())
     common = {pair for pair, count in counts.items() if count == len(everyone)}  # what all environments say alike
-    cells = [_cell(record, strings, common, run, page) for record in records]
+    curves = len(records) <= MOST_CURVES
+    cells = [_cell(record, strings, common, run, page, curves=curves) for record in records]
     text = json.dumps({"strings": list(strings.indices), "cells": cells}, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 
 def _cell(
-    record: Record, strings: _Strings, common: set[tuple[str, str]], run: Run, page: Path | None
+    record: Record, strings: _Strings, common: set[tuple[str, str]], run: Run, page: Path | None, *, curves: bool
 ) -> dict[str, Any]:
-    # A run of this cell alone is looked up at once; without artifacts no log is read, for the record has its end.
-    bare = msgspec.structs.replace(record, artifacts={})
+    # A run of this cell alone is looked up at once; without artifacts no log is read.
+    log = {kind: path for kind, path in record.artifacts.items() if kind == "log" and curves}
+    bare = msgspec.structs.replace(record, artifacts=log)
     view = view_cell(Run(name=run.name, records=[bare], folder=run.folder), record.id)
     command = shorten_paths(view.command)
     caveats = [shorten_paths(caveat) for caveat in view.caveats]
@@ -119,7 +133,22 @@ def _cell(
         "links": strings.pairs(_links(record, run.folder, page)),
         "command": strings.lines(command),
         "caveats": [strings.index(caveat) for caveat in caveats],
+        "log": strings.lines(shorten_paths(view.log).strip("\n")) if record.status == Status.OK else [],
+        "curve": _curve(record) if curves else [],
     }
+
+
+def _curve(record: Record) -> list[tuple[int, dict[str, float]]]:
+    """Return images shown and losses of at most `_POINTS` points, the last among them, in four digits."""
+    step = -(-len(record.curve) // _POINTS) or 1
+    kept = record.curve[::-step][::-1]
+    return [
+        (
+            point.images_seen,
+            {one_line(name): float(f"{loss:.4g}") for name, loss in point.losses.items() if loss is not None},
+        )
+        for point in kept
+    ]
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:
@@ -137,10 +166,10 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("code", cell.code[:16]),
         *((f"contents of {name}", sha256[:16]) for name, sha256 in cell.files.items()),
         *((f"images of {name}", sha256[:16]) for name, sha256 in cell.manifests.items()),
-        ("finished", record.finished_at),
+        ("finished", moment(record.finished_at)),
         ("from start to end, s", "" if record.wall_seconds is None else digits(record.wall_seconds)),
         ("starts", str(record.attempts) if record.attempts > 1 else ""),
-        ("competes", "no: it looks at the network that scores it" if record.leaks else ""),
+        ("competes", "no: it was trained with the network that scores it" if record.leaks else ""),
         *(record.truth.facts if record.truth else ()),
         *(("note", note) for note in record.notes),
     ]

@@ -81,6 +81,20 @@ def cost_marks(group: Group) -> tuple[str, ...]:
 # ----------------------------------------------------------------------------------------------------------- columns
 
 
+def measured_here(row: Row) -> bool:
+    """Return whether the seconds of a row's trainings are the suite's own measurement."""
+    return row.origin != HANDED_IN and not row.declared("fit_seconds")
+
+
+def seconds_text(row: Row) -> str:
+    """Print the mean seconds of a row's trainings; `≤` where other programs used the machine meanwhile."""
+    cost = row.cost("fit_seconds")
+    if cost is None:
+        return DASH
+    shared = any(record.resources is not None and record.resources.timing_shared for record in row.ok)
+    return f"{'≤ ' if shared else ''}{number(cost.mean, decimals([cost.mean]))} s"
+
+
 def _mean_sd(row: Row, name: str) -> str:
     cost = row.cost(name)
     return DASH if cost is None else mean_sd(cost, decimals([cost.mean]))

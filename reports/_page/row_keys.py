@@ -1,4 +1,4 @@
-"""What the page's script filters and sorts by: of each row its method, family, budget, numbers and cells."""
+"""What the page's script filters and sorts by: of each row its family, budget, numbers and cells."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ class Key:
     """A row of a table.
 
     Attributes:
-        method: Its registered name.
         family: Its family.
         data_budget: Target training images.
         seeds: Number of cells that ended well.
@@ -29,7 +28,6 @@ class Key:
         origin: Who made its generators: the suite (empty), a foreign program, or somebody elsewhere.
     """
 
-    method: str
     family: str
     data_budget: int
     seeds: int
@@ -53,7 +51,6 @@ def row_keys(group: Group, held: Mapping[str, int]) -> dict[tuple[str, int], Key
 def _key(row: Row, metrics: Sequence[Metric], held: Mapping[str, int]) -> Key:
     summaries = {metric.name: row.summary(metric) for metric in metrics} | {"fit_seconds": row.cost("fit_seconds")}
     return Key(
-        method=row.method,
         family=row.family,
         data_budget=row.data_budget,
         seeds=len(row.ok),
@@ -68,23 +65,19 @@ class Choices:
     """What the filters offer.
 
     Attributes:
-        tasks: As the sections name them.
-        data_budgets: Ascending.
-        families: By name.
-        methods: By name.
+        families: Of the rows that compete, by name.
+        methods: Labels of the rows that compete, by name.
         metrics: (name, label) in the order of the tables.
     """
 
-    tasks: tuple[str, ...]
-    data_budgets: tuple[int, ...]
     families: tuple[str, ...]
     methods: tuple[str, ...]
     metrics: tuple[tuple[str, str], ...]
 
     @property
     def any(self) -> bool:
-        """Return whether there is anything to choose."""
-        return any(len(offered) > 1 for offered in (self.tasks, self.data_budgets, self.families, self.methods))
+        """Return whether there is more than one method to choose from."""
+        return len(self.methods) > 1
 
 
 def choices(groups: Sequence[Group], metrics: Sequence[Metric]) -> Choices:
@@ -94,11 +87,9 @@ def choices(groups: Sequence[Group], metrics: Sequence[Metric]) -> Choices:
         groups: The groups.
         metrics: Columns of all tables of scores, repeated or not.
     """
-    rows = [row for group in groups for row in group.rows]
+    rows = [row for group in groups for row in group.methods]
     return Choices(
-        tasks=tuple(dict.fromkeys(group.task_title for group in groups)),
-        data_budgets=tuple(sorted({row.data_budget for row in rows})),
         families=tuple(sorted({row.family for row in rows})),
-        methods=tuple(sorted({row.method for row in rows})),
+        methods=tuple(sorted({row.label for row in rows})),
         metrics=tuple(dict.fromkeys((metric.name, metric.label) for metric in metrics)),
     )

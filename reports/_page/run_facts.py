@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from graftbench.records.record import Status
 
@@ -13,6 +14,7 @@ from .._tables.text import one_line, plural, shorten_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from graftbench.records.record import Record
     from graftbench.records.run import Run
@@ -22,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that did not end well, as text."""
+    """A cell that did not end well, as text; `label` is its row's."""
 
     record: Record
-    task: str
+    label: str
     id: str
     cell: str
     status: str
@@ -39,7 +41,7 @@ def failures(groups: Sequence[Group]) -> list[Failure]:
     return [
         Failure(
             record=record,
-            task=group.task_title,
+            label=row.label,
             id=record.id,
             cell=str(record.cell),
             status=str(record.status),
@@ -48,7 +50,8 @@ def failures(groups: Sequence[Group]) -> list[Failure]:
             log_tail=shorten_paths(record.log_tail).strip("\n"),
         )
         for group in groups
-        for record in group.records
+        for row in group.rows
+        for record in row.records
         if record.status != Status.OK
     ]
 
@@ -109,7 +112,20 @@ def command(run: Run) -> str:
     return shorten_paths(texts[0]) if texts else f"graftbench run {one_line(run.name)}"
 
 
-def when(records: Sequence[Record]) -> str:
-    """Return the first and last time at which a cell ended; empty if unknown."""
-    times = sorted(record.finished_at for record in records if record.finished_at)
-    return "" if not times else times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"
+_BESIDE = {
+    "table.md": "tables in Markdown",
+    "scores.csv": "every score",
+    "results.csv": "every result",
+    "comparisons.md": "each method against a baseline",
+    "paper/figures.md": "captions of the figures for a paper",
+}
+"""File of other reports -> what it holds."""
+
+
+def beside(folder: Path | None) -> list[tuple[str, str]]:
+    """Return path and words of what other reports have written into the page's folder; figures for a paper too."""
+    if folder is None:
+        return []
+    files = [(name, words) for name, words in _BESIDE.items() if (folder / name).is_file()]
+    figures = sorted(path for path in (folder / "paper").glob("*-2col.svg"))
+    return files + [(f"paper/{quote(path.name)}", path.name.removesuffix("-2col.svg")) for path in figures]

@@ -1,14 +1,16 @@
-"""The finding of a group in words: who beats the untransferred source, who leads, what is level, whether FID agrees.
+"""The finding in at most two sentences: who comes first, whether that beats doing nothing, and how sure it is.
 
 Every verdict is the one paired test (`graftbench.comparison.paired`) with Holm's correction, as in the tables.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from graftbench.comparison.methods import compare
+from graftbench.comparison.nothing_learnt import BLANK, SOURCE_IMAGES
+from graftbench.records.record import Status
 
 from .numbers import FID, KID, decimals, number
 from .scores import column, ranked_rows
@@ -16,7 +18,7 @@ from .text import listing, plural
 from .unbeaten import unbeaten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graftbench.comparison.methods import Compared
     from graftbench.comparison.stats import SeedSummary
@@ -31,23 +33,27 @@ NAMED = 4
 FEWEST = 2
 """So many seeds tell next to nothing apart: who is level with whom is not listed then."""
 
+_LEARNT_NOTHING = {BLANK: "white images", SOURCE_IMAGES: "untouched images of the source"}
+"""Method of a reference row -> what its images are."""
+_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
 Pieces = tuple[tuple[str, bool], ...]
 """(text, whether it is a method's name)."""
+_Clause = list[tuple[str, bool]]
+_Ranked = list[tuple["Row", "SeedSummary"]]
 
 
 def finding(group: Group) -> Pieces:
-    """Say what the group's records show at each data budget, after its conditions."""
-    seeds = plural(len(group.seeds), "seed")
-    conditions = f"{group.compute_budget} per fit, {seeds}, protocol {group.protocol.label}"
-    pieces: list[tuple[str, bool]] = [(f"{group.task_title} ({conditions}): ", False)]
+    """Say what the group's records show at each data budget, after the task."""
+    pieces: _Clause = [(f"{group.task_title}. ", False)]
     if group.too_few:
-        return (*pieces, (f"{group.too_few[0].lower()}{group.too_few[1:]}", False))
-    found = [each for budget in group.method_budgets if (each := _at(group, budget))]
-    if not found:
-        return (*pieces, ("no method has a KID, so nothing is found.", False))
-    for i, clauses in enumerate(found):
-        pieces += [("; " if i else "", False), *clauses]
-    return tuple(piece for piece in (*pieces, (".", False)) if piece[0])
+        return (*pieces, (group.too_few, False))
+    for i, budget in enumerate(group.method_budgets):
+        pieces.append((f"{' ' if i else ''}With {plural(budget, 'training image')}: ", False))
+        for j, sentence in enumerate(verdict(group, budget)):
+            pieces += [(" ", False)] if j else []
+            pieces += sentence
+    return tuple(pieces)
 
 
 def words(group: Group) -> str:
@@ -55,101 +61,180 @@ def words(group: Group) -> str:
     return "".join(text for text, _ in finding(group))
 
 
-def _at(group: Group, budget: int) -> list[tuple[str, bool]]:
-    """Return the clauses of one data budget; none where no method has a KID there."""
+def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
+    """Say in one or two sentences what the records show at one data budget.
+
+    The first says who comes first and who beats the generator before the transfer; the second how sure that is, what
+    real images and copies score, and whether FID agrees.
+    """
+    if group.too_few:
+        return (((group.too_few, False),),)
     rows = group.methods_at(budget)
     ranked = ranked_rows(rows)
     if not ranked:
-        return []
+        return (((_no_score(rows), False),),)
     references = {row.method: row for row in group.references if row.data_budget == budget}
-    clauses = [
-        _against_source(ranked, references.get(SOURCE)),
-        _lead(rows, ranked),
-        _copies(ranked, references.get(MEMORIZER)),
-        _unbeaten(group, ranked),
-        _real(ranked, references.get(ORACLE)),
+    against = _against(ranked, references.get(SOURCE))
+    lead, lead_is_open = _lead(rows, ranked)
+    first = [lead, _over_source(ranked, against, references.get(SOURCE))]
+    second = [
+        _certainty(
+            ranked[0][1].n,
+            {
+                "who comes first": lead_is_open,
+                "who beats the generator before the transfer": None if against is None else against.is_open,
+            },
+        ),
+        _scale(ranked, references.get(ORACLE), references.get(MEMORIZER)),
         _fid(ranked),
     ]
-    pieces: list[tuple[str, bool]] = [(f"with {plural(budget, 'training image')} ", False)]
-    for i, clause in enumerate(filter(None, clauses)):
-        pieces += [(", " if i else "", False), *clause]
-    return pieces
+    sentences = [_joined(first, "; ", _unbeaten(group, ranked)), _joined(second, "; ", [])]
+    return tuple(tuple(sentence) for sentence in sentences if sentence)
 
 
-def _against_source(ranked: Sequence[tuple[Row, SeedSummary]], source: Row | None) -> list[tuple[str, bool]]:
-    """Say who beats the generator before the transfer, and who scores better than it without that being settled."""
+def _joined(clauses: Sequence[_Clause], between: str, last: _Clause) -> _Clause:
+    """Join the clauses that are there to a sentence; `last` follows with no mark of its own before it."""
+    pieces: _Clause = []
+    for clause in filter(None, clauses):
+        pieces += [(between, False)] if pieces else []
+        pieces += clause
+    if not pieces:
+        return []
+    text, is_name = pieces[0]
+    begun = (text, True) if is_name else (text[:1].upper() + text[1:], False)
+    return [begun, *pieces[1:], *last, (".", False)]
+
+
+def _no_score(rows: Sequence[Row]) -> str:
+    """Say that no method has a score, and how many trainings failed."""
+    records = [record for row in rows for record in row.records]
+    failed = sum(record.status != Status.OK for record in records)
+    if failed:
+        return f"No method has a score: {failed:,} of {plural(len(records), 'training')} failed."
+    return "No method has a score that can be ranked."
+
+
+# ------------------------------------------------------------------------------------------------- the first sentence
+
+
+def _lead(rows: Sequence[Row], ranked: _Ranked) -> tuple[_Clause, bool | None]:
+    """Say who comes first and who second; return also whether that is left open, None of one method alone."""
+    (first, best), *others = ranked
+    score = f"a distance to real images (KID×10³, lower is better) of {_score(best)}"
+    if not others:
+        return [(first.label, True), (f" is the only method with a score, {score}", False)], None
+    standings = column(rows, KID)
+    tied = [row.label for row, summary in others if summary.mean == best.mean]
+    tested = standings.budgets[first.data_budget].tested
+    level = [row.label for row, _ in others if standings.standing(row).level]
+    is_open = bool(level) or bool(tied) or not tested
+    verb = " comes first with " if is_open else " leads with "
+    pieces: _Clause = [(first.label, True), (f"{verb}{score}", False)]
+    if tied:
+        return [*pieces, (", level with ", False), *_names(tied)], is_open
+    if level and best.n > FEWEST:
+        return [*pieces, (", not told apart from ", False), *_names(level)], is_open
+    second, runner_up = others[0]
+    return [*pieces, (", ahead of ", False), (second.label, True), (f" ({_score(runner_up)})", False)], is_open
+
+
+@dataclass(frozen=True)
+class _Against:
+    """How the ranked methods stand to the generator before the transfer.
+
+    Attributes:
+        ahead: Those whose mean is lower, as far as that is settled or open.
+        is_open: Whether any difference that is told is not settled.
+    """
+
+    ahead: tuple[str, ...]
+    is_open: bool
+
+
+def _against(ranked: _Ranked, source: Row | None) -> _Against | None:
+    """Compare the ranked methods with the generator before the transfer; None where it has no score."""
     compared, summary = _compared(ranked, source), None if source is None else source.summary(KID)
     if not compared or summary is None:
-        return []
-    if all(each.verdict not in ("better", "worse", "not settled") for each in compared):
-        return [("nothing can be said against", False), _untransferred(), (" of one seed", False)]
-    better, open_names = (_of(compared, verdict) for verdict in ("better", "not settled"))
+        return None
     means = {row.label: score.mean for row, score in ranked}
-    leaning = [name for name in open_names if means[name] < summary.mean]
-    pieces: list[tuple[str, bool]] = []
-    if better:
-        pieces += [*_names(better), (" beat" + ("s" if len(better) == 1 else ""), False), _untransferred()]
-    if leaning:
-        score = f" (KID×10³ {number(summary.mean, decimals([summary.mean]))}; not settled)"
-        verb = " scores better than" if len(leaning) == 1 else " score better than"
-        pieces += [("; " if better else "", False), *_names(leaning), (verb, False), _untransferred(), (score, False)]
-    return pieces or [("nothing beat", False), _untransferred()]
+    ahead = [each for each in compared if each.verdict != "worse" and means[each.method] < summary.mean]
+    told = ahead or compared
+    return _Against(tuple(each.method for each in ahead), any(each.verdict not in ("better", "worse") for each in told))
 
 
-def _untransferred() -> tuple[str, bool]:
-    return " the untransferred source", False
+def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) -> _Clause:
+    """Say who scores better than the generator before the transfer."""
+    summary = None if source is None else source.summary(KID)
+    if against is None or summary is None:
+        return []
+    before = f"the generator before the transfer ({_score(summary)})"
+    ahead, everyone = against.ahead, tuple(row.label for row, _ in ranked)
+    alone = len(ahead) < FEWEST
+    verb = ("scores" if alone else "score") + " better than" if against.is_open else "beats" if alone else "beat"
+    if not ahead:
+        who: _Clause = [("nothing", False)]
+    elif alone:
+        first = ("it" if len(everyone) == 1 else "it alone", False)
+        who = [first] if ahead == everyone[:1] else [("only ", False), *_names(ahead)]
+    elif ahead == everyone[:FEWEST]:
+        who = [("both", False)]
+    elif ahead == everyone:
+        who = [(f"all {_count(len(ahead))} methods", False)]
+    else:
+        who = _names(ahead)
+    return [*who, (f" {verb} {before}", False)]
 
 
-def _lead(rows: Sequence[Row], ranked: Sequence[tuple[Row, SeedSummary]]) -> list[tuple[str, bool]]:
-    """Say who leads, who is level with that, or that one seed settles no order."""
-    (first, best), *others = ranked
-    kid = f"KID×10³ {number(best.mean, decimals([best.mean]))}"
-    if not others:
-        return [(first.label, True), (f" is the only method with a KID (×10³: {kid.removeprefix('KID×10³ ')})", False)]
-    standings = column(rows, KID)
-    tested = standings.budgets[first.data_budget].tested
-    if not tested and all(summary.mean != best.mean for _, summary in others):
-        return [(first.label, True), (f" comes first ({kid}), which one seed cannot settle", False)]
-    level = [row.label for row, _ in ranked if row is not first and standings.standing(row).level]
-    if not level:
-        return [(first.label, True), (f" leads ({kid})", False)]
-    if best.n == FEWEST:
-        return [(first.label, True), (f" comes first ({kid}; not settled)", False)]
-    return [(first.label, True), (f" comes first ({kid}), not told apart from ", False), *_names(level)]
-
-
-def _copies(ranked: Sequence[tuple[Row, SeedSummary]], memorizer: Row | None) -> list[tuple[str, bool]]:
-    """Say so where to replay the training images scores better than every method."""
-    compared = _compared(ranked, memorizer)
-    if compared and all(each.verdict == "worse" for each in compared):
-        return [("copies of the training images (", False), (MEMORIZER, True), (") beat every method", False)]
-    return []
-
-
-def _unbeaten(group: Group, ranked: Sequence[tuple[Row, SeedSummary]]) -> list[tuple[str, bool]]:
+def _unbeaten(group: Group, ranked: _Ranked) -> _Clause:
     """Say who does not beat white images, or images of the source."""
     beaten_by = {row.label: names for row, _ in ranked if (names := unbeaten(group, row))}
     if not beaten_by:
         return []
-    rows = listing(list(dict.fromkeys(name for names in beaten_by.values() for name in names)))
-    return [*_names(list(beaten_by)), (f" do{'es' if len(beaten_by) == 1 else ''} not beat {rows}", False)]
+    unbeaten_rows = dict.fromkeys(name for names in beaten_by.values() for name in names)
+    rows = listing([_LEARNT_NOTHING[name] for name in unbeaten_rows])
+    verb = "does" if len(beaten_by) == 1 else "do"
+    return [(", but ", False), *_names(list(beaten_by)), (f" {verb} not beat {rows}", False)]
 
 
-def _real(ranked: Sequence[tuple[Row, SeedSummary]], oracle: Row | None) -> list[tuple[str, bool]]:
-    """Say what real images score, and who is level with them."""
-    summary = None if oracle is None else oracle.summary(KID)
-    if summary is None:
+# ------------------------------------------------------------------------------------------------ the second sentence
+
+
+def _certainty(seeds: int, told: Mapping[str, bool | None]) -> _Clause:
+    """Say whether the trainings of each method settle what the first sentence says.
+
+    Args:
+        seeds: Of each method.
+        told: What is said -> whether it is open; None where nothing is said of it.
+    """
+    open_ones = [what for what, is_open in told.items() if is_open]
+    if all(is_open is None for is_open in told.values()):
         return []
-    level = _of(_compared(ranked, oracle), "not settled") if summary.n > FEWEST else []
-    score = f"real images (oracle) score {number(summary.mean, decimals([summary.mean]))}"
-    return [(score, False), *([(", which ", False), *_names(level), _is_level(level)] if level else [])]
+    times = f"{_count(seeds)} training{'' if seeds == 1 else 's'}"
+    settle, do = ("settles", "does") if seeds == 1 else ("settle", "do")
+    if not open_ones:
+        return [(f"{times} of each method {settle} this", False)]
+    if all(is_open is not False for is_open in told.values()):
+        return [(f"{times} of each method {settle} none of this", False)]
+    return [(f"{times} of each method {do} not settle {listing(open_ones)}", False)]
 
 
-def _is_level(names: Sequence[str]) -> tuple[str, bool]:
-    return f" {'is' if len(names) == 1 else 'are'} not told from", False
+def _scale(ranked: _Ranked, oracle: Row | None, memorizer: Row | None) -> _Clause:
+    """Say what copies of the training images and real images score, and who is level with the latter."""
+    copies, real = (None if row is None else row.summary(KID) for row in (memorizer, oracle))
+    pieces: _Clause = []
+    if copies is not None:
+        wins = ", better than every method" if copies.mean < ranked[0][1].mean else ""
+        pieces.append((f"copies of the training images score {_score(copies)}{wins}", False))
+    if real is not None:
+        level = _of(_compared(ranked, oracle), "not settled") if real.n > FEWEST else []
+        pieces.append((f"{', ' if pieces else ''}other real images {'' if pieces else 'score '}{_score(real)}", False))
+        if level:
+            verb = "is" if len(level) == 1 else "are"
+            pieces += [(", which ", False), *_names(level), (f" {verb} not told from", False)]
+    return pieces
 
 
-def _fid(ranked: Sequence[tuple[Row, SeedSummary]]) -> list[tuple[str, bool]]:
+def _fid(ranked: _Ranked) -> _Clause:
     """Say whether FID orders the methods as KID does."""
     means = {row.label: summary.mean for row, _ in ranked if (summary := row.summary(FID)) is not None}
     by_kid = [row.label for row, _ in ranked if row.label in means]
@@ -157,13 +242,26 @@ def _fid(ranked: Sequence[tuple[Row, SeedSummary]]) -> list[tuple[str, bool]]:
     if len(by_kid) < 2:
         return []
     if by_fid == by_kid:
-        return [("FID agrees on the order", False)]
+        return [("FID, another distance, gives the same order", False)]
     if by_fid[0] == by_kid[0]:
-        return [("FID agrees on the first alone", False)]
-    return [("FID disagrees: by it ", False), (by_fid[0], True), (" comes first", False)]
+        return [("FID, another distance, agrees on the first alone", False)]
+    return [("FID, another distance, puts ", False), (by_fid[0], True), (" first", False)]
 
 
-def _compared(ranked: Sequence[tuple[Row, SeedSummary]], reference: Row | None) -> list[Compared]:
+# ---------------------------------------------------------------------------------------------------------- the parts
+
+
+def _score(summary: SeedSummary) -> str:
+    """Print a KID×10³ in about three digits, at most two decimals."""
+    return number(summary.mean, min(2, decimals([summary.mean])))
+
+
+def _count(number_of_things: int) -> str:
+    """Write a count as a word up to ten."""
+    return _COUNTS[number_of_things] if number_of_things < len(_COUNTS) else f"{number_of_things:,}"
+
+
+def _compared(ranked: _Ranked, reference: Row | None) -> list[Compared]:
     """Compare the ranked rows with a reference row; none where it has no KID."""
     base = {} if reference is None else reference.by_seed(KID)
     if not base:
@@ -174,16 +272,16 @@ def _compared(ranked: Sequence[tuple[Row, SeedSummary]], reference: Row | None) 
     return [replace(each, method=labels[each.method]) for each in compared]
 
 
-def _of(compared: Iterable[Compared], verdict: str) -> list[str]:
-    return [each.method for each in compared if each.verdict == verdict]
+def _of(compared: Iterable[Compared], verdict_of_each: str) -> list[str]:
+    return [each.method for each in compared if each.verdict == verdict_of_each]
 
 
-def _names(names: Sequence[str]) -> list[tuple[str, bool]]:
+def _names(names: Sequence[str]) -> _Clause:
     """Return `a`, `a and b`, `a, b and c`, or the first few `and 3 others`."""
     shown = list(names[:NAMED])
     more = f"{len(names) - len(shown):,} other{'' if len(names) - len(shown) == 1 else 's'}"
     items = [(name, True) for name in shown] + ([(more, False)] if len(names) > len(shown) else [])
-    pieces: list[tuple[str, bool]] = []
+    pieces: _Clause = []
     for i, item in enumerate(items):
         pieces += [(" and " if i == len(items) - 1 else ", ", False)] if i else []
         pieces.append(item)

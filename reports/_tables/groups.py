@@ -338,7 +338,10 @@ def _rows_of_variant(label: str, records: Sequence[Record], expected: set[tuple[
 
 
 def groups(run: Run) -> list[Group]:
-    """Return the run's records as comparable groups, by task, compute budget and protocol.
+    """Return the run's records as comparable groups, a task, compute budget and protocol each.
+
+    Tasks stand in the order of the suite; where it is not known, or does not name them, in that in which the first cell
+    of each ended, for a run takes cells in its suite's order.
 
     Seeds that others have and a method has not are counted as missing, unless the run is known to be complete. The
     groups are kept with the run, as a cached property would be: every report begins here.
@@ -362,7 +365,14 @@ def _groups(run: Run) -> list[Group]:
         cell = records[0].cell
         rows = _rows(records, complete=complete)
         groups_of_run.append(Group(cell.task, cell.protocol, cell.compute_budget, key[:8], rows))
-    return sorted(groups_of_run, key=lambda group: (str(group.task), group.title, group.key))
+    named_tasks = {task: i for i, task in enumerate(run.tasks)}
+
+    def position(group: Group) -> tuple[object, ...]:
+        ends = [record.finished_at for record in group.records if record.finished_at]
+        place = named_tasks.get(str(group.task), len(named_tasks))
+        return place, min(ends, default=""), str(group.task), group.title, group.key
+
+    return sorted(groups_of_run, key=position)
 
 
 def titles(all_groups: Iterable[Group]) -> dict[str, str]:

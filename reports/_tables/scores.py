@@ -415,7 +415,7 @@ def caption(group: Group) -> str:
         "Mean ± standard deviation over seeds (no ± where there is one).",
     ]
     if any(row.leaks for row in group.methods):
-        sentences.append("A method that looks at the scoring network itself is marked and does not compete for bold.")
+        sentences.append("A method that was trained with the scoring network itself does not compete for bold.")
     if any(row.origin == HANDED_IN for row in group.methods):
         sentences.append("What submitted rows spent was not checked.")
     if machines:
@@ -511,8 +511,7 @@ def _out_of_competition(rows: Sequence[Row]) -> str:
         return ""
     places = decimals([summary.mean for _, summary in leaking])
     names = [f"{label} ({mean_sd(summary, places)})" for label, summary in leaking]
-    looks = "looks" if len(names) == 1 else "look"
-    return f"; out of competition, {listing(names)} {looks} at the scoring network"
+    return f"; not ranked, as trained with the scoring network: {listing(names)}"
 
 
 def _verdict(rows: Sequence[Row], first: Row, second: Row) -> tuple[str, bool]:

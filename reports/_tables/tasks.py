@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 METRICS = (KID, FID)
 """The scores that get tables over tasks."""
-LOOKS = "looks at the scoring network"
+LOOKS = "trained with the scoring network"
 NAMED = 5
 """Most methods that a sentence names."""
 

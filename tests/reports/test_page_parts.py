@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from report_parts import on
 
 from graftbench.records.cell_spec import Protocol
 from graftbench.records.record import Score, Status
@@ -33,20 +34,14 @@ def part(name: str) -> Any:
     return import_module(f"graftbench.reports._page.{name}")
 
 
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is drawn: figures take most of a page's time, and no test here looks at them."""
-    monkeypatch.setattr(part("figures"), "MOST_DRAWN", -1)
-
-
 def words(text: str) -> str:
     """Without tags, whitespace folded."""
     return html.unescape(" ".join(re.sub("<[^>]*>", " ", text).split()))
 
 
 def section(page: str, name: str) -> str:
-    """The section of that id."""
-    return page.partition(f'<h2 id="{name}">')[2].partition("</section>")[0]
+    """What is folded under that id."""
+    return page.partition(f'<details class="fold" id="{name}">')[2].partition('<details class="fold"')[0]
 
 
 def held(page: str) -> dict[str, Any]:
@@ -63,8 +58,13 @@ def seeds(record: Make, method: str, *kids: float, **changes: Any) -> list[Recor
 
 
 def places(page: str) -> list[str]:
-    """Rows of the ranking as text."""
-    return [words(row) for row in re.findall(r"<tr data-row.*?</tr>", section(page, "ranking"), re.DOTALL)]
+    """Rows of the rankings as text."""
+    return [words(row) for row in re.findall(r'<li class="row place.*?</li>', page, re.DOTALL)]
+
+
+def ranking(page: str) -> str:
+    """The first ranking."""
+    return page.partition('aria-label="Ranking')[2].partition("</ol>")[0]
 
 
 def test_the_ranking_has_intervals_and_says_what_the_seeds_leave_open(record: Make, a_run: MakeRun) -> None:
@@ -74,66 +74,112 @@ def test_the_ranking_has_intervals_and_says_what_the_seeds_leave_open(record: Ma
     """
     records = [*seeds(record, "finetune", 10, 11, 11, 12, 11, 14), *seeds(record, "vae", 11, 10, 15, 11, 15, 13)]
     records += [*seeds(record, "dcgan", 100, 101, 103, 100, 101, 103), *seeds(record, "oracle", 1, 1, 1, 1, 1, 1)]
-    assert places(render(a_run(records))) == [
-        "1 finetune 11.5 10.1 to 12.9 6",
-        "2 vae ≈ not told from the first 12.5 10.2 to 14.8 6",
-        "3 dcgan 101.3 99.9 to 102.8 6",
+    page = render(a_run(records))
+    assert places(page) == [
+        "oracle other real images KID×10³ 1.00 1.00 to 1.00",
+        "1 finetune KID×10³ 11.5 10.1 to 12.9",
+        "2 vae ≈ not told from the first KID×10³ 12.5 10.2 to 14.8",
+        "3 dcgan KID×10³ 101 100 to 103",
     ]
+    assert ranking(page).count('class="interval"') == 4
+    assert "The bar is the 95 % interval of the mean." in page
 
 
-def test_two_seeds_are_shown_as_two_values(record: Make, a_run: MakeRun) -> None:
+def test_two_seeds_are_shown_as_two_points(record: Make, a_run: MakeRun) -> None:
     """An interval of one degree of freedom, here −114 to 140, would say less than the values themselves."""
     page = render(a_run([*seeds(record, "finetune", 3, 23), *seeds(record, "dcgan", 100, 120)]))
     assert [row.replace(" ≈ not told from the first", "") for row in places(page)] == [
-        "1 finetune 13 3 and 23 2",
-        "2 dcgan 110 100 and 120 2",
+        "1 finetune KID×10³ 13.0 3.0 and 23.0",
+        "2 dcgan KID×10³ 110 100 and 120",
     ]
-    assert "Each seed" in section(page, "ranking")
+    assert ranking(page).count('class="seed"') == 4
+    assert 'class="interval"' not in page
 
 
 def test_one_seed_ranks_and_settles_nothing(record: Make, a_run: MakeRun) -> None:
     """No interval, no mark at any place but a sentence under all; equal means share the rank."""
     records = [*seeds(record, "finetune", 10), *seeds(record, "vae", 20), *seeds(record, "dcgan", 20)]
-    assert [place[:3] for place in places(render(a_run(records)))] == ["1 f", "2 d", "2 v"]
-    assert not any("≈" in place for place in places(render(a_run(records))))
-    assert "1 seed cannot tell 3 methods apart: it takes 2 or more." in words(
-        section(render(a_run(records)), "ranking")
-    )
+    page = render(a_run(records))
+    assert [place[:3] for place in places(page)] == ["1 f", "2 d", "2 v"]
+    assert "≈" not in page
+    assert "1 seed cannot tell 3 methods apart: it takes 2 or more." in words(page)
 
 
-def test_a_long_ranking_is_cut_and_says_so(record: Make, a_run: MakeRun) -> None:
-    """Twelve rows of fifteen; what has no KID or may not compete is counted."""
+def test_a_long_ranking_is_folded(record: Make, a_run: MakeRun) -> None:
+    """Twelve rows of seventeen stand; what has no rank comes last and says why."""
     records = [r for i in range(15) for r in seeds(record, f"m{i:02}", 10 + i)]
     records += [record("lost", status=Status.OOM), record("leaky", leaks=True)]
     page = render(a_run(records))
-    assert len(places(page)) == 12
-    assert (
-        "3 more in the table of scores. Not ranked: 2 without a KID, with too few seeds or out of competition."
-        in words(page)
-    )
+    assert len(places(page.partition('<details class="more">')[0])) == 12
+    assert "<summary>5 more methods</summary>" in page
+    rest = places(page)[-2:]
+    assert any("leaky not ranked: it was trained with the network that scores it" in row for row in rest)
+    assert any("lost not ranked: 1 of 1 oom" in row for row in rest)
 
 
-def test_nothing_to_rank_is_said(record: Make, a_run: MakeRun) -> None:
-    """At a data budget at which all failed."""
-    assert "no method that may compete has a KID" in words(
-        section(render(a_run([record(status=Status.OOM)])), "ranking")
-    )
+def test_a_lone_row_whose_trainings_failed_is_readable(record: Make, a_run: MakeRun) -> None:
+    """It has a row with a dash, and no chart."""
+    page = render(a_run([record(status=Status.OOM)]))
+    assert places(page) == ["finetune not ranked: 1 of 1 oom KID×10³ —"]
+    assert 'class="frame"' not in page
+
+
+# ------------------------------------------------------------------------------------------------------------- axes
+
+
+def test_a_logarithmic_axis_has_equal_ratios_equally_far_apart() -> None:
+    """From 10 to 1,000 with four per cent free at each end: 100 stands in the middle; what is beyond is pinned."""
+    scale = part("scale").scale_of([10.0, 1000.0])
+    assert scale.logarithmic
+    assert [scale.percent(value) for value in (10, 100, 1000, -3, 1e9)] == [4.0, 50.0, 96.0, 4.0, 96.0]
+    assert (scale.beyond(5), scale.beyond(50), scale.beyond(5000)) == ("below", "", "above")
+    assert [tick.text for tick in scale.ticks] == ["10", "20", "50", "100", "200", "500", "1,000"]
+
+
+def test_a_linear_axis_has_round_numbers_and_is_not_squeezed_by_a_far_mark() -> None:
+    """20 to 40: a mark at 60 lies within 1.5 spans of them and widens the axis, one at 1,000 does not."""
+    scale = part("scale").scale_of([20.0, 40.0], [60.0, 1000.0])
+    assert (scale.low, scale.high, scale.logarithmic) == (20.0, 60.0, False)
+    assert [tick.text for tick in scale.ticks] == ["20", "30", "40", "50", "60"]
+
+
+@pytest.mark.parametrize("values", [[], [0.0], [7.0, 7.0], [1e77, -1e77], [-5.0, 5.0], [1e-300]])
+def test_every_axis_has_two_ends(values: list[float]) -> None:
+    """Whatever stands on it, its ends differ, and every value has a place."""
+    scale = part("scale").scale_of(values)
+    assert scale.low < scale.high
+    assert all(0 <= scale.percent(value) <= 100 for value in values)
+
+
+def test_names_move_apart_and_stay_in_the_chart() -> None:
+    """At least the gap apart, in their order, none beyond an edge."""
+    assert part("scale").apart([10, 11, 12], 7) == [10, 17, 24]
+    assert part("scale").apart([97, 98, 99], 7) == [86, 93, 100]
 
 
 # ------------------------------------------------------------------------------------------------------------ cells
 
 
-def test_every_row_leads_to_its_cells(quick_run: Run) -> None:
-    """In every table of scores, the ranking and the cost table: the places of the row's cells, by seed."""
+def test_every_place_leads_to_its_cells(quick_run: Run) -> None:
+    """The indices of the row's cells, by seed, in the ranking of its data budget."""
     page = render(quick_run)
     data = held(page)
     assert len(data["cells"]) == len(quick_run.records)
-    rows = re.findall(r'<tr data-row data-method="freezed"[^>]* data-budget="400" data-cells="([\d ]+)"', page)
-    assert len(rows) == 5  # ranking, three tables of scores, cost
-    (found,) = set(rows)
+    larger = page.partition('<article class="setting" id="set-1-n400"')[2].partition("</ol>")[0]
+    (found,) = re.findall(r'data-method="freezed"[^>]* data-cells="([\d ]+)"', larger)
     cells = [data["cells"][int(place)] for place in found.split()]
     wanted = [r for r in quick_run.records if (r.cell.method, r.cell.data_budget) == ("freezed", 400)]
     assert [data["strings"][cell["id"]] for cell in cells] == [r.id for r in sorted(wanted, key=lambda r: r.cell.seed)]
+
+
+def test_a_training_curve_is_held_in_few_points(record: Make, a_run: MakeRun) -> None:
+    """100 points become at most 40, the last among them; a loss that was not finite is left out."""
+    from graftbench.records.record import CurvePoint
+
+    points = [CurvePoint(images_seen=i, seconds=i / 10, losses={"g": i / 3, "d": None}) for i in range(1, 101)]
+    (cell,) = held(render(a_run([record(curve=points)])))["cells"]
+    assert len(cell["curve"]) <= 40
+    assert cell["curve"][-1] == [100, {"g": 33.33}]
 
 
 def test_the_command_is_that_of_show(quick_run: Run) -> None:
@@ -180,6 +226,17 @@ def test_a_file_that_is_gone_is_not_linked(record: Make, a_run: MakeRun) -> None
     assert links(a_run([record(artifacts={"log": "cells/x/log.txt"})]), None) == []
 
 
+def test_what_other_reports_have_written_beside_the_page_is_linked(tmp_path: Path) -> None:
+    """Tables, and figures for a paper by their names; nothing that is not there, and nothing without a folder."""
+    (tmp_path / "paper").mkdir()
+    for name in ("table.md", "paper/rank-2col.svg", "paper/rank-1col.svg"):
+        (tmp_path / name).touch()
+    assert part("run_facts").beside(tmp_path) == [
+        *(("table.md", "tables in Markdown"), ("paper/rank-2col.svg", "rank"))
+    ]
+    assert part("run_facts").beside(None) == []
+
+
 def test_of_too_many_cells_the_failed_and_the_best_are_held(
     record: Make, a_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +246,7 @@ def test_of_too_many_cells_the_failed_and_the_best_are_held(
     records += [record("oracle")]
     page = render(a_run(records))
     assert "This page holds 3 cells of 6" in words(page)
-    assert not re.search(r'data-method="(vae|oracle)"[^>]*data-cells', page)
+    assert len(re.findall(r'data-cells="', page)) == 2
     assert re.search(r'data-method="finetune"[^>]*data-cells="\d+ \d+"', page)
     more = [record(f"m{i}", status=Status.ERROR) for i in range(9)]
     names = [record.cell.method for record in part("cells").chosen_cells(import_groups(a_run([*records, *more])))]
@@ -328,19 +385,23 @@ def test_a_broken_method_file_is_passed_over(tmp_path: Path, monkeypatch: pytest
     assert list(part("related_work").known_methods()) == ["b"]
 
 
-# ------------------------------------------------------------------------------------------------------------ figures
+# ---------------------------------------------------------------------------------------------------------- methods
 
 
-def test_more_methods_than_a_figure_can_tell_apart_are_not_drawn(
-    record: Make, a_run: MakeRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The tables have them all, and the methods are then found by a part of their name."""
-    monkeypatch.setattr(part("figures"), "MOST_DRAWN", 64)
-    records = [r for i in range(65) for r in seeds(record, f"m{i:02}", 10 + i)]
-    page = render(a_run(records))
-    assert "Not drawn: 65 methods are more than one figure can tell apart." in page
-    assert "<svg" not in page
-    assert '<input type="search" name="method"' in page
+def test_of_very_many_methods_a_part_of_the_name_finds_some(record: Make, a_run: MakeRun) -> None:
+    """In place of a box each."""
+    page = render(a_run([r for i in range(65) for r in seeds(record, f"m{i:02}", 10 + i)]))
+    assert '<input type="search" name="search"' in page
+    assert 'name="method"' not in page
+
+
+def test_tasks_stand_in_the_suite_s_order_or_in_that_of_their_first_results(record: Make, tmp_path: Path) -> None:
+    """Not in the alphabet's, and not in that of the records; by the suite where it is known."""
+    near, far = (on(record(finished_at=f"2026-01-0{day}T00:00:00Z"), name) for day, name in ((1, "zoo"), (2, "ant")))
+    run = Run(name="quick", records=[far, near], folder=tmp_path)
+    assert [group.task.target for group in import_groups(run)] == ["zoo", "ant"]
+    known = Run(name="quick", records=[far, near], folder=tmp_path, tasks=(str(far.cell.task), str(near.cell.task)))
+    assert [group.task.target for group in import_groups(known)] == ["ant", "zoo"]
 
 
 def test_an_undefined_score_has_no_number_to_sort_by(record: Make, a_run: MakeRun) -> None:
@@ -348,7 +409,8 @@ def test_an_undefined_score_has_no_number_to_sort_by(record: Make, a_run: MakeRu
     score = Score(name="fid", value=123.456789, n_generated=600, n_reference=620, protocol="lite0@96")
     page = render(a_run([record("vae", scores=[score]), record("dcgan", kid=None)]))
     rows = {
-        words(row).split()[0]: row for row in re.findall(r"<tr data-row.*?</tr>", page, re.DOTALL) if "counted" in row
+        words(row).split()[0]: row
+        for row in re.findall(r"<tr data-row.*?</tr>", page.partition("95 % intervals")[0], re.DOTALL)
     }
     assert ' data-value="123.4568"' in rows["vae"]
     assert rows["dcgan"].count("data-value") == 5  # budget, FID, IS, fit, seeds

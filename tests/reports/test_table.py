@@ -199,7 +199,7 @@ def test_variants_of_a_method_are_no_seeds_of_one_another(record: Make, a_run: M
 
 def test_reference_rows_stand_apart_with_what_they_mark(quick_run: Run, tmp_path: Path) -> None:
     """They come in a table of their own, below."""
-    above, below = text_of(quick_run, tmp_path).split("Reference rows do not compete")
+    above, below = text_of(quick_run, tmp_path).split("For comparison, not ranked:")
     marks = {"oracle": "no method has seen", "memorizer": "copying", "source": "untransferred", "gaussian": "PCA"}
     for name, mark in marks.items():
         assert not lines_of(above, name)
@@ -343,7 +343,7 @@ def test_what_looks_at_the_scoring_network_has_no_rank(record: Make, a_run: Make
     assert "twemoji → x@64" in table
     assert lines_of(table, "looks")[0][-2:] == ["—", "2"]
     assert lines_of(table, "a")[0][-2] == "**1.00**"
-    assert "Without a rank (looks at the scoring network): looks." in table
+    assert "Without a rank (trained with the scoring network): looks." in table
 
 
 def test_the_terminal_shows_kid_over_tasks(record: Make, a_run: MakeRun) -> None:

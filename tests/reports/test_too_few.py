@@ -59,20 +59,20 @@ def test_no_best_is_named(
 
 
 def test_the_page_names_no_leader(quick_run: Run, a_run: Callable[..., Run]) -> None:
-    """Its first sentence says that nothing can be ranked; there is no ranking and no lead."""
-    finding = import_module("graftbench.reports._tables.finding").finding
+    """Its first sentence says that nothing can be ranked; no row has a rank, and there is no lead."""
+    verdict = import_module("graftbench.reports._tables.finding").verdict
     groups = import_module("graftbench.reports._tables.groups").groups
-    ranking = import_module("graftbench.reports._page.ranking")
     scores = import_module("graftbench.reports._tables.scores")
-    (few,) = groups(a_run(_against(quick_run.records, 17)))
-    text, is_name = finding(few)[-1]
-    assert text.startswith("nothing can be ranked here: with 17 reference images")
-    assert not is_name
-    assert ranking.rankings(few) == ()
+    render = import_module("graftbench.reports.page").render
+    run = a_run(_against(quick_run.records, 17))
+    (few,) = groups(run)
+    ((piece,),) = verdict(few, 25)
+    assert piece[0].startswith("Nothing can be ranked here: with 17 reference images")
+    assert '<span class="rank">' not in render(run)
     assert scores.leads(few) == []
     (enough,) = groups(quick_run)
-    assert ranking.rankings(enough)
-    assert any(is_name for _, is_name in finding(enough))
+    assert '<span class="rank">' in render(quick_run)
+    assert any(is_name for sentence in verdict(enough, 25) for _, is_name in sentence)
 
 
 def test_scores_without_a_reference_say_nothing_of_it() -> None:

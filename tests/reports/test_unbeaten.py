@@ -120,17 +120,14 @@ def test_latex_and_terminal_have_the_footnote(record: Make, a_run: MakeRun) -> N
     assert f"[1] {WHITE}" in capture.get()
 
 
-def test_the_page_has_footnote_headline_and_ranking(
-    record: Make, a_run: MakeRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_has_footnote_headline_and_ranking(record: Make, a_run: MakeRun) -> None:
     """The row links to the footnote; the ranking says it in words; what the row is for stands beside the table."""
-    monkeypatch.setattr(part("_page.figures"), "MOST_DRAWN", -1)
     page = part("page").render(a_run([*seeds(record, "blank", 10), *seeds(record, "a", 20)]), None)
     text = html.unescape(re.sub("<[^>]*>", " ", page))
     assert f'<li id="set-1-note-1">{WHITE}</li>' in page
     assert re.search(r'<span class="name">a</span>\s*<sup><a href="#set-1-note-1"', page)
-    assert re.search(r"with 25 training images\s+a\s+is the only method .*,\s+a\s+does not beat blank", text)
-    assert '<span class="unbeaten">does not beat blank</span>' in page
+    assert re.search(r"a\s+is the only method .*, but\s+a\s+does not beat white images", text)
+    assert '<span class="note">does not beat white images</span>' in page
     assert "white images: a method that does not beat them has shown nothing" in text
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 import tomllib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +30,8 @@ SUITE = "suite.toml"
 def read_run(path: str | Path) -> Run:
     """Read what a report reads of a run folder: the newest record of every cell, and the suite's name and size.
 
-    Name and number of cells come from the keys `name` and `cells` of suite.toml; a folder without that file (two runs
-    merged by hand) goes by the folder's name, its size unknown.
+    Name, tasks and number of cells come from the keys `name`, `tasks` and `cells` of suite.toml; a folder without that
+    file (two runs merged by hand) goes by the folder's name, its size unknown.
 
     Args:
         path: The run folder, or the records.jsonl in it.
@@ -45,7 +45,9 @@ def read_run(path: str | Path) -> Run:
     cells = suite.get("cells", 0)
     expected = len(cells) if isinstance(cells, list) else cells if isinstance(cells, int) else 0
     name = str(suite.get("name") or folder.resolve().name)
-    return Run(name=name, records=newest_records(file), folder=folder, expected=expected)
+    listed = suite.get("tasks", [])
+    tasks = tuple(map(str, listed)) if isinstance(listed, list) else ()
+    return Run(name=name, records=newest_records(file), folder=folder, expected=expected, tasks=tasks)
 
 
 def read_runs(paths: Sequence[Path], selection: str = "") -> Run:
@@ -70,10 +72,11 @@ def read_runs(paths: Sequence[Path], selection: str = "") -> Run:
         names = list(dict.fromkeys(run.name for run in runs))
         expected = sum(run.expected for run in runs) if len(names) == len(runs) else max(run.expected for run in runs)
         records = with_printed_names(list(newest.values()))
-        run = Run(name=" + ".join(names), records=records, folder=folder, expected=expected)
+        tasks = tuple(dict.fromkeys(task for run in runs for task in run.tasks))
+        run = Run(name=" + ".join(names), records=records, folder=folder, expected=expected, tasks=tasks)
     if not selection:
         return run
-    return Run(name=run.name, records=select(run.records, selection), folder=run.folder, expected=0)
+    return replace(run, records=select(run.records, selection), expected=0)
 
 
 def _moved(record: Record, old: Path, new: Path) -> Record:
@@ -135,6 +138,7 @@ class Run:
         folder: The run folder, for the sample sheets that the records name; nothing else in it is read.
         expected: Number of cells of the suite, 0 if not known: a report says which are still missing.
         baseline: The method that comparisons are made with; empty for the report's own choice.
+        tasks: The suite's tasks in its order, as it writes them; empty where no suite is known.
     """
 
     name: str
@@ -142,3 +146,4 @@ class Run:
     folder: Path
     expected: int = 0
     baseline: str = ""
+    tasks: tuple[str, ...] = ()
