@@ -3,8 +3,9 @@
 Each check draws pairs of sets whose relation is known, and states which curve a score of fidelity, of diversity, of
 both or a distance must have. Distributions, parameters, criteria and tolerances are those of the paper's published
 checks; there are fewer points on each curve and fewer repetitions (`SanitySize`). The paper tries scores of fidelity
-and diversity. What is asked of distances and of numbers of images is ours: a distance is first turned into a score, 1
-at the smallest value of a curve and 0 at its largest; of a curve that must be level, values are divided by the largest.
+and diversity. What is asked of distances and of numbers of images is ours. A distance has no scale, so where it must
+rise or fall its order along the curve counts alone, from 1 for the smallest to 0 for the largest; where it must stay,
+and of numbers of images, values are divided by the largest.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import rankdata
 
 from graftbench.metrics.features import Features
 from graftbench.scoring.court.criteria import (
@@ -126,15 +128,15 @@ def _verdict(check: SanityCheck, metric: str, groups: dict[str, Curve]) -> str:
 
 
 def _score(role: Role, curve: Curve, *, level: bool = False) -> Curve:
-    """Turn a distance into a score from 0 to 1, and a number of images into a share of the largest."""
+    """Turn the values of a distance into scores from 0 to 1 by their order, and other unbounded ones by the largest."""
     if role not in ("distance", "count"):
         return curve
-    values = [value for _, value in curve]
+    values = np.array([value for _, value in curve])
     if level or role == "count":
-        scale = max(abs(value) for value in values) or 1.0
-        return [(x, value / scale) for x, value in curve]
-    span = max(values) - min(values) or 1.0
-    return [(x, (max(values) - value) / span) for x, value in curve]
+        scores = values / (np.abs(values).max() or 1.0)
+    else:
+        scores = 1.0 - (rankdata(values) - 1.0) / (len(values) - 1)
+    return [(x, float(score)) for (x, _), score in zip(curve, scores, strict=True)]
 
 
 # ------------------------------------------------------------------------------------------------------------- drawing
@@ -161,7 +163,7 @@ def _mean_difference(rng: np.random.Generator, size: SanitySize, outlier: str = 
         far = np.full((1, d), _SHIFTS[i])
         for shift in np.linspace(-_SHIFTS[i], _SHIFTS[i], size.points):
             made = rng.standard_normal((n, d)) + shift
-            group = f"{d} dimensions"
+            group = f"{d} D"
             if not outlier:
                 yield group, shift, real, made
             if "real" in outlier:
@@ -174,7 +176,7 @@ def _spread_difference(rng: np.random.Generator, size: SanitySize) -> Iterator[P
     for i, d in _dimensions(size):
         real = rng.standard_normal((size.images, d))
         for power in np.linspace(-_SPREADS[i], _SPREADS[i], size.points):
-            yield f"{d} dimensions", power, real, rng.standard_normal((size.images, d)) * 10**power
+            yield f"{d} D", power, real, rng.standard_normal((size.images, d)) * 10**power
 
 
 def _mixture(rng: np.random.Generator, n: int, means: Points, scale: float, shares: Points) -> Points:
@@ -193,7 +195,7 @@ def _dropping(rng: np.random.Generator, size: SanitySize, *, together: bool) -> 
                 shares[1:] *= 1.0 - x
             else:
                 shares[_MODES - int(x) :] = 0.0
-            yield f"{d} dimensions", x, real, draw(shares)
+            yield f"{d} D", x, real, draw(shares)
 
 
 def _invention(rng: np.random.Generator, size: SanitySize) -> Iterator[Pair]:
@@ -213,7 +215,7 @@ def _sphere_surface(rng: np.random.Generator, size: SanitySize) -> Iterator[Pair
         d = 2 * DIMENSIONS[i]
         real = drawn(d, 1.0)
         for radius in np.linspace(0.1, 1.9, size.points):
-            yield f"{d} dimensions", radius, real, drawn(d, radius)
+            yield f"{d} D", radius, real, drawn(d, radius)
 
 
 def _cubes(rng: np.random.Generator, size: SanitySize, *, both: bool) -> Iterator[Pair]:
@@ -221,7 +223,7 @@ def _cubes(rng: np.random.Generator, size: SanitySize, *, both: bool) -> Iterato
         start = 1.0 - 0.2 ** (1 / d)
         for n in size.sizes:
             real = rng.random((n if both else size.images, d))
-            yield f"{d} dimensions", float(n), real, rng.random((n, d)) + start
+            yield f"{d} D", float(n), real, rng.random((n, d)) + start
 
 
 def _torus_and_ball(rng: np.random.Generator, size: SanitySize) -> Iterator[Pair]:
@@ -246,7 +248,7 @@ def _one_or_two_modes(rng: np.random.Generator, size: SanitySize) -> Iterator[Pa
         for gap in np.linspace(0, 5, 6):
             sign = rng.choice((-0.5, 0.5), (n, 1))
             real = gap * sign + rng.standard_normal((n, d))
-            yield f"{d} dimensions", gap, real, math.sqrt(1 + gap**2) * rng.standard_normal((n, d))
+            yield f"{d} D", gap, real, math.sqrt(1 + gap**2) * rng.standard_normal((n, d))
 
 
 def _scaled_dimension(rng: np.random.Generator, size: SanitySize) -> Iterator[Pair]:
