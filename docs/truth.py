@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy.ndimage import uniform_filter
 
 from graftbench.cache import cache_folder
 from graftbench.images.prepared import load
-from graftbench.metrics.variants import factor_kl, modes, variant_shares
+from graftbench.metrics.variants import factor_kl, modes, pair_labels, variant_pairs, variant_shares
 from graftbench.plugins.registry import make_domain
 from graftbench.scoring.factor_classifier import factor_classifier
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from graftbench.images.prepared import ImageSet
     from graftbench.metrics.estimate import Estimate
@@ -36,8 +38,8 @@ def main() -> None:
     """Write both tables between their markers."""
     accuracy = ["| style | read (share read rightly) | left out |", "| --- | --- | --- |"]
     failures = [
-        "| style | planted failure | modes | of true labels | factor KL | of true labels |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| style | planted failure | shown | modes | of true labels | pairs | factor KL | of true labels |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for style in STYLES:
         name = f"avatars:{style}"
@@ -77,20 +79,49 @@ def planted(target: ImageSet, classifier: FactorClassifier) -> dict[str, NDArray
     }
 
 
+def smeared(target: ImageSet) -> dict[str, NDArray[np.uint8]]:
+    """Return failure -> N images that are no avatar any more, or hardly: uint8 N×3×H×W."""
+    rng = np.random.default_rng(1)
+    real = target.images("validation")[:N].astype(np.float64)
+    average = {k: np.mean([real[rng.permutation(len(real))] for _ in range(k)], axis=0) for k in (2, 4)}
+    images = {
+        "blurred by 3 × 3 pixels": uniform_filter(real, 3, axes=(2, 3)),
+        "blurred by 5 × 5 pixels": uniform_filter(real, 5, axes=(2, 3)),
+        "averages of two images": average[2],
+        "averages of four images": average[4],
+        "blank": np.full_like(real, 255),
+    }
+    return {failure: each.round().astype(np.uint8) for failure, each in images.items()}
+
+
 def _failures(style: str, target: ImageSet, classifier: FactorClassifier) -> list[str]:
     reference = classifier.labels(target, target.positions("reference"))
     rows = []
     for failure, positions in planted(target, classifier).items():
-        read = classifier.read(torch.from_numpy(np.array(target.pixels[positions])))
         true = classifier.labels(target, positions)
         known = true[(true >= 0).all(axis=1)]
-        total = len(variant_shares(read, reference))
-        rows.append(
-            f"| `{style}` | {failure} | {_printed(modes(read, reference), 0)} of {total} | "
-            f"{modes(known, reference).value:.0f} | {_printed(factor_kl(read, reference), 3)} | "
-            f"{factor_kl(known, reference).value:.3f} |"
-        )
+        of_labels = f"{modes(known, reference).value:.0f}", f"{factor_kl(known, reference).value:.3f}"
+        rows.append(_row(style, failure, classifier.read(_images(target.pixels[positions])), reference, of_labels))
+    for failure, images in smeared(target).items():
+        rows.append(_row(style, failure, classifier.read(_images(images)), reference, ("—", "—")))
     return rows
+
+
+def _images(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.array(pixels))
+
+
+def _row(
+    style: str, failure: str, read: NDArray[np.int64], reference: NDArray[np.int64], of_labels: tuple[str, str]
+) -> str:
+    count, pairs = (len(variant_shares(*labels)) for labels in ((read, reference), pair_labels(read, reference)))
+    covered = variant_pairs(read, reference).value
+    of_pairs = "—" if covered is None else f"{covered:.0f} of {pairs}"
+    return (
+        f"| `{style}` | {failure} | {100 * np.mean(read >= 0):.0f} % | "
+        f"{_printed(modes(read, reference), 0)} of {count} | {of_labels[0]} | {of_pairs} | "
+        f"{_printed(factor_kl(read, reference), 3)} | {of_labels[1]} |"
+    )
 
 
 def _printed(estimate: Estimate, places: int) -> str:

@@ -8,6 +8,7 @@ from graftbench.contracts import Report
 
 from ._tables.finding import words
 from ._tables.groups import completeness, groups, mixed_protocols
+from ._tables.overall import overall
 from ._tables.scores import leads, score_tables
 from ._tables.tasks import task_tables
 from ._tables.text import markdown, markdown_table, plural
@@ -55,6 +56,8 @@ def to_markdown(run: Run) -> str:
     blocks = [f"# {markdown(run.name)}", markdown(completeness(run))]
     if mixed := mixed_protocols(all_groups):
         blocks.append(f"**{markdown(mixed)}**")
+    if together := overall(all_groups):
+        blocks.append(markdown(together))
     tables = score_tables(all_groups)
     for table in tables:
         blocks += _markdown_table(table)

@@ -12,6 +12,7 @@ from rich.text import Text
 from .finding import words
 from .groups import completeness, groups, mixed_protocols
 from .numbers import KID
+from .overall import overall
 from .scores import FLOOR, FLOOR_MARK, score_tables
 from .tasks import task_tables
 from .text import listing, one_line
@@ -29,6 +30,8 @@ def to_terminal(run: Run) -> list[Text | RichTable]:
     parts: list[Text | RichTable] = [Text(completeness(run))]
     if mixed := mixed_protocols(all_groups):
         parts.append(Text(mixed, style="bold"))
+    if together := overall(all_groups):
+        parts.append(Text(one_line(together), style="bold"))
     tables = score_tables(all_groups)
     for table in tables:
         if not table.group.too_few:

@@ -54,6 +54,23 @@ def test_pairs_of_three_factors() -> None:
     assert variant_pairs(reference, reference).value == len(variant_shares(*pair_labels(reference, reference))) == 12
 
 
+def test_images_that_show_no_variant_cover_nothing() -> None:
+    """Half of 100 images show no variant of a factor: it is missing from variants and pairs, and counts in the KL."""
+    reference = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 50)
+    smears = np.array([[0, 0], [0, -1], [-1, 0], [-1, -1]] * 25)
+    assert [(each.variant, each.generated) for each in variant_shares(smears, reference)] == [
+        (1, 0.0),
+        (1, 0.0),
+        (0, 0.5),
+        (0, 0.5),
+    ]
+    assert (modes(smears, reference).value, variant_pairs(smears, reference).value) == (2, 1)
+    true = np.array([100.5, 0.5, 100.5]) / 201.5  # variants 0, none and 1, half an image added to each
+    assert factor_kl(smears, reference).value == pytest.approx(
+        0.5 * math.log(0.5 / true[0]) + 0.5 * math.log(0.5 / true[1])
+    )
+
+
 def test_one_factor_has_no_pairs() -> None:
     """Pairs are undefined, with the reason, where one factor alone can be read."""
     estimate = variant_pairs(_column(5, 5), _column(5, 5))
@@ -150,10 +167,10 @@ def test_same_seed_same_interval() -> None:
     [
         (np.zeros((3, 2), np.int64), np.zeros((3, 1), np.int64), r"\(3, 2\) and \(3, 1\)"),
         (np.zeros((0, 1), np.int64), np.zeros((3, 1), np.int64), r"\(0, 1\)"),
-        (np.full((3, 1), -1), np.zeros((3, 1), np.int64), "-1"),
+        (np.full((3, 1), -2), np.zeros((3, 1), np.int64), "-2"),
     ],
 )
 def test_labels_that_do_not_fit(generated: np.ndarray, reference: np.ndarray, found: str) -> None:
-    """Other numbers of factors, no image, and generated images without a variant are refused with what was found."""
+    """Other numbers of factors, no image, and labels below −1 are refused with what was found."""
     with pytest.raises(GraftbenchError, match=found):
         factor_kl(generated, reference)

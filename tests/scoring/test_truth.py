@@ -82,6 +82,16 @@ def test_reads_both_factors(cache: Path) -> None:
     assert read.tolist() == [[3, 1], [1, 2], [0, 0]]
 
 
+def test_a_smear_shows_no_variant(cache: Path) -> None:
+    """A pale red square left and a pale green one right are neither; the record says how much shows a variant."""
+    assert classifiers.LEAST_CONFIDENCE == 0.9
+    smear = _painted(["red", "green"], ["left", "right"]).mean(axis=0, keepdims=True).round().astype(np.uint8)
+    assert factor_classifier(_domain(), cache).read(torch.from_numpy(smear)).tolist() == [[-1, -1]]
+    scores = _scores(np.repeat(smear, N, axis=0), cache)
+    assert (_values(scores)["modes"], scores.truth.shown) == (0, 0.0)
+    assert _scores(_domain().images("validation")[:N], cache).truth.shown == pytest.approx(1.0, abs=0.05)
+
+
 def test_real_images_are_at_the_floor(cache: Path) -> None:
     """Real images cover all seven variants, and score about what the floor says."""
     domain = _domain()

@@ -135,14 +135,10 @@ def load(
     if resize not in RULES:
         raise unknown("resize rule", resize, RULES)
     public = public_name(domain, name)
-    folder = cache_folder() if cache is None else cache
-    with remembered(folder / "digests" / f"{_digest(name)}.json") as file_digest:
-        domain.file_digest = file_digest
-        key = _digest([public, domain.fingerprint(), resolution, FORMAT, *_choices(domain, resize)])
-    entry = folder / "domains" / key
+    entry = entry_of(domain, name, resolution, cache_folder() if cache is None else cache, resize)
     images = _read(entry, public, resolution)
     if images is None:  # the lock comes second: a cache that is read-only but full serves as well
-        with locked(entry.with_name(f"{key}.lock")):
+        with locked(entry.with_name(f"{entry.name}.lock")):
             images = _read(entry, public, resolution)
             if images is None:
                 _prepare(entry, domain, public, resolution, resize=resize, say=say)
@@ -153,6 +149,22 @@ def load(
             "set GRAFTBENCH_CACHE to a folder on a sound disk."
         )
     return images
+
+
+def entry_of(domain: Domain, name: str, resolution: int, cache: Path, resize: str = DEFAULT) -> Path:
+    """Return the folder in the cache that keeps the images of a domain once they are prepared.
+
+    Raises:
+        GraftbenchError: The domain's argument is wrong, or what it reads is not there.
+    """
+    with remembered(cache / "digests" / f"{_digest(name)}.json") as file_digest:
+        domain.file_digest = file_digest
+        try:
+            fingerprint = domain.fingerprint()
+        finally:
+            del domain.file_digest  # what it remembers is written down when the block ends
+    parts = [public_name(domain, name), fingerprint, resolution, FORMAT, *_choices(domain, resize)]
+    return cache / "domains" / _digest(parts)
 
 
 def _choices(domain: Domain, resize: str) -> list[str]:

@@ -71,7 +71,7 @@ def variant_shares(generated: Labels, reference: Labels) -> list[VariantShares]:
     """Return every variant that the reference shows, the most neglected (by generated over true share) first.
 
     Args:
-        generated: n×F, 0 or above.
+        generated: n×F; −1 where an image shows no variant.
         reference: m×F; −1 where an image's variant cannot be read, so that it is no variant here.
 
     Raises:
@@ -97,7 +97,7 @@ def modes(generated: Labels, reference: Labels, seed: int = 0) -> Estimate:
     counted together; how many there are is `len(variant_shares(...))`.
 
     Args:
-        generated: Labels n×F.
+        generated: Labels n×F; −1 where an image shows no variant.
         reference: Labels m×F; −1 where an image's variant cannot be read.
         seed: Of the bootstrap. The same seed gives the same interval.
 
@@ -139,7 +139,7 @@ def variant_pairs(generated: Labels, reference: Labels, seed: int = 0) -> Estima
     is in `modes`; how many there are is `len(variant_shares(*pair_labels(generated, reference)))`.
 
     Args:
-        generated: Labels n×F.
+        generated: Labels n×F; −1 where an image shows no variant.
         reference: Labels m×F; −1 where an image's variant cannot be read.
         seed: Of the bootstrap, as in `modes`.
 
@@ -160,15 +160,16 @@ def variant_pairs(generated: Labels, reference: Labels, seed: int = 0) -> Estima
 def pair_labels(generated: Labels, reference: Labels) -> tuple[Labels, Labels]:
     """Return the labels with a column per pair of factors, and in it the number of the pair of variants.
 
-    In the reference a pair that fewer than `COMMON_SHARE` of the images have is −1, as is one of which a variant cannot
-    be read.
+    A pair of which a variant is not shown or cannot be read is −1, as is in the reference one that fewer than
+    `COMMON_SHARE` of the images have.
     """
     pairs = list(combinations(range(reference.shape[1]), 2))
     made = np.empty((len(generated), len(pairs)), np.int64)
     real = np.empty((len(reference), len(pairs)), np.int64)
     for column, (one, other) in enumerate(pairs):
         width = 1 + max(generated[:, other].max(), reference[:, other].max())
-        made[:, column] = generated[:, one] * width + generated[:, other]
+        is_shown = (generated[:, one] >= 0) & (generated[:, other] >= 0)
+        made[:, column] = np.where(is_shown, generated[:, one] * width + generated[:, other], -1)
         is_read = (reference[:, one] >= 0) & (reference[:, other] >= 0)
         both = np.where(is_read, reference[:, one] * width + reference[:, other], -1)
         numbers, counts = np.unique(both, return_counts=True)
@@ -180,13 +181,14 @@ def pair_labels(generated: Labels, reference: Labels) -> tuple[Labels, Labels]:
 def factor_kl(generated: Labels, reference: Labels) -> Estimate:
     """Return the mean over factors of KL(generated ‖ true) of the factor's variants, in nats.
 
-    In this direction it needs no smoothing where a variant is not generated, and is log(1/p) for a generator that
-    makes nothing but a variant of the probability p; papers score Stacked MNIST likewise. The true shares have half an
-    image added to every variant, so that one that the reference lacks does not make it infinite. Like every plug-in
-    estimate it is biased upwards, by about (variants − 1) / 2n per factor: compare with the floor, which has the same.
+    In this direction it needs no smoothing where a variant is not generated, and is log(1/p) for a generator that makes
+    nothing but a variant of the probability p; papers score Stacked MNIST likewise. The true shares have half an image
+    added to every variant, so that one that the reference lacks does not make it infinite. To show no variant is one
+    that no real image has. Like every plug-in estimate it is biased upwards, by about (variants − 1) / 2n per factor:
+    compare with the floor, which has the same.
 
     Args:
-        generated: Labels n×F.
+        generated: Labels n×F; −1 where an image shows no variant.
         reference: Labels m×F; −1 where an image's variant cannot be read: it is left out of its factor.
 
     Returns:
@@ -227,5 +229,5 @@ def _check(generated: Labels, reference: Labels) -> None:
             f"Labels are two matrices, a row per image and a column per factor; found the shapes {shapes[0]} and "
             f"{shapes[1]}."
         )
-    if generated.min() < 0:
-        raise GraftbenchError(f"Labels of generated images are 0 or above; found {generated.min()}.")
+    if generated.min() < -1:
+        raise GraftbenchError(f"Labels are 0 or above, or −1 for none; found {generated.min()}.")

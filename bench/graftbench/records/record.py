@@ -104,6 +104,8 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
         variants: Of how many variants `modes` are covered: all that the reference images show, over all factors read.
         pairs: Of how many pairs of variants `variant_pairs` are covered; 0 in records that have none.
         accuracy: Factor that is read -> share of held-out real images in which it is read rightly.
+        shown: Share of the factors of the generated images that show a variant for sure, 0 to 1; None in records from
+            before it was asked.
         left_out: Factor that is not read -> why.
         neglected: The variants that are not covered, the most neglected first; at most ten.
     """
@@ -111,6 +113,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     variants: int
     pairs: int = 0
     accuracy: dict[str, float] = {}
+    shown: float | None = None
     left_out: dict[str, str] = {}
     neglected: list[NeglectedVariant] = []
 
@@ -122,6 +125,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
         rows = [
             ("factors read", read and f"{self.variants} variants, read rightly in held-out images: {read}"),
             ("factors left out", left_out),
+            ("variants shown", "" if self.shown is None else f"by {100 * self.shown:.1f} % of what was generated"),
             ("most neglected", ", ".join(map(str, self.neglected))),
         ]
         return [(label, text) for label, text in rows if text]

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 LEAST_ACCURACY = 0.97
 """A factor is read if the classifier is right this often: on all validation images, and on those that have it."""
 
+LEAST_CONFIDENCE = 0.9
+"""An image shows a variant that the classifier gives at least this probability; of a smear that looks like several it
+shows none."""
+
 STEPS, BATCH = 800, 64
 _PEAK_LEARNING_RATE, _WEIGHT_DECAY, _DROPOUT = 3e-3, 1e-2, 0.3
 _CHANNELS, _GRID = (12, 24, 48, 64), 32
@@ -58,8 +62,13 @@ class FactorClassifier:
     _network: _Network
 
     def read(self, images: Tensor) -> NDArray[np.int64]:
-        """Return the numbers of the variants of images, uint8 n×3×H×W on the CPU: n×F, a column per factor read."""
-        return _predict(self._network, images)[:, [self._network.factors.index(name) for name in self.variants]]
+        """Return the numbers of the variants of images, uint8 n×3×H×W on the CPU: n×F, a column per factor read.
+
+        It is −1 where the image shows none for sure (`LEAST_CONFIDENCE`).
+        """
+        variants, confidence = _predict(self._network, images)
+        read = [self._network.factors.index(name) for name in self.variants]
+        return np.where(confidence >= LEAST_CONFIDENCE, variants, -1)[:, read]
 
     def labels(self, target: ImageSet, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the true variants of a domain's images, as `read` numbers them; −1 for one that it does not know."""
@@ -122,14 +131,18 @@ def _scaled(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1.0
 
 
-def _predict(network: _Network, images: Tensor) -> NDArray[np.int64]:
-    """Return the likeliest variant of each factor, n×F over all factors of the network."""
+def _predict(network: _Network, images: Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the likeliest variant of each factor and its probability, both n×F over all factors of the network."""
     network.eval()
     if not network.factors or not len(images):
-        return np.empty((len(images), len(network.factors)), dtype=np.int64)
+        empty = np.empty((len(images), len(network.factors)))
+        return empty.astype(np.int64), empty.astype(np.float32)
     with torch.inference_mode():
-        scores = [network(_scaled(batch)) for batch in images.split(_READING_BATCH)]
-        return torch.cat([torch.stack([each.argmax(1) for each in batch], dim=1) for batch in scores]).numpy()
+        batches = [network(_scaled(batch)) for batch in images.split(_READING_BATCH)]
+    best = [torch.cat([scores[i] for scores in batches]).softmax(1).max(1) for i in range(len(network.factors))]
+    return torch.stack([each.indices for each in best], 1).numpy(), torch.stack(
+        [each.values for each in best], 1
+    ).numpy()
 
 
 # ------------------------------------------------------------------------------------------------------------- training
@@ -195,8 +208,8 @@ def _labels(
 def _measured(network: _Network, target: ImageSet) -> FactorClassifier:
     """Return the classifier with the factors that it reads well on the validation split."""
     positions = target.positions("validation")
-    right = _predict(network, torch.from_numpy(target.images("validation")))
-    right = right == _labels(target, network.variants, positions)
+    variants, _ = _predict(network, torch.from_numpy(target.images("validation")))
+    right = variants == _labels(target, network.variants, positions)
     accuracy: dict[str, float] = {}
     left_out: dict[str, str] = {}
     for name, column in target.factors.items():

@@ -103,6 +103,7 @@ def _truth(classifier: FactorClassifier, generated: NDArray[np.int64], true: NDA
         variants=len(shares),
         pairs=len(variant_shares(*pair_labels(generated, true))) if len(names) > 1 else 0,
         accuracy=classifier.accuracy,
+        shown=float((generated >= 0).mean()),
         left_out=classifier.left_out,
         neglected=neglected[:NEGLECTED],
     )

@@ -11,6 +11,8 @@ import msgspec
 
 from graftbench.digests import digest_of_path
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.images.preparation import cores
+from graftbench.images.side_by_side import Preparation, prepare_side_by_side
 from graftbench.metrics.catalogue import of_factors
 from graftbench.plugins import registry
 from graftbench.plugins.code_hash import files_of, files_of_scoring, hash_of
@@ -371,9 +373,14 @@ def load_images(
     """
     images: DomainImages = {}
     missing: list[MissingSet] = []
-    for name, resolution in named_domains(resolved.serving):
+    domains = {(name, side): domain_of(resolved.suite, name, plugins) for name, side in named_domains(resolved.serving)}
+    preparations = [
+        Preparation(domain.domain, domain.name, resolution, cache, resolved.suite.resize)
+        for (_, resolution), domain in domains.items()
+    ]
+    prepare_side_by_side(preparations, cores(), say)
+    for (name, resolution), domain in domains.items():
         say(f"preparing {name}@{resolution}")
-        domain = domain_of(resolved.suite, name, plugins)
         try:
             images[name, resolution] = domain.load(resolution, cache, resize=resolved.suite.resize, say=say)
         except GraftbenchError as error:

@@ -1,0 +1,89 @@
+"""The finding over all cells of a run together, of made-up runs for every case."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+from report_parts import part
+from scipy.stats import ttest_1samp
+
+from graftbench.comparison.versus import versus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from report_parts import Make, MakeRun
+
+    from graftbench.records.record import Record
+    from graftbench.records.run import Run
+
+KIDS = {
+    "finetune": {25: (20, 26), 400: (11, 9)},
+    "dcgan": {25: (90, 70), 400: (80, 110)},
+    "source": {25: (50, 51), 400: (50, 51)},
+}
+"""Method -> images -> KID×10³ of two seeds."""
+
+
+def records(make: Make, kids: Mapping[str, Mapping[int, tuple[float, ...]]] = KIDS) -> list[Record]:
+    """Cells of made-up KIDs."""
+    return [
+        make(name, images, seed, kid=value / 1000)
+        for name, by_images in kids.items()
+        for images, values in by_images.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+def said(run: Run) -> str:
+    """What is said over all cells."""
+    return part("_tables.overall").overall(part("_tables.groups").groups(run))
+
+
+def test_two_seeds_at_two_numbers_of_images_are_four_pairs(record: Make, a_run: MakeRun) -> None:
+    """The first beats the other method and the source; p is that of a t test of the log ratios, twice it by Holm."""
+    text = said(a_run(records(record)))
+    assert text.startswith(
+        "All together (25 and 400 training images; 4 pairs): finetune comes first by KID, better than"
+    )
+    both = {name: [value for values in by.values() for value in values] for name, by in KIDS.items()}
+    for name in ("dcgan", "source"):
+        logs = [math.log(a / b) for a, b in zip(both["finetune"], both[name], strict=True)]
+        assert f"{100 * math.expm1(sum(logs) / 4):.0f}".replace("-", "−") + " %" in text
+    logs = {n: [math.log(a / b) for a, b in zip(both["finetune"], both[n], strict=True)] for n in ("dcgan", "source")}
+    _, p = zip(*(ttest_1samp(each, 0) for each in logs.values()), strict=True)
+    assert f"p = {2 * min(p):.2g}" in text
+
+
+def test_it_does_not_contradict_versus(record: Make, a_run: MakeRun) -> None:
+    """The change of each comparison is that of the row of all cells of `graftbench versus`."""
+    run = a_run(records(record))
+    for other in ("dcgan", "source"):
+        row = versus(run.records, "finetune", other, metric=["kid"]).rows[0]
+        assert row.pairs == 4
+        assert f"{100 * (row.ratio - 1):.0f} %".replace("-", "−") in said(run)
+
+
+def test_who_is_level_is_named(record: Make, a_run: MakeRun) -> None:
+    """A method whose differences change their sign is not told apart."""
+    kids = {**KIDS, "freezed": {25: (24, 21), 400: (9, 11.5)}}
+    assert said(a_run(records(record, kids))).endswith("; not told apart from freezed.")
+
+
+@pytest.mark.parametrize(
+    "kids",
+    [
+        {name: {25: by[25]} for name, by in KIDS.items()},
+        {name: {n: values[:1] for n, values in by.items()} for name, by in KIDS.items()},
+        {name: KIDS[name] for name in ("finetune", "source")},
+        {"finetune": {25: (20, 26)}, "dcgan": {400: (80, 110)}},
+    ],
+    ids=["one number of images", "one seed", "one method", "no cell in common"],
+)
+def test_nothing_is_said_where_nothing_is_added(
+    record: Make, a_run: MakeRun, kids: Mapping[str, Mapping[int, tuple[float, ...]]]
+) -> None:
+    """One number of images has its own finding; one seed settles nothing; one method has no rival."""
+    assert said(a_run(records(record, kids))) == ""
