@@ -3,9 +3,9 @@
 Each check draws pairs of sets whose relation is known, and states which curve a score of fidelity, of diversity, of
 both or a distance must have. Distributions, parameters, criteria and tolerances are those of the paper's published
 checks; there are fewer points on each curve and fewer repetitions (`SanitySize`). The paper tries scores of fidelity
-and diversity. What is asked of distances and of numbers of images is ours. A distance has no scale, so where it must
-rise or fall its order along the curve counts alone, from 1 for the smallest to 0 for the largest; where it must stay,
-and of numbers of images, values are divided by the largest.
+and diversity. What is asked of distances and of numbers of images is ours. A distance is turned into a score, 1 at
+the smallest value of a curve and 0 at the largest, or at the lower end where it must rise towards both; where it must
+stay, and of numbers of images, values are divided by the largest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import rankdata
 
 from graftbench.metrics.features import Features
 from graftbench.scoring.court.criteria import (
@@ -127,15 +126,23 @@ def _verdict(check: SanityCheck, metric: str, groups: dict[str, Curve]) -> str:
     return "now covers, now matches" if len(meanings) > 1 else ""
 
 
-def _score(role: Role, curve: Curve, *, level: bool = False) -> Curve:
-    """Turn the values of a distance into scores from 0 to 1 by their order, and other unbounded ones by the largest."""
+def _score(role: Role, curve: Curve, *, level: bool = False, bell: bool = False) -> Curve:
+    """Turn the values of a distance into scores from 0 to 1, and other unbounded ones into shares of the largest.
+
+    Args:
+        role: What the score is.
+        curve: Its values.
+        level: The curve must stay where it is: values are divided by the largest.
+        bell: It must rise towards both ends, and may do so to very different heights: values are cut at the lower end.
+    """
     if role not in ("distance", "count"):
         return curve
     values = np.array([value for _, value in curve])
     if level or role == "count":
         scores = values / (np.abs(values).max() or 1.0)
     else:
-        scores = 1.0 - (rankdata(values) - 1.0) / (len(values) - 1)
+        values = np.minimum(values, min(values[0], values[-1])) if bell else values
+        scores = (values.max() - values) / (np.ptp(values) or 1.0)
     return [(x, float(score)) for (x, _), score in zip(curve, scores, strict=True)]
 
 
@@ -289,13 +296,13 @@ def _bell(role: Role, _: str, curve: Curve, middle: float = 0.0) -> list[str]:
     ends = [] if role == "distance" else [is_near(curve, middle, 1.0, "equal sets")]
     if role != "distance":
         ends += [is_near(curve, curve[i][0], 0.0, "sets far apart") for i in (0, -1)]
-    return [is_bell(_score(role, curve), middle), *ends]
+    return [is_bell(_score(role, curve, bell=True), middle), *ends]
 
 
 def _of_spread(role: Role, _: str, curve: Curve) -> list[str]:
     narrow, wide = curve[0][0], curve[-1][0]
     if role == "distance":
-        return [is_bell(_score(role, curve), 0.0)]
+        return [is_bell(_score(role, curve, bell=True), 0.0)]
     if role == "count":
         return [rises(_score(role, curve))]
     ends = [is_near(curve, 0.0, 1.0, "equal sets")]
@@ -316,7 +323,7 @@ def _of_dropping(role: Role, _: str, curve: Curve, early: float) -> list[str]:
 
 def _of_invention(role: Role, _: str, curve: Curve) -> list[str]:
     if role == "distance":
-        return [is_bell(_score(role, curve), 5.0)]
+        return [is_bell(_score(role, curve, bell=True), 5.0)]
     if role == "count":
         return [rises(_score(role, curve))]
     equal = is_near(curve, 5.0, 1.0, "equal sets")
