@@ -114,9 +114,10 @@ def _images(pixels: NDArray[np.uint8]) -> Tensor:
 def _row(
     style: str, failure: str, read: NDArray[np.int64], reference: NDArray[np.int64], of_labels: tuple[str, str]
 ) -> str:
-    count, pairs = (len(variant_shares(*labels)) for labels in ((read, reference), pair_labels(read, reference)))
-    covered = variant_pairs(read, reference).value
-    of_pairs = "—" if covered is None else f"{covered:.0f} of {pairs}"
+    count, covered = len(variant_shares(read, reference)), variant_pairs(read, reference).value
+    of_pairs = "—"  # of one factor
+    if covered is not None:
+        of_pairs = f"{covered:.0f} of {len(variant_shares(*pair_labels(read, reference)))}"
     return (
         f"| `{style}` | {failure} | {100 * np.mean(read >= 0):.0f} % | "
         f"{_printed(modes(read, reference), 0)} of {count} | {of_labels[0]} | {of_pairs} | "

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from graftbench.bounds import CountOrZero, NonNegative, Positive
 from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze
+from graftbench.nn.discriminator import feature_maps
 from graftbench.nn.precision import autocast, resolve
 from graftbench.references import cited
 from graftbench.training import TrainingConfig, adam, descend, prepare, train, trained
@@ -73,7 +74,8 @@ class Bsa(Method):
     trains = "batch norm's γ and β in the generator, from the source model, and one latent a target image"
     frozen = "all filters of the generator, batch norm's running statistics, and the source discriminator"
     differs = (
-        "the source discriminator's feature maps instead of VGG-16's, which every task has and no score is made of; "
+        "the source discriminator's feature maps instead of VGG-16's, which every task has and no score is made of: "
+        "they were never trained to see likeness, so the paper's perceptual loss is stronger; "
         "γ and β are the source's own instead of a second pair behind them; latents start at N(0, I) instead of 0, "
         "where the small generator's units are all off; the first layer rests, to which the code gives a rate of "
         "1e-7; samples are drawn from N(0, I) like everyone's, where the paper draws from a narrower distribution and "
@@ -144,15 +146,6 @@ def _statistics(generator: nn.Module) -> dict[str, Tensor]:
 
 
 # ------------------------------------------------------------------------------------------------------- losses
-
-
-def feature_maps(discriminator: Discriminator, x: Tensor) -> list[Tensor]:
-    """Return the output of each block of the discriminator for images B×3×R×R."""
-    maps = []
-    for block in discriminator.blocks:
-        x = block(x)
-        maps.append(x)
-    return maps
 
 
 def perceptual_loss(generated: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:

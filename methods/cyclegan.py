@@ -68,7 +68,8 @@ class Cyclegan(Method):
     differs = (
         "a quarter of the channels and three residual blocks, for a CPU; zero padding, resize-convolutions instead of "
         "transposed ones and spectral instead of instance norm in the discriminators, as in the other GANs here; "
-        "batches of 32 instead of 1; an averaged translator; the rate falls over a share of the budget"
+        "batches of 32 instead of 1, so that a budget of images buys a thirty-second of the paper's steps; an averaged "
+        "translator; the rate falls over a share of the budget"
     )
     needs_source_images = True
     kinds: ClassVar[tuple[Kind, ...]] = ("generate", "stylize")

@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 
 
 class DdpmFinetune(Method):
-    """Zhu, Ma, Chen, Yuan, 2022: the directly fine-tuned DDPM that the paper measures before it adds its own terms."""
+    """Ho, Jain, Abbeel, NeurIPS 2020: their loss, from the source model on; what `ddpm-pa` adds its terms to."""
 
     name = "ddpm-finetune"
     family: ClassVar[Family] = "fine-tune"
     title = "DDPM (full fine-tune)"
-    reference = cited("zhu2022few")
+    reference = cited("ho2020denoising")
     trains = "the U-Net, from the source model's averaged weights"
     differs = (
-        "the paper's baseline only, without its pairwise and high-frequency terms; the shared small U-Net, which "
-        "visits 25 noise levels per image, and the rate of the training from scratch, because a small budget has a few "
-        "hundred steps"
+        "the paper trains from fresh weights; the shared small U-Net, which visits 25 noise levels per image, and the "
+        "rate of the training from scratch, because a small budget has a few hundred steps"
     )
     source_model: ClassVar[SourceNeed] = "diffusion"
     source_parts = ("network",)

@@ -263,7 +263,8 @@ class Egan(Method):
         "the shared small networks with spectral norm and an averaged generator; children are compared on the same "
         "latents, on one batch, and on real images that the discriminator has just seen instead of 256 further ones: "
         "a small batch compares fairly when chance is the same, and the budget counts real images; three discriminator "
-        "steps to a generation spend the budget, so generators take a third of the steps of other methods"
+        "steps to a generation spend the budget, so generators take a third of the steps of other methods "
+        "(`discriminator_steps = 1` gives them as many); the published scripts count generations"
     )
     resumable = True
     moves = ("generator.*", "discriminator.*")

@@ -57,7 +57,8 @@ class Ewc(Method):
     differs = (
         "the shared small networks instead of StyleGAN2; the Fisher information is divided by the "
         "Fisher-weighted size of the source weights, for its scale is that of its networks and the paper's λ would "
-        "mean nothing here"
+        "mean nothing here: λ is in a unit of its own, 1000 by default; batch norm, which StyleGAN2 has not, is held "
+        "by its γ and β, and its running statistics, which have no Fisher information, follow the target freely"
     )
     source_model: ClassVar[SourceNeed] = "gan"
     source_parts = ("layers",)

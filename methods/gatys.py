@@ -76,9 +76,10 @@ class Gatys(Lite0Method):
     trains = "pixels of source images; no network"
     frozen = "the ImageNet backbone EfficientNet-Lite0"
     differs = (
-        "EfficientNet-Lite0 instead of VGG-19, Adam for a fixed number of steps instead of L-BFGS, each layer's style "
-        "loss divided by its value at the start so that layers weigh alike, a random target image as style for each "
-        "source image"
+        "EfficientNet-Lite0 instead of VGG-19; 25 steps of Adam instead of some 500 of L-BFGS, for every step on an "
+        "image is paid from the budget, so that more steps are fewer images; each layer's style loss divided by its "
+        "value at the start so that layers weigh alike; a random target image as style for each source image; samples "
+        "replay the images that the budget has paid for, each again when all were drawn"
     )
     needs_source_images = True
     kinds: ClassVar[tuple[Kind, ...]] = ("generate", "stylize")

@@ -30,6 +30,7 @@ class Budgets(Report):
     name = "budgets"
     title = "Rankings at equal images, time and arithmetic (Markdown)"
     formats = (".md",)
+    on_request = ("*",)
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write budgets.md, if the run has several compute budgets."""

@@ -24,6 +24,7 @@ class Comparisons(Report):
     name = "comparisons"
     title = "Comparisons with a baseline, over tasks and over data budgets"
     formats = (".md", ".csv")
+    on_request = ("*",)
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write comparisons.md and comparisons.csv."""

@@ -35,6 +35,7 @@ class Csv(Report):
     name = "csv"
     title = "One row a cell, one row a score, full precision"
     formats = (".csv",)
+    on_request = ("scores.csv",)
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write results.csv and scores.csv."""

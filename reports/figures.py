@@ -44,6 +44,7 @@ class Figures(Report):
     name = "figures"
     title = "Figures (SVG, PNG, PDF)"
     formats = (".svg", ".png", ".pdf")
+    on_request = ("*",)
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write quality.*, cost.* and samples.png."""
@@ -61,16 +62,18 @@ class Figures(Report):
 class PaperFigures(Report):
     """Ranks, curves, costs, Pareto fronts, memorisation, transfer and pictures, one and two columns wide.
 
-    Each is STEM-1col (3.4 in) and STEM-2col (7 in) as .svg, .png and .pdf in the folder `paper`, text at 7 points when
-    printed at its own size. paper/figures.md has their captions, and says what is left out and why.
+    Each is STEM-1col (3.4 in) and STEM-2col (7 in) as .svg, .png and .pdf, text at 7 points when printed at its
+    own size. figures.md has their captions, and says what is left out and why.
     """
 
     name = "paper"
     title = "Figures for a paper, one and two columns wide"
     formats = (".svg", ".png", ".pdf", ".md")
+    on_request = ("*",)
+    for_paper = True
 
     def write(self, run: Run, out: Path) -> list[Path]:
-        """Write paper/*-1col.*, paper/*-2col.* and paper/figures.md."""
+        """Write *-1col.*, *-2col.* and figures.md."""
         all_groups = groups(run)
         drawn_groups = drawable(all_groups)
         palette = group_looks(drawn_groups)
@@ -86,9 +89,7 @@ class PaperFigures(Report):
             *neighbor_plots(drawn_groups, run.folder),
             *interpolation_plots(drawn_groups, run.folder),
         ]
-        folder = out / "paper"
-        folder.mkdir(exist_ok=True)
-        captions = folder / "figures.md"
+        captions = out / "figures.md"
         names = titles(all_groups)
         beyond = [
             f"{names[group.key]}: not drawn, and not ranked, are {less}."
@@ -103,7 +104,7 @@ class PaperFigures(Report):
         ]
         notes = [note for note in (mixed_protocols(all_groups), *beyond, *failing) if note]
         captions.write_text(captions_of(plots, notes), "utf-8", newline="\n")
-        return [captions, *(path for plot in plots for path in _save(plot, folder))]
+        return [captions, *(path for plot in plots for path in _save(plot, out))]
 
 
 def _save(plot: Plot, folder: Path) -> list[Path]:

@@ -39,6 +39,8 @@ class Latex(Report):
     name = "latex"
     title = "Comparison table (LaTeX, booktabs)"
     formats = (".tex",)
+    on_request = ("*",)
+    for_paper = True
 
     def write(self, run: Run, out: Path) -> list[Path]:
         """Write table.tex."""

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import io
+import re
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import msgspec
 import numpy as np
 import pytest
+from command_line import graftbench
 from made_cells import EMOJI_RECORDS
 from matplotlib.figure import Figure
+from rich.console import Console
 
 from graftbench.comparison.table import load
 from graftbench.contracts import Report
 from graftbench.errors import GraftbenchError
 from graftbench.plotting import budget_curves, looks
-from graftbench.plugins.registry import PluginIndex
+from graftbench.plugins.registry import PluginIndex, reports
 from graftbench.records import store
 from graftbench.records.run import read_runs
-from graftbench.report import write_reports
+from graftbench.report import terminal_table, write_reports
 
 if TYPE_CHECKING:
     from graftbench.records.run import Run
@@ -117,15 +121,6 @@ def test_formats_and_figures(tmp_path: Path, formats: list[str], figure: str, na
     assert there == names == sorted(path.relative_to(tmp_path).as_posix() for path in written)
 
 
-def test_unknown_formats_and_figures_are_named(tmp_path: Path) -> None:
-    """With the nearest, and nothing is written."""
-    with pytest.raises(GraftbenchError, match=r"Unknown figure 'qualty'\. Did you mean 'quality'"):
-        write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, figure="qualty")
-    with pytest.raises(GraftbenchError, match=r"Unknown format 'svgz'\. Did you mean 'svg'"):
-        write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, formats=["svgz"])
-    assert not list(tmp_path.iterdir())
-
-
 class Captioned(Report):
     """Writes a picture and its caption."""
 
@@ -139,6 +134,88 @@ class Captioned(Report):
         for path in paths:
             path.write_text(run.name)
         return paths
+
+
+class OnRequest(Text):
+    """Writes a text of every day and one that is written on request."""
+
+    on_request = ("more*",)
+
+    def write(self, run: Run, out: Path) -> list[Path]:
+        """Write both."""
+        paths = [out / "table.md", out / "more.md"]
+        for path in paths:
+            path.write_text(run.name)
+        return paths
+
+
+class ForPaper(Captioned):
+    """Writes a picture and its caption for a paper."""
+
+    formats = (".pdf", ".svg", ".md")
+    on_request = ("*",)
+    for_paper = True
+
+    def write(self, run: Run, out: Path) -> list[Path]:
+        """Write them."""
+        paths = [out / f"figure{ending}" for ending in self.formats]
+        for path in paths:
+            path.write_text(run.name)
+        return paths
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, ["table.md"]),
+        ({"formats": ["md"]}, ["more.md", "table.md"]),
+        ({"formats": ["svg"]}, ["figure.svg"]),
+        ({"paper": True}, ["figure.md", "figure.pdf"]),
+    ],
+)
+def test_some_files_are_written_on_request(tmp_path: Path, options: dict[str, Any], names: list[str]) -> None:
+    """By default what is for every day; with a format all of it; for a paper PDF and captions, in the folder itself."""
+    found: PluginIndex[Report] = PluginIndex("report", {"on-request": OnRequest, "for-paper": ForPaper})
+    write_reports(read_runs([EMOJI_RECORDS]), tmp_path, found, **options)
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == names
+
+
+def test_by_default_a_page_and_two_tables(tmp_path: Path) -> None:
+    """The command writes these three, prints the table, and says in its last line where the page is."""
+    done = graftbench("report", EMOJI_RECORDS, "--out", tmp_path)
+    assert done.code == 0, done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "results.csv", "table.md"]
+    assert done.out.splitlines()[-1] == str(tmp_path / "index.html")
+    assert sum(str(tmp_path) in line for line in done.out.splitlines()) == 1
+
+
+def test_footnotes_on_a_terminal_have_no_gaps() -> None:
+    """Numbers begin with 1 and leave none out, although table.md has more of them; each is explained once."""
+    console = Console(record=True, width=100, file=io.StringIO())
+    for part in terminal_table(read_runs([RESULTS]), reports()):
+        console.print(part)
+    text = console.export_text()
+    explained = [int(number) for number in re.findall(r"^\[(\d+)\] ", text, re.MULTILINE)]
+    referred = {int(number) for number in re.findall(r"\w \[(\d+)\]", text)}
+    assert explained == sorted(referred) == list(range(1, len(explained) + 1))
+
+
+def test_a_paper_has_one_folder(tmp_path: Path) -> None:
+    """--paper beside --out or --format is refused."""
+    for more in (["--out", tmp_path / "a"], ["--format", "pdf"]):
+        done = graftbench("report", EMOJI_RECORDS, "--paper", tmp_path / "b", *more)
+        assert done.code == 2
+        assert "--paper" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_formats_and_figures_are_named(tmp_path: Path) -> None:
+    """With the nearest, and nothing is written."""
+    with pytest.raises(GraftbenchError, match=r"Unknown figure 'qualty'\. Did you mean 'quality'"):
+        write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, figure="qualty")
+    with pytest.raises(GraftbenchError, match=r"Unknown format 'svgz'\. Did you mean 'svg'"):
+        write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, formats=["svgz"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_captions_alone_are_no_reason_to_draw(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "submitted", "reference"]
 """`submitted` is for generators from elsewhere of which nobody said what they are."""
 
-SourceNeed = Literal["", "gan", "vae", "diffusion"]
+SourceNeed = Literal["", "gan", "vae", "diffusion", "flow"]
 
 PixelRange = Literal["-1..1", "0..1", "0..255"]
 """What the black and the white of a generator's images are."""
@@ -547,6 +547,11 @@ class Report(ABC):
     title: ClassVar[str]
     formats: ClassVar[tuple[str, ...]] = ()
     """Endings of the files that it writes (".svg"); with it, `graftbench report --format` need not run it in vain."""
+    on_request: ClassVar[tuple[str, ...]] = ()
+    """Patterns (fnmatch) of the names of files that are written only where `--format` or `--figure` asks for them;
+    ("*",) for all of the report."""
+    for_paper: ClassVar[bool] = False
+    """Whether `graftbench report --paper` writes it: LaTeX, or figures in the widths of a paper's columns."""
 
     @abstractmethod
     def write(self, run: Run, out: Path) -> list[Path]:

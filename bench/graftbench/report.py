@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 FORMATS = {"html": ".html", "md": ".md", "csv": ".csv", "tex": ".tex", "pdf": ".pdf", "svg": ".svg", "png": ".png"}
 """Format -> ending of its files."""
 PICTURES = {".pdf", ".svg", ".png"}
+PAPER = {".tex", ".pdf", ".md"}
+"""What `graftbench report --paper` writes; Markdown has the captions."""
 
 
 def write_reports(
@@ -33,17 +36,19 @@ def write_reports(
     formats: Collection[str] = (),
     figure: str = "",
     baseline: str = "",
+    paper: bool = False,
 ) -> list[Path]:
-    """Write each report's files into the folder.
+    """Write each report's files into the folder: those of every day, or what is asked for.
 
     Args:
         run: What is reported.
         folder: Made if it is not there.
         found: Which reports.
         formats: Keys of FORMATS; files of other endings are left out, and the captions (Markdown) of a report that
-            draws are no reason to draw. Empty: every file.
-        figure: Only pictures whose file name starts so. Empty: every file.
+            draws are no reason to draw. With it and with `figure`, also what a report writes on request alone.
+        figure: Only pictures whose file name starts so.
         baseline: The method that comparisons are made with; empty for the report's own choice.
+        paper: LaTeX and PDF alone, with the figures' captions, of the reports that are for papers.
 
     Raises:
         GraftbenchError: There is no record, an unknown format, figure or baseline (naming the nearest), or the folder
@@ -54,15 +59,21 @@ def write_reports(
     for name in formats:
         if name not in FORMATS:
             raise unknown("format", name, FORMATS)
-    endings = {FORMATS[name] for name in formats}
+    endings = {FORMATS[name] for name in formats} or (PAPER if paper else set())
     if figure:
         endings = (endings or set(FORMATS.values())) & PICTURES
     run = replace(run, baseline=baseline)
-    chosen = [cls() for cls in found.classes.values() if _is_asked_for(cls, endings)]
+    classes = [cls for cls in found.classes.values() if cls.for_paper or not paper]
+    chosen = [cls() for cls in classes if _is_asked_for(cls, endings)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
-            made = [path.relative_to(temporary) for report in chosen for path in report.write(run, Path(temporary))]
+            made = [
+                path.relative_to(temporary)
+                for report in chosen
+                for path in report.write(run, Path(temporary))
+                if endings or not _is_on_request(report, path.name)
+            ]
             return [_take(Path(temporary) / path, folder / path) for path in _wanted(made, endings, figure)]
     except OSError as error:
         file = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
@@ -81,17 +92,19 @@ def write_report(
     formats: Collection[str] = (),
     figure: str = "",
     baseline: str = "",
+    paper: bool = False,
 ) -> list[Path]:
-    """Write every report of one run or of several, as `graftbench report` does.
+    """Write the page and the tables of one run or of several, or what is asked for, as `graftbench report` does.
 
     Args:
         runs: Run folders, or records.jsonl files; one or several.
         out: Where to write; `report` in the first run's folder by default.
         plugins: More reports and metrics: files, folders, or classes.
         select: Only some cells: `method=dcgan,finetune budget<=100`.
-        formats: Keys of FORMATS; every file by default.
+        formats: Keys of FORMATS; by default index.html, table.md and results.csv.
         figure: Only pictures whose file name starts so.
         baseline: The method that comparisons are made with; empty for the report's own choice.
+        paper: LaTeX and figures (PDF) for a paper, and nothing else.
 
     Returns:
         The files.
@@ -104,7 +117,8 @@ def write_report(
     folder = default_folder(paths) if out is None else Path(out)
     metrics(given)
     found = reports(given)
-    return write_reports(read_runs(paths, select), folder, found, formats=formats, figure=figure, baseline=baseline)
+    run = read_runs(paths, select)
+    return write_reports(run, folder, found, formats=formats, figure=figure, baseline=baseline, paper=paper)
 
 
 def default_folder(runs: Sequence[Path]) -> Path:
@@ -115,9 +129,15 @@ def default_folder(runs: Sequence[Path]) -> Path:
 def _is_asked_for(report: type[Report], endings: Collection[str]) -> bool:
     """Whether a report may write a file of these endings; where it draws, captions alone do not count."""
     formats = set(report.formats)
-    if not endings or not formats:
+    if not endings:
+        return "*" not in report.on_request
+    if not formats:
         return True
     return bool((formats - {".md"} if formats & PICTURES else formats) & set(endings))
+
+
+def _is_on_request(report: Report, name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in report.on_request)
 
 
 def _wanted(made: Iterable[Path], endings: Collection[str], figure: str) -> list[Path]:

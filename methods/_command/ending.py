@@ -47,6 +47,8 @@ def note(task: Task, ran: Ran, budget: ComputeBudget) -> None:
     """Leave in the log what was measured, and what a reader should know."""
     log, on_gpu = task.log, task.device.type == "cuda"
     log.measured["peak_memory_mib"] = ran.device_memory_mib if on_gpu else ran.peak_memory_mib
+    log.measured |= {"host_memory_mib": ran.peak_memory_mib, "device_memory_mib": ran.device_memory_mib}
+    log.measured["reserved_memory_mib"] = None  # its allocator's; nobody outside sees it
     log.measured["fit_memory_mib"] = None  # all of that is the program's; what this process took is nobody's cost
     if on_gpu and ran.device_memory_mib is None:
         log.notes.append("The driver did not say how much device memory the program held.")

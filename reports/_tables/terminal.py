@@ -63,26 +63,35 @@ def _headline(table: ScoreTable) -> RichTable:
         view.add_column(head, justify="right", no_wrap=True)
     view.add_column("Seeds", justify="right", min_width=len("diverged"))
     previous = None
+    numbers = _numbers(table)
     for line in table.headline.methods:
         if previous not in (None, line.data_budget):
             view.add_section()
         previous = line.data_budget
-        view.add_row(*_line(line))
+        view.add_row(*_line(line, numbers))
     if table.headline.references:
         view.add_section()
         view.add_row(Text("references", style="dim italic"))
         for line in table.headline.references:
-            view.add_row(*_line(line), style="dim")
+            view.add_row(*_line(line, numbers), style="dim")
     return view
 
 
-def _line(line: ScoreLine) -> list[Text]:
-    marks = [*filter(None, [line.origin_mark]), *line.notes]
+def _numbers(table: ScoreTable) -> dict[int, int]:
+    """Return footnote of the table -> its number here: those that the terminal shows, without gaps."""
+    lines = (*table.headline.methods, *table.headline.references)
+    used = {note for line in lines for cell in (line, *line.scores) for note in cell.notes}
+    return {note: i for i, note in enumerate(sorted(used), start=1)}
+
+
+def _line(line: ScoreLine, numbers: dict[int, int]) -> list[Text]:
+    marks = [*filter(None, [line.origin_mark]), *(numbers[note] for note in line.notes)]
     name = Text(one_line(line.label) + "".join(f" [{mark}]" for mark in marks))
     # 80 columns: the spread, of how many seeds it is and the footnote are in table.md
     mean = line.fit_seconds.text.split(" ± ")[0].partition(" (")[0].replace("≤ ", "≤")
     fit = _cell(replace(line.fit_seconds, text=mean, notes=()))
-    return [name, Text(line.images), *map(_cell, line.scores), fit, Text(line.outcome)]
+    scores = [_cell(replace(cell, notes=tuple(numbers[note] for note in cell.notes))) for cell in line.scores]
+    return [name, Text(line.images), *scores, fit, Text(line.outcome)]
 
 
 def _cell(cell: Cell) -> Text:
@@ -93,9 +102,7 @@ def _cell(cell: Cell) -> Text:
 
 def _below(table: ScoreTable) -> list[str]:
     """Return the footnotes to which the headline's columns refer, then what its marks mean."""
-    lines = (*table.headline.methods, *table.headline.references)
-    used = {note for line in lines for cell in (line, *line.scores) for note in cell.notes}
-    sentences = [f"[{i}] {text}" for i, text in enumerate(table.footnotes, start=1) if i in used]
+    sentences = [f"[{i}] {table.footnotes[note - 1]}" for note, i in _numbers(table).items()]
     second = ["Bold: best; underlined: second, at that number of images."] if table.headline.has_second else []
     marks = " ".join([*second, *table.headline.marking])
     return [*sentences, *([marks] if marks else [])]

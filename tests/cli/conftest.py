@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from command_line import Command, Done
 
-from graftbench.cli import main
+from graftbench.cli import run_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Cyclopts application invoked without tokens")
             with pytest.raises(SystemExit) as ended:
-                main()
+                run_command()
         printed = capsys.readouterr()
         return Done(int(ended.value.code or 0), printed.out, printed.err)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from made_cells import EMOJI_RECORDS
 
-from graftbench.cli import main
+from graftbench.cli import run_command
 from graftbench.cli.failures import INTERNAL, sentence_of, visible
 from graftbench.errors import GraftbenchError
 
@@ -19,7 +19,7 @@ def exit_code(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     """Run a command in this process."""
     monkeypatch.setattr(sys, "argv", ["graftbench", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
-        main()
+        run_command()
     return int(ended.value.code or 0)
 
 

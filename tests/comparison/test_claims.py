@@ -229,6 +229,23 @@ def test_no_records_at_all() -> None:
         assert (checked.cells, checked.left_out, checked.few, checked.many) == (0, len(records), None, None)
 
 
+def test_cells_of_too_few_reference_images_are_left_out() -> None:
+    """Below 30 reference images nothing is ranked, and no claim is tested; from 30 on it is."""
+
+    def of(count: int) -> list[Record]:
+        records = kids("dcgan", [3.0, 4.0, 5.0]) + kids("finetune", [2.0, 3.5, 4.4])
+        return [
+            msgspec.structs.replace(one, scores=[msgspec.structs.replace(s, n_reference=count) for s in one.scores])
+            for one in records
+        ]
+
+    few, enough = (check_claims(of(count)) for count in (29, 30))
+    assert (few.cells, few.unranked, few.left_out) == (0, 6, 0)
+    assert not any(finding.is_answered for finding in few.findings)
+    assert (enough.cells, enough.unranked) == (6, 0)
+    assert any(finding.is_answered for finding in enough.findings)
+
+
 def test_failed_cells_and_undefined_scores_are_left_out() -> None:
     """They are counted, and make no pair."""
     records = kids("dcgan", [3.0] * 5) + kids("finetune", [1.0] * 3)

@@ -36,7 +36,12 @@ COLUMNS = [
         "memory_kind",
     ),
     *("energy_joules", "parameters_total", "parameters_trained", "flops_per_image", "flops", "other_cpu_share"),
-    *("timing_shared", "device", "calibration_seconds", "variant_of", "origin", "declared"),
+    *("timing_shared", "device", "calibration_seconds"),
+    *("reserved_memory_mib", "device_memory_mib", "host_memory_mib"),
+    *("sampling_memory_mib", "sampling_reserved_memory_mib", "sampling_device_memory_mib", "sampling_host_memory_mib"),
+    *("joules_per_image", "joules_per_1000_samples", "warmup_seconds", "steady_images_per_second"),
+    *("step_seconds_p50", "step_seconds_p90", "step_seconds_p99", "mfu", "peak_flops_per_second", "peak_flops_dtype"),
+    *("sampler_bytes", "stored_bytes", "variant_of", "origin", "declared"),
 ]
 
 

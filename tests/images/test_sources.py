@@ -778,6 +778,22 @@ def test_nothing_is_held_out_of_other_sources(folder: Path, stack: NDArray[np.ui
     assert held_out_of("nowhere") is None
 
 
+def test_a_domain_as_it_is_printed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`folder:X@32/reference` is the domain with `domain:` before it, unless a file of that name lies there."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, tmp_path / "photos")
+    printed = open_images("folder:photos@8", cache=tmp_path / "cache")
+    assert printed.count == open_images("domain:folder:photos@8", cache=tmp_path / "cache").count
+    assert held_out_of("folder:photos@8", cache=tmp_path / "cache") is None  # no split is named
+
+    shutil.copytree(folder, tmp_path / "folder:photos@8")
+    (next((tmp_path / "folder:photos@8").iterdir())).unlink()
+    assert open_images("folder:photos@8").count == printed.count - 1
+    for name in ("fotos@8/reference", "x" * 5000 + "@8", "twemoji"):
+        with pytest.raises(GraftbenchError, match=r"do not exist|cannot be opened"):
+            open_images(name)
+
+
 def test_a_domain_of_a_folder(folder: Path, tmp_path: Path) -> None:
     """The path stays private, what the domain could not use is listed, and small splits may be empty."""
     empty(folder / "07.png")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
 from graftbench.checks.fixtures import worlds
 from graftbench.checks.method_subject import MethodSubject
+from graftbench.nn.build import freeze
+from graftbench.nn.patch import TwoLevelDiscriminator
 from graftbench.plugins import registry
+from graftbench.training.adversarial import source_networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,3 +49,26 @@ def fitted(subject: Callable[[str], MethodSubject]) -> Callable[..., Fit]:
         return subject(name).fitted(resolution, seed)
 
     return fit
+
+
+@pytest.fixture
+def players(world: Callable[[int], World]) -> Callable[..., Any]:
+    """`players(name, disturbance=0.0)`: what a term of a method with relaxed realism looks at, from the source model.
+
+    The blocks of the trained generator are disturbed by so many times the deviation of their weights.
+    """
+    relaxed = importlib.import_module("graftbench.methods._relaxed_realism")
+
+    def make(name: str, *, disturbance: float = 0.0) -> Any:
+        task = world(32).task(registry.methods()[name])
+        source, judge = source_networks(task.source_model, 32)
+        generator, _ = source_networks(task.source_model, 32)
+        freeze(source)
+        with torch.no_grad():
+            for block in generator.blocks:
+                weight = block.get_parameter("conv.weight")
+                noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+                weight.add_(disturbance * weight.std() * noise)
+        return relaxed.Players(task, generator, source, TwoLevelDiscriminator(judge, 1), relaxed.LastBatch(task))
+
+    return make

@@ -11,10 +11,10 @@ import torch
 from torch.distributions import Categorical, kl_divergence
 
 from graftbench.errors import GraftbenchError
-from graftbench.nn.build import freeze
 from graftbench.plugins import registry
 from graftbench.plugins.config import config_of
 from graftbench.training.adversarial import source_networks
+from graftbench.training.foreign import stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def test_similarities_by_hand() -> None:
 
 
 def test_consistency_by_hand() -> None:
-    """KL(source ‖ adapted), a mean over the three samples, is torch.distributions' on the softmaxes of the cosines.
+    """KL(source ‖ adapted), over three samples and two others each, is torch.distributions' on softmaxes of cosines.
 
     Source cosines as above; the adapted directions are (1, 0), (1, 0), (−1, 0): 1, −1, −1.
     """
@@ -40,7 +40,7 @@ def test_consistency_by_hand() -> None:
     adapted = torch.tensor([[1.0, 0.0], [3.0, 0.0], [-5.0, 0.0]])
     p = Categorical(logits=torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]))
     q = Categorical(logits=torch.tensor([[1.0, -1.0], [1.0, -1.0], [-1.0, -1.0]]))
-    torch.testing.assert_close(cdc.consistency_loss(source, adapted), kl_divergence(p, q).mean())
+    torch.testing.assert_close(cdc.consistency_loss(source, adapted), kl_divergence(p, q).mean() / 2)
     assert not torch.isclose(kl_divergence(p, q).mean(), kl_divergence(q, p).mean())  # the direction is told apart
 
 
@@ -71,72 +71,33 @@ def test_activations_lead_to_the_image(world: Callable[..., Any], resolution: in
     source = world(resolution).task(registry.methods()["cdc"]).source_model
     generator = source_networks(source, resolution)[0].eval()
     z = torch.randn(3, 128, generator=torch.Generator().manual_seed(0))
-    stages = cdc.stages(generator, z)
-    assert [stage.shape[-1] for stage in stages] == [4 * 2**i for i in range(len(stages))]
-    assert torch.equal(generator.to_rgb(stages[-1]).tanh(), generator(z))
-    for stage, same in zip(stages, cdc.stages(deepcopy(generator), z), strict=True):
+    maps = stages(generator, z)
+    assert [stage.shape[-1] for stage in maps] == [4 * 2**i for i in range(len(maps))]
+    assert torch.equal(generator.to_rgb(maps[-1]).tanh(), generator(z))
+    for stage, same in zip(maps, stages(deepcopy(generator), z), strict=True):
         assert cdc.consistency_loss(stage, same).item() == 0
 
 
-def anchors(world: Callable[..., Any], n: int = 3, **parameters: Any) -> Any:
-    """Anchors for n target images."""
-    cls = registry.methods()["cdc"]
-    return cdc.Anchors(world(32).task(cls, n=n), config_of(cls.Config, parameters, "cdc"), 128)
-
-
-def test_anchored_rows(world: Callable[..., Any]) -> None:
-    """A quarter of a batch lies at an anchor but for noise of the stated size; the rest is N(0, I).
-
-    Deviations of 8·128 and 24·128 numbers: their standard deviation is known to 1/√(2·1024) = 2 % and 1.3 %.
-    """
-    made = anchors(world)
-    z = made.latents(32)
-    (whole,) = made.conditions(32)
-    assert whole.tolist() == [True] * 8 + [False] * 24
-    distances = torch.cdist(z[whole], made.anchors)
-    nearest = made.anchors[distances.argmin(dim=1)]
-    assert (z[whole] - nearest).std().item() == pytest.approx(0.1, rel=0.1)
-    assert z[~whole].std().item() == pytest.approx(1, rel=0.1)
-
-
-@pytest.mark.parametrize(
-    ("share", "size", "count"), [(0.25, 1, 1), (0.25, 5, 2), (0.0, 5, 0), (1.0, 5, 5), (0.25, 4, 1)]
-)
-def test_count_of_anchored_rows(world: Callable[..., Any], share: float, size: int, count: int) -> None:
-    """The share of a batch, rounded up."""
-    made = anchors(world, n=1, anchor_share=share)
-    assert int(made.conditions(size)[0].sum()) == made.count(size) == count
-    assert made.latents(size).shape == (size, 128)
-
-
-def test_term_leads_back_to_the_source(world: Callable[..., Any]) -> None:
+def test_term_leads_back_to_the_source(players: Callable[..., Any]) -> None:
     """Steps down the term alone bring a disturbed generator's similarities nearer to the source's, all blocks together.
 
     The disturbance is as large as the weights. The term's own mode of batch norm is not left behind.
     """
-    task = world(32).task(registry.methods()["cdc"])
-    source, generator = (source_networks(task.source_model, 32)[0].eval() for _ in range(2))
-    freeze(source)
-    with torch.no_grad():
-        for block in generator.blocks:
-            weight = block.get_parameter("conv.weight")
-            weight.add_(weight.std() * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+    pair = players("cdc", disturbance=1.0)
     z = torch.randn(16, 128, generator=torch.Generator().manual_seed(1))
 
     def distances() -> list[float]:
-        generator.eval()
         with torch.no_grad():
-            stages = zip(cdc.stages(source, z), cdc.stages(generator, z), strict=True)
-            return [cdc.consistency_loss(kept, found).item() for kept, found in stages]
+            return [cdc.consistency_loss(kept, found).item() for kept, found in zip(*pair.both_stages(z), strict=True)]
 
     before = distances()
-    term = cdc._Consistency(task, cdc.Config(consistency=1.0, consistency_batch=16), generator, source)
-    optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3)
+    term = cdc._Consistency(cdc.Config(consistency=1.0, consistency_batch=16), pair)
+    optimizer = torch.optim.Adam(pair.generator.parameters(), lr=1e-3)
     for _ in range(60):
         optimizer.zero_grad()
         term(None)["consistency"].backward()
         optimizer.step()
-        assert generator.training
+        assert pair.generator.training
     after = distances()
     assert before[0] == 0
     assert sum(after) < 0.7 * sum(before), (before, after)

@@ -11,6 +11,7 @@ from tiny_suites import suite_toml
 import graftbench
 from graftbench.errors import GraftbenchError
 from graftbench.records.run import read_run
+from graftbench.report import FORMATS
 from graftbench.suites import plan
 from graftbench.suites.suite import parse_suite
 
@@ -138,7 +139,7 @@ def test_no_file_of_a_run_holds_them(tmp_path: Path, shared_cache: Path, *, fail
     (record,) = read_run(tmp_path / "run").records
     assert str(record.status) == ("error" if fails else "ok"), record.log_tail
     assert str(tmp_path) not in record.log_tail
-    graftbench.write_report(tmp_path / "run", tmp_path / "report")
+    graftbench.write_report(tmp_path / "run", tmp_path / "report", formats=list(FORMATS))
     files = [file for folder in ("run", "report") for file in (tmp_path / folder).rglob("*") if file.is_file()]
     leaking = [file.name for file in files if any(word.encode() in file.read_bytes() for word in (TOKEN, KEY))]
     assert leaking == []

@@ -134,6 +134,8 @@ REMEMBERED = {
     "the first stage": ("minegan", {"mining_share": 0.7}, 9),
     "a second stage": ("minegan", {"mining_share": 0.2}, 13),
     "probing": ("adam", {"probing": 0.7, "fisher_samples": 2}, 9),
+    "a warm-up": ("rick", {"warm_up": 0.7, "fisher_samples": 2}, 9),
+    "filters that were chosen": ("rick", {"fisher_samples": 2, "pruned": 0.1}, 13),
     "information before it is measured": ("ewc", {"fisher_samples": 2}, 1),
 }
 """What three steps of four images do not reach: method, settings, images seen when it is killed."""

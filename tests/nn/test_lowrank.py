@@ -12,7 +12,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.nn.build import seeded
 from graftbench.nn.ema import Ema
 from graftbench.nn.generator import Generator, GeneratorSpec
-from graftbench.nn.lowrank import LowRank, add_low_rank, merge
+from graftbench.nn.lowrank import LowRank, Magnitude, add_low_rank, merge
 
 RANKS = {"stem": 4, "blocks.0.conv": 2, "to_rgb": 3}
 
@@ -105,3 +105,40 @@ def test_a_rank_that_is_none(name: str, rank: int, most: int) -> None:
     """The sentence names the layer and the rank that its matrix has."""
     with pytest.raises(GraftbenchError, match=rf"update of '{name}' .* has a rank of at most {most}; found {rank}\.$"):
         add_low_rank(plain(), {name: rank}, alpha=1.0)
+
+
+# ------------------------------------------------------------------------------------------------- lengths of DoRA
+
+
+def test_length_by_hand() -> None:
+    """Rows (3, 4) and (0, 2) have lengths 5 and 2; with m = (10, 1) the weight (6, 8), (1, 0) becomes (6, 8), (1, 0)·1.
+
+    And (3, 4), (0, 2) themselves become twice and half as long.
+    """
+    length = Magnitude(torch.tensor([[3.0, 4.0], [0.0, 2.0]]))
+    assert length.magnitude.tolist() == [5.0, 2.0]
+    with torch.no_grad():
+        length.magnitude.copy_(torch.tensor([10.0, 1.0]))
+    assert length(torch.tensor([[6.0, 8.0], [1.0, 0.0]])).tolist() == [[6.0, 8.0], [1.0, 0.0]]
+    assert length(torch.tensor([[3.0, 4.0], [0.0, 2.0]])).tolist() == [[6.0, 8.0], [0.0, 1.0]]
+
+
+def test_length_of_a_convolution() -> None:
+    """It is over all that leads to an output channel; an output that nothing leads to stays at 0."""
+    weight = torch.randn(3, 2, 3, 3, generator=rng())
+    weight[1] = 0
+    length = Magnitude(weight)
+    assert torch.equal(length(weight), weight)
+    scaled = length(7 * weight)
+    torch.testing.assert_close(scaled, weight)
+
+
+def test_the_norm_is_a_constant_of_the_gradient() -> None:
+    """d(m v/‖v‖)/dv is m/‖v‖ times the identity, not less the part along v; d/dm is v/‖v‖."""
+    length = Magnitude(torch.tensor([[3.0, 4.0]]))
+    v = torch.tensor([[0.6, 0.8]], requires_grad=True)
+    (length(v) * torch.tensor([[1.0, 2.0]])).sum().backward()
+    assert v.grad is not None
+    assert length.magnitude.grad is not None
+    torch.testing.assert_close(v.grad, torch.tensor([[5.0, 10.0]]))
+    torch.testing.assert_close(length.magnitude.grad, torch.tensor([0.6 + 1.6]))

@@ -14,7 +14,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from graftbench.nn.build import count_parameters, seeded
 from graftbench.nn.schedule import ScheduleSpec
-from graftbench.nn.unet import Attention, DenoisingUNet, DenoisingUNetSpec, ResidualBlock, time_embedding
+from graftbench.nn.unet import (
+    Attention,
+    DenoisingUNet,
+    DenoisingUNetSpec,
+    ResidualBlock,
+    UNetSpec,
+    VelocityUNet,
+    time_embedding,
+)
 
 
 def awake(spec: DenoisingUNetSpec) -> DenoisingUNet:
@@ -50,7 +58,7 @@ def test_fresh_prediction() -> None:
     """
     unet = seeded(lambda: DenoisingUNet(DenoisingUNetSpec(8, schedule=ScheduleSpec("linear"))), rng())
     x = noise(2, 3, 8, 8)
-    assert not unet.velocity(x, torch.tensor([0, 999])).any()
+    assert not unet.layers(x, torch.tensor([0, 999])).any()
     first, last = unet(x, torch.tensor([0, 999]))
     torch.testing.assert_close(first, 0.01 * x[0], rtol=1e-3, atol=0.0)
     torch.testing.assert_close(last, x[1], rtol=1e-4, atol=0.0)
@@ -62,8 +70,23 @@ def test_layers_predict_the_velocity() -> None:
     clean, true = noise(5, 3, 8, 8), noise(5, 3, 8, 8, seed=1)
     t = torch.tensor([0, 250, 500, 750, 999])
     share = unet.alpha_bars[t][:, None, None, None]
-    unet.velocity = lambda x, t: share.sqrt() * true - (1 - share).sqrt() * clean  # noqa: ARG005 - as it is called
+    unet.layers = lambda x, t: share.sqrt() * true - (1 - share).sqrt() * clean  # noqa: ARG005 - as it is called
     torch.testing.assert_close(unet(share.sqrt() * clean + (1 - share).sqrt() * true, t), true)
+
+
+def test_velocity_is_what_the_layers_say() -> None:
+    """A velocity network is the same layers, asked at 1000 t; the weights of one go into the other by name."""
+    denoising = awake(DenoisingUNetSpec(8))
+    velocity = VelocityUNet(UNetSpec(8))
+    velocity.load_state_dict(denoising.state_dict())
+    x = noise(2, 3, 8, 8)
+    found = velocity(x, torch.tensor([0.0, 0.25]))
+    torch.testing.assert_close(found, denoising.layers(x, torch.tensor([0, 250])))
+
+
+def test_fresh_velocity_is_zero() -> None:
+    """The last convolution begins at zero."""
+    assert not VelocityUNet(UNetSpec(8))(noise(2, 3, 8, 8), torch.tensor([0.0, 1.0])).any()
 
 
 def test_every_parameter_learns() -> None:
@@ -94,7 +117,7 @@ def test_images_of_a_batch_keep_apart() -> None:
 def test_level_matters() -> None:
     """The same image at another noise level gets another prediction from the layers."""
     unet, x = awake(DenoisingUNetSpec(8)), noise(1, 3, 8, 8)
-    assert not torch.allclose(unet.velocity(x, torch.tensor([100])), unet.velocity(x, torch.tensor([101])), atol=1e-6)
+    assert not torch.allclose(unet.layers(x, torch.tensor([100])), unet.layers(x, torch.tensor([101])), atol=1e-6)
 
 
 def test_time_embedding() -> None:

@@ -248,7 +248,8 @@ EDITS = {
     "a loss": ("nn/penalties.py", "images) - 1)", "images) - 2)", "wgan-gp", "dcgan sngan gaussian gatys"),
     "an average": ("nn/ema.py", "/ (10 + self", "/ (11 + self", "dcgan vae ddpm", "gaussian memorizer gatys"),
     "a method": ("methods/freezed.py", ": CountOrZero = 3", ": CountOrZero = 2", "freezed", "finetune dcgan"),
-    "a step": ("training/diffusion.py", "clamp(-1, 1)", "clamp(-2, 2)", "ddpm ddpm-finetune", "dcgan vae gaussian"),
+    "a step": ("training/diffusion.py", "now)).clamp(-1, 1)", "now)).clamp(-2, 2)", "ddpm ddpm-pa", "dcgan vae flow"),
+    "a path": ("training/flow_matching.py", "(1 - share)", "(2 - share)", "flow flow-finetune", "dcgan vae ddpm"),
 }
 
 

@@ -27,7 +27,7 @@ Place = tuple[str | int, ...]
 """Keys and positions from the top of a table to a number in it."""
 
 CONFIGS = {name: cls.Config for name, cls in registry.methods().classes.items()} | {
-    f"a source model of kind {kind}": kind_of(kind).config for kind in ("gan", "vae", "diffusion")
+    f"a source model of kind {kind}": kind_of(kind).config for kind in ("gan", "vae", "diffusion", "flow")
 }
 
 REQUIRED: dict[str, dict[str, Any]] = {

@@ -315,18 +315,18 @@ def test_every_figure_comes_in_three_formats_and_two_widths_and_repeats(
     """3.4 and 7 inches wide at 160 dots an inch; the records in another order give the same bytes."""
     run = whole_run(record, a_run)
     first, second = tmp_path / "first", tmp_path / "second"
-    assert sorted(write(run, run.records, first)) == sorted((first / "paper").iterdir())
+    assert sorted(write(run, run.records, first)) == sorted(first.iterdir())
     write(run, run.records[::-1], second)
-    names = sorted(path.name for path in (first / "paper").iterdir())
+    names = sorted(path.name for path in first.iterdir())
     stems = {re.sub(r"-[12]col\..*", "", name) for name in names} - {"figures.md"}
     assert {re.sub(r"-.*", "", stem) for stem in stems} == {"cost", "curves", "pareto", "transfer", "progress"}
     assert len(names) == 6 * len(stems) + 1
     for name in names:
-        data = (first / "paper" / name).read_bytes()
-        assert data == (second / "paper" / name).read_bytes()
+        data = (first / name).read_bytes()
+        assert data == (second / name).read_bytes()
         assert str(run.folder).encode() not in data
         if name.endswith(".png"):
-            with Image.open(first / "paper" / name) as image:
+            with Image.open(first / name) as image:
                 assert image.width == (544 if "1col" in name else 1120)
 
 

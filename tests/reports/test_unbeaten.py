@@ -157,7 +157,7 @@ def test_captions_of_figures_name_them(
         monkeypatch.setattr(part("figures"), f"{kind}_plots", lambda *_: [])
     run = a_run([*seeds(record, "blank", 10), *seeds(record, "a", 20), *seeds(record, "b", 5)])
     part("figures").PaperFigures().write(run, tmp_path)
-    text = (tmp_path / "paper" / "figures.md").read_text("utf-8")
+    text = (tmp_path / "figures.md").read_text("utf-8")
     assert re.search(
         r"^twemoji .*, 25 images: a does not beat blank, by the mean KID over the seeds", text, re.MULTILINE
     )

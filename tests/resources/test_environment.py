@@ -19,6 +19,7 @@ import pytest
 import graftbench
 from graftbench.errors import GraftbenchError
 from graftbench.resources import doctor, environment
+from graftbench.resources.device import may_have_gpu
 from graftbench.resources.doctor import DoctorCheck, doctor_checks
 from graftbench.resources.environment import (
     cpu_model,
@@ -331,10 +332,30 @@ def test_doctor_a_broken_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
         return None
 
     monkeypatch.setattr(doctor.importlib, "import_module", import_module)
-    check = doctor._check_torch()
+    check = doctor._check_torch(imports=True)
     assert not check.ok
     assert "torchvision::nms" in check.found
     assert "second line" not in check.found
+    assert doctor._check_torch(imports=False).ok
+
+
+@pytest.mark.parametrize(("required", "ok"), [("torch==2.1.0", False), ("torch>=2", True), ("pillow>=99", True)])
+def test_doctor_a_torchvision_for_another_torch(monkeypatch: pytest.MonkeyPatch, required: str, *, ok: bool) -> None:
+    """What torchvision's package asks of torch is compared with the version that is here, builds' tags left out."""
+    monkeypatch.setattr(doctor, "package_version", lambda _name: "2.11.0+cpu")
+    monkeypatch.setattr(doctor.metadata, "requires", lambda _name: ["numpy", required])
+    check = doctor._check_torch(imports=False)
+    assert check.ok is ok
+    assert ok or "torchvision needs torch==2.1.0" in check.found
+
+
+def test_a_gpu_is_looked_for_where_a_driver_is(tmp_path: Path) -> None:
+    """An SSD and the BIOS's memory have names that begin alike, and are no GPUs."""
+    for name in ("nvme0n1", "nvram", "null"):
+        (tmp_path / name).touch()
+    assert not may_have_gpu(tmp_path)
+    (tmp_path / "nvidiactl").touch()
+    assert may_have_gpu(tmp_path)
 
 
 def test_doctor_a_missing_package() -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import fake_gpu
 import pytest
 
 from graftbench.errors import GraftbenchError
 from graftbench.resources.energy import EnergySpan, NvmlCounter, RaplCounter
 from graftbench.resources.monitor import (
+    Beside,
     CpuTicks,
     FitCost,
     FitMonitor,
@@ -27,6 +29,7 @@ from graftbench.resources.monitor import (
     resources,
     synchronizer,
 )
+from graftbench.resources.steps import StepSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -695,7 +698,7 @@ def test_resources_of_a_measurement() -> None:
         parameters_total=7,
         parameters_trained=3,
         flops_per_image=1e6,
-        calibration_seconds=0.007,
+        beside=Beside(calibration_seconds=0.007),
     )
     assert cost.calibration_seconds == 0.007
     assert (cost.fit_seconds, cost.images_seen) == (10.0, 500)
@@ -732,3 +735,79 @@ def test_this_machine_as_it_is() -> None:
     assert 5 < measurement.peak_memory_mib < 1e6
     assert measurement.other_cpu_share is None or 0 <= measurement.other_cpu_share <= 1
     assert measurement.energy_joules is None or measurement.energy_joules > 0
+
+
+# ------------------------------------------------------------------------------------------- a GPU that is not there
+
+
+def test_memory_on_a_gpu_is_counted_three_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """30 MiB handed out above 10, 50 taken by then, 500 more of CUDA's context by the driver; the host beside it."""
+    gpu = fake_gpu.install(monkeypatch)
+    gpu.allocate(10 * MIB)
+    with FitMonitor("cuda:0") as monitor:
+        gpu.allocate(30 * MIB)
+        gpu.reserved = 50 * MIB
+        gpu.allocate(-30 * MIB)
+    cost = monitor.measurement
+    assert (cost.peak_memory_mib, cost.fit_memory_mib, cost.reserved_memory_mib) == (40.0, 30.0, 50.0)
+    assert cost.device_memory_mib == 550.0
+    assert cost.energy_source == "nvml"
+    assert "device_memory_mib" not in cost.missing
+    if ON_LINUX.args[0] is False:
+        assert cost.host_memory_mib is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "reason"),
+    [
+        ({"driver": False}, "device_memory_mib", "NVML cannot be opened"),
+        ({"driver": False}, "energy_joules", "NVML cannot be opened"),
+        ({"listed": False}, "device_memory_mib", "does not list this process"),
+        ({"mig": True}, "energy_joules", "MIG"),
+        ({"watts": None}, "energy_joules", "does not count"),
+        ({"others": [1]}, "energy_joules", "other processes computed on the GPU"),
+    ],
+    ids=["no NVML", "no NVML, energy", "in a container", "MIG", "an old board", "a shared GPU"],
+)
+def test_what_a_gpu_does_not_tell_has_a_reason(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], name: str, reason: str
+) -> None:
+    """A value is missing with its reason, in the measurement and in the record; nothing is guessed."""
+    gpu = fake_gpu.install(monkeypatch)
+    for key, value in changes.items():
+        setattr(gpu, key, value)
+    with FitMonitor("cuda:0") as monitor:
+        gpu.queue(0.01)
+    cost = monitor.measurement
+    assert getattr(cost, name) is None
+    assert reason in cost.missing[name]
+    record = resources(cost, images_seen=8)
+    assert reason in record.unmeasured[name]
+    if name == "energy_joules":
+        assert record.joules_per_image is None
+        assert reason in record.unmeasured["joules_per_image"]
+
+
+def test_ratios_by_hand() -> None:
+    """60 J over 500 images are 0.12 J each, 3 J of 600 samples 5 J per 1,000; 1e6 · 80 / 1e9 of the peak is 8 %."""
+    fit = Measurement(device="cpu", fit_seconds=10.0, energy_joules=60.0, energy_source="rapl")
+    sampling = Measurement(device="cpu", fit_seconds=3.0, energy_joules=3.0, peak_memory_mib=300.0)
+    steps = StepSummary(steps=9, warmup_seconds=1.0, images_per_second=80.0, p50=0.4, p90=0.5, p99=0.6)
+    beside = Beside(sampling=sampling, steps=steps, peak_flops_per_second=1e9, peak_flops_dtype="float32")
+    cost = resources(fit, images_seen=500, sampled_images=600, flops_per_image=1e6, beside=beside)
+    assert cost.joules_per_image == pytest.approx(0.12)
+    assert cost.joules_per_1000_samples == pytest.approx(5.0)
+    assert cost.mfu == pytest.approx(0.08)
+    assert (cost.warmup_seconds, cost.steady_images_per_second) == (1.0, 80.0)
+    assert (cost.step_seconds_p50, cost.step_seconds_p90, cost.step_seconds_p99) == (0.4, 0.5, 0.6)
+    assert cost.sampling_memory_mib == 300.0
+    assert "mfu" not in cost.unmeasured
+
+
+def test_no_utilisation_without_a_peak() -> None:
+    """A calibration that failed leaves no MFU, and says why."""
+    beside = Beside(missing={"peak_flops_per_second": "the product of matrices failed (planted)"})
+    cost = resources(Measurement(device="cpu", fit_seconds=1.0), images_seen=8, flops_per_image=1e6, beside=beside)
+    assert cost.mfu is None
+    assert "planted" in cost.unmeasured["mfu"]
+    assert "fewer than two batches" in cost.unmeasured["step_seconds_p50"]

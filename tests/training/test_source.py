@@ -144,8 +144,8 @@ def test_wrong_files_are_refused(twemoji: prepared.ImageSet, tmp_path: Path) -> 
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(GraftbenchError, match=r"is damaged|cannot be read as safetensors"):
         source.load(path, recipe.id)
-    with pytest.raises(GraftbenchError, match="Unknown kind of source model 'flow'"):
-        source.recipe_for(SourceModelSpec(), "flow", twemoji)
+    with pytest.raises(GraftbenchError, match=r"Unknown kind of source model 'flows'.*Did you mean 'flow'"):
+        source.recipe_for(SourceModelSpec(), "flows", twemoji)
     with pytest.raises(GraftbenchError, match=r"Did you mean 'augment'\?"):
         source.recipe_for(SourceModelSpec(parameters={"augmen": ""}), "gan", twemoji)
 

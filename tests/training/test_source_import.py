@@ -230,10 +230,13 @@ def test_noise_of_its_own_is_the_same_for_every_batch_of_samples(tmp_path: Path)
 
 # ------------------------------------------------------------------------------------------------- what starts from it
 
-EIGHT = ("finetune", "finetune-diffaugment", "freezed", "ewc", "cdc", "minegan", "lora", "bsa")
+STARTING = (
+    *("finetune", "finetune-diffaugment", "freezed", "ewc", "cdc", "dcl", "rssa", "minegan"),
+    *("lora", "fsgan", "bsa"),
+)
 
 
-@pytest.mark.parametrize("name", EIGHT)
+@pytest.mark.parametrize("name", STARTING)
 def test_methods_start_from_a_dcgan_that_a_builder_makes(name: str, tiny: SourceModel, tmp_path: Path) -> None:
     """A few steps; the sampler draws images that are not the source's, and is the same when it is saved and loaded."""
     sampler = fit(name, tiny)
@@ -272,7 +275,7 @@ def test_what_a_source_lacks_is_said(tmp_path: Path, tiny: SourceModel) -> None:
     index = registry.methods()
     starting = [m.name for m in index.classes.values() if m.source_model == "gan"]
     able = {name for name in starting if not source.lacking(index[name].source_parts, imported.parts, "x")}
-    assert able == {*EIGHT, "source"}
+    assert able == {*STARTING, "source"}
     assert source.lacking(index["adam"].source_parts, imported.parts, "x").startswith(
         "it needs this suite's own architecture of its source model, and x offers a network"
     )
@@ -281,7 +284,7 @@ def test_what_a_source_lacks_is_said(tmp_path: Path, tiny: SourceModel) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EIGHT)
+@pytest.mark.parametrize("name", STARTING)
 def test_methods_start_from_the_face_generator(name: str, face_model: SourceModel) -> None:
     """The package's trained DCGAN of 64 px, where it is installed."""
     sampler = fit(name, face_model, side=64, images=8)

@@ -64,16 +64,18 @@ class World:
         target: The target domain.
         folder: Where source models are kept and fits may write.
         tell: Told what a fit asks its budget.
+        device: Where fits compute.
     """
 
     source: ImageSet
     target: ImageSet
     folder: Path
     tell: Callable[[str], None] = field(default=lambda _: None)
+    device: torch.device = field(default=torch.device("cpu"))
 
     def pixels(self, images: ImageSet, n: int, split: str = "train") -> torch.Tensor:
         """Return the first n images of a split: uint8 n×3×R×R."""
-        return torch.from_numpy(images.images(split)[:n])
+        return torch.from_numpy(images.images(split)[:n]).to(self.device)
 
     def source_model(self, kind: str) -> SourceModel:
         """Train a source model of four steps."""
@@ -89,7 +91,7 @@ class World:
         scratch.mkdir(parents=True, exist_ok=True)
         offer: dict[str, object] = {
             "resolution": self.target.resolution,
-            "device": torch.device("cpu"),
+            "device": self.device,
             "generator": torch.Generator().manual_seed(seed),
             "log": SnapshotLog(),
             "images": self.pixels(self.target, n),
@@ -99,14 +101,15 @@ class World:
         }
         if cls.kinds[0] != "generate":
             chosen = [int(i) for i in self.target.positions("train")[:n]]
-            offer["pairs"] = training_pairs(cls.kinds[0], self.source, self.target, chosen)
+            pairs = training_pairs(cls.kinds[0], self.source, self.target, chosen)
+            offer["pairs"] = tuple(images.to(self.device) for images in pairs)
         offer |= dict.fromkeys(HOOKS, lambda *_, **__: None)
         if cls.needs_source_images:
             offer["source_images"] = self.pixels(self.source, 40)
         if cls.source_model:
             offer["source_model"] = self.source_model(cls.source_model)
         if cls.family == "reference":
-            offer["held_out"] = self.pixels(self.target, 20, "validation")
+            offer["held_out"] = self.pixels(self.target, 20, "validation").cpu()
         return cast("Task", OfferedTask(**offer))
 
     def meter(self, images: int = BUDGET) -> WatchedMeter:

@@ -51,7 +51,7 @@ def fit_on(
     made = world.method(method, **parameters)
     task, meter = world.task(type(made)), world.meter(images)
     own: dict[str, Stateful] = {"generator": GeneratorState(task.generator), "log": task.log, "meter": meter}
-    checkpoints = Checkpoints(path, identity={"method": made.name}, seconds=1, own=own)
+    checkpoints = Checkpoints(path, identity={"method": made.name}, seconds=1, own=own, device=world.device)
 
     def checkpoint(budget: Meter) -> None:
         if budget.images_seen:

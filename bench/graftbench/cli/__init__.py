@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from graftbench.cli.commands import COMMANDS, GROUPS
+from graftbench.cli.commands import COMMANDS, GROUPS, WITHOUT_TORCH
+from graftbench.stand_ins import NeedsPackage, stand_in
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -61,8 +62,26 @@ def _shown_default(value: object) -> str | None:
     return str(value) if isinstance(value, int | float) and value is not False else str(value or "") or None
 
 
+PACKAGES_THEMSELVES = "GRAFTBENCH_NO_STAND_INS"
+"""Environment variable that, set, keeps a command from `stand_ins`."""
+
+
 def main() -> None:
-    """Run a command.
+    """Be the program: run a command, where it can be without importing torch, and end the process.
+
+    Exit codes: those of `run_command`.
+    """
+    if sys.argv[1:2] and sys.argv[1] in WITHOUT_TORCH and PACKAGES_THEMSELVES not in os.environ:
+        stand_in()
+    try:
+        run_command()
+    except NeedsPackage:
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {PACKAGES_THEMSELVES: "1"})  # noqa: S606 - itself
+
+
+def run_command() -> None:
+    """Run a command and exit.
 
     Exit codes: 0 fine, 1 a regression or a failed check, 2 usage, bad input or what the system refuses, 3 some cells
     failed, 70 a fault of graftbench or of a plugin, 130 interrupted.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graftbench.cli.output import markdown_rows, print_json
+from graftbench.comparison.too_few import LEAST_REFERENCE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,6 +78,8 @@ def _below(checked: CheckedClaims) -> list[str]:
     """Return the lines below the table: what the numbers rest on."""
     cells = f"{checked.cells:,} cells"
     out = f", {checked.left_out:,} that did not end well left out" if checked.left_out else ""
+    if checked.unranked:
+        out += f", {checked.unranked:,} left out that have fewer than {LEAST_REFERENCE} reference images"
     budgets = "" if checked.few is None else f" Few images: {checked.few:,}; many: {checked.many:,}."
     test = f"two-sided paired t test, level {checked.level:g}, not corrected for many claims"
     lines = [f"{cells}{out}.{budgets}"]

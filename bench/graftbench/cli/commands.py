@@ -17,12 +17,13 @@ COMMANDS = {
         "graftbench run quick --out runs/quick --retry error --retry timeout",
         "graftbench run quick --out runs/part3 --shard 3/8",
         "graftbench run quick --out runs/quick --executor ray --address auto --gpus-per-cell 0.25",
+        "graftbench run quick --out runs/quick --profile",
         "graftbench run quick --out runs/quick --tracker tensorboard --tracker wandb:project=grafts",
     ),
     "report": CommandHelp(
-        "Write tables, figures and the page of a run.",
+        "Write the page and the table of a run; with --paper, LaTeX and figures.",
         "graftbench report runs/quick",
-        "graftbench report runs/quick --out paper/results --format tex,pdf",
+        "graftbench report runs/quick --paper paper/results",
         'graftbench report runs/near runs/far --select "method=dcgan,finetune budget<=100"',
         "graftbench report runs/quick --figure quality --format pdf",
         "graftbench report runs/quick --baseline source",
@@ -38,6 +39,11 @@ COMMANDS = {
         "graftbench versus runs/quick finetune dcgan",
         "graftbench versus runs/quick finetune freezed --metric kid,fid,recall",
         "graftbench versus runs/near finetune freezed runs/far --json",
+    ),
+    "time-to-quality": CommandHelp(
+        "Say what a quality costs: seconds, images, joules and money until the fits reach it.",
+        "graftbench time-to-quality runs/quick",
+        "graftbench time-to-quality runs/quick --price-per-hour 2.5",
     ),
     "show": CommandHelp(
         "Show one cell of a run: status, scores, cost, log, and the command that makes it again.",
@@ -198,7 +204,16 @@ COMMANDS = {
         "graftbench doctor",
         "graftbench doctor --json",
     ),
+    "selftest": CommandHelp(
+        "Prove a device: fits, times, memory, energy, features and speed against what is known.",
+        "graftbench selftest --device cuda",
+        "graftbench selftest --device cpu --quick",
+        "graftbench selftest --look methods --out proof",
+    ),
 }
+
+WITHOUT_TORCH = ("cite", "doctor", "ls", "plan")
+"""Commands that need of methods, domains and metrics only what these say of themselves (`graftbench.stand_ins`)."""
 
 GROUPS = {
     "new": "New plugins: a file that works, with comments to learn from, and its test.",

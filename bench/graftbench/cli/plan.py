@@ -12,7 +12,7 @@ from graftbench.bounds import MOST
 from graftbench.cli.failures import USAGE
 from graftbench.cli.options import Count, Plugins, SuiteName, between
 from graftbench.cli.output import print_json, print_lines, wide_console
-from graftbench.suites.status import UNKNOWN_FILES
+from graftbench.suites.status import RUN_AGAIN, UNKNOWN_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,6 @@ def plan(
     """
     from graftbench.cache import cache_folder
     from graftbench.cli.run import default_jobs
-    from graftbench.execution.driver import RUN_AGAIN
     from graftbench.resources.device import resolve_devices
     from graftbench.suites.forecast import look_ahead
     from graftbench.suites.plan import make_plan

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graftbench.bounds import MOST
-from graftbench.cli.options import Count, MethodNames, Plugins, SuiteName, Texts, between
+from graftbench.cli.options import Count, Flag, MethodNames, Plugins, SuiteName, Texts, between
 
 
 def default_jobs(devices: list[str]) -> int:
@@ -31,6 +31,7 @@ def run(
     retry: Texts = [],  # noqa: B006
     shard: str = "1/1",
     keep: str = "sampler",
+    profile: Flag = False,
     executor: str = "local",
     address: str | None = None,
     gpus_per_cell: Annotated[float, Parameter(validator=between(0, MOST, closed=True))] = 0,
@@ -53,6 +54,8 @@ def run(
         retry: Run cells of this status again (error, oom, timeout, diverged, killed, ok).
         shard: Only the k-th of n parts of the suite (3/8), for machines that share nothing; see graftbench merge.
         keep: What cells leave beside their record: sampler (and sample sheets), samples (the sheets) or nothing.
+        profile: Keep a trace of some steps of each fit (trace.json.gz, for ui.perfetto.dev) and a table of where a
+            step's time goes (profile.txt). It slows the fit, and the cell says so.
         executor: Where cells run: local, ray or slurm (extras of those names).
         address: Ray: host:port of a cluster's head, or "auto"; without it a cluster of this machine is started.
         gpus_per_cell: Ray: GPUs of a cell; fractions share one.
@@ -104,6 +107,7 @@ def run(
             retry=retry,
             shard=part,
             keep=keep,
+            profile=profile,
             executor=make,
             progress=progress,
             trackers=tracker,

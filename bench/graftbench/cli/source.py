@@ -44,7 +44,7 @@ def train(
 
     Args:
         domain: Name of the source domain (graftbench ls domains).
-        kind: gan, vae or diffusion.
+        kind: gan, vae, diffusion or flow.
         resolution: Side of the images in pixels.
         kimg: Thousands of images shown.
         seed: Seed of initialisation and training.

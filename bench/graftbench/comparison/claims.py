@@ -39,6 +39,7 @@ from graftbench.comparison.paired import (
 from graftbench.comparison.protocols import check_one_protocol
 from graftbench.comparison.stats import mean, standard_deviation
 from graftbench.comparison.table import frame
+from graftbench.comparison.too_few import nothing_ranked
 from graftbench.contracts import Reference
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.catalogue import METRICS
@@ -174,6 +175,7 @@ class CheckedClaims(msgspec.Struct, frozen=True, kw_only=True):
         level: Level of each test.
         cells: Number of cells that ended well.
         left_out: Number of cells that did not, and were left out.
+        unranked: Number of cells that did, and were left out: their reference images are too few to rank anything.
         few: The smallest data budget: what a claim calls few images; None without cells.
         many: The largest.
     """
@@ -182,6 +184,7 @@ class CheckedClaims(msgspec.Struct, frozen=True, kw_only=True):
     level: float
     cells: int
     left_out: int
+    unranked: int
     few: int | None
     many: int | None
 
@@ -224,7 +227,8 @@ def check_claims(records: Sequence[Record], *, level: float = LEVEL, claims: Seq
     if not 0 < level <= 0.5:
         raise GraftbenchError(f"The level of a test is above 0 and at most 0.5; found {level:g}.")
     check_one_protocol(records)
-    ended_well = [record for record in records if record.status == Status.OK]
+    all_ended_well = [record for record in records if record.status == Status.OK]
+    ended_well = [record for record in all_ended_well if not nothing_ranked(_reference_images(record))]
     policies = [str(record.cell.parameters.get(AUGMENT) or "") for record in ended_well]
     cells = frame(ended_well).assign(**{AUGMENT: policies})
     few, many = _budgets(cells) if ended_well else (None, None)
@@ -232,10 +236,15 @@ def check_claims(records: Sequence[Record], *, level: float = LEVEL, claims: Seq
         findings=[_check(claim, cells, level) for claim in claims],
         level=level,
         cells=len(ended_well),
-        left_out=len(records) - len(ended_well),
+        left_out=len(records) - len(all_ended_well),
+        unranked=len(all_ended_well) - len(ended_well),
         few=few,
         many=many,
     )
+
+
+def _reference_images(record: Record) -> int:
+    return max((score.n_reference for score in record.scores), default=0)
 
 
 def _check(claim: Claim, cells: pd.DataFrame, level: float) -> Finding:

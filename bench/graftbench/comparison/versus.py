@@ -20,6 +20,7 @@ from graftbench.comparison.paired import (
     percent,
 )
 from graftbench.comparison.protocols import check_one_protocol
+from graftbench.comparison.too_few import nothing_ranked
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.metrics.catalogue import EVERY_METRIC
 
@@ -346,6 +347,8 @@ def _of_records(records: Sequence[Record], a: str, b: str, row: VersusRow) -> li
     ended = [record for record in records if record.status == "ok"]
     looking = sorted({record.cell.method for record in ended if record.leaks and record.cell.method in (a, b)})
     notes = [f"{name} looks at the scoring network, so its scores are no measure of it." for name in looking]
+    fewest = min((score.n_reference for record in ended for score in record.scores if score.n_reference), default=0)
+    notes += filter(None, [nothing_ranked(fewest)])
     if row.verdict != "too few seeds":
         return notes
     scores = {

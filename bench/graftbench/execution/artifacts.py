@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from graftbench.execution.cell_task import CellTask, log_line
 from graftbench.execution.job import OUTPUT
+from graftbench.execution.profile import TABLE, TRACE
 from graftbench.execution.sheets import answers, interpolated, neighbor_sheet, save_neighbors, tiled
 from graftbench.training.samplers import save_sampler
 
@@ -35,7 +36,7 @@ class CellOutput:
 
 def save_artifacts(job: CellJob, output: CellOutput) -> dict[str, str]:
     """Write the artifacts that the job keeps; return their kinds and paths."""
-    kinds = ["log"]
+    kinds = ["log", *(kind for kind in ("trace", "profile") if (Path(job.folder) / ARTIFACTS[kind]).is_file())]
     if job.keep != "nothing":
         kinds += _save_pictures(job, output)
     if job.keep == "sampler":
@@ -82,6 +83,8 @@ ARTIFACTS = {
     "neighbors": "neighbors.png",
     "interpolation": "interpolation.png",
     "log": "log.txt",
+    "trace": TRACE,
+    "profile": TABLE,
 }
 """Kind -> name of the file."""
 

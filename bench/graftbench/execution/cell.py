@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import sys
 import traceback
-from dataclasses import dataclass
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graftbench.budget import Meter
 from graftbench.cache import CacheChangedError
 from graftbench.contracts import Diverged, OverBudget, Sampler
 from graftbench.digests import digest_of_path
@@ -29,7 +29,10 @@ from graftbench.execution.cell_task import (
     make_task,
     source_image_set,
 )
+from graftbench.execution.costs_beside import calibrated, measured_sampling, peak_of, sizes_of
 from graftbench.execution.job import PROGRESS, new_record
+from graftbench.execution.profile import StepProfile
+from graftbench.execution.timed_meter import ObservedMeter
 from graftbench.images import prepared
 from graftbench.plugins import registry
 from graftbench.plugins.code_hash import code_of, files_of_scoring, hash_of
@@ -38,9 +41,9 @@ from graftbench.records.cell_spec import NO_SOURCE
 from graftbench.records.costs import checked_costs
 from graftbench.records.paths import without_folders
 from graftbench.records.record import Record, Status
-from graftbench.resources.calibration import calibration_seconds
 from graftbench.resources.environment import describe
-from graftbench.resources.monitor import FitMonitor, declared_resources, resources, synchronizer, with_told
+from graftbench.resources.monitor import Beside, FitMonitor, declared_resources, resources, synchronizer, with_told
+from graftbench.resources.steps import StepTimes
 from graftbench.scoring.leaks import check_leaks
 from graftbench.scoring.score import Scored, score_sampler
 from graftbench.scoring.snapshots import Snapshots, protocol_of
@@ -53,6 +56,7 @@ from graftbench.training.samplers import ImageBankSampler
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graftbench.budget import Meter
     from graftbench.contracts import Method
     from graftbench.execution.job import CellJob
     from graftbench.images import prepared
@@ -146,13 +150,14 @@ def _run(job: CellJob) -> Record:
     progress = ProgressFile(Path(job.folder) / PROGRESS)
     progress.tell(fit.meter, task.log.curve, fit.snapshots, phase="score", at_once=True)
     exam = _exam(job, target)
-    scored = _score(job, sampler, target, cell.protocol, train=task.chosen, exam=exam)
+    with measured_sampling(sampler, job.device) as sampling:
+        scored = _score(job, sampler, target, cell.protocol, train=task.chosen, exam=exam)
     if cls.origin and exam is None:  # a program of others may have found the images that no method is shown
         task.log.notes += check_leaks(scored.images, target, task.chosen, cell.protocol.reference)
 
     # Record.
     leaks = bool(method.leaks) and method.leaks == cell.protocol.extractor
-    costs = _resources(job, fit, scored)
+    costs = _resources(job, fit, scored, sampling)
     return _record(
         job,
         Status.OK,
@@ -203,7 +208,7 @@ class _Fit:
     measurement: Measurement
     snapshots: Snapshots
     resumed: int
-    calibration_seconds: float
+    beside: Beside
 
 
 def _fit_or_restart(job: CellJob, method: Method, target: prepared.ImageSet) -> _Fit:
@@ -221,11 +226,19 @@ def _fit(job: CellJob, method: Method, target: prepared.ImageSet) -> _Fit:
     cls, task = type(method), make_task(job, target)
 
     # Meters and what is scored on the way.
-    monitor = FitMonitor(job.device)
-    meter = Meter(job.cell.compute_budget, synchronize=synchronizer(job.device), aside=monitor.aside)
+    monitor, steps = FitMonitor(job.device), StepTimes(job.device)
+    profile = StepProfile(job.device, Path(job.folder)) if job.profile else None
+    meter = ObservedMeter(
+        job.cell.compute_budget,
+        [steps, *([profile] if profile else [])],
+        synchronize=synchronizer(job.device),
+        aside=monitor.aside,
+    )
     snapshot_protocol, exam = protocol_of(job.cell.protocol), _exam(job, target)
     snapshots = Snapshots(
-        job.snapshots, lambda sampler: _score(job, sampler.to(task.device), target, snapshot_protocol, exam=exam)
+        job.snapshots,
+        lambda sampler: _score(job, sampler.to(task.device), target, snapshot_protocol, exam=exam),
+        monitor.joules,
     )
     task.snapshots, task.progress = snapshots, ProgressFile(Path(job.folder) / PROGRESS)
 
@@ -241,6 +254,7 @@ def _fit(job: CellJob, method: Method, target: prepared.ImageSet) -> _Fit:
             "log": task.log,
             "snapshots": snapshots,
             "meter": meter,
+            "steps": steps,
             "monitor": monitor,  # last: what was done to get here does not count
         },
         say=log_line,
@@ -252,11 +266,14 @@ def _fit(job: CellJob, method: Method, target: prepared.ImageSet) -> _Fit:
     _ = cls.needs_pairs and task.pairs
 
     # Fit, between two calibrations.
-    before = calibration_seconds(job.device)
-    with monitor:
+    before = calibrated(job.device)
+    with monitor, closing(profile) if profile else nullcontext():
         sampler = method.fit(task, meter)
-    calibration = (before + calibration_seconds(job.device)) / 2
-    return _Fit(sampler, task, meter, monitor.measurement, snapshots, checkpoints.resumed, calibration)
+    if profile is not None:
+        task.log.notes.append(profile.note())
+    beside = peak_of(method, task.device, before=before, after=calibrated(job.device))
+    beside = replace(beside, steps=steps.summary())
+    return _Fit(sampler, task, meter, monitor.measurement, snapshots, checkpoints.resumed, beside)
 
 
 # -------------------------------------------------------------------------------------------------------------- scores
@@ -290,7 +307,7 @@ def _score(
 # ------------------------------------------------------------------------------------------------------------- records
 
 
-def _resources(job: CellJob, fit: _Fit, scored: Scored) -> Resources:
+def _resources(job: CellJob, fit: _Fit, scored: Scored, sampling: Sequence[Measurement]) -> Resources:
     """Return what the fit cost: measured here, and in the method's own words where others' programs did the work."""
     log = fit.task.log
     replayed = isinstance(fit.sampler, ImageBankSampler)
@@ -304,7 +321,9 @@ def _resources(job: CellJob, fit: _Fit, scored: Scored) -> Resources:
         parameters_total=log.parameters_total,
         parameters_trained=log.parameters_trained,
         flops_per_image=fit.meter.flops_per_image,
-        calibration_seconds=fit.calibration_seconds,
+        beside=sizes_of(
+            fit.sampler, fit.task, replace(fit.beside, sampling=sampling[0] if sampling and not replayed else None)
+        ),
     )
     declared = checked_costs(log.declared, f"that '{job.cell.method}' declares")
     return with_told(costs, measured=log.measured, declared=declared)

@@ -29,7 +29,7 @@ Keep = Literal["sampler", "samples", "nothing"]
 _REMOVED: dict[Keep, tuple[str, ...]] = {
     "sampler": (),
     "samples": ("sampler",),
-    "nothing": ("sampler", "samples", "progress", "neighbors", "interpolation"),
+    "nothing": ("sampler", "samples", "progress", "neighbors", "interpolation", "trace", "profile"),
 }
 """Kinds of artifacts that are removed. Logs stay: they are small, and the only witness of a failure."""
 

@@ -37,6 +37,7 @@ from graftbench.suites.estimates import Estimates
 from graftbench.suites.matrix import keep_samples
 from graftbench.suites.plan import make_plan
 from graftbench.suites.shards import shard as shard_of
+from graftbench.suites.status import RUN_AGAIN
 from graftbench.suites.suite import Suite, load_suite, override
 
 if TYPE_CHECKING:
@@ -50,9 +51,6 @@ if TYPE_CHECKING:
 
 KEEP = ("sampler", "samples", "nothing")
 """Artifacts that cells leave beside their record: sampler and sample sheets, the sheets alone, or neither."""
-
-RUN_AGAIN = frozenset({Status.SKIPPED, Status.LOST})
-"""Statuses of cells that did not fail themselves: the next run tries them again without being asked."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,7 @@ def run(
     retry: Sequence[str] = (),
     shard: tuple[int, int] = (1, 1),
     keep: str = "sampler",
+    profile: bool = False,
     executor: Callable[[], Executor] | None = None,
     progress: Progress | None = None,
     trackers: Sequence[str | Tracker | type[Tracker]] = (),
@@ -112,6 +111,7 @@ def run(
         retry: Statuses (`error`, `timeout`, …) whose cells are run again; `ok` too. `skipped` and `lost` always are.
         shard: (k, n): the k-th of n parts of the suite, counted from 1; parts run on machines that share nothing.
         keep: What cells leave beside their record: `sampler` (and sample sheets), `samples` (the sheets), `nothing`.
+        profile: Whether cells keep a trace of some steps of their fit, and a table of where the time of a step goes.
         executor: Makes what runs the cells (`graftbench.execution.executors.ray`, `.slurm`), called when the folder is
             claimed; processes on this machine by default. `device` is then one of the machines where the cells run.
         progress: Hears what happens; silent by default. Trackers' troubles are reported from other threads.
@@ -168,6 +168,7 @@ def run(
                 device=devices[0],
                 threads=max(1, (threads or 0) // jobs),
                 keep=keep,
+                profile=profile,
             )
             make = executor or (lambda: LocalExecutor(jobs=jobs, devices=devices))
             with tracked as listeners, stop.listening(), contextlib.closing(make()) as runner:
@@ -215,6 +216,7 @@ class _Setting:
     device: str
     threads: int
     keep: str
+    profile: bool
 
 
 @dataclass
@@ -360,6 +362,7 @@ def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setti
         keep=setting.keep,
         snapshots=plan.suite.snapshots,
         checkpoint_seconds=plan.suite.checkpoint_seconds,
+        profile=setting.profile,
     )
 
 

@@ -76,6 +76,7 @@ class CellJob(_JobBase, frozen=True, kw_only=True, tag="cell", omit_defaults=Tru
         keep: Which artifacts are written: `sampler` (and the sheet), `samples` (the sheet alone) or `nothing`.
         snapshots: Shares of the compute budget, ascending, at which the generator is scored on the way.
         checkpoint_seconds: A fit is checkpointed when so many seconds have passed since it was last; 0 for never.
+        profile: Whether some steps of the fit are traced.
     """
 
     cell: CellSpec
@@ -89,6 +90,7 @@ class CellJob(_JobBase, frozen=True, kw_only=True, tag="cell", omit_defaults=Tru
     keep: str = "sampler"
     snapshots: list[float] = []
     checkpoint_seconds: float = 0
+    profile: bool = False
 
 
 class SourceJob(_JobBase, frozen=True, kw_only=True, tag="source", omit_defaults=True):

@@ -11,6 +11,7 @@ Files are decoded by the rule of the domains (`decoding`), but neither cropped n
 from __future__ import annotations
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
@@ -22,6 +23,7 @@ from graftbench.images.decoding import SUFFIXES, is_special, printable
 from graftbench.images.domains import PREFIX, SPEC_FORM, open_domain, other_splits
 from graftbench.images.folders import open_folder, open_zip_file
 from graftbench.metrics.arrays import to_numpy
+from graftbench.plugins.registry import domains
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +57,8 @@ def open_images(
               array, or an .npy file with such an array. Nothing is unpickled, and no file is held in memory (but an
               .npz array in Fortran order, of which no image lies in one piece);
             - `domain:NAME@RESOLUTION/SPLIT`, where SPLIT is train, validation, reference or several of them joined
-              by `+`; all of them if it is left out;
+              by `+`; all of them if it is left out. As it is printed, without `domain:`, it is taken too, where no
+              file has that name;
             - a uint8 array or tensor of such a shape. It is not copied: change it only when all is read.
         cache: Cache folder of the domains; None for the user's.
         plugins: Files or folders with more domains.
@@ -67,8 +70,8 @@ def open_images(
     """
     if on_damage not in get_args(OnDamage):
         raise unknown("on_damage", str(on_damage), get_args(OnDamage))
-    if isinstance(source, str) and source.startswith(PREFIX):
-        return open_domain(source, cache, plugins)
+    if (spec := _domain_spec(source, plugins)) is not None:
+        return open_domain(spec, cache, plugins)
     if isinstance(source, (str, os.PathLike)):
         return _open_path(os.fspath(source), on_damage)
     return _open_memory(source)
@@ -87,9 +90,21 @@ def held_out_of(source: Source, *, cache: Path | None = None, plugins: Sequence[
     Raises:
         GraftbenchError: It is a domain that does not exist or is written wrongly.
     """
-    if not (isinstance(source, str) and source.startswith(PREFIX)):
+    spec = _domain_spec(source, plugins)
+    return None if spec is None else other_splits(spec, cache, plugins)
+
+
+def _domain_spec(source: Source, plugins: Sequence[PluginSource]) -> str | None:
+    """Return a source that is a domain as `domain:NAME@RESOLUTION/SPLIT`; None for every other source.
+
+    Outputs name a domain's images without the prefix: `folder:photos@32/reference` is one, if no such file exists.
+    """
+    if not isinstance(source, str) or source.startswith(PREFIX):
+        return source if isinstance(source, str) else None
+    named = re.match(r"([^:@/]+)(?::[^@]*)?@[0-9]+(?:/|$)", source)
+    if named is None or os.path.exists(source) or named[1] not in domains(plugins).classes:  # noqa: PTH110 - Path raises where a name is too long
         return None
-    return other_splits(source, cache, plugins)
+    return f"{PREFIX}{source}"
 
 
 def _open_memory(source: object) -> Images:

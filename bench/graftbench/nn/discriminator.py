@@ -62,3 +62,12 @@ class Discriminator(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.head(x.flatten(1)).squeeze(1)
+
+
+def feature_maps(discriminator: Discriminator, x: Tensor) -> list[Tensor]:
+    """Return the output of each block of the discriminator for images B×3×R×R, the one at the image first."""
+    maps = []
+    for block in discriminator.blocks:
+        x = block(x)
+        maps.append(x)
+    return maps

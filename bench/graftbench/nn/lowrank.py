@@ -1,6 +1,6 @@
 """Low-rank updates of frozen weights, and merging them into a plain network.
 
-Hu et al.: LoRA: Low-Rank Adaptation of Large Language Models, arXiv 2106.09685, section 4.1.
+Hu et al.: LoRA: Low-Rank Adaptation of Large Language Models, arXiv 2106.09685, section 4.1; `Magnitude` is DoRA's.
 """
 
 from __future__ import annotations
@@ -45,6 +45,34 @@ class LowRank(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with its update, in its own shape."""
         return weight + self.scale * (self.up @ self.down).view_as(weight)
+
+
+class Magnitude(nn.Module):
+    """V -> m V / ‖V‖ for each output, a parametrisation of a weight: its length is m, its direction that of V.
+
+    Liu et al.: DoRA, arXiv 2402.09353, eq. 5, where V is a frozen weight with its low-rank update; the norm is taken
+    over all that leads to an output, as in NVIDIA's published code. It counts as a constant in the gradient (section
+    4.3, eq. 11).
+
+    m starts at the weight's own length, so the network starts as it was.
+
+    Args:
+        weight: The weight, outputs×….
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.magnitude = nn.Parameter(lengths(weight))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the weight of that length and V's direction, in V's shape."""
+        scale = self.magnitude / lengths(weight)
+        return weight * scale.view(-1, *[1] * (weight.ndim - 1))
+
+
+def lengths(weight: Tensor) -> Tensor:
+    """Return the Euclidean norm of each output's weights, without gradient; that of none is as good as 0: outputs."""
+    return weight.detach().flatten(1).norm(dim=1).clamp_min(torch.finfo(weight.dtype).tiny)
 
 
 def add_low_rank(network: Net, ranks: Mapping[str, int], alpha: float) -> Net:

@@ -1,4 +1,4 @@
-"""The U-Net that predicts the noise in an image."""
+"""The U-Net of diffusion and of flow matching: it predicts the noise in an image, or the velocity towards the data."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ GROUPS = 8
 """Groups of a group norm."""
 
 
-class DenoisingUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Architecture of a denoising network, and the process whose steps it counts.
+class UNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Architecture of a U-Net.
 
     Attributes:
         resolution: Side of the images in pixels: 4·2^k, k ≥ 1.
@@ -27,7 +27,6 @@ class DenoisingUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         widest: See `channels`.
         blocks: Residual blocks per side, on the way down and on the way up.
         attention: Whether the 8×8 positions attend to each other.
-        schedule: The noise levels that the network's `t` numbers.
     """
 
     resolution: int = 32
@@ -35,7 +34,6 @@ class DenoisingUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     widest: int = 4
     blocks: int = 1
     attention: bool = True
-    schedule: ScheduleSpec = ScheduleSpec()
 
     def __post_init__(self) -> None:
         sides(self.resolution)  # a ValueError that names the right ones
@@ -48,6 +46,16 @@ class DenoisingUNetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         """Return the channels at the sides resolution, resolution/2, …, 8."""
         levels = len(sides(self.resolution)) - 1
         return [min(2**level, self.widest) * self.channels for level in range(levels)]
+
+
+class DenoisingUNetSpec(UNetSpec, frozen=True, forbid_unknown_fields=True):
+    """Architecture of a denoising network, and the process whose steps it counts.
+
+    Attributes:
+        schedule: The noise levels that the network's `t` numbers.
+    """
+
+    schedule: ScheduleSpec = ScheduleSpec()
 
 
 class ResidualBlock(nn.Module):
@@ -106,7 +114,7 @@ class Attention(nn.Module):
 def time_embedding(t: Tensor, dimensions: int) -> Tensor:
     """Return sines and cosines of t at `dimensions`/2 frequencies from 1 to 1/10000 (arXiv 1706.03762, section 3.5).
 
-    int64 B -> float32 B×dimensions.
+    B, of any type -> float32 B×dimensions.
     """
     half = dimensions // 2
     frequencies = torch.exp(torch.arange(half, device=t.device) * (-math.log(10_000) / (half - 1)))
@@ -114,23 +122,14 @@ def time_embedding(t: Tensor, dimensions: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-class DenoisingUNet(nn.Module):
-    """(noisy images x_t: B×3×R×R, noise level t: B) -> the noise in them, float32 B×3×R×R.
+class UNet(nn.Module):
+    """(images B×3×R×R, times B) -> B×3×R×R: the layers alone, without a meaning of what they predict.
 
-    ε_θ(x_t, t) = √(1 − ᾱ_t) x_t + √ᾱ_t F_θ(x_t, t). The layers F thus predict v = √ᾱ_t ε − √(1 − ᾱ_t) x_0
-    (arXiv 2202.00512, section 4; the network of arXiv 2006.11239 predicts ε itself). With it the clean image that
-    follows from a prediction, √ᾱ_t x_t − √(1 − ᾱ_t) F, is no noisier at a high noise level than F's error; through ε
-    that error is divided by √ᾱ_t, and images stay noise until thousands of steps have made it small.
-
-    The last convolution starts at zero, and F with it.
+    The last convolution starts at zero, and the output with it.
     """
 
-    alpha_bars: Tensor
-
-    def __init__(self, spec: DenoisingUNetSpec) -> None:
+    def __init__(self, spec: UNetSpec) -> None:
         super().__init__()
-        self.spec = spec
-        self.register_buffer("alpha_bars", spec.schedule.alpha_bars().float(), persistent=False)
         widths, embedding = spec.widths(), 4 * spec.channels
         finest, coarsest = widths[0], widths[-1]
         self.time = nn.Sequential(nn.Linear(2 * finest, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
@@ -151,14 +150,9 @@ class DenoisingUNet(nn.Module):
         for parameter in self.to_rgb.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Map B×3×R×R and int64 B (0 … T−1) to B×3×R×R."""
-        share = self.alpha_bars[t][:, None, None, None]
-        return (1 - share).sqrt() * x + share.sqrt() * self.velocity(x, t).float()
-
-    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return F(x_t, t), the layers' prediction of √ᾱ_t ε − √(1 − ᾱ_t) x_0."""
-        e = F.silu(self.time(time_embedding(t, 2 * self.spec.channels)))
+    def layers(self, x: Tensor, t: Tensor) -> Tensor:
+        """Map B×3×R×R and times B, whole or not, of the order of 0 … 1000, to B×3×R×R."""
+        e = F.silu(self.time(time_embedding(t, 2 * self.stem.out_channels)))
         h, skips = self.stem(x), []
         for level, blocks in enumerate(self.down):
             if level:
@@ -171,3 +165,40 @@ class DenoisingUNet(nn.Module):
             if level:
                 h = F.interpolate(h, scale_factor=2.0, mode="nearest")
         return self.to_rgb(F.silu(self.norm(h)))
+
+
+class DenoisingUNet(UNet):
+    """(noisy images x_t: B×3×R×R, noise level t: B) -> the noise in them, float32 B×3×R×R.
+
+    ε_θ(x_t, t) = √(1 − ᾱ_t) x_t + √ᾱ_t F_θ(x_t, t). The layers F thus predict v = √ᾱ_t ε − √(1 − ᾱ_t) x_0
+    (arXiv 2202.00512, section 4; the network of arXiv 2006.11239 predicts ε itself). With it the clean image that
+    follows from a prediction, √ᾱ_t x_t − √(1 − ᾱ_t) F, is no noisier at a high noise level than F's error; through ε
+    that error is divided by √ᾱ_t, and images stay noise until thousands of steps have made it small.
+    """
+
+    alpha_bars: Tensor
+
+    def __init__(self, spec: DenoisingUNetSpec) -> None:
+        super().__init__(spec)
+        self.spec = spec
+        self.register_buffer("alpha_bars", spec.schedule.alpha_bars().float(), persistent=False)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """Map B×3×R×R and int64 B (0 … T−1) to B×3×R×R."""
+        share = self.alpha_bars[t][:, None, None, None]
+        return (1 - share).sqrt() * x + share.sqrt() * self.layers(x, t).float()
+
+
+class VelocityUNet(UNet):
+    """(x_t: B×3×R×R, time t in [0, 1]: B) -> the velocity there, float32 B×3×R×R.
+
+    The layers are given 1000 t, so that their embedding sees the range that it was made for.
+    """
+
+    def __init__(self, spec: UNetSpec) -> None:
+        super().__init__(spec)
+        self.spec = spec
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """Map B×3×R×R and float32 B to B×3×R×R."""
+        return self.layers(x, 1000 * t).float()

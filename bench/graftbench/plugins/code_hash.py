@@ -16,6 +16,7 @@ from graftbench.plugins.definitions import definitions_of
 from graftbench.plugins.local_imports import package_path, package_roots, public_name
 from graftbench.plugins.pickled import shipped_files, source_digests
 from graftbench.plugins.registry import file_of
+from graftbench.plugins.remembered import memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,6 +105,7 @@ def _digests(roots: list[Target], folder: Path) -> dict[str, str]:
         while label in digests:  # links to files of one name in several folders
             label += "'"
         digests[label] = hashlib.sha256(b"".join(definition.digest for definition in definitions)).hexdigest()
+    memory().save()
     return dict(sorted(digests.items()))
 
 

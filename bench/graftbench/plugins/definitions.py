@@ -14,9 +14,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from graftbench.plugins.local_imports import bindings, import_statements, is_type_checking
+from graftbench.plugins.remembered import ReadFile, Statement, key_of, memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from graftbench.plugins.local_imports import Target
@@ -73,29 +74,30 @@ def definitions_of(file: Path) -> ModuleDefinitions:
 
 @cache
 def _definitions(file: Path, contents: bytes) -> ModuleDefinitions:
-    tree = ast.parse(contents, str(file))
-
     # What the file imports.
-    running, for_types = import_statements(tree.body)
+    known = memory().get(key_of(contents))
+    if known is None:
+        running, for_types = import_statements(ast.parse(contents, str(file)).body)
+    else:
+        running, for_types = (import_statements(ast.parse(t).body)[0] for t in (known.running, known.typing_only))
     imports, typing_only = _bound(running, file), _bound(for_types, file)
     renamed = {name: targets[0][1] for name, targets in imports.items() if targets[0][1] not in ("", name)}
     modules = frozenset(name for name, targets in imports.items() if not targets[0][1])
 
     # What it defines.
+    resolved = repr((sorted(renamed.items()), sorted(modules)))
+    if known is None or known.resolved != resolved:
+        texts = ("\n".join(map(ast.unparse, statements)) for statements in (running, for_types))
+        known = ReadFile(*texts, resolved, tuple(_statements(ast.parse(contents, str(file)), renamed, modules)))
+        memory().put(key_of(contents), known)
     named: dict[str, list[Definition]] = {}
     unnamed: list[Definition] = []
-    for statement in tree.body:
-        reader = _Reader(renamed, modules)
-        text = reader.visit(statement)
-        if not text:
-            continue
-        names = list(_bound_names(statement))
-        digest = hashlib.sha256(text.encode()).digest()
-        uses = frozenset(reader.uses.difference(names))
-        definition = Definition(names[0] if names else "", digest, uses, frozenset(reader.attributes))
-        for name in names:
-            named.setdefault(name, []).append(definition)
-        if not names:
+    for statement in known.statements:
+        name = statement.names[0] if statement.names else ""
+        definition = Definition(name, statement.digest, statement.uses, statement.attributes)
+        for each in statement.names:
+            named.setdefault(each, []).append(definition)
+        if not statement.names:
             unnamed.append(definition)
 
     # Which imports are for their effect.
@@ -109,6 +111,16 @@ def _definitions(file: Path, contents: bytes) -> ModuleDefinitions:
         tuple(effects),
         {name: tuple(targets) for name, targets in typing_only.items()},
     )
+
+
+def _statements(tree: ast.Module, renamed: Mapping[str, str], modules: frozenset[str]) -> Iterator[Statement]:
+    """Read the statements that compute something."""
+    for statement in tree.body:
+        reader = _Reader(renamed, modules)
+        if text := reader.visit(statement):
+            names = tuple(_bound_names(statement))
+            digest = hashlib.sha256(text.encode()).digest()
+            yield Statement(names, digest, frozenset(reader.uses.difference(names)), frozenset(reader.attributes))
 
 
 def _bound(statements: Iterable[ast.Import | ast.ImportFrom], file: Path) -> dict[str, list[Target]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,8 +100,16 @@ def _absolute(parts: list[str], neighbours: Path) -> list[Path]:
 def _in(folder: Path, parts: list[str]) -> list[Path]:
     if not parts:
         return []
-    candidates = folder.joinpath(*parts).with_suffix(".py"), folder.joinpath(*parts, "__init__.py")
-    return [next(path.resolve() for path in candidates if path.is_file())] if any(map(Path.is_file, candidates)) else []
+    base = os.path.join(folder, *parts)  # noqa: PTH118 - Path takes five times as long, and there are thousands
+    for name in (f"{base}.py", os.path.join(base, "__init__.py")):  # noqa: PTH118
+        if os.path.isfile(name):  # noqa: PTH113
+            return [_resolved(name)]
+    return []
+
+
+@cache
+def _resolved(name: str) -> Path:
+    return Path(name).resolve()
 
 
 @cache

@@ -18,6 +18,7 @@ from inspect import isabstract
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from graftbench import stand_ins
 from graftbench.contracts import Domain, Method, Report
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.metrics import catalogue
@@ -186,7 +187,9 @@ def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[PluginSo
     for where, load in [*_packaged(folder), *installed, *_files(plugins)]:
         try:
             module = load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a file raises must not break the others
+        except (Exception, SystemExit) as error:
+            if stand_ins.active():  # which may be the reason
+                raise stand_ins.NeedsPackage(where) from error
             index.broken[where] = f"{type(error).__name__}: {error}"
             continue
         for cls in _plugin_classes(module, base):

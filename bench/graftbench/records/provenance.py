@@ -57,7 +57,7 @@ def costs_of(record: Record) -> list[tuple[str, object, bool]]:
     return [
         (name, value, is_declared(record, name))
         for name, value in msgspec.structs.asdict(record.resources).items()
-        if name != "declared" and value != "" and is_known(record, name)
+        if name not in ("declared", "unmeasured") and value != "" and is_known(record, name)
     ]
 
 

@@ -144,8 +144,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
         training_images_per_second: images_seen / fit_seconds.
         sampling_images_per_second: Images sampled per second for the evaluation's n_generated images; None where none
             were made then, but replayed.
-        peak_memory_mib: During the fit. Device memory on CUDA, resident memory of the process on CPU (with the
-            300 to 500 MiB that Python, torch and what else was imported take themselves).
+        peak_memory_mib: During the fit. Device memory on CUDA (what torch's allocator handed out), resident memory of
+            the process on CPU (with the 300 to 500 MiB that Python, torch and what else was imported take themselves).
         fit_memory_mib: That peak less what was held when the fit began: what the fit itself took, without imports and
             images. None where the system does not tell, and in records from before it was measured.
         memory_kind: `device` or `resident`.
@@ -161,6 +161,29 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
         calibration_seconds: What a fixed piece of work took just before and just after the fit (the mean of two
             medians; `graftbench.resources.calibration`): the unit in which times of two machines, or of two days,
             compare.
+        reserved_memory_mib: On CUDA, the most that torch's allocator had taken from the device during the fit.
+        device_memory_mib: On CUDA, the most that the driver counted for this process during the fit (NVML): what a card
+            must have. With CUDA's context and the libraries' workspaces, which torch does not count.
+        host_memory_mib: The most that the process had resident during the fit, on CUDA too.
+        sampling_memory_mib: As `peak_memory_mib`, while the evaluation's images were sampled.
+        sampling_reserved_memory_mib: As `reserved_memory_mib`, likewise.
+        sampling_device_memory_mib: As `device_memory_mib`, likewise.
+        sampling_host_memory_mib: As `host_memory_mib`, likewise.
+        joules_per_image: energy_joules / images_seen.
+        joules_per_1000_samples: Energy of sampling, for 1,000 images.
+        warmup_seconds: Of the steps until the fit was in its steady state: the first step, and those that follow it and
+            took over twice the median (compiling, choosing kernels, counting operations).
+        steady_images_per_second: Training images per second of the steps after them.
+        step_seconds_p50: Median of the seconds of these steps; by events on the device on CUDA.
+        step_seconds_p90: Their 90th percentile.
+        step_seconds_p99: Their 99th percentile.
+        mfu: Model FLOPs utilisation: flops_per_image × steady_images_per_second / peak_flops_per_second.
+        peak_flops_per_second: What a large product of matrices reached here beside the fit; a multiply-add counts two.
+        peak_flops_dtype: In which the fit multiplies, and that product was measured.
+        sampler_bytes: Of all tensors of the sampler.
+        stored_bytes: Of what must be stored of the sampler for someone who has the source model: tensors that it does
+            not hold, and of those that differ by a matrix of low rank its two factors.
+        unmeasured: Name of a field above -> why it has no value.
     """
 
     device: str
@@ -182,6 +205,26 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     timing_shared: bool = False
     calibration_seconds: float | None = None
     declared: list[str] = []
+    reserved_memory_mib: float | None = None
+    device_memory_mib: float | None = None
+    host_memory_mib: float | None = None
+    sampling_memory_mib: float | None = None
+    sampling_reserved_memory_mib: float | None = None
+    sampling_device_memory_mib: float | None = None
+    sampling_host_memory_mib: float | None = None
+    joules_per_image: float | None = None
+    joules_per_1000_samples: float | None = None
+    warmup_seconds: float | None = None
+    steady_images_per_second: float | None = None
+    step_seconds_p50: float | None = None
+    step_seconds_p90: float | None = None
+    step_seconds_p99: float | None = None
+    mfu: float | None = None
+    peak_flops_per_second: float | None = None
+    peak_flops_dtype: str = ""
+    sampler_bytes: int | None = None
+    stored_bytes: int | None = None
+    unmeasured: dict[str, str] = {}
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,12 +242,14 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         share: Share of the compute budget that was asked for, between 0 and 1.
         images_seen: Training images shown when it was taken: the first step that began at or above the share.
         seconds: Seconds of fitting until then.
+        joules: Energy of fitting until then; None without a counter, and in records from before it was kept.
         scores: The protocol's metrics, but those that look at training images; as many images as at the end.
     """
 
     share: float
     images_seen: int
     seconds: float
+    joules: float | None = None
     scores: list[Score]
 
 

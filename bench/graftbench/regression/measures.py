@@ -108,6 +108,10 @@ _COSTS = (
     _cost("training_images_per_second", "training", "images/s", 0.10, better=1, timed=True),
     _cost("sampling_images_per_second", "sampling", "images/s", 0.15, better=1, timed=True),
     _cost("peak_memory_mib", "peak memory", "MiB", 0.05),
+    _cost("reserved_memory_mib", "reserved memory", "MiB", 0.05),
+    _cost("device_memory_mib", "memory by the driver", "MiB", 0.05),
+    _cost("host_memory_mib", "host memory", "MiB", 0.05),
+    _cost("steady_images_per_second", "training, steady", "images/s", 0.10, better=1, timed=True),
     _cost("energy_joules", "energy", "J", 0.10, timed=True),
 )
 _WORK = tuple(
@@ -116,6 +120,7 @@ _WORK = tuple(
         ("flops_per_image", "arithmetic per image", "GFLOP", 1e-9),
         ("parameters_total", "parameters", "", 1.0),
         ("parameters_trained", "trained parameters", "", 1.0),
+        ("stored_bytes", "to be stored", "MB", 1e-6),
     )
 )
 

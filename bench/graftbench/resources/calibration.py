@@ -1,8 +1,8 @@
-"""A fixed piece of work, timed beside every fit: the unit in which times of two machines, or of two days, compare.
+"""Fixed pieces of work, timed beside every fit: the unit in which times of two machines, or of two days, compare.
 
 The work is what small generators spend their time on: two 3×3 convolutions with a leaky rectifier between them, forward
 and backward, in float32 on random numbers. It is part of no method, so a change of the suite's code does not move it; a
-slower clock, a busy neighbour or another processor does.
+slower clock, a busy neighbour or another processor does. The peak beside it is that of one large product of matrices.
 """
 
 from __future__ import annotations
@@ -43,6 +43,41 @@ def calibration_seconds(device: str | torch.device = "cpu", repeats: int = REPEA
     synchronize = synchronizer(device)
     once()
     return median(_timed(once, clock, synchronize) for _ in range(repeats))
+
+
+PEAK_SIDE = {"cpu": 1024, "cuda": 8192}
+"""Side of the matrices whose product gives the peak: large enough that the memory is not what is measured (at 8,192 and
+2 bytes a number a product does 2,730 operations a byte), small enough for a fifth of a second on one core."""
+
+
+def peak_flops_per_second(
+    device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, repeats: int = REPEATS
+) -> float:
+    """Return what a product of two large square matrices reaches here: operations per second, a multiply-add being two.
+
+    The fastest of some passes: a peak is what the device can do, not what it does on the average. The matrices are of
+    random numbers (zeros take less power, and let a GPU clock higher). Under the settings of this process: threads, and
+    whether float32 products may be TF32.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:INDEX`.
+        dtype: `torch.float32` or `torch.bfloat16`.
+        repeats: Passes, at least 1; one more comes first and does not count.
+
+    Raises:
+        RuntimeError: The device cannot (out of memory, no such product).
+    """
+    side = PEAK_SIDE["cuda" if is_cuda(device) else "cpu"]
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(side, side, generator=generator).to(device, dtype) for _ in range(2))
+    synchronize = synchronizer(device)
+
+    def once() -> None:
+        with torch.no_grad():
+            torch.mm(a, b)
+
+    once()
+    return 2 * side**3 / min(_timed(once, time.perf_counter, synchronize) for _ in range(repeats))
 
 
 def _timed(once: Callable[[], None], clock: Callable[[], float], synchronize: Callable[[], None]) -> float:

@@ -8,8 +8,12 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
+from graftbench.resources.device import may_have_gpu
 from graftbench.resources.environment import (
     BUSY_ABOVE,
     DISK_GIB_ADVISED,
@@ -39,16 +43,17 @@ class DoctorCheck:
     advice: str = ""
 
 
-def doctor_checks(cache: Path) -> list[DoctorCheck]:
-    """Look at everything that a run needs here. Takes a few seconds: torch is imported. Never raises.
+def doctor_checks(cache: Path, *, imports: bool = False) -> list[DoctorCheck]:
+    """Look at everything that a run needs here. Never raises.
 
     Args:
         cache: The folder where decoded domains and source models are kept; it need not exist and is not made.
+        imports: Also import torch and torchvision, which takes seconds. Where a GPU is seen torch is imported anyway.
     """
     load = _check_load()  # before torch is imported, which is a load of its own
     return [
         _check_python(),
-        _check_torch(),
+        _check_torch(imports=imports),
         _check_cuda(),
         _check_energy_counter(),
         *(_check_package(name, what) for name, what in _DATA_PACKAGES.items()),
@@ -71,21 +76,35 @@ def _check_python(version: tuple[int, int] = sys.version_info[:2]) -> DoctorChec
     return DoctorCheck("python", not advice, ".".join(map(str, version)), advice)
 
 
-def _check_torch() -> DoctorCheck:
-    """Check that torch and torchvision import together: builds that do not match fail at the import of torchvision."""
+def _check_torch(*, imports: bool) -> DoctorCheck:
+    """Check that torch and torchvision are there and go together, by what they say or by importing both."""
     versions = ", ".join(f"{name} {package_version(name) or 'missing'}" for name in ("torch", "torchvision"))
-    try:
-        importlib.import_module("torch")
-        importlib.import_module("torchvision")
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return DoctorCheck(
-            "torch", ok=False, found=f"{versions} ({reason})", advice="Install a matching pair; see README."
-        )
-    return DoctorCheck("torch", ok=True, found=versions)
+    reason = _torch_mismatch()
+    if imports and not reason:
+        try:
+            importlib.import_module("torch")
+            importlib.import_module("torchvision")
+        except (ImportError, OSError, RuntimeError, AttributeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if not reason:
+        return DoctorCheck("torch", ok=True, found=versions if imports else f"{versions} (not imported)")
+    advice = "Install a matching pair; see README."
+    return DoctorCheck("torch", ok=False, found=f"{versions} ({reason})", advice=advice)
+
+
+def _torch_mismatch() -> str:
+    """Return what torchvision asks of torch and does not get; empty where all is well."""
+    if (version := package_version("torch")) is None or package_version("torchvision") is None:
+        return "not installed"
+    for required in map(Requirement, metadata.requires("torchvision") or ()):
+        if required.name == "torch" and not required.specifier.contains(version, prereleases=True):
+            return f"torchvision needs torch{required.specifier}"
+    return ""
 
 
 def _check_cuda() -> DoctorCheck:
+    if not may_have_gpu():
+        return DoctorCheck("cuda", ok=True, found="no GPU: cells run on the CPU")
     driver = driver_version()
     try:
         import torch  # noqa: PLC0415 - see _gpu
@@ -107,6 +126,8 @@ def _check_cuda() -> DoctorCheck:
 
 def _check_energy_counter() -> DoctorCheck:
     """Check whether the energy of a fit can be measured here. None is no fault: records then say None."""
+    if not may_have_gpu():
+        return _check_rapl()
     import pynvml  # noqa: PLC0415 - see _gpu
 
     try:

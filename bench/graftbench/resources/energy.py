@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from graftbench.resources.device import NvmlDevice
+from graftbench.resources.device import NvmlDevice, mig_enabled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,15 +51,20 @@ class RaplCounter:
     @classmethod
     def open(cls, powercap: Path) -> RaplCounter | None:
         """Open the counter; None where there is none or (most often) only root may read it."""
+        return cls.opened(powercap)[0]
+
+    @classmethod
+    def opened(cls, powercap: Path) -> tuple[RaplCounter | None, str]:
+        """Open the counter; return it, or None and the reason in a few words."""
         try:
             packages = [
                 zone
                 for zone in sorted(powercap.glob("intel-rapl:*"))
                 if (zone / "name").read_text().startswith("package")
             ]
-            return cls(packages) if packages else None
-        except (OSError, ValueError):
-            return None
+            return (cls(packages), "") if packages else (None, "this machine shows no energy counter (RAPL)")
+        except (OSError, ValueError) as error:
+            return None, f"the energy counter (RAPL) cannot be read ({type(error).__name__})"
 
     def joules(self) -> float | None:
         """Return the joules since opening; None if a package can no longer be read: a part would pass for the whole."""
@@ -87,12 +92,15 @@ class NvmlCounter(NvmlDevice):
     source = "nvml"
     period_seconds: float | None = None
 
-    def usable(self) -> bool:
-        """Return whether the GPU has a counter of its own: that of all MIG slices says nothing about one."""
+    def lacks(self) -> str:
+        """Return why the GPU has no counter of its own: that of all MIG slices says nothing about one."""
         if mig_enabled(self._nvml, self._handle):
-            return False
-        self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
-        return True
+            return "the GPU is cut into instances (MIG), whose energy no counter gives"
+        try:
+            self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
+        except self._nvml.NVMLError as error:
+            return f"the driver does not count this GPU's energy ({error})"
+        return ""
 
     def joules(self) -> float | None:
         """Return the joules since the driver was loaded; the counter is in millijoules and moves every 20 to 100 ms."""
@@ -100,15 +108,6 @@ class NvmlCounter(NvmlDevice):
             return self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle) / 1e3
         except self._nvml.NVMLError:
             return None
-
-
-def mig_enabled(nvml: Any, handle: object) -> bool:  # noqa: ANN401 - nvidia-ml-py has no types
-    """Return whether the GPU is cut into instances (MIG), whose energy no counter gives."""
-    try:
-        current, _pending = nvml.nvmlDeviceGetMigMode(handle)
-    except nvml.NVMLError:
-        return False  # this GPU cannot be cut
-    return current == nvml.NVML_DEVICE_MIG_ENABLE
 
 
 class EnergySpan:

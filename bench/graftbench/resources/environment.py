@@ -69,11 +69,9 @@ def describe(device: str | torch.device = "cpu") -> dict[str, Any]:
     torch = sys.modules.get("torch")
     variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     return {
-        "graftbench": __version__,
+        **software(),
         "commit": commit,
         "dirty": dirty,
-        "python": platform.python_version(),
-        "packages": {name: package_version(name) for name in PACKAGES},
         "platform": _platform(),
         "cpu": {
             "model": cpu_model(),
@@ -87,6 +85,15 @@ def describe(device: str | torch.device = "cpu") -> dict[str, Any]:
         if torch
         else None,
         "variables": {name: "(a path)" if os.sep in value else value for name, value in variables.items()},
+    }
+
+
+def software() -> dict[str, Any]:
+    """Describe the software alone: `graftbench`, `python` and `packages` of `describe`."""
+    return {
+        "graftbench": __version__,
+        "python": platform.python_version(),
+        "packages": {name: package_version(name) for name in PACKAGES},
     }
 
 

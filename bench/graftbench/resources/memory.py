@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from graftbench.resources.device import HeldOnDevice
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -26,13 +31,13 @@ class DeviceMemory:
         self._device = device
         self._cuda = torch.cuda
         self.device = torch.cuda.get_device_name(device)
-        self._mib, self._aside = 0.0, False
+        self._mib, self._reserved_mib, self._aside = 0.0, 0.0, False
         self.reset()
         self.baseline_mib: float | None = torch.cuda.memory_allocated(device) / 2**20
 
     def look(self) -> None:
         """Keep the peak so far over a coming `reset`."""
-        self._mib, _ = self.peak_mib()
+        self._mib, self._reserved_mib = self.peak_mib()[0], self.reserved_mib()
         self._aside = True
 
     def reset(self) -> None:
@@ -44,6 +49,68 @@ class DeviceMemory:
         """Return the peak in MiB and the name of its source."""
         now = 0.0 if self._aside else self._cuda.max_memory_allocated(self._device) / 2**20
         return max(self._mib, now), "torch"
+
+    def reserved_mib(self) -> float:
+        """Return the most that the allocator had taken from the device, in MiB: what it holds, and what it keeps free.
+
+        The allocator gives nothing back by itself: what it took before this began counts.
+        """
+        now = 0.0 if self._aside else self._cuda.max_memory_reserved(self._device) / 2**20
+        return max(self._reserved_mib, now)
+
+
+POLL_SECONDS = 0.1
+"""How often the driver is asked what this process holds: the allocator keeps what it has taken, so a peak lasts."""
+
+
+class DriverCount:
+    """The most that the driver counts for this process on a GPU: with CUDA's own context and what libraries take.
+
+    It is asked at both ends and every `POLL_SECONDS`, also whether others compute there. A pause is not left out.
+
+    Args:
+        device: `cuda` or `cuda:INDEX`.
+        opened: Opens the count of a device; returns it, or None and the reason.
+    """
+
+    def __init__(
+        self, device: str, opened: Callable[[str], tuple[HeldOnDevice | None, str]] = HeldOnDevice.opened
+    ) -> None:
+        self._gpu, self._reason = opened(device)
+        self._mib: float | None = None
+        self.shared = False
+        self._ended, self._reader = threading.Event(), None
+        if self._gpu is not None:
+            self.look()
+            self._reader = threading.Thread(target=self._read, daemon=True)
+            self._reader.start()
+
+    def _read(self) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            self.look()
+
+    def look(self) -> None:
+        """Ask the driver once."""
+        if self._gpu is not None:
+            mib = self._gpu.mib({os.getpid()})
+            self._mib = max((known for known in (self._mib, mib) if known is not None), default=None)
+            self.shared = self.shared or bool(self._gpu.is_shared({os.getpid()}))
+
+    def peak_mib(self) -> tuple[float | None, str]:
+        """Return the peak in MiB, or None and the reason."""
+        if self._gpu is not None and self._mib is None:
+            return None, "the driver does not list this process (a container has process numbers of its own; MIG)"
+        return self._mib, self._reason
+
+    def close(self) -> None:
+        """Ask a last time, and leave NVML."""
+        self._ended.set()
+        if self._reader is not None:
+            self._reader.join()
+        self.look()
+        if self._gpu is not None:
+            self._gpu.close()
+            self._gpu, self._reason = None, self._reason or self.peak_mib()[1]
 
 
 class ResidentMemory:

@@ -5,8 +5,11 @@ What each number covers:
 - *Time* is wall time with the device synchronised at both ends, so queued GPU work is inside.
 - *Memory* is, on CUDA, the most that torch's allocator held on the device; on a CPU, the most that this process had
   resident. Both marks are reset when the fit begins, so what came before counts only as far as it is still there.
-- *Energy* is that of the whole GPU board (NVML) or of all CPU packages (RAPL, without the DRAM), idle draw and other
-  processes included. No counter gives a process's share, and none is guessed. No counter means None, never 0.
+  Beside it, on CUDA: what the allocator had *reserved* (a card must have that), what the *driver* counts for this
+  process (with CUDA's own context and what libraries take past the allocator), and what the process had resident.
+- *Energy* is that of the whole GPU board (NVML) or of all CPU packages (RAPL, without the DRAM), idle draw included.
+  No counter gives a process's share, and none is guessed: where the driver lists other processes on the GPU meanwhile,
+  there is no energy; what others do on a CPU is inside. No counter means None, never 0.
 - *CPU time of others* is a share of all CPUs that `/proc/stat` lists: the machine's, whatever affinity or cgroup
   quota this process has. Inside a container the kernel still lists the host's.
 
@@ -21,7 +24,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,7 +34,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.records.record import Resources
 from graftbench.resources.device import is_cuda
 from graftbench.resources.energy import EnergySpan, NvmlCounter, RaplCounter
-from graftbench.resources.memory import DeviceMemory, ResidentMemory
+from graftbench.resources.memory import DeviceMemory, DriverCount, ResidentMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     import torch
+
+    from graftbench.resources.steps import StepSummary
 
 SHARED_ABOVE = 0.1
 """Share of the machine's CPU time in other hands above which a timing is only an upper bound."""
@@ -65,6 +70,11 @@ class Measurement:
         other_cpu_share: Share of the machine's CPU time that others used, 0 to 1; None where it cannot be told
             (no `/proc/stat`, or a fit shorter than `MIN_TICKS_PER_CORE` ticks). Of a fit that went on in another
             process, the last one's.
+        reserved_memory_mib: The most that torch's allocator had taken from the device; None on a CPU.
+        device_memory_mib: The most that the driver counted for this process on the device; None on a CPU, and where it
+            does not tell.
+        host_memory_mib: The most that this process had resident; None where the system tells none for the block.
+        missing: Name of a field above (or of a record's) -> why it has no value.
     """
 
     device: str
@@ -77,6 +87,10 @@ class Measurement:
     energy_joules: float | None = None
     energy_source: str = ""
     other_cpu_share: float | None = None
+    reserved_memory_mib: float | None = None
+    device_memory_mib: float | None = None
+    host_memory_mib: float | None = None
+    missing: dict[str, str] = field(default_factory=dict)
 
     @property
     def timing_shared(self) -> bool:
@@ -153,8 +167,12 @@ class FitMonitor:
         return self
 
     def _begin(self) -> None:
-        self._memory = DeviceMemory(self._device) if self._cuda else ResidentMemory(self._process)
-        counter = NvmlCounter.open(self._device) if self._cuda else RaplCounter.open(self._powercap)
+        self._host = ResidentMemory(self._process)
+        self._memory = DeviceMemory(self._device) if self._cuda else self._host
+        self._driver = DriverCount(self._device) if self._cuda else None
+        counter, self._no_energy = (
+            NvmlCounter.opened(self._device) if self._cuda else RaplCounter.opened(self._powercap)
+        )
         self._synchronize()
         self._energy = EnergySpan(counter)
         self._ticks = read_cpu_ticks(self._stat)
@@ -168,17 +186,24 @@ class FitMonitor:
         """Leave out what happens inside from the fit's cost; only within the measured block."""
         self._synchronize()
         self._aside_at, self._aside_cpu_at = self._clock(), self._own_cpu_seconds()
-        self._memory.look()
+        marks = list(dict.fromkeys([self._memory, self._host]))
+        for mark in marks:
+            mark.look()
         self._energy.pause()
         try:
             yield
         finally:
             self._synchronize()
             self._energy.go_on()
-            self._memory.reset()
+            for mark in marks:
+                mark.reset()
             self._aside_seconds += self._clock() - self._aside_at
             self._aside_cpu_seconds += self._own_cpu_seconds() - self._aside_cpu_at
             self._aside_at = None
+
+    def joules(self) -> float | None:
+        """Return the fit's energy so far, the processes before this one included; None where it is not known."""
+        return self.state_dict()["joules"]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the fit has cost so far, the processes before this one included."""
@@ -190,6 +215,7 @@ class FitMonitor:
         """Return what the fit has cost until these readings of the clocks and of the energy counter."""
         mib, memory_source = self._memory.peak_mib()
         baseline = self._memory.baseline_mib
+        host, host_source = self._host.peak_mib()
         return self._before.and_then(
             FitCost(
                 now - self._started - self._aside_seconds,
@@ -199,12 +225,17 @@ class FitMonitor:
                 energy_source,
                 cpu_now - self._own_cpu_start - self._aside_cpu_seconds,
                 None if mib is None or baseline is None else max(0.0, mib - baseline),
+                self._memory.reserved_mib() if isinstance(self._memory, DeviceMemory) else None,
+                self._driver.peak_mib()[0] if self._driver else None,
+                host if host_source == "VmHWM" else None,
             )
         )
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
         """Begin again inside the block, and count from what another process left: what this one did does not count."""
         self._energy.end()
+        if self._driver is not None:
+            self._driver.close()
         self._before = FitCost(**state)
         self._begin()
 
@@ -216,8 +247,14 @@ class FitMonitor:
         except RuntimeError:
             if error is None:  # an asynchronous CUDA error is the block's own; a second one would hide the first
                 self._energy.end()
+                if self._driver is not None:
+                    self._driver.close()
                 raise
         now, energy, cpu_now = self._clock(), self._energy.end(), self._own_cpu_seconds()
+        if self._driver is not None:
+            self._driver.close()
+        if self._driver is not None and self._driver.shared and energy[0] is not None:
+            energy, self._no_energy = (None, ""), "other processes computed on the GPU meanwhile"
         share = other_cpu_share(self._ticks, read_cpu_ticks(self._stat), cpu_now - self._own_cpu_start)
         cost = self._cost(now, cpu_now, *energy)
         self._measurement = Measurement(
@@ -231,7 +268,26 @@ class FitMonitor:
             energy_joules=cost.joules,
             energy_source=cost.energy_source,
             other_cpu_share=share,
+            reserved_memory_mib=cost.reserved_memory_mib,
+            device_memory_mib=cost.device_memory_mib,
+            host_memory_mib=cost.host_memory_mib,
+            missing=self._missing(cost),
         )
+
+    def _missing(self, cost: FitCost) -> dict[str, str]:
+        """Return why what was not measured was not."""
+        on_cpu = "the device is a CPU"
+        driver = self._driver.peak_mib()[1] if self._driver else on_cpu
+        elsewhere = "it was not measured in all processes of the fit"
+        reasons = {
+            "peak_memory_mib": "this system tells no mark of memory",
+            "reserved_memory_mib": elsewhere if self._cuda else on_cpu,
+            "device_memory_mib": driver or elsewhere,
+            "host_memory_mib": "this system does not let the mark be reset",
+            "energy_joules": self._no_energy or "the counter did not move, or not in all processes of the fit",
+        }
+        values = asdict(cost) | {"energy_joules": cost.joules}
+        return {name: reason for name, reason in reasons.items() if values[name] is None}
 
 
 @dataclass(frozen=True)
@@ -246,6 +302,9 @@ class FitCost:
         energy_source: Likewise.
         cpu_seconds: CPU time of the process and its finished children, without what was aside.
         fit_memory_mib: As in Measurement.
+        reserved_memory_mib: As in Measurement.
+        device_memory_mib: As in Measurement.
+        host_memory_mib: As in Measurement.
     """
 
     seconds: float = 0.0
@@ -255,24 +314,59 @@ class FitCost:
     energy_source: str = ""
     cpu_seconds: float = 0.0
     fit_memory_mib: float | None = None
+    reserved_memory_mib: float | None = None
+    device_memory_mib: float | None = None
+    host_memory_mib: float | None = None
 
     def and_then(self, later: FitCost) -> FitCost:
         """Return the cost of both parts together. What was not measured in one of them is not known of both."""
         if self == FitCost():
             return later
         counted = self.joules is not None and later.joules is not None and self.energy_source == later.energy_source
-        peaks = [part.peak_memory_mib for part in (self, later) if part.peak_memory_mib is not None]
-        above = [part.fit_memory_mib for part in (self, later) if part.fit_memory_mib is not None]
+        peak = _larger(self.peak_memory_mib, later.peak_memory_mib)
         sources = {self.memory_source, later.memory_source}
         return FitCost(
             self.seconds + later.seconds,
-            max(peaks) if len(peaks) == 2 else None,
-            "" if len(peaks) < 2 else "ru_maxrss" if "ru_maxrss" in sources else later.memory_source,
+            peak,
+            "" if peak is None else "ru_maxrss" if "ru_maxrss" in sources else later.memory_source,
             (self.joules or 0) + (later.joules or 0) if counted else None,
             later.energy_source if counted else "",
             self.cpu_seconds + later.cpu_seconds,
-            max(above) if len(above) == 2 else None,
+            _larger(self.fit_memory_mib, later.fit_memory_mib),
+            _larger(self.reserved_memory_mib, later.reserved_memory_mib),
+            _larger(self.device_memory_mib, later.device_memory_mib),
+            _larger(self.host_memory_mib, later.host_memory_mib),
         )
+
+
+def _larger(one: float | None, other: float | None) -> float | None:
+    """Return the larger of two marks; None unless both are known."""
+    return None if one is None or other is None else max(one, other)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What was measured beside a fit and goes into its record; None for what was not.
+
+    Attributes:
+        sampling: Of sampling the evaluation's images.
+        steps: How long the fit's steps took.
+        calibration_seconds: Of the fixed work beside the fit (graftbench.resources.calibration).
+        peak_flops_per_second: Of a large product of matrices (likewise).
+        peak_flops_dtype: In which it was measured.
+        sampler_bytes: Of the sampler's tensors.
+        stored_bytes: Of what of them the source model does not hold.
+        missing: Name of a field of the record -> why it has no value.
+    """
+
+    sampling: Measurement | None = None
+    steps: StepSummary | None = None
+    calibration_seconds: float | None = None
+    peak_flops_per_second: float | None = None
+    peak_flops_dtype: str = ""
+    sampler_bytes: int | None = None
+    stored_bytes: int | None = None
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 def resources(
@@ -285,7 +379,7 @@ def resources(
     parameters_total: int = 0,
     parameters_trained: int = 0,
     flops_per_image: float | None = None,
-    calibration_seconds: float | None = None,
+    beside: Beside | None = None,
 ) -> Resources:
     """Make the record of a cell's cost.
 
@@ -298,10 +392,12 @@ def resources(
         parameters_total: Numbers in all networks that take part.
         parameters_trained: Those that the fit moves.
         flops_per_image: Floating-point operations per training image; None if not counted.
-        calibration_seconds: Of the fixed work beside the fit (graftbench.resources.calibration); None if not timed.
+        beside: What was measured beside the fit.
     """
     fit_seconds = measurement.fit_seconds - paused_seconds
-    return Resources(
+    beside = beside or Beside()
+    sampling, steps = beside.sampling, beside.steps
+    costs = Resources(
         device=measurement.device,
         fit_seconds=fit_seconds,
         fit_cpu_seconds=measurement.fit_cpu_seconds,
@@ -319,8 +415,67 @@ def resources(
         flops=None if flops_per_image is None else flops_per_image * images_seen,
         other_cpu_share=measurement.other_cpu_share,
         timing_shared=measurement.timing_shared,
-        calibration_seconds=calibration_seconds,
+        calibration_seconds=beside.calibration_seconds,
+        reserved_memory_mib=measurement.reserved_memory_mib,
+        device_memory_mib=measurement.device_memory_mib,
+        host_memory_mib=measurement.host_memory_mib,
+        sampling_memory_mib=sampling and sampling.peak_memory_mib,
+        sampling_reserved_memory_mib=sampling and sampling.reserved_memory_mib,
+        sampling_device_memory_mib=sampling and sampling.device_memory_mib,
+        sampling_host_memory_mib=sampling and sampling.host_memory_mib,
+        joules_per_image=_share(measurement.energy_joules, images_seen),
+        joules_per_1000_samples=_share(sampling and sampling.energy_joules, sampled_images / 1000),
+        warmup_seconds=steps and steps.warmup_seconds,
+        steady_images_per_second=steps and steps.images_per_second,
+        step_seconds_p50=steps and steps.p50,
+        step_seconds_p90=steps and steps.p90,
+        step_seconds_p99=steps and steps.p99,
+        mfu=_utilisation(flops_per_image, steps and steps.images_per_second, beside.peak_flops_per_second),
+        peak_flops_per_second=beside.peak_flops_per_second,
+        peak_flops_dtype=beside.peak_flops_dtype,
+        sampler_bytes=beside.sampler_bytes,
+        stored_bytes=beside.stored_bytes,
     )
+    return msgspec.structs.replace(costs, unmeasured=_reasons(costs, measurement, beside))
+
+
+_OF_SAMPLING = {
+    "peak_memory_mib": "sampling_memory_mib",
+    "reserved_memory_mib": "sampling_reserved_memory_mib",
+    "device_memory_mib": "sampling_device_memory_mib",
+    "host_memory_mib": "sampling_host_memory_mib",
+    "energy_joules": "joules_per_1000_samples",
+}
+"""Field of a measurement of sampling -> field of the record."""
+_OF_STEPS = ("warmup_seconds", "steady_images_per_second", "step_seconds_p50", "step_seconds_p90", "step_seconds_p99")
+
+
+def _reasons(costs: Resources, measurement: Measurement, beside: Beside) -> dict[str, str]:
+    """Return why each field that has no value has none, where it is known."""
+    reasons = dict(measurement.missing)
+    if "energy_joules" in reasons:
+        reasons["joules_per_image"] = reasons["energy_joules"]
+    nothing = "nothing was sampled, or the sampler could not be watched"
+    for name, field_name in _OF_SAMPLING.items():
+        why = beside.sampling.missing.get(name, "") if beside.sampling else nothing
+        reasons |= {field_name: why} if why else {}
+    reasons |= dict.fromkeys(_OF_STEPS, "the fit asked its budget for fewer than two batches")
+    reasons |= dict.fromkeys(("flops_per_image", "flops"), "torch counted no operations in the first batch")
+    reasons |= beside.missing
+    lacking = [name for name in ("flops_per_image", "steady_images_per_second", "peak_flops_per_second")
+               if getattr(costs, name) is None and name in reasons]  # fmt: skip
+    reasons["mfu"] = "; ".join(f"{name}: {reasons[name]}" for name in lacking)
+    return {name: reason for name, reason in reasons.items() if reason and getattr(costs, name) is None}
+
+
+def _share(joules: float | None, count: float) -> float | None:
+    return None if joules is None or count <= 0 else joules / count
+
+
+def _utilisation(flops_per_image: float | None, images_per_second: float | None, peak: float | None) -> float | None:
+    if not flops_per_image or images_per_second is None or peak is None:
+        return None
+    return flops_per_image * images_per_second / peak
 
 
 def with_told(
@@ -336,7 +491,10 @@ def with_told(
     """
     costs = msgspec.structs.replace(costs, **measured)
     empty = {name: value for name, value in declared.items() if getattr(costs, name) in (None, 0, "")}
-    return msgspec.structs.replace(costs, **empty, declared=sorted(empty))
+    costs = msgspec.structs.replace(costs, **empty, declared=sorted(empty))
+    reasons = dict.fromkeys((name for name, value in measured.items() if value is None), "another program did the work")
+    unmeasured = {name: why for name, why in (costs.unmeasured | reasons).items() if getattr(costs, name) is None}
+    return msgspec.structs.replace(costs, unmeasured=unmeasured)
 
 
 def declared_resources(declared: Mapping[str, float | int | str]) -> Resources | None:

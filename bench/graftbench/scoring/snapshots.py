@@ -37,14 +37,20 @@ class Snapshots:
     Args:
         shares: Of the budget, ascending.
         score: Samples and scores a sampler; its randomness is its own.
+        joules: Returns the fit's energy so far; None without a counter.
 
     Attributes:
         taken: Those so far.
     """
 
-    def __init__(self, shares: Sequence[float], score: Callable[[Sampler], Scored]) -> None:
+    def __init__(
+        self,
+        shares: Sequence[float],
+        score: Callable[[Sampler], Scored],
+        joules: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self.taken: list[Snapshot] = []
-        self._shares, self._score = list(shares), score
+        self._shares, self._score, self._joules = list(shares), score, joules
         self._rows: list[torch.Tensor] = []
 
     @property
@@ -61,10 +67,8 @@ class Snapshots:
             devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
             with budget.paused(), torch.random.fork_rng(devices):
                 scored = self._score(sampler())
-                seen, seconds = budget.images_seen, budget.seconds()
-                self.taken += [
-                    Snapshot(share=share, images_seen=seen, seconds=seconds, scores=scored.scores) for share in due
-                ]
+                spent = {"images_seen": budget.images_seen, "seconds": budget.seconds(), "joules": self._joules()}
+                self.taken += [Snapshot(share=share, scores=scored.scores, **spent) for share in due]
                 self._rows += [scored.images[:STRIP_COLUMNS].clone() for _ in due]
                 del scored
                 gc.collect()  # an extractor may hold itself in a circle; its memory is not the fit's

@@ -12,7 +12,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.records.heads import Head, Software
 from graftbench.records.run import RECORDS
 from graftbench.records.store import latest, read
-from graftbench.resources.environment import describe
+from graftbench.resources.environment import software
 from graftbench.suites import disk
 from graftbench.suites.code_file import known_code
 from graftbench.suites.estimates import Estimates, WallTime
@@ -229,7 +229,7 @@ def look_ahead(
         cells,
         [ids[id(cell)] for cell in cells],
         records,
-        here=Software.of(describe()),
+        here=Software.of(software()),
         code=(known_code(out) if out else {}) | plan.code,
         suite_ids=plan.ids,
         again=again,

@@ -32,6 +32,10 @@ RENEWED = "code (hashed in another way since)"
 """Of a record of a version that counted whole files: nothing may have changed but that."""
 
 
+RUN_AGAIN = frozenset({Status.SKIPPED, Status.LOST})
+"""Statuses of cells that did not fail themselves: the next run tries them again without being asked."""
+
+
 NAMES_SHOWN = 6
 """Of more edited definitions than these the files are named."""
 

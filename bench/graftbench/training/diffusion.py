@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -84,7 +85,41 @@ def diffuse(x: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
     return share.sqrt() * x + (1 - share).sqrt() * noise
 
 
-def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: AnyUNet) -> DiffusionSampler:
+@dataclass(frozen=True)
+class DenoisingPass:
+    """What a step on a batch has computed, for terms of a method's own.
+
+    Attributes:
+        images: x_0, B×3×H×W in [−1, 1].
+        noisy: x_t.
+        t: Noise levels, int64 B.
+        alpha_bar: ᾱ_t, B.
+        noise: The noise predicted in x_t, with gradient.
+    """
+
+    images: Tensor
+    noisy: Tensor
+    t: Tensor
+    alpha_bar: Tensor
+    noise: Tensor
+
+
+DenoisingTerm = Callable[[DenoisingPass], dict[str, Tensor]]
+"""What a step computed -> weighted losses that are added, by name."""
+
+
+def clean_image(noisy: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Return x̃_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, the image that a prediction of the noise implies, clipped to [−1, 1].
+
+    arXiv 2006.11239, eq. 15; the clipping is that of its published code: B×3×H×W twice and B -> B×3×H×W.
+    """
+    share = alpha_bar[:, None, None, None]
+    return ((noisy - (1 - share).sqrt() * noise) / share.sqrt()).clamp(-1, 1)
+
+
+def fit_diffusion(
+    task: Task, budget: Meter, config: DiffusionConfig, unet: AnyUNet, *, terms: Sequence[DenoisingTerm] = ()
+) -> DiffusionSampler:
     """Minimise ‖ε − ε_θ(x_t, t)‖² over the task's images until the budget is spent.
 
     L_simple of arXiv 2006.11239 (eq. 14): t is uniform, every noise level weighs the same; the mean over the numbers
@@ -95,6 +130,7 @@ def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: AnyU
         budget: Ends the loop.
         config: Rate, EMA, how the sampler denoises. The schedule is the network's.
         unet: Trained in place where it wants gradients.
+        terms: Losses of a method's own, added to it.
 
     Returns:
         A sampler that denoises with averaged weights.
@@ -111,11 +147,16 @@ def fit_diffusion(task: Task, budget: Meter, config: DiffusionConfig, unet: AnyU
         x = batches.draw(size)
         t = torch.randint(len(unet.alpha_bars), (size,), generator=task.generator).to(task.device)
         noise = torch.randn(x.shape, generator=task.generator).to(x)
+        alpha_bar = unet.alpha_bars[t]
+        noisy = diffuse(x, noise, alpha_bar)
         with autocast(dtype, task.device):
-            predicted = unet(diffuse(x, noise, unet.alpha_bars[t]), t)
-        loss = F.mse_loss(predicted, noise)
-        descend(optimizer, loss)
-        log.add(denoising=loss)
+            predicted = unet(noisy, t)
+        losses = {"denoising": F.mse_loss(predicted, noise)}
+        computed = DenoisingPass(x, noisy, t, alpha_bar, predicted)
+        for term in terms:
+            losses |= term(computed)
+        descend(optimizer, torch.stack(list(losses.values())).sum())
+        log.add(**losses)
         return True
 
     # no log.look: a step generates nothing that could have collapsed

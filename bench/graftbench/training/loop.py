@@ -1,6 +1,7 @@
 """The loop that every trained method shares: batches until the budget is spent, an average, a log, an end in time.
 
-What a step does belongs to the families (`adversarial`, `autoencoding`, `diffusion`) and to the methods.
+What a step does belongs to the families (`adversarial`, `autoencoding`, `diffusion`, `flow_matching`) and to
+the methods.
 """
 
 from __future__ import annotations

@@ -68,7 +68,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """All that determines a source model.
 
     Attributes:
-        kind: `gan`: generator and discriminator; `vae`: encoder and decoder; `diffusion`: a denoising network.
+        kind: `gan`: generator and discriminator; `vae`: encoder and decoder; `diffusion`: a denoising network;
+            `flow`: a velocity network.
         domain: Name of the source domain.
         resolution: Side in pixels.
         manifest: Hash of the domain's ids, splits and pixels; the training split is what is learnt.
@@ -125,12 +126,14 @@ def kind_of(name: str) -> Kind:
     Raises:
         GraftbenchError: A kind that nobody trains.
     """
-    from graftbench.training import adversarial, autoencoding, diffusion  # noqa: PLC0415 - torch is needed from here on
+    # torch is needed from here on
+    from graftbench.training import adversarial, autoencoding, diffusion, flow_matching  # noqa: PLC0415
 
     kinds = {
         "gan": Kind(adversarial.AdversarialConfig, adversarial.train_source, adversarial.source_sampler),
         "vae": Kind(autoencoding.VaeConfig, autoencoding.train_source, autoencoding.source_sampler),
         "diffusion": Kind(diffusion.DiffusionConfig, diffusion.train_source, diffusion.source_sampler),
+        "flow": Kind(flow_matching.FlowConfig, flow_matching.train_source, flow_matching.source_sampler),
     }
     if name not in kinds:
         raise unknown("kind of source model", name, kinds)
@@ -543,7 +546,8 @@ class SourceModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     Attributes:
         kimg: Thousands of source images shown.
         seed: Seed of initialisation and training.
-        parameters: Settings of the kind's training (`AdversarialConfig`, `VaeConfig`, `DiffusionConfig`).
+        parameters: Settings of the kind's training (`AdversarialConfig`, `VaeConfig`, `DiffusionConfig`,
+            `FlowConfig`).
         name: A generator of a package that is known here: `gan-face-generate`.
         file: A TorchScript or `torch.export` file, a source model that `graftbench source train` exported, or the
             folder of a pipeline of diffusers (kind `diffusion`).

@@ -224,7 +224,7 @@ def _located_file(spec: SourceModelSpec, kind: str) -> _Located:
     if not file.exists():
         raise GraftbenchError(f"There is no such file (looked at {file}).")
     form = _form_of(file)
-    kinds = {"diffusers": ("diffusion",), "graftbench": ("gan", "vae", "diffusion")}.get(form, ("gan",))
+    kinds = {"diffusers": ("diffusion",), "graftbench": ("gan", "vae", "diffusion", "flow")}.get(form, ("gan",))
     if kind not in kinds:
         raise GraftbenchError(f"What is there ({form}) is a source model of the kind '{kinds[0]}'; found it under it.")
     program = form in ("TorchScript", "torch.export")

@@ -142,6 +142,7 @@ def _costs(record: Record) -> dict[str, Any]:
     if record.resources is not None:
         costs |= msgspec.structs.asdict(record.resources)
         declared = set(costs.pop("declared"))
+        del costs["unmeasured"]
         if record.origin == "submitted":  # what nobody measured and nobody declared is not zero
             costs = {name: value for name, value in costs.items() if value or name in declared}
     return {name: value for name, value in costs.items() if value is not None}

@@ -1,0 +1,264 @@
+"""What a quality costs: seconds, joules, images and money until a fit's snapshots reach it.
+
+The qualities lie between what learnt nothing (the source model as it is) and what real images score (the floor). A fit
+arrives with the first snapshot at or below a level; between two snapshots nobody looked, so the true cost lies between
+them, and that of the later one is stated. A fit that never arrives is censored at its end (`survival`), never dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from graftbench.comparison.nothing_learnt import SOURCE
+from graftbench.comparison.survival import Waited, arrival_curve
+from graftbench.errors import GraftbenchError
+from graftbench.records.cell_spec import SAMPLES
+from graftbench.records.provenance import known_cost
+from graftbench.records.record import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from graftbench.comparison.survival import ArrivalCurve
+    from graftbench.records.record import Record
+
+METRIC = "kid"
+WAY = (0.5, 0.75, 0.9)
+"""Levels, as shares of the way from what learnt nothing to the floor."""
+
+LEAST_PAIRS = 2
+"""Runs a side that a comparison of convergence takes."""
+
+CONVERGENCE_LEVEL = 0.05
+"""Of the one-sided test that a variant takes fewer images than what it varies."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a fit had spent, and what it scored, when it was looked at."""
+
+    images: float
+    seconds: float
+    joules: float | None
+    score: float
+
+
+@dataclass(frozen=True)
+class LevelArrival:
+    """How long the runs of one method take to one level; each unit a curve, None where no run has the unit."""
+
+    seconds: ArrivalCurve
+    images: ArrivalCurve
+    joules: ArrivalCurve | None
+
+
+@dataclass(frozen=True)
+class QualityRow:
+    """One method.
+
+    Attributes:
+        method: Its name.
+        runs: Cells with a course.
+        left_out: Cells without one, by the reason.
+        arrivals: One for each level of the table.
+        convergence: Of a variant, what the check of its convergence says; else empty.
+    """
+
+    method: str
+    runs: int
+    left_out: dict[str, int]
+    arrivals: tuple[LevelArrival, ...]
+    convergence: str = ""
+
+
+@dataclass(frozen=True)
+class QualityTable:
+    """Methods on one task with one number of images under one budget.
+
+    Attributes:
+        title: What they share.
+        source: KID of the untransferred source, mean over seeds.
+        floor: KID of as many real images.
+        levels: KID at each of `WAY`.
+        rows: By method.
+    """
+
+    title: str
+    source: float
+    floor: float
+    levels: tuple[float, ...]
+    rows: tuple[QualityRow, ...]
+
+
+@dataclass(frozen=True)
+class QualityTables:
+    """All tables of a run, and the groups that have none: title -> why."""
+
+    tables: tuple[QualityTable, ...]
+    without: dict[str, str]
+
+
+def quality_tables(records: Iterable[Record]) -> QualityTables:
+    """Make a table for each task, number of images, budget and protocol whose fits were looked at on the way."""
+    groups: defaultdict[tuple[Any, ...], list[Record]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: record.id):
+        cell = record.cell
+        protocol, manifests = cell.protocol.label, tuple(sorted(cell.manifests.items()))
+        groups[str(cell.task), cell.data_budget, str(cell.compute_budget), protocol, manifests].append(record)
+    tables, without = [], {}
+    for key, group in sorted(groups.items()):
+        title = f"{key[0]}, n = {key[1]}, {key[2]}, {key[3]}"
+        made = _table(title, group)
+        if isinstance(made, str):
+            without[title] = made
+        else:
+            tables.append(made)
+    return QualityTables(tuple(tables), without)
+
+
+def _table(title: str, group: Sequence[Record]) -> QualityTable | str:
+    """Make the table of a group, or say why there is none."""
+    # The two ends.
+    ok = [record for record in group if record.status == Status.OK]
+    sources = [value for record in ok if record.cell.method == SOURCE and (value := _end_score(record)) is not None]
+    floors = [score.floor for record in ok if (score := record.score(METRIC)) and _is_known(score.floor)]
+    fits = [record for record in group if record.cell.family != "reference" and record.cell.variant_of != SAMPLES]
+    if not any(record.snapshots for record in fits):
+        return "no fit was looked at on the way (`snapshots` in the suite)"
+    if not sources or not floors:
+        return "no row of the untransferred source, or no floor: nothing says what a good score is"
+    source, floor = fmean(sources), fmean(floors)
+    if not floor < source:
+        return f"the untransferred source ({source:.4g}) scores no worse than real images ({floor:.4g})"
+
+    # The rows.
+    levels = tuple(source + share * (floor - source) for share in WAY)
+    by_method: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in fits:
+        by_method[record.cell.method].append(record)
+    courses = {method: {r.id: course_of(r) for r in cells} for method, cells in by_method.items()}
+    rows = []
+    for method, cells in sorted(by_method.items()):
+        known = [course for course in courses[method].values() if not isinstance(course, str)]
+        left_out: defaultdict[str, int] = defaultdict(int)
+        for course in courses[method].values():
+            if isinstance(course, str):
+                left_out[course] += 1
+        arrivals = tuple(_arrival(known, level) for level in levels) if known else ()
+        rows.append(QualityRow(method, len(known), dict(left_out), arrivals, _convergence(cells[0], courses, levels)))
+    return QualityTable(title, source, floor, levels, tuple(rows))
+
+
+def _end_score(record: Record) -> float | None:
+    score = record.score(METRIC)
+    return None if score is None else score.value
+
+
+def course_of(record: Record) -> list[Passed] | str:
+    """Return what a fit scored on the way and at its end, in order, or why that is not known.
+
+    A fit that failed has its snapshots, and is censored there; one that diverged never arrives either.
+    """
+    points = [
+        Passed(shot.images_seen, shot.seconds, shot.joules, score.value)
+        for shot in record.snapshots
+        for score in shot.scores
+        if score.name == METRIC and score.value is not None and _is_known(shot.seconds)
+    ]
+    seconds, images = known_cost(record, "fit_seconds"), known_cost(record, "images_seen")
+    end = _end_score(record)
+    if record.status == Status.OK and end is not None and _is_known(seconds) and _is_known(images):
+        joules = known_cost(record, "energy_joules")
+        points.append(Passed(images, seconds, joules if _is_known(joules) else None, end))
+    if points:
+        return points
+    return f"{record.status}: no score on the way" if record.status != Status.OK else "no score or no seconds"
+
+
+def _is_known(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def arrives(course: Sequence[Passed], level: float) -> tuple[Passed, bool]:
+    """Return the first point at or below a level, or the last point; and whether the fit arrived."""
+    point = next((point for point in course if point.score <= level), None)
+    return (course[-1], False) if point is None else (point, True)
+
+
+def _arrival(courses: Sequence[Sequence[Passed]], level: float) -> LevelArrival:
+    passed = [arrives(course, level) for course in courses]
+    joules = [(point.joules, arrived) for point, arrived in passed]
+    known = [Waited(value, arrived) for value, arrived in joules if value is not None]
+    return LevelArrival(
+        seconds=arrival_curve([Waited(point.seconds, arrived) for point, arrived in passed]),
+        images=arrival_curve([Waited(point.images, arrived) for point, arrived in passed]),
+        joules=arrival_curve(known) if len(known) == len(joules) else None,
+    )
+
+
+# ----------------------------------------------------------------------------------------------- convergence
+
+
+def _convergence(
+    record: Record, courses: Mapping[str, Mapping[str, list[Passed] | str]], levels: Sequence[float]
+) -> str:
+    """Check a variant's convergence against what it varies, at the last level that all runs of both reach."""
+    original = record.cell.variant_of
+    if not original or original == SAMPLES or original not in courses:
+        return ""
+    sides = [
+        [course for course in courses[method].values() if not isinstance(course, str)]
+        for method in (original, record.cell.method)
+    ]
+    for level in reversed(levels):
+        passed = [[arrives(course, level) for course in side] for side in sides]
+        if all(side and all(arrived for _, arrived in side) for side in passed):
+            images = [[point.images for point, _ in side] for side in passed]
+            return convergence(images[0], images[1], original)
+    return f"cannot be compared with {original}: no level is reached by all runs of both"
+
+
+def convergence(reference: Sequence[float], variant: Sequence[float], name: str = "the reference") -> str:
+    """Say whether a variant converges in fewer images than what it varies.
+
+    MLPerf's rule of reference convergence points: a faster implementation has to do the same training, so that its
+    images to the target may not be significantly fewer than the reference's (Welch's one-sided t test); else what
+    looks like speed is another training.
+
+    Args:
+        reference: Images until the level, a run each.
+        variant: Likewise.
+        name: Of the reference.
+
+    Raises:
+        GraftbenchError: A side has no run.
+    """
+    if not reference or not variant:
+        raise GraftbenchError("A comparison of convergence needs a run on each side.")
+    ratio = fmean(variant) / fmean(reference) if fmean(reference) else math.nan
+    words = f"{ratio:.2f} times the images of {name}"
+    if min(len(reference), len(variant)) < LEAST_PAIRS:
+        return f"{words}; too few runs to tell (at least {LEAST_PAIRS} each)"
+    p = _fewer(reference, variant)
+    if p <= CONVERGENCE_LEVEL:
+        return f"{words}, significantly fewer (p = {p:.2g}): it is another training, not a faster one"
+    return f"{words}, not significantly fewer (p = {p:.2g})"
+
+
+def _fewer(reference: Sequence[float], variant: Sequence[float]) -> float:
+    """Return the p value of "the variant's mean is lower"; of sides that do not vary 0 or 1."""
+    if len(set(reference)) == len(set(variant)) == 1:
+        return 0.0 if variant[0] < reference[0] else 1.0
+    from scipy.stats import ttest_ind  # noqa: PLC0415 - a second to import, and few runs have variants
+
+    test: Any = ttest_ind(variant, reference, equal_var=False, alternative="less")  # scipy has no types
+    return float(test.pvalue)
+
+
+def money(seconds: float, price_per_hour: float) -> float:
+    """Return what so many seconds cost at a price per hour, in its currency."""
+    return seconds / 3600 * price_per_hour
