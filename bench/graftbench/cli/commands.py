@@ -142,6 +142,12 @@ COMMANDS = {
         "graftbench tasks standard",
         'graftbench tasks "twemoji->openmoji@32" "openmoji->folder:photos@32" --markdown',
     ),
+    "court": CommandHelp(
+        "Try scores where the truth is known: sanity checks, planted failures, fitted generators.",
+        "graftbench court runs/quick",
+        "graftbench court --quick --out runs/court",
+        "graftbench court --metrics kid,clipped --plugin my_metric.py",
+    ),
     "data show": CommandHelp(
         "Show a domain's card: licence, source, counts, splits, duplicates, what was left out, a contact sheet.",
         "graftbench data show openmoji",

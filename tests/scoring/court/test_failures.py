@@ -1,0 +1,65 @@
+"""Planted failures: how sets are drawn, what is told, and what shares should read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graftbench.metrics.features import Features
+from graftbench.scoring.court.failures import FAILURES, PlantedPool, _shuffled, drawn_values, reading_of, truth_of
+
+
+def features(n: int, mean: float = 0.0, seed: int = 0) -> Features:
+    """Gaussian features, with the powers and classes of images."""
+    rng = np.random.default_rng(seed)
+    powers = np.column_stack((rng.uniform(1, 2, n), np.full((n, 2), 32.0)))
+    return Features.of(rng.normal(mean, 1, (n, 6)), rng.normal(size=(n, 3)), powers)
+
+
+@pytest.fixture
+def pool() -> PlantedPool:
+    """Failures are far away, but for copies, which are the training images."""
+    train = features(20, seed=1)
+    spoilt = {name: train if name == "copies" else features(60, 50.0, 2) for name in FAILURES}
+    return PlantedPool(features(300), train, spoilt, 0.25)
+
+
+def test_a_dose_is_the_share_that_is_bad(pool: PlantedPool) -> None:
+    """Precision of half garbage far away is half that of clean sets; equal seeds give equal values."""
+    clean = drawn_values(pool, 100, 4, ["precision"])["precision"]
+    bad = drawn_values(pool, 100, 4, ["precision"], failure="garbage", dose=0.5)["precision"]
+    assert np.mean(bad) == pytest.approx(np.mean(clean) / 2, abs=0.06)
+    assert bad == drawn_values(pool, 100, 4, ["precision"], failure="garbage", dose=0.5)["precision"]
+    reading = reading_of("precision", clean, bad)
+    assert reading is not None
+    assert (reading.told, reading.praised) == (1.0, 0.0)
+
+
+def test_what_is_told_and_what_is_praised() -> None:
+    """By the metric's direction; of one without any, only that it is another value; undefined is no reading."""
+    clean = [-1.0, 0.0, 1.0]
+    for metric, told, praised in (("kid", 0.5, 0.5), ("precision", 0.5, 0.5), ("high_frequency", 1.0, 0.0)):
+        reading = reading_of(metric, clean, [9.0, -9.0])
+        assert reading is not None
+        assert (reading.told, reading.praised) == (told, praised)
+    lower = reading_of("kid", clean, [-9.0, -9.0])
+    assert lower is not None
+    assert (lower.told, lower.praised) == (0.0, 1.0)
+    assert reading_of("kid", clean, [float("nan")]) is None
+
+
+def test_truths() -> None:
+    """Garbage is neither real nor new; copies are real and not new; a fixed variant leaves its own share."""
+    assert truth_of("precision", "garbage", 0.25, 0.2) == truth_of("recall", "garbage", 0.25, 0.2) == 0.75
+    assert truth_of("precision", "copies", 0.25, 0.2) == 1.0
+    assert truth_of("coverage", "factor dropped", 0.5, 0.2) == pytest.approx(0.6)
+    assert truth_of("kid", "garbage", 0.5, 0.2) is None
+
+
+def test_tiles_in_another_order_are_the_same_pixels() -> None:
+    """Every pixel of an image is still there, and the image is another one."""
+    image = np.arange(3 * 32 * 32, dtype=np.uint32).reshape(1, 3, 32, 32)
+    mixed = _shuffled(image.astype(np.uint8), np.random.default_rng(0))
+    assert mixed.shape == image.shape
+    assert np.array_equal(np.sort(mixed, axis=None), np.sort(image.astype(np.uint8), axis=None))
+    assert (mixed != image.astype(np.uint8)).any()

@@ -1,0 +1,67 @@
+"""The trial: its file of results, going on, and its tables."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from graftbench.errors import GraftbenchError
+from graftbench.scoring.court import trial
+from graftbench.scoring.court.page import draw, smallest_dose, tables, verdict_rows
+from graftbench.scoring.court.sanity import SanitySize
+from graftbench.scoring.court.trial import CourtResults, CourtSize, load_results, try_scores
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NO_IMAGES: Any = SimpleNamespace(manifest="m", domain="d", protocol=SimpleNamespace(label="p"))
+TINY = CourtSize(SanitySize(images=30, points=3, sizes=(20, 30), dimensions=(0,)), images={}, clean={})
+
+
+def test_what_is_there_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second call computes nothing; another seed begins anew."""
+    first = try_scores(["kid", "precision"], TINY, NO_IMAGES, NO_IMAGES, tmp_path)
+    assert len(first.sanity) == 15
+    tried: list[int] = []
+    monkeypatch.setattr(trial, "run_check", lambda *given: tried.append(given[-1]) or {})
+    assert try_scores(["kid", "precision"], TINY, NO_IMAGES, NO_IMAGES, tmp_path) == first
+    assert not tried
+    try_scores(["kid", "precision"], TINY, NO_IMAGES, NO_IMAGES, tmp_path, seed=1)
+    assert tried == [1] * 15
+
+
+def test_a_file_of_something_else(tmp_path: Path) -> None:
+    """It is refused by its name."""
+    (tmp_path / "results.json").write_text('{"key": 3}')
+    with pytest.raises(GraftbenchError, match=r"results\.json"):
+        load_results(tmp_path / "results.json")
+
+
+def results() -> CourtResults:
+    """Two doses of every failure; KID tells the larger, precision rewards it."""
+    doses = {
+        f"50/{failure}/{dose:g}": {"kid": (dose, float(dose > 0.3), 0.0), "precision": (1.0 + dose, 0.0, 0.9)}
+        for failure in trial.FAILURES
+        for dose in (0.1, 0.5)
+    }
+    return CourtResults(
+        "k", "p", "d", ["kid", "precision"], {"c": {"kid": "", "precision": "why | not"}}, 0.2,
+        {50: {"kid": [0.0, 0.1], "precision": [0.9, 1.0]}}, doses, {"variant_pairs": {"kid": (0.5, 0.1, 0.8, 20, 2)}},
+    )  # fmt: skip
+
+
+def test_tables_and_figures(tmp_path: Path) -> None:
+    """The smallest dose from which on all are told; rewards; the bias with its place; figures are written."""
+    found = results()
+    assert smallest_dose(found, "kid", "blur", 50) == "0.5"
+    assert smallest_dose(found, "precision", "blur", 50) == "rewards"
+    assert smallest_dose(found, "fid", "blur", 50) == "?"
+    rows = verdict_rows(found)
+    assert rows[2][1] == "0 of 1"
+    assert rows[2][8] == "+1.00 (blur, 0.5)"
+    assert rows[1][9] == "0.50 (0.10 to 0.80)"
+    text = tables(found)
+    assert "why \\| not" in text
+    assert all(path.stat().st_size > 1000 for path in draw(found, tmp_path))
