@@ -20,6 +20,7 @@ from ._page.row_keys import choices
 from ._page.run_facts import beside, command, domains, environment, failures
 from ._page.sections import sections
 from ._page.words import finished, outcome
+from ._tables.finding import words
 from ._tables.groups import groups, mixed_protocols
 from ._tables.origins import DECLARED_MARK, ROW_MARKS
 from ._tables.overall import overall
@@ -46,6 +47,14 @@ class Page(Report):
         folder = out.parent if out.name.startswith(_WRITING) else out
         path.write_text(render(run, folder), encoding="utf-8", newline="")
         return [path]
+
+    def summary(self, run: Run) -> list[str]:
+        """Say how many results there are and when they were made; then the finding over all, and of each task."""
+        all_groups = groups(run)
+        days = finished([record for group in all_groups for record in group.records])
+        counted = f"{outcome(run)} {days}." if days else outcome(run)
+        over_all = filter(None, [mixed_protocols(all_groups), overall(all_groups)])
+        return [counted, *over_all, *map(words, all_groups)]
 
 
 def render(run: Run, folder: Path | None = None) -> str:

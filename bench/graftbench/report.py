@@ -163,3 +163,12 @@ def terminal_table(run: Run, found: PluginIndex[Report]) -> Iterator[Any]:
         show = getattr(report(), "terminal", None)
         if show is not None:
             yield from show(run)
+
+
+def summary(run: Run, found: PluginIndex[Report]) -> list[str]:
+    """Return what reports say of a run in sentences: any may have a method `summary(run)` that returns a list of them.
+
+    The page's first sentence says how many results there are and how they ended; the finding follows.
+    """
+    shows = (getattr(report(), "summary", None) for report in found.classes.values())
+    return [sentence for show in shows if show is not None for sentence in show(run)]

@@ -28,6 +28,11 @@ COMMANDS = {
         "graftbench report runs/quick --figure quality --format pdf",
         "graftbench report runs/quick --baseline source",
     ),
+    "publish": CommandHelp(
+        "Write a folder that any web server can show: an index over runs, with each run's page, records and CSV.",
+        "graftbench publish runs/quick --out site",
+        "graftbench publish runs/near runs/far --out site --theirs from-ann.jsonl",
+    ),
     "claims": CommandHelp(
         "Check published claims on the records of a run, one test each.",
         "graftbench claims runs/quick",

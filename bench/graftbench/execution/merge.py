@@ -23,16 +23,15 @@ from graftbench.errors import GraftbenchError
 from graftbench.execution.run_folder import LOCK, PLANNED, RECORDS, SUITE, RunFolder, remove
 from graftbench.records import store
 from graftbench.records.artifacts import own_folder
-from graftbench.records.domain_names import PrintedNames
+from graftbench.records.domain_names import PrintedNames, public_task, with_printed_names
 from graftbench.records.record import Record, Status
 from graftbench.records.repeats import Duplicate, compared
 from graftbench.suites.matrix import Place, place_of, places, renamed_suite, united_suite
+from graftbench.suites.suite import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from graftbench.suites.suite import Suite
 
 CODE = "code.json"
 TORN = f"{RECORDS}.torn"
@@ -154,6 +153,75 @@ def _undisturbed(run: Path) -> Iterator[None]:
                 f"A run is working in '{run}' at this moment; merge it when that has ended."
             ) from error
         yield
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How a file of records that somebody sent goes with a run.
+
+    Attributes:
+        records: The newest record of every cell in the file, under printed names.
+        duplicates: Cells that the run has too, compared.
+        notes: What else is worth knowing, in sentences.
+    """
+
+    records: list[Record]
+    duplicates: list[Duplicate]
+    notes: list[str]
+
+
+def check_sent(sent: Path, own: Path) -> Joining:
+    """Check records that somebody sent as `merge` checks a run, against a run; nothing is written.
+
+    A file goes by the resolved suite.toml beside it. A file without one goes by what its records say of the suite:
+    their protocols and compute budgets.
+
+    Args:
+        sent: A file of records.
+        own: The run's records.jsonl.
+
+    Raises:
+        GraftbenchError: A whole line is no record, a file has none, or the two do not belong together.
+    """
+    (records, notes), (own_records, _) = store.read(sent), store.read(own)
+    for file, read in ((sent, records), (own, own_records)):
+        if not read:
+            raise GraftbenchError(f"'{file}' holds no records.")
+    suites = _resolved_suite(own) or _suites_of(own_records, ())
+    sent_suites = _resolved_suite(sent) or _suites_of(records, suites)
+    names = [*([str(own.parent)] * len(suites)), *([str(sent)] * len(sent_suites))]
+    _, remarks = united_suite([*suites, *sent_suites], names)
+    newest, own_newest = store.latest(records), store.latest(own_records)
+    duplicates = [compared([own_newest[key], record]) for key, record in newest.items() if key in own_newest]
+    return Joining(with_printed_names(list(newest.values())), duplicates, [*notes, *remarks])
+
+
+def _resolved_suite(records: Path) -> list[Suite]:
+    """Return the suite of the run folder in which records lie; none where they lie elsewhere."""
+    if records.name != RECORDS or not (records.parent / SUITE).is_file():
+        return []
+    suite = RunFolder(records.parent).suite()
+    return [suite] if suite.cells else []  # a suite file that no run has resolved leaves the protocol open
+
+
+def _suites_of(records: Sequence[Record], like: Sequence[Suite]) -> list[Suite]:
+    """Return what records say of their suite, one a protocol; what they do not say is as in the suites `like`."""
+    cells = [record.cell for record in records]
+    known = like[0].compute_budgets if like else []
+    compute_budgets = list(dict.fromkeys(cell.compute_budget for cell in cells))
+    within = all(budget in known for budget in compute_budgets)
+    first = like[0] if like else Suite(name="", tasks=[], methods=[], data_budgets=[], compute_budget=[])
+    seen = msgspec.structs.replace(
+        first,
+        tasks=list(dict.fromkeys(public_task(cell.task) for cell in cells)),
+        methods=list(dict.fromkeys(cell.method for cell in cells)),
+        data_budgets=sorted({cell.data_budget for cell in cells}),
+        seeds=sorted({cell.seed for cell in cells}),
+        compute_budget=first.compute_budget if within and like else compute_budgets,
+        domains={},
+    )
+    protocols = {msgspec.json.encode(cell.protocol): cell.protocol for cell in cells}
+    return [msgspec.structs.replace(seen, protocol=protocol) for protocol in protocols.values()]
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
