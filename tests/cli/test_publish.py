@@ -175,7 +175,7 @@ def test_sent_records_are_checked_against_every_run(run: Command, records: list[
     neither = write_records(tmp_path / "bob.jsonl", [with_protocol(record, n_generated=70) for record in records[3:6]])
     code, _, err = run("publish", one, two, "--out", tmp_path / "other", "--theirs", neither)
     assert code == 2
-    assert "`n_generated` is 50" in err
+    assert f"`n_generated` is 50 in the protocol of '{one}', 70 in '{neither}'" in err
     assert "`n_generated` is 600" in err
 
 

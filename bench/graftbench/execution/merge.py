@@ -189,7 +189,8 @@ def check_sent(sent: Path, own: Path) -> Joining:
             raise GraftbenchError(f"'{file}' holds no records.")
     suites = _resolved_suite(own) or _suites_of(own_records, ())
     sent_suites = _resolved_suite(sent) or _suites_of(records, suites)
-    names = [*([str(own.parent)] * len(suites)), *([str(sent)] * len(sent_suites))]
+    own_name = str(own.parent if own.name == RECORDS else own)
+    names = [*([own_name] * len(suites)), *([str(sent)] * len(sent_suites))]
     _, remarks = united_suite([*suites, *sent_suites], names)
     newest, own_newest = store.latest(records), store.latest(own_records)
     duplicates = [compared([own_newest[key], record]) for key, record in newest.items() if key in own_newest]
