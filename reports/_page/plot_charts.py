@@ -10,7 +10,7 @@ from .._figures.pareto import Spot, front
 from .._tables.numbers import KID, decimals, number
 from .._tables.text import plural
 from .cost import measured_here
-from .plots import LineChart, ChartPoint, ChartLine, from_top, placed, ticks_at
+from .plots import ChartLine, ChartPoint, LineChart, from_top, placed, ticks_at
 from .scale import scale_of
 
 if TYPE_CHECKING:
