@@ -10,7 +10,7 @@ from .._figures.pareto import Spot, front
 from .._tables.numbers import KID, decimals, number
 from .._tables.text import plural
 from .cost import measured_here
-from .plots import Plot, Point, Series, from_top, placed, ticks_at
+from .plots import ChartLine, ChartPoint, LineChart, from_top, placed, ticks_at
 from .scale import scale_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .._tables.groups import Group, Row
 
 
-def data_curves(group: Group) -> tuple[Plot, ...]:
+def data_curves(group: Group) -> tuple[LineChart, ...]:
     """Draw KID against training images, where there are several numbers of them."""
     if len(group.method_budgets) < 2:
         return ()
@@ -28,7 +28,7 @@ def data_curves(group: Group) -> tuple[Plot, ...]:
         rows = sorted((row for row in group.rows if row.label == label), key=lambda row: row.data_budget)
         scored = [(row, summary) for row in rows if (summary := row.summary(KID)) is not None]
         points = tuple(
-            Point(
+            ChartPoint(
                 float(row.data_budget),
                 summary.mean,
                 f"{label}, {plural(row.data_budget, 'image')}: {number(summary.mean, decimals([summary.mean]))}",
@@ -37,7 +37,7 @@ def data_curves(group: Group) -> tuple[Plot, ...]:
             for row, summary in scored
         )
         if points:
-            series.append(Series(label, points, scored[0][0].is_reference))
+            series.append(ChartLine(label, points, scored[0][0].is_reference))
     budgets = [float(budget) for budget in group.budgets]
     plot = _plot(
         series,
@@ -49,17 +49,19 @@ def data_curves(group: Group) -> tuple[Plot, ...]:
     return (plot,) if plot is not None else ()
 
 
-def training_curves(rows: Sequence[Row]) -> tuple[Plot, ...]:
+def training_curves(rows: Sequence[Row]) -> tuple[LineChart, ...]:
     """Draw KID on the way, where the trainings kept snapshots."""
     series = []
     for row in rows:
         reached = curve(row)
         if len(reached) > 1:
             points = tuple(
-                Point(each.images, sum(each.values) / len(each.values), f"{row.label}: {each.images:,.0f}", each.values)
+                ChartPoint(
+                    each.images, sum(each.values) / len(each.values), f"{row.label}: {each.images:,.0f}", each.values
+                )
                 for each in reached
             )
-            series.append(Series(row.label, points))
+            series.append(ChartLine(row.label, points))
     plot = _plot(
         series,
         title="During training",
@@ -70,14 +72,14 @@ def training_curves(rows: Sequence[Row]) -> tuple[Plot, ...]:
 
 
 def _plot(
-    series: Sequence[Series],
+    series: Sequence[ChartLine],
     *,
     title: str,
     x_label: str,
     says: str,
     x_values: Sequence[float] = (),
     joined: bool = True,
-) -> Plot | None:
+) -> LineChart | None:
     """Place series against KID; None where no method has a point."""
     methods = [each for each in series if not each.is_reference]
     if not methods:
@@ -87,7 +89,7 @@ def _plot(
         [point.y for each in series if each.is_reference for point in each.points],
     )
     x = scale_of(x_values or [point.x for each in series for point in each.points])
-    return Plot(
+    return LineChart(
         title=title,
         says=says,
         x_label=x_label + (" (logarithmic)" if x.logarithmic and not x_values else ""),
@@ -99,7 +101,7 @@ def _plot(
     )
 
 
-def pareto(rows: Sequence[Row]) -> Plot | None:
+def pareto(rows: Sequence[Row]) -> LineChart | None:
     """Draw KID against seconds; the line joins the methods that no other beats in both."""
     spots = []
     for row in rows:
@@ -107,9 +109,9 @@ def pareto(rows: Sequence[Row]) -> Plot | None:
         if kid is not None and seconds is not None:
             spots.append(Spot(row.label, seconds.mean, kid.mean, not row.leaks and measured_here(row)))
     series = [
-        Series(
+        ChartLine(
             spot.label,
-            (Point(spot.cost, spot.kid, f"{spot.label}: {spot.cost:,.3g} s, KID×10³ {spot.kid:,.4g}"),),
+            (ChartPoint(spot.cost, spot.kid, f"{spot.label}: {spot.cost:,.3g} s, KID×10³ {spot.kid:,.4g}"),),
             hollow=not spot.competes,
         )
         for spot in spots

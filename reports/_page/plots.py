@@ -29,7 +29,7 @@ STROKES = {"-": "", "--": "6 4", "-.": "7 3 2 3", ":": "2 3"}
 
 
 @dataclass(frozen=True)
-class Point:
+class ChartPoint:
     """A point: its two values, what is said of it, and the values of its seeds along the vertical axis."""
 
     x: float
@@ -39,7 +39,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Series:
+class ChartLine:
     """What is drawn of one method or reference row.
 
     Attributes:
@@ -50,13 +50,13 @@ class Series:
     """
 
     label: str
-    points: tuple[Point, ...]
+    points: tuple[ChartPoint, ...]
     is_reference: bool = False
     hollow: bool = False
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedPoint:
     """A point in per cent from the left and from the top."""
 
     x: float
@@ -66,22 +66,22 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class PlacedSeries:
+class PlacedLine:
     """A series as it is drawn, its name at `name_y` per cent from the top; none where that is None."""
 
-    series: Series
-    points: tuple[Placed, ...]
+    series: ChartLine
+    points: tuple[PlacedPoint, ...]
     name_y: float | None = None
     beyond: str = ""
 
     @property
-    def segments(self) -> tuple[tuple[Placed, Placed], ...]:
+    def segments(self) -> tuple[tuple[PlacedPoint, PlacedPoint], ...]:
         """Return the pieces of the line that joins the points."""
         return tuple(zip(self.points, self.points[1:], strict=False))
 
 
 @dataclass(frozen=True)
-class Plot:
+class LineChart:
     """A chart.
 
     Attributes:
@@ -102,25 +102,23 @@ class Plot:
     y_label: str
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
-    series: tuple[PlacedSeries, ...]
+    series: tuple[PlacedLine, ...]
     joined: bool = True
     front: tuple[tuple[float, float], ...] = ()
     notes: tuple[str, ...] = field(default=())
 
 
-def placed(series: Iterable[Series], x: Scale, y: Scale) -> tuple[PlacedSeries, ...]:
+def placed(series: Iterable[ChartLine], x: Scale, y: Scale) -> tuple[PlacedLine, ...]:
     """Place series on two axes, and their names beside the last point of each where they do not meet."""
     series = sorted(series, key=lambda each: (not each.is_reference, each.label))
     points = [tuple(_placed(point, x, y) for point in each.points) for each in series]
     order = sorted(range(len(series)), key=lambda i: (points[i][-1].y, series[i].label))
     heights = dict(zip(order, apart([points[i][-1].y for i in order], _NAME_GAP), strict=True))
-    return tuple(
-        PlacedSeries(each, points[i], heights[i], y.beyond(each.points[-1].y)) for i, each in enumerate(series)
-    )
+    return tuple(PlacedLine(each, points[i], heights[i], y.beyond(each.points[-1].y)) for i, each in enumerate(series))
 
 
-def _placed(point: Point, x: Scale, y: Scale) -> Placed:
-    return Placed(
+def _placed(point: ChartPoint, x: Scale, y: Scale) -> PlacedPoint:
+    return PlacedPoint(
         x.percent(point.x),
         round(100 - y.percent(point.y), 2),
         point.says,

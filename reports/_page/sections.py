@@ -14,7 +14,7 @@ from .._tables.text import one_line
 from .cost import CostLine, cost_headings, cost_lines, cost_marks
 from .panels import PanelSection, panel_sections
 from .row_keys import Key, row_keys
-from .setting import Heading, Setting, settings
+from .setting import Heading, PageSetting, settings
 from .words import judge
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Section:
     anchor: str
     title: str
     judge: str
-    settings: tuple[Setting, ...]
+    settings: tuple[PageSetting, ...]
     leads: tuple[Lead, ...]
     keys: Mapping[tuple[str, int], Key]
     table: ScoreTable

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .._tables.groups import Group, Row
     from .dots import DotChart, DotRow
     from .pictures import Picture, Pictures
-    from .plots import Plot
+    from .plots import LineChart
     from .row_keys import Key
 
 SHOWN = 12
@@ -50,7 +50,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Setting:
+class PageSetting:
     """All that the page shows of one task at one number of training images.
 
     Attributes:
@@ -86,12 +86,12 @@ class Setting:
     ranking: DotChart
     caption: str
     undecided: str
-    on_the_way: tuple[Plot, ...]
+    on_the_way: tuple[LineChart, ...]
     seconds: DotChart | None
-    pareto: Plot | None
+    pareto: LineChart | None
     memorization: DotChart | None
     truth: tuple[tuple[str, DotChart], ...]
-    over_budgets: tuple[Plot, ...] = ()
+    over_budgets: tuple[LineChart, ...] = ()
 
     @property
     def has_pictures(self) -> bool:
@@ -99,7 +99,7 @@ class Setting:
         return any(place.picture.uri for place in (*self.places, *self.more))
 
     @property
-    def curves(self) -> tuple[Plot, ...]:
+    def curves(self) -> tuple[LineChart, ...]:
         """Return all learning curves."""
         return (*self.over_budgets, *self.on_the_way)
 
@@ -115,7 +115,7 @@ class Heading:
 
 def settings(
     group: Group, heading: Heading, keys: Mapping[tuple[str, int], Key], pictures: Pictures
-) -> tuple[Setting, ...]:
+) -> tuple[PageSetting, ...]:
     """Make one setting a data budget that a method, or else any row, ran with.
 
     Args:
@@ -137,7 +137,7 @@ def _setting(
     heading: Heading,
     keys: Mapping[tuple[str, int], Key],
     pictures: Pictures,
-) -> Setting:
+) -> PageSetting:
     # Rows: ranked methods, methods without a rank, reference rows.
     methods = group.methods_at(budget)
     ranked = [] if group.too_few else [row for row, _ in ranked_rows(methods)]
@@ -165,7 +165,7 @@ def _setting(
         for dots in chart.rows
     ]
     folded = {id(row) for row in [*ranked, *others][SHOWN:]}
-    return Setting(
+    return PageSetting(
         anchor=f"{heading.anchor}-n{budget}",
         budget=budget,
         title=f"{heading.title}, {plural(budget, 'training image')}",

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from graftbench.cli.commands import COMMANDS, GROUPS, WITHOUT_TORCH
-from graftbench.stand_ins import NeedsPackage, stand_in
+from graftbench.plugins.stand_ins import NeedsPackage, stand_in
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError

@@ -218,7 +218,7 @@ COMMANDS = {
 }
 
 WITHOUT_TORCH = ("cite", "doctor", "ls", "plan")
-"""Commands that need of methods, domains and metrics only what these say of themselves (`graftbench.stand_ins`)."""
+"""Commands that need only what methods, domains and metrics say of themselves (`graftbench.plugins.stand_ins`)."""
 
 GROUPS = {
     "new": "New plugins: a file that works, with comments to learn from, and its test.",

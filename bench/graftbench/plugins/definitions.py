@@ -87,8 +87,9 @@ def _definitions(file: Path, contents: bytes) -> ModuleDefinitions:
     # What it defines.
     resolved = repr((sorted(renamed.items()), sorted(modules)))
     if known is None or known.resolved != resolved:
-        texts = ("\n".join(map(ast.unparse, statements)) for statements in (running, for_types))
-        known = ReadFile(*texts, resolved, tuple(_statements(ast.parse(contents, str(file)), renamed, modules)))
+        text, text_for_types = ("\n".join(map(ast.unparse, statements)) for statements in (running, for_types))
+        statements = tuple(_statements(ast.parse(contents, str(file)), renamed, modules))
+        known = ReadFile(text, text_for_types, resolved, statements)
         memory().put(key_of(contents), known)
     named: dict[str, list[Definition]] = {}
     unnamed: list[Definition] = []

@@ -18,10 +18,10 @@ from inspect import isabstract
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from graftbench import stand_ins
 from graftbench.contracts import Domain, Method, Report
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.metrics import catalogue
+from graftbench.plugins import stand_ins
 from graftbench.plugins.pickled import SUFFIX as SHIPPED
 from graftbench.plugins.pickled import load_shipped
 from graftbench.plugins.split_options import split_options

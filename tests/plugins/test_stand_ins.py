@@ -101,7 +101,7 @@ def test_a_broken_plugin_is_judged_with_torch(tmp_path: Path) -> None:
 
 
 _PROBE = """
-from graftbench import stand_ins
+from graftbench.plugins import stand_ins
 stand_ins.stand_in()
 import torch
 from torch import nn
@@ -147,6 +147,6 @@ def test_a_stand_in_defines_and_does_nothing_else(statement: str, printed: str) 
 
 def test_stand_ins_stay_out_where_torch_is_imported() -> None:
     """In a process that has torch, a notebook's say, nothing is replaced."""
-    code = "import torch\nfrom graftbench import stand_ins\nstand_ins.stand_in()\nprint(stand_ins.active())"
+    code = "import torch\nfrom graftbench.plugins import stand_ins\nstand_ins.stand_in()\nprint(stand_ins.active())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "False", done.stderr
