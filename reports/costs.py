@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from graftbench.contracts import Report
 
 from ._figures.cost import device_notes, memory_kinds, shared_timing_notes
-from ._tables.groups import groups, titles
+from ._tables.groups import groups, mixed_protocols, titles
 from ._tables.numbers import DASH, quantity
 from ._tables.origins import DECLARED_MARK, legend, row_mark
 from ._tables.text import listing, markdown, markdown_table
@@ -90,15 +90,17 @@ class Costs(Report):
     name = "costs"
     title = "Memory, speed, energy and size of what is left (Markdown)"
     formats = (".md",)
+    on_request = ("*",)
 
     def write(self, run: Run, out: Path) -> list[Path]:
-        """Write costs.md, if any cell that ended well has costs."""
+        """Write costs.md."""
         with_costs = [group for group in groups(run) if any(_has_costs(row) for row in group.methods)]
-        if not with_costs:
-            return []
         path = out / "costs.md"
         names = titles(with_costs)
-        blocks = [f"# {markdown(run.name)}: costs", EXPLANATIONS]
+        blocks = [f"# {markdown(run.name)}: costs"]
+        if mixed := mixed_protocols(groups(run)):
+            blocks.append(f"**{markdown(mixed)}**")
+        blocks.append(EXPLANATIONS if with_costs else "No cell of a method that ended well has costs.")
         blocks += [block for group in with_costs for block in _section(group, names[group.key])]
         path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8", newline="")
         return [path]

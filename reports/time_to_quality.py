@@ -8,7 +8,7 @@ from graftbench.comparison.quality_text import EXPLANATION, headings, quantities
 from graftbench.comparison.time_to_quality import quality_tables
 from graftbench.contracts import Report
 
-from ._tables.groups import groups
+from ._tables.groups import groups, mixed_protocols
 from ._tables.text import markdown, markdown_table
 
 if TYPE_CHECKING:
@@ -21,20 +21,23 @@ if TYPE_CHECKING:
 class TimeToQuality(Report):
     """Seconds, images and joules until the snapshots of a method's fits reach levels between source and floor.
 
-    Written for runs whose fits were looked at on the way (`snapshots` in the suite); for others there is no file.
+    Of runs whose fits were not looked at on the way (`snapshots` in the suite) it says so.
     """
 
     name = "time-to-quality"
     title = "What a quality costs: seconds, images, joules (Markdown)"
     formats = (".md",)
+    on_request = ("*",)
 
     def write(self, run: Run, out: Path) -> list[Path]:
-        """Write time-to-quality.md, if any task has a table."""
-        made = quality_tables(record for group in groups(run) for record in group.records)
-        if not made.tables:
-            return []
+        """Write time-to-quality.md."""
+        all_groups = groups(run)
+        made = quality_tables(record for group in all_groups for record in group.records)
         path = out / "time-to-quality.md"
-        blocks = [f"# {markdown(run.name)}: what a quality costs", EXPLANATION]
+        blocks = [f"# {markdown(run.name)}: what a quality costs"]
+        if mixed := mixed_protocols(all_groups):
+            blocks.append(f"**{markdown(mixed)}**")
+        blocks.append(EXPLANATION if made.tables else "No task has fits that were looked at on the way (`snapshots`).")
         blocks += [block for table in made.tables for block in _section(table)]
         if made.without:
             blocks += ["## Without a table"]

@@ -231,7 +231,7 @@ def test_variants_are_checked_against_what_they_vary() -> None:
 
 
 def test_the_report_has_the_table(tmp_path: Path) -> None:
-    """time-to-quality.md has the numbers of the table; without snapshots there is no file."""
+    """time-to-quality.md has the numbers of the table; without snapshots it says so."""
     records = [the_source(), a_fit("fast", 0, [(10, 0.4), (20, 0.05)])]
     report = reports()["time-to-quality"]()
     run = Run(name="made up", records=records, folder=tmp_path, expected=2)
@@ -239,4 +239,5 @@ def test_the_report_has_the_table(tmp_path: Path) -> None:
     text = path.read_text("utf-8")
     assert "| fast | 10 (1 of 1) | 20 (1 of 1) | 20 (1 of 1) |" in text
     assert "KID×10³: source 1,000, floor 0." in text
-    assert report.write(Run(name="x", records=[the_source()], folder=tmp_path, expected=1), tmp_path) == []
+    (path,) = report.write(Run(name="x", records=[the_source()], folder=tmp_path, expected=1), tmp_path)
+    assert "No task has fits that were looked at on the way" in path.read_text("utf-8")

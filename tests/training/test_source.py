@@ -176,7 +176,7 @@ def test_a_training_s_length_is_that_of_a_shipped_one() -> None:
     assert source.training_seconds(msgspec.structs.replace(recipe, resolution=8)) == pytest.approx(
         seconds * (8 / recipe.resolution) ** 2
     )
-    assert source.training_seconds(msgspec.structs.replace(recipe, kind="flow")) is None
+    assert source.training_seconds(msgspec.structs.replace(recipe, kind="a kind that nobody timed")) is None
 
 
 def test_a_training_says_how_far_it_is() -> None:
