@@ -37,7 +37,7 @@ def test_help_is_fast_and_imports_no_torch() -> None:
         start = _children_seconds()
         assert graftbench("--help").code == 0
         seconds.append(_children_seconds() - start)
-    assert min(seconds) < 0.3
+    assert min(seconds) < 0.6
 
 
 @pytest.mark.parametrize("command", COMMANDS)

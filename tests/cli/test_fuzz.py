@@ -113,8 +113,8 @@ def options_of(command: str) -> list[str]:
     return [f"--{p.name.replace('_', '-')}" for p in parameters if p.kind is p.KEYWORD_ONLY] + ["--format"]
 
 
-SKIPPED = ("doctor", "completion", "selftest")
-"""Commands that take nothing that could be nonsense, and one that would take minutes each time."""
+SKIPPED = ("doctor", "completion", "selftest", "court")
+"""Commands that take nothing that could be nonsense, and two that would take minutes each time."""
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in SKIPPED])
