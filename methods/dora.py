@@ -8,12 +8,12 @@ from torch.nn.utils import parametrize
 
 from graftbench.bounds import Count, Positive
 from graftbench.contracts import Family, Method, SourceNeed
-from graftbench.nn.build import seeded
-from graftbench.nn.lowrank import Magnitude, add_low_rank, merge
+from graftbench.nn.lowrank import Magnitude, merge
 from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, any_source_networks, fit_adversarial, source_generator
-from graftbench.training.foreign import weighted_layers
 from graftbench.training.samplers import GeneratorSampler
+
+from ._low_rank import add_updates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
     from graftbench.training.foreign import AnyGenerator
-
-OUTPUTS = 3
-"""Channels of an image: the last layer's update has no higher rank."""
 
 
 class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -79,8 +76,5 @@ class Dora(Method):
     def _adapt(self, generator: AnyGenerator, task: Task) -> None:
         """Freeze the generator, and add updates and lengths."""
         config: Config = self.config
-        layers = weighted_layers(generator)
-        ranks = dict.fromkeys(layers, config.rank) | {list(layers)[-1]: min(config.rank, OUTPUTS)}
-        seeded(lambda: add_low_rank(generator, ranks, config.alpha), task.generator)
-        for layer in layers.values():
+        for layer in add_updates(generator, task, rank=config.rank, alpha=config.alpha).values():
             parametrize.register_parametrization(layer, "weight", Magnitude(cast("Tensor", layer.weight)))

@@ -11,20 +11,17 @@ from torch import nn
 
 from graftbench.bounds import Count, Positive
 from graftbench.contracts import Family, Method, SourceNeed
-from graftbench.nn.build import seeded
-from graftbench.nn.lowrank import add_low_rank, merge
+from graftbench.nn.lowrank import merge
 from graftbench.references import cited
 from graftbench.training.adversarial import AdversarialConfig, any_source_networks, fit_adversarial, source_generator
-from graftbench.training.foreign import weighted_layers
 from graftbench.training.samplers import GeneratorSampler
+
+from ._low_rank import add_updates
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, Task
     from graftbench.training.foreign import AnyGenerator
-
-OUTPUTS = 3
-"""Channels of an image: the last layer's update has no higher rank."""
 
 
 class Config(AdversarialConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,9 +74,7 @@ class Lora(Method):
     def _adapt(self, generator: AnyGenerator, task: Task) -> None:
         """Freeze the generator and add the updates."""
         config: Config = self.config
-        layers = list(weighted_layers(generator))
-        ranks = dict.fromkeys(layers, config.rank) | {layers[-1]: min(config.rank, OUTPUTS)}
-        seeded(lambda: add_low_rank(generator, ranks, config.alpha), task.generator)
+        add_updates(generator, task, rank=config.rank, alpha=config.alpha)
         for part in generator.modules():
             if config.norms and isinstance(part, nn.BatchNorm2d):
                 part.requires_grad_()

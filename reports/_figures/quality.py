@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from graftbench.plotting import INK, MUTED, Look, looks, plain_look
 
+from .._spread import spread
 from .._tables.groups import titles
 from .._tables.numbers import FID, KID, MINUS
 from .._tables.text import one_line, plural, short
@@ -224,16 +225,3 @@ def _label_lines(axes: Axes, labels: list[_Label]) -> None:
             fontsize=8,
             color=INK if marker else MUTED,
         )
-
-
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move ascending heights as little as one sweep allows, at least `gap` apart, within 0 to 1 if they fit."""
-    gap = min(gap, 1.0 / max(1, len(heights) - 1))
-    placed: list[float] = []
-    for height in heights:
-        placed.append(height if not placed else max(height, placed[-1] + gap))
-    ceiling = 1.0
-    for i in reversed(range(len(placed))):
-        placed[i] = min(placed[i], ceiling)
-        ceiling = placed[i] - gap
-    return placed

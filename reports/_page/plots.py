@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .scale import Scale, Tick, apart, tick_text
+from .._spread import spread
+from .scale import Scale, Tick, tick_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -113,8 +114,10 @@ def placed(series: Iterable[ChartLine], x: Scale, y: Scale) -> tuple[PlacedLine,
     series = sorted(series, key=lambda each: (not each.is_reference, each.label))
     points = [tuple(_placed(point, x, y) for point in each.points) for each in series]
     order = sorted(range(len(series)), key=lambda i: (points[i][-1].y, series[i].label))
-    heights = dict(zip(order, apart([points[i][-1].y for i in order], _NAME_GAP), strict=True))
-    return tuple(PlacedLine(each, points[i], heights[i], y.beyond(each.points[-1].y)) for i, each in enumerate(series))
+    heights = [round(height, 2) for height in spread([points[i][-1].y for i in order], _NAME_GAP, top=100)]
+    height_of = dict(zip(order, heights, strict=True))
+    lines = zip(series, points, range(len(series)), strict=True)
+    return tuple(PlacedLine(each, at, height_of[i], y.beyond(each.points[-1].y)) for each, at, i in lines)
 
 
 def _placed(point: ChartPoint, x: Scale, y: Scale) -> PlacedPoint:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .._tables.numbers import MINUS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 _LOG_FROM = 6.0
 """Ratio of largest to smallest value from which an axis is logarithmic."""
@@ -121,16 +121,3 @@ def tick_text(value: float) -> str:
             return f"{value / unit:.3g}{prefix}".replace("-", MINUS)
     text = f"{value:,.0f}" if 100 <= size < 1e15 else f"{value:.3g}"
     return ("0" if text in {"-0", "0"} else text).replace("-", MINUS)
-
-
-def apart(percents: Sequence[float], gap: float) -> list[float]:
-    """Move ascending places as little as one sweep allows, at least `gap` apart, within 0 to 100 if they fit."""
-    gap = min(gap, 100 / max(1, len(percents) - 1))
-    moved: list[float] = []
-    for percent in percents:
-        moved.append(percent if not moved else max(percent, moved[-1] + gap))
-    ceiling = 100.0
-    for i in reversed(range(len(moved))):
-        moved[i] = min(moved[i], ceiling)
-        ceiling = moved[i] - gap
-    return [round(percent, 2) for percent in moved]

@@ -25,19 +25,24 @@ def _children_seconds() -> float:
 
 
 def test_help_is_fast_and_imports_no_torch() -> None:
-    """The help takes under 0.3 s of the processor: neither torch nor pandas nor matplotlib is imported.
+    """The help costs little more than the help of any program of cyclopts: 1.4 times the processor time of a bare one.
 
-    Processor time, for other tests run beside this one; alone it is what one waits.
+    Neither torch nor pandas nor matplotlib is imported. A ratio, for seconds hang on the processor; processor time, for
+    other tests run beside this one.
     """
     code = "from graftbench.cli import make_app\n"
     code += "make_app()(['--help'], exit_on_error=False, result_action='return_value')"
     assert imports_of(code, ("torch", "pandas", "matplotlib", "numpy"))[0] == set()
-    seconds = []
+    bare = "from cyclopts import App\nApp(name='bare', help='A line.')(['--help'], result_action='return_value')"
+    ours, least = [], []
     for _ in range(5):
         start = _children_seconds()
         assert graftbench("--help").code == 0
-        seconds.append(_children_seconds() - start)
-    assert min(seconds) < 0.6
+        middle = _children_seconds()
+        subprocess.run([sys.executable, "-c", bare], check=True, capture_output=True)
+        ours.append(middle - start)
+        least.append(_children_seconds() - middle)
+    assert min(ours) < 1.4 * min(least)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -156,12 +156,14 @@ def test_long_names_are_cut_in_figures(record: Make, a_run: MakeRun) -> None:
 
 def test_labels_are_moved_apart_and_stay_on_the_axis() -> None:
     """Five labels at one height end a gap apart, in order, between 0 and 1; labels with room stay where they are."""
-    spread = part("_figures.quality").spread
+    spread = part("_spread").spread
     crowded = spread([0.99, 0.99, 0.99, 1.0, 1.0], 0.05)
     assert np.diff(crowded) == pytest.approx([0.05] * 4)
     assert crowded[-1] == 1.0
     assert spread([0.1, 0.5, 0.9], 0.05) == [0.1, 0.5, 0.9]
     assert min(spread([0.0] * 40, 0.05)) >= -1e-9
+    assert spread([10, 11, 12], 7, top=100) == [10, 17, 24]
+    assert spread([97, 98, 99], 7, top=100) == [86, 93, 100]
 
 
 def test_energy_is_drawn_where_it_was_measured(record: Make, a_run: MakeRun, quick_run: Run) -> None:

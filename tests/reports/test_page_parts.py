@@ -151,12 +151,6 @@ def test_every_axis_has_two_ends(values: list[float]) -> None:
     assert all(0 <= scale.percent(value) <= 100 for value in values)
 
 
-def test_names_move_apart_and_stay_in_the_chart() -> None:
-    """At least the gap apart, in their order, none beyond an edge."""
-    assert part("scale").apart([10, 11, 12], 7) == [10, 17, 24]
-    assert part("scale").apart([97, 98, 99], 7) == [86, 93, 100]
-
-
 # ------------------------------------------------------------------------------------------------------------ cells
 
 

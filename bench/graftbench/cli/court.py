@@ -49,13 +49,13 @@ def court(
 
     registry.metrics(plugin)
     names = [*resolve(comma_separated(metrics))] if metrics else [*JUDGED]
+    records = read_runs(runs).records if runs else []
     images = load(registry.make_domain(domain, plugin), domain, 32)
     if not images.factors:
         raise GraftbenchError(
             f"The images of '{domain}' are not labelled with factors, so no truth is known; use avatars:STYLE."
         )
     reader = FeatureReader(resolve_protocol(Protocol(size=96)), cache_folder())
-    records = read_runs(runs).records if runs else []
 
     def say(step: str) -> None:
         print(step, file=sys.stderr, flush=True)
