@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 class Config(RelaxedConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Weights, temperature and batch of the two losses, as published.
+    """Weights, temperature and batch of the two losses. They were written from memory of the paper, and not checked.
 
     Attributes:
         generator_contrast: λ₁, weight of the loss in the generator's features.
         discriminator_contrast: λ₂, weight of the loss in the discriminator's features.
         temperature: τ, by which cosine similarities are divided.
-        contrast_batch: Latents that are compared with one another: the published batch.
+        contrast_batch: Latents that are compared with one another.
     """
 
     generator_contrast: NonNegative = 2.0
@@ -53,7 +53,8 @@ class Dcl(RelaxedMethod):
     differs = (
         f"{DIFFERS}; the training code is not published, only its networks: layers are drawn one a step for each loss, "
         "the second loss trains the generator alone, and the target images in it are those that the discriminator has "
-        "just seen, unaugmented, for further ones would be paid from the budget"
+        "just seen, unaugmented, for further ones would be paid from the budget; weights and temperature were not "
+        "checked against the paper"
     )
     Config = Config
 

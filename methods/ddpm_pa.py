@@ -32,10 +32,13 @@ if TYPE_CHECKING:
 class Config(DiffusionConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Weights of the terms beside diffusion's settings; a term of weight 0 is not computed.
 
+    The defaults lie within the paper's ranges as remembered (0.1 to 1 for the first two, 0.01 to 0.08 for the last); they
+    were not checked against it, and no trial chose them.
+
     Attributes:
-        similarity: λ₂, weight of the images' similarities. The paper finds 0.1 to 1 to work.
-        details: λ₃, likewise of their high frequencies, with the same range.
-        target_details: λ₄, weight of the distance to the target image's high frequencies; 0.01 to 0.08 in the paper.
+        similarity: λ₂, weight of the images' similarities.
+        details: λ₃, likewise of their high frequencies.
+        target_details: λ₄, weight of the distance to the target image's high frequencies.
     """
 
     similarity: NonNegative = 0.5
