@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class Config(DiffusionConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Weights of the terms beside diffusion's settings; a term of weight 0 is not computed.
 
-    The defaults lie within the paper's ranges as remembered (0.1 to 1 for the first two, 0.01 to 0.08 for the last); they
-    were not checked against it, and no trial chose them.
+    The defaults lie within the paper's ranges as remembered (0.1 to 1 for the first two, 0.01 to 0.08 for the last);
+    they were not checked against it, and no trial chose them.
 
     Attributes:
         similarity: λ₂, weight of the images' similarities.
