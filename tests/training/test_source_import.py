@@ -231,7 +231,7 @@ def test_noise_of_its_own_is_the_same_for_every_batch_of_samples(tmp_path: Path)
 # ------------------------------------------------------------------------------------------------- what starts from it
 
 STARTING = (
-    *("finetune", "finetune-diffaugment", "freezed", "ewc", "cdc", "dcl", "rssa", "minegan"),
+    *("finetune", "finetune-diffaugment", "freezed", "ewc", "cdc", "dcl", "dora", "rssa", "minegan"),
     *("lora", "fsgan", "bsa"),
 )
 

@@ -77,7 +77,9 @@ def main() -> None:
         run_command()
     except NeedsPackage:
         sys.stdout.flush()
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {PACKAGES_THEMSELVES: "1"})  # noqa: S606 - itself
+        from graftbench.resources.processes import PYTHON
+
+        os.execve(PYTHON[0], [*PYTHON, *sys.orig_argv[1:]], os.environ | {PACKAGES_THEMSELVES: "1"})  # noqa: S606 - itself
 
 
 def run_command() -> None:
