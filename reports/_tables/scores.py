@@ -11,6 +11,7 @@ from graftbench.comparison.stats import summarize
 from graftbench.records.provenance import HANDED_IN
 
 from .groups import MARKS, devices, grouped, titles
+from .near_copies import note_on_copies
 from .numbers import DASH, KID, decimals, mean_sd, number
 from .origins import DECLARED_MARK, legend, partly_declared, row_mark
 from .panels import Panel, floors, panels
@@ -210,9 +211,10 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
 
 
 def _notes(group: Group, row: Row) -> list[str]:
-    """Return the notes of a row: those of its records, and that it does not beat what learnt nothing."""
+    """Return the notes of a row: those of its records, that it does not beat what learnt nothing, that it copies."""
     names = unbeaten(group, row)
-    return [*(note for record in row.records for note in record.notes), *([note_on(names)] if names else [])]
+    said = [note_on(names) if names else "", note_on_copies(row)]
+    return [*(note for record in row.records for note in record.notes), *filter(None, said)]
 
 
 def places_of(group: Group, panel: Panel) -> dict[Metric, int]:
