@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from graftbench.records.costs import REPLAYED
 from graftbench.records.provenance import HANDED_IN, is_known
 
 from .._figures.cost import memory_kinds
@@ -100,6 +101,12 @@ def _mean_sd(row: Row, name: str) -> str:
     return DASH if cost is None else mean_sd(cost, decimals([cost.mean]))
 
 
+def _sampling(row: Row, name: str) -> str:
+    """Print images per second, or that nothing was sampled: to hand out finished images again is no speed."""
+    text = _mean_sd(row, name)
+    return "replayed" if text == DASH and any(REPLAYED in record.notes for record in row.ok) else text
+
+
 def _prefixed(row: Row, name: str) -> str:
     cost = row.cost(name)
     return quantity(None if cost is None else cost.mean)
@@ -143,7 +150,7 @@ _COST_COLUMNS = (
     _CostColumn("fit, s", "fit_seconds", _mean_sd),
     _CostColumn("images shown", "images_seen", _prefixed),
     _CostColumn("training images/s", "training_images_per_second", _mean_sd),
-    _CostColumn("sampling images/s", "sampling_images_per_second", _mean_sd),
+    _CostColumn("sampling images/s", "sampling_images_per_second", _sampling),
     _CostColumn("peak memory, MiB", "peak_memory_mib", _mean_sd),
     _CostColumn("of it the fit, MiB", "fit_memory_mib", _mean_sd),
     _CostColumn("energy, J", "energy_joules", _energy),

@@ -275,7 +275,7 @@ class Column:
 
 
 def column(rows: Sequence[Row], metric: Metric) -> Column:
-    """Compare the rows by a metric that has a direction. A row that looks at the scoring network does not compete."""
+    """Compare the rows by a metric that has a direction. Rows trained with the scoring network do not compete."""
     each = [Standing()] * len(rows)
     budgets: dict[int, Standings] = {}
     for budget in sorted({row.data_budget for row in rows}):
@@ -507,7 +507,7 @@ def _called(row: Row) -> str:
 
 
 def _out_of_competition(rows: Sequence[Row]) -> str:
-    """Write a clause that names the rows which look at the scoring network, with their scores."""
+    """Write a clause that names the rows that were trained with the scoring network, with their scores."""
     leaking = [(row.label, kid) for row in rows if row.leaks and (kid := row.summary(KID)) is not None]
     if not leaking:
         return ""
