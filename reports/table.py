@@ -63,9 +63,7 @@ def to_markdown(run: Run) -> str:
         blocks += _markdown_table(table)
     if over_tasks := task_tables(tables):
         blocks += ["## Over tasks", *(block for table in over_tasks for block in _task_blocks(table))]
-    blocks.append(
-        "Every word of these tables stands in plain words in graftbench's glossary, docs/glossary.md."
-    )
+    blocks.append("Every word of these tables stands in plain words in graftbench's glossary, docs/glossary.md.")
     return "\n\n".join(blocks) + "\n"
 
 
