@@ -98,7 +98,7 @@ def test_mean_over_factors() -> None:
 
 
 def test_unreadable_variants_do_not_count() -> None:
-    """A reference image whose variant cannot be read adds no variant; in the KL it shows none, as generated ones may."""
+    """A reference image whose variant cannot be read adds no variant; in the KL it is one that shows none."""
     reference = np.concatenate([_column(50, 50), np.full((20, 1), -1)])
     assert {(each.variant, each.true) for each in variant_shares(_column(9, 1), reference)} == {
         (0, 50 / 120),
