@@ -19,6 +19,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.nn.build import place, train_unfrozen
 from graftbench.nn.ema import Ema
 from graftbench.nn.precision import Precision
+from graftbench.nn.upload import upload
 from graftbench.training.samplers import below, to_float
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ class Batches:
     def draw(self, n: int) -> Tensor:
         """Draw n images: float32 n×3×H×W in [−1, 1]."""
         choice = torch.randint(len(self._images), (n,), generator=self._generator)
-        return to_float(self._images[choice.to(self._images.device)])
+        return to_float(self._images[upload(choice, self._images.device)])
 
 
 class TrainingLog:
