@@ -19,9 +19,9 @@ from ._page.related_work import citations, claim_tables, code_lines, known_metho
 from ._page.row_keys import choices
 from ._page.run_facts import beside, command, domains, environment, failures
 from ._page.sections import sections
-from ._page.words import finished, outcome
+from ._page.words import finished
 from ._tables.finding import words
-from ._tables.groups import groups, mixed_protocols
+from ._tables.groups import groups, mixed_protocols, outcome
 from ._tables.origins import DECLARED_MARK, ROW_MARKS
 from ._tables.overall import overall
 from ._tables.tasks import task_tables

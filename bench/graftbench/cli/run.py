@@ -119,5 +119,5 @@ def run(
     if summary.ran:
         print(f"{summary.folder}: {summary.ran} cells ran; {summary.total} in the {scope}: {ended}.")
     else:
-        print(f"{summary.folder}: nothing to do, all {summary.total} cells of the {scope} have a record: {ended}.")
+        print(f"{summary.folder}: nothing to do, all {summary.total} cells of the {scope} are done: {ended}.")
     return summary.exit_code
