@@ -415,6 +415,7 @@ def test_an_undefined_score_has_no_number_to_sort_by(record: Make, a_run: MakeRu
 def test_costs_that_a_record_has_are_columns(record: Make, a_run: MakeRun) -> None:
     """Memory by the driver, joules per 1,000 samples, MFU and size stand there where a row has them, by hand."""
     plain = record("vae")
+    assert plain.resources is not None
     new = {"device_memory_mib": 2048.0, "joules_per_1000_samples": 12.5, "mfu": 0.241, "stored_bytes": 1_441_260}
     known = msgspec.structs.replace(
         plain, resources=msgspec.structs.replace(plain.resources, memory_kind="device", **new)
@@ -436,6 +437,7 @@ def test_costs_that_a_record_has_are_columns(record: Make, a_run: MakeRun) -> No
 def test_samples_that_are_replayed_have_no_rate(record: Make, a_run: MakeRun) -> None:
     """To hand out finished images again is no speed: the table of costs says what it is."""
     cell = record("gatys", notes=[REPLAYED])
+    assert cell.resources is not None
     cell = msgspec.structs.replace(
         cell, resources=msgspec.structs.replace(cell.resources, sampling_images_per_second=None)
     )
