@@ -303,4 +303,6 @@ def memory_kinds(rows: Sequence[Row]) -> list[str]:
 
 def _kind(group: Group, cost: Cost) -> str:
     kinds = memory_kinds(group.methods) if cost.name == "peak_memory_mib" else []
-    return f" ({' and '.join(kinds)})" if kinds else ""
+    hollow = any(row.declared(cost.name) for row in group.methods)
+    words = [*filter(None, [" and ".join(kinds)]), *(["hollow: declared"] if hollow else [])]
+    return f" ({'; '.join(words)})" if words else ""

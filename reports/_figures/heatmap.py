@@ -75,8 +75,8 @@ def _plot(stem: str, groups: Sequence[Group], budget: int, method: str) -> Plot 
         f"{first.protocol.label}"
     )
     caption = (
-        f"{title}: mean over seeds. Methods that look at the scoring network and reference rows do not compete. "
-        "Targets differ in difficulty: compare within a column. A dash: no score."
+        f"{title}: mean over seeds. Methods that were trained with the scoring network and reference rows do not "
+        "compete. Targets differ in difficulty: compare within a column. A dash: no score."
     )
     return Plot(stem, caption, tuple(notes), lambda width: _draw(matrix, title, width, named=not method))
 

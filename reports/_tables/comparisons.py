@@ -51,7 +51,7 @@ def contenders(group: Group) -> list[Row]:
 def scores_of(group: Group, metric: Metric, baseline: str = "") -> Scores:
     """Return the scores of rows that compete, methods in alphabetical order; empty for one without a score.
 
-    A baseline that was named is there too, though it be a reference row or look at the scoring network.
+    A baseline that was named is there too, though it be a reference row or be trained with the scoring network.
     """
     competing = {id(row) for row in contenders(group)}
     rows = [row for row in group.rows if id(row) in competing or row.label == baseline]

@@ -12,6 +12,7 @@ from graftbench.comparison.methods import compare
 from graftbench.comparison.nothing_learnt import BLANK, SOURCE_IMAGES
 from graftbench.records.record import Status
 
+from .near_copies import note_on_copies
 from .numbers import FID, KID, decimals, number
 from .scores import column, ranked_rows
 from .text import listing, plural
@@ -65,7 +66,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
     """Say in one or two sentences what the records show at one data budget.
 
     The first says who comes first and who beats the generator before the transfer; the second how sure that is, what
-    real images and copies score, and whether FID agrees.
+    real images and copies score, who copies, and whether FID agrees.
     """
     if group.too_few:
         return (((group.too_few, False),),)
@@ -86,6 +87,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
             },
         ),
         _scale(ranked, references.get(ORACLE), references.get(MEMORIZER)),
+        _copies(ranked),
         _fid(ranked),
     ]
     sentences = [_joined(first, "; ", _unbeaten(group, ranked)), _joined(second, "; ", [])]
@@ -234,6 +236,12 @@ def _scale(ranked: _Ranked, oracle: Row | None, memorizer: Row | None) -> _Claus
             verb = "is" if len(level) == 1 else "are"
             pieces += [(", which ", False), *_names(level), (f" {verb} not told from", False)]
     return pieces
+
+
+def _copies(ranked: _Ranked) -> _Clause:
+    """Say whose images are near copies of the training images, which no score of quality minds."""
+    names = [row.label for row, _ in ranked if note_on_copies(row)]
+    return [("the images of ", False), *_names(names), (" are near copies of training images", False)] if names else []
 
 
 def _fid(ranked: _Ranked) -> _Clause:

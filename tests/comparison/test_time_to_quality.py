@@ -231,7 +231,7 @@ def test_variants_are_checked_against_what_they_vary() -> None:
 
 
 def test_the_report_has_the_table(tmp_path: Path) -> None:
-    """time-to-quality.md has the numbers of the table; without snapshots it says so."""
+    """time-to-quality.md and the page have the numbers of the table; without snapshots the file says so."""
     records = [the_source(), a_fit("fast", 0, [(10, 0.4), (20, 0.05)])]
     report = reports()["time-to-quality"]()
     run = Run(name="made up", records=records, folder=tmp_path, expected=2)
@@ -239,5 +239,9 @@ def test_the_report_has_the_table(tmp_path: Path) -> None:
     text = path.read_text("utf-8")
     assert "| fast | 10 (1 of 1) | 20 (1 of 1) | 20 (1 of 1) |" in text
     assert "KID×10³: source 1,000, floor 0." in text
+    (page,) = reports()["page"]().write(run, tmp_path)
+    fold = page.read_text("utf-8").partition('id="time-to-quality"')[2].partition("</details>")[0]
+    assert "50 % of the way (KID×10³ 500)" in fold
+    assert "<td>10 (1 of 1)</td><td>20 (1 of 1)</td><td>20 (1 of 1)</td>" in fold
     (path,) = report.write(Run(name="x", records=[the_source()], folder=tmp_path, expected=1), tmp_path)
     assert "No task has fits that were looked at on the way" in path.read_text("utf-8")

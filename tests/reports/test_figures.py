@@ -187,7 +187,7 @@ def test_real_images_come_first_then_every_method_and_budget(quick_run: Run) -> 
 
 
 def test_strips_by_rank_begin_with_real_images_and_the_source(record: Make, a_run: MakeRun) -> None:
-    """By hand: best KID first, each with its KID×10³ of all seeds; who looks at the scoring network comes last."""
+    """By hand: best KID first, each with its KID×10³ of all seeds; who was trained with the judge comes last."""
     kids = {"dcgan": (50, 54), "finetune": (20, 24), "gatys": (9, 9), "oracle": (1, 2), "source": (300, 320)}
     records = [
         record(method, 25, seed, kid=kid / 1000, leaks=method == "gatys")

@@ -132,4 +132,4 @@ def _sentence(summary: Summary, scope: str) -> str:
     ended = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
     if summary.ran:
         return f"{summary.folder}: {summary.ran} cells ran; {summary.total} in the {scope}: {ended}."
-    return f"{summary.folder}: nothing to do, all {summary.total} cells of the {scope} have a record: {ended}."
+    return f"{summary.folder}: nothing to do, all {summary.total} cells of the {scope} are done: {ended}."

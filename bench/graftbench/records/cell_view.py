@@ -194,7 +194,7 @@ def _caveats(record: Record, folder: Path) -> list[str]:
     if origin_of(record) == FOREIGN:
         caveats.append("It starts the programs that its parameters name: read them before you run it.")
     if record.cell.protocol.weights:
-        caveats.append("The extractor's weights are a local file, which must lie at the same path.")
+        caveats.append("The extractor's weights are a local file: `weights` has to say where it lies.")
     return caveats
 
 

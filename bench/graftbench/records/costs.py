@@ -7,6 +7,9 @@ from typing import Any
 
 from graftbench.errors import GraftbenchError, unknown
 
+REPLAYED = "The samples replay images that were there before: nothing was sampled, and there is no sampling rate."
+"""Note of a cell whose sampler draws from finished images."""
+
 COSTS: dict[str, type] = {
     "fit_seconds": float,
     "fit_cpu_seconds": float,
