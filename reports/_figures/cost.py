@@ -1,4 +1,4 @@
-"""What the methods cost: a bar a method, a point a cell."""
+"""Draw the costs of methods: a bar a method, a stroke a cell."""
 
 from __future__ import annotations
 
@@ -158,15 +158,6 @@ def _draw_paper(group: Group, costs: Sequence[Cost], palette: dict[str, Look], *
     for i, cost in enumerate(costs):
         box = ((left + i * (across + gap)) / width, bottom / height, across / width, 1 - (top + bottom) / height)
         draw_cost(figure.add_axes(box), group, cost, palette, names=i == 0, small=across)
-    return figure
-
-
-def cost_panel(group: Group, cost: Cost, palette: dict[str, Look]) -> Figure:
-    """Draw one group and cost on its own, for a page. Call it inside `style`."""
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(4.4, cost_height(group)), layout="constrained")
-    draw_cost(figure.subplots(), group, cost, palette, names=True)
     return figure
 
 

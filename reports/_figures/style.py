@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import re
 import textwrap
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from graftbench.plotting import GRID, INK, LIGHT_PAPER, MUTED, PALETTE, Look
+from graftbench.plotting import INK, LIGHT_PAPER, MUTED, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -20,14 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.transforms import Bbox
-
-_VARIABLES = dict(
-    zip(
-        (*PALETTE, INK, MUTED, GRID),
-        (*(f"var(--c{i})" for i in range(len(PALETTE))), "currentColor", "var(--muted)", "var(--grid)"),
-        strict=True,
-    )
-)
 
 
 def _lay_out(figure: Figure) -> None:
@@ -52,30 +42,6 @@ def save(figure: Figure, stem: Path) -> list[Path]:
         figure.savefig(path, format=suffix, metadata=fields, facecolor=LIGHT_PAPER)
         paths.append(path)
     return paths
-
-
-def inline_svg(figure: Figure, prefix: str, label: str) -> str:
-    """Return the figure as an <svg> element: no fixed size, colours as CSS variables, ids unique by `prefix`.
-
-    Args:
-        figure: Drawn inside `style(text_as_paths=False)`.
-        prefix: Letters, digits and hyphens; each figure of a page has its own.
-        label: What a screen reader says in its place; escaped here.
-    """
-    from markupsafe import escape  # noqa: PLC0415 - only the page needs it
-
-    buffer = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    _lay_out(figure)
-    figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    for color, variable in _VARIABLES.items():
-        svg = svg.replace(color, variable)
-    width, height = (72 * side for side in figure.get_size_inches())
-    head = f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width:g} {height:g}">'
-    return re.sub(r"<svg\b[^>]*>", lambda _: head, svg, count=1).strip()
 
 
 # ------------------------------------------------------------------------------------------- figures for a paper

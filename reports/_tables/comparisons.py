@@ -1,4 +1,4 @@
-"""What the report "comparisons" computes: differences to a baseline, improvement, areas, images needed, ranks.
+"""Compute the report "comparisons": differences to a baseline, improvement, areas, images needed, ranks.
 
 Everything is on the printed scale (KID×10³), and on methods that compete: no reference rows, none that look at the
 scoring network.
@@ -73,7 +73,7 @@ def budgets_of(tasks: Iterable[Scores]) -> list[int]:
 
 @dataclass(frozen=True)
 class BaselineMethod:
-    """What the methods of tasks under one protocol are compared with.
+    """The baseline with which the methods of tasks under one protocol are compared.
 
     Attributes:
         label: Its name; empty where no method has a score.

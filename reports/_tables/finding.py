@@ -142,7 +142,7 @@ def _lead(rows: Sequence[Row], ranked: _Ranked) -> tuple[_Clause, bool | None]:
 
 @dataclass(frozen=True)
 class _Against:
-    """How the ranked methods stand to the generator before the transfer.
+    """Comparison of the ranked methods with the generator before the transfer.
 
     Attributes:
         ahead: Those whose mean is lower, as far as that is settled or open.
@@ -160,8 +160,10 @@ def _against(ranked: _Ranked, source: Row | None) -> _Against | None:
         return None
     means = {row.label: score.mean for row, score in ranked}
     ahead = [each for each in compared if each.verdict != "worse" and means[each.method] < summary.mean]
-    told = ahead or compared
-    return _Against(tuple(each.method for each in ahead), any(each.verdict not in ("better", "worse") for each in told))
+    named = ahead or compared
+    return _Against(
+        tuple(each.method for each in ahead), any(each.verdict not in ("better", "worse") for each in named)
+    )
 
 
 def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) -> _Clause:
@@ -216,7 +218,7 @@ def _certainty(seeds: int, told: Mapping[str, bool | None]) -> _Clause:
     if not open_ones:
         return [(f"{times} of each method {settle} this", False)]
     if all(is_open is not False for is_open in told.values()):
-        return [(f"{times} of each method {settle} none of this", False)]
+        return [(f"{times} of each method {settle} none of this by {'itself' if seeds == 1 else 'themselves'}", False)]
     return [(f"{times} of each method {do} not settle {listing(open_ones)}", False)]
 
 

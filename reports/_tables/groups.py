@@ -38,7 +38,7 @@ MARKS = {
     "blank": "white images: a method that does not beat them has shown nothing",
     "gaussian": "a Gaussian in pixel space (PCA): what mean and covariance alone buy",
 }
-"""What the usual reference rows mark, by method name."""
+"""Name of a reference row -> what its scores mark."""
 
 
 @dataclass(frozen=True)

@@ -246,7 +246,7 @@ def _floor(group: Group, panel: Panel, places: dict[Metric, int]) -> list[ScoreL
 
 @dataclass(frozen=True)
 class Column:
-    """Where the rows of a table stand by one metric, each among those of its data budget.
+    """Ranks of a table's rows by one metric, each among those of its data budget.
 
     Attributes:
         rows: The rows.
@@ -430,7 +430,7 @@ def caption(group: Group) -> str:
 
 @dataclass(frozen=True)
 class Lead:
-    """Who leads by KID at one data budget, and whether the seeds settle it.
+    """The leader by KID at one data budget, and whether the seeds settle it.
 
     Attributes:
         data_budget: Target training images.

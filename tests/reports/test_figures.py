@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 from PIL import Image
-from report_parts import MACHADO, part
+from report_parts import MACHADO, part, text_of_figure
 
 from graftbench import plotting
 from graftbench.records.record import Resources, Status
@@ -98,20 +97,9 @@ def test_a_full_set_of_files_is_written(quick_run: Run, tmp_path: Path) -> None:
 
 
 def drawn_text(run: Run) -> set[str]:
-    """All text of the quality figure, kept as text."""
-    style, groups = part("_figures.style"), part("_tables.groups")
-    found = groups.groups(run)
-    with plotting.style(text_as_paths=False):
-        svg = "".join(
-            style.inline_svg(
-                part("_figures.quality").quality_panel(group, metric, part("_figures.quality").group_looks(found)),
-                "x",
-                "l",
-            )
-            for group in found
-            for metric in part("_figures.quality").PANELS
-        )
-    return {text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)}
+    """Return all text of the quality figure."""
+    with plotting.style():
+        return text_of_figure(part("_figures.quality").quality_figure(part("_tables.groups").groups(run)))
 
 
 def test_lines_are_named_beside_them(quick_run: Run) -> None:

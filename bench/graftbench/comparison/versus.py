@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graftbench.records.record import Record
 
 METRICS = ("kid", "fid")
-"""What is compared where nothing else is asked for; the sentence is of the first."""
+"""Metrics that are compared where none is named; the sentence is about the first."""
 MOST_SEEDS = 1000
 """Most seeds that are said to be lacking; of more it is said that they are more."""
 

@@ -1,4 +1,4 @@
-"""A cell from its job to its record: fit, sample, score, measure.
+"""Run a cell, from its job to its record: fit, sample, score, measure.
 
 Whatever happens inside becomes a record with a status; only a process that is killed leaves none, and then the driver
 writes one.

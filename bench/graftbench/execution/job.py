@@ -36,14 +36,14 @@ OUTPUT = "output"
 """Folder of a cell for what a foreign program has written: its models, its own records. It stays where samplers do."""
 
 MODEL = "model.safetensors"
-"""What the training of a source model leaves."""
+"""File that the training of a source model leaves."""
 
 EXIT_DISK_FULL = os.EX_IOERR
 """Exit code of a job that could not write: nothing it says about itself is a result."""
 
 
 class _JobBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
-    """Where things are on the machine that runs a job. None of it changes the result.
+    """Paths and settings of the machine that runs a job. None of them changes the result.
 
     Attributes:
         folder: The job's own folder, absolute. Made by the driver before the start.
@@ -160,7 +160,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job's process ended.
+    """End of a job's process.
 
     Attributes:
         key: The key under which it was started.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LOG_LINES = 20
 _LOG_BYTES = 64 * 1024
 _FROM_SUITE = ("source_models", "limits", "snapshots", "checkpoint_seconds")
-"""What a record does not hold of its suite: how the source model was made, and what a cell may take."""
+"""Keys of a suite that its records do not hold: how source models are made, and the limits of a cell."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ COSTS: dict[str, type] = {
     "flops": float,
     "device": str,
 }
-"""What can be declared: fields of `Resources` -> their type."""
+"""Costs that can be declared: field of `Resources` -> its type."""
 
 
 UNITS: dict[str, str] = {
@@ -39,7 +39,7 @@ UNITS: dict[str, str] = {
     "flops": "floating-point operations of training; a multiply-add counts two",
     "device": "what it was trained on, in a word or two",
 }
-"""What each of them is counted in."""
+"""Cost that can be declared -> its unit."""
 
 
 def checked_costs(costs: dict[str, Any], where: str) -> dict[str, float | int | str]:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What images scored.
+    """Scores of a set of images.
 
     Attributes:
         scores: One estimate per metric, in the catalogue's order.

@@ -18,6 +18,7 @@ from graftbench.metrics.catalogue import of_factors, resolve
 from graftbench.metrics.covariance import StreamingMoments, moments
 from graftbench.metrics.features import Features, cached_features, cached_moments
 from graftbench.metrics.spectrum import band_powers
+from graftbench.metrics.thumbnail import SIDE, thumbnails
 from graftbench.scoring.floors import HeldOut, floors_of
 from graftbench.scoring.protocol import key_of
 
@@ -87,13 +88,14 @@ class FeatureReader:
 
     def features(self, images: Images) -> Features:
         """Extract the features of images; nothing is cached."""
-        parts = [(pooled, logits, band_powers(batch)) for batch, pooled, logits in self._batches(images)]
+        parts = [
+            (pooled, logits, band_powers(batch), thumbnails(batch)) for batch, pooled, logits in self._batches(images)
+        ]
         if not parts:
             width, classes = self.extractor.width, self.extractor.classes
             pooled, logits = (np.empty((0, columns), np.float32) for columns in (width, classes))
-            return Features(pooled, logits, np.empty((0, 3)))
-        pooled, logits, powers = zip(*parts, strict=True)
-        return Features(np.concatenate(pooled), np.concatenate(logits), np.concatenate(powers))
+            return Features(pooled, logits, np.empty((0, 3)), np.empty((0, 3, SIDE, SIDE), np.uint8))
+        return Features(*(np.concatenate(of_batches) for of_batches in zip(*parts, strict=True)))
 
     def cached(self, images: Images) -> Features:
         """Return the features of images from the cache, else extract and cache them."""

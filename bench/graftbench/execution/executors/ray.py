@@ -64,7 +64,7 @@ SILENCE_SECONDS = 60.0
 
 CONNECT_SECONDS = 12.0
 NO_NODE_SECONDS = 60.0
-"""How long the driver waits for a node that can run a job."""
+"""Seconds that the driver waits for a node which can run a job."""
 
 PLUGIN_BYTES = 256 << 20
 """A plugin folder that holds more is not sent."""
