@@ -44,6 +44,7 @@ def quality_figure(groups: Sequence[Group]) -> Figure:
     for group, part in zip(groups, parts, strict=True):
         less = left_out(group)
         heading = one_line(names[group.key]) + (f"\nNot drawn: {less}." if less else "")
+        heading += f"\n{group.too_few}" if group.too_few else ""
         part.suptitle(heading, fontsize=10, x=0.01, ha="left", color=INK)
         for axes, metric in zip(part.subplots(1, len(PANELS)), PANELS, strict=True):
             draw_quality(axes, group, metric, palette)

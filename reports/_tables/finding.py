@@ -218,7 +218,7 @@ def _certainty(seeds: int, told: Mapping[str, bool | None]) -> _Clause:
     if not open_ones:
         return [(f"{times} of each method {settle} this", False)]
     if all(is_open is not False for is_open in told.values()):
-        return [(f"{times} of each method {settle} none of this", False)]
+        return [(f"{times} of each method {settle} none of this by {'itself' if seeds == 1 else 'themselves'}", False)]
     return [(f"{times} of each method {do} not settle {listing(open_ones)}", False)]
 
 

@@ -151,7 +151,7 @@ def test_a_table_by_hand() -> None:
         ["fast", "10 (2 of 2)", "20 (2 of 2)", "30 (2 of 2)"],
         ["slow", "40 (1 of 2)", "> 40 (0 of 2)", "> 40 (0 of 2)"],
     ]
-    assert stated["training images"][0] == ["fast", "1000 (2 of 2)", "2000 (2 of 2)", "3000 (2 of 2)"]
+    assert stated["training images"][0] == ["fast", "1,000 (2 of 2)", "2,000 (2 of 2)", "3,000 (2 of 2)"]
     assert stated["joules"] == [
         ["fast", "50 (2 of 2)", "100 (2 of 2)", "150 (2 of 2)"],
         ["slow", *["not measured"] * 3],
@@ -194,6 +194,14 @@ def test_no_table_has_a_reason(records: list[Record], reason: str) -> None:
     assert made.tables == ()
     (said,) = made.without.values()
     assert reason in said
+
+
+def test_large_numbers_have_all_their_digits() -> None:
+    """64,000 images are no `6.4e+04`; below a thousand four digits stand."""
+    (table,) = quality_tables([the_source(), a_fit("slow", 0, [(0.1234567, 0.4), (640, 0.05)])]).tables
+    stated = dict(quantities(table, None))
+    assert stated["training images"] == [["slow", "12 (1 of 1)", "64,000 (1 of 1)", "64,000 (1 of 1)"]]
+    assert stated["seconds"][0][1] == "0.1235 (1 of 1)"
 
 
 def test_money_by_hand() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics import copying as module
-from graftbench.metrics.copying import copies, copy_distances
+from graftbench.metrics.copying import copies, copy_distances, share_of_copies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,7 @@ def test_intervals_cover(share: float, m: int, n: int) -> None:
     for _ in range(400):
         chance = rng.beta(j, n + 1 - j)
         count = int(rng.binomial(m, share + (1 - share) * chance))
-        low, high = module._bounds(count, m, j, n)
+        low, high = share_of_copies(count, m, j, n)[2]
         assert 0.0 <= low <= high <= 1.0
         covered += low <= share <= high
     assert covered >= 372

@@ -88,24 +88,47 @@ def copies(generated: Images, held_out: Images, train: Images) -> Estimate:
     of_held_out, of_generated, of_controls = np.split(distances, (n, n + m))
 
     # The threshold, from real images that nobody trained on.
-    j = max(1, math.floor(CHANCE * (n + 1)))
-    threshold = float(np.partition(of_held_out, j - 1)[j - 1])
+    threshold, j = copy_threshold(of_held_out)
     if threshold <= _SAME:
         return define(undefined=f"{j} of {n} reference images are training images: no image is nearer to these")
 
-    # The share below it, less what counts by chance.
+    # The share below it, less what counts by chance; and the share of known copies below it.
     count = int((of_generated < threshold).sum())
-    chance = j / (n + 1)
-    share = max(0.0, (count / m - chance) / (1.0 - chance))
-    error = math.sqrt(count * (m - count) / m**3 + (chance * (1.0 - chance)) / (n + 2)) / (1.0 - chance)
     seen = float((of_controls < threshold).mean())
-    return define(
-        value=share,
-        standard_error=error,
-        interval=_bounds(count, m, j, n),
-        method="Wilson, less chance",
-        note=f"Of training images cropped by a pixel {seen:.0%} count as copies, of new real images {chance:.1%}.",
-    )
+    value, error, bounds = share_of_copies(count, m, j, n)
+    note = f"Of training images cropped by a pixel {seen:.0%} count as copies, of new real images {j / (n + 1):.1%}."
+    return define(value=value, standard_error=error, interval=bounds, method="Wilson, less chance", note=note)
+
+
+def copy_threshold(held_out_distances: Array) -> tuple[float, int]:
+    """Return the distance below which an image counts as a copy, and which of the held-out images' it is, from 1 on.
+
+    Args:
+        held_out_distances: `copy_distances` of N ≥ 1 real images that were not trained on.
+    """
+    j = max(1, math.floor(CHANCE * (len(held_out_distances) + 1)))
+    return float(np.partition(held_out_distances, j - 1)[j - 1]), j
+
+
+def share_of_copies(count: int, m: int, j: int, n: int) -> tuple[float, float, Bounds]:
+    """Return the share of copies, its standard error and its 95 % interval.
+
+    Args:
+        count: How many of the generated images are nearer to the training images than the threshold.
+        m: Number of generated images, at least 1.
+        j: The threshold is the j-th least distance of held-out images.
+        n: Number of held-out images.
+    """
+    p, f = count / m, j / (n + 1)
+    share = (p - f) / (1.0 - f)
+    low_p, high_p = wilson_bounds(count, m)
+    low_f, high_f = (float(betaincinv(j, n + 1 - j, tail)) for tail in ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0))
+    slope_p, slope_f = 1.0 / (1.0 - f), (1.0 - p) / (1.0 - f) ** 2  # of the share, by p and by f
+    error = math.hypot(slope_p * math.sqrt(p * (1.0 - p) / m), slope_f * math.sqrt(f * (1.0 - f) / (n + 2)))
+    # Each end from those of p and of f. Fewer than chance would give say 0, and no less doubt than 0 has.
+    low = share - math.hypot(slope_p * (p - low_p), slope_f * (high_f - f))
+    high = max(share, 0.0) + math.hypot(slope_p * (high_p - p), slope_f * (f - low_f))
+    return max(share, 0.0), error, (max(low, 0.0), min(high, 1.0))
 
 
 def copy_distances(images: Images, train: Images) -> Array:
@@ -137,19 +160,6 @@ def copy_distances(images: Images, train: Images) -> Array:
     ]
     distances = np.concatenate([*found, np.empty(0)])
     return np.where(distances <= _SAME, 0.0, distances)
-
-
-def _bounds(count: int, m: int, j: int, n: int) -> Bounds:
-    """Return the interval of (p − f)/(1 − f) from those of p and of f, each side's distances squared and added."""
-    p, f = count / m, j / (n + 1)
-    share = (p - f) / (1.0 - f)
-    low_p, high_p = wilson_bounds(count, m)
-    low_f, high_f = (float(betaincinv(j, n + 1 - j, tail)) for tail in ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0))
-    slope_p, slope_f = 1.0 / (1.0 - f), (1.0 - p) / (1.0 - f) ** 2  # of the share, by p and by f
-    low = share - math.hypot(slope_p * (p - low_p), slope_f * (high_f - f))
-    # Fewer than chance would give say 0, and no less doubt than 0 has.
-    high = max(share, 0.0) + math.hypot(slope_p * (high_p - p), slope_f * (f - low_f))
-    return max(low, 0.0), min(high, 1.0)
 
 
 def _check(images: Images, what: str) -> None:
