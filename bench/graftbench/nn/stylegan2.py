@@ -1,7 +1,7 @@
 """StyleGAN2's networks: a mapping to styles, a generator whose kernels styles scale, a residual discriminator.
 
-Karras, Laittala, Hellsten, Lehtinen, Aila: Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020 (arXiv
-1912.04958). Layers, gains and the names of their tensors are those of the authors' PyTorch code
+Karras, Laine, Aittala, Hellsten, Lehtinen, Aila: Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020
+(arXiv 1912.04958). Layers, gains and the names of their tensors are those of the authors' PyTorch code
 (github.com/NVlabs/stylegan2-ada-pytorch, configuration F: skips in the generator, residual discriminator), so that its
 weights fit; widths are free. Left out of it: labels, mixing of styles, half precision and what clamps it.
 """
