@@ -45,9 +45,14 @@ def discriminator() -> StyleDiscriminator:
 
 
 def drawn(network: Net) -> Net:
-    """Draw every tensor from N(0, 1)."""
+    """Draw every tensor from N(0, 1), those of the mapping, which are used at a hundredth, from N(0, 100²)."""
     chances = rng()
-    network.load_state_dict({name: torch.randn(t.shape, generator=chances) for name, t in network.state_dict().items()})
+    network.load_state_dict(
+        {
+            name: torch.randn(tensor.shape, generator=chances) * (100 if name.startswith("mapping") else 1)
+            for name, tensor in network.state_dict().items()
+        }
+    )
     return network
 
 

@@ -297,7 +297,8 @@ class StyleGenerator(nn.Module):
         layers = len(self.spec.noise_sides)
         styles = list(w.unbind(1)) if w.ndim == 3 else [w] * (layers + 1)
         maps: Sequence[Tensor | None] = noise or [None] * layers
-        x, image, index = self.const.expand(len(w), -1, -1, -1), None, 0
+        x = self.const.repeat(len(w), 1, 1, 1)  # a copy: torch's FLOP counter refuses views of weights
+        image, index = None, 0
         for block in self.synthesis.values():
             block = cast("nn.ModuleDict", block)
             for name in ("conv0", "conv1"):

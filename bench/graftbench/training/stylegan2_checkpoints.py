@@ -238,7 +238,7 @@ def _renamed(state: State, rules: tuple[Rule, ...], role: str) -> State:
                 "without labels."
             )
         if new := rule.name(match):
-            renamed[new] = tensor
+            renamed[new] = tensor.squeeze(0) if tensor.ndim == 5 else tensor  # rosinality's weights begin with a 1
     return renamed
 
 
