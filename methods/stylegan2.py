@@ -22,10 +22,10 @@ class StyleGan2(Method):
     reference = cited("karras2020analyzing")
     trains = "mapping, generator and discriminator, from fresh weights"
     differs = (
-        "channels double from 16 at full resolution up to 128, where configuration F has 512 at all sides to 64; latents "
-        "of 128 and four layers of mapping; no mixing of styles and, by default, no path-length penalty; DiffAugment (colour, "
-        "translation) by default, and R1's gradient is taken at the augmented images; Adam's rate is not lowered for "
-        "the lazy penalties; samples have fixed noise maps"
+        "channels double from 16 at full resolution up to 128, where configuration F has 512 at all sides up to 64; "
+        "latents of 128 and four layers of mapping; no mixing of styles and, by default, no path-length penalty; "
+        "DiffAugment (colour, translation) by default, and R1's gradient is taken at the augmented images; Adam's rate "
+        "is not lowered for the lazy penalties; samples have fixed noise maps"
     )
     resumable = True
     moves = ("generator.*", "discriminator.*")
