@@ -14,11 +14,14 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
 
 import graftbench
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FOLDER = Path(__file__).parent
 PAGE, RESULTS, GRID = FOLDER.parent / "peers.md", FOLDER / "results.json", FOLDER / "samples.png"
@@ -64,7 +67,7 @@ def of_drawn(folder: Path) -> list[Row]:
     return rows
 
 
-def strip(images: list[Image.Image]) -> Image.Image:
+def strip(images: Sequence[Image.Image]) -> Image.Image:
     """Put images side by side, enlarged without smoothing."""
     picture = Image.new("RGB", (COLUMNS * SIDE, SIDE))
     for index, image in enumerate(images):

@@ -20,7 +20,7 @@ def test_log_names_the_penalties(world: Callable[..., Any], fitted: Callable[...
     assert named(world(32).fit("stylegan2", r1=0.0, path_length=2.0)) == {"discriminator", "generator", "path length"}
 
 
-def named(fit: Any) -> set[str]:  # noqa: ANN401 - a fit of the checks
+def named(fit: Any) -> set[str]:
     """The losses in a fit's curve."""
     return {name for _, _, losses in fit.task.log.curve for name in losses}
 
