@@ -76,11 +76,12 @@ def main() -> None:
     task = FolderTask(given.size, read_images(given.data), chances, given.source)
     meter = Meter(ComputeBudget(seconds=given.seconds), clock=time.process_time)
     sampler = cls(msgspec.convert({**cls.defaults, **settings}, cls.Config)).fit(task, meter)
+    spent = meter.seconds()
     write_images(sampler.sample(given.n, torch.Generator().manual_seed(given.seed)), given.samples)
     write_report(
         given,
         settings,
-        training_cpu_seconds=meter.seconds(),
+        training_cpu_seconds=spent,
         images_seen=meter.images_seen,
         parameters_total=task.log.parameters_total,
     )

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 PAGE, RESULTS, GRID = FOLDER.parent / "peers.md", FOLDER / "results.json", FOLDER / "samples.png"
 REFERENCE = "domain:avatars:toon-head@32/reference"
-SCORES = ("kid", "fid", "precision", "recall", "modes", "variant_pairs")
+SCORES = ("kid", "fid", "precision", "recall")
 SIDE, COLUMNS, LABEL = 64, 16, 190
 
 Row = dict[str, Any]
 
 
-def row(name: str, training: Path, scores: dict[str, float], sheet: Image.Image) -> Row:
+def row(name: str, training: Path, scores: dict[str, Any], sheet: Image.Image) -> Row:
     """Put together what the program said of its training, the scores, and its first samples."""
     what, _, seconds = name.rpartition("-")
     said = json.loads(training.read_text("utf-8"))
@@ -61,7 +61,7 @@ def of_drawn(folder: Path) -> list[Row]:
     rows = []
     for cell in sorted(path.parent.parent for path in folder.glob("*/out/training.json")):
         found = graftbench.evaluate(cell / "samples", REFERENCE, metrics=SCORES, intervals=False, floors=False)
-        scores = {name: float(found[name].value or 0) for name in SCORES}
+        scores = {name: found[name].value for name in SCORES}
         images = [Image.open(file) for file in sorted((cell / "samples").glob("*.png"))[:COLUMNS]]
         rows.append(row(cell.name, cell / "out" / "training.json", scores, strip(images)))
     return rows
@@ -89,8 +89,8 @@ def grid(rows: list[Row]) -> Image.Image:
 def table(rows: list[Row]) -> str:
     """Write a line for each row."""
     lines = [
-        "| CPU s | what | numbers | images shown | KID×10³ | FID | precision | recall | variants | pairs |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| CPU s | what | numbers | images shown | KID×10³ | FID | precision | recall |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for of in rows:
         s, name = of["scores"], of["name"]
@@ -98,7 +98,7 @@ def table(rows: list[Row]) -> str:
         lines.append(
             f"| {of['training_cpu_seconds']:.0f} | {what} | {of['parameters_total'] / 1e6:.2f} M "
             f"| {of['images_seen']:,} | {1000 * s['kid']:,.0f} | {s['fid']:,.0f} | {s['precision']:.2f} "
-            f"| {s['recall']:.2f} | {s['modes']:.0f} | {s['variant_pairs']:.0f} |"
+            f"| {s['recall']:.2f} |"
         )
     return "\n".join(lines)
 
