@@ -12,6 +12,7 @@ from graftbench.comparison.methods import compare
 from graftbench.comparison.nothing_learnt import BLANK, SOURCE_IMAGES
 from graftbench.records.record import Status
 
+from .near_copies import note_on_copies
 from .numbers import FID, KID, decimals, number
 from .scores import column, ranked_rows
 from .text import listing, plural
@@ -65,7 +66,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
     """Say in one or two sentences what the records show at one data budget.
 
     The first says who comes first and who beats the generator before the transfer; the second how sure that is, what
-    real images and copies score, and whether FID agrees.
+    real images and copies score, who copies, and whether FID agrees.
     """
     if group.too_few:
         return (((group.too_few, False),),)
@@ -86,6 +87,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
             },
         ),
         _scale(ranked, references.get(ORACLE), references.get(MEMORIZER)),
+        _copies(ranked),
         _fid(ranked),
     ]
     sentences = [_joined(first, "; ", _unbeaten(group, ranked)), _joined(second, "; ", [])]
@@ -140,7 +142,7 @@ def _lead(rows: Sequence[Row], ranked: _Ranked) -> tuple[_Clause, bool | None]:
 
 @dataclass(frozen=True)
 class _Against:
-    """How the ranked methods stand to the generator before the transfer.
+    """Comparison of the ranked methods with the generator before the transfer.
 
     Attributes:
         ahead: Those whose mean is lower, as far as that is settled or open.
@@ -158,8 +160,10 @@ def _against(ranked: _Ranked, source: Row | None) -> _Against | None:
         return None
     means = {row.label: score.mean for row, score in ranked}
     ahead = [each for each in compared if each.verdict != "worse" and means[each.method] < summary.mean]
-    told = ahead or compared
-    return _Against(tuple(each.method for each in ahead), any(each.verdict not in ("better", "worse") for each in told))
+    named = ahead or compared
+    return _Against(
+        tuple(each.method for each in ahead), any(each.verdict not in ("better", "worse") for each in named)
+    )
 
 
 def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) -> _Clause:
@@ -214,7 +218,7 @@ def _certainty(seeds: int, told: Mapping[str, bool | None]) -> _Clause:
     if not open_ones:
         return [(f"{times} of each method {settle} this", False)]
     if all(is_open is not False for is_open in told.values()):
-        return [(f"{times} of each method {settle} none of this", False)]
+        return [(f"{times} of each method {settle} none of this by {'itself' if seeds == 1 else 'themselves'}", False)]
     return [(f"{times} of each method {do} not settle {listing(open_ones)}", False)]
 
 
@@ -232,6 +236,12 @@ def _scale(ranked: _Ranked, oracle: Row | None, memorizer: Row | None) -> _Claus
             verb = "is" if len(level) == 1 else "are"
             pieces += [(", which ", False), *_names(level), (f" {verb} not told from", False)]
     return pieces
+
+
+def _copies(ranked: _Ranked) -> _Clause:
+    """Say whose images are near copies of the training images, which no score of quality minds."""
+    names = [row.label for row, _ in ranked if note_on_copies(row)]
+    return [("the images of ", False), *_names(names), (" are near copies of training images", False)] if names else []
 
 
 def _fid(ranked: _Ranked) -> _Clause:

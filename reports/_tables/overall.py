@@ -57,7 +57,7 @@ def overall(groups: Sequence[Group]) -> str:
     images = sorted({cell.images for cell in cells})
     tasks = len({str(group.task) for group in rankable if group.key in {cell.task for cell in cells}})
     where = f"{listing([f'{n:,}' for n in images])} training images" + (f", {tasks} tasks" if tasks > 1 else "")
-    text = f"All together ({where}; {plural(len(cells), 'pair')}): {first} comes first by KID"
+    text = f"All together ({where}; {plural(len(cells), 'pair')} of trainings): {first} comes first by KID"
     if beaten:
         text += ", better than " + listing([f"{_label(name)} ({_change(differences[name], p)})" for name, p in beaten])
     if open_names:

@@ -61,7 +61,7 @@ LAYOUT = (
         ),
     ),
     Layout("Known truth", ("modes", "variant_pairs", "factor_kl")),
-    Layout("Memorisation", ("train_distance_ratio", "authpct", "copying_z", "mifid"), ranked=False),
+    Layout("Memorisation", ("copies", "train_distance_ratio", "authpct", "copying_z", "mifid"), ranked=False),
     Layout(
         "Other distances",
         ("fid_inf", "kid_100x1000", "cmmd", "cmmd_biased", "mind", "c2st_accuracy", "c2st_f1"),
@@ -81,6 +81,8 @@ READINGS = {
     "cluster_occupancy": "Occupancy falls where generated images crowd around few of the training images.",
     "factor_kl": "Factor KL is 0 where every variant is made as often as it is real; that images are few keeps it at "
     "what the floor says.",
+    "copies": "Copies: training images among the generated ones, also cropped, moved, mirrored or recoloured, beyond "
+    "what new real images show by chance.",
     "train_distance_ratio": "Train distance: 1 is as far off as new real images are, towards 0 are copies.",
     "authpct": "AuthPct: new real images have what the floor says, not 100; only values far below it speak of copying.",
     "copying_z": "C_T: around 0 for new real images, far below 0 for copies, far above 0 for images further off than "

@@ -46,7 +46,7 @@ def test_two_seeds_at_two_numbers_of_images_are_four_pairs(record: Make, a_run: 
     """The first beats the other method and the source; p is that of a t test of the log ratios, twice it by Holm."""
     text = said(a_run(records(record)))
     assert text.startswith(
-        "All together (25 and 400 training images; 4 pairs): finetune comes first by KID, better than"
+        "All together (25 and 400 training images; 4 pairs of trainings): finetune comes first by KID, better than"
     )
     both = {name: [value for values in by.values() for value in values] for name, by in KIDS.items()}
     for name in ("dcgan", "source"):

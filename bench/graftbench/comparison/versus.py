@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graftbench.records.record import Record
 
 METRICS = ("kid", "fid")
-"""What is compared where nothing else is asked for; the sentence is of the first."""
+"""Metrics that are compared where none is named; the sentence is about the first."""
 MOST_SEEDS = 1000
 """Most seeds that are said to be lacking; of more it is said that they are more."""
 
@@ -343,10 +343,10 @@ def _disagreement(pooled: Sequence[VersusRow]) -> list[str]:
 
 
 def _of_records(records: Sequence[Record], a: str, b: str, row: VersusRow) -> list[str]:
-    """Say what records know besides: who looks at the scoring network; of one seed, what is told of its generators."""
+    """Say what records know besides: who was trained with the scoring network; of one seed, what it can show."""
     ended = [record for record in records if record.status == "ok"]
     looking = sorted({record.cell.method for record in ended if record.leaks and record.cell.method in (a, b)})
-    notes = [f"{name} looks at the scoring network, so its scores are no measure of it." for name in looking]
+    notes = [f"{name} was trained with the scoring network, so its scores are no measure of it." for name in looking]
     fewest = min((score.n_reference for record in ended for score in record.scores if score.n_reference), default=0)
     notes += filter(None, [nothing_ranked(fewest)])
     if row.verdict != "too few seeds":

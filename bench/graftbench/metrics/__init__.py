@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graftbench.metrics.classifier import c2st as c2st
     from graftbench.metrics.clipped import clipped_coverage as clipped_coverage
     from graftbench.metrics.clipped import clipped_density as clipped_density
+    from graftbench.metrics.copying import copies as copies
     from graftbench.metrics.covariance import Moments as Moments
     from graftbench.metrics.covariance import StreamingMoments as StreamingMoments
     from graftbench.metrics.covariance import moments as moments
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from graftbench.metrics.spectrum import high_frequency as high_frequency
     from graftbench.metrics.symmetric import symmetric_precision as symmetric_precision
     from graftbench.metrics.symmetric import symmetric_recall as symmetric_recall
+    from graftbench.metrics.thumbnail import thumbnails as thumbnails
     from graftbench.metrics.variants import factor_kl as factor_kl
     from graftbench.metrics.variants import modes as modes
     from graftbench.metrics.variants import variant_pairs as variant_pairs
@@ -68,6 +70,8 @@ _LAZY = {
     "spectrum": ("band_powers", "high_frequency"),
     "symmetric": ("symmetric_precision", "symmetric_recall"),
     "variants": ("factor_kl", "modes", "variant_pairs"),
+    "copying": ("copies",),
+    "thumbnail": ("thumbnails",),
     "covariance": ("Moments", "StreamingMoments", "moments"),
 }
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import ModuleType
 
-Need = Literal["reference", "logits", "train", "pixels", "truth", "factors"]
+Need = Literal["reference", "logits", "train", "pixels", "thumbnails", "truth", "factors"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Metric:
         better: -1 if lower is better, +1 if higher is, 0 if neither is.
         scale: Factor from the value to what is printed.
         needs: What it is computed from beside the generated images' features: reference images, the extractor's logits,
-            training images, the pixels themselves, the true image of each, the factors that real images are made of.
+            training images, the pixels themselves, the images at 32×32 pixels, the true image of each, the factors that
+            real images are made of.
         paper: arXiv number of its source, or its key in references.bib; empty where there is none.
         sets: Sets of its own to which it belongs, none of them one that graftbench's other metrics are in.
         text: What docs/metrics.md says of it, a paragraph, where it is a file of its own.
@@ -140,6 +141,14 @@ _ALL = (
     Metric("c2st_f1", "C2ST F1", "the same classifier's F1 for the generated class", better=-1, paper="1610.06545"),
     Metric(
         "vendi_score", "Vendi", "effective number of different generated images", better=1, needs=(), paper="2210.02410"
+    ),
+    Metric(
+        "copies",
+        "copies %",
+        "share of generated images that are training images, also cropped, moved, mirrored or recoloured",
+        better=-1,
+        scale=100.0,
+        needs=("reference", "train", "thumbnails"),
     ),
     Metric(
         "train_distance_ratio",
@@ -252,7 +261,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "is": ("inception_score",),
     "prdc": _PRDC,
     "c2st": ("c2st_accuracy", "c2st_f1"),
-    "memorization": ("train_distance_ratio", "authpct", "copying_z", "mifid"),
+    "memorization": ("copies", "train_distance_ratio", "authpct", "copying_z", "mifid"),
     "diversity": ("vendi_score", "intra_cluster_distance", "cluster_occupancy"),
     "truth": ("modes", "variant_pairs", "factor_kl"),
     "default": ("fid", "kid", "inception_score", *_PRDC, "high_frequency"),

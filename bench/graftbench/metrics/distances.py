@@ -171,7 +171,12 @@ def _nearest(a: _Points, b: _Points, scale: float, k: int, *, same: bool) -> tup
 
 def _ranked(a: _Points, b: _Points, rows: Rows, candidates: Rows, k: int) -> tuple[Array, Rows]:
     """Pick the k nearest of the candidates P×C for P rows of a: squared distances and row numbers in b, P×k each."""
-    d2 = _exact(a, b, np.repeat(rows, candidates.shape[1]), candidates.ravel()).reshape(candidates.shape)
+    d2 = np.empty(candidates.shape)
+    at_once = max(1, _PAIRS // candidates.shape[1])
+    for start in range(0, len(rows), at_once):
+        difference = b.exact[candidates[start : start + at_once]]
+        difference -= a.exact[rows[start : start + at_once], None]
+        d2[start : start + at_once] = np.einsum("ijk,ijk->ij", difference, difference)
     order = np.lexsort((candidates, d2))[:, :k]
     return np.take_along_axis(d2, order, axis=1), np.take_along_axis(candidates, order, axis=1)
 

@@ -117,4 +117,5 @@ def wilson_bounds(successes: int, trials: int) -> Bounds:
 
 def jackknife_variance(left_out: NDArray[np.float64]) -> float:
     """Return (n−1)/n·Σ(θ₋ᵢ − mean)², the variance of an estimate by its n values with one image left out each."""
-    return float((left_out.size - 1) * left_out.var())
+    deviations = left_out - left_out.sum() / left_out.size  # `var` takes three times as long for a hundred values
+    return float((left_out.size - 1) / left_out.size * (deviations @ deviations))

@@ -9,6 +9,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.metrics.arrays import zero_rows
 from graftbench.metrics.catalogue import FILES, METRICS, SETS, resolve
 from graftbench.metrics.classifier import c2st
+from graftbench.metrics.copying import copies
 from graftbench.metrics.diversity import cluster_occupancy, intra_cluster_distance, vendi_score
 from graftbench.metrics.estimate import Estimate
 from graftbench.metrics.features import Features
@@ -53,6 +54,7 @@ _COMPUTE: tuple[tuple[tuple[str, ...], Callable[[Sides], Iterable[Estimate]]], .
     (("mind",), lambda s: [mind(s.x, s.y, interval=s.with_interval, seed=s.seed)]),
     (("c2st_accuracy", "c2st_f1"), lambda s: c2st(s.x, s.y, seed=s.seed)),
     (("vendi_score",), lambda s: [vendi_score(s.x)]),
+    (("copies",), lambda s: [copies(*(s.thumbnails(side) for side in (s.generated, s.reference, s.train)))]),
     (("train_distance_ratio",), lambda s: [train_distance_ratio(s.x, s.y, s.t)]),
     (("authpct",), lambda s: [authpct(s.x, s.t)]),
     (("copying_z",), lambda s: [copying_z(s.x, s.y, s.t, seed=s.seed)]),
@@ -147,11 +149,14 @@ def _unfit(name: str, sides: Sides) -> str:
     """Return the reason why the features do not serve a metric, or ""."""
     if "factors" in METRICS[name].needs:
         return "features do not tell of which factors the images are made"
-    for side, what in ((sides.generated, "generated"), (sides.reference, "reference")):
+    sources = [(sides.generated, "generated"), (sides.reference, "reference")]
+    for side, what in sources + [(sides.train, "training")] * ("train" in METRICS[name].needs):
         if not isinstance(side, Features):
             continue
         if "pixels" in METRICS[name].needs and side.powers is None:
             return f"of the {what} images there are features alone, no pixels"
+        if "thumbnails" in METRICS[name].needs and side.thumbnails is None:
+            return f"of the {what} images there are features alone, no thumbnails"
         if name in _OF_DIRECTIONS and (reason := zero_rows(side.pooled, what)):
             return reason  # CMMD would raise, and no metric have a value
     return ""

@@ -16,6 +16,7 @@ from graftbench.cache import atomic_file
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.arrays import to_numpy
 from graftbench.metrics.covariance import Moments
+from graftbench.metrics.thumbnail import SIDE
 from graftbench.records.cell_spec import content_hash
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FORMAT = 3
+FORMAT = 4
 """Version of the cached features. Part of their key: raise it when the extraction changes or adds numbers."""
 
 _DAMAGE = (
@@ -48,21 +49,30 @@ class Features:
         pooled: float32 N×D.
         logits: float32 N×K; K = 0 for an extractor without classes.
         powers: float64 N×3, of the pixels themselves (`spectrum.band_powers`); None where they were not computed.
+        thumbnails: uint8 N×3×32×32, the images themselves (`thumbnail.thumbnails`); None where they were not made.
     """
 
     pooled: NDArray[np.float32]
     logits: NDArray[np.float32]
     powers: NDArray[np.float64] | None = None
+    thumbnails: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.pooled)
 
     @classmethod
-    def of(cls, pooled: FeatureMatrix, logits: FeatureMatrix, powers: FeatureMatrix | None = None) -> Features:
+    def of(
+        cls,
+        pooled: FeatureMatrix,
+        logits: FeatureMatrix,
+        powers: FeatureMatrix | None = None,
+        thumbnails: NDArray[np.uint8] | None = None,
+    ) -> Features:
         """Return features made of tensors or arrays.
 
         Raises:
-            GraftbenchError: They are no matrices of equally many rows, or the powers are not N×3.
+            GraftbenchError: They are no matrices of equally many rows, or the powers are not N×3, or
+                the thumbnails not uint8 N×3×32×32.
         """
         first, second = (to_numpy(values).astype(np.float32) for values in (pooled, logits))
         if first.ndim != 2 or second.ndim != 2 or len(first) != len(second):
@@ -73,12 +83,18 @@ class Features:
         third = None if powers is None else to_numpy(powers).astype(np.float64)
         if third is not None and third.shape != (len(first), 3):
             raise GraftbenchError(f"Powers must be {len(first)}×3, one row per image; found the shape {third.shape}.")
-        return cls(first, second, third)
+        expected = (len(first), 3, SIDE, SIDE)
+        if thumbnails is not None and (thumbnails.dtype != np.uint8 or thumbnails.shape != expected):
+            raise GraftbenchError(
+                f"Thumbnails must be uint8 of the shape {expected}; found {thumbnails.dtype}, {thumbnails.shape}."
+            )
+        return cls(first, second, third, thumbnails)
 
     def rows(self, positions: NDArray[np.intp]) -> Features:
         """Return the features of some of the images."""
         powers = None if self.powers is None else self.powers[positions]
-        return Features(self.pooled[positions], self.logits[positions], powers)
+        thumbnails = None if self.thumbnails is None else self.thumbnails[positions]
+        return Features(self.pooled[positions], self.logits[positions], powers, thumbnails)
 
     def save(self, path: Path) -> None:
         """Write an .npz file; the path holds a whole file or none, also when the process is killed.
@@ -86,10 +102,10 @@ class Features:
         Raises:
             GraftbenchError: The file cannot be written.
         """
-        powers = (
-            np.empty((0, 3)) if self.powers is None else self.powers
-        )  # always written: a file without them is damaged
-        _write(path, {"pooled": self.pooled, "logits": self.logits, "powers": powers})
+        # All are always written: a file without one of them is damaged.
+        powers = np.empty((0, 3)) if self.powers is None else self.powers
+        thumbnails = np.empty((0, 3, SIDE, SIDE), np.uint8) if self.thumbnails is None else self.thumbnails
+        _write(path, {"pooled": self.pooled, "logits": self.logits, "powers": powers, "thumbnails": thumbnails})
 
     @classmethod
     def load(cls, path: Path) -> Features:
@@ -98,8 +114,8 @@ class Features:
         Raises:
             GraftbenchError: The file is missing, damaged or something else.
         """
-        pooled, logits, powers = _read(path, "pooled", "logits", "powers")
-        return cls.of(pooled, logits, powers if len(powers) else None)
+        pooled, logits, powers, thumbnails = _read(path, "pooled", "logits", "powers", "thumbnails")
+        return cls.of(pooled, logits, powers if len(powers) else None, thumbnails if len(thumbnails) else None)
 
 
 def features_key(

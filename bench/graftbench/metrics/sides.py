@@ -16,6 +16,7 @@ from graftbench.metrics.frechet import fid
 from graftbench.metrics.manifold import BallFamily, ball_scores
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from graftbench.metrics.estimate import Estimate
@@ -81,6 +82,13 @@ class Sides:
         """Return a side of which there are features."""
         assert isinstance(side, Features)
         return side
+
+    @staticmethod
+    def thumbnails(side: Features | Moments | None) -> NDArray[np.uint8]:
+        """Return the thumbnails of a side that has them."""
+        thumbnails = Sides.features(side).thumbnails
+        assert thumbnails is not None
+        return thumbnails
 
     @staticmethod
     def matrix(side: Features | Moments | None) -> NDArray | Moments:

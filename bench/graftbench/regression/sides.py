@@ -1,4 +1,4 @@
-"""What can be compared: a run folder, a folder of repeats, a records file, or a baseline by name."""
+"""Read a side of a comparison: a run folder, a folder of repeats, a records file, or a baseline by name."""
 
 from __future__ import annotations
 

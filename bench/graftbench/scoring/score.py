@@ -14,6 +14,7 @@ from graftbench.metrics.evaluate import evaluate_features
 from graftbench.metrics.features import Features
 from graftbench.metrics.fidelity import fidelity
 from graftbench.metrics.spectrum import band_powers
+from graftbench.metrics.thumbnail import thumbnails
 from graftbench.records.record import Score
 from graftbench.scoring.features import FeatureReader, split_of
 from graftbench.scoring.floors import training_floors
@@ -96,7 +97,7 @@ def score_sampler(
     real = split_of(target, protocol.reference)
     reference = reader.cached(real)
     train_features = reader.cached(images_at(target, sorted(train))) if train else None
-    generated = Features.of(*reader.extractor.features(images), band_powers(images))
+    generated = Features.of(*reader.extractor.features(images), band_powers(images), thumbnails(images))
 
     # Compute every metric from them.
     asked = resolve(protocol.metrics)

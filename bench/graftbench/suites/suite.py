@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a cell may not exceed, whatever its method does.
+    """Limits of a cell's time and memory, whatever its method does.
 
     Attributes:
         cell_seconds: Wall time after which a cell's whole process group is killed: status `timeout`.
@@ -58,7 +58,7 @@ class DomainPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a suite file says.
+    """A suite: the contents of a suite file.
 
     Attributes:
         name: Name of the suite.

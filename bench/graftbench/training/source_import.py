@@ -61,7 +61,7 @@ OTHER_BATCH = 3
 
 
 class SourceOrigin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a source model is from, for those who read about it; no part of its identity.
+    """Origin of a source model, for those who read about it; no part of its identity.
 
     Attributes:
         label: Its known name and version, or the name of its file or builder.

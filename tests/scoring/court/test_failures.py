@@ -13,7 +13,8 @@ def features(n: int, mean: float = 0.0, seed: int = 0) -> Features:
     """Gaussian features, with the powers and classes of images."""
     rng = np.random.default_rng(seed)
     powers = np.column_stack((rng.uniform(1, 2, n), np.full((n, 2), 32.0)))
-    return Features.of(rng.normal(mean, 1, (n, 6)), rng.normal(size=(n, 3)), powers)
+    thumbnails = rng.integers(0, 256, (n, 3, 32, 32), dtype=np.uint8)
+    return Features.of(rng.normal(mean, 1, (n, 6)), rng.normal(size=(n, 3)), powers, thumbnails)
 
 
 @pytest.fixture

@@ -153,8 +153,14 @@ def drawn_values(
 def _joined(one: Features, other: Features) -> Features:
     assert one.powers is not None
     assert other.powers is not None
-    pairs = ((one.pooled, other.pooled), (one.logits, other.logits), (one.powers, other.powers))
-    return Features.of(*map(np.concatenate, pairs))
+    assert one.thumbnails is not None
+    assert other.thumbnails is not None
+    return Features(
+        np.concatenate((one.pooled, other.pooled)),
+        np.concatenate((one.logits, other.logits)),
+        np.concatenate((one.powers, other.powers)),
+        np.concatenate((one.thumbnails, other.thumbnails)),
+    )
 
 
 @dataclass(frozen=True)
