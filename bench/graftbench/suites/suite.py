@@ -71,7 +71,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         task_budgets: Task -> its own numbers of target training images, where they are not `data_budgets`.
         seeds: Each seed is another draw of the data budget, another initialisation, another run.
         protocol: How cells are scored.
-        source_models: Kind (`gan`, `vae`, `diffusion`, `flow`) -> how source models of that kind are made.
+        source_models: Kind (`gan`, `vae`, `diffusion`, `flow`, `stylegan2`) -> how source models of that kind are made.
         parameters: Method name -> parameters that differ from the method's defaults.
         limits: Hard limits per cell.
         snapshots: Shares of the compute budget, between 0 and 1, at which each generator is scored on the way: the
