@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "submitted", "reference"]
 """`submitted` is for generators from elsewhere of which nobody said what they are."""
 
-SourceNeed = Literal["", "gan", "vae", "diffusion", "flow"]
+SourceNeed = Literal["", "gan", "vae", "diffusion", "flow", "stylegan2"]
 
 PixelRange = Literal["-1..1", "0..1", "0..255"]
 """Ranges of a generator's pixels: the values of black and white."""

@@ -44,7 +44,7 @@ def train(
 
     Args:
         domain: Name of the source domain (graftbench ls domains).
-        kind: gan, vae, diffusion or flow.
+        kind: gan, vae, diffusion, flow or stylegan2.
         resolution: Side of the images in pixels.
         kimg: Thousands of images shown.
         seed: Seed of initialisation and training.
