@@ -84,7 +84,7 @@ dishes and cutlery; symbols and flags are the groups of that name. Objects, acti
 """
 
 KINDS = tuple(_KINDS)
-"""What a domain of emoji takes as argument."""
+"""Arguments of the emoji domains."""
 
 
 def canonical(sequence: str) -> str:

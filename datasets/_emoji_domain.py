@@ -1,4 +1,4 @@
-"""What the emoji domains share: one drawing an emoji, in one design."""
+"""Base of the emoji domains: one drawing an emoji, in one design."""
 
 from __future__ import annotations
 

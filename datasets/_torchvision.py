@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _NOT_READ = (RuntimeError, OSError, ValueError, LookupError, AssertionError, EOFError, TypeError)
-"""What torchvision raises where files are missing, of another checksum, truncated or of another layout."""
+"""Exceptions that torchvision raises where files are missing, of another checksum, truncated or of another layout."""
 
 _NOT_FETCHED = (*_NOT_READ, ImportError)
 """And where a download fails: no network (an OSError), a page in place of a file, the package gdown not installed."""

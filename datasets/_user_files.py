@@ -1,4 +1,4 @@
-"""What domains of files on the user's disk share."""
+"""Parts that domains of files on the user's disk share."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-"""Where the package dataset-fashion-mnist of Debian and Ubuntu puts the set."""
+"""Folder into which the package dataset-fashion-mnist of Debian and Ubuntu puts the set."""
 
 _NAMES = {"train": "train", "test": "t10k"}
 """Part of torchvision -> how the set's files call it."""

@@ -95,13 +95,15 @@ def smeared(target: ImageSet) -> dict[str, NDArray[np.uint8]]:
 
 
 def _failures(style: str, target: ImageSet, classifier: FactorClassifier) -> list[str]:
-    reference = classifier.labels(target, target.positions("reference"))
+    positions = target.positions("reference")
+    reference = classifier.labels(target, positions), classifier.read(_images(target.pixels[positions]))
     rows = []
-    for failure, positions in planted(target, classifier).items():
-        true = classifier.labels(target, positions)
+    for failure, planted_positions in planted(target, classifier).items():
+        true = classifier.labels(target, planted_positions)
         known = true[(true >= 0).all(axis=1)]
-        of_labels = f"{modes(known, reference).value:.0f}", f"{factor_kl(known, reference).value:.3f}"
-        rows.append(_row(style, failure, classifier.read(_images(target.pixels[positions])), reference, of_labels))
+        of_labels = f"{modes(known, reference[0]).value:.0f}", f"{factor_kl(known, reference[0]).value:.3f}"
+        generated = classifier.read(_images(target.pixels[planted_positions]))
+        rows.append(_row(style, failure, generated, reference, of_labels))
     for failure, images in smeared(target).items():
         rows.append(_row(style, failure, classifier.read(_images(images)), reference, ("—", "—")))
     return rows
@@ -112,16 +114,22 @@ def _images(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def _row(
-    style: str, failure: str, read: NDArray[np.int64], reference: NDArray[np.int64], of_labels: tuple[str, str]
+    style: str,
+    failure: str,
+    generated: NDArray[np.int64],
+    reference: tuple[NDArray[np.int64], NDArray[np.int64]],
+    of_labels: tuple[str, str],
 ) -> str:
-    count, covered = len(variant_shares(read, reference)), variant_pairs(read, reference).value
+    """Score labels against the reference's true labels (coverage) and its read ones (frequencies)."""
+    true, read = reference
+    count, covered = len(variant_shares(generated, true)), variant_pairs(generated, true).value
     of_pairs = "—"  # of one factor
     if covered is not None:
-        of_pairs = f"{covered:.0f} of {len(variant_shares(*pair_labels(read, reference)))}"
+        of_pairs = f"{covered:.0f} of {len(variant_shares(*pair_labels(generated, true)))}"
     return (
-        f"| `{style}` | {failure} | {100 * np.mean(read >= 0):.0f} % | "
-        f"{_printed(modes(read, reference), 0)} of {count} | {of_labels[0]} | {of_pairs} | "
-        f"{_printed(factor_kl(read, reference), 3)} | {of_labels[1]} |"
+        f"| `{style}` | {failure} | {100 * np.mean(generated >= 0):.0f} % | "
+        f"{_printed(modes(generated, true), 0)} of {count} | {of_labels[0]} | {of_pairs} | "
+        f"{_printed(factor_kl(generated, read), 3)} | {of_labels[1]} |"
     )
 
 

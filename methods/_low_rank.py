@@ -1,4 +1,4 @@
-"""What LoRA and DoRA share: low-rank updates of all weighted layers of a generator."""
+"""Parts that LoRA and DoRA share: low-rank updates of all weighted layers of a generator."""
 
 from __future__ import annotations
 

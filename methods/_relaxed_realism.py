@@ -20,6 +20,7 @@ from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze, seeded, train_unfrozen
 from graftbench.nn.discriminator import DiscriminatorSpec
 from graftbench.nn.patch import TwoLevelDiscriminator
+from graftbench.nn.upload import upload
 from graftbench.training import Batches, check_between, prepare, train
 from graftbench.training.adversarial import AdversarialConfig, Adversary, any_source_networks, source_generator
 from graftbench.training.foreign import stages
@@ -159,7 +160,7 @@ class Anchors:
         z = torch.randn(size, self.anchors.shape[1], generator=self._task.generator)
         choice = torch.randint(len(self.anchors), (self.count(size),), generator=self._task.generator)
         z[: len(choice)] = self.anchors[choice] + self._spread * z[: len(choice)]
-        return z.to(self._task.device, non_blocking=True)
+        return upload(z, self._task.device)
 
     def conditions(self, size: int) -> tuple[Tensor]:
         """Mark the rows that are judged as a whole: bool, of the length of the batch."""

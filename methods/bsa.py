@@ -17,6 +17,7 @@ from graftbench.contracts import Family, Method, SourceNeed
 from graftbench.nn.build import freeze
 from graftbench.nn.discriminator import feature_maps
 from graftbench.nn.precision import autocast, resolve
+from graftbench.nn.upload import upload
 from graftbench.references import cited
 from graftbench.training import TrainingConfig, adam, descend, prepare, train, trained
 from graftbench.training.adversarial import any_source_networks
@@ -114,13 +115,13 @@ def _step(
     dtype = resolve(config.precision, task.device)
 
     def noise(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=task.generator).to(task.device)
+        return upload(torch.randn(*shape, generator=task.generator), task.device)
 
     def step(size: int, log: TrainingLog) -> bool:
         drops = int(budget.share() * (config.lr_drops + 1))
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * LR_DROP**drops
-        choice = torch.randint(len(task.images), (size,), generator=task.generator).to(task.device)
+        choice = upload(torch.randint(len(task.images), (size,), generator=task.generator), task.device)
         images, z = to_float(task.images[choice]), latents(choice)
         with autocast(dtype, task.device):
             generated = generator(z + config.latent_noise * noise(*z.shape)).float()

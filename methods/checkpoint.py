@@ -59,7 +59,7 @@ NOT_HERE: dict[str, float | str | None] = {
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where the generator is, and what it takes and gives.
+    """Path of the generator, and the form of its inputs and images.
 
     Attributes:
         file: TorchScript (`.pt`) or `torch.export` (`.pt2`).

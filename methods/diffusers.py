@@ -19,6 +19,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.nn.build import place, seeded, train_unfrozen
 from graftbench.nn.lowrank import add_low_rank
 from graftbench.nn.precision import autocast, resolve
+from graftbench.nn.upload import upload
 from graftbench.references import cited
 from graftbench.training import Batches, TrainingConfig, adam, descend, prepare, train, trained
 from graftbench.training.diffusers_pipeline import counted_attention, find, import_networks, load, make, package
@@ -222,8 +223,8 @@ class Diffusers(Method):
         def step(size: int, log: TrainingLog) -> bool:
             x = batches.draw(size)
             x = x if vae is None else encode(vae, x, task.generator)
-            t = torch.randint(len(alpha_bars), (size,), generator=task.generator).to(task.device)
-            noise = torch.randn(x.shape, generator=task.generator).to(x)
+            t = upload(torch.randint(len(alpha_bars), (size,), generator=task.generator), task.device)
+            noise = upload(torch.randn(x.shape, generator=task.generator), task.device)
             with autocast(dtype, task.device), counted_attention(task.device):
                 predicted = predict(unet, diffuse(x, noise, alpha_bars[t]), t, prompt)
             loss = F.mse_loss(predicted.float(), target_of(kind, x, noise, alpha_bars[t]))

@@ -20,6 +20,7 @@ from graftbench.extractors.load import lite0_file
 from graftbench.nn.lite0 import Lite0Blocks
 from graftbench.nn.precision import Precision
 from graftbench.nn.style import gram
+from graftbench.nn.upload import upload
 from graftbench.references import cited
 from graftbench.training import Batches, TrainingLog, adam, descend
 from graftbench.training.samplers import BATCH, ImageBankSampler, to_float, to_uint8
@@ -144,7 +145,7 @@ class Gatys(Lite0Method):
         while True:
             while len(waiting) < size:
                 waiting = torch.cat([waiting, torch.randperm(len(images), generator=task.generator)])
-            yield to_float(images[waiting[:size].to(images.device)])
+            yield to_float(images[upload(waiting[:size], images.device)])
             waiting = waiting[size:]
 
 

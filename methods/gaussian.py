@@ -23,7 +23,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Gaussian(Method):
-    """What second-order statistics of pixels alone give."""
+    """A Gaussian with the pixels' mean and covariance: what second-order statistics alone give."""
 
     name = "gaussian"
     family: ClassVar[Family] = "reference"

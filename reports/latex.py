@@ -9,7 +9,7 @@ from graftbench.citations import latex
 from graftbench.contracts import Report
 from graftbench.records.record import Status
 
-from ._tables.groups import completeness, groups, mixed_protocols
+from ._tables.groups import groups, mixed_protocols, outcome
 from ._tables.origins import DECLARED_MARK, ROW_MARKS
 from ._tables.scores import LEVEL_MARK, UNTESTED_MARK, Cell, ScoreLine, ScoreTable, score_tables
 from ._tables.tasks import TaskTable, task_tables
@@ -52,7 +52,7 @@ class Latex(Report):
 def to_latex(run: Run) -> str:
     """Write the whole of table.tex, ASCII."""
     all_groups = groups(run)
-    sentences = [f"{run.name}: {completeness(run)}", mixed_protocols(all_groups)]
+    sentences = [f"{run.name}: {outcome(run)}", mixed_protocols(all_groups)]
     comments = [f"% {_text(sentence)}" for sentence in sentences if sentence]
     head = "\n".join([*comments, r"% In the preamble: \usepackage{booktabs}"])
     tables = score_tables(all_groups)

@@ -87,7 +87,7 @@
       if (role) element.setAttribute("role", role);
     }
     for (const row of all("tbody tr", table)) {
-      if (row.cells.length === heads.length) [...row.cells].forEach((cell, i) => i && (cell.dataset.label = heads[i]));
+      if (row.cells.length === heads.length) [...row.cells].forEach((cell, i) => (i || cell.tagName === "TD") && (cell.dataset.label = heads[i]));
     }
   }
 

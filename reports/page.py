@@ -15,13 +15,14 @@ from ._figures.quality import group_looks
 from ._page.cells import cells_json, chosen_cells, held_note
 from ._page.pictures import Pictures
 from ._page.plots import MARKERS, STROKES
+from ._page.quality import quality_of
 from ._page.related_work import citations, claim_tables, code_lines, known_methods
 from ._page.row_keys import choices
 from ._page.run_facts import beside, command, domains, environment, failures
 from ._page.sections import sections
-from ._page.words import finished, outcome
+from ._page.words import finished
 from ._tables.finding import words
-from ._tables.groups import groups, mixed_protocols
+from ._tables.groups import groups, mixed_protocols, outcome
 from ._tables.origins import DECLARED_MARK, ROW_MARKS
 from ._tables.overall import overall
 from ._tables.tasks import task_tables
@@ -100,6 +101,7 @@ def render(run: Run, folder: Path | None = None) -> str:
         held_note=held_note(len(cells), len(ordered)),
         without_neighbors=pictures.without,
         beside=beside(folder),
+        quality=quality_of(ordered),
         claims=claim_tables(ordered),
         failures=failures(all_groups),
         environment=environment(ordered),

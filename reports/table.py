@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from graftbench.contracts import Report
 
 from ._tables.finding import words
-from ._tables.groups import completeness, groups, mixed_protocols
+from ._tables.groups import groups, mixed_protocols, outcome
 from ._tables.overall import overall
 from ._tables.scores import leads, score_tables
 from ._tables.tasks import task_tables
@@ -53,7 +53,7 @@ class Table(Report):
 def to_markdown(run: Run) -> str:
     """Write the whole of table.md."""
     all_groups = groups(run)
-    blocks = [f"# {markdown(run.name)}", markdown(completeness(run))]
+    blocks = [f"# {markdown(run.name)}", markdown(outcome(run))]
     if mixed := mixed_protocols(all_groups):
         blocks.append(f"**{markdown(mixed)}**")
     if together := overall(all_groups):
@@ -63,6 +63,7 @@ def to_markdown(run: Run) -> str:
         blocks += _markdown_table(table)
     if over_tasks := task_tables(tables):
         blocks += ["## Over tasks", *(block for table in over_tasks for block in _task_blocks(table))]
+    blocks.append("Every word of these tables stands in plain words in graftbench's glossary, docs/glossary.md.")
     return "\n\n".join(blocks) + "\n"
 
 

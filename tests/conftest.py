@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -45,9 +46,17 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this test run: the processes among which xdist divides the tests share it."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def shared_cache(session_folder: Path) -> Iterator[Path]:
     """A cache folder of this test run; processes started by a test use it too."""
-    folder = tmp_path_factory.mktemp("cache")
+    folder = session_folder / "cache"
+    folder.mkdir(exist_ok=True)
     before = os.environ.get("GRAFTBENCH_CACHE")
     os.environ["GRAFTBENCH_CACHE"] = str(folder)
     yield folder
@@ -58,11 +67,19 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def random_inception(session_folder: Path) -> Path:
     """A weights file in the official format with random numbers.
 
     torch-fidelity's class insists on loading weights when it is made: it gets an empty dict and keeps its own.
     """
+    path = session_folder / "random_inception.pth"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            _write_random_inception(path)
+    return path
+
+
+def _write_random_inception(path: Path) -> None:
     import torch
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
@@ -76,9 +93,7 @@ def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = Unloaded("inception-v3-compat", ["2048"], empty)
-    path = tmp_path_factory.mktemp("inception") / "random.pth"
     torch.save(network.state_dict(), path)
-    return path
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_the_committed_records_are_the_quick_suite() -> None:
 
 TABLE = """# quick
 
-4 cells have a record: 4 ok.
+4 results; all ended well.
 
 ## a → far at 32×32, 8 kimg, lite0@96
 
@@ -155,8 +155,8 @@ MADE = [
 def test_five_lines_have_the_best_of_each_kind() -> None:
     """By hand: means and standard deviations, a dash where a run has no such row.
 
-    Who starts from a source model is a transfer, whatever its family. Who looks at the scoring network is the best of
-    no line. Tasks stand in the order of the records; by the alphabet `none` would come first.
+    Who starts from a source model is a transfer, whatever its family. Who was trained with the scoring network is the
+    best of no line. Tasks stand in the order of the records; by the alphabet `none` would come first.
     """
     task = TaskSpec("none", "openmoji", 32)
     run = Run(name="made", records=[*MADE, *records_of("dcgan", "scratch", (700, 700), task=task)], folder=Path())
@@ -174,7 +174,7 @@ def test_five_lines_have_the_best_of_each_kind() -> None:
     ]
     sentence = short_results.conditions(all_groups)
     assert "over 2 seeds; lower is better. 8 kimg per fit, protocol lite0@96" in sentence
-    assert "gatys looks at the scoring network and does not compete." in sentence
+    assert "gatys was trained with the scoring network and does not compete." in sentence
 
 
 def test_the_run_took_from_its_first_end_to_its_last() -> None:

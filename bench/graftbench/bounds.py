@@ -55,7 +55,7 @@ Side: TypeAlias = Annotated[int, Meta(ge=1, le=LARGEST_SIDE)]
 """Side of a square image in pixels."""
 
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST)]
-"""What a random generator can be started with."""
+"""A seed of a random generator."""
 
 Positive: TypeAlias = Annotated[float, Meta(gt=0)]
 """Above 0, and finite."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graftbench.records.record import Record
 
 GIVE_PLUGIN = "give its file with --plugin"
-"""How sentences end on what a user can make known."""
+"""Ends of messages that say how a user can add what is missing."""
 
 OURS = "graftbench"
 """Author of the reference rows that have no paper of their own."""
@@ -152,9 +152,9 @@ class Entry:
 
 def entry_of(reference: Reference) -> Entry:
     """Return a paper, package or repository as BibTeX."""
-    kind, place = _place(reference.venue)
+    kind, venue_field = _place(reference.venue)
     fields = {"author": _authors(reference.authors), "title": f"{{{latex(reference.title)}}}"}
-    fields |= {place: latex(reference.venue)} if place else {}
+    fields |= {venue_field: latex(reference.venue)} if venue_field else {}
     fields["year"] = str(reference.year)
     if reference.arxiv:
         fields |= {"eprint": reference.arxiv, "archivePrefix": "arXiv"}
@@ -205,7 +205,7 @@ def _place(venue: str) -> tuple[str, str]:
 
 def _url(address: str) -> str:
     r"""Return an address for `\url`: `%` is escaped, what would end the argument is percent-encoded."""
-    encoded = re.sub(r"[\\{}\s^]", lambda found: f"%{ord(found[0]):02X}", address)
+    encoded = re.sub(r"[\\{}\s^]", lambda match: f"%{ord(match[0]):02X}", address)
     return encoded.replace("%", r"\%")
 
 
@@ -257,15 +257,20 @@ class _Papers:
 
     def add_method(self, record: Record, methods: Mapping[str, type[Method]], missing: list[str]) -> None:
         name, base = record.cell.method, record.cell.variant_of
-        known = base or name
+        registered_name = base or name
         if origin_of(record):
             missing.append(f"'{name}' is {SAYS[origin_of(record)]}: cite its makers.")
-        if known != SAMPLES and known not in methods:
-            missing.append(f"The method '{known}' is not known here; {GIVE_PLUGIN}.")
-        elif known != SAMPLES and PLACEHOLDER in (methods[known].reference.authors, methods[known].reference.title):
-            missing.append(f"The method '{known}' does not say yet whose it is: fill in `reference` in its file.")
-        elif known != SAMPLES and methods[known].reference.authors != OURS:
-            self.add(methods[known].reference, f"method {name}" + (f" (a variant of {base})" if base else ""))
+        if registered_name != SAMPLES and registered_name not in methods:
+            missing.append(f"The method '{registered_name}' is not known here; {GIVE_PLUGIN}.")
+        elif registered_name != SAMPLES and PLACEHOLDER in (
+            methods[registered_name].reference.authors,
+            methods[registered_name].reference.title,
+        ):
+            missing.append(
+                f"The method '{registered_name}' does not say yet whose it is: fill in `reference` in its file."
+            )
+        elif registered_name != SAMPLES and methods[registered_name].reference.authors != OURS:
+            self.add(methods[registered_name].reference, f"method {name}" + (f" (a variant of {base})" if base else ""))
         if record.cell.parameters.get("augment"):
             self.add(cited(DIFFAUGMENT), f"augmentation in {name}")
 
@@ -311,17 +316,17 @@ def _domain_entry(
     name: str, domains: Mapping[str, type[Domain]], recorded_facts: Mapping[str, Mapping[str, str]], missing: list[str]
 ) -> Entry:
     """Return a domain: title and source of its class, licence and attribution of the record."""
-    known = domains.get(name.partition(":")[0])
-    if known is None and name not in recorded_facts:
+    cls = domains.get(name.partition(":")[0])
+    if cls is None and name not in recorded_facts:
         missing.append(f"The domain '{name}' is not known here; {GIVE_PLUGIN}.")
     facts = recorded_facts.get(name, {})
-    license_ = facts.get("license") or (known.license if known else "")
-    attribution = facts.get("attribution") or (known.attribution if known else "")
+    license_ = facts.get("license") or (cls.license if cls else "")
+    attribution = facts.get("attribution") or (cls.attribution if cls else "")
     note = ". ".join(part.rstrip(".") for part in (f"License: {license_}" if license_ else "", attribution) if part)
-    title = facts.get("title") or (known.title if known else name)
+    title = facts.get("title") or (cls.title if cls else name)
     fields = {
         "title": f"{{{latex(f'{title} ({name})' if ':' in name else title)}}}",
-        "howpublished": latex(known.source) if known else "",
+        "howpublished": latex(cls.source) if cls else "",
         "note": latex(f"{note}." if note else ""),
     }
     return Entry("misc", f"domain-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}", fields, [f"domain {name}"])

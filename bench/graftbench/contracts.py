@@ -1,4 +1,4 @@
-"""What a method, a domain, a report and a sampler are. A plugin imports this and nothing above it.
+"""The interfaces of methods, domains, reports and samplers. A plugin imports this and nothing above it.
 
 A plugin is one Python file in `methods/`, `datasets/` or `reports/` (or given by `--plugin`, or an entry point) with
 one public class that derives from `Method`, `Domain` or `Report`. Nothing else needs to be edited.
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 Family = Literal["scratch", "fine-tune", "frozen", "vae", "style", "submitted", "reference"]
 """`submitted` is for generators from elsewhere of which nobody said what they are."""
 
-SourceNeed = Literal["", "gan", "vae", "diffusion", "flow"]
+SourceNeed = Literal["", "gan", "vae", "diffusion", "flow", "stylegan2"]
 
 PixelRange = Literal["-1..1", "0..1", "0..255"]
-"""What the black and the white of a generator's images are."""
+"""Ranges of a generator's pixels: the values of black and white."""
 
 SourcePart = Literal["network", "layers", "norms", "stages", "blocks"]
 """What a source model's generating network may be to those who use it: `network`, a function that can be trained;
@@ -44,7 +44,7 @@ several sides; `blocks`, this suite's own architecture (`graftbench.nn`)."""
 
 
 PLACEHOLDER = "…"
-"""What `graftbench new` writes where its author must fill in words; `graftbench check` refuses it."""
+"""Placeholder that `graftbench new` writes where the author must fill in words; `graftbench check` refuses it."""
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +74,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class SplitRule:
-    """What a suite says about the splits of a domain.
+    """Options of a suite about the splits of a domain.
 
     Attributes:
         train: Number of training images; None for the shares of `graftbench.images.splitting`. All images but these and
@@ -153,7 +153,7 @@ class Domain(ABC):
     files that have not changed."""
 
     split_rule: SplitRule = SplitRule()
-    """What the suite says about the splits behind the domain's name; `graftbench.plugins.registry` fills it in."""
+    """The suite's options about the splits, from behind the domain's name; `graftbench.plugins.registry` sets them."""
 
     def __init__(self, argument: str = "") -> None:
         self.argument = argument
@@ -193,7 +193,7 @@ class Domain(ABC):
 
 
 class Sampler(ABC):
-    """What a fit leaves: draws images, and is saved and loaded as safetensors.
+    """The result of a fit: it draws images, and is saved and loaded as safetensors.
 
     A subclass sets `kind`, a unique name that the file carries.
     """
@@ -256,7 +256,7 @@ class TranslatingSampler(Sampler):
 
 
 class Stateful(Protocol):
-    """What changes while a fit lasts and can say what it is: a network, an optimiser, a method's own memory.
+    """State of a fit that a checkpoint keeps: a network, an optimiser, a method's own memory.
 
     A state is made of dicts, lists, tuples, tensors, numbers, strings, booleans and None. Keys of dicts are strings or
     whole numbers.
@@ -273,7 +273,7 @@ class Stateful(Protocol):
 
 @dataclass
 class FitLog:
-    """What a fit tells beside its sampler; the shared loop fills most of it.
+    """The log of a fit: losses and notes beside its sampler; the shared loop fills most of it.
 
     Attributes:
         parameters_total: Numbers in all networks that take part, frozen ones included.
@@ -335,7 +335,7 @@ class SourceModel:
 
 
 class Task(ABC):
-    """What `fit` is offered: target training images, source images and source model on demand. Nothing else.
+    """The task that `fit` is given: target training images, source images and source model on demand. Nothing else.
 
     Validation and reference images are not in it.
 
@@ -419,7 +419,7 @@ class Task(ABC):
 
 
 class ReferenceTask(Task):
-    """What methods of the family `reference` are offered: they mark the floor and ceilings and stand apart."""
+    """The task of methods of the family `reference`, which mark the floor and ceilings and do not compete."""
 
     @property
     @abstractmethod

@@ -42,8 +42,8 @@ def stamp(file: Path) -> Stamp:
     Raises:
         OSError: It cannot be looked at.
     """
-    found = file.stat()
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 @contextmanager
@@ -54,8 +54,8 @@ def remembered(notes: Path) -> Iterator[Callable[[Path], bytes]]:
         notes: A JSON file, path -> stamp and digest. Written when the block ends, with the files that were asked for;
             one that cannot be read is started anew, and one that cannot be written is done without.
     """
-    known = _read(notes)
-    asked: dict[str, tuple[Stamp, str]] = {}
+    notes_before = _read(notes)
+    noted: dict[str, tuple[Stamp, str]] = {}
 
     def digest(file: Path) -> bytes:
         try:
@@ -63,22 +63,22 @@ def remembered(notes: Path) -> Iterator[Callable[[Path], bytes]]:
         except OSError:
             return content_digest(file)
         path = str(file.absolute())
-        before = known.get(path)
+        before = notes_before.get(path)
         found = before[1] if before and before[0] == now else content_digest(file).hex()
         if time.time_ns() - max(now[1], now[2]) > _SETTLED_NS:
-            asked[path] = (now, found)
+            noted[path] = (now, found)
         return bytes.fromhex(found)
 
     yield digest
-    if asked and asked != known:
+    if noted and noted != notes_before:
         with suppress(GraftbenchError), atomic_file(notes) as part:
-            part.write_text(json.dumps(asked), "ascii")
+            part.write_text(json.dumps(noted), "ascii")
 
 
 def _read(notes: Path) -> dict[str, tuple[Stamp, str]]:
     try:
-        found = json.loads(notes.read_text("ascii"))
-        return {path: ([int(n) for n in now], bytes.fromhex(digest).hex()) for path, (now, digest) in found.items()}
+        entries = json.loads(notes.read_text("ascii"))
+        return {path: ([int(n) for n in now], bytes.fromhex(digest).hex()) for path, (now, digest) in entries.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
@@ -141,7 +141,7 @@ _NAMED = re.compile(rb'"sha256":(?!\{)')
 """A seal, whatever it says; before a brace it would be the name of a tensor."""
 _LENGTH_BYTES = 8
 _LONGEST_HEADER = 100_000_000
-"""What safetensors reads at most."""
+"""Largest header that safetensors reads, in bytes."""
 
 
 def write_sealed(file: BinaryIO, data: bytes) -> None:

@@ -41,5 +41,5 @@ def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "") -> G
     beginning = [each for each in names if name and re.match(rf"{re.escape(name)}[-_]", each)]  # lr: lr_generator
     near = beginning or get_close_matches(name, names, n=1, cutoff=0.5)
     hint = " Did you mean '{}'?".format("' or '".join(near)) if near else ""
-    place = f" {where}" if where else ""
-    return GraftbenchError(f"Unknown {kind} '{name}'{place}.{hint} Available: {', '.join(names) or 'none'}.")
+    ending = f" {where}" if where else ""
+    return GraftbenchError(f"Unknown {kind} '{name}'{ending}.{hint} Available: {', '.join(names) or 'none'}.")

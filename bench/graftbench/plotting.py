@@ -25,14 +25,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, MUTED, GRID = "#1b1f24", "#5c6570", "#d5d9de"
-DARK_INK, DARK_MUTED, DARK_GRID = "#e6e8eb", "#a3abb5", "#3a4048"
 LIGHT_PAPER, DARK_PAPER = "#ffffff", "#15181c"
 
 PALETTE = ("#2e7579", "#800953", "#a245d9", "#2632ab", "#8b85b4", "#a74639", "#2ca470", "#b5820c")
 """Colours of methods on white. Contrast with the paper at least 3:1; every two at least 15 apart in OKLab (×100) for
 normal sight, and at least 9 for full protanopia, deuteranopia and tritanopia (Machado et al. 2009). A test says so."""
 DARK_PALETTE = ("#77b39e", "#de297b", "#d080e2", "#c1c6f8", "#6d65fe", "#f67d51", "#00ef9f", "#f3c530")
-"""The same on dark paper, of like hue, under the same rules."""
+"""Colours of methods on dark paper, of like hue, under the same rules."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 DASHES = ("-", "--", "-.", ":")
 _LAPS = {8: 1, 24: 4, 64: 8, 256: 32}
@@ -67,7 +66,7 @@ _RC: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one method is drawn, in every figure of a run.
+    """Colour, marker and line of one method, the same in every figure of a run.
 
     Attributes:
         index: Position in the palette.
@@ -83,7 +82,7 @@ class Look:
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """Label -> look. Give it all methods of a run but its reference rows to have the colours of its report.
+    """Return label -> look. Give it all methods of a run but its reference rows to have the colours of its report.
 
     A method's name hashes to a colour and a lap; where that is taken it gets the next free one.
 
@@ -109,7 +108,7 @@ def plain_look(label: str) -> Look:
 
 
 def _number(name: str) -> int:
-    """32 bits that depend on the name alone."""
+    """Return 32 bits that depend on the name alone."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
 
 
@@ -124,7 +123,7 @@ def style(*, text_as_paths: bool = True, size: float = 9.0) -> Iterator[None]:
     """Draw and save inside this: matplotlib's own defaults, then ours, whatever the user's matplotlibrc says.
 
     Args:
-        text_as_paths: SVG text as outlines, the same on every machine; False keeps it as text, for a page.
+        text_as_paths: SVG text as outlines, the same on every machine; False keeps it as text, that can be searched.
         size: Of the text, in points; titles have one more.
     """
     import matplotlib as mpl  # noqa: PLC0415 - a run without figures need not wait for it
@@ -140,7 +139,9 @@ def style(*, text_as_paths: bool = True, size: float = 9.0) -> Iterator[None]:
 
 
 def budget_curves(axes: Axes, cells: pd.DataFrame, methods: Sequence[str] = (), metric: str = "kid") -> None:
-    """Mean over seeds against the number of training images, a line a method, Student's 95 % intervals as bands.
+    """Draw the mean over seeds against the number of training images, a line a method, 95 % intervals as bands.
+
+    The intervals are Student's.
 
     Cells without a value are left out, and so are bands of one seed. Colours are those of the report of all methods
     in `cells` but reference rows.
@@ -159,20 +160,20 @@ def budget_curves(axes: Axes, cells: pd.DataFrame, methods: Sequence[str] = (), 
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
     for column in ("task", "protocol", "compute_budget"):
-        found = sorted(set(cells[column]))
-        if len(found) != 1:
-            raise GraftbenchError(f"Curves are of one {column}; found {', '.join(found) or 'none'}.")
-    known = looks(cells.loc[cells["family"] != "reference", "method"])
-    for method in methods or known:
-        if method not in known:
-            raise unknown("method", method, known)
+        column_values = sorted(set(cells[column]))
+        if len(column_values) != 1:
+            raise GraftbenchError(f"Curves are of one {column}; found {', '.join(column_values) or 'none'}.")
+    looks_of = looks(cells.loc[cells["family"] != "reference", "method"])
+    for method in methods or looks_of:
+        if method not in looks_of:
+            raise unknown("method", method, looks_of)
         rows = cells[(cells["method"] == method) & cells[metric].notna()]
         seeds = {
             budget: (METRICS[metric].scale * rows.loc[rows["data_budget"] == budget, metric]).tolist()
             for budget in sorted({int(budget) for budget in rows["data_budget"]})
         }
         bands = {budget: band for budget, values in seeds.items() if (band := student_interval(values)) is not None}
-        look = known[method]
+        look = looks_of[method]
         means = [mean(values) for values in seeds.values()]
         axes.plot(list(seeds), means, look.dashes, color=look.color, marker=look.marker, ms=4, label=method)
         low, high = [band.low for band in bands.values()], [band.high for band in bands.values()]

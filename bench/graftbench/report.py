@@ -25,13 +25,13 @@ FORMATS = {"html": ".html", "md": ".md", "csv": ".csv", "tex": ".tex", "pdf": ".
 """Format -> ending of its files."""
 PICTURES = {".pdf", ".svg", ".png"}
 PAPER = {".tex", ".pdf", ".md"}
-"""What `graftbench report --paper` writes; Markdown has the captions."""
+"""Endings of the files that `graftbench report --paper` writes; Markdown has the captions."""
 
 
 def write_reports(
     run: Run,
     folder: Path,
-    found: PluginIndex[Report],
+    report_index: PluginIndex[Report],
     *,
     formats: Collection[str] = (),
     figure: str = "",
@@ -43,7 +43,7 @@ def write_reports(
     Args:
         run: What is reported.
         folder: Made if it is not there.
-        found: Which reports.
+        report_index: The reports that are known.
         formats: Keys of FORMATS; files of other endings are left out, and the captions (Markdown) of a report that
             draws are no reason to draw. With it and with `figure`, also what a report writes on request alone.
         figure: Only pictures whose file name starts so.
@@ -63,7 +63,7 @@ def write_reports(
     if figure:
         endings = (endings or set(FORMATS.values())) & PICTURES
     run = replace(run, baseline=baseline)
-    classes = [cls for cls in found.classes.values() if cls.for_paper or not paper]
+    classes = [cls for cls in report_index.classes.values() if cls.for_paper or not paper]
     chosen = [cls() for cls in classes if _is_asked_for(cls, endings)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,18 +116,18 @@ def write_report(
     given = [plugin if isinstance(plugin, type) else Path(plugin) for plugin in plugins]
     folder = default_folder(paths) if out is None else Path(out)
     metrics(given)
-    found = reports(given)
+    report_index = reports(given)
     run = read_runs(paths, select)
-    return write_reports(run, folder, found, formats=formats, figure=figure, baseline=baseline, paper=paper)
+    return write_reports(run, folder, report_index, formats=formats, figure=figure, baseline=baseline, paper=paper)
 
 
 def default_folder(runs: Sequence[Path]) -> Path:
-    """Where reports of runs go by themselves."""
+    """Return the folder of a run's reports where none is named."""
     return (runs[0] if runs[0].is_dir() else runs[0].parent) / "report"
 
 
 def _is_asked_for(report: type[Report], endings: Collection[str]) -> bool:
-    """Whether a report may write a file of these endings; where it draws, captions alone do not count."""
+    """Return whether a report may write a file of these endings; where it draws, captions alone do not count."""
     formats = set(report.formats)
     if not endings:
         return "*" not in report.on_request
@@ -141,12 +141,12 @@ def _is_on_request(report: Report, name: str) -> bool:
 
 
 def _wanted(made: Iterable[Path], endings: Collection[str], figure: str) -> list[Path]:
-    found = [path for path in made if not endings or path.suffix in endings]
+    candidates = [path for path in made if not endings or path.suffix in endings]
     if not figure:
-        return found
-    kept = [path for path in found if path.stem.startswith(figure)]
+        return candidates
+    kept = [path for path in candidates if path.stem.startswith(figure)]
     if not kept:
-        raise unknown("figure", figure, sorted({path.stem for path in found}))
+        raise unknown("figure", figure, sorted({path.stem for path in candidates}))
     return kept
 
 
@@ -157,18 +157,18 @@ def _take(file: Path, target: Path) -> Path:
     return target
 
 
-def terminal_table(run: Run, found: PluginIndex[Report]) -> Iterator[Any]:
+def terminal_table(run: Run, report_index: PluginIndex[Report]) -> Iterator[Any]:
     """Yield what reports show on a terminal: any may have a method `terminal(run)` that returns renderables."""
-    for report in found.classes.values():
+    for report in report_index.classes.values():
         show = getattr(report(), "terminal", None)
         if show is not None:
             yield from show(run)
 
 
-def summary(run: Run, found: PluginIndex[Report]) -> list[str]:
+def summary(run: Run, report_index: PluginIndex[Report]) -> list[str]:
     """Return what reports say of a run in sentences: any may have a method `summary(run)` that returns a list of them.
 
     The page's first sentence says how many results there are and how they ended; the finding follows.
     """
-    shows = (getattr(report(), "summary", None) for report in found.classes.values())
+    shows = (getattr(report(), "summary", None) for report in report_index.classes.values())
     return [sentence for show in shows if show is not None for sentence in show(run)]

@@ -40,8 +40,8 @@ def groups_in_order(run: Run) -> list[Group]:
 def five_lines(all_groups: Sequence[Group]) -> str:
     """Write KID×10³ of the goal, the best transfer, the source, the best from scratch, and copies.
 
-    A column is one task at one data budget. A method that looks at the scoring network does not compete, so it is never
-    the best of a line.
+    A column is one task at one data budget. A method that was trained with the scoring network does not compete, so it
+    is never the best of a line.
     """
     columns = [(group, budget) for group in all_groups for budget in group.method_budgets]
     header = [
@@ -82,8 +82,9 @@ def conditions(all_groups: Sequence[Group]) -> str:
     protocols = text.listing(sorted({group.protocol.label for group in all_groups}))
     seeds = max(len(group.seeds) for group in all_groups)
     leaking = sorted({row.label for group in all_groups for row in group.methods if row.leaks})
-    verbs = "looks at the scoring network and does" if len(leaking) == 1 else "look at the scoring network and do"
-    out = f" {text.listing(leaking)} {verbs} not compete." if leaking else ""
+    verbs = ("was", "does") if len(leaking) == 1 else ("were", "do")
+    trained = f"{verbs[0]} trained with the scoring network and {verbs[1]} not compete"
+    out = f" {text.listing(leaking)} {trained}." if leaking else ""
     return text.markdown(
         f"KID×10³, mean ± standard deviation over {text.plural(seeds, 'seed')}; lower is better. {compute} per "
         f"fit, protocol {protocols}.{out}"

@@ -1,4 +1,4 @@
-"""How a foreign program ended: in time or not, well or not, and what is to be said of it."""
+"""Describe how a foreign program ended: in time or not, well or not, and what a record says of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LINE_CHARACTERS = 200
 """So much of a program's last line stands in the reason of its failure."""
 
 OUT_OF_MEMORY = ("OutOfMemoryError", "CUDA out of memory", "\nMemoryError", "can't allocate memory")
-"""What programs with torch, NumPy or plain Python say."""
+"""Messages of programs with torch, NumPy or plain Python that ran out of memory."""
 
 TAIL_CHARACTERS = 2000
 """So much of what it printed goes with the error into the record's log."""

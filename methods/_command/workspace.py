@@ -1,4 +1,4 @@
-"""Where a foreign program works: its folders, its copy of the code, its environment."""
+"""Make the workspace of a foreign program: its folders, its copy of the code, its environment."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def _complete(
         labels = [f"{label} ({len(used) - counts[label]} of {len(used)})" for label in lacking]
         notes.append(f"Left out, because blocks without their KID cannot be ranked: {listing(labels)}.")
     if leaking:
-        notes.append(f"Left out, because they look at the scoring network: {listing(sorted(leaking))}.")
+        notes.append(f"Left out, because they were trained with the scoring network: {listing(sorted(leaking))}.")
     scores = np.array([[table[key][label] for label in methods] for key in used], dtype=np.float64)
     scores = scores.reshape(len(used), len(methods))
     return Blocks(tuple(methods), scores, tuple(settings[label] for label in methods), kind, caveat, tuple(notes))
@@ -198,7 +198,7 @@ def _draw(ranking: RankDiagram, title: str, width: float, palette: Mapping[str, 
     # Inches: 0.6 of the letters' size each; bars are 5 points apart.
     left = 0.12 + 0.6 * PRINT_SIZE / 72 * max(map(len, names))
     right = 0.42 + 5 / 72 * (max(columns, default=-1) + 1)
-    top, bottom = 0.12 + 0.16 * len(lines), 0.4
+    top, bottom = 0.12 + 0.16 * len(lines), 0.52
     height = top + _LINE * k + bottom
     figure = titled_figure(lines, width, height)
     axes = figure.add_axes((left / width, bottom / height, (width - left - right) / width, _LINE * k / height))
@@ -218,7 +218,8 @@ def _draw_ranks(
     axes.set_yticks(range(k), names)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True, min_n_ticks=1))
-    axes.set_xlabel("average rank (1: best)")
+    bars = "; joined by a bar: not told apart" if ranking.cliques else ""
+    axes.set_xlabel(f"average rank (1: best)\nstrokes: each block{bars}")
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
     for y, label in enumerate(ranking.order):

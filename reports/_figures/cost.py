@@ -1,4 +1,4 @@
-"""What the methods cost: a bar a method, a point a cell."""
+"""Draw the costs of methods: a bar a method, a stroke a cell."""
 
 from __future__ import annotations
 
@@ -161,15 +161,6 @@ def _draw_paper(group: Group, costs: Sequence[Cost], palette: dict[str, Look], *
     return figure
 
 
-def cost_panel(group: Group, cost: Cost, palette: dict[str, Look]) -> Figure:
-    """Draw one group and cost on its own, for a page. Call it inside `style`."""
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(4.4, cost_height(group)), layout="constrained")
-    draw_cost(figure.subplots(), group, cost, palette, names=True)
-    return figure
-
-
 def cost_height(group: Group) -> float:
     """Return the inches that give each bar its room."""
     return 0.75 + 0.3 * max(3, len(group.labels))
@@ -312,4 +303,6 @@ def memory_kinds(rows: Sequence[Row]) -> list[str]:
 
 def _kind(group: Group, cost: Cost) -> str:
     kinds = memory_kinds(group.methods) if cost.name == "peak_memory_mib" else []
-    return f" ({' and '.join(kinds)})" if kinds else ""
+    hollow = any(row.declared(cost.name) for row in group.methods)
+    words = [*filter(None, [" and ".join(kinds)]), *(["hollow: declared"] if hollow else [])]
+    return f" ({'; '.join(words)})" if words else ""

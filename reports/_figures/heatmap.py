@@ -75,8 +75,8 @@ def _plot(stem: str, groups: Sequence[Group], budget: int, method: str) -> Plot 
         f"{first.protocol.label}"
     )
     caption = (
-        f"{title}: mean over seeds. Methods that look at the scoring network and reference rows do not compete. "
-        "Targets differ in difficulty: compare within a column. A dash: no score."
+        f"{title}: mean over seeds. Methods that were trained with the scoring network and reference rows do not "
+        "compete. Targets differ in difficulty: compare within a column. A dash: no score."
     )
     return Plot(stem, caption, tuple(notes), lambda width: _draw(matrix, title, width, named=not method))
 
@@ -92,6 +92,8 @@ def transfer_matrix(groups: Sequence[Group], budget: int, method: str = "") -> t
         square = _square(rows, method)
         if len(same) > 1:
             notes.append(f"{source} → {target}: left out, because its target images are not the same in all cells.")
+        elif same[0].too_few and not method:
+            notes.append(f"{source} → {target}: no best is named. {same[0].too_few}")
         elif square is None:
             outcomes = f" ({listing([f'{row.label}: {row.outcome}' for row in rows])})" if rows else ""
             notes.append(f"{source} → {target}: no KID{outcomes}.")

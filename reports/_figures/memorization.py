@@ -44,7 +44,9 @@ def _plot(view: BudgetView, palette: dict[str, Look]) -> Plot | None:
 
     def draw(width: float) -> Figure:
         looks = {short(label): palette[label] for label in methods}
-        figure, (axes,) = paper_panels(width, 1, view.title, looks, hollow=[short(label) for label in leaking])
+        hollow = [short(label) for label in leaking if label in methods]
+        key = "Large: mean, small: each training." + (" Hollow: trained with the scoring network." if hollow else "")
+        figure, (axes,) = paper_panels(width, 1, view.title, looks, hollow=hollow, key=key)
         beyond = _draw(axes, methods, references, palette, leaking)
         axes.set_xlabel("\n".join([_X, *title_lines(beyond, width - 0.6)] if beyond else [_X]))
         means = {label: _mean(seeds) for label, seeds in references.items()}
@@ -62,7 +64,7 @@ def _plot(view: BudgetView, palette: dict[str, Look]) -> Plot | None:
     missing = [row.label for row in rows if row.label not in {**methods, **references}]
     notes = [f"Not drawn, because no seed has both scores: {listing(missing)}."] if missing else []
     if leaking:
-        notes.append(f"Hollow, because they look at the scoring network: {listing(leaking)}.")
+        notes.append(f"Hollow, because they were trained with the scoring network: {listing(leaking)}.")
     return view.plot("memorization", caption, notes, draw)
 
 

@@ -30,7 +30,7 @@ _TEXT = "distances"
 
 @dataclass(frozen=True)
 class NeighborStrip:
-    """What one cell's first images come nearest to.
+    """The nearest training images of one cell's first images.
 
     Attributes:
         label: Whose images.

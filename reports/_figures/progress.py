@@ -36,7 +36,7 @@ _SMALLEST = 0.28
 
 @dataclass(frozen=True)
 class SnapshotStrip:
-    """What one cell's picture holds.
+    """Contents of one cell's picture.
 
     Attributes:
         label: Whose.

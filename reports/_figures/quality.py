@@ -10,7 +10,7 @@ from graftbench.plotting import INK, MUTED, Look, looks, plain_look
 from .._spread import spread
 from .._tables.groups import titles
 from .._tables.numbers import FID, KID, MINUS
-from .._tables.text import one_line, plural, short
+from .._tables.text import one_line, short
 from .drawn_rows import drawable, drawn, left_out
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ _GAP = 0.052
 """Smallest distance of two labels, as a share of the axis."""
 _SEED_SHIFT = 1.07
 """Factor by which the points of the seeds stand to the right of their mean."""
-_MOST_NOTES = 20
-"""Rows without a value that are named one by one."""
 
 
 def quality_figure(groups: Sequence[Group]) -> Figure:
@@ -46,18 +44,10 @@ def quality_figure(groups: Sequence[Group]) -> Figure:
     for group, part in zip(groups, parts, strict=True):
         less = left_out(group)
         heading = one_line(names[group.key]) + (f"\nNot drawn: {less}." if less else "")
+        heading += f"\n{group.too_few}" if group.too_few else ""
         part.suptitle(heading, fontsize=10, x=0.01, ha="left", color=INK)
         for axes, metric in zip(part.subplots(1, len(PANELS)), PANELS, strict=True):
             draw_quality(axes, group, metric, palette)
-    return figure
-
-
-def quality_panel(group: Group, metric: Metric, palette: dict[str, Look]) -> Figure:
-    """Draw one group and metric on its own, for a page. Call it inside `style`."""
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(5.4, panel_height([group])), layout="constrained")
-    draw_quality(figure.subplots(), group, metric, palette)
     return figure
 
 
@@ -72,17 +62,6 @@ def panel_height(groups: Sequence[Group]) -> float:
     """Return the inches that leave every label its line."""
     labels = max(len({row.label for row in group.rows}) for group in drawable(groups))
     return max(3.2, 0.9 + 0.19 * labels)
-
-
-def not_drawn(group: Group, metric: Metric) -> list[str]:
-    """Say what is missing from the figure, and why: a sentence for each row without a value, one past twenty."""
-    absent = [row for row in group.rows if row.summary(metric) is None]
-    sentences = [less] if (less := left_out(group)) else []
-    for row in absent[:_MOST_NOTES]:
-        reason = "undefined" if row.undefined(metric) else "not measured" if row.ok else row.outcome
-        sentences.append(f"{row.label} with {plural(row.data_budget, 'image')}: {reason}")
-    more = len(absent) - _MOST_NOTES
-    return sentences + ([f"{more:,} more without a value, named in the table"] if more > 0 else [])
 
 
 def draw_quality(axes: Axes, group: Group, metric: Metric, palette: dict[str, Look]) -> None:

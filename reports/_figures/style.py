@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import re
 import textwrap
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from graftbench.plotting import GRID, INK, LIGHT_PAPER, MUTED, PALETTE, Look
+from graftbench.plotting import INK, LIGHT_PAPER, MUTED, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -20,14 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.transforms import Bbox
-
-_VARIABLES = dict(
-    zip(
-        (*PALETTE, INK, MUTED, GRID),
-        (*(f"var(--c{i})" for i in range(len(PALETTE))), "currentColor", "var(--muted)", "var(--grid)"),
-        strict=True,
-    )
-)
 
 
 def _lay_out(figure: Figure) -> None:
@@ -52,30 +42,6 @@ def save(figure: Figure, stem: Path) -> list[Path]:
         figure.savefig(path, format=suffix, metadata=fields, facecolor=LIGHT_PAPER)
         paths.append(path)
     return paths
-
-
-def inline_svg(figure: Figure, prefix: str, label: str) -> str:
-    """Return the figure as an <svg> element: no fixed size, colours as CSS variables, ids unique by `prefix`.
-
-    Args:
-        figure: Drawn inside `style(text_as_paths=False)`.
-        prefix: Letters, digits and hyphens; each figure of a page has its own.
-        label: What a screen reader says in its place; escaped here.
-    """
-    from markupsafe import escape  # noqa: PLC0415 - only the page needs it
-
-    buffer = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    _lay_out(figure)
-    figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    for color, variable in _VARIABLES.items():
-        svg = svg.replace(color, variable)
-    width, height = (72 * side for side in figure.get_size_inches())
-    head = f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width:g} {height:g}">'
-    return re.sub(r"<svg\b[^>]*>", lambda _: head, svg, count=1).strip()
 
 
 # ------------------------------------------------------------------------------------------- figures for a paper
@@ -115,6 +81,7 @@ def paper_panels(
     *,
     lines: bool = False,
     hollow: Container[str] = (),
+    key: str = "",
 ) -> tuple[Figure, list[Axes]]:
     """Make a figure of `count` panels under one title with one legend below; room for all of the legend's lines.
 
@@ -125,6 +92,7 @@ def paper_panels(
         entries: Name in the legend -> look.
         lines: Whether the panels have lines: then the legend has them, too.
         hollow: Names whose markers are not filled.
+        key: What lines and marks mean that have no entry, above the entries.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -134,8 +102,9 @@ def paper_panels(
     handle = 2.8 if lines else 1.0
     columns = _legend_columns(width, entries, handle)
     legend_lines = -(-len(entries) // columns)
+    keys = textwrap.wrap(key, int(72 * width / (_LETTER * PRINT_SIZE)))
     # A line is 1.2 of the letters' size, in the legend 1.5; 72 points are an inch.
-    text = (1.2 * (PRINT_SIZE + 1) * len(heading) + 1.55 * PRINT_SIZE * legend_lines) / 72
+    text = (1.2 * (PRINT_SIZE + 1) * len(heading) + 1.55 * PRINT_SIZE * (legend_lines + len(keys))) / 72
     figure = Figure(figsize=(width, 2.3 * down + text + 0.25), layout="constrained")
     figure.suptitle("\n".join(heading), fontsize=PRINT_SIZE + 1, x=0.01, ha="left", color=INK)
     panels = [figure.add_subplot(down, across, i + 1) for i in range(count)]
@@ -150,6 +119,8 @@ def paper_panels(
             frameon=False,
             handlelength=handle,
             columnspacing=1.2,
+            title="\n".join(keys) or None,
+            title_fontproperties={"size": PRINT_SIZE - 1},
             borderaxespad=0.2,
         )
     return figure, panels
@@ -223,7 +194,7 @@ def label_points(
     axes: Axes,
     labels: Sequence[tuple[float, float, str, str]],
     points: Sequence[tuple[float, float]],
-    line: Sequence[tuple[float, float]] = (),
+    lines: Sequence[Sequence[tuple[float, float]]] = (),
 ) -> None:
     """Write names beside points, each where it meets no other name and least else; this fixes the layout.
 
@@ -231,16 +202,16 @@ def label_points(
         axes: Drawn, with its limits.
         labels: (x, y, name, colour), in data coordinates.
         points: All points that are drawn, in data coordinates.
-        line: Corners of a line that names should not cross, in data coordinates.
+        lines: Corners of lines that names should not cross, in data coordinates.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
     _lay_out(figure)
     scale = figure.dpi / 72
-    frame = axes.get_window_extent()
-    dots = [(float(x), float(y)) for x, y in axes.transData.transform(points)] if points else []
-    corners = [(float(x), float(y)) for x, y in axes.transData.transform(line)] if line else []
-    dots += [dot for start, end in pairwise(corners) for dot in _between(start, end)]
+    inside = _inset(axes.get_window_extent(), 3 * scale)
+    markers = [_around(x, y, _MARKER * scale) for x, y in axes.transData.transform(points)] if points else []
+    corners = [[(float(x), float(y)) for x, y in axes.transData.transform(line)] for line in lines if line]
+    dots = [dot for line in corners for start, end in pairwise(line) for dot in _between(start, end)]
     boxes: list[tuple[float, float, float, float]] = []
     for x, y, name, color in sorted(labels, key=lambda label: (label[1], label[0], label[2])):
         at_x, at_y = axes.transData.transform((x, y))
@@ -249,7 +220,7 @@ def label_points(
         size = text.get_window_extent()
         text.remove()
         candidates = _candidates(at, size.width, size.height, scale)
-        (dx, dy), box = min(candidates, key=lambda candidate: _cost(candidate[1], boxes, dots, frame))
+        (dx, dy), box = min(candidates, key=lambda candidate: _cost(candidate[1], [*boxes, *markers], dots, inside))
         boxes.append(box)
         far = max(abs(dx), abs(dy)) > _NEAR + 1
         axes.annotate(
@@ -276,6 +247,8 @@ def _between(start: tuple[float, float], end: tuple[float, float]) -> Iterator[t
 
 _NEAR = 5.0
 """Points between a name and what it names."""
+_MARKER = 4.0
+"""Points from the middle of a marker in which no name may stand."""
 _Box = tuple[float, float, float, float]
 """Left, bottom, right, top, in pixels."""
 
@@ -292,10 +265,18 @@ def _candidates(
             yield (dx, dy), (left, bottom, left + width, bottom + height)
 
 
-def _cost(box: _Box, boxes: Sequence[_Box], dots: Iterable[Sequence[float]], frame: Bbox) -> tuple[int, int]:
-    """Count the names that it meets or ends of the panel that it leaves; then the points that it covers."""
+def _inset(frame: Bbox, by: float) -> _Box:
+    return frame.x0 + by, frame.y0 + by, frame.x1 - by, frame.y1 - by
+
+
+def _around(x: float, y: float, reach: float) -> _Box:
+    return x - reach, y - reach, x + reach, y + reach
+
+
+def _cost(box: _Box, taken: Sequence[_Box], dots: Iterable[Sequence[float]], inside: _Box) -> tuple[int, int]:
+    """Count the names and markers that it meets and ends of the panel that it leaves; then what it covers of a line."""
     left, bottom, right, top = box
-    met = sum(left < x1 and x0 < right and bottom < y1 and y0 < top for x0, y0, x1, y1 in boxes)
-    beyond = (left < frame.x0) + (right > frame.x1) + (bottom < frame.y0) + (top > frame.y1)
+    met = sum(left < x1 and x0 < right and bottom < y1 and y0 < top for x0, y0, x1, y1 in taken)
+    beyond = (left < inside[0]) + (bottom < inside[1]) + (right > inside[2]) + (top > inside[3])
     covered = sum(left - 3 < x < right + 3 and bottom - 3 < y < top + 3 for x, y in dots)
     return met + beyond, covered

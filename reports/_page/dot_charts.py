@@ -8,6 +8,7 @@ from graftbench.metrics.catalogue import METRICS
 from graftbench.records.provenance import known_cost
 
 from .._tables.finding import MEMORIZER, ORACLE
+from .._tables.near_copies import note_on_copies
 from .._tables.numbers import decimals, finite, number
 from .._tables.text import one_line
 from .cost import measured_here, seconds_text
@@ -100,7 +101,8 @@ def memorization(methods: Sequence[Row], references: Sequence[Row]) -> DotChart 
         return None
     rows.sort(key=lambda row: (_mean(row, RATIO), row.label))
     known = [row for row in references if row.method in (MEMORIZER, ORACLE) and row.summary(RATIO) is not None]
-    return dot_chart([*rows, *known], RATIO, {"copies": 0.0, "new images": 1.0}, {}, from_zero=True, places=2)
+    notes = {id(row): note_on_copies(row) for row in rows}
+    return dot_chart([*rows, *known], RATIO, {"copies": 0.0, "new images": 1.0}, notes, from_zero=True, places=2)
 
 
 def truth(methods: Sequence[Row], references: Sequence[Row]) -> tuple[tuple[str, DotChart], ...]:

@@ -66,7 +66,7 @@ def training_curves(rows: Sequence[Row]) -> tuple[LineChart, ...]:
         series,
         title="During training",
         x_label="images shown in training",
-        says="KID×10³ at the snapshots of the trainings, a line a method; scores.csv has the numbers.",
+        says="KID×10³ at the snapshots of the trainings, a line a method; scores.csv of --format csv has them.",
     )
     return (plot,) if plot is not None else ()
 

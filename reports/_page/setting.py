@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._tables.finding import ORACLE, verdict
+from .._tables.near_copies import note_on_copies
 from .._tables.numbers import KID
 from .._tables.scores import column, ranked_rows
 from .._tables.text import listing, plural
@@ -206,9 +207,10 @@ def _ranking(group: Group, ranked: Sequence[Row], others: Sequence[Row], referen
 
 
 def _note(group: Group, row: Row) -> str:
-    """Say what the rank alone hides: that the row does not beat what learnt nothing, that some trainings failed."""
+    """Say what the rank alone hides: that the row beats nothing that learnt nothing, that it copies, what failed."""
     names = [REFERENCES[name][1] for name in unbeaten(group, row)]
     parts = [f"does not beat {listing(names)}"] if names else []
+    parts += ["near copies of training images: see Memorisation"] if note_on_copies(row) else []
     if len(row.ok) < len(row.records) + row.missing:
         parts.append(row.outcome)
     return "; ".join(parts)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from graftbench.extractors.catalogue import FIXED
 from graftbench.records.cell_spec import NO_SOURCE
-from graftbench.records.record import Status
 
-from .._tables.text import listing, one_line, plural
+from .._tables.text import one_line, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graftbench.records.cell_spec import ComputeBudget
     from graftbench.records.record import Record
-    from graftbench.records.run import Run
 
     from .._tables.groups import Group
 
@@ -64,18 +61,6 @@ def judge(group: Group) -> str:
     """Name the network that scores: its title, and the protocol's exact label."""
     info = FIXED.get(group.protocol.extractor)
     return f"{info.title if info else one_line(group.protocol.extractor)} (protocol {one_line(group.protocol.label)})"
-
-
-def outcome(run: Run) -> str:
-    """Say how many trainings there are and how they ended, in a sentence."""
-    counts = Counter(str(record.status) for record in run.records)
-    ok, total = counts.pop(str(Status.OK), 0), len(run.records)
-    of = f" of {run.expected:,}" if run.expected > total else ""
-    cells = f"{total:,}{of} {'result' if total == 1 and not of else 'results'}"
-    if not counts:
-        return f"{cells}; all ended well."
-    parts = [f"{counts[str(status)]:,} {status}" for status in Status if counts[str(status)]]
-    return f"{cells}; {ok:,} ended well, {listing(parts)}."
 
 
 def finished(records: Sequence[Record]) -> str:

@@ -1,4 +1,4 @@
-"""What the report "comparisons" computes: differences to a baseline, improvement, areas, images needed, ranks.
+"""Compute the report "comparisons": differences to a baseline, improvement, areas, images needed, ranks.
 
 Everything is on the printed scale (KID×10³), and on methods that compete: no reference rows, none that look at the
 scoring network.
@@ -51,7 +51,7 @@ def contenders(group: Group) -> list[Row]:
 def scores_of(group: Group, metric: Metric, baseline: str = "") -> Scores:
     """Return the scores of rows that compete, methods in alphabetical order; empty for one without a score.
 
-    A baseline that was named is there too, though it be a reference row or look at the scoring network.
+    A baseline that was named is there too, though it be a reference row or be trained with the scoring network.
     """
     competing = {id(row) for row in contenders(group)}
     rows = [row for row in group.rows if id(row) in competing or row.label == baseline]
@@ -73,7 +73,7 @@ def budgets_of(tasks: Iterable[Scores]) -> list[int]:
 
 @dataclass(frozen=True)
 class BaselineMethod:
-    """What the methods of tasks under one protocol are compared with.
+    """The baseline with which the methods of tasks under one protocol are compared.
 
     Attributes:
         label: Its name; empty where no method has a score.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graftbench.comparison.paired import change, printed_p
 
 from . import comparisons as values
-from .groups import completeness, grouped, groups, mixed_protocols, titles
+from .groups import grouped, groups, mixed_protocols, outcome, titles
 from .numbers import DASH, FID, KID, decimals, number
 from .origins import made_elsewhere
 from .tasks import looking, some, task_sets
@@ -43,7 +43,7 @@ def write_comparisons(run: Run) -> tuple[str, Rows]:
     """Return the whole of comparisons.md, and the rows of comparisons.csv."""
     all_groups = groups(run)
     values.check_baseline(all_groups, run.baseline)
-    blocks, rows = [f"# {markdown(run.name)}: comparisons", markdown(completeness(run))], Rows()
+    blocks, rows = [f"# {markdown(run.name)}: comparisons", markdown(outcome(run))], Rows()
     if mixed := mixed_protocols(all_groups):
         blocks.append(f"**{markdown(mixed)}**")
     blocks.append(HOW_TO_READ)
@@ -318,7 +318,7 @@ def _left_out(group: Group) -> list[str]:
     parts = {
         "Not whole, so on fewer seeds or not at all": incomplete,
         "Undefined scores": undefined,
-        "Out of competition, as they look at the scoring network": leaking,
+        "Not ranked, as they were trained with the scoring network": leaking,
     }
     sentences = [f"{start}: {some(labels)}." for start, labels in parts.items() if labels]
     return [markdown(" ".join(sentences))] if sentences else []

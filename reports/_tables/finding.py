@@ -12,6 +12,7 @@ from graftbench.comparison.methods import compare
 from graftbench.comparison.nothing_learnt import BLANK, SOURCE_IMAGES
 from graftbench.records.record import Status
 
+from .near_copies import note_on_copies
 from .numbers import FID, KID, decimals, number
 from .scores import column, ranked_rows
 from .text import listing, plural
@@ -65,7 +66,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
     """Say in one or two sentences what the records show at one data budget.
 
     The first says who comes first and who beats the generator before the transfer; the second how sure that is, what
-    real images and copies score, and whether FID agrees.
+    real images and copies score, who copies, and whether FID agrees.
     """
     if group.too_few:
         return (((group.too_few, False),),)
@@ -86,7 +87,9 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
             },
         ),
         _scale(ranked, references.get(ORACLE), references.get(MEMORIZER)),
+        _copies(ranked),
         _fid(ranked),
+        _without_score(rows),
     ]
     sentences = [_joined(first, "; ", _unbeaten(group, ranked)), _joined(second, "; ", [])]
     return tuple(tuple(sentence) for sentence in sentences if sentence)
@@ -140,7 +143,7 @@ def _lead(rows: Sequence[Row], ranked: _Ranked) -> tuple[_Clause, bool | None]:
 
 @dataclass(frozen=True)
 class _Against:
-    """How the ranked methods stand to the generator before the transfer.
+    """Comparison of the ranked methods with the generator before the transfer.
 
     Attributes:
         ahead: Those whose mean is lower, as far as that is settled or open.
@@ -158,8 +161,10 @@ def _against(ranked: _Ranked, source: Row | None) -> _Against | None:
         return None
     means = {row.label: score.mean for row, score in ranked}
     ahead = [each for each in compared if each.verdict != "worse" and means[each.method] < summary.mean]
-    told = ahead or compared
-    return _Against(tuple(each.method for each in ahead), any(each.verdict not in ("better", "worse") for each in told))
+    named = ahead or compared
+    return _Against(
+        tuple(each.method for each in ahead), any(each.verdict not in ("better", "worse") for each in named)
+    )
 
 
 def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) -> _Clause:
@@ -214,7 +219,7 @@ def _certainty(seeds: int, told: Mapping[str, bool | None]) -> _Clause:
     if not open_ones:
         return [(f"{times} of each method {settle} this", False)]
     if all(is_open is not False for is_open in told.values()):
-        return [(f"{times} of each method {settle} none of this", False)]
+        return [(f"{times} of each method {settle} none of this by {'itself' if seeds == 1 else 'themselves'}", False)]
     return [(f"{times} of each method {do} not settle {listing(open_ones)}", False)]
 
 
@@ -234,6 +239,12 @@ def _scale(ranked: _Ranked, oracle: Row | None, memorizer: Row | None) -> _Claus
     return pieces
 
 
+def _copies(ranked: _Ranked) -> _Clause:
+    """Say whose images are near copies of the training images, which no score of quality minds."""
+    names = [row.label for row, _ in ranked if note_on_copies(row)]
+    return [("the images of ", False), *_names(names), (" are near copies of training images", False)] if names else []
+
+
 def _fid(ranked: _Ranked) -> _Clause:
     """Say whether FID orders the methods as KID does."""
     means = {row.label: summary.mean for row, _ in ranked if (summary := row.summary(FID)) is not None}
@@ -246,6 +257,18 @@ def _fid(ranked: _Ranked) -> _Clause:
     if by_fid[0] == by_kid[0]:
         return [("FID, another distance, agrees on the first alone", False)]
     return [("FID, another distance, puts ", False), (by_fid[0], True), (" first", False)]
+
+
+def _without_score(rows: Sequence[Row]) -> _Clause:
+    """Name the methods that have no score, and say how many of their trainings failed."""
+    absent = [row for row in rows if row.summary(KID) is None]
+    if not absent:
+        return []
+    records = [record for row in absent for record in row.records]
+    failed = sum(record.status != Status.OK for record in records)
+    of_them = f" ({failed:,} of {plural(len(records), 'training')} failed)" if failed else ""
+    verb = "has" if len(absent) == 1 else "have"
+    return [*_names([row.label for row in absent]), (f" {verb} no score{of_them}", False)]
 
 
 # ---------------------------------------------------------------------------------------------------------- the parts

@@ -17,7 +17,7 @@ from graftbench.records.provenance import is_declared, known_cost, origin_of
 from graftbench.records.record import Record, Score, Status
 
 from .numbers import KID, finite
-from .text import one_line
+from .text import listing, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +38,7 @@ MARKS = {
     "blank": "white images: a method that does not beat them has shown nothing",
     "gaussian": "a Gaussian in pixel space (PCA): what mean and covariance alone buy",
 }
-"""What the usual reference rows mark, by method name."""
+"""Name of a reference row -> what its scores mark."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Row:
 
     @cached_property
     def leaks(self) -> bool:
-        """Return whether the method looks at the network that scores it: such a row is shown but does not compete."""
+        """Return whether the method was trained with the scoring network: such a row is shown but does not compete."""
         return any(record.leaks for record in self.records)
 
     @cached_property
@@ -382,16 +382,16 @@ def titles(all_groups: Iterable[Group]) -> dict[str, str]:
     return {key: title if counts[title] == 1 else f"{title}, set {key}" for key, title in by_key.items()}
 
 
-def completeness(run: Run) -> str:
-    """Say in one sentence how many cells have a record, how many ended well, and how many are expected."""
+def outcome(run: Run) -> str:
+    """Say in a sentence how many results there are, of how many expected ones, and how they ended."""
     counts = Counter(str(record.status) for record in run.records)
-    ok = counts.pop(str(Status.OK), 0)
-    parts = [f"{ok} ok", *(f"{counts[str(status)]} {status}" for status in Status if counts[str(status)])]
-    total = f"{len(run.records):,}"
-    if run.expected > len(run.records):
-        total += f" of {run.expected:,}"
-    noun, verb = ("cell", "has") if total == "1" else ("cells", "have")
-    return f"{total} {noun} {verb} a record: {', '.join(parts)}."
+    ok, total = counts.pop(str(Status.OK), 0), len(run.records)
+    of = f" of {run.expected:,}" if run.expected > total else ""
+    results = f"{total:,}{of} {'result' if total == 1 and not of else 'results'}"
+    if not counts:
+        return f"{results}; all ended well."
+    parts = [f"{counts[str(status)]:,} {status}" for status in Status if counts[str(status)]]
+    return f"{results}; {ok:,} ended well, {listing(parts)}."
 
 
 def mixed_protocols(all_groups: Sequence[Group]) -> str:

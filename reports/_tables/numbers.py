@@ -1,4 +1,4 @@
-"""How the numbers of a report are printed. What the scores are called is the catalogue's."""
+"""Write the numbers of a report. The names of scores are the metric catalogue's."""
 
 from __future__ import annotations
 

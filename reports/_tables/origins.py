@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROW_MARKS: dict[Origin, str] = {HANDED_IN: "s", FOREIGN: "c"}
 """Origin -> what stands after a row's name."""
 DECLARED_MARK = "d"
-"""What stands after a cost of which at least one seed's was declared."""
+"""Mark after a cost of which at least one seed's was declared."""
 
 
 def row_mark(row: Row) -> str:

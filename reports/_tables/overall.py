@@ -57,11 +57,13 @@ def overall(groups: Sequence[Group]) -> str:
     images = sorted({cell.images for cell in cells})
     tasks = len({str(group.task) for group in rankable if group.key in {cell.task for cell in cells}})
     where = f"{listing([f'{n:,}' for n in images])} training images" + (f", {tasks} tasks" if tasks > 1 else "")
-    text = f"All together ({where}; {plural(len(cells), 'pair')}): {first} comes first by KID"
+    text = f"All together ({where}; {plural(len(cells), 'pair')} of trainings): {first} comes first by KID"
     if beaten:
         text += ", better than " + listing([f"{_label(name)} ({_change(differences[name], p)})" for name, p in beaten])
     if open_names:
         text += f"{'; ' if beaten else ', '}not told apart from {listing([_label(name) for name in open_names])}"
+    if absent := sorted({row.label for group in rankable for row in group.methods if not row.leaks} - methods.keys()):
+        text += f"; {listing(absent)} {'has' if len(absent) == 1 else 'have'} no score"
     return f"{text}."
 
 

@@ -11,6 +11,7 @@ from graftbench.comparison.stats import summarize
 from graftbench.records.provenance import HANDED_IN
 
 from .groups import MARKS, devices, grouped, titles
+from .near_copies import note_on_copies
 from .numbers import DASH, KID, decimals, mean_sd, number
 from .origins import DECLARED_MARK, legend, partly_declared, row_mark
 from .panels import Panel, floors, panels
@@ -210,9 +211,10 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
 
 
 def _notes(group: Group, row: Row) -> list[str]:
-    """Return the notes of a row: those of its records, and that it does not beat what learnt nothing."""
+    """Return the notes of a row: those of its records, that it does not beat what learnt nothing, that it copies."""
     names = unbeaten(group, row)
-    return [*(note for record in row.records for note in record.notes), *([note_on(names)] if names else [])]
+    said = [note_on(names) if names else "", note_on_copies(row)]
+    return [*(note for record in row.records for note in record.notes), *filter(None, said)]
 
 
 def places_of(group: Group, panel: Panel) -> dict[Metric, int]:
@@ -244,7 +246,7 @@ def _floor(group: Group, panel: Panel, places: dict[Metric, int]) -> list[ScoreL
 
 @dataclass(frozen=True)
 class Column:
-    """Where the rows of a table stand by one metric, each among those of its data budget.
+    """Ranks of a table's rows by one metric, each among those of its data budget.
 
     Attributes:
         rows: The rows.
@@ -273,7 +275,7 @@ class Column:
 
 
 def column(rows: Sequence[Row], metric: Metric) -> Column:
-    """Compare the rows by a metric that has a direction. A row that looks at the scoring network does not compete."""
+    """Compare the rows by a metric that has a direction. Rows trained with the scoring network do not compete."""
     each = [Standing()] * len(rows)
     budgets: dict[int, Standings] = {}
     for budget in sorted({row.data_budget for row in rows}):
@@ -292,8 +294,9 @@ def marking(columns: Mapping[Metric, Column]) -> tuple[str, ...]:
     sentences: list[str] = []
     if any(standing.level for standing in each):
         sentences.append(
-            f"{LEVEL_MARK}: not significantly worse than the best (paired t test of the logarithms over seeds, with "
-            f"Holm's correction over the methods at that number of images; level {LEVEL:g})."
+            f"{LEVEL_MARK}: not significantly worse than the best (paired t test of the logarithms over seeds, or of "
+            f"relative differences where a score is not above zero, with Holm's correction over the methods at that "
+            f"number of images; level {LEVEL:g})."
         )
     if any(standing.untested for standing in each):
         sentences.append(f"{UNTESTED_MARK}: too few seeds in common with the best to be told apart from it.")
@@ -428,7 +431,7 @@ def caption(group: Group) -> str:
 
 @dataclass(frozen=True)
 class Lead:
-    """Who leads by KID at one data budget, and whether the seeds settle it.
+    """The leader by KID at one data budget, and whether the seeds settle it.
 
     Attributes:
         data_budget: Target training images.
@@ -505,7 +508,7 @@ def _called(row: Row) -> str:
 
 
 def _out_of_competition(rows: Sequence[Row]) -> str:
-    """Write a clause that names the rows which look at the scoring network, with their scores."""
+    """Write a clause that names the rows that were trained with the scoring network, with their scores."""
     leaking = [(row.label, kid) for row in rows if row.leaks and (kid := row.summary(KID)) is not None]
     if not leaking:
         return ""

@@ -112,7 +112,7 @@ def _one_source(groups: Sequence[Group]) -> bool:
 
 
 def looking(groups: Iterable[Group]) -> set[str]:
-    """Return the labels of methods that look at the scoring network, also where a row of theirs has no cell yet."""
+    """Return the labels of methods that were trained with the scoring network, though a row of theirs has no cell."""
     return {row.label for group in groups for row in group.methods if row.leaks}
 
 

@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from .finding import words
-from .groups import completeness, groups, mixed_protocols
+from .groups import groups, mixed_protocols, outcome
 from .numbers import KID
 from .overall import overall
 from .scores import FLOOR, FLOOR_MARK, score_tables
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def to_terminal(run: Run) -> list[Text | RichTable]:
     """Make tables and sentences; markup in names is printed, not obeyed."""
     all_groups = groups(run)
-    parts: list[Text | RichTable] = [Text(completeness(run))]
+    parts: list[Text | RichTable] = [Text(outcome(run))]
     if mixed := mixed_protocols(all_groups):
         parts.append(Text(mixed, style="bold"))
     if together := overall(all_groups):

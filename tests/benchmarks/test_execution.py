@@ -41,7 +41,7 @@ class Empty(Method):
         return ImageBankSampler(task.images)
 """
 
-TOML = suite_toml("empty", n_generated=8)
+TOML = suite_toml("empty", n_generated=8, size=None)
 
 CELL_SECONDS, RESUME_SECONDS = 0.3, 1.0
 """What is aimed at."""

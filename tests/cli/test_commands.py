@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from graftbench.cli.commands import COMMANDS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from command_line import Command
 
 
 def _children_seconds() -> float:
@@ -34,41 +37,43 @@ def test_help_is_fast_and_imports_no_torch() -> None:
     code += "make_app()(['--help'], exit_on_error=False, result_action='return_value')"
     assert imports_of(code, ("torch", "pandas", "matplotlib", "numpy"))[0] == set()
     bare = "from cyclopts import App\nApp(name='bare', help='A line.')(['--help'], result_action='return_value')"
-    ours, least = [], []
-    for _ in range(5):
+    ours, least = [math.inf], [math.inf]
+    for _ in range(5):  # the load of the machine may disturb a round: the first that is none too slow is enough
         start = _children_seconds()
         assert graftbench("--help").code == 0
         middle = _children_seconds()
         subprocess.run([sys.executable, "-c", bare], check=True, capture_output=True)
         ours.append(middle - start)
         least.append(_children_seconds() - middle)
+        if min(ours) < 1.4 * min(least):
+            break
     assert min(ours) < 1.4 * min(least)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_examples(command: str) -> None:
+def test_every_command_has_help_with_examples(command: str, run: Command) -> None:
     """Summary, options and commands that can be pasted."""
-    done = graftbench(*command.split(), "--help")
+    done = run(*command.split(), "--help")
     assert done.code == 0
     assert "Examples:" in done.out
     assert f"graftbench {command}" in done.out
 
 
-def test_help_says_no_default_that_is_nothing() -> None:
+def test_help_says_no_default_that_is_nothing(run: Command) -> None:
     """Neither `--empty-runs`, nor a default that is an empty text, an empty list or None."""
     for command in ("report", "run", "evaluate"):
-        text = graftbench(command, "--help").out
+        text = run(command, "--help").out
         assert not [odd for odd in ("--empty", '""', "default: []", "default: None", "default: False") if odd in text]
-    assert "[default: 32]" in graftbench("data", "show", "--help").out
+    assert "[default: 32]" in run("data", "show", "--help").out
 
 
 @pytest.mark.parametrize("what", ["methods", "domains", "suites", "reports", "extractors", "trackers"])
-def test_lists_are_readable_by_machines(what: str) -> None:
+def test_lists_are_readable_by_machines(what: str, run: Command) -> None:
     """`ls … --json` is a list of objects with a name; the table names the same things."""
-    rows = json.loads(graftbench("ls", what, "--json").out)
+    rows = json.loads(run("ls", what, "--json").out)
     assert rows
     assert all(row["name"] for row in rows)
-    table = graftbench("ls", what).out
+    table = run("ls", what).out
     assert all(row["name"].split("-")[0][:8] in table for row in rows)
 
 
@@ -100,28 +105,31 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
         (["run", "quick"], "--out"),
     ],
 )
-def test_usage_errors_end_with_two(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+def test_usage_errors_end_with_two(
+    arguments: list[str], sentence: str, run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One clear sentence, no traceback, exit code 2, and nothing is written."""
-    done = graftbench(*arguments, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments)
     assert done.code == 2, done.out + done.err
     assert sentence in done.out + done.err
     assert "Traceback" not in done.err
     assert not list(tmp_path.rglob("records.jsonl"))
 
 
-def test_plan_lists_the_cells(shared_cache: Path) -> None:
+def test_plan_lists_the_cells(shared_cache: Path, run: Command) -> None:
     """36 cells of a suite file, each with an id and a state."""
     assert shared_cache.is_dir()
-    plan = json.loads(graftbench("plan", EMOJI_SUITE, "--json").out)
+    plan = json.loads(run("plan", EMOJI_SUITE, "--json").out)
     rows = plan["cells"]
     assert len(rows) == len({row["id"] for row in rows}) == plan["totals"]["cells"] == 36
     assert {row["state"] for row in rows} == {"new"}
-    shards = [json.loads(graftbench("plan", EMOJI_SUITE, "--json", "--shard", f"{k}/2").out)["cells"] for k in (1, 2)]
+    shards = [json.loads(run("plan", EMOJI_SUITE, "--json", "--shard", f"{k}/2").out)["cells"] for k in (1, 2)]
     assert {row["id"] for row in rows} == {row["id"] for part in shards for row in part}
 
 
-def test_doctor_says_what_it_found() -> None:
+def test_doctor_says_what_it_found(run: Command) -> None:
     """Each check has a name, a verdict and a finding."""
-    rows = json.loads(graftbench("doctor", "--json").out)
+    rows = json.loads(run("doctor", "--json").out)
     assert {"name", "ok", "found", "advice"} <= set(rows[0])
     assert any("torch" in row["name"].lower() for row in rows)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import imports_of
 
+from graftbench.cli.completion import completion
 from graftbench.cli.options import packaged_methods, packaged_suite_names
 from graftbench.plugins import registry
 from graftbench.suites.suite import packaged_suites
@@ -23,7 +26,8 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     for shell in ("bash", "zsh", "fish"):
         found[shell] = folder / f"_graftbench_{shell}"
-        found[shell].write_text(run(str(GRAFTBENCH), "completion", shell), "utf-8")
+        with found[shell].open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+            completion(shell)
     return found
 
 
@@ -35,41 +39,35 @@ def run(*words: str, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-def in_bash(script: Path, *words: str) -> list[str]:
-    """What bash offers for the last of the words."""
-    line = " ".join(f"'{word}'" for word in words)
-    asked = f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _graftbench"
-    code = f"source {script}; {asked}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-    return run("/bin/bash", "-c", code).split()
+def in_bash(script: Path, *lines: str) -> list[list[str]]:
+    """What bash offers for the last word of each line; a line that ends with a space asks for a new word."""
+    code = [f"source {script}"]
+    for line in lines:
+        words = line.split(" ")
+        code.append(
+            f"COMP_WORDS=({' '.join(map(repr, words))}); COMP_CWORD={len(words) - 1}; COMPREPLY=(); _graftbench"
+        )
+        code.append('echo "${COMPREPLY[@]}"')
+    return [offered.split() for offered in run("/bin/bash", "-c", "\n".join(code)).splitlines()]
 
 
 def test_bash_completes_commands_groups_options_and_choices(scripts: dict[str, Path]) -> None:
     """A command by its first letters, the second word of a group, an option, and the choices of an argument."""
-    assert in_bash(scripts["bash"], "graftbench", "re") == ["report"]
-    assert in_bash(scripts["bash"], "graftbench", "data", "") == ["show", "prepare"]
-    assert in_bash(scripts["bash"], "graftbench", "run", "--see") == []
-    assert in_bash(scripts["bash"], "graftbench", "run", "--sha") == ["--shard"]
-    assert in_bash(scripts["bash"], "graftbench", "ls", "me") == ["methods", "metrics"]
+    lines = ("graftbench re", "graftbench data ", "graftbench run --see", "graftbench run --sha", "graftbench ls me")
+    offered = in_bash(scripts["bash"], *lines)
+    assert offered == [["report"], ["show", "prepare"], [], ["--shard"], ["methods", "metrics"]]
 
 
 def test_bash_offers_suites_and_methods(scripts: dict[str, Path]) -> None:
     """The first letters of a suite where one is expected, and those of a method behind `--methods`."""
-    assert in_bash(scripts["bash"], "graftbench", "run", "qu") == ["quick"]
-    assert in_bash(scripts["bash"], "graftbench", "data", "prepare", "st") == ["standard"]
-    assert in_bash(scripts["bash"], "graftbench", "run", "--methods", "freez") == ["freeze-g", "freezed"]
+    lines = ("graftbench run qu", "graftbench data prepare st", "graftbench run --methods freez")
+    assert in_bash(scripts["bash"], *lines) == [["quick"], ["standard"], ["freeze-g", "freezed"]]
 
 
 def test_what_is_offered_is_what_there_is() -> None:
     """Names are taken from files, without importing the methods; they are those of the classes."""
     assert packaged_methods() == tuple(registry.methods().classes)
     assert packaged_suite_names() == tuple(packaged_suites())
-
-
-def test_a_suite_may_be_a_file_of_any_name(tmp_path: Path) -> None:
-    """What shells offer is no limit to what a command takes."""
-    words = [sys.executable, "-m", "graftbench", "plan", "some.toml"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "There is no suite file 'some.toml'" in done.stderr
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
@@ -109,11 +107,12 @@ def test_the_package_is_the_command(tmp_path: Path) -> None:
     assert module == run(str(GRAFTBENCH), "--version")
 
 
-def test_the_script_is_made_without_torch() -> None:
+def test_the_script_is_made_without_torch(scripts: dict[str, Path]) -> None:
     """Making it loads neither torch nor pandas nor matplotlib: a shell may make it at its start."""
-    code = (
-        "import sys, contextlib, io\nfrom graftbench.cli.completion import completion\n"
-        "with contextlib.redirect_stdout(io.StringIO()): completion('bash')\n"
-        "print([name for name in ('torch', 'pandas', 'matplotlib') if name in sys.modules])"
+    imported, printed = imports_of(
+        "import sys\nfrom graftbench.cli import main\nsys.argv[1:] = ['completion', 'bash']\n"
+        "try: main()\nexcept SystemExit: pass",
+        ("torch", "pandas", "matplotlib"),
     )
-    assert run(sys.executable, "-c", code).strip() == "[]"
+    assert imported == set()
+    assert printed.split() == scripts["bash"].read_text("utf-8").split()

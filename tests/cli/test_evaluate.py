@@ -84,6 +84,8 @@ def test_the_table(run: Command, folder: Path) -> None:
     assert float(fid[2].replace(",", "")) > 0.0
     assert "24 images of made against 40 of real. lite0@32+blur0.7+dither8, bicubic-antialias, weights " in done.out
     assert "Features took " in done.out
+    order = "IS: its ten parts follow the images' order (of files, their names); another order moves it a little."
+    assert order in " ".join(done.out.split())
     assert max(map(len, rows)) <= 80
 
 

@@ -17,7 +17,9 @@ import pytest
 
 from graftbench.cli import run_command
 from graftbench.cli.commands import COMMANDS
-from graftbench.cli.failures import INTERNAL
+from graftbench.cli.failures import INTERNAL, sentence_of
+from graftbench.suites.plan import make_plan
+from graftbench.suites.suite import load_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,11 +138,23 @@ def test_no_command_line_ends_in_a_traceback(
         assert "\x1b[31m" not in printed.err
 
 
+def refusal(suite_file: Path) -> str:
+    """Return the sentence with which the plan of a suite is refused; empty where it is a fault of ours, or none."""
+    try:
+        make_plan(load_suite(suite_file), suite_file.parent / "cache")
+    except Exception as error:  # noqa: BLE001 - as the command line does
+        return sentence_of(error)
+    return ""
+
+
 @pytest.mark.parametrize("key", [line.split(" =", 1)[0] for line in SUITE.splitlines()])
 def test_no_suite_file_ends_in_a_traceback(
     key: str, odd_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each key with each odd value, and files cut and mixed by chance: refused, for the target is no domain."""
+    """Each key with each odd value, and files cut and mixed by chance: refused, for the target is no domain.
+
+    The last goes through the command line; of the others the plan alone is made, and what it raises has a sentence.
+    """
     rng = random.Random(f"17 {key}")  # noqa: S311 - no secret
     lines = SUITE.splitlines(keepends=True)
     texts = [
@@ -150,10 +164,12 @@ def test_no_suite_file_ends_in_a_traceback(
     for _ in range(4):
         start, end = sorted(rng.sample(range(len(SUITE)), 2))
         texts += [SUITE[:start] + SUITE[end:], SUITE[:start] + rng.choice("[]{}\"'=\n\0\ufeff²") + SUITE[start:]]
+    file = odd_folder / "suite.toml"
     for text in texts:
-        (odd_folder / "suite.toml").write_bytes(os.fsencode(text))
-        code = exit_code(["plan", "suite.toml"], monkeypatch)
-        printed = capsys.readouterr()
-        assert code == 2, (text, printed.err, [path.read_text() for path in odd_folder.glob("*traceback*")])
-        assert "Traceback" not in printed.err
-        assert "\x1b" not in printed.err
+        file.write_bytes(os.fsencode(text))
+        assert refusal(file), text
+    code = exit_code(["plan", "suite.toml"], monkeypatch)
+    printed = capsys.readouterr()
+    assert code == 2, (texts[-1], printed.err, [path.read_text() for path in odd_folder.glob("*traceback*")])
+    assert "Traceback" not in printed.err
+    assert "\x1b" not in printed.err

@@ -425,13 +425,13 @@ def test_far_targets_are_those_of_a_large_kid_of_the_source_row() -> None:
 
 
 def test_random_scores_seldom_bear_a_claim_out() -> None:
-    """Of 100 runs without any effect 2.5 % (and 4 standard errors, 6 %) find that fine-tuning is better."""
+    """Of 40 runs without any effect 2.5 % (and 4 standard errors, 10 %) find that fine-tuning is better."""
     rng = np.random.default_rng(1)
     held = 0
-    for _ in range(100):
+    for _ in range(40):
         records = kids("dcgan", rng.lognormal(1, 0.3, 5)) + kids("finetune", rng.lognormal(1, 0.3, 5))
         held += check_claims(records, claims=CLAIMS[:1]).findings[0].verdict == "holds"
-    assert held <= 2.5 + 4 * math.sqrt(100 * 0.025 * 0.975)
+    assert held <= 1 + 4 * math.sqrt(40 * 0.025 * 0.975)
 
 
 def test_claims_are_whole() -> None:

@@ -151,7 +151,7 @@ def test_a_table_by_hand() -> None:
         ["fast", "10 (2 of 2)", "20 (2 of 2)", "30 (2 of 2)"],
         ["slow", "40 (1 of 2)", "> 40 (0 of 2)", "> 40 (0 of 2)"],
     ]
-    assert stated["training images"][0] == ["fast", "1000 (2 of 2)", "2000 (2 of 2)", "3000 (2 of 2)"]
+    assert stated["training images"][0] == ["fast", "1,000 (2 of 2)", "2,000 (2 of 2)", "3,000 (2 of 2)"]
     assert stated["joules"] == [
         ["fast", "50 (2 of 2)", "100 (2 of 2)", "150 (2 of 2)"],
         ["slow", *["not measured"] * 3],
@@ -196,6 +196,14 @@ def test_no_table_has_a_reason(records: list[Record], reason: str) -> None:
     assert reason in said
 
 
+def test_large_numbers_have_all_their_digits() -> None:
+    """64,000 images are no `6.4e+04`; below a thousand four digits stand."""
+    (table,) = quality_tables([the_source(), a_fit("slow", 0, [(0.1234567, 0.4), (640, 0.05)])]).tables
+    stated = dict(quantities(table, None))
+    assert stated["training images"] == [["slow", "12 (1 of 1)", "64,000 (1 of 1)", "64,000 (1 of 1)"]]
+    assert stated["seconds"][0][1] == "0.1235 (1 of 1)"
+
+
 def test_money_by_hand() -> None:
     """Half an hour at 3 an hour is 1.5."""
     assert money(1800, 3.0) == 1.5
@@ -231,7 +239,7 @@ def test_variants_are_checked_against_what_they_vary() -> None:
 
 
 def test_the_report_has_the_table(tmp_path: Path) -> None:
-    """time-to-quality.md has the numbers of the table; without snapshots it says so."""
+    """time-to-quality.md and the page have the numbers of the table; without snapshots the file says so."""
     records = [the_source(), a_fit("fast", 0, [(10, 0.4), (20, 0.05)])]
     report = reports()["time-to-quality"]()
     run = Run(name="made up", records=records, folder=tmp_path, expected=2)
@@ -239,5 +247,9 @@ def test_the_report_has_the_table(tmp_path: Path) -> None:
     text = path.read_text("utf-8")
     assert "| fast | 10 (1 of 1) | 20 (1 of 1) | 20 (1 of 1) |" in text
     assert "KID×10³: source 1,000, floor 0." in text
+    (page,) = reports()["page"]().write(run, tmp_path)
+    fold = page.read_text("utf-8").partition('id="time-to-quality"')[2].partition("</details>")[0]
+    assert "50 % of the way (KID×10³ 500)" in fold
+    assert "<td>10 (1 of 1)</td><td>20 (1 of 1)</td><td>20 (1 of 1)</td>" in fold
     (path,) = report.write(Run(name="x", records=[the_source()], folder=tmp_path, expected=1), tmp_path)
     assert "No task has fits that were looked at on the way" in path.read_text("utf-8")

@@ -91,7 +91,7 @@ def test_one_seed_tells_generators_apart_and_never_methods() -> None:
 
 
 def test_metrics_that_disagree_and_scores_that_are_missing() -> None:
-    """Said in notes; a method that looks at the scoring network too."""
+    """Said in notes; a method that was trained with the scoring network too."""
     records = [record("a", s, kid=kid, fid=100.0 + s) for s, kid in enumerate(BETTER)]
     records += [record("b", s, kid=kid, fid=50.0 + s) for s, kid in enumerate(WORSE)]
     answer = versus(records, "a", "b", metric=["kid", "fid", "cmmd"])
@@ -100,7 +100,7 @@ def test_metrics_that_disagree_and_scores_that_are_missing() -> None:
         "The metrics disagree: better by KID×10³, worse by FID.",
     ]
     looking = [msgspec.structs.replace(one, leaks="sees it") if one.cell.method == "a" else one for one in records]
-    assert "a looks at the scoring network" in versus(looking, "a", "b").notes[-1]
+    assert "a was trained with the scoring network" in versus(looking, "a", "b").notes[-1]
 
 
 def test_what_is_refused() -> None:
@@ -113,6 +113,10 @@ def test_what_is_refused() -> None:
     ):
         with pytest.raises(GraftbenchError, match=sentence):
             versus(records, *arguments)
+    failed = make_cell("ewc", 0, 25, protocol=PROTOCOL, task=TaskSpec("twemoji", "openmoji", 32))
+    lost = Record(id=failed.id, cell=failed, status=Status.OOM)
+    with pytest.raises(GraftbenchError, match=r"No cell of 'ewc' ended well, .* found 1 oom"):
+        versus([*records, lost], "finetune", "ewc")
     for metric, sentence in (
         ("kidd", "Did you mean 'kid'"),
         ("authpct", "Neither a high nor a low"),

@@ -24,7 +24,13 @@ def _load(name: str, cache: Path) -> ImageSet:
     return prepared.load(make_domain(name), name, 16, cache)
 
 
-@pytest.mark.parametrize("style", avatars.STYLES)
+FEW = ("micah", "pixel-art", "toon-head")
+"""Styles that an ordinary test run draws: of circles and strokes, of squares, of faces with features."""
+
+
+@pytest.mark.parametrize(
+    "style", [pytest.param(style, marks=() if style in FEW else pytest.mark.slow) for style in avatars.STYLES]
+)
 def test_every_style_has_heads_and_factors(style: str, shared_cache: Path) -> None:
     """Twelve avatars of a style differ, and every factor that is listed has at least two variants."""
     images = _load(f"avatars:{style}?images=12", shared_cache)

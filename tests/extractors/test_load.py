@@ -19,7 +19,6 @@ from graftbench.extractors.load import (
     weights_file,
     weights_sha256,
 )
-from graftbench.extractors.torch_fidelity_bridge import register_lite0
 from graftbench.extractors.weights import torch_hub
 from graftbench.metrics import fid, inception_score, kid
 
@@ -341,46 +340,6 @@ def test_a_weights_file_never_runs_code(tmp_path: Path) -> None:
         with pytest.raises(GraftbenchError, match="cannot be read"):
             make_extractor(name, **options, weights=str(tmp_path / "trap.pth"))
     assert not (tmp_path / "sprung").exists()
-
-
-# -------------------------------------------------------------------------------------------------- torch-fidelity
-
-
-def test_torch_fidelity_scores_with_lite0(emoji: torch.Tensor, lite0: Extractor) -> None:
-    """`calculate_metrics` with the registered extractor gives our scores on the same images.
-
-    Its KID runs in float32 (2e-5 to 3e-4 relative). Its FID of 24 images against 1280 features takes roots of
-    eigenvalues that are zero but for rounding: up to 1234 of √(1e-16·λmax²); our own number is exact, so 1e-3 relative.
-    """
-    import torch_fidelity
-    from torch.utils.data import Dataset
-
-    from graftbench.metrics import fid, inception_score, kid_subsets
-
-    class Images(Dataset):
-        def __init__(self, images: torch.Tensor) -> None:
-            self.images = images
-
-        def __len__(self) -> int:
-            return len(self.images)
-
-        def __getitem__(self, index: int) -> torch.Tensor:
-            return self.images[index]
-
-    name = register_lite0(96)
-    assert register_lite0(96) == name == "graftbench-lite0-96"
-    first, second = emoji[:24], emoji[24:48]
-    theirs = torch_fidelity.calculate_metrics(
-        input1=Images(first), input2=Images(second), feature_extractor=name, cuda=False, batch_size=8,
-        fid=True, kid=True, isc=True, isc_splits=2, kid_subsets=5, kid_subset_size=20, save_cpu_ram=True, cache=False,
-        verbose=False,
-    )  # fmt: skip
-    (x, logits), (y, _) = lite0.features(first), lite0.features(second)
-    assert fid(x, y).value == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3)
-    assert kid_subsets(x, y, 5, 20).value == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-3)
-    assert inception_score(logits, splits=2).value == pytest.approx(theirs["inception_score_mean"], rel=1e-5)
-    with pytest.raises(GraftbenchError, match="32 or more; found 8"):
-        register_lite0(8)
 
 
 # ------------------------------------------------------------------------------------------------------- inception

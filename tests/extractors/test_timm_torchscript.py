@@ -209,7 +209,7 @@ def test_script_with_logits_and_a_size(emoji: torch.Tensor, tmp_path: Path) -> N
 def test_script_misuse(tmp_path: Path) -> None:
     """A missing file, no TorchScript, another output, a second file and a size without a rule: one sentence each."""
     with pytest.raises(GraftbenchError, match=r"The TorchScript file '/no/such.pt' .* is missing"):
-        describe("torchscript:/no/such.pt")
+        weights_file("torchscript:/no/such.pt")
     (tmp_path / "text.pt").write_text("no archive")
     with pytest.raises(GraftbenchError, match=r"text\.pt' cannot be read as TorchScript"):
         make_extractor(f"torchscript:{tmp_path / 'text.pt'}", size=None, resize="extractor")

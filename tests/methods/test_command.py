@@ -681,11 +681,11 @@ class Nvml:
 def test_device_memory_is_that_of_its_processes() -> None:
     """Summed over those of the program; unknown where the driver lists none of them or does not tell."""
     nvml = Nvml()
-    held = HeldOnDevice.open_uuid("1", nvml)
+    held = HeldOnDevice.opened_uuid("1", nvml)[0]
     assert held is not None
     assert held.mib([7, 8, 100]) == 8
     assert held.mib([9]) is None
     assert held.mib([100]) is None
     held.close()
-    assert HeldOnDevice.open_uuid("2", nvml) is None
+    assert HeldOnDevice.opened_uuid("2", nvml)[0] is None
     assert nvml.inside == 0

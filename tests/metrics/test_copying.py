@@ -118,8 +118,8 @@ def test_distances_do_not_depend_on_who_is_beside(monkeypatch: pytest.MonkeyPatc
 
 def test_what_counts_by_chance_is_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 199 held-out images the second nearest is the threshold: 10 of 50 below it are (0.2 − 0.01)/0.99."""
-    of = {199: np.arange(1.0, 200.0), 50: np.where(np.arange(50) < 10, 1.5, 2.0), 40: np.zeros(40)}
-    monkeypatch.setattr(module, "copy_distances", lambda images, _: of[len(images)])
+    distances = np.concatenate((np.arange(1.0, 200.0), np.where(np.arange(50) < 10, 1.5, 2.0), np.zeros(40)))
+    monkeypatch.setattr(module, "copy_distances", lambda images, _: distances[: len(images)])
     found = copies(np.zeros((50, 3, 32, 32), np.uint8), np.zeros((199, 3, 32, 32), np.uint8), TRAIN)
     assert found.value == pytest.approx(0.19 / 0.99)
 

@@ -106,7 +106,9 @@ def test_only_cells_that_ask_for_it_depend_on_it(file: Path) -> None:
 def test_a_suite_asks_for_it(file: Path, tmp_path: Path) -> None:
     """Its score stands in the record, with a floor, for the held-out images have features too."""
     suite = tmp_path / "outside.toml"
-    text = suite_toml("memorizer", tasks=["none->avatars:micah@8"], images=12, budget="{ kimg = 0.02 }", n_generated=16)
+    text = suite_toml(
+        "memorizer", tasks=["none->avatars:micah?images=200@8"], images=12, budget="{ kimg = 0.02 }", n_generated=16
+    )
     suite.write_text(text.replace('metrics = ["kid"]', 'metrics = ["kid", "lengths"]'))
     run = tmp_path / "run"
     assert graftbench.run(suite, run, plugins=[file]).statuses == {"ok": 1}

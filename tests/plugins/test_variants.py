@@ -118,6 +118,16 @@ def test_a_file_without_variants_is_no_plugin(tmp_path: Path) -> None:
     assert "found tool" in sentence
 
 
+def test_a_suite_given_as_a_plugin_is_told_from_other_files(tmp_path: Path) -> None:
+    """A suite without variants is no plugin either; the sentence names the command that takes suites."""
+    file = tmp_path / "ours.toml"
+    file.write_text('tasks = ["micah->lorelei@32"]\nmethods = ["dcgan"]\n')
+    with pytest.raises(
+        GraftbenchError, match=r"found tasks, methods\. A suite is tried with `graftbench plan .*ours.toml`\.$"
+    ):
+        read_variants(file)
+
+
 def test_a_file_knows_its_folder(tmp_path: Path) -> None:
     """Relative paths in a variant are seen from its file, wherever the command is given."""
     file = tmp_path / "mine.toml"

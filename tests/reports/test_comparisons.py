@@ -94,7 +94,7 @@ def test_what_is_open_says_how_many_seeds_it_takes(quick_run: Run, tmp_path: Pat
 def test_the_baseline_is_the_first_by_name_trained_from_scratch_else_the_best(
     record: Make, a_run: MakeRun, tmp_path: Path
 ) -> None:
-    """However bad it is; what looks at the scoring network is none, and is named as out of competition."""
+    """However bad it is; what was trained with the scoring network is none, and is named as not ranked."""
     values = {"wgan": [20.0] * 2, "dcgan": [90.0] * 2, "finetune": [10.0] * 2}
     records = [*kids(record, values), *(record("peek", 25, s, kid=0.001, leaks=True) for s in (0, 1))]
     records = [
@@ -102,7 +102,7 @@ def test_the_baseline_is_the_first_by_name_trained_from_scratch_else_the_best(
     ] + (records[4:])
     text, _ = write(a_run(records), tmp_path)
     assert "Baseline: dcgan (of the methods trained from scratch" in text
-    assert "Out of competition, as they look at the scoring network: peek." in text
+    assert "Not ranked, as they were trained with the scoring network: peek." in text
     assert not lines_of(text, "peek")
     text, _ = write(a_run(kids(record, {"finetune": [10], "freezed": [20]})), tmp_path)
     assert "Baseline: finetune (the best by average rank" in text

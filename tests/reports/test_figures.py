@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import itertools
-import re
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 from PIL import Image
-from report_parts import MACHADO, part
+from report_parts import MACHADO, part, text_of_figure
 
 from graftbench import plotting
 from graftbench.records.record import Resources, Status
@@ -98,20 +98,9 @@ def test_a_full_set_of_files_is_written(quick_run: Run, tmp_path: Path) -> None:
 
 
 def drawn_text(run: Run) -> set[str]:
-    """All text of the quality figure, kept as text."""
-    style, groups = part("_figures.style"), part("_tables.groups")
-    found = groups.groups(run)
-    with plotting.style(text_as_paths=False):
-        svg = "".join(
-            style.inline_svg(
-                part("_figures.quality").quality_panel(group, metric, part("_figures.quality").group_looks(found)),
-                "x",
-                "l",
-            )
-            for group in found
-            for metric in part("_figures.quality").PANELS
-        )
-    return {text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)}
+    """Return all text of the quality figure."""
+    with plotting.style():
+        return text_of_figure(part("_figures.quality").quality_figure(part("_tables.groups").groups(run)))
 
 
 def test_lines_are_named_beside_them(quick_run: Run) -> None:
@@ -133,12 +122,15 @@ def test_a_reference_beyond_the_axis_is_named_at_the_edge_with_its_value(record:
     [[-0.002, -0.001], [-0.001, 0.5], [0.0, 0.0], [0.01], [1e-9, 1e3], [None, None]],
     ids=["negative", "mixed", "zero", "one", "wide", "undefined"],
 )
-def test_any_finite_kid_can_be_drawn(kids: list[float | None], record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+def test_any_finite_kid_can_be_drawn(kids: list[float | None], record: Make, a_run: MakeRun) -> None:
     """Negative values, no spread, twelve orders of magnitude, no values at all: a figure without NaN each time."""
     records = [record("finetune", 25 * 4**i, kid=kid) for i, kid in enumerate(kids)]
-    part("figures").Figures().write(a_run(records), tmp_path)
-    assert "nan" not in (tmp_path / "quality.svg").read_text().lower()
-    assert "nan" not in {text.lower() for text in drawn_text(a_run(records))}
+    svg = io.StringIO()
+    with plotting.style():
+        figure = part("_figures.quality").quality_figure(part("_tables.groups").groups(a_run(records)))
+        figure.savefig(svg, format="svg")
+        assert "nan" not in {text.lower() for text in text_of_figure(figure)}
+    assert "nan" not in svg.getvalue().lower()
 
 
 def test_a_run_in_which_all_failed_has_figures_that_say_so(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
@@ -199,7 +191,7 @@ def test_real_images_come_first_then_every_method_and_budget(quick_run: Run) -> 
 
 
 def test_strips_by_rank_begin_with_real_images_and_the_source(record: Make, a_run: MakeRun) -> None:
-    """By hand: best KID first, each with its KID×10³ of all seeds; who looks at the scoring network comes last."""
+    """By hand: best KID first, each with its KID×10³ of all seeds; who was trained with the judge comes last."""
     kids = {"dcgan": (50, 54), "finetune": (20, 24), "gatys": (9, 9), "oracle": (1, 2), "source": (300, 320)}
     records = [
         record(method, 25, seed, kid=kid / 1000, leaks=method == "gatys")

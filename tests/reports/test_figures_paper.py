@@ -155,9 +155,25 @@ def spot(label: str, cost: float, kid: float, *, competes: bool = True) -> Any:
 
 
 def test_the_front_by_hand() -> None:
-    """B is worse than a in both; c is cheaper; d ties with c in cost and loses; e looks at the scoring network."""
+    """B is worse than a in both; c is cheaper; d ties with c in cost and loses; e does not compete."""
     spots = [spot("a", 10, 1), spot("b", 11, 2), spot("c", 5, 3), spot("d", 5, 4), spot("e", 1, 0.1, competes=False)]
     assert [one.label for one in part("_figures.pareto").front(spots)] == ["c", "a"]
+
+
+def test_costs_below_the_resolution_are_level() -> None:
+    """By hand at 3 %: 575 and 581 are level, so the better KID stands alone; 575 and 600 are not."""
+    front = part("_figures.pareto").front
+    assert [one.label for one in front([spot("a", 575, 3), spot("b", 581, 2)], 0.03)] == ["b"]
+    assert [one.label for one in front([spot("a", 575, 3), spot("b", 600, 2)], 0.03)] == ["a", "b"]
+    assert [one.label for one in front([spot("a", 575, 2), spot("b", 581, 2)], 0.03)] == ["a", "b"]
+
+
+def test_resident_memory_alone_has_a_resolution(record: Make, a_run: MakeRun) -> None:
+    """The caption says so where memory is the process's; seconds are compared as they are."""
+    (plot,) = plots("pareto", a_run([record("finetune"), record("vae")]))
+    assert plot.caption.endswith("Python and its libraries: differences below 3% count as none.")
+    level = part("_figures.pareto")._level
+    assert (level("fit_seconds", ["resident"]), level("peak_memory_mib", ["device"])) == (0.0, 0.0)
 
 
 def test_equals_are_both_on_the_front() -> None:

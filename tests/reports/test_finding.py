@@ -95,7 +95,7 @@ def test_two_seeds_settle_nothing(record: Make, a_run: MakeRun) -> None:
     )
     assert "finetune comes first" in text
     assert "it alone scores better than the generator before the transfer (49.2)" in text
-    assert "Two trainings of each method settle none of this" in text
+    assert "Two trainings of each method settle none of this by themselves" in text
     assert "nothing" not in text
     assert "not told" not in text
 
@@ -129,7 +129,7 @@ def test_one_seed_settles_nothing(record: Make, a_run: MakeRun) -> None:
     text = found(a_run(kids(record, {"finetune": 20, "freezed": 40, "source": 50}, seeds=1)))
     assert "finetune comes first with a distance to real images (KID×10³, lower is better) of 20.0, ahead of" in text
     assert "both score better than the generator before the transfer" in text
-    assert "One training of each method settles none of this" in text
+    assert "One training of each method settles none of this by itself" in text
 
 
 def test_few_reference_images(record: Make, a_run: MakeRun) -> None:
@@ -147,6 +147,13 @@ def test_all_failed(record: Make, a_run: MakeRun) -> None:
     sentence = "With 400 training images: No method has a score: 2 of 2 trainings failed."
     assert found(a_run(failed)) == sentence
     assert found(a_run([*kids(record, {"finetune": 20}), *failed])).endswith(sentence)
+
+
+def test_a_method_that_failed_everywhere_is_named(record: Make, a_run: MakeRun) -> None:
+    """It has no place among the others, and the finding says so and how many of its trainings failed."""
+    failed = [record("vae", 25, seed, status=Status.OOM) for seed in range(2)]
+    text = found(a_run([*kids(record, {"finetune": 20, "freezed": 40}), *failed]))
+    assert text.endswith("; vae has no score (2 of 2 trainings failed).")
 
 
 def test_one_method_and_real_images_that_it_reaches(record: Make, a_run: MakeRun) -> None:

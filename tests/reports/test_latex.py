@@ -137,7 +137,7 @@ def test_failed_and_missing_cells_are_named(record: Make, a_run: MakeRun, tmp_pa
     text = text_of(a_run(records, expected=9), tmp_path)
     assert rows_of(text, "dcgan") == [["dcgan", "25", r"\multicolumn{4}{c}{\emph{3 diverged}}", "0/3"]]
     assert rows_of(text, "freezed")[0][-1] == "1/3 (1 oom, 1 missing)"
-    assert "8 of 9 cells have a record" in text
+    assert "8 of 9 results" in text
 
 
 def test_undefined_scores_say_why(record: Make, a_run: MakeRun, tmp_path: Path) -> None:

@@ -300,8 +300,7 @@ def test_declared_bars_are_hollow_and_never_set_the_scale(record: Make, a_run: M
     palette = looks(["far", "finetune", "near", "silent"])
     cost = part("_figures.cost")
     with style():
-        figure = cost.cost_panel(group, cost.COSTS[0], palette)
-        (axes,) = figure.axes
+        axes = cost.cost_figure([group], palette).axes[0]
     faces = [bar.get_facecolor()[3] for bar in axes.patches]
     assert sorted(faces) == [0.0, 0.85]
     assert axes.get_xscale() == "linear"

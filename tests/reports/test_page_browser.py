@@ -510,3 +510,63 @@ def test_without_the_script_all_is_readable(tab: Tab) -> None:
         assert "graftbench show RUN ID" in tab("document.querySelector('noscript').textContent")
     finally:
         tab.browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_the_page_alone_is_whole(tab: Tab, tmp_path: Path, *, has_script: bool) -> None:
+    """As an archive's preview opens it: one file without its run folder, with the script and without.
+
+    Verdict and ranking are read, every sample is a picture, and nothing is asked for from outside the file.
+    """
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "report.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tab.page, "report/index.html")
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        page = Path(archive.extract("report/index.html", tmp_path / "preview"))
+    assert list(page.parent.iterdir()) == [page]
+    tab.browser.call("Emulation.setScriptExecutionDisabled", value=not has_script)
+    try:
+        tab.open(page=page)
+        assert "comes first" in tab("document.querySelector('.verdict').innerText")
+        assert tab("placed()")[:4] == ["oracle", "freezed", "finetune", "gatys"]
+        assert tab("all('.place img').filter(shown).length") >= 8
+        assert tab("all('img').every(i => i.src.startsWith('data:') && i.complete && i.naturalWidth > 0)")
+        assert tab("performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length") == 0
+    finally:
+        tab.browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_two_runs_stand_on_one_page(browser: Any, folder: Path, tmp_path: Path) -> None:
+    """Two folders given together: one ranking, each row with the samples of its own folder and links into it."""
+    import shutil
+
+    from graftbench.records.run import read_run, read_runs
+    from graftbench.records.store import append
+
+    whole = read_run(folder)
+    for name, chosen in (("one", ("finetune", "oracle")), ("two", ("freezed", "source"))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "suite.toml").write_text(f'name = "{name}"\n')
+        for each in whole.records:
+            if each.cell.method in chosen and each.cell.data_budget == 25:
+                append(tmp_path / name / "records.jsonl", each)
+                shutil.copytree(folder / "cells" / each.id, tmp_path / name / "cells" / each.id)
+    run = read_runs([tmp_path / "one", tmp_path / "two"])
+    out = tmp_path / "one" / "report"
+    out.mkdir()
+    (page,) = import_module("graftbench.reports.page").Page().write(run, out)
+    tab = Tab(browser, page)
+    tab.open(width=1280)
+    assert tab("document.querySelector('h1').textContent") == "one + two"
+    assert tab("placed()") == ["oracle", "freezed", "finetune", "source"]
+    assert tab("all('.place img').filter(shown).length") == 4
+    for name, run_name in (("freezed", "two"), ("finetune", "one")):
+        tab(f"place('{name}').querySelector('button.trainings').click()")
+        tab("document.querySelector('button.cell').click()")
+        sheet = Path(tab("decodeURI(all('.view a').at(-1).href)").removeprefix("file://"))
+        assert sheet.is_file()
+        assert sheet.is_relative_to(tmp_path / run_name)
+        tab(f"place('{name}').querySelector('button.trainings').click()")
+    assert tab("beyond()") == []
+    assert browser.console == []

@@ -9,10 +9,12 @@ import tomllib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from report_parts import on
 
 from graftbench.records.cell_spec import Protocol
+from graftbench.records.costs import REPLAYED
 from graftbench.records.record import Score, Status
 from graftbench.records.run import Run
 
@@ -408,3 +410,39 @@ def test_an_undefined_score_has_no_number_to_sort_by(record: Make, a_run: MakeRu
     }
     assert ' data-value="123.4568"' in rows["vae"]
     assert rows["dcgan"].count("data-value") == 5  # budget, FID, IS, fit, seeds
+
+
+def test_costs_that_a_record_has_are_columns(record: Make, a_run: MakeRun) -> None:
+    """Memory by the driver, joules per 1,000 samples, MFU and size stand there where a row has them, by hand."""
+    plain = record("vae")
+    assert plain.resources is not None
+    new = {"device_memory_mib": 2048.0, "joules_per_1000_samples": 12.5, "mfu": 0.241, "stored_bytes": 1_441_260}
+    known = msgspec.structs.replace(
+        plain, resources=msgspec.structs.replace(plain.resources, memory_kind="device", **new)
+    )
+    groups_of = import_module("graftbench.reports._tables.groups").groups
+    headings = {
+        "by the driver, MiB": "2,048",
+        "J per 1,000 samples": "12.5",
+        "MFU, %": "24.1",
+        "to be stored, MB": "1.44",
+    }
+    (group,) = groups_of(a_run([known]))
+    cells = dict(zip(part("cost").cost_headings(group), part("cost").cost_lines(group)[0].cells, strict=True))
+    assert {heading: cells[heading] for heading in headings} == headings
+    (group,) = groups_of(a_run([plain]))
+    assert not set(headings) & set(part("cost").cost_headings(group))
+
+
+def test_samples_that_are_replayed_have_no_rate(record: Make, a_run: MakeRun) -> None:
+    """To hand out finished images again is no speed: the table of costs says what it is."""
+    cell = record("gatys", notes=[REPLAYED])
+    assert cell.resources is not None
+    cell = msgspec.structs.replace(
+        cell, resources=msgspec.structs.replace(cell.resources, sampling_images_per_second=None)
+    )
+    (group,) = import_module("graftbench.reports._tables.groups").groups(a_run([cell, record("vae")]))
+    place = part("cost").cost_headings(group).index("sampling images/s")
+    printed = {line.label: line.cells[place] for line in part("cost").cost_lines(group)}
+    assert printed["gatys"] == "replayed"
+    assert printed["vae"][0].isdigit()

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from graftbench.comparison.too_few import LEAST_REFERENCE, nothing_ranked
+from graftbench.plotting import style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,3 +81,17 @@ def test_scores_without_a_reference_say_nothing_of_it() -> None:
     assert nothing_ranked(0) == ""
     assert nothing_ranked(LEAST_REFERENCE) == ""
     assert "with 1 reference image the interval" in nothing_ranked(1)
+
+
+def test_figures_name_no_best_either(quick_run: Run, a_run: Callable[..., Run]) -> None:
+    """The matrix of best methods leaves the pair out with the sentence; that of a chosen method, and KID, stay."""
+    groups = import_module("graftbench.reports._tables.groups").groups(a_run(_against(quick_run.records, 17)))
+    heatmap = import_module("graftbench.reports._figures.heatmap")
+    matrix, notes = heatmap.transfer_matrix(groups, 25)
+    assert not matrix
+    assert all(note.endswith(f"no best is named. {nothing_ranked(17)}") for note in notes)
+    chosen, _ = heatmap.transfer_matrix(groups, 25, "finetune")
+    assert len(chosen) == len(groups)
+    with style():
+        figure = import_module("graftbench.reports._figures.quality").quality_figure(groups)
+    assert all(nothing_ranked(17) in part.get_suptitle() for part in figure.subfigs)

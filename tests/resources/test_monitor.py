@@ -540,7 +540,7 @@ class _Nvml:
 def test_nvml_counts_the_board_with_this_uuid(uuid: str) -> None:
     """Board b of two used 2.5 J (2,500 mJ): it is told by UUID, whatever CUDA_VISIBLE_DEVICES calls it."""
     nvml = _Nvml()
-    span = EnergySpan(NvmlCounter.open_uuid(uuid, nvml))
+    span = EnergySpan(NvmlCounter.opened_uuid(uuid, nvml)[0])
     nvml.millijoules[f"GPU-{uuid}"] += 2_500
     nvml.millijoules["GPU-a" if uuid == "b" else "GPU-b"] += 99_000
     assert span.end() == (2.5, "nvml")
@@ -559,14 +559,14 @@ def test_nvml_counts_the_board_with_this_uuid(uuid: str) -> None:
 )
 def test_nvml_without_a_counter_of_ones_own(uuid: str, nvml: _Nvml) -> None:
     """A slice's share of the board, an old board, no driver: no energy, and NVML is left again."""
-    assert NvmlCounter.open_uuid(uuid, nvml) is None
+    assert NvmlCounter.opened_uuid(uuid, nvml)[0] is None
     assert nvml.inside == 0
 
 
 def test_nvml_that_fails_later() -> None:
     """A counter that stops answering in the fit makes its energy unknown."""
     nvml = _Nvml()
-    span = EnergySpan(NvmlCounter.open_uuid("b", nvml))
+    span = EnergySpan(NvmlCounter.opened_uuid("b", nvml)[0])
     nvml.energy = False
     assert span.end() == (None, "")
     assert nvml.inside == 0
@@ -576,7 +576,7 @@ def test_real_nvml_knows_no_such_board() -> None:
     """The real library, with or without a driver, has no counter for a UUID that nobody has."""
     import pynvml
 
-    assert NvmlCounter.open_uuid("00000000-0000-0000-0000-000000000000", pynvml) is None
+    assert NvmlCounter.opened_uuid("00000000-0000-0000-0000-000000000000", pynvml)[0] is None
 
 
 # ------------------------------------------------------------------------------------------------------------- CUDA

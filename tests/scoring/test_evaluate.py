@@ -306,6 +306,15 @@ def test_equal_sets_are_noted(data: Data, cache: Path, tmp_path: Path) -> None:
     assert copied.notes == ("training and reference images are the same, so nothing can be said of copying",)
 
 
+def test_copies_are_called_so(data: Data, cache: Path) -> None:
+    """Images that are the training images themselves; C_T has no z where too few are there, AuthPct speaks alone."""
+    settings: dict[str, Any] = FAST | {"metrics": ["authpct", "copying_z"]}
+    said = evaluate(data.made, data.real, train=data.made, cache=cache, **settings).notes
+    assert [note for note in said if note.startswith("near copies: the images lie nearer to the training images")]
+    assert "AuthPct 0, where new images have " in said[-1]
+    assert "C_T −" in said[-1]
+
+
 # ------------------------------------------------------------------------------------------------------------ cache
 
 

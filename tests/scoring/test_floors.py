@@ -17,6 +17,8 @@ from graftbench.scoring.floors import HeldOut, floors_of, has_floor, training_fl
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from graftbench.metrics.estimate import Estimate
 
 WANTED = ("fid", "kid", "precision")
@@ -38,12 +40,12 @@ class Images:
 
     def held_out(self) -> HeldOut:
         """As floors take them."""
-        return HeldOut(self.key, self.n, self.features)
+        return HeldOut(self.key, self.n, self.features_at)
 
-    def features(self) -> Features:
-        """Features of all of them."""
+    def features_at(self, chosen: NDArray[np.intp]) -> Features:
+        """Features of some of them."""
         self.asked += 1
-        return features(self.n, seed=1)
+        return features(self.n, seed=1).rows(chosen)
 
 
 def values(floors: dict[str, Estimate]) -> dict[str, float | None]:

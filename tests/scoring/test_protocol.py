@@ -57,6 +57,22 @@ def test_other_weights_have_another_hash(tmp_path: Path) -> None:
     assert len({first.weights_sha256, second.weights_sha256, weights_sha256("lite0")}) == 3
 
 
+def test_a_script_is_named_without_its_folders(tmp_path: Path) -> None:
+    """One TorchScript file under two paths is one extractor: the name tells the file, the weights where it lies."""
+    protocols = []
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "net.pt").write_bytes(b"one")
+        script = Protocol(extractor=f"torchscript:{tmp_path / folder / 'net.pt'}", resize="extractor")
+        protocols.append(resolve_protocol(script))
+    here, there = protocols
+    assert (here.extractor, here.label, here.weights) == ("torchscript:net.pt",) * 2 + (str(tmp_path / "here/net.pt"),)
+    assert Extraction.of(here) == Extraction.of(there)
+    assert resolve_protocol(here) == here
+    with pytest.raises(GraftbenchError, match=r"TorchScript file '/no/net\.pt' .* is missing"):
+        resolve_protocol(Protocol(extractor="torchscript:/no/net.pt", resize="extractor"))
+
+
 @pytest.mark.parametrize(
     ("protocol", "sentence"),
     [

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graftbench.contracts import Sampler
     from graftbench.images.prepared import ImageSet
 
-PROTOCOL = Protocol(size=32, resize="bicubic-antialias", n_generated=20)
+PROTOCOL = Protocol(size=32, resize="bicubic-antialias", n_generated=20, metrics=["fid", "kid", "authpct"])
 
 
 class Clock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -40,10 +39,17 @@ def on(record: Record, target: str, resolution: int = 32) -> Record:
 
 def text_of_plot(plot: Any, width: float = 7.0) -> set[str]:
     """Return all text of a plot."""
-    style = part("_figures.style")
-    with plotting.style(text_as_paths=False, size=style.PRINT_SIZE):
-        svg = style.inline_svg(plot.draw(width), "x", "l")
-    return {text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)}
+    with plotting.style(size=part("_figures.style").PRINT_SIZE):
+        return text_of_figure(plot.draw(width))
+
+
+def text_of_figure(figure: Any) -> set[str]:
+    """Return all text of a matplotlib figure, a line each. Call it inside `plotting.style`."""
+    from matplotlib.text import Text
+
+    figure.draw_without_rendering()  # the labels of the ticks are written then
+    texts = [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
+    return {line.strip() for text in texts for line in text.splitlines()}
 
 
 def sides_of(plot: Any, width: float) -> tuple[float, float]:

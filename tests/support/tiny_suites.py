@@ -27,10 +27,12 @@ def suite_toml(
 ) -> str:
     """Write a suite in TOML that draws 40 samples and scores them by KID; `top` goes before its tables, `more` after.
 
+    Images are resized to 32 px for the network of the scores, which takes a ninth of the usual time.
+
     Values are strings, whole numbers and lists of them: TOML spells these as JSON does. One that is None is left out.
     """
     fields = {"name": name, "tasks": tasks, "methods": methods, "data_budgets": [images], "seeds": seeds}
-    settings = {"n_generated": 40, "metrics": ["kid"]} | protocol
+    settings = {"n_generated": 40, "metrics": ["kid"], "size": 32} | protocol
     return "\n".join((*_lines(fields), f"compute_budget = {budget}", top, "[protocol]", *_lines(settings), more, ""))
 
 

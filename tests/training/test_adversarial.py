@@ -239,7 +239,7 @@ def test_batches_are_drawn_from_the_images(small: Tensor) -> None:
 
 def test_curve_has_about_fifty_points(small: Tensor) -> None:
     """Fifty points where there are more steps than that, evenly spread, the last one at the whole budget."""
-    for steps in (60, 75, 130):
+    for steps in (60, 75):
         task = SmallTask(small)
         fit(task, 4 * steps, small_config())
         seen = [images for images, _, _ in task.log.curve]

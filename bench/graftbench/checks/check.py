@@ -1,4 +1,4 @@
-"""What a check is, and what comes of one."""
+"""A check of a plugin, and its result."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ Status = Literal["passed", "failed", "does not apply", "not made"]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a check.
+    """Result of a check.
 
     Attributes:
         check: Its name.
@@ -126,8 +126,8 @@ def raised(error: BaseException, rule: str) -> Fault:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not re.search(r"[/\\]graftbench[/\\]checks[/\\]", frame.filename)]
     line = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    said = " ".join(str(error).split())[:400]
-    text = f"{type(error).__name__}{f': {said}' if said else ''}{line}"
+    message = " ".join(str(error).split())[:400]
+    text = f"{type(error).__name__}{f': {message}' if message else ''}{line}"
     return Fault(f"an exception: {text}", _lowered(rule), "see where it was raised; the traceback stands below")
 
 

@@ -43,7 +43,7 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class CheckRequest(msgspec.Struct, frozen=True):
-    """What is to be done.
+    """Work of a checking process.
 
     Attributes:
         target: As `targets.plugin_sources` takes it.

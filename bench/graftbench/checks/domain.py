@@ -1,4 +1,4 @@
-"""What every domain keeps to."""
+"""The contract of domains."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def groups(subject: DomainSubject) -> Iterator[Fault]:
 
 
 def excluded(subject: DomainSubject) -> Iterator[Fault]:
-    """What cannot be used is named with the reason."""
+    """Images that cannot be used are named with the reason."""
     silent = [name for name, why in subject.large.excluded.items() if not isinstance(why, str) or not why.strip()]
     if silent:
         yield Fault(f"{silent[0]!r} is excluded without a reason", "why it cannot be used", "say what is wrong with it")

@@ -47,7 +47,7 @@ BUDGET = 10
 
 @dataclass(frozen=True)
 class Fit:
-    """What a fit left."""
+    """Results of a fit."""
 
     method: Method
     task: Task

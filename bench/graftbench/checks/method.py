@@ -1,4 +1,4 @@
-"""What every method keeps to. Its fits are tiny: twelve real images, a budget of ten, the smallest settings it has."""
+"""The contract of methods. Its fits are tiny: twelve real images, a budget of ten, a method's smallest settings."""
 
 from __future__ import annotations
 

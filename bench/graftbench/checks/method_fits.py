@@ -1,4 +1,4 @@
-"""What a fit of a method asks and leaves: its budget, its sampler, its log, its chances, the task as it was."""
+"""Checks of a method's fits: its budget, its sampler, its log, its chances, the task as it was."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from graftbench.checks.check import Fault
 from graftbench.checks.fixtures import BUDGET, IMAGES
 from graftbench.checks.method_subject import form, rng, same_state
 from graftbench.contracts import LatentSampler, Sampler, TranslatingSampler
+from graftbench.training import samplers
 from graftbench.training.samplers import load_sampler, save_sampler
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def samples(subject: MethodSubject, side_index: int = 0) -> Iterator[Fault]:
 
 
 def log(subject: MethodSubject) -> Iterator[Fault]:
-    """What moves is part of what there is; losses are finite and their images grow up to the budget."""
+    """Parameters that train are some of all; losses are finite, and their numbers of images grow up to the budget."""
     fitted = subject.fitted()
     log = fitted.task.log
     if not 0 <= log.parameters_trained <= log.parameters_total:
@@ -162,7 +163,7 @@ def comes_back(subject: MethodSubject, side_index: int = 0) -> Iterator[Fault]:
             "the same numbers, to the bit",
             "let `state` and `from_state` be each other's inverse; metadata are texts",
         )
-    n = 9 if side_index else 130
+    n = 9 if side_index else samplers.BATCH + 2
     if not torch.equal(loaded.sample(n, rng()), sampler.sample(n, rng())):
         yield Fault(
             f"of {n} images drawn from the loaded sampler some differ",
@@ -179,7 +180,7 @@ def one_image(subject: MethodSubject) -> Iterator[Fault]:
 
 
 def one_seed(subject: MethodSubject) -> Iterator[Fault]:
-    """The same task seed gives the same sampler to the bit, whatever torch's global generator has been through."""
+    """The same task seed gives the same sampler to the bit, whatever was drawn from torch's global generator before."""
     first = subject.fitted().sampler
     torch.manual_seed(12345)
     before = torch.random.get_rng_state()
@@ -208,7 +209,7 @@ def another_seed(subject: MethodSubject) -> Iterator[Fault]:
 
 
 def translation(subject: MethodSubject) -> Iterator[Fault]:
-    """What one input becomes has the truth's form and does not depend on the inputs beside it."""
+    """An output has the truth's form and does not depend on the other inputs of its batch."""
     fitted, side = subject.fitted(), subject.side()
     assert isinstance(fitted.sampler, TranslatingSampler)
     inputs = fitted.task.pairs[0][:4]

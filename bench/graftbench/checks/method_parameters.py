@@ -1,4 +1,4 @@
-"""What of a method's networks moves in a fit, and what rests."""
+"""Check which parameters of a method's networks change in a fit, and which do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be seen of a method without a fit: its words, its parameters, its file."""
+"""Checks of a method that need no fit: of its words, its parameters, its file."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ GROUND = frozenset(
         *("metrics", "nn", "records", "references", "resources", "training"),
     )
 )
-"""What a method's file may import of the core: the layers beneath it. None of them leads to a domain's images."""
+"""Modules of the core that a method's file may import: the layers beneath it. None leads to a domain's images."""
 
 OWN = "graftbench.methods."
 """Where the package's own methods are; among them neighbours are imported relatively, the core by its modules."""
 
 
 def metadata(subject: MethodSubject) -> Iterator[Fault]:
-    """What tables, documentation and bibliography are made from is there and in its place."""
+    """All metadata that tables, documentation and bibliography are made from are given, in their form."""
     cls = subject.cls
     if not NAME.fullmatch(cls.name):
         yield Fault(
@@ -64,16 +64,16 @@ def one_of(cls: type[Any], name: str, allowed: Collection[str]) -> Iterator[Faul
     declared = getattr(cls, name, None)
     if declared not in allowed:
         choices = ", ".join(repr(value) for value in allowed)
-        said = "is missing" if declared is None else f"= {declared!r}"
-        yield Fault(f"{name} {said}", f"one of {choices}", f"write {name} = … with one of them in the class")
+        value_text = "is missing" if declared is None else f"= {declared!r}"
+        yield Fault(f"{name} {value_text}", f"one of {choices}", f"write {name} = … with one of them in the class")
 
 
 def words(cls: type[Any], name: str, *, period: bool = False) -> Iterator[Fault]:
     """Find an attribute that is no text to print; with `period` it may be a whole sentence."""
     text = getattr(cls, name, None)
     if not isinstance(text, str) or not text.strip():
-        said = f"= {text!r}" if isinstance(text, str) else "is missing"
-        yield Fault(f"{name} {said}", "words for tables and documentation", f'write {name} = "…" in the class')
+        value_text = f"= {text!r}" if isinstance(text, str) else "is missing"
+        yield Fault(f"{name} {value_text}", "words for tables and documentation", f'write {name} = "…" in the class')
     elif text != text.strip() or (not period and text.endswith(".")):
         end = "" if period else " and without a final period"
         yield Fault(f"{name} = {text!r}", f"words without blanks at the ends{end}", "take them away")

@@ -36,7 +36,7 @@ _TAIL_CHARACTERS = 2000
 
 @dataclass
 class CheckedPlugins:
-    """What came of a target.
+    """Results of checking a target.
 
     Attributes:
         results: Plugin -> its results, in order.
@@ -88,7 +88,7 @@ def check(
 
 
 class _Supervisor:
-    """What is known so far, over all processes that were started for a target."""
+    """Results so far, over all processes that were started for a target."""
 
     def __init__(self, target: str, argument: str, seconds: float, listener: Listener) -> None:
         self.checked, self.ended = CheckedPlugins(), False

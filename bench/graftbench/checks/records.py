@@ -20,7 +20,7 @@ MARKUP = "<script>alert(1)</script>"
 """A method's name that no report may take for its own markup."""
 
 SOMEWHERE = "/home/someone"
-"""Where the machine that made the records has its files: nobody's business."""
+"""Home folder on the machine that made the records: no report may print it."""
 
 FAMILIES = {
     "dcgan": "scratch",
@@ -29,7 +29,7 @@ FAMILIES = {
     **dict.fromkeys(("oracle", "memorizer", "source"), "reference"),
 }
 KID = {"dcgan": 0.092, "finetune": 0.041, "vae": 0.12, "oracle": -0.00005, "memorizer": 0.004, "source": 0.3}
-"""With 25 images; it falls with the third root of their number."""
+"""Method -> KID with 25 images; it falls with the third root of their number."""
 
 PROTOCOL = Protocol(size=96, resize="bicubic-antialias")
 IMAGES_BUDGET, TIME_BUDGET = ComputeBudget(kimg=30), ComputeBudget(seconds=60)
@@ -217,7 +217,7 @@ CASES: dict[str, Callable[[], list[Record]]] = {
         *(unknown_scores, strange_names, two_protocols),
     )
 }
-"""What reports must bear, beside a run that went well."""
+"""Runs that a report must be able to render, beside one that went well."""
 
 
 def write_run(folder: Path, records: Sequence[Record]) -> Path:

@@ -1,4 +1,4 @@
-"""What every report keeps to: a pure function of the records that bears whatever they hold."""
+"""The contract of reports: a pure function of the records, whatever they hold."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def order(subject: ReportSubject) -> Iterator[Fault]:
 def elsewhere(subject: ReportSubject) -> Iterator[Fault]:
     """Another day, place, hash seed, time zone and folder: the same bytes, and nothing is written anywhere else."""
     run = subject.run_folder(whole())
-    said: list[dict[str, str]] = []
+    outputs: list[dict[str, str]] = []
     for seed, zone in enumerate(ZONES):
         here, out = subject.empty_folder(), subject.empty_folder()
         environment = os.environ | {"PYTHONHASHSEED": str(seed), "TZ": zone, "LC_ALL": "C", "HOME": str(here)}
@@ -147,11 +147,11 @@ def elsewhere(subject: ReportSubject) -> Iterator[Fault]:
         names = sorted(path.name for path in here.iterdir() if not path.name.startswith("."))
         if names:
             yield Fault(f"{names[0]} was left in the working directory", "files in `out` alone", "write out / name")
-        said.append(msgspec.json.decode(done.stdout.rpartition("written: ")[2]))
+        outputs.append(msgspec.json.decode(done.stdout.rpartition("written: ")[2]))
         time.sleep(1.1 if not seed else 0)  # the clock's seconds are others
     yield from _differences(
-        said[0],
-        said[1],
+        outputs[0],
+        outputs[1],
         "another process, time zone and second",
         "leave out clocks, the order of sets, hash(…), random names and the working directory",
     )

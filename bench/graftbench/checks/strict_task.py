@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from graftbench.records.cell_spec import ComputeBudget
 
 HOOKS = ("keep", "resume", "snapshot", "checkpoint")
-"""What a loop calls for snapshots and checkpoints; here nothing comes of it."""
+"""Calls of a training loop for snapshots and checkpoints; here they do nothing."""
 
 PATIENCE = 1000
 """So often the meter says that nothing is left before it ends a fit that goes on asking."""

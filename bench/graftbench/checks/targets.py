@@ -1,4 +1,4 @@
-"""What is to be checked: files, folders, TOML files of variants, classes of installed packages; the plugins in them."""
+"""Find the plugins to be checked: in files, folders, TOML files of variants, classes of installed packages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Target(NamedTuple):
 
 @dataclass
 class Plugins:
-    """What was found.
+    """Plugins that were found at a target.
 
     Attributes:
         classes: In the order in which they are checked.

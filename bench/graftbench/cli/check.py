@@ -86,4 +86,4 @@ def _print_summaries(checked: CheckedPlugins) -> None:
     for plugin, results in checked.results.items():
         print(summary(plugin.name, results))
     for target, reason in checked.unusable.items():
-        print(f"graftbench: {target}: {reason}.", file=sys.stderr)
+        print(f"graftbench: {target}: {reason.rstrip('.')}.", file=sys.stderr)

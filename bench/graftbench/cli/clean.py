@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from graftbench.cli.options import Flag
 from graftbench.errors import GraftbenchError
+
+if TYPE_CHECKING:
+    from graftbench.execution.clean import Cleaned
 
 
 def clean(
@@ -51,18 +54,25 @@ def clean(
             work=survey or work,
             dry_run=survey or dry_run,
         )
-    if dry_run:
+    _print_removal(removal, items=dry_run)
+    outcome = "would be removed" if dry_run else "could be removed" if survey else "removed"
+    print(f"{folder}: {megabytes(removal.size)} {outcome}.")
+    if survey and removal.items:
+        print("Say what: --keep samples, --keep nothing, --superseded, --work.")
+    return 0
+
+
+def _print_removal(removal: Cleaned, *, items: bool) -> None:
+    """Print what was removed, or would be: each item where that is asked for, then the sum of each kind."""
+    from graftbench.suites.disk import megabytes
+
+    if items:
         for item in removal.items:
             print(f"{item.path}  {megabytes(item.size)}")
     for kind, (count, size) in removal.kinds().items():
         print(f"{kind}: {count}, {megabytes(size)}")
     for path in removal.in_use:
         print(f"in use, left alone: {path}")
-    outcome = "would be removed" if dry_run else "could be removed" if survey else "removed"
-    print(f"{folder}: {megabytes(removal.size)} {outcome}.")
-    if survey and removal.items:
-        print("Say what: --keep samples, --keep nothing, --superseded, --work.")
-    return 0
 
 
 def _check(run: Path | None, *, cache: bool, source_models: bool, other: bool) -> None:

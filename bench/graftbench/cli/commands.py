@@ -1,4 +1,4 @@
-"""What each command is for and how it is called: known without importing it."""
+"""Summary and examples of each command, without importing it."""
 
 
 class CommandHelp:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graftbench.regression.results import Comparison, GateRow
 
 MOST_CELLS = 20
-"""Of a list of cells on a terminal; the files have all."""
+"""Cells that a list on a terminal names; the files name all."""
 
 
 def compare(

@@ -140,6 +140,8 @@ def _below(result: Evaluation) -> Iterator[str]:
     """Yield the lines below the table: sets and protocol, reasons, notes, time."""
     yield _subject(result)
     yield from _remarks(result.scores)
+    if "inception_score" in result and result["inception_score"].value is not None:
+        yield "IS: its ten parts follow the images' order (of files, their names); another order moves it a little."
     for note in result.notes:
         yield f"{note[0].upper()}{note[1:]}."
     seconds = result.seconds

@@ -1,4 +1,4 @@
-"""What the command line says when a command fails: a sentence for what is the user's or the system's fault."""
+"""Report failures of a command: in a sentence where the fault is the user's or the system's."""
 
 from __future__ import annotations
 

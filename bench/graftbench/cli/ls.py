@@ -178,7 +178,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
 _WIDE = ("label", "sets", "paper")
 """Columns of the metrics that a terminal has no room for; --json and --markdown have them."""
 _LONG = ("source", "description")
-"""Likewise of the domains; `graftbench data show` has them too."""
+"""Columns of domains that tables leave out; `graftbench data show` prints them too."""
 
 
 def _sets(rows: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""What several commands print: JSON, tables and lines."""
+"""Print JSON, tables and lines: shared by several commands."""
 
 from __future__ import annotations
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from graftbench.bounds import MOST
 from graftbench.cli.options import Count, Flag, MethodNames, Plugins, SuiteName, Texts, between
+
+if TYPE_CHECKING:
+    from graftbench.execution.driver import Summary
 
 
 def default_jobs(devices: list[str]) -> int:
@@ -73,13 +76,10 @@ def run(
     from graftbench.cli.executors import ExecutorOptions, maker
     from graftbench.execution.driver import run as run_suite
     from graftbench.execution.progress import ConsoleProgress
-    from graftbench.plugins.registry import methods as registered
     from graftbench.resources.device import resolve_devices
     from graftbench.suites.shards import parse_shard
 
-    names = None
-    if methods is not None:
-        names = list(registered(plugin).classes) if methods == "all" else [m.strip() for m in methods.split(",")]
+    names = _names(methods, plugin)
     part = parse_shard(shard)
     options = ExecutorOptions(
         jobs=jobs,
@@ -114,10 +114,22 @@ def run(
         )
     if summary.stopped:
         raise KeyboardInterrupt
-    ended = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
-    scope = "suite" if part == (1, 1) else f"shard {shard}"
-    if summary.ran:
-        print(f"{summary.folder}: {summary.ran} cells ran; {summary.total} in the {scope}: {ended}.")
-    else:
-        print(f"{summary.folder}: nothing to do, all {summary.total} cells of the {scope} have a record: {ended}.")
+    print(_sentence(summary, "suite" if part == (1, 1) else f"shard {shard}"))
     return summary.exit_code
+
+
+def _names(methods: str | None, plugins: list[Path]) -> list[str] | None:
+    """Return the names that stand in place of the suite's methods; None where the suite's own are run."""
+    from graftbench.plugins.registry import methods as registered
+
+    if methods is None:
+        return None
+    return list(registered(plugins).classes) if methods == "all" else [name.strip() for name in methods.split(",")]
+
+
+def _sentence(summary: Summary, scope: str) -> str:
+    """Say how many cells ran, and with which statuses all cells of the scope ended."""
+    ended = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
+    if summary.ran:
+        return f"{summary.folder}: {summary.ran} cells ran; {summary.total} in the {scope}: {ended}."
+    return f"{summary.folder}: nothing to do, all {summary.total} cells of the {scope} are done: {ended}."

@@ -112,7 +112,7 @@ def _identity(view: CellView) -> list[tuple[str, str]]:
         ("finished", record.finished_at),
         *(record.truth.facts if record.truth else ()),
         ("attempts", str(record.attempts) if record.attempts > 1 else ""),
-        ("competes", "no: it looks at the network that scores it" if record.leaks else ""),
+        ("competes", "no: it was trained with the network that scores it" if record.leaks else ""),
     ]
     return [(name, value) for name, value in rows if value]
 

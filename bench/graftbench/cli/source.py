@@ -44,7 +44,7 @@ def train(
 
     Args:
         domain: Name of the source domain (graftbench ls domains).
-        kind: gan, vae, diffusion or flow.
+        kind: gan, vae, diffusion, flow or stylegan2.
         resolution: Side of the images in pixels.
         kimg: Thousands of images shown.
         seed: Seed of initialisation and training.
@@ -62,6 +62,7 @@ def train(
     from graftbench.suites.suite import load_suite, parse_task
     from graftbench.training.source import SourceModelSpec, find, obtain, recipe_for
 
+    # Resolve the recipe.
     parse_task(f"{domain}->{domain}@{resolution}")
     settings = load_suite(suite)
     parameters = settings.source_models.get(kind, SourceModelSpec()).parameters
@@ -72,11 +73,15 @@ def train(
     domain_plugin = registry.make_domain(domain, plugin)
     images = prepared.load(domain_plugin, domain, resolution, cache)
     recipe = recipe_for(spec, kind, images)
+
+    # Train, or take from the cache.
     if find(recipe, cache) is not None:
         print(f"source model {recipe.id} is there already; exporting it.")
     started = time.perf_counter()
     path = obtain(recipe, images, cache, device=resolve_device(device), say=print)
     seconds = time.perf_counter() - started
+
+    # Score the model, and write it with its provenance.
     protocol = resolve_protocol(settings.protocol)
     command = f"graftbench source train {images.domain} --kind {kind} --resolution {resolution}"
     command += f" --kimg {kimg:g} --seed {seed} --suite {suite}"
@@ -218,6 +223,7 @@ def describe_source(entry: SourceEntry, cache: Path, plugin: Plugins) -> tuple[d
     from graftbench.training.source_catalogue import KNOWN, OWN_PARTS
 
     facts: dict[str, Any] = {"name": entry.name, "kind": entry.kind, "of": entry.domain, "side": entry.resolution}
+    # Whose it is.
     if entry.file is None:
         from graftbench.training.source_import import import_source
 
@@ -228,6 +234,8 @@ def describe_source(entry: SourceEntry, cache: Path, plugin: Plugins) -> tuple[d
     else:
         file = entry.file
         license_, from_ = _of_domain(entry.domain, plugin)
+
+    # What it is, and how it was made.
     tensors, metadata = read_tensors(file)
     model = SourceModel(metadata.get("id", ""), tensors, metadata)
     parts = msgspec.json.decode(metadata.get("parts", "null")) or OWN_PARTS
@@ -243,6 +251,8 @@ def describe_source(entry: SourceEntry, cache: Path, plugin: Plugins) -> tuple[d
         "numbers": sum(tensor.numel() for tensor in tensors.values()),
         "scores": shipped.get("scores"),
     }
+
+    # Which methods can start from it.
     starting = [m for m in registry.methods(plugin).classes.values() if m.source_model == entry.kind]
     reasons = {m.name: source.lacking(m.source_parts, parts, entry.name) for m in starting}
     facts["starts"] = sorted(name for name, reason in reasons.items() if not reason)

@@ -1,4 +1,4 @@
-"""Who is best by one score, who comes second, and who is not significantly worse than the best.
+"""Rank methods by one score: the best, the second, and those that are not significantly worse than the best.
 
 The test is that of `graftbench.comparison.paired`, each against the best on the seeds that both have, with Holm's
 correction over all that are tested. Read together, the best and those not significantly worse are a set that leaves out
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one method stands.
+    """Standing of one method.
 
     Attributes:
         best: Whether no mean is better; several may share it.
@@ -44,7 +44,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Contest:
-    """Who competes, and on which seeds.
+    """The methods that compete, and the seeds that they share.
 
     Attributes:
         members: Indices of the methods that compete, in the order given.
@@ -59,7 +59,7 @@ class Contest:
 
 @dataclass(frozen=True)
 class Standings:
-    """Where all stand.
+    """Standings of all methods.
 
     Attributes:
         each: In the order given.

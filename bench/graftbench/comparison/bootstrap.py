@@ -48,7 +48,7 @@ class Estimated:
 
 @dataclass(frozen=True)
 class Jackknife:
-    """What leaving out one seed at a time says.
+    """The estimates that result when one seed at a time is left out (jackknife).
 
     Attributes:
         variance: Of the statistic: the sum over tasks of (n - 1)/n Σ(θ₋ᵢ - their mean)².

@@ -102,7 +102,7 @@ class ImageCount:
 
 @dataclass(frozen=True)
 class Efficiency:
-    """How many images one method takes for a quality of another.
+    """The number of images that one method takes for the quality of another.
 
     Attributes:
         images: The number for the mean curve and the mean quality.

@@ -1,4 +1,4 @@
-"""What the functions of this package take: finite arrays, levels, a known way."""
+"""Check arguments of this package's functions: finite arrays, levels, names of ways."""
 
 from __future__ import annotations
 

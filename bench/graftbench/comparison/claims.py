@@ -205,7 +205,7 @@ class Contrast:
 
 
 class _MissingCells(Exception):  # noqa: N818 - no error: it becomes the verdict "not enough data"
-    """What a claim needs and the records do not have."""
+    """Cells that a claim needs and the records do not have."""
 
 
 # --------------------------------------------------------------------------------------------------------------- checks

@@ -200,7 +200,7 @@ def compare_methods(
     Args:
         records: What `graftbench.load` returns, or the records themselves. Cells that failed or have no finite score
             are no repetitions. Reference rows are left out unless one is the baseline; of records, so are those of
-            methods that look at the scoring network (a frame does not say which these are).
+            methods that were trained with the scoring network (a frame does not say which these are).
         baseline: A method; "" for `default_baseline`, one for all tasks.
         metric: A column with scores.
         level: Of the tests of one task and data budget together, strictly between 0 and 1.

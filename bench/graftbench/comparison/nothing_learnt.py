@@ -1,4 +1,4 @@
-"""Whether a score shows that anything was learnt: it is better than that of rows which learnt nothing."""
+"""Test whether a score shows that anything was learnt: it must be better than that of rows which learnt nothing."""
 
 from __future__ import annotations
 

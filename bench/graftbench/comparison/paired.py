@@ -26,7 +26,7 @@ Test = Literal["student", "sign-flip"]
 Verdict = Literal["better", "worse", "not settled", "too few seeds"]
 
 LEVEL = 0.05
-"""Of every test, two-sided, where nothing else is asked for."""
+"""Level of every test, two-sided, where none is given."""
 POWER = 0.8
 """With which chance a difference should be found by as many pairs as are said to be needed."""
 MOST_PAIRS = 10_000
@@ -37,7 +37,7 @@ _MOST_LOG = 12.0
 
 
 class Setting(NamedTuple):
-    """What a method was put to: cells of one setting differ in the method alone."""
+    """All of a cell but its method: cells of one setting differ in the method alone."""
 
     task: str
     compute: str

@@ -61,8 +61,13 @@ def _stated(curve: ArrivalCurve | None, scale: float) -> str:
     if curve is None:
         return "not measured"
     half = curve.quantile(HALF)
-    cost = f"> {curve.longest * scale:.4g}" if half is None else f"{half * scale:.4g}"
+    cost = f"> {_digits(curve.longest * scale)}" if half is None else _digits(half * scale)
     return f"{cost} ({curve.arrivals} of {curve.runs})"
+
+
+def _digits(value: float) -> str:
+    """Print four significant digits, or all before the point: `64,000` and not `6.4e+04`."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def remarks(table: QualityTable) -> list[str]:

@@ -40,7 +40,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class SeedSummary:
-    """What n values say about their distribution.
+    """Summary of the n values of a sample.
 
     Attributes:
         n: Number of values, at least 1.

@@ -1,4 +1,4 @@
-"""How long it takes until something happens, where some never saw it happen: Kaplan and Meier's estimate.
+"""Estimate the time until an event where some runs ended before it (censored): Kaplan and Meier's estimate.
 
 E. L. Kaplan, P. Meier, "Nonparametric estimation from incomplete observations", JASA 53, 1958.
 """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graftbench.metrics.catalogue import EVERY_METRIC
 from graftbench.records.provenance import is_known, origin_of
 from graftbench.records.run import newest_records, records_file
+from graftbench.records.selection import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,19 +20,13 @@ if TYPE_CHECKING:
 
 
 _IDENTITY: dict[str, Callable[[Record], Any]] = {
-    "id": lambda record: record.id,
-    "method": lambda record: record.cell.method,
-    "family": lambda record: record.cell.family,
-    "task": lambda record: str(record.cell.task),
-    "source": lambda record: record.cell.task.source,
-    "target": lambda record: record.cell.task.target,
-    "resolution": lambda record: record.cell.task.resolution,
-    "data_budget": lambda record: record.cell.data_budget,
-    "compute_budget": lambda record: str(record.cell.compute_budget),
-    "seed": lambda record: record.cell.seed,
-    "status": lambda record: str(record.status),
+    "id": FIELDS["cell"],
+    **{name: FIELDS[name] for name in ("method", "family", "task", "source", "target", "resolution")},
+    "data_budget": FIELDS["budget"],
+    "compute_budget": FIELDS["compute"],
+    **{name: FIELDS[name] for name in ("seed", "status")},
     "reason": lambda record: record.reason,
-    "protocol": lambda record: record.cell.protocol.label,
+    "protocol": FIELDS["protocol"],
 }
 """Column -> its value in a record."""
 _SCORES = ("fid", "kid", "inception_score")

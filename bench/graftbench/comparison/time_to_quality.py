@@ -1,4 +1,4 @@
-"""What a quality costs: seconds, joules, images and money until a fit's snapshots reach it.
+"""The cost of a quality: seconds, joules, images and money until a fit's snapshots reach it.
 
 The qualities lie between what learnt nothing (the source model as it is) and what real images score (the floor). A fit
 arrives with the first snapshot at or below a level; between two snapshots nobody looked, so the true cost lies between
@@ -34,12 +34,12 @@ LEAST_PAIRS = 2
 """Runs a side that a comparison of convergence takes."""
 
 CONVERGENCE_LEVEL = 0.05
-"""Of the one-sided test that a variant takes fewer images than what it varies."""
+"""Level of the one-sided test that a variant takes fewer images than the method it varies."""
 
 
 @dataclass(frozen=True)
 class Passed:
-    """What a fit had spent, and what it scored, when it was looked at."""
+    """Cost and score of a fit at one of its snapshots."""
 
     images: float
     seconds: float
@@ -49,7 +49,7 @@ class Passed:
 
 @dataclass(frozen=True)
 class LevelArrival:
-    """How long the runs of one method take to one level; each unit a curve, None where no run has the unit."""
+    """Cost of reaching one level, over the runs of a method: a curve for each unit, None where no run has the unit."""
 
     seconds: ArrivalCurve
     images: ArrivalCurve
@@ -58,7 +58,7 @@ class LevelArrival:
 
 @dataclass(frozen=True)
 class QualityRow:
-    """One method.
+    """Cost of each quality for one method.
 
     Attributes:
         method: Its name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graftbench.records.record import Record
 
 METRICS = ("kid", "fid")
-"""What is compared where nothing else is asked for; the sentence is of the first."""
+"""Metrics that are compared where none is named; the sentence is about the first."""
 MOST_SEEDS = 1000
 """Most seeds that are said to be lacking; of more it is said that they are more."""
 
@@ -148,7 +148,7 @@ def versus(
     methods = sorted(map(str, cells["method"].unique()))
     for name in (a, b):
         if name not in methods:
-            raise unknown("method", name, methods, where="in these records")
+            raise _no_method(name, methods, records)
     if a == b:
         raise GraftbenchError(f"'{a}' cannot be compared with itself: name two methods.")
     rows: list[VersusRow] = []
@@ -167,6 +167,15 @@ def versus(
 
 
 # ------------------------------------------------------------------------------------------------------------- cells
+
+
+def _no_method(name: str, methods: Sequence[str], records: Sequence[Record] | None) -> GraftbenchError:
+    """Say that a method has no cell that ended well, or that no cell is of that name."""
+    endings = Counter(str(record.status) for record in records or () if record.cell.method == name)
+    if not endings:
+        return unknown("method", name, methods, where="in these records")
+    found = ", ".join(f"{count:,} {status}" for status, count in endings.items())
+    return GraftbenchError(f"No cell of '{name}' ended well, so there is nothing to compare; found {found}.")
 
 
 def _check(names: Sequence[str], level: float) -> None:
@@ -343,10 +352,10 @@ def _disagreement(pooled: Sequence[VersusRow]) -> list[str]:
 
 
 def _of_records(records: Sequence[Record], a: str, b: str, row: VersusRow) -> list[str]:
-    """Say what records know besides: who looks at the scoring network; of one seed, what is told of its generators."""
+    """Say what records know besides: who was trained with the scoring network; of one seed, what it can show."""
     ended = [record for record in records if record.status == "ok"]
     looking = sorted({record.cell.method for record in ended if record.leaks and record.cell.method in (a, b)})
-    notes = [f"{name} looks at the scoring network, so its scores are no measure of it." for name in looking]
+    notes = [f"{name} was trained with the scoring network, so its scores are no measure of it." for name in looking]
     fewest = min((score.n_reference for record in ended for score in record.scores if score.n_reference), default=0)
     notes += filter(None, [nothing_ranked(fewest)])
     if row.verdict != "too few seeds":

@@ -1,4 +1,4 @@
-"""Adds images that were made elsewhere to a run, or begins a run with them, and scores them."""
+"""Add images that were made elsewhere to a run, or begin a run with them, and score them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cell from its job to its record: fit, sample, score, measure.
+"""Run a cell, from its job to its record: fit, sample, score, measure.
 
 Whatever happens inside becomes a record with a status; only a process that is killed leaves none, and then the driver
 writes one.
@@ -38,7 +38,7 @@ from graftbench.plugins import registry
 from graftbench.plugins.code_hash import code_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.records.cell_spec import NO_SOURCE
-from graftbench.records.costs import checked_costs
+from graftbench.records.costs import REPLAYED, checked_costs
 from graftbench.records.paths import without_folders
 from graftbench.records.record import Record, Status
 from graftbench.resources.environment import describe
@@ -65,9 +65,6 @@ if TYPE_CHECKING:
     from graftbench.resources.monitor import Measurement
 
 LOG_TAIL_CHARACTERS = 4000
-
-REPLAYED = "The samples replay images that were there before: nothing was sampled, and there is no sampling rate."
-"""Note of a cell whose sampler draws from finished images."""
 
 
 def run_cell(job: CellJob) -> Record:

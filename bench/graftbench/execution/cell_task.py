@@ -59,7 +59,7 @@ class CellTask(ReferenceTask):
     folder: Path = Path()
     n_generated: int = 0
     source_model_sha256: str = ""
-    """Of the source model, once it is loaded (`source.digest_of`)."""
+    """Digest of the source model (`source.digest_of`), once it is loaded."""
 
     def keep(self, **parts: Stateful) -> None:
         """Name what a checkpoint must hold."""

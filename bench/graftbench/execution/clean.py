@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 Keep = Literal["sampler", "samples", "nothing"]
-"""As in `CellJob.keep`."""
+"""Choices of what stays, as in `CellJob.keep`."""
 
 _REMOVED: dict[Keep, tuple[str, ...]] = {
     "sampler": (),

@@ -1,4 +1,4 @@
-"""What of a cell's cost is measured beside its fit: calibration, sampling, the size of what it leaves."""
+"""Measure the costs of a cell beside its fit: calibration, sampling, the size of what it leaves."""
 
 from __future__ import annotations
 

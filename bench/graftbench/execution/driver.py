@@ -156,11 +156,7 @@ def run(
 
         # Run the missing cells.
         if missing:
-            portable = plan.suite.protocol.portable
-            devices = resolve_devices(device) if executor is None else ["cpu" if device == "auto" else device]
-            if portable:
-                devices = ["cpu"] if device == "auto" else devices
-                check_device(devices[0])
+            devices = _devices(device, local=executor is None, portable=plan.suite.protocol.portable)
             check_space(folder.path, missing, state.heads, keep)
             setting = _Setting(
                 cache=cache,
@@ -178,6 +174,20 @@ def run(
             with tracked:
                 pass
         return state.summary(stopped=stop.requested)
+
+
+def _devices(device: str, *, local: bool, portable: bool) -> list[str]:
+    """Return the devices that the cells run on: of this machine, or the one that is named for another.
+
+    Raises:
+        GraftbenchError: There is no such device here, or the protocol is portable and the device is not the CPU.
+    """
+    if device == "auto" and portable:
+        return ["cpu"]
+    devices = resolve_devices(device) if local else ["cpu" if device == "auto" else device]
+    if portable:
+        check_device(devices[0])
+    return devices
 
 
 SHIPPED = "plugins"
@@ -298,8 +308,8 @@ def _run_cells(
     progress: Progress,
     stop: Stop,
 ) -> None:
-    """Make what the missing cells need, then run them."""
-    # Prerequisites: features of the references, source models.
+    """Make what the missing cells need, then run them; record as skipped those that lack it."""
+    # Make the prerequisites: features of the references, source models.
     limits, estimates = plan.suite.limits, Estimates.of(state.heads)
     progress.begin(len(state.cells), len(state.cells) - len(missing), state.statuses(without=missing))
     progress.plan(missing, estimates.seconds)
@@ -316,19 +326,20 @@ def _run_cells(
     )
     prerequisites.make_references(plan, missing)
     lacking = {cell.id: reason for cell in missing if (reason := plan.lacking.get((cell.method, cell.source_model)))}
-    able = [cell for cell in missing if cell.id not in lacking]
-    files, failed = prerequisites.make_source_models(plan, able)
-    # Cells that cannot start from their source model, or whose source model could not be trained, are recorded as
-    # skipped; the others run.
-    for cell in missing:
-        reason = lacking.get(cell.id, "")
-        if cell.source_model in failed:
-            reason = f"its source model {cell.source_model} could not be trained: {failed[cell.source_model]}"
-        if reason:
-            record = new_record(cell, Status.SKIPPED, describe(setting.device), reason=reason)
-            state.keep(record, state.folder.work(cell.id))
-            progress.ended(record, 0.0)
-    able = [cell for cell in able if cell.source_model not in failed]
+    files, failed = prerequisites.make_source_models(plan, [cell for cell in missing if cell.id not in lacking])
+
+    # Record the cells that cannot start from their source model, or whose source model could not be trained.
+    lacking |= {
+        cell.id: f"its source model {cell.source_model} could not be trained: {failed[cell.source_model]}"
+        for cell in missing
+        if cell.source_model in failed
+    }
+    for cell in (cell for cell in missing if cell.id in lacking):
+        record = new_record(cell, Status.SKIPPED, describe(setting.device), reason=lacking[cell.id])
+        state.keep(record, state.folder.work(cell.id))
+        progress.ended(record, 0.0)
+
+    # Run the others.
     Scheduler(
         executor=runner,
         work=state.folder.work,
@@ -340,7 +351,7 @@ def _run_cells(
         environment=functools.partial(describe, setting.device),
         expected_mib=estimates.memory_mib,
         origins=plan.origins,
-    ).run([Waiting(cell, folder=state.unfinished.get(cell.id)) for cell in able])
+    ).run([Waiting(cell, folder=state.unfinished.get(cell.id)) for cell in missing if cell.id not in lacking])
 
 
 def _job(cell: CellSpec, folder: Path, plan: Plan, files: dict[str, Path], setting: _Setting) -> CellJob:

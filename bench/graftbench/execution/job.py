@@ -10,7 +10,8 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,9 +20,6 @@ from graftbench.records.paths import without_folders
 from graftbench.records.record import Record, Status
 from graftbench.suites.submissions import Submission
 from graftbench.training.source import Recipe
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RESULT = "result.json"
 """A `Record` (cell) or a `Finished` (prerequisites)."""
@@ -38,14 +36,14 @@ OUTPUT = "output"
 """Folder of a cell for what a foreign program has written: its models, its own records. It stays where samplers do."""
 
 MODEL = "model.safetensors"
-"""What the training of a source model leaves."""
+"""File that the training of a source model leaves."""
 
 EXIT_DISK_FULL = os.EX_IOERR
 """Exit code of a job that could not write: nothing it says about itself is a result."""
 
 
 class _JobBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
-    """Where things are on the machine that runs a job. None of it changes the result.
+    """Paths and settings of the machine that runs a job. None of them changes the result.
 
     Attributes:
         folder: The job's own folder, absolute. Made by the driver before the start.
@@ -162,7 +160,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job's process ended.
+    """End of a job's process.
 
     Attributes:
         key: The key under which it was started.
@@ -185,7 +183,12 @@ def decode(data: bytes) -> Job:
 
 
 def new_record(cell: CellSpec, status: Status, environment: dict[str, Any], **fields: Any) -> Record:  # noqa: ANN401 - fields of `Record`
-    """Make a record that is finished now; further fields of `Record` by name."""
+    """Make a record that is finished now; further fields of `Record` by name.
+
+    Of the path of local weights it keeps the file's name: a record may be published, and the hash says which.
+    """
+    protocol = msgspec.structs.replace(cell.protocol, weights=Path(cell.protocol.weights).name)
+    cell = msgspec.structs.replace(cell, protocol=protocol)
     finished_at = datetime.now(UTC).isoformat(timespec="seconds")
     return Record(id=cell.id, cell=cell, status=status, environment=environment, finished_at=finished_at, **fields)
 

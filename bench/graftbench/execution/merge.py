@@ -157,7 +157,7 @@ def _undisturbed(run: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Joining:
-    """How a file of records that somebody sent goes with a run.
+    """Comparison of a run with a file of records that somebody sent.
 
     Attributes:
         records: The newest record of every cell in the file, under printed names.
@@ -208,9 +208,9 @@ def _resolved_suite(records: Path) -> list[Suite]:
 def _suites_of(records: Sequence[Record], like: Sequence[Suite]) -> list[Suite]:
     """Return what records say of their suite, one a protocol; what they do not say is as in the suites `like`."""
     cells = [record.cell for record in records]
-    known = like[0].compute_budgets if like else []
+    budgets_of_like = like[0].compute_budgets if like else []
     compute_budgets = list(dict.fromkeys(cell.compute_budget for cell in cells))
-    within = all(budget in known for budget in compute_budgets)
+    within = all(budget in budgets_of_like for budget in compute_budgets)
     first = like[0] if like else Suite(name="", tasks=[], methods=[], data_budgets=[], compute_budget=[])
     seen = msgspec.structs.replace(
         first,
@@ -275,16 +275,7 @@ def _write(runs: Sequence[_Run], out: Path, *, link: bool) -> Merged:
     suite, notes = united_suite(suites, names)
     codes, code_notes = _codes(runs, names)
 
-    # Order the lines of each id: the one that counts comes last. Lines of one second are ordered by their text.
-    by_id: dict[str, dict[bytes, Record]] = {}
-    for run in runs:
-        for line, record in run.lines:
-            by_id.setdefault(record.id, {})[line] = record
-    ordered = [
-        sorted(lines.items(), key=lambda item: (item[1].status == Status.OK, _when(item[1]), item[0]))
-        for lines in by_id.values()
-    ]
-    ordered.sort(key=lambda lines: (_when(lines[-1][1]), lines[-1][1].id))
+    ordered = _ordered(runs)
     winners = [lines[-1] for lines in ordered]
     records = [record for _, record in winners]
     torn = sorted(set().union(*(run.torn for run in runs)))
@@ -313,6 +304,19 @@ def _write(runs: Sequence[_Run], out: Path, *, link: bool) -> Merged:
         duplicates=_duplicates(runs),
         notes=[*notes, *code_notes, *_remarks(cell_places, suite_places, len(torn), without_artifacts)],
     )
+
+
+def _ordered(runs: Sequence[_Run]) -> list[list[tuple[bytes, Record]]]:
+    """Return the lines of each id, the one that counts last: one that is `ok`, then the latest, then by the text."""
+    by_id: dict[str, dict[bytes, Record]] = {}
+    for run in runs:
+        for line, record in run.lines:
+            by_id.setdefault(record.id, {})[line] = record
+    ordered = [
+        sorted(lines.items(), key=lambda item: (item[1].status == Status.OK, _when(item[1]), item[0]))
+        for lines in by_id.values()
+    ]
+    return sorted(ordered, key=lambda lines: (_when(lines[-1][1]), lines[-1][1].id))
 
 
 def _write_file(path: Path, data: bytes) -> None:

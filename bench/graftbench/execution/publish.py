@@ -70,7 +70,7 @@ class _Part:
 
 
 class _Listed(msgspec.Struct):
-    """What published.json holds: paths of files, relative to it."""
+    """Contents of published.json: paths of files, relative to it."""
 
     files: list[str]
 

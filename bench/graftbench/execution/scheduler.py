@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LOG_TAIL_CHARACTERS = 4000
 
 TRIES_WHEN_LOST = 3
-"""How often in all a cell is started whose machine or starting process died: that is not the cell's fault."""
+"""Most starts of a cell whose machine or starting process died: that is not the cell's fault."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What must be stored of an adapted generator for someone who has the source model."""
+"""Measure the bytes that must be stored of an adapted generator for someone who has the source model."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def stored_bytes(sampler: Mapping[str, torch.Tensor], source: Mapping[str, torch
     total = 0
     for name, tensor in sampler.items():
         keys = dict.fromkeys([name, _without_network(name)])
-        known = [old for key in keys for old in by_name.get((key, tensor.shape), [])]
-        total += min((_difference_bytes(tensor, old) for old in known), default=tensor_bytes({name: tensor}))
+        old_tensors = [old for key in keys for old in by_name.get((key, tensor.shape), [])]
+        total += min((_difference_bytes(tensor, old) for old in old_tensors), default=tensor_bytes({name: tensor}))
     return total
 
 

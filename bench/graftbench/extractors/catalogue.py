@@ -60,7 +60,7 @@ class Download:
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-"""Of the file that torch-fidelity releases; its first eight digits are in the file's name."""
+"""SHA-256 of the file that torch-fidelity releases; its first eight digits are in the file's name."""
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,11 @@ def extractor_names() -> list[str]:
 def describe(name: str) -> ExtractorInfo:
     """Return the facts about an extractor, or about a pattern.
 
-    For `torchscript:…` width and classes are 0: they are found when it is made; no file is run only to be described.
+    For `torchscript:…` width and classes are 0: they are found when it is made; no file is looked for or run only to be
+    described.
 
     Raises:
-        GraftbenchError: No extractor of that name, no such timm model, or no such TorchScript file.
+        GraftbenchError: No extractor of that name, or no such timm model.
     """
     if name in (described := FIXED | PATTERNS):
         return described[name]
@@ -54,9 +55,9 @@ def describe(name: str) -> ExtractorInfo:
 
         return networks_timm.info(name)
     if name.startswith(TORCHSCRIPT):
-        path = _script(name)
-        title = f"TorchScript file {path.name}"
-        return replace(PATTERNS["torchscript:PATH"], name=name, title=title, weights=str(path))
+        path = name.removeprefix(TORCHSCRIPT)
+        title = f"TorchScript file {Path(path).name}"
+        return replace(PATTERNS["torchscript:PATH"], name=name, title=title, weights=path)
     raise unknown("extractor", name, described)
 
 
@@ -156,18 +157,19 @@ def weights_file(name: str, weights: str = "") -> Path:
     """Return the file that `make_extractor(name, weights=weights)` loads; downloaded where it is missing.
 
     The option comes first, then `GRAFTBENCH_WEIGHTS/<name>.{pth,pt,safetensors}` with `_` for `:` and `/`, then the
-    extractor's own file. A `torchscript:` name is itself the path.
+    extractor's own file. A `torchscript:` name is itself the path, or the last part of the option's (`named_by_file`).
 
     Raises:
         GraftbenchError: No such extractor; the file is missing and cannot be downloaded, or is damaged.
     """
     describe(name)
-    if name.startswith(TORCHSCRIPT):
-        if weights:
-            raise GraftbenchError(f"The extractor '{name}' names its file itself; found the weights '{weights}' too.")
-        return _script(name)
+    is_script = name.startswith(TORCHSCRIPT)
+    if is_script and weights and Path(weights).name != Path(name.removeprefix(TORCHSCRIPT)).name:
+        raise GraftbenchError(f"The extractor '{name}' names its file itself; found the weights '{weights}' too.")
     if path := given_file(name, weights):
         return path
+    if is_script:
+        return _script(name)
     if name in DOWNLOADS:
         return downloaded_file(name)
     if name.startswith(TIMM):
@@ -190,6 +192,21 @@ def weights_sha256(name: str, weights: str = "") -> str:
     if name in DOWNLOADS and given_file(name, weights) is None:
         return DOWNLOADS[name].sha256
     return sha256(weights_file(name, weights))
+
+
+def named_by_file(name: str, weights: str = "") -> tuple[str, str]:
+    """Return an extractor's name without the folders of a TorchScript file, and the path of its weights.
+
+    The name is printed, published and part of what a cell is; where its file lies is none of that. Other extractors are
+    returned as they came.
+
+    Raises:
+        GraftbenchError: The file is missing, or the weights are another's.
+    """
+    if not name.startswith(TORCHSCRIPT):
+        return name, weights
+    path = weights_file(name, weights)
+    return f"{TORCHSCRIPT}{Path(name.removeprefix(TORCHSCRIPT)).name}", str(path.resolve())
 
 
 def lite0_file(weights: str = "") -> Path:

@@ -1,4 +1,4 @@
-"""What an archive must not be: names that lead out of it, members that unpack to far more than the archive is.
+"""Refuse harmful archives: names that lead out of them, members that unpack to far more than the archive is.
 
 Nothing is ever unpacked to the disk, so that such a name could do no harm here; an archive that has one was made to do
 harm elsewhere, or by a faulty program, and is refused as a whole.
@@ -31,7 +31,7 @@ LABELS = "dataset.json"
 """The member in which dataset_tool.py of StyleGAN and EDM keeps labels."""
 
 BAD_ZIP = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What zipfile raises on damaged files; a compression that this Python lacks is a RuntimeError."""
+"""Exceptions that zipfile raises on damaged files; a compression that this Python lacks is a RuntimeError."""
 
 
 def the_file(argument: str, what: str) -> Path:

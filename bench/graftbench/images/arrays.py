@@ -168,7 +168,7 @@ def sliced(array: NDArray[Any]) -> Callable[[int], Iterator[NDArray[Any]]]:
 
 
 ARRAY_SUFFIXES = (".npy", ".npz")
-"""How the names of array files end, in lower case."""
+"""Endings of the names of array files, in lower case."""
 
 
 _BAD_ARRAY_FILE = (
@@ -183,7 +183,7 @@ _BAD_ARRAY_FILE = (
     struct.error,
     TokenError,  # numpy parses a header as Python
 )
-"""What zipfile and NumPy raise on damaged files."""
+"""Exceptions that zipfile and NumPy raise on damaged files."""
 
 
 _LONGEST_HEADER = 2**16

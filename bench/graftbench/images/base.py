@@ -1,4 +1,4 @@
-"""What every kind of images to be scored offers: their number, their pixels in batches, a key of their contents."""
+"""Interface of images to be scored: their number, their pixels in batches, a key of their contents."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ LEAST_SIDE = 64
 
 
 LARGEST_SHARE = 0.05
-"""Of a set, which a group may hold without a word."""
+"""Share of a set that one group may hold before the datacard remarks on it."""
 
 _SMALLEST_GROUP = 3
 _SWITCH = "if they are not the same, write ?near_duplicates=keep behind the name"

@@ -1,4 +1,4 @@
-"""How an image file becomes a picture, for the domains' files and for the files to be scored alike.
+"""Decode image files, those of the domains and those to be scored alike.
 
 The first frame, upright by EXIF, as 8-bit RGB, transparency on white. torch-fidelity and pytorch-fid drop the alpha
 channel instead (`convert("RGB")`), which shows the colours that are stored under transparent pixels, often black: the
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 RULE = f"decode 2, Pillow {PIL.__version__}"
-"""What pixels depend on beside the files; the number is raised when this file decodes differently."""
+"""Part of the fingerprint of decoded pixels; the number is raised when this module decodes differently."""
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".avif", ".gif"),
     *(".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".apng"),
 )
-"""How the names of image files end, in lower case."""
+"""Endings of the names of image files, in lower case."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "TIFF", "PPM")
 """What is decoded, whatever the name says: Pillow knows formats (PostScript) that start other programs.

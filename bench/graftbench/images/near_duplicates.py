@@ -36,7 +36,7 @@ BITS = 7
 """Places of 64 in which two hashes may differ; the lookup finds no more surely."""
 
 SHARE = 0.15
-"""Of their contrast, by which two thumbnails may differ."""
+"""Largest difference of two near-duplicates' thumbnails, as a share of their contrast."""
 
 LEAST_CONTRAST = 10
 """Levels of 255 taken for the contrast of flatter images: noise is no content."""

@@ -22,7 +22,7 @@ from graftbench.images.resizing import DEFAULT, RULES
 from graftbench.images.splitting import SPLITS, Split, assign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -216,33 +216,26 @@ def _prepare(
     Raises:
         GraftbenchError: See `load`.
     """
-    sketched = not (domain.curated_groups or domain.split_rule.keep_near_duplicates)
-    items = domain.items(resolution)
-    if items is None:
-        images = _whole(domain, name, resolution, resize)
-        pictures, excluded, expected = preparation.given(images, sketched=sketched), images.excluded, len(images.ids)
-    else:
-        distinct, expected = len({item.id for item in items}), len(items)
-        if distinct != expected:
-            raise GraftbenchError(
-                f"Domain '{name}' gave {expected} ids, {distinct} of them distinct; expected distinct ids."
-            )
-        ordered = sorted(items, key=lambda item: item.id)
-        pictures, excluded = preparation.decoded(ordered, resolution, resize, sketched=sketched), {}
+    pictures, excluded, expected = _pictures(domain, name, resolution, resize)
 
     def report(done: int, rate: float) -> None:
         say(f"preparing {name}@{resolution}: {done:,} of {expected:,} ({rate:,.0f} images/s)")
 
     with atomic_folder(entry) as folder, closing(pictures):
+        # Write the pixels.
         file = folder / "pixels.npy"
         prepared = preparation.write(file, pictures, resolution, expected=expected, report=report)
         if not prepared.ids:
             preparation.check_some(0, prepared.excluded, f"images of domain '{name}'")
             raise GraftbenchError(f"Domain '{name}' has no images.")
+
+        # Group equal images and near-duplicates, and split.
         near = _near(prepared)
         groups = join_groups(prepared.groups, [*_equal(prepared.digests), *near])
         splits, moved = assign(groups, prepared.splits, domain.split_rule, name)
         factors = preparation.by_factor(prepared.factors)
+
+        # Write the manifest; what a domain does not have is left out of it.
         text = _manifest_text(name, resolution, prepared.ids, groups, splits, resize, factors)
         manifest: dict[str, object] = {
             "format": FORMAT,
@@ -263,6 +256,28 @@ def _prepare(
         if moved:
             manifest["moved"] = [prepared.ids[position] for position in moved]
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), "ascii")
+
+
+def _pictures(
+    domain: Domain, name: str, resolution: int, resize: str
+) -> tuple[Generator[preparation.Decoded], Mapping[str, str], int]:
+    """Return a domain's images, decoded one after another; those it leaves out, with the reason; how many it expects.
+
+    Raises:
+        GraftbenchError: See `load`.
+    """
+    sketched = not (domain.curated_groups or domain.split_rule.keep_near_duplicates)
+    items = domain.items(resolution)
+    if items is None:
+        images = _whole(domain, name, resolution, resize)
+        return preparation.given(images, sketched=sketched), images.excluded, len(images.ids)
+    distinct, expected = len({item.id for item in items}), len(items)
+    if distinct != expected:
+        raise GraftbenchError(
+            f"Domain '{name}' gave {expected} ids, {distinct} of them distinct; expected distinct ids."
+        )
+    ordered = sorted(items, key=lambda item: item.id)
+    return preparation.decoded(ordered, resolution, resize, sketched=sketched), {}, expected
 
 
 def _whole(domain: Domain, name: str, resolution: int, resize: str) -> DomainImages:

@@ -1,4 +1,4 @@
-"""How a picture of any size becomes a square: cropped to its centre, laid on white, resized by a rule with a name.
+"""Make a picture of any size a square: cropped to its centre, laid on white, resized by a rule with a name.
 
 The default is Lanczos with three lobes (Pillow's, which widens the filter when it reduces, so that nothing aliases).
 It was chosen over a box because most reductions here are not by a whole number (72 to 32 pixels), where Pillow's box

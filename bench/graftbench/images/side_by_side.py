@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What `prepared.load` is asked for.
+    """Arguments of one call of `prepared.load`.
 
     Attributes:
         domain: The domain.
@@ -95,13 +95,20 @@ def prepare_side_by_side(
 
 def main() -> None:
     """Prepare what stands on the standard input, and print how far it is; a reader that is gone ends it."""
-    wanted: Preparation = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by the process that started this one
+    preparation: Preparation = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by the process that started this one
 
     def say(line: str) -> None:
         print(line, flush=True)  # noqa: T201 - the process that started this one reads it
 
-    say(f"preparing {wanted.name}@{wanted.resolution}")
-    prepared.load(wanted.domain, wanted.name, wanted.resolution, wanted.cache, resize=wanted.resize, say=say)
+    say(f"preparing {preparation.name}@{preparation.resolution}")
+    prepared.load(
+        preparation.domain,
+        preparation.name,
+        preparation.resolution,
+        preparation.cache,
+        resize=preparation.resize,
+        say=say,
+    )
 
 
 if __name__ == "__main__":

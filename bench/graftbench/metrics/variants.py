@@ -183,13 +183,14 @@ def factor_kl(generated: Labels, reference: Labels) -> Estimate:
 
     In this direction it needs no smoothing where a variant is not generated, and is log(1/p) for a generator that makes
     nothing but a variant of the probability p; papers score Stacked MNIST likewise. The true shares have half an image
-    added to every variant, so that one that the reference lacks does not make it infinite. To show no variant is one
-    that no real image has. Like every plug-in estimate it is biased upwards, by about (variants − 1) / 2n per factor:
-    compare with the floor, which has the same.
+    added to every variant, so that one that the reference lacks does not make it infinite. To show no variant for sure
+    counts as a variant of its own on both sides, so give both sides labels of the same reader: then what it cannot read
+    weighs only as far as generated images are harder to read than real ones. Like every plug-in estimate it is biased
+    upwards, by about (variants − 1) / 2n per factor: compare with the floor, which has the same.
 
     Args:
         generated: Labels n×F; −1 where an image shows no variant.
-        reference: Labels m×F; −1 where an image's variant cannot be read: it is left out of its factor.
+        reference: Labels m×F, as `generated` read.
 
     Returns:
         0 or above. The standard error is the infinitesimal jackknife's over generated images. Near the truth, where
@@ -202,8 +203,8 @@ def factor_kl(generated: Labels, reference: Labels) -> Estimate:
     n, columns = generated.shape
     value, influence = 0.0, np.zeros(n)
     for column in range(columns):
-        real = reference[reference[:, column] >= 0, column]
-        variants, codes = np.unique(np.concatenate((generated[:, column], real)), return_inverse=True)
+        both = np.concatenate((generated[:, column], reference[:, column]))
+        variants, codes = np.unique(both, return_inverse=True)
         counts, true = (np.bincount(side, minlength=len(variants)) for side in (codes[:n], codes[n:]))
         p = (true + _PSEUDOCOUNT) / (true.sum() + _PSEUDOCOUNT * len(variants))
         q = counts / n

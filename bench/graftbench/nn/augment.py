@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from graftbench.errors import unknown
+from graftbench.nn.upload import upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def _uniform(x: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
     """Draw one number per image, B×1×1×1, on the CPU so that every device sees the same."""
     draw = torch.rand(x.shape[0], 1, 1, 1, generator=generator)
-    return (draw * (high - low) + low).to(x.device, x.dtype, non_blocking=True)
+    return upload(draw * (high - low) + low, x.device).to(x.dtype)
 
 
 def brightness(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -55,8 +56,8 @@ def translation(x: Tensor, generator: torch.Generator, *, ratio: float = 0.125) 
     reach_y, reach_x = int(height * ratio + 0.5), int(width * ratio + 0.5)
     shift_y = torch.randint(-reach_y, reach_y + 1, (batch, 1), generator=generator)
     shift_x = torch.randint(-reach_x, reach_x + 1, (batch, 1), generator=generator)
-    rows = (torch.arange(height) + shift_y + reach_y).to(x.device)
-    columns = (torch.arange(width) + shift_x + reach_x).to(x.device)
+    rows = upload(torch.arange(height) + shift_y + reach_y, x.device)
+    columns = upload(torch.arange(width) + shift_x + reach_x, x.device)
     padded = torch.nn.functional.pad(x, (reach_x, reach_x, reach_y, reach_y))
     image = torch.arange(batch, device=x.device)[:, None, None]
     moved = padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]]
@@ -73,7 +74,7 @@ def cutout(x: Tensor, generator: torch.Generator, *, ratio: float = 0.5) -> Tens
     inside_y = (rows >= top) & (rows < top + size_y)
     inside_x = (columns >= left) & (columns < left + size_x)
     keep = ~(inside_y[:, :, None] & inside_x[:, None, :])
-    return x * keep[:, None].to(x.device, x.dtype)
+    return x * upload(keep[:, None], x.device).to(x.dtype)
 
 
 _POLICIES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from graftbench.nn.upload import upload
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -35,7 +37,7 @@ def interpolates(real: Tensor, fake: Tensor, generator: torch.Generator) -> Tens
 
     ε ~ U(0, 1), one per image, drawn on the CPU (arXiv 1704.00028, algorithm 1, lines 4 to 6).
     """
-    share = torch.rand(len(real), 1, 1, 1, generator=generator).to(real.device, real.dtype, non_blocking=True)
+    share = upload(torch.rand(len(real), 1, 1, 1, generator=generator), real.device).to(real.dtype)
     return fake.lerp(real, share)
 
 

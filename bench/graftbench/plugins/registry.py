@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Plugin = TypeVar("Plugin", bound="Method | Domain | Report")
 
 PluginSource: TypeAlias = "Path | type[Method | Domain | Report]"
-"""What a user names as a plugin: a file, a folder, a TOML file of variants, or a class."""
+"""A plugin as users name it: a file, a folder, a TOML file of variants, or a class."""
 
 
 @dataclass(frozen=True)

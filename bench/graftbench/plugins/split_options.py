@@ -1,4 +1,4 @@
-"""What a suite says behind a domain's name about its splits: `folder:DIR?train=40&near_duplicates=keep`."""
+"""Parse the options about splits behind a domain's name in a suite: `folder:DIR?train=40&near_duplicates=keep`."""
 
 from __future__ import annotations
 

@@ -56,8 +56,10 @@ def read_variants(path: Path) -> dict[str, Variant]:
     tables = raw.get("variants")
     if not isinstance(tables, dict) or not tables:
         keys = ", ".join(raw) or "nothing"
+        suite = f" A suite is tried with `graftbench plan {path}`." if {"tasks", "methods"} <= raw.keys() else ""
         raise GraftbenchError(
             f"'{path}' declares no variants; a table is written [variants.NAME] with method = \"…\"; found {keys}."
+            + suite
         )
     variants = {name: read_table(table, Variant, f"{path}, [variants.{name}]") for name, table in tables.items()}
     check_variants(variants, str(path))

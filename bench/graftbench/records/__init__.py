@@ -1,1 +1,1 @@
-"""What a cell is and what it left, without torch: reports, comparisons and the command line read these alone."""
+"""Cells and their records, without torch: reports, comparisons and the command line read these alone."""

@@ -1,4 +1,4 @@
-"""What a cell is: everything that determines its result, and the id that is its hash."""
+"""The specification of a cell: everything that determines its result, and the id that is its hash."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from graftbench.bounds import AtLeastTwo, BlurPixels, Levels, Positive, Side
+from graftbench.bounds import MOST, AtLeastTwo, BlurPixels, Levels, Positive, Side
 
 SAMPLES = "samples"
-"""What a cell is a variant of whose images were handed in."""
+"""Value of `variant_of` in cells whose images were submitted instead of drawn by a method of the suite."""
 
 
 NO_SOURCE = "none"
-"""What a task names as its source where it has none."""
+"""Name of the source domain in tasks that have none."""
 
 
 Kind = Literal["generate", "stylize", "colorize", "superres4"]
@@ -48,7 +48,7 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class ComputeBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one fit may spend. Exactly one of the three binds; the others are None.
+    """The budget of one fit. Exactly one of the three binds; the others are None.
 
     Attributes:
         kimg: Thousands of training images shown.
@@ -68,6 +68,9 @@ class ComputeBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ((name, value),) = given.items()
         if not 0 < value < math.inf:
             raise ValueError(f"the compute budget must be positive and finite; found {name} = {value}")
+        if name == "kimg" and not 1 <= 1000 * value <= MOST:
+            limits = f"0.001 kimg (one image) to {MOST // 1000:,} kimg"
+            raise ValueError(f"a budget of images is {limits}; found {value:g} kimg")
         msgspec.structs.force_setattr(self, name, float(value))  # 16 and 16.0 are one budget and have one id
 
     def __str__(self) -> str:

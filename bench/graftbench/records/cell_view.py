@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LOG_LINES = 20
 _LOG_BYTES = 64 * 1024
 _FROM_SUITE = ("source_models", "limits", "snapshots", "checkpoint_seconds")
-"""What a record does not hold of its suite: how the source model was made, and what a cell may take."""
+"""Keys of a suite that its records do not hold: how source models are made, and the limits of a cell."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def _caveats(record: Record, folder: Path) -> list[str]:
     if origin_of(record) == FOREIGN:
         caveats.append("It starts the programs that its parameters name: read them before you run it.")
     if record.cell.protocol.weights:
-        caveats.append("The extractor's weights are a local file, which must lie at the same path.")
+        caveats.append("The extractor's weights are a local file: `weights` has to say where it lies.")
     return caveats
 
 

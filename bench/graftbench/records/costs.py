@@ -7,6 +7,9 @@ from typing import Any
 
 from graftbench.errors import GraftbenchError, unknown
 
+REPLAYED = "The samples replay images that were there before: nothing was sampled, and there is no sampling rate."
+"""Note of a cell whose sampler draws from finished images."""
+
 COSTS: dict[str, type] = {
     "fit_seconds": float,
     "fit_cpu_seconds": float,
@@ -20,7 +23,7 @@ COSTS: dict[str, type] = {
     "flops": float,
     "device": str,
 }
-"""What can be declared: fields of `Resources` -> their type."""
+"""Costs that can be declared: field of `Resources` -> its type."""
 
 
 UNITS: dict[str, str] = {
@@ -36,7 +39,7 @@ UNITS: dict[str, str] = {
     "flops": "floating-point operations of training; a multiply-add counts two",
     "device": "what it was trained on, in a word or two",
 }
-"""What each of them is counted in."""
+"""Cost that can be declared -> its unit."""
 
 
 def checked_costs(costs: dict[str, Any], where: str) -> dict[str, float | int | str]:

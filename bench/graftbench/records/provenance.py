@@ -1,4 +1,4 @@
-"""What of a record was measured and what was only told, and who made the generator: for whatever prints a record."""
+"""Tell measured from declared values of a record, and who made the generator: for whatever prints a record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HANDED_IN: Origin = "submitted"
 FOREIGN: Origin = "command"
 HERE = "suite"
-"""What `--select origin=` calls those that the suite fitted itself: a value must not be empty there."""
+"""Value of `--select origin=` for cells that the suite fitted itself: an empty one cannot be given there."""
 SAYS: dict[Origin, str] = {
     HANDED_IN: "submitted (made elsewhere, only scored here)",
     FOREIGN: "trained by a foreign program under the suite's clock",

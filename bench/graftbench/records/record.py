@@ -1,4 +1,4 @@
-"""What a cell is and what it left behind, and the append-only file that keeps it.
+"""The record of a cell that ran, one line of the append-only file `records.jsonl`.
 
 Nothing here imports torch: reports, comparisons and `graftbench --help` read records alone.
 """
@@ -98,7 +98,7 @@ class NeglectedVariant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):
-    """What `modes`, `variant_pairs` and `factor_kl` rest on, where the target's factors are known.
+    """How well the factors of generated images were recognised: `modes`, `variant_pairs` and `factor_kl` rest on it.
 
     Attributes:
         variants: Of how many variants `modes` are covered: all that the reference images show, over all factors read.
@@ -132,7 +132,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell cost. None: not measured here (no counter), never zero in its place.
+    """Costs of a cell. A cost that was not measured (no counter) is None, never zero.
 
     Attributes:
         device: `cpu` or the CUDA device's name.
@@ -254,7 +254,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell left: one line of records.jsonl.
+    """Result of a cell: one line of records.jsonl.
 
     Attributes:
         format: Version of this format.

@@ -1,4 +1,4 @@
-"""What several records of one cell have in common: how they ended, and whether their scores agree."""
+"""Compare several records of one cell: how they ended, and whether their scores agree."""
 
 from __future__ import annotations
 

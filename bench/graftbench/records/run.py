@@ -130,7 +130,7 @@ def newest_records(file: Path) -> list[Record]:
 
 @dataclass(frozen=True)
 class Run:
-    """What a report reads.
+    """A run as reports read it.
 
     Attributes:
         name: Name of the suite.

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graftbench.records.record import Record
+    from graftbench.records.run import Run
 
 FOLDER = Path("baselines")
-"""Where baselines lie where nothing else is said: beside the code that is tested."""
+"""Default folder of baselines: beside the code that is tested."""
 ABOUT = "baseline.json"
 FORMAT = 1
 """Version of baseline.json; records.jsonl has its own."""
@@ -37,7 +38,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told of a baseline.
+    """Description of a baseline.
 
     Attributes:
         name: Its name.
@@ -81,18 +82,7 @@ def save(
     target = folder / name
     if target.exists() and not replace:
         raise GraftbenchError(f"There is a baseline '{name}' in '{folder}' already; --replace puts the new one there.")
-    read = read_run(run)
-    file = run / RECORDS if run.is_dir() else run
-    if file.stat().st_size and not file.read_bytes().endswith(b"\n"):
-        raise GraftbenchError(
-            f"'{file}' ends in an unfinished line: its cell would be missing from every later comparison. "
-            "graftbench run with the same suite goes on where it stopped."
-        )
-    if not any(record.status == Status.OK for record in read.records):
-        raise GraftbenchError(
-            f"'{run}' holds {len(read.records)} records, none of a cell that ended well: such a baseline would let "
-            "everything pass."
-        )
+    read = _read_whole(run)
     about = Baseline(
         name=name,
         suite=read.name,
@@ -113,6 +103,27 @@ def save(
     except OSError as error:
         raise GraftbenchError(f"The baseline cannot be written to '{target}': {error}.") from error
     return about
+
+
+def _read_whole(path: Path) -> Run:
+    """Read a run that can be a baseline.
+
+    Raises:
+        GraftbenchError: There is none, its last line is unfinished, or no cell ended well.
+    """
+    run = read_run(path)
+    file = path / RECORDS if path.is_dir() else path
+    if file.stat().st_size and not file.read_bytes().endswith(b"\n"):
+        raise GraftbenchError(
+            f"'{file}' ends in an unfinished line: its cell would be missing from every later comparison. "
+            "graftbench run with the same suite goes on where it stopped."
+        )
+    if not any(record.status == Status.OK for record in run.records):
+        raise GraftbenchError(
+            f"'{path}' holds {len(run.records)} records, none of a cell that ended well: such a baseline would let "
+            "everything pass."
+        )
+    return run
 
 
 def _write(folder: Path, about: Baseline, records: Sequence[Record]) -> None:

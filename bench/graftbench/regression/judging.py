@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graftbench.regression.results import Verdict
 
 CALIBRATED = ("fit_seconds", "fit_cpu_seconds", "training_images_per_second", "sampling_images_per_second")
-"""What the calibration kernel's time is a unit of."""
+"""Measures of time, which can be expressed in units of the calibration kernel's time."""
 
 _COST_RULES = {
     "same-machine": "costs are not compared (--costs calibrated divides times by the calibration kernel's).",

@@ -1,4 +1,4 @@
-"""Whether two runs were made on machines whose costs compare, and the unit that travels between machines."""
+"""Decide whether the costs of two runs' machines compare, and find the unit in which times of different machines do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gate looks at: each measure with its direction and the change that matters in practice."""
+"""Measures of the gate: each with its direction and the change that matters in practice."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ DEFAULT = (
     "energy_joules",
     "flops_per_image",
 )
-"""What is gated where nothing else is said."""
+"""Measures that are gated where none are named."""
 
 
 def parse_measures(texts: Iterable[str]) -> tuple[Measure, ...]:

@@ -26,7 +26,7 @@ VERDICT_ORDER = {"regression": 0, "improvement": 1, "too few pairs": 2, "not com
 
 @dataclass(frozen=True, kw_only=True)
 class GateOptions:
-    """What counts as a regression.
+    """Options of the gate: what counts as a regression.
 
     Attributes:
         measures: What is gated, each with its threshold. Of the default ones those count that the runs have; what is

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graftbench.regression.sides import Side
 
 MOST_CELLS = 20
-"""Of a list of cells in a message."""
+"""Cells that a message names."""
 
 _SIDES = {
     "base": "graftbench: what is compared with: a run folder, a folder of repeats, a records.jsonl, a baseline's name",
@@ -78,7 +78,7 @@ def assert_no_regression(request: pytest.FixtureRequest) -> AssertNoRegression:
 
 
 class AssertNoRegression:
-    """What the fixture returns.
+    """The function that the fixture returns.
 
     Attributes:
         base: The run that is compared with.

@@ -1,4 +1,4 @@
-"""What a gate finds: a row for each measure of each group of cells, and the cells that fail or are gone."""
+"""Results of the gate: a row for each measure of each group of cells, and the cells that fail or are gone."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class FailedCell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gate found.
+    """Results of the gate.
 
     Attributes:
         base: Name of the base.

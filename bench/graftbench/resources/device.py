@@ -107,13 +107,8 @@ class NvmlDevice:
         return cls.opened_uuid(str(torch.cuda.get_device_properties(device).uuid), pynvml)
 
     @classmethod
-    def open_uuid(cls, uuid: str, nvml: Any) -> Self | None:  # noqa: ANN401 - nvidia-ml-py has no types
-        """Open the GPU with this UUID (without the `GPU-`), as `open` does."""
-        return cls.opened_uuid(uuid, nvml)[0]
-
-    @classmethod
-    def opened_uuid(cls, uuid: str, nvml: Any) -> tuple[Self | None, str]:  # noqa: ANN401 - likewise
-        """Open the GPU with this UUID, as `opened` does."""
+    def opened_uuid(cls, uuid: str, nvml: Any) -> tuple[Self | None, str]:  # noqa: ANN401 - nvidia-ml-py has no types
+        """Open the GPU with this UUID (without the `GPU-`), as `opened` does."""
         try:
             nvml.nvmlInit()
         except nvml.NVMLError as error:

@@ -1,4 +1,4 @@
-"""What a record must say about where it was made, and what `graftbench doctor` looks at.
+"""Describe the machine and software that a record was made with, which `graftbench doctor` looks at too.
 
 A description says what a number may depend on: versions, processor, memory, GPU, threads, the variables that steer
 them. It never says whose machine it was: no host name, user name or path.

@@ -60,7 +60,10 @@ class DeviceMemory:
 
 
 POLL_SECONDS = 0.1
-"""How often the driver is asked what this process holds: the allocator keeps what it has taken, so a peak lasts."""
+"""Seconds between two questions to the driver about this process's memory.
+
+The allocator keeps what it has taken, so a peak lasts.
+"""
 
 
 class DriverCount:

@@ -1,4 +1,4 @@
-"""What a fit costs: wall time, peak memory, energy, and how much of the machine others used meanwhile.
+"""Measure the cost of a fit: wall time, peak memory, energy, and how much of the machine others used meanwhile.
 
 What each number covers:
 
@@ -346,7 +346,7 @@ def _larger(one: float | None, other: float | None) -> float | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """What was measured beside a fit and goes into its record; None for what was not.
+    """Measurements beside a fit that go into its record; None for those that were not made.
 
     Attributes:
         sampling: Of sampling the evaluation's images.

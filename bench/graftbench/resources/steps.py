@@ -1,4 +1,4 @@
-"""How long the steps of a fit take: the steady state, and what comes before it."""
+"""Time the steps of a fit: the warm-up, and the steady state after it."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from graftbench.images.sources import held_out_of, open_images
 from graftbench.metrics.catalogue import METRICS, resolve
 from graftbench.metrics.evaluate import MOMENTS_SUFFICE, evaluate_features
 from graftbench.metrics.features import Features
+from graftbench.metrics.near_copies import near_copies
 from graftbench.metrics.sides import INTERVAL_LIMIT
 from graftbench.plugins import registry
 from graftbench.records.cell_spec import Protocol
@@ -34,7 +35,7 @@ from graftbench.scoring.repeats import count_distinct, count_shared
 from graftbench.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from graftbench.images.sources import Images, Source
     from graftbench.metrics.covariance import Moments
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What images scored.
+    """Scores of a set of images.
 
     Attributes:
         scores: One estimate per metric, in the catalogue's order.
@@ -190,6 +191,7 @@ def evaluate(
             *_notes_on_sources(sources),
             *_notes(images, target, real, train_images),
             *_notes_on_repeats(images, extracted, target),
+            *_notes_on_scores({score.name: score for score in scores}, known_floors),
         ),
     )
 
@@ -330,3 +332,18 @@ def _notes_on_repeats(images: Images, extracted: Features | Moments, target: Sta
         shared = count_shared(extracted.pooled, target.features.pooled)
         if shared:
             yield f"{shared:,} of the {images.count:,} images of {images.name} are reference images"
+
+
+def _notes_on_scores(scores: Mapping[str, Estimate], floors: Mapping[str, Estimate]) -> Iterator[str]:
+    """Say that the scores of memorisation speak of copies, where they do."""
+
+    def value(name: str, of: Mapping[str, Estimate] = scores) -> float | None:
+        return of[name].value if name in of else None
+
+    authpct, floor = scores.get("authpct"), floors.get("authpct")
+    counts = {
+        "n_generated": 0 if authpct is None else authpct.n_generated,
+        "n_reference": 0 if floor is None else floor.n_generated,
+    }
+    if found := near_copies(value("copying_z"), value("authpct"), value("authpct", floors), **counts):
+        yield found

@@ -126,15 +126,23 @@ class FeatureReader:
         seed: int = 0,
     ) -> dict[str, Estimate]:
         """Return metric -> the score of n held-out real images, as `floors_of` does."""
-        real = HeldOut(self.key(held_out), held_out.count, lambda: self.cached(held_out))
+        real = HeldOut(self.key(held_out), held_out.count, lambda chosen: self.cached(held_out).rows(chosen))
         return floors_of(reference, reference_key, real, metrics, n, cache=self.cache, seed=seed)
 
     def floors_of_domain(self, domain: ImageSet) -> dict[str, Estimate]:
-        """Return the floors under the protocol's reference split: scores of images of the domain's other splits."""
+        """Return the floors under the protocol's reference split: scores of images of the domain's other splits.
+
+        Features are extracted of the images drawn alone, and not kept: the others of these splits are many.
+        """
         split = self.protocol.reference
-        reference, held_out = split_of(domain, split), split_of(domain, *(each for each in SPLITS if each != split))
+        reference, others = split_of(domain, split), _positions(domain, *(each for each in SPLITS if each != split))
+        held_out = HeldOut(
+            self.key(images_at(domain, others)),
+            len(others),
+            lambda chosen: self.features(images_at(domain, [others[i] for i in chosen])),
+        )
         names, n = resolve(self.protocol.metrics), self.protocol.n_generated
-        return self.floors(self.cached(reference), self.key(reference), held_out, names, n=n)
+        return floors_of(self.cached(reference), self.key(reference), held_out, names, n, cache=self.cache)
 
     def prepare(self, domain: ImageSet) -> None:
         """Put into the cache what every score against a domain needs: features, floors, the reader of its factors."""
@@ -163,4 +171,8 @@ class FeatureReader:
 
 def split_of(domain: ImageSet, *splits: str) -> Images:
     """Return the images of some splits of a domain, in the domain's order."""
-    return images_at(domain, sorted(int(i) for split in splits for i in domain.positions(split)))
+    return images_at(domain, _positions(domain, *splits))
+
+
+def _positions(domain: ImageSet, *splits: str) -> list[int]:
+    return sorted(int(i) for split in splits for i in domain.positions(split))

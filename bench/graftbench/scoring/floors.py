@@ -26,6 +26,8 @@ from graftbench.records.cell_spec import content_hash
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from graftbench.metrics.covariance import Moments
 
 
@@ -36,12 +38,12 @@ class HeldOut:
     Attributes:
         key: Key of their features: over their content and the protocol.
         count: Their number.
-        features: Their features, when they are needed.
+        features_at: Positions among them, in ascending order -> their features; called when they are needed.
     """
 
     key: str
     count: int
-    features: Callable[[], Features]
+    features_at: Callable[[NDArray[np.intp]], Features]
 
 
 def training_floors(reference: Features, train: Features, metrics: Sequence[str]) -> dict[str, Estimate]:
@@ -91,9 +93,8 @@ def floors_of(
     floors = _read(path)
     if floors is None or floors.keys() != set(names):
         chosen = np.sort(np.random.default_rng(seed).permutation(held_out.count)[:n])
-        estimates = evaluate_features(
-            held_out.features().rows(chosen), reference, metrics=names, intervals=False, seed=seed
-        )
+        drawn = held_out.features_at(chosen)
+        estimates = evaluate_features(drawn, reference, metrics=names, intervals=False, seed=seed)
         floors = {estimate.name: estimate for estimate in estimates}
         with atomic_file(path) as part:
             part.write_bytes(msgspec.json.encode(_CachedFloors(floors=floors, sha256=content_hash(floors))))

@@ -1,4 +1,4 @@
-"""Whether generated images hold the very images that they are scored against.
+"""Detect generated images that are the very images they are scored against.
 
 Two rules, neither of which looks at features of an extractor:
 
@@ -52,7 +52,7 @@ FARTHEST = 0.4
 """A distance of 0.4 is a correlation of 0.92."""
 
 SHARE = 0.005
-"""Of the generated images: so many near ones are chance."""
+"""Share of the generated images that may be near a reference image by chance."""
 
 CANDIDATES = 8
 """Reference images that a generated image is compared with, nearest thumbnails first; and likewise mirrored."""
@@ -163,9 +163,9 @@ def _near_copies(images: _Sight, target: ImageSet, reference: np.ndarray, others
     pairs = list(zip(suspects.tolist(), nearest[suspects].tolist(), strict=True))
     if not pairs or not len(others):
         return dict(pairs)
-    asked = nearest[suspects].unique()
-    real, _ = _nearest(seen.at(asked), _Sight.of(_in_parts(target, others)))
-    limit = dict(zip(asked.tolist(), (NEAREST * real).tolist(), strict=True))
+    copied_images = nearest[suspects].unique()
+    real, _ = _nearest(seen.at(copied_images), _Sight.of(_in_parts(target, others)))
+    limit = dict(zip(copied_images.tolist(), (NEAREST * real).tolist(), strict=True))
     return {image: copied for image, copied in pairs if float(distances[image]) <= limit[copied]}
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from graftbench.bounds import MOST_BLUR, MOST_DITHER
 from graftbench.errors import GraftbenchError
-from graftbench.extractors.load import check_input, describe, weights_sha256
+from graftbench.extractors.load import check_input, describe, named_by_file, weights_sha256
 from graftbench.metrics.catalogue import SETS, of_factors, resolve
 from graftbench.metrics.features import features_key
 from graftbench.records.cell_spec import Protocol, content_hash, protocol_label
@@ -57,6 +57,8 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
 def resolve_protocol(protocol: Protocol) -> Protocol:
     """Return the protocol with the extractor's defaults, the hash of its weights, and its metrics written out.
 
+    A TorchScript file's path goes from the extractor's name into `weights`, which is no part of any identity.
+
     Raises:
         GraftbenchError: Unknown extractor or resize rule, a size that does not fit, or a missing weights file.
     """
@@ -66,11 +68,20 @@ def resolve_protocol(protocol: Protocol) -> Protocol:
     check_input(protocol.extractor, size=size, resize=resize)
     metrics = list(resolve(protocol.metrics, where="in the protocol"))
     sha256 = weights_sha256(protocol.extractor, protocol.weights)
+    extractor, weights = named_by_file(protocol.extractor, protocol.weights)
     blur = float(info.blur if protocol.blur is msgspec.UNSET else protocol.blur)
     dither = float(info.dither if protocol.dither is msgspec.UNSET else protocol.dither)
     _check_softening(blur, dither)
     return msgspec.structs.replace(
-        protocol, size=size, resize=resize, weights_sha256=sha256, blur=blur, dither=dither, metrics=metrics
+        protocol,
+        extractor=extractor,
+        weights=weights,
+        size=size,
+        resize=resize,
+        weights_sha256=sha256,
+        blur=blur,
+        dither=dither,
+        metrics=metrics,
     )
 
 

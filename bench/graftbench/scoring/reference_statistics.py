@@ -27,7 +27,7 @@ _KEY = "graftbench_statistics"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a statistics file says about itself.
+    """Description of a statistics file, inside it.
 
     Attributes:
         name: What the images are: a folder's name, or a domain's spec.

@@ -1,4 +1,4 @@
-"""How far apart the two domains of a task are: numbers behind the words near, middle and far.
+"""Measure the distance of a task's two domains: numbers behind the words near, middle and far.
 
 The source domain's training images are scored against the target's reference images as if a generator had made them:
 that is where a perfect copy of the source would stand before any transfer. Two more sets give the number its scale: the
@@ -46,7 +46,7 @@ NEAR, FAR = 0.25, 0.75
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """How far a set of images is from the target's reference images.
+    """Distance of a set of images from the target's reference images.
 
     Attributes:
         kid: Kernel distance, unbiased; None below two images a side.

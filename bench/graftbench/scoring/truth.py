@@ -63,20 +63,26 @@ def truth_scores(
         why = f"no factor can be read well enough ({reasons})"
         undefined = [Estimate(name=name, undefined=why, n_generated=n, n_reference=len(positions)) for name in metrics]
         return TruthScores(undefined, {}, Truth(variants=0, left_out=classifier.left_out))
-    true, generated = classifier.labels(target, positions), classifier.read(images)
-    estimates = [_estimate(name, generated, true, seed) for name in metrics]
+
+    # Coverage is held against the true labels; frequencies against those that the same reader finds in real images.
+    true = classifier.labels(target, positions)
+    read = classifier.read(torch.from_numpy(np.array(target.pixels[positions])))
+    generated = classifier.read(images)
+    estimates = [_estimate(name, generated, true, read, seed) for name in metrics]
 
     # The floor: as many real images, read by the same classifier.
     floors: dict[str, Estimate] = {}
     if (real := _real(target, reference, n)) is not None:
         labels = classifier.read(torch.from_numpy(np.array(target.pixels[real])))
-        floors = {name: _estimate(name, labels, true, seed) for name in metrics}
+        floors = {name: _estimate(name, labels, true, read, seed) for name in metrics}
     return TruthScores(estimates, floors, _truth(classifier, generated, true))
 
 
-def _estimate(name: str, generated: NDArray[np.int64], true: NDArray[np.int64], seed: int) -> Estimate:
+def _estimate(
+    name: str, generated: NDArray[np.int64], true: NDArray[np.int64], read: NDArray[np.int64], seed: int
+) -> Estimate:
     counted = {"modes": modes, "variant_pairs": variant_pairs}
-    return counted[name](generated, true, seed) if name in counted else factor_kl(generated, true)
+    return counted[name](generated, true, seed) if name in counted else factor_kl(generated, read)
 
 
 def _real(target: ImageSet, reference: str, n: int) -> NDArray[np.int64] | None:

@@ -1,4 +1,4 @@
-"""Whether a run has room: what its cells are going to leave on the disk, and what is free there."""
+"""Estimate the bytes that a run's cells will write to the disk, and compare them with what is free there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECORD_BYTES = 50_000
 """Guess for a line of records.jsonl (12 KB and the curve) and a log."""
 
 SPARE_BYTES = 100_000_000
-"""What must stay free: jobs at work, checkpoints, reports."""
+"""Bytes that must stay free, for jobs at work, checkpoints and reports."""
 
 _BANKS = ("style", "submitted", "reference")
 """Families whose samplers may be banks of images instead of networks."""

@@ -71,20 +71,19 @@ def export_task(
         GraftbenchError: No task of the suite, unusable data, a budget that the training split does not have, or a
             folder that holds something or cannot be written.
     """
+    # Check what was asked for.
     if form not in get_args(Form):
         raise unknown("form", form, get_args(Form), where="of exported images")
     chosen = suite if not isinstance(suite, (str, Path)) else load_suite(suite)
-    spec = task_of(task, chosen)
-    if spec.kind != "generate":
-        raise GraftbenchError(f"Images are exported for tasks of the kind 'generate'; found {spec}.")
-    if with_source and spec.source == NO_SOURCE:
-        raise GraftbenchError(f"The task {spec} has no source domain whose images could be written.")
+    spec = _exportable(task, chosen, with_source=with_source)
     _check_free(out)
     protocol = resolve_protocol(chosen.protocol)
     folder = cache_folder() if cache is None else cache
     loaded = _Loader(chosen, spec.resolution, folder, chosen.with_plugins(plugins), say)
     target = loaded.images(spec.target)
     positions = shots(target, budget, seed)
+
+    # Write the images, then what says of them what they are.
     with _appearing(out) as part:
         written = _domain(loaded, spec.target, target, positions, part, stem="images", form=form)
         origin = None
@@ -112,6 +111,20 @@ def export_task(
 
 
 # ------------------------------------------------------------------------------------------------------- which task
+
+
+def _exportable(task: str, suite: Suite, *, with_source: bool) -> TaskSpec:
+    """Find the suite's task.
+
+    Raises:
+        GraftbenchError: There is none of this name, or its images cannot be exported.
+    """
+    spec = task_of(task, suite)
+    if spec.kind != "generate":
+        raise GraftbenchError(f"Images are exported for tasks of the kind 'generate'; found {spec}.")
+    if with_source and spec.source == NO_SOURCE:
+        raise GraftbenchError(f"The task {spec} has no source domain whose images could be written.")
+    return spec
 
 
 def task_of(text: str, suite: Suite, manifest: str = "") -> TaskSpec:

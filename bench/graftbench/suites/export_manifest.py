@@ -58,7 +58,7 @@ class ExportedDomain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `manifest.json` says.
+    """The contents of `manifest.json`, which lies beside exported images.
 
     Attributes:
         format: Version of this form.

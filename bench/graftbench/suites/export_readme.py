@@ -1,4 +1,4 @@
-"""What stands beside exported training images, for people who do not know graftbench."""
+"""Write the README.md beside exported training images, for people who do not know graftbench."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _about_source(domain: ExportedDomain, form: str) -> str:
 
 
 def costs_template() -> str:
-    """Write a `costs.toml` in which nothing is said yet."""
+    """Write a `costs.toml` to be filled in: every cost is a comment."""
     lines = [
         "# What making the generator cost, as far as it is known. Take the # away and fill in; leave out what is not",
         "# known rather than guess. Tables mark these numbers as declared.",

@@ -1,4 +1,4 @@
-"""What is ahead of a run: which cells it is going to run and why, how long they may take, what they need first."""
+"""Forecast of a run: which cells it is going to run and why, how long they may take, what they need first."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from graftbench.training import source
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from graftbench.records.cell_spec import CellSpec
     from graftbench.records.record import Status
     from graftbench.suites.missing import MissingSet, UncountedTask
     from graftbench.suites.plan import Plan, PlannedSource
@@ -35,7 +36,7 @@ IDS_RENEWED = (
 )
 
 KEEP = "sampler"
-"""What disk is estimated for: the default of `graftbench run --keep`."""
+"""The choice of `graftbench run --keep` for which disk space is estimated: its default."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class PlannedSourceModel:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What the same cells would take on another device that there are records of.
+    """Expected time of the same cells on another device, from its records.
 
     Attributes:
         device: `cpu`, or the CUDA device's name.
@@ -81,7 +82,7 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is ahead of a run.
+    """Forecast of a run.
 
     Attributes:
         explained: How each cell stands.
@@ -220,6 +221,7 @@ def look_ahead(
     Raises:
         GraftbenchError: A file of records is missing or damaged.
     """
+    # Compare the plan with the folder's records.
     notes = list(plan.notes)
     records, warnings = read(out / RECORDS, Head) if out else ([], [])
     notes += warnings
@@ -236,9 +238,11 @@ def look_ahead(
     )
     if any(RENEWED in row.why for row in explained.rows):
         notes.append(IDS_RENEWED)
+    running = [row.cell for row in explained.rows if row.runs]
+
+    # Estimate from the cells that have run, there and elsewhere.
     past = list(latest(records).values())
     heads_of = {path: _past(path, notes.append) for path in others}
-    running = [row.cell for row in explained.rows if row.runs]
     folders = ([(out, past)] if out else []) + [(path, heads) for path, heads in heads_of.items() if path.is_dir()]
     sizes: dict[str, list[int]] = {}
     for folder, heads in folders:
@@ -257,13 +261,18 @@ def look_ahead(
         notes=notes,
         missing=plan.missing,
         uncounted=plan.uncounted,
-        elsewhere=[
-            Elsewhere(device, of_device.records, wall_time.seconds if running else None, wall_time.unknown)
-            for device, of_device in sorted(Estimates.by_device(all_heads).items())
-            if device != estimates.device
-            for wall_time in [of_device.wall_time(running, jobs)]
-        ],
+        elsewhere=_elsewhere(all_heads, running, jobs, but=estimates.device),
     )
+
+
+def _elsewhere(heads: Sequence[Head], running: Sequence[CellSpec], jobs: int, but: str) -> list[Elsewhere]:
+    """Estimate the time that the cells would take on each other device that has run some, by the device's name."""
+    devices = []
+    for device, estimates in sorted(Estimates.by_device(heads).items()):
+        if device != but:
+            time = estimates.wall_time(running, jobs)
+            devices.append(Elsewhere(device, estimates.records, time.seconds if running else None, time.unknown))
+    return devices
 
 
 def _past(path: Path, say: Callable[[str], None]) -> list[Head]:

@@ -26,7 +26,7 @@ _STRICT = ("compute_budget", "task_budgets")
 _HARMLESS = ("limits", "snapshots", "checkpoint_seconds")
 
 Place = tuple[str, str, int, int, ComputeBudget]
-"""Where in a suite's matrix a cell belongs: method, task, data budget, seed, compute budget."""
+"""Place of a cell in a suite's matrix: method, task, data budget, seed, compute budget."""
 
 
 def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, list[str]]:

@@ -30,7 +30,7 @@ LEFT_TO_THE_RUN = 'determinism = "portable" needs processes of its own. No netwo
 
 @dataclass
 class OfflinePreparation:
-    """What a preparation came to.
+    """Result of preparing a suite for machines without a network.
 
     Attributes:
         ready: What is there now, a sentence each.

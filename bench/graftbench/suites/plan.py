@@ -79,7 +79,7 @@ class PlannedSource:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a suite comes to.
+    """The cells of a suite, and all that must exist before they run.
 
     Attributes:
         suite: The suite as resolved: the protocol knows its weights, `cells` is filled in.
@@ -199,20 +199,11 @@ def make_plan(
     submitted = submitted_cells(resolved, images)
 
     cells = [*fitted, *(cell for cell, _ in submitted)]
-    in_use = {method.cls.name for serving in resolved.serving.values() for method in serving}
-    names = [method.cls.name for method in resolved.methods if method.cls.name in in_use]
-    named = override(suite, methods=[*names, *dict.fromkeys(entry.method for entry in suite.samples)])
-    code = {method.code: method.definitions for method in resolved.methods}
-    if submitted:
-        definitions = files_of_scoring()
-        code[hash_of(definitions)] = definitions
     origins: dict[str, Origin] = {entry.method: "submitted" for _, entry in submitted}
     origins |= {method.cls.name: method.cls.origin for method in resolved.methods if method.cls.origin}
     targets = {(task.target, task.resolution): images[task.target, task.resolution] for task in resolved.serving}
     return Plan(
-        suite=msgspec.structs.replace(
-            _public(named, resolved), protocol=resolved.protocol, plugins=[], cells=len(cells)
-        ),
+        suite=_recorded_suite(resolved, len(cells)),
         cells=longest_first(cells),
         targets=targets,
         sources={planned.recipe.id: planned for planned in sources.values()},
@@ -226,7 +217,7 @@ def make_plan(
             *(f"{method}: its cells are skipped, for {reason}" for (method, _), reason in lacking.items()),
         ],
         images=images,
-        code=code,
+        code=_code(resolved, scored=bool(submitted)),
         samples={cell.id: entry for cell, entry in submitted},
         origins=origins,
         secret={method.cls.name: method.secret for method in resolved.methods if method.secret},
@@ -243,6 +234,24 @@ def _without(resolved: ResolvedSuite, tasks: set[str]) -> ResolvedSuite:
     samples = [entry for entry in resolved.suite.samples if str(parse_task(entry.task)) not in tasks]
     serving = {task: methods for task, methods in resolved.serving.items() if str(task) not in tasks}
     return replace(resolved, suite=msgspec.structs.replace(resolved.suite, samples=samples), serving=serving)
+
+
+def _code(resolved: ResolvedSuite, *, scored: bool) -> dict[str, dict[str, str]]:
+    """Return hash -> definitions of the methods' code, and of that which scores submitted images if there are any."""
+    code = {method.code: method.definitions for method in resolved.methods}
+    if scored:
+        definitions = files_of_scoring()
+        code[hash_of(definitions)] = definitions
+    return code
+
+
+def _recorded_suite(resolved: ResolvedSuite, cells: int) -> Suite:
+    """Return the suite as a run folder keeps it: the methods that have cells, and the protocol written out."""
+    in_use = {method.cls.name for serving in resolved.serving.values() for method in serving}
+    names = [method.cls.name for method in resolved.methods if method.cls.name in in_use]
+    submitted = dict.fromkeys(entry.method for entry in resolved.suite.samples)
+    named = override(resolved.suite, methods=[*names, *submitted])
+    return msgspec.structs.replace(_public(named, resolved), protocol=resolved.protocol, plugins=[], cells=cells)
 
 
 def _public(suite: Suite, resolved: ResolvedSuite) -> Suite:
@@ -273,6 +282,8 @@ def resolve_suite(suite: Suite, plugins: Sequence[PluginSource]) -> ResolvedSuit
     index = registry.methods(plugins, suite.variants)
     protocol = resolve_protocol(suite.protocol)
     methods = [_resolve_method(_usable(index, name), suite, protocol.metrics) for name in suite.methods]
+    for name in suite.variants.keys() - set(suite.methods):
+        _usable(index, name)  # nothing runs it, and a wrong name in it is a wrong name all the same
     serving = {task: _serving(task, methods, suite) for task in map(parse_task, suite.tasks)}
     for task, servants in serving.items():
         for method in servants:

@@ -1,4 +1,4 @@
-"""Whether a task's splits can serve a suite: refusals that name the way forward, and what a plan notes of images."""
+"""Check that a task's splits suffice for a suite; refusals name the way forward, and a plan gets notes on images."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ Files = dict[str, str]
 
 
 UNKNOWN_FILES = "files not known"
-"""Of a record whose code the folder has no note of: it was made before there was a code.json."""
+"""Reason given for a record whose code the folder does not know: it was made before there was a code.json."""
 
 
 RENEWED = "code (hashed in another way since)"
-"""Of a record of a version that counted whole files: nothing may have changed but that."""
+"""Reason given for a record of an earlier version, whose ids covered whole files: perhaps only the id changed."""
 
 
 RUN_AGAIN = frozenset({Status.SKIPPED, Status.LOST})
@@ -37,7 +37,7 @@ RUN_AGAIN = frozenset({Status.SKIPPED, Status.LOST})
 
 
 NAMES_SHOWN = 6
-"""Of more edited definitions than these the files are named."""
+"""Edited definitions that are named one by one; of more than these, only their files are."""
 
 
 class State(StrEnum):
@@ -46,11 +46,11 @@ class State(StrEnum):
     DONE = "done"
     """Its newest record is `ok`."""
     FAILED = "failed"
-    """Its newest record says otherwise."""
+    """Its newest record has another status."""
     CHANGED = "changed"
     """It has no record, but another cell in its place has one."""
     NEW = "new"
-    """Neither."""
+    """Neither it nor another cell in its place has a record."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class _Predecessors:
 
 
 def _coordinates(cell: CellSpec) -> tuple[object, ...]:
-    """Return what a cell is a cell of, whatever its code, data and parameters are; equal on every machine."""
+    """Return a cell's place in the matrix, whatever its code, data and parameters are; equal on every machine."""
     task, names = cell.task, tuple(domain.name for domain in cell.domains)
     return cell.method, task.kind, *names, task.resolution, cell.data_budget, cell.compute_budget, cell.seed
 

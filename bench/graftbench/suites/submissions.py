@@ -1,4 +1,4 @@
-"""Images that were made elsewhere and handed in: what a suite says of them.
+"""Entries of a suite about submitted images, which were made elsewhere.
 
     [[samples]]
     method = "our-stylegan"

@@ -19,6 +19,7 @@ from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
 from graftbench.nn.generator import Generator, GeneratorSpec
 from graftbench.nn.losses import adversarial_loss
 from graftbench.nn.precision import autocast, resolve
+from graftbench.nn.upload import upload
 from graftbench.training.foreign import ForeignGenerator, ForeignGeneratorSpec, is_foreign
 from graftbench.training.loop import (
     Batches,
@@ -315,7 +316,7 @@ def _descend(
 def gaussian_latents(size: int, generator: nn.Module, task: Task) -> Tensor:
     """Draw z ~ N(0, I) for a generator with a `spec.latent`: size×latent on the task's device, drawn on the CPU."""
     z = torch.randn(size, cast("GeneratorSpec", generator.spec).latent, generator=task.generator)
-    return z.to(task.device, non_blocking=True)
+    return upload(z, task.device)
 
 
 # ------------------------------------------------------------------------------------------------------------ fits

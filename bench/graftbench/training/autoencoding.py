@@ -17,6 +17,7 @@ from graftbench.nn.discriminator import Discriminator, DiscriminatorSpec
 from graftbench.nn.generator import Generator, GeneratorSpec
 from graftbench.nn.mapping import LatentGaussian, MappedGenerator
 from graftbench.nn.precision import autocast, resolve
+from graftbench.nn.upload import upload
 from graftbench.training.loop import (
     Batches,
     TrainingConfig,
@@ -183,7 +184,7 @@ def fit_vae(
 
     def step(size: int, log: TrainingLog) -> bool:
         x = batches.draw(size)
-        noise = torch.randn(size, decoder.spec.latent, generator=task.generator).to(task.device)
+        noise = upload(torch.randn(size, decoder.spec.latent, generator=task.generator), task.device)
         with autocast(dtype, task.device):
             mean, log_variance = encoder(x)
             decoded = decoder(mean + noise * (0.5 * log_variance).exp()).float()

@@ -19,6 +19,7 @@ from graftbench.nn.build import place, seeded
 from graftbench.nn.precision import Precision, autocast, resolve
 from graftbench.nn.schedule import ScheduleName, ScheduleSpec
 from graftbench.nn.unet import DenoisingUNet, DenoisingUNetSpec
+from graftbench.nn.upload import upload
 from graftbench.training.foreign import ForeignUNet, ForeignUNetSpec, is_foreign, unet_of
 from graftbench.training.loop import (
     Batches,
@@ -145,8 +146,8 @@ def fit_diffusion(
 
     def step(size: int, log: TrainingLog) -> bool:
         x = batches.draw(size)
-        t = torch.randint(len(unet.alpha_bars), (size,), generator=task.generator).to(task.device)
-        noise = torch.randn(x.shape, generator=task.generator).to(x)
+        t = upload(torch.randint(len(unet.alpha_bars), (size,), generator=task.generator), task.device)
+        noise = upload(torch.randn(x.shape, generator=task.generator), task.device)
         alpha_bar = unet.alpha_bars[t]
         noisy = diffuse(x, noise, alpha_bar)
         with autocast(dtype, task.device):

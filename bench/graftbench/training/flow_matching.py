@@ -20,6 +20,7 @@ from graftbench.contracts import Sampler
 from graftbench.nn.build import place, seeded
 from graftbench.nn.precision import Precision, autocast, resolve
 from graftbench.nn.unet import UNetSpec, VelocityUNet
+from graftbench.nn.upload import upload
 from graftbench.training.loop import (
     Batches,
     TrainingConfig,
@@ -123,8 +124,8 @@ def fit_flow(
 
     def step(size: int, log: TrainingLog) -> bool:
         x = batches.draw(size)
-        t = draw_times(size, config.times, task.generator).to(task.device)
-        noise = torch.randn(x.shape, generator=task.generator).to(x)
+        t = upload(draw_times(size, config.times, task.generator), task.device)
+        noise = upload(torch.randn(x.shape, generator=task.generator), task.device)
         with autocast(dtype, task.device):
             velocity = unet(between(noise, x, t), t)
         loss = F.mse_loss(velocity, x - noise)

@@ -15,6 +15,7 @@ from graftbench.nn.build import seeded
 from graftbench.nn.losses import adversarial_loss
 from graftbench.nn.paired import PairJudge, enlarged
 from graftbench.nn.precision import autocast, resolve
+from graftbench.nn.upload import upload
 from graftbench.training.loop import adam, check_between, descend, prepare, train, trained
 from graftbench.training.samplers import to_float
 from graftbench.training.translation import TranslationConfig, TranslationSampler
@@ -91,7 +92,8 @@ class PairedStep:
 
     def __call__(self, size: int, log: TrainingLog) -> bool:
         """Take one step on so many pairs, drawn with replacement."""
-        chosen = torch.randint(len(self._inputs), (size,), generator=self._task.generator).to(self._inputs.device)
+        chosen = torch.randint(len(self._inputs), (size,), generator=self._task.generator)
+        chosen = upload(chosen, self._inputs.device)
         # What the translator makes of the inputs
         inputs, truth = to_float(self._inputs[chosen]), to_float(self._truths[chosen])
         image = self._run(self._translator, inputs)

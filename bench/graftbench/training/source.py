@@ -49,7 +49,8 @@ class ForeignSource(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         sha256: Of the file, or of the builder's file and the weights.
-        form: `TorchScript`, `torch.export`, `builder`, `diffusers`, or `graftbench` for a source model of this suite's.
+        form: `TorchScript`, `torch.export`, `builder`, `diffusers`, `StyleGAN2`, or `graftbench` for a source model of
+            this suite's.
         latent: Shape of one z, without the batch; empty where the file says it.
         range: What its images' black and white are.
         builder: What makes the network; empty for a file.
@@ -69,7 +70,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: `gan`: generator and discriminator; `vae`: encoder and decoder; `diffusion`: a denoising network;
-            `flow`: a velocity network.
+            `flow`: a velocity network; `stylegan2`: generator and discriminator of StyleGAN2.
         domain: Name of the source domain.
         resolution: Side in pixels.
         manifest: Hash of the domain's ids, splits and pixels; the training split is what is learnt.
@@ -127,13 +128,14 @@ def kind_of(name: str) -> Kind:
         GraftbenchError: A kind that nobody trains.
     """
     # torch is needed from here on
-    from graftbench.training import adversarial, autoencoding, diffusion, flow_matching  # noqa: PLC0415
+    from graftbench.training import adversarial, autoencoding, diffusion, flow_matching, stylegan2  # noqa: PLC0415
 
     kinds = {
         "gan": Kind(adversarial.AdversarialConfig, adversarial.train_source, adversarial.source_sampler),
         "vae": Kind(autoencoding.VaeConfig, autoencoding.train_source, autoencoding.source_sampler),
         "diffusion": Kind(diffusion.DiffusionConfig, diffusion.train_source, diffusion.source_sampler),
         "flow": Kind(flow_matching.FlowConfig, flow_matching.train_source, flow_matching.source_sampler),
+        "stylegan2": Kind(stylegan2.StyleGanConfig, stylegan2.train_source, stylegan2.source_sampler),
     }
     if name not in kinds:
         raise unknown("kind of source model", name, kinds)
@@ -492,12 +494,11 @@ def _pixels(recipe: Recipe, material: Material) -> torch.Tensor:
     """Return what is learnt: the source domain's training split, or a generator's own samples; uint8 N×3×H×W."""
     import torch  # noqa: PLC0415
 
-    from graftbench.training.adversarial import source_sampler  # noqa: PLC0415
     from graftbench.training.samplers import read_tensors  # noqa: PLC0415
 
     if not isinstance(material, Path):
         return torch.from_numpy(material.images("train").copy())
-    sampler = source_sampler(SourceModel(recipe.id, *read_tensors(material)), recipe.resolution)
+    sampler = kind_of(recipe.kind).sampler(SourceModel(recipe.id, *read_tensors(material)), recipe.resolution)
     n = min(OWN_SAMPLES, math.ceil(1000 * recipe.kimg))
     return sampler.sample(n, torch.Generator().manual_seed(recipe.seed))
 
@@ -547,10 +548,10 @@ class SourceModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         kimg: Thousands of source images shown.
         seed: Seed of initialisation and training.
         parameters: Settings of the kind's training (`AdversarialConfig`, `VaeConfig`, `DiffusionConfig`,
-            `FlowConfig`).
+            `FlowConfig`, `StyleGanConfig`).
         name: A generator of a package that is known here: `gan-face-generate`.
         file: A TorchScript or `torch.export` file, a source model that `graftbench source train` exported, or the
-            folder of a pipeline of diffusers (kind `diffusion`).
+            folder of a pipeline of diffusers (kind `diffusion`); a state dict of StyleGAN2 (kind `stylegan2`).
         builder: What makes a generator's network: `package.module:function`, or `FILE.py:function`, a file that imports
             installed packages alone. Loading it runs its code.
         weights: The builder's weights: a state dict as safetensors or as `torch.save` writes it, which is read without

@@ -38,19 +38,30 @@ from graftbench.training.samplers import read_tensors, write_tensors
 from graftbench.training.source import ForeignSource, Recipe, SourceModelSpec, changed_settings, stored
 from graftbench.training.source import kind_of as source_kind
 from graftbench.training.source_catalogue import KNOWN, OWN_PARTS
+from graftbench.training.stylegan2_checkpoints import read_stylegan2
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from graftbench.nn.stylegan2 import StyleGeneratorSpec
     from graftbench.training.foreign import Form
 
 CHECKED = 8
 """Samples that are drawn of a generator before it is taken."""
+
+KINDS = {
+    "diffusers": ("diffusion",),
+    "graftbench": ("gan", "vae", "diffusion", "flow", "stylegan2"),
+    "StyleGAN2": ("stylegan2",),
+}
+"""Form of a file -> the kinds that it may be of; `gan` for the others."""
 
 OTHER_BATCH = 3
 """A batch of another size, which it must take too: training and sampling have their own."""
 
 
 class SourceOrigin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a source model is from, for those who read about it; no part of its identity.
+    """Origin of a source model, for those who read about it; no part of its identity.
 
     Attributes:
         label: Its known name and version, or the name of its file or builder.
@@ -126,7 +137,7 @@ def import_source(spec: SourceModelSpec, kind: str, resolution: int, cache: Path
         _, metadata = read_tensors(file)
     except GraftbenchError as error:
         raise GraftbenchError(f"[source_models.{kind}] '{spec.label}': {error}") from error
-    fitted = kind == "gan" and "discriminator" not in metadata
+    fitted = kind in ("gan", "stylegan2") and "discriminator" not in metadata
     recipe = Recipe(
         kind=kind,
         domain=located.name,
@@ -223,8 +234,8 @@ def _located_file(spec: SourceModelSpec, kind: str) -> _Located:
     file = Path(spec.folder, spec.file).expanduser()
     if not file.exists():
         raise GraftbenchError(f"There is no such file (looked at {file}).")
-    form = _form_of(file)
-    kinds = {"diffusers": ("diffusion",), "graftbench": ("gan", "vae", "diffusion", "flow")}.get(form, ("gan",))
+    form = _form_of(file, kind)
+    kinds = KINDS.get(form, ("gan",))
     if kind not in kinds:
         raise GraftbenchError(f"What is there ({form}) is a source model of the kind '{kinds[0]}'; found it under it.")
     program = form in ("TorchScript", "torch.export")
@@ -240,9 +251,11 @@ def _located_file(spec: SourceModelSpec, kind: str) -> _Located:
     return _Located(foreign, name, SourceOrigin(label=file.name, license=spec.license), spec, file)
 
 
-def _form_of(file: Path) -> str:
+def _form_of(file: Path, kind: str) -> str:
     if file.is_dir():
         return "diffusers"
+    if kind == "stylegan2" and not (file.suffix == ".safetensors" and "recipe" in read_tensors(file)[1]):
+        return "StyleGAN2"
     if file.suffix != ".safetensors":
         return kind_of(file)
     _, metadata = read_tensors(file)
@@ -273,6 +286,10 @@ def _store(located: _Located, kind: str, resolution: int, target: Path) -> None:
         source_kind(kind).sampler(SourceModel("", tensors, metadata), resolution)
         metadata = {name: text for name, text in metadata.items() if name not in ("id", "recipe")}
         parts = msgspec.json.decode(metadata.get("parts", "null")) or list(OWN_PARTS)
+    elif located.foreign.form == "StyleGAN2":
+        networks = read_stylegan2(located.file, resolution)
+        _check_drawn(networks["generator"].eval())
+        (tensors, metadata), parts = stored(networks), ["network"]
     elif located.foreign.form == "diffusers":
         unet = pipeline_unet(located.file, resolution)
         (tensors, metadata), parts = stored({"unet": unet}), ["network"]
@@ -344,6 +361,25 @@ def state_dict(file: Path, key: str = "") -> dict[str, torch.Tensor]:
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
+def _check_drawn(generator: nn.Module) -> None:
+    """Draw samples of a generator of this suite's networks whose weights are from elsewhere.
+
+    Raises:
+        GraftbenchError: They are not finite, or one image.
+    """
+    with torch.inference_mode():
+        latent = cast("StyleGeneratorSpec", generator.spec).latent
+        images = generator(torch.randn(CHECKED, latent, generator=torch.Generator().manual_seed(0)))
+    if not images.isfinite().all():
+        raise GraftbenchError("It makes images with numbers that are not finite.")
+    _check_variety(images)
+
+
+def _check_variety(images: torch.Tensor) -> None:
+    if float(images.std(dim=0).max()) < GREY_LEVEL:
+        raise GraftbenchError(f"It is no generator: {CHECKED} latents gave {CHECKED} times the same image.")
+
+
 def check_generator(generator: ForeignGenerator, resolution: int) -> ForeignGenerator:
     """Draw samples of a generator in evaluation mode and compare them with what is declared.
 
@@ -370,8 +406,7 @@ def check_generator(generator: ForeignGenerator, resolution: int) -> ForeignGene
             'expected -1..1. Write range = "0..1"?'
         )
     # Whether it is a generator: another image for another latent, whatever the batch.
-    if float(images.std(dim=0).max()) < GREY_LEVEL:
-        raise GraftbenchError(f"It is no generator: {CHECKED} latents gave {CHECKED} times the same image.")
+    _check_variety(images)
     _raw(generator, z[:OTHER_BATCH])
     if not _can_be_trained(generator, z[:OTHER_BATCH]):
         raise GraftbenchError(

@@ -4,7 +4,7 @@ A job is a Ray task; the task runs it with the node's own `LocalExecutor`, in a 
 as on one machine, and sends back its files. The driver alone writes into the run folder. Nodes need Python with
 graftbench's dependencies, and Ray; graftbench itself, plugins, prepared images, source models and the extractor's
 weights are sent to them (`shipping`). Methods and domains that installed packages offer as entry points have to be
-installed on the nodes too, and a `torchscript:` extractor's file has to be there under the same path.
+installed on the nodes too.
 
 Ray has no time limit per task (ray-project/ray#15672). The node keeps the limits; should it not, the driver cancels
 the task `BACKSTOP_SECONDS` later. What runs ends with the task's process, in whatever way that ends (`Keeper`).
@@ -45,7 +45,7 @@ from graftbench.execution.job import (
     Job,
     SourceJob,
 )
-from graftbench.extractors.load import TORCHSCRIPT, weights_file
+from graftbench.extractors.load import weights_file
 from graftbench.extractors.weights import ENDINGS, file_stem, given_file
 from graftbench.images.decoding import list_images
 from graftbench.plugins.local_imports import imported_files
@@ -64,7 +64,7 @@ SILENCE_SECONDS = 60.0
 
 CONNECT_SECONDS = 12.0
 NO_NODE_SECONDS = 60.0
-"""How long the driver waits for a node that can run a job."""
+"""Seconds that the driver waits for a node which can run a job."""
 
 PLUGIN_BYTES = 256 << 20
 """A plugin folder that holds more is not sent."""
@@ -200,15 +200,12 @@ class RayExecutor:
         return shipping.digest_of(files), [self._ray.put(bundle) for bundle in shipping.bundles(files)]
 
     def _weights(self, job: Job) -> Parcel | None:
-        """Return a parcel of the extractor's weights; None where the job needs none or nodes have them.
-
-        They have those in a package, and those under the path that is the extractor's name.
-        """
+        """Return a parcel of the extractor's weights; None where the job needs none or nodes have them in a package."""
         if isinstance(job, SourceJob):
             return None
         protocol = job.cell.protocol if isinstance(job, CellJob) else job.protocol
         name, weights = protocol.extractor, protocol.weights
-        if name.startswith(TORCHSCRIPT) or (name == "lite0" and given_file(name, weights) is None):
+        if name == "lite0" and given_file(name, weights) is None:
             return None
         file = weights_file(name, weights)
         ending = file.suffix if file.suffix in ENDINGS else ENDINGS[0]

@@ -40,7 +40,7 @@ Reference = Any
 
 
 Parcel = tuple[str, list[Reference]]
-"""Hash, bundles."""
+"""Hash of some files, and the bundles in Ray's store that hold them."""
 
 
 class Order(TypedDict):

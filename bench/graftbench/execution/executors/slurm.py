@@ -70,7 +70,7 @@ GPU_PARAMETERS = ("gres", "gpus", "gpus_per_node", "gpus_per_task", "num_gpus")
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a job ended, as its array task tells it.
+    """End of a job, as its array task reports it.
 
     Attributes:
         claim: The claim that it ran for.

@@ -37,7 +37,7 @@ NOT_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal
 """Signals that the driver handles; this process ends with its standard input."""
 
 WATCH_SECONDS = 0.25
-"""How often limits and the process tree are looked at."""
+"""Seconds between two looks at the limits and the process tree."""
 
 LOG_LIMIT_BYTES, LOG_KEPT_BYTES = 8 << 20, 256 << 10
 """A log that grows beyond the limit is cut to its end: a job that prints without end must not fill the disk."""

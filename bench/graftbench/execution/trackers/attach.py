@@ -29,7 +29,7 @@ QUIET_SECONDS = 2.0
 """A wait of more than that is announced."""
 
 STOPPED_SECONDS = 5.0
-"""Likewise, where the run was broken off."""
+"""Seconds that trackers get to finish where the run was broken off."""
 
 
 def find(requested: Iterable[str | Tracker | type[Tracker]]) -> list[Tracker]:

@@ -129,7 +129,7 @@ class Tracker(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     """Modules that must be there; those of a built-in tracker come with the extra of its name."""
     Options: ClassVar[type[msgspec.Struct]] = msgspec.defstruct("NoOptions", [], frozen=True)
-    """What may stand behind the name, `NAME:key=value,key=value`; unknown keys are refused."""
+    """Options behind the tracker's name, `NAME:key=value,key=value`; unknown keys are refused."""
 
     def __init__(self, options: Any = None) -> None:  # noqa: ANN401 - each tracker has its own Options
         self.options: Any = self.Options() if options is None else options

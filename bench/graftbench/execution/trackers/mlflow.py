@@ -40,7 +40,7 @@ _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
 class MLflowOptions(msgspec.Struct, frozen=True):
-    """What may stand behind `mlflow:`.
+    """Options of `mlflow:`.
 
     Attributes:
         uri: Address of the tracking server or store (`http://host:5000`, `sqlite:///mlflow.db`).

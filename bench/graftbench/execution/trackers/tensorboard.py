@@ -28,7 +28,7 @@ EVENTS = "events.out.tfevents."
 
 
 class TensorBoardOptions(msgspec.Struct, frozen=True):
-    """What may stand behind `tensorboard:`.
+    """Options of `tensorboard:`.
 
     Attributes:
         logdir: Folder for the event files; the run folder's own `tensorboard` by default. Runs of several folders lie

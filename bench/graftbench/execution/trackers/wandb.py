@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from graftbench.execution.trackers.base import TrackedCell, TrackedPoint, TrackedResult, TrackedRun
 
 PROJECT = "graftbench"
-"""Where neither an option nor WANDB_PROJECT names one."""
+"""Project where neither an option nor WANDB_PROJECT names one."""
 
 STEP = "images_seen"
 """The x axis of every curve."""
 
 
 class WandbOptions(msgspec.Struct, frozen=True):
-    """What may stand behind `wandb:`.
+    """Options of `wandb:`.
 
     Attributes:
         project: Name of the project.

@@ -1,4 +1,4 @@
-"""How numbers and verdicts are printed, the same in every format."""
+"""Write numbers and verdicts, the same way in every format."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graftbench.regression.results import Comparison
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, escaped or not."""
+"""Characters that XML 1.0 cannot hold, escaped or not."""
 
 
 def render(comparison: Comparison) -> str:

@@ -16,7 +16,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 _HEAD = ("method", "measure", "base", "new", "change", "pairs", "why")
 _RULE = ("---", "---", "---:", "---:", "---", "---:", "---")
 MOST_LINES = 50
-"""Of a list of cells; a comment is not a log."""
+"""Cells that a list names; a comment is not a log."""
 
 
 def render(comparison: Comparison) -> str:

@@ -36,7 +36,7 @@ NOT_RECORDED = "not recorded"
 
 
 class SeriesKey(NamedTuple):
-    """What a series is about; cells that differ in the seed alone share it.
+    """Key of a series; cells that differ in the seed alone share it.
 
     Attributes:
         method: The method's name, with the parameters that tell it from its variants if the run has several.
@@ -89,7 +89,7 @@ class Value(msgspec.Struct, frozen=True):
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run came to: one line of history.jsonl.
+    """Summary of a run: one line of history.jsonl.
 
     Attributes:
         run: The suite's name.
@@ -124,7 +124,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class HistoryAddition:
-    """What `add` did.
+    """Result of `add`.
 
     Attributes:
         sentence: What to tell.

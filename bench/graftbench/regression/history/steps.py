@@ -1,4 +1,4 @@
-"""Where a series of results changes its level, and whether it drifts.
+"""Find where a series of results changes its level, and whether it drifts.
 
 A history is taken for levels that change seldom, a line through time at most, and noise in which single points may lie
 anywhere. Steps are where the penalised cost
@@ -49,7 +49,7 @@ LEAST = 6
 GRID = 0.2
 """Distance of the levels that are tried, in σ."""
 REACH = 1.5
-"""How far from a point levels are tried, in σ. The level that fits best lies so near to one of its points."""
+"""Distance from a point, in σ, up to which levels are tried: the best level lies so near to one of its points."""
 CLIP = 0.9
 """K / β. Below 1, so that one point makes no step; above 1/2, so that two do."""
 SHORT, SLOPE = 14.0, 3.0
@@ -63,7 +63,7 @@ COARSE = 1.2
 TIES = 0.05
 """Share of differences that are 0 from which on values are coarse: of smooth noise hardly any are."""
 ROUNDS = 4
-"""How often the slope is fitted again between steps at most."""
+"""Most times that slope and steps are fitted in turn."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What a series shows.
+    """Steps and drift of a series.
 
     Attributes:
         n: Number of points.

@@ -1,4 +1,4 @@
-"""What a series shows in words and numbers, for the table and for the page."""
+"""Describe a series in words and numbers, for the table and for the page."""
 
 from __future__ import annotations
 

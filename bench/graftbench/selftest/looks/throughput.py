@@ -47,7 +47,7 @@ class NoLog:
 
 def look(bench: Bench) -> Iterator[SelftestFinding]:
     """Time the steps of `dcgan` in each way; every number is that of the steady state."""
-    count = 12 if bench.quick else 60 if not bench.device.is_gpu else 300
+    count = 8 if bench.quick else 30 if not bench.device.is_gpu else 300
     world = replace(worlds(bench.cache, bench.folder / "sources")(32), device=bench.device.torch_device)
 
     # The suite's loop, and its step alone; another process may slow either of them, so there are a few attempts.

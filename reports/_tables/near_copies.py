@@ -1,0 +1,40 @@
+"""Rows whose scores of memorisation speak of copies: what a table and the page say of them in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graftbench.metrics.near_copies import near_copies
+
+from .numbers import finite
+
+if TYPE_CHECKING:
+    from graftbench.records.record import Record
+
+    from .groups import Row
+
+
+def note_on_copies(row: Row) -> str:
+    """Write the footnote of a competing row of which a cell that ended well is near copies; else empty.
+
+    The words are those of the first such cell: another seed has other numbers and the same meaning.
+    """
+    if row.is_reference:
+        return ""
+    found = list(filter(None, map(_of_cell, row.ok)))
+    if not found:
+        return ""
+    count = "" if len(row.ok) == 1 else f" in {len(found)} of {len(row.ok)} trainings"
+    return f"{found[0][0].upper()}{found[0][1:].replace(':', f'{count}:', 1)}."
+
+
+def _of_cell(record: Record) -> str:
+    scores = {score.name: score for score in record.scores}
+    z, share = (scores.get(name) for name in ("copying_z", "authpct"))
+    return near_copies(
+        None if z is None else finite(z.value),
+        None if share is None else finite(share.value),
+        None if share is None else finite(share.floor),
+        n_generated=0 if share is None else share.n_generated,
+        n_reference=max((score.n_reference for score in record.scores), default=0),
+    )

@@ -1,0 +1,44 @@
+"""When scores of memorisation are said to speak of near copies."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from graftbench.metrics.near_copies import near_copies
+
+BEGIN = "near copies: the images lie nearer to the training images than new real images do "
+SIZES = {"n_generated": 600, "n_reference": 600}
+
+
+def test_c_t_below_minus_three() -> None:
+    """At −3 nothing is said; below it the value is, with a true minus sign."""
+    assert near_copies(-3.0, None, None, **SIZES) == ""
+    assert near_copies(-12.54, None, None, **SIZES) == (
+        f"{BEGIN}(C_T −12.5, where new images have about 0 and chance ends at −3)"
+    )
+
+
+def test_authpct_below_that_of_real_images() -> None:
+    """By hand: 41 against 50 of 600 each is z = −9/√(45.5·54.5·2/600) = −3.13; 42 is −2.78."""
+    assert -9 / math.sqrt(45.5 * 54.5 * 2 / 600) == pytest.approx(-3.13, abs=0.005)
+    assert near_copies(None, 41.0, 50.0, **SIZES) == f"{BEGIN}(AuthPct 41, where new images have 50)"
+    assert near_copies(None, 42.0, 50.0, **SIZES) == ""
+    assert near_copies(None, 41.0, 50.0, n_generated=60, n_reference=60) == ""
+
+
+def test_what_is_not_known_says_nothing() -> None:
+    """Without a floor, without images, or where both shares are 0 or 100 AuthPct is silent."""
+    assert near_copies(None, None, None, **SIZES) == ""
+    assert near_copies(5.0, 0.0, None, **SIZES) == ""
+    assert near_copies(None, 0.0, 50.0, n_generated=600, n_reference=0) == ""
+    assert near_copies(None, 0.0, 0.0, **SIZES) == ""
+
+
+def test_both_are_named() -> None:
+    """One sentence for the two."""
+    said = near_copies(-36.0, 0.0, 60.5, **SIZES)
+    assert "C_T −36.0" in said
+    assert "; " not in said
+    assert said.endswith("AuthPct 0, where new images have 60)")

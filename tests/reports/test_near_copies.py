@@ -1,0 +1,48 @@
+"""Rows whose images are near copies of training images: said in tables, the finding and the page."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+from report_parts import part
+
+if TYPE_CHECKING:
+    from report_parts import Make, MakeRun
+
+    from graftbench.records.record import Record
+
+SAID = "near copies in 1 of 2 trainings: the images lie nearer to the training images than new real images do"
+
+
+def with_z(record: Record, z: float) -> Record:
+    """Set C_T."""
+    scores = [msgspec.structs.replace(s, value=z) if s.name == "copying_z" else s for s in record.scores]
+    return msgspec.structs.replace(record, scores=scores)
+
+
+def cells(make: Make, method: str, *zs: float) -> list[Record]:
+    """A cell a seed with these C_T."""
+    return [with_z(make(method, 25, seed, full=True), z) for seed, z in enumerate(zs)]
+
+
+def test_the_table_has_a_footnote_and_the_finding_a_clause(record: Make, a_run: MakeRun) -> None:
+    """Of the method alone: the memorizer is a row of copies by its name."""
+    run = a_run([*cells(record, "finetune", 1, -5), *cells(record, "freezed", 0, 2), *cells(record, "memorizer", -9)])
+    text = part("table").to_markdown(run)
+    (note,) = re.findall(r"^(\d+)\. N" + SAID[1:] + r" \(C\\?_T −5\.0, ", text, re.MULTILINE)
+    assert re.search(rf"^\| finetune<sup>{note}</sup> \| 25", text, re.MULTILINE)
+    assert not re.search(rf"^\| (freezed|memorizer)<sup>[\d,]*{note}\b", text, re.MULTILINE)
+    assert "the images of finetune are near copies of training images" in text
+
+
+def test_the_page_says_it_beside_the_rank_and_in_the_chart(record: Make, a_run: MakeRun) -> None:
+    """Short in the ranking, in full under Memorisation; nothing of rows that do not copy."""
+    run = a_run([*cells(record, "finetune", 1, -5), *cells(record, "freezed", 0, 2)])
+    text = html.unescape(part("page").render(run, None))
+    assert text.count('<span class="note">near copies of training images: see Memorisation</span>') == 1
+    assert text.count(f'<span class="note">N{SAID[1:]} (C_T −5.0') == 1
+    clean = part("page").render(a_run(cells(record, "freezed", 0, 2)), None)
+    assert "near copies of training" not in clean
