@@ -506,7 +506,10 @@ def test_the_reference_is_not_held_out(data: Data, cache: Path) -> None:
 
 
 def test_statistics_stand_for_the_images(data: Data, cache: Path, tmp_path: Path) -> None:
-    """Every metric against the file equals that against the images, to the bit; the images may be gone."""
+    """Every metric against the file equals that against the images, to the bit; the images may be gone.
+
+    The share of copies alone needs the images themselves, which no file of statistics gives away.
+    """
     path = tmp_path / "real.safetensors"
     statistics_of(data.real, size=32, device="cpu", cache=cache).save(path)
     arguments: dict[str, Any] = {"metrics": ["all"], "train": data.shots, "held_out": data.others}
@@ -514,7 +517,9 @@ def test_statistics_stand_for_the_images(data: Data, cache: Path, tmp_path: Path
     assert whole["high_frequency"].value is not None
     for reference in (path, str(path)):
         found = evaluate(data.made, reference, cache=tmp_path / "fresh", **arguments, **FAST)
-        assert found.scores == whole.scores
+        assert found["copies"].undefined == "of the reference images there are features alone, no thumbnails"
+        others = [[score for score in each.scores if score.name != "copies"] for each in (found, whole)]
+        assert others[0] == others[1]
         assert found.floors == whole.floors
         assert found.reference == "real"
 
