@@ -89,6 +89,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
         _scale(ranked, references.get(ORACLE), references.get(MEMORIZER)),
         _copies(ranked),
         _fid(ranked),
+        _without_score(rows),
     ]
     sentences = [_joined(first, "; ", _unbeaten(group, ranked)), _joined(second, "; ", [])]
     return tuple(tuple(sentence) for sentence in sentences if sentence)
@@ -256,6 +257,18 @@ def _fid(ranked: _Ranked) -> _Clause:
     if by_fid[0] == by_kid[0]:
         return [("FID, another distance, agrees on the first alone", False)]
     return [("FID, another distance, puts ", False), (by_fid[0], True), (" first", False)]
+
+
+def _without_score(rows: Sequence[Row]) -> _Clause:
+    """Name the methods that have no score, and say how many of their trainings failed."""
+    absent = [row for row in rows if row.summary(KID) is None]
+    if not absent:
+        return []
+    records = [record for row in absent for record in row.records]
+    failed = sum(record.status != Status.OK for record in records)
+    of_them = f" ({failed:,} of {plural(len(records), 'training')} failed)" if failed else ""
+    verb = "has" if len(absent) == 1 else "have"
+    return [*_names([row.label for row in absent]), (f" {verb} no score{of_them}", False)]
 
 
 # ---------------------------------------------------------------------------------------------------------- the parts

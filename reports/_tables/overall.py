@@ -62,6 +62,8 @@ def overall(groups: Sequence[Group]) -> str:
         text += ", better than " + listing([f"{_label(name)} ({_change(differences[name], p)})" for name, p in beaten])
     if open_names:
         text += f"{'; ' if beaten else ', '}not told apart from {listing([_label(name) for name in open_names])}"
+    if absent := sorted({row.label for group in rankable for row in group.methods if not row.leaks} - methods.keys()):
+        text += f"; {listing(absent)} {'has' if len(absent) == 1 else 'have'} no score"
     return f"{text}."
 
 

@@ -294,8 +294,9 @@ def marking(columns: Mapping[Metric, Column]) -> tuple[str, ...]:
     sentences: list[str] = []
     if any(standing.level for standing in each):
         sentences.append(
-            f"{LEVEL_MARK}: not significantly worse than the best (paired t test of the logarithms over seeds, with "
-            f"Holm's correction over the methods at that number of images; level {LEVEL:g})."
+            f"{LEVEL_MARK}: not significantly worse than the best (paired t test of the logarithms over seeds, or of "
+            f"relative differences where a score is not above zero, with Holm's correction over the methods at that "
+            f"number of images; level {LEVEL:g})."
         )
     if any(standing.untested for standing in each):
         sentences.append(f"{UNTESTED_MARK}: too few seeds in common with the best to be told apart from it.")

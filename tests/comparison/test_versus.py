@@ -113,6 +113,10 @@ def test_what_is_refused() -> None:
     ):
         with pytest.raises(GraftbenchError, match=sentence):
             versus(records, *arguments)
+    failed = make_cell("ewc", 0, 25, protocol=PROTOCOL, task=TaskSpec("twemoji", "openmoji", 32))
+    lost = Record(id=failed.id, cell=failed, status=Status.OOM)
+    with pytest.raises(GraftbenchError, match=r"No cell of 'ewc' ended well, .* found 1 oom"):
+        versus([*records, lost], "finetune", "ewc")
     for metric, sentence in (
         ("kidd", "Did you mean 'kid'"),
         ("authpct", "Neither a high nor a low"),

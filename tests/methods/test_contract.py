@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DIVERGING = ("dcgan", "vae", "ddpm", "cyclegan")
 """One of each loop: of the others `divergence` is looked at where there is time."""
 
-FITTED_AGAIN = (*DIVERGING, "adam", "gatys", "lora", "pix2pix", "projected", "gaussian", "source")
+FITTED_AGAIN = (*DIVERGING, "gatys", "lora", "pix2pix", "projected", "gaussian", "source")
 """One of each kind of network or sampler: the others are fitted at a second size, and with a second seed, where there
 is time."""
 

@@ -139,7 +139,7 @@ _IN_A_FUNCTION = {
 }
 _IN_A_MODULE = {
     "torch.ones(1) > 2": "needs torch.ones()",
-    "numpy.asarray(torch.ones(2)).sum()": "needs torch.ones()",
+    "str(numpy.asarray(torch.ones(2)).sum())": "needs torch.ones()",
     "isinstance(3, torch.Tensor)": "needs torch.Tensor",
 }
 """Statement -> what comes of it: a module calls functions of torch as decorators, and looks at nothing they return."""

@@ -149,6 +149,13 @@ def test_all_failed(record: Make, a_run: MakeRun) -> None:
     assert found(a_run([*kids(record, {"finetune": 20}), *failed])).endswith(sentence)
 
 
+def test_a_method_that_failed_everywhere_is_named(record: Make, a_run: MakeRun) -> None:
+    """It has no place among the others, and the finding says so and how many of its trainings failed."""
+    failed = [record("vae", 25, seed, status=Status.OOM) for seed in range(2)]
+    text = found(a_run([*kids(record, {"finetune": 20, "freezed": 40}), *failed]))
+    assert text.endswith("; vae has no score (2 of 2 trainings failed).")
+
+
 def test_one_method_and_real_images_that_it_reaches(record: Make, a_run: MakeRun) -> None:
     """It is the only one; that it is not told from real images is said."""
     assert found(a_run(kids(record, {"finetune": 1.001, "oracle": 1}))) == (

@@ -10,6 +10,7 @@ from report_parts import part
 from scipy.stats import ttest_1samp
 
 from graftbench.comparison.versus import versus
+from graftbench.records.record import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +65,13 @@ def test_it_does_not_contradict_versus(record: Make, a_run: MakeRun) -> None:
         row = versus(run.records, "finetune", other, metric=["kid"]).rows[0]
         assert row.pairs == 4
         assert f"{100 * (row.ratio - 1):.0f} %".replace("-", "−") in said(run)
+
+
+def test_a_method_without_a_score_is_named(record: Make, a_run: MakeRun) -> None:
+    """One that failed in every cell changes no comparison, and is not left out in silence."""
+    failed = [record("vae", images, seed, status=Status.OOM) for images in (25, 400) for seed in range(2)]
+    run = a_run([*records(record), *failed])
+    assert said(run) == said(a_run(records(record))).removesuffix(".") + "; vae has no score."
 
 
 def test_who_is_level_is_named(record: Make, a_run: MakeRun) -> None:

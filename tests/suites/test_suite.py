@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,7 @@ from graftbench.plugins.config import config_of
 from graftbench.records.cell_spec import ComputeBudget, TaskSpec
 from graftbench.records.store import read
 from graftbench.suites.matrix import places
+from graftbench.suites.plan import resolve_suite
 from graftbench.suites.suite import load_suite, override, packaged_suites, parse_suite, parse_task
 
 if TYPE_CHECKING:
@@ -70,8 +72,11 @@ def test_every_packaged_suite_parses() -> None:
         ("->openmoji", " to openmoji", "A task is written source->target@resolution"),
         ("[0]\n", "[0]\n[protocol]\nreference = 'train'\n", "Unknown split 'train'"),
         ("[0]\n", "[0]\n[protocol]\nextracter = 'lite0'\n", "Did you mean 'extractor'?"),
-        ("[0]\n", "[0]\n[parameters.dcgna]\nlr = 1\n", "Unknown method 'dcgna' .* Did you mean 'dcgan'?"),
+        ("[0]\n", "[0]\n[parameters.dcgna]\nlr = 1\n", "Unknown listed method 'dcgna' .* Did you mean 'dcgan'?"),
         ("name =", "name ", "no valid TOML"),
+        ("{ kimg = 1 }", "{ kimg = 1e-9 }", "a budget of images is 0.001 kimg .* to 1,000,000 kimg; found 1e-09"),
+        ("{ kimg = 1 }", "{ kimg = 1e300 }", "a budget of images is 0.001 kimg .* to 1,000,000 kimg; found 1e.300"),
+        ("@32", "@1073741824", "A resolution is 8, 16, 32, .*; found 1073741824"),
     ],
 )
 def test_a_mistake_is_named(wrong: str, right: str, sentence: str) -> None:
@@ -167,3 +172,17 @@ def test_plugins_of_a_suite_are_seen_from_its_file(tmp_path: Path, monkeypatch: 
     file.write_text(f'plugins = ["deeper/my_method.py"]\n{GOOD}', "utf-8")
     monkeypatch.chdir("/")
     assert load_suite(file).with_plugins([]) == [tmp_path.resolve() / "deeper" / "my_method.py"]
+
+
+def test_a_suite_needs_a_name() -> None:
+    """An empty one, or one of blanks, would name no folder and head no page."""
+    for name in ("", "  "):
+        with pytest.raises(GraftbenchError, match="a suite needs a name"):
+            parse_suite(re.sub('name = ".*"', f'name = "{name}"', GOOD), "mine.toml")
+
+
+def test_a_variant_that_nothing_runs_is_checked_too() -> None:
+    """Its method is looked up although `methods` does not list it."""
+    suite = parse_suite(GOOD + '[variants.mine]\nmethod = "dcgn"\n', "mine.toml")
+    with pytest.raises(GraftbenchError, match=r"mine.*Unknown method 'dcgn'.*Did you mean 'dcgan'"):
+        resolve_suite(suite, ())

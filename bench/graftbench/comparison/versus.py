@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,7 +148,7 @@ def versus(
     methods = sorted(map(str, cells["method"].unique()))
     for name in (a, b):
         if name not in methods:
-            raise unknown("method", name, methods, where="in these records")
+            raise _no_method(name, methods, records)
     if a == b:
         raise GraftbenchError(f"'{a}' cannot be compared with itself: name two methods.")
     rows: list[VersusRow] = []
@@ -167,6 +167,15 @@ def versus(
 
 
 # ------------------------------------------------------------------------------------------------------------- cells
+
+
+def _no_method(name: str, methods: Sequence[str], records: Sequence[Record] | None) -> GraftbenchError:
+    """Say that a method has no cell that ended well, or that no cell is of that name."""
+    endings = Counter(str(record.status) for record in records or () if record.cell.method == name)
+    if not endings:
+        return unknown("method", name, methods, where="in these records")
+    found = ", ".join(f"{count:,} {status}" for status, count in endings.items())
+    return GraftbenchError(f"No cell of '{name}' ended well, so there is nothing to compare; found {found}.")
 
 
 def _check(names: Sequence[str], level: float) -> None:

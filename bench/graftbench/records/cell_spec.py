@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from graftbench.bounds import AtLeastTwo, BlurPixels, Levels, Positive, Side
+from graftbench.bounds import MOST, AtLeastTwo, BlurPixels, Levels, Positive, Side
 
 SAMPLES = "samples"
 """Value of `variant_of` in cells whose images were submitted instead of drawn by a method of the suite."""
@@ -68,6 +68,9 @@ class ComputeBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ((name, value),) = given.items()
         if not 0 < value < math.inf:
             raise ValueError(f"the compute budget must be positive and finite; found {name} = {value}")
+        if name == "kimg" and not 1 <= 1000 * value <= MOST:
+            limits = f"0.001 kimg (one image) to {MOST // 1000:,} kimg"
+            raise ValueError(f"a budget of images is {limits}; found {value:g} kimg")
         msgspec.structs.force_setattr(self, name, float(value))  # 16 and 16.0 are one budget and have one id
 
     def __str__(self) -> str:

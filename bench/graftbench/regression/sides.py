@@ -57,7 +57,8 @@ def read_side(run: str, *, folder: Path = baselines.FOLDER, selection: str = "")
         return Side(f"{run} ({about.suite}, {about.finished_at[:10]})", (_chosen(records, selection),))
     if "/" in run or "\\" in run or run.endswith(".jsonl"):
         raise GraftbenchError(f"There is nothing at '{run}'; expected a run folder, a records.jsonl or a baseline.")
-    raise unknown("run or baseline", run, names, where=f"(no such path, and no such baseline in '{folder}')")
+    where = f"(no such path, and no such baseline in '{folder}'; `graftbench baseline save {run} RUN` saves one)"
+    raise unknown("run or baseline", run, names, where=where)
 
 
 def _files(path: Path) -> list[Path]:

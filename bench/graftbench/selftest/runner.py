@@ -33,7 +33,7 @@ class DeviceLook:
     Attributes:
         name: The module in `looks` that takes it.
         title: What it is about.
-        seconds: Its limit.
+        seconds: Its limit: a guard against what hangs, wide enough for a machine that others use.
     """
 
     name: str
@@ -45,10 +45,10 @@ LOOKS = (
     DeviceLook("timing", "Times hold what was queued", 120),
     DeviceLook("memory", "Memory is counted", 120),
     DeviceLook("energy", "Energy is the counter's", 120),
-    DeviceLook("kernels", "Features against float64", 240),
-    DeviceLook("throughput", "How fast the loop is", 240),
-    DeviceLook("methods", "Every method", 480),
-    DeviceLook("cells", "Cells side by side; out of memory", 300),
+    DeviceLook("kernels", "Features against float64", 600),
+    DeviceLook("throughput", "How fast the loop is", 600),
+    DeviceLook("methods", "Every method", 1500),
+    DeviceLook("cells", "Cells side by side; out of memory", 900),
 )
 """In the order in which they are taken: one after the other, for each wants the device for itself."""
 

@@ -282,6 +282,8 @@ def resolve_suite(suite: Suite, plugins: Sequence[PluginSource]) -> ResolvedSuit
     index = registry.methods(plugins, suite.variants)
     protocol = resolve_protocol(suite.protocol)
     methods = [_resolve_method(_usable(index, name), suite, protocol.metrics) for name in suite.methods]
+    for name in suite.variants.keys() - set(suite.methods):
+        _usable(index, name)  # nothing runs it, and a wrong name in it is a wrong name all the same
     serving = {task: _serving(task, methods, suite) for task in map(parse_task, suite.tasks)}
     for task, servants in serving.items():
         for method in servants:

@@ -191,6 +191,8 @@ def suite_of(raw: dict[str, Any], where: str) -> Suite:
         GraftbenchError: An unknown key, a value of the wrong type or out of range, or parts that do not go together.
     """
     suite = read_table(raw, Suite, where)
+    if not suite.name.strip():
+        raise GraftbenchError(f"{where}: a suite needs a name; found `name` = {suite.name!r}.")
     for name in ("tasks", "methods", "data_budgets", "seeds"):
         values = getattr(suite, name)
         if not values and not (name == "methods" and suite.samples):
@@ -210,7 +212,7 @@ def suite_of(raw: dict[str, Any], where: str) -> Suite:
     kinds = [kind for kind in get_args(SourceNeed) if kind]
     check_variants(suite.variants, where)
     check_submissions(suite.samples, where)
-    _check_names("method", suite.parameters, suite.methods, f"in [parameters] of {where}")
+    _check_names("listed method", suite.parameters, suite.methods, f"in [parameters] of {where}")
     _check_names("kind of source model", suite.source_models, kinds, f"in [source_models] of {where}")
     for label in suite.domains:
         if not _LABEL.fullmatch(label) or label == NO_SOURCE:
@@ -268,7 +270,7 @@ def parse_task(text: str) -> TaskSpec:
     if kind != "generate" and "->" not in names:
         names = f"{NO_SOURCE}->{names}"
     source, arrow, target = names.partition("->")
-    if not (at and arrow and source.strip() and target.strip() and re.fullmatch(r"[0-9]{1,9}", side.strip())):
+    if not (at and arrow and source.strip() and target.strip() and re.fullmatch(r"[0-9]{1,18}", side.strip())):
         raise GraftbenchError(f"A task is written source->target@resolution (twemoji->openmoji@32); found '{text}'.")
     if target.strip() == NO_SOURCE:
         raise GraftbenchError(f"A task needs a target domain; only its source can be '{NO_SOURCE}': found '{text}'.")

@@ -21,6 +21,7 @@ from graftbench.nn.stylegan2 import (
     StyleGeneratorSpec,
     stage_widths,
 )
+from graftbench.nn.upload import upload
 from graftbench.training.adversarial import AdversarialConfig, fit_adversarial
 from graftbench.training.loop import load_prefixed, source_spec
 from graftbench.training.samplers import GeneratorSampler
@@ -231,7 +232,7 @@ def fit_stylegan2(
     numbers = generator.spec.latent + sum(side**2 for side in generator.spec.noise_sides)
 
     def latents(size: int) -> Tensor:
-        return torch.randn(size, numbers, generator=task.generator).to(task.device, non_blocking=True)
+        return upload(torch.randn(size, numbers, generator=task.generator), task.device)
 
     path = LazyPathLength(generator, config.path_length, config.path_every, task.generator)
     return fit_adversarial(
