@@ -314,7 +314,7 @@ class StyleGenerator(nn.Module):
 # ----------------------------------------------------------------------------------------------------- discriminator
 
 
-class ResidualBlock(nn.Module):
+class HalvingBlock(nn.Module):
     """Two 3×3 convolutions to half the side beside a 1×1 one, their sum over √2."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -351,7 +351,7 @@ class StyleDiscriminator(nn.Module):
         self.fromrgb = ScaledConvolution(3, widths[0], 1)
         halved = sides(spec.resolution)[:0:-1]
         self.blocks = nn.ModuleDict(
-            {f"b{side}": ResidualBlock(*pair) for side, pair in zip(halved, itertools.pairwise(widths), strict=True)}
+            {f"b{side}": HalvingBlock(*pair) for side, pair in zip(halved, itertools.pairwise(widths), strict=True)}
         )
         last = widths[-1]
         self.conv = ScaledConvolution(last + 1, last, 3)
