@@ -55,7 +55,7 @@ def draw(cells: pd.DataFrame) -> None:
         for row, images in zip(panels.reshape(len(budgets), -1), budgets, strict=True):
             for axes, (column, title) in zip(row, PANELS, strict=True):
                 for method, look in looks_of.items():
-                    curve = cells[(cells["images"] == images) & (cells["method"] == method)].sort_values(by=["kimg"])
+                    curve = cells.query("images == @images and method == @method").sort_values("kimg")
                     axes.plot(curve["kimg"], curve[column], color=look.color, marker=look.marker, label=method)
                 axes.set(xscale="log", title=f"{images} images: {title}", xlabel="thousand images shown")
                 axes.set_xticks([2, 4, 8, 16, 32, 64], ["2", "4", "8", "16", "32", "64"])
