@@ -30,11 +30,13 @@ def note_on_copies(row: Row) -> str:
 
 def _of_cell(record: Record) -> str:
     scores = {score.name: score for score in record.scores}
-    z, share = (scores.get(name) for name in ("copying_z", "authpct"))
+    z, share, copies = (scores.get(name) for name in ("copying_z", "authpct", "copies"))
     return near_copies(
         None if z is None else finite(z.value),
         None if share is None else finite(share.value),
         None if share is None else finite(share.floor),
         n_generated=0 if share is None else share.n_generated,
         n_reference=max((score.n_reference for score in record.scores), default=0),
+        copies=None if copies is None else finite(copies.value),
+        least_copies=0.0 if copies is None or copies.interval is None else copies.interval[0],
     )

@@ -28,6 +28,16 @@ def test_authpct_below_that_of_real_images() -> None:
     assert near_copies(None, 41.0, 50.0, n_generated=60, n_reference=60) == ""
 
 
+def test_the_share_of_copies() -> None:
+    """It is said where its interval lies above 1 %, before the other signs."""
+    silent = near_copies(None, None, None, **SIZES, copies=0.03, least_copies=0.01)
+    assert silent == ""
+    assert near_copies(-5.0, None, None, **SIZES, copies=0.124, least_copies=0.09) == (
+        f"{BEGIN}(12 % of them are training images, as they are or changed a little, "
+        "C_T −5.0, where new images have about 0 and chance ends at −3)"
+    )
+
+
 def test_what_is_not_known_says_nothing() -> None:
     """Without a floor, without images, or where both shares are 0 or 100 AuthPct is silent."""
     assert near_copies(None, None, None, **SIZES) == ""

@@ -1,4 +1,4 @@
-"""When C_T and AuthPct say that images are near copies of training images, in plain words."""
+"""When copies %, C_T and AuthPct say that images are near copies of training images, in plain words."""
 
 from __future__ import annotations
 
@@ -12,10 +12,21 @@ FAR_BELOW = -3.0
 """A z below this is called more than chance: new real images come out below it once in 740 times."""
 
 
+LEAST_COPIES = 0.01
+"""The interval of the share of copies lies above this share where copies are spoken of."""
+
+
 def near_copies(
-    copying_z: float | None, authpct: float | None, floor: float | None, *, n_generated: int, n_reference: int
+    copying_z: float | None,
+    authpct: float | None,
+    floor: float | None,
+    *,
+    n_generated: int,
+    n_reference: int,
+    copies: float | None = None,
+    least_copies: float = 0.0,
 ) -> str:
-    """Say that images are nearer to the training images than new real ones are; empty where neither score says so.
+    """Say that images are nearer to the training images than new real ones are; empty where no score says so.
 
     Args:
         copying_z: C_T, a z by itself; None where it is not known.
@@ -23,14 +34,18 @@ def near_copies(
         floor: The same percentage of the reference images. Without it AuthPct says nothing.
         n_generated: Number of images that `authpct` counts.
         n_reference: Number of images that `floor` counts.
+        copies: Share of copies; None where it is not known.
+        least_copies: The lower end of its interval.
     """
-    found = list(_found(copying_z, authpct, floor, n_generated, n_reference))
-    if not found:
+    signs = list(_far_below(copying_z, authpct, floor, n_generated, n_reference))
+    if copies is not None and least_copies > LEAST_COPIES:
+        signs.insert(0, f"{100 * copies:.0f} % of them are training images, as they are or changed a little")
+    if not signs:
         return ""
-    return f"near copies: the images lie nearer to the training images than new real images do ({', '.join(found)})"
+    return f"near copies: the images lie nearer to the training images than new real images do ({', '.join(signs)})"
 
 
-def _found(
+def _far_below(
     copying_z: float | None, authpct: float | None, floor: float | None, n_generated: int, n_reference: int
 ) -> Iterator[str]:
     if copying_z is not None and copying_z < FAR_BELOW:

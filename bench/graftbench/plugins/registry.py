@@ -255,6 +255,10 @@ def plugin_files(path: Path) -> list[Path]:
     """
     if path.is_dir():
         return sorted(file for file in path.glob("*.py") if not file.name.startswith("_"))
+    if not path.exists():
+        raise GraftbenchError(
+            f"There is no plugin at '{path}'; expected a Python file, a folder of them or a TOML file."
+        )
     if not path.is_file() or path.suffix not in (".py", ".toml", SHIPPED):
         raise GraftbenchError(
             f"Plugin '{path}' is neither a Python file nor a folder of them, nor a TOML file of variants."

@@ -45,7 +45,7 @@ def resolve_device(device: str) -> str:
     if kind not in ("cpu", "cuda"):
         raise GraftbenchError(f"The device '{device}' is not supported; use auto, cpu, cuda or cuda:N.")
     if kind == "cuda" and not torch.cuda.is_available():
-        raise GraftbenchError("The device 'cuda' was asked for, but torch finds none; use --device cpu.")
+        raise GraftbenchError(f"The device '{device}' was asked for, but torch finds no GPU; use --device cpu.")
     return device
 
 

@@ -345,5 +345,14 @@ def _notes_on_scores(scores: Mapping[str, Estimate], floors: Mapping[str, Estima
         "n_generated": 0 if authpct is None else authpct.n_generated,
         "n_reference": 0 if floor is None else floor.n_generated,
     }
-    if found := near_copies(value("copying_z"), value("authpct"), value("authpct", floors), **counts):
-        yield found
+    interval = scores["copies"].interval if "copies" in scores else None
+    said = near_copies(
+        value("copying_z"),
+        value("authpct"),
+        value("authpct", floors),
+        **counts,
+        copies=value("copies"),
+        least_copies=0.0 if interval is None else interval[0],
+    )
+    if said:
+        yield said
