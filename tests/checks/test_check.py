@@ -513,7 +513,7 @@ def test_files_without_a_plugin_that_can_be_checked(text: str, sentence: str, tm
 def test_what_is_not_there_is_refused() -> None:
     """A path, a module, a class."""
     for target, sentence in (
-        ("nothing.py", "neither a Python file"),
+        ("nothing.py", "There is no plugin at .nothing.py."),
         ("no_such_module:Thing", "there is no module 'no_such_module'"),
         ("graftbench.contracts:Repot", "Unknown plugin class 'Repot'"),
     ):

@@ -94,8 +94,11 @@ def test_arguments_of_domains_are_checked(name: str, sentence: str) -> None:
 
 def test_a_missing_plugin_file_is_named(tmp_path: Path) -> None:
     """`--plugin` with a wrong path is an error, not an empty list."""
-    with pytest.raises(GraftbenchError, match="neither a Python file nor a folder"):
+    with pytest.raises(GraftbenchError, match=r"There is no plugin at '.*none\.py'"):
         registry.methods([tmp_path / "none.py"])
+    (tmp_path / "notes.txt").write_text("no code")
+    with pytest.raises(GraftbenchError, match="neither a Python file nor a folder"):
+        registry.methods([tmp_path / "notes.txt"])
 
 
 def test_a_script_that_ends_itself_breaks_nothing_else(tmp_path: Path) -> None:
