@@ -29,9 +29,10 @@ def test_authpct_below_that_of_real_images() -> None:
 
 
 def test_the_share_of_copies() -> None:
-    """It is said where its interval lies above 1 %, before the other signs."""
-    silent = near_copies(None, None, None, **SIZES, copies=0.03, least_copies=0.01)
-    assert silent == ""
+    """Its interval has to lie above 1 % and another sign has to agree; of smears one of them speaks alone."""
+    assert near_copies(-5.0, None, None, **SIZES, copies=0.03, least_copies=0.01) == ""
+    assert near_copies(-5.0, 0.0, 60.0, **SIZES, copies=0.0) == ""
+    assert near_copies(6.5, None, None, **SIZES, copies=0.43, least_copies=0.36) == ""
     assert near_copies(-5.0, None, None, **SIZES, copies=0.124, least_copies=0.09) == (
         f"{BEGIN}(12 % of them are training images, as they are or changed a little, "
         "C_T −5.0, where new images have about 0 and chance ends at −3)"

@@ -26,7 +26,10 @@ def near_copies(
     copies: float | None = None,
     least_copies: float = 0.0,
 ) -> str:
-    """Say that images are nearer to the training images than new real ones are; empty where no score says so.
+    """Say that images are nearer to the training images than new real ones are; empty where that is not said.
+
+    Where the share of copies is known it has to agree: C_T and AuthPct fall for smears as well, which lie near the mean
+    of the training images, and of smears a share may look like a training image's outline, which lie far off in C_T.
 
     Args:
         copying_z: C_T, a z by itself; None where it is not known.
@@ -38,10 +41,10 @@ def near_copies(
         least_copies: The lower end of its interval.
     """
     signs = list(_far_below(copying_z, authpct, floor, n_generated, n_reference))
-    if copies is not None and least_copies > LEAST_COPIES:
-        signs.insert(0, f"{100 * copies:.0f} % of them are training images, as they are or changed a little")
-    if not signs:
+    if not signs or (copies is not None and least_copies <= LEAST_COPIES):
         return ""
+    if copies is not None:
+        signs.insert(0, f"{100 * copies:.0f} % of them are training images, as they are or changed a little")
     return f"near copies: the images lie nearer to the training images than new real images do ({', '.join(signs)})"
 
 
