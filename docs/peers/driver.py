@@ -126,7 +126,24 @@ def quiet(trainer: Any) -> Any:  # noqa: ANN401 - the packages have no types
 # ----------------------------------------------------------------------------------------------------------- peers
 
 
-class LightweightGan:
+class GanTrainer:
+    """The trainer of lightweight-gan or stylegan2-pytorch, which are alike, step by step."""
+
+    trainer: Any
+
+    def begin(self, trainer: Any, data: Path) -> None:  # noqa: ANN401 - the packages have no types
+        """Give it the images, and let it make its networks."""
+        self.trainer = quiet(trainer)
+        self.trainer.set_data_src(data)
+        self.trainer.init_GAN()
+
+    def step(self) -> int:
+        """Take a step of both networks; return the images shown."""
+        self.trainer.train()
+        return self.trainer.batch_size * self.trainer.gradient_accumulate_every
+
+
+class LightweightGan(GanTrainer):
     """lightweight-gan's Trainer, step by step; images are drawn from the generator itself.
 
     Its averaged generator is set to the plain one at steps 2, 1002, … and averages nothing before step 20,000.
@@ -137,14 +154,7 @@ class LightweightGan:
             package = importlib.import_module("lightweight_gan.lightweight_gan")
         vars(package)["torch"] = OnCpu("torch")
         shared = {"num_workers": 0, "use_aim": False, "aug_types": ["cutout", "translation"]}
-        self.trainer = quiet(package.Trainer(base_dir=out, image_size=size, **shared, **settings))
-        self.trainer.set_data_src(data)
-        self.trainer.init_GAN()
-
-    def step(self) -> int:
-        """Take a step of both networks."""
-        self.trainer.train()
-        return self.trainer.batch_size * self.trainer.gradient_accumulate_every
+        self.begin(package.Trainer(base_dir=out, image_size=size, **shared, **settings), data)
 
     def draw(self, n: int) -> Tensor:
         """Draw from the plain generator in eval mode."""
@@ -156,21 +166,14 @@ class LightweightGan:
         return numbers(self.trainer.GAN.G, self.trainer.GAN.D)
 
 
-class StyleGan2:
+class StyleGan2(GanTrainer):
     """stylegan2-pytorch's Trainer, step by step; images are drawn from the plain networks, as of lightweight-gan."""
 
     def __init__(self, data: Path, out: Path, size: int, settings: dict[str, Any]) -> None:
         stubbed("aim")
         with without_cuda():
             self.package = importlib.import_module("stylegan2_pytorch.stylegan2_pytorch")
-        self.trainer = quiet(self.package.Trainer(base_dir=out, image_size=size, num_workers=0, **settings))
-        self.trainer.set_data_src(data)
-        self.trainer.init_GAN()
-
-    def step(self) -> int:
-        """Take a step of both networks."""
-        self.trainer.train()
-        return self.trainer.batch_size * self.trainer.gradient_accumulate_every
+        self.begin(self.package.Trainer(base_dir=out, image_size=size, num_workers=0, **settings), data)
 
     def draw(self, n: int) -> Tensor:
         """Draw without truncation: its default of 0.75 trades variety for quality."""

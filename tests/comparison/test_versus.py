@@ -117,6 +117,8 @@ def test_what_is_refused() -> None:
     lost = Record(id=failed.id, cell=failed, status=Status.OOM)
     with pytest.raises(GraftbenchError, match=r"No cell of 'ewc' ended well, .* found 1 oom"):
         versus([*records, lost], "finetune", "ewc")
+    with pytest.raises(GraftbenchError, match=r"No cell of 'ewc' ended well, .* found 1 oom"):
+        versus(frame([*records, lost]), "finetune", "ewc")
     for metric, sentence in (
         ("kidd", "Did you mean 'kid'"),
         ("authpct", "Neither a high nor a low"),

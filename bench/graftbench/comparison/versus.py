@@ -148,7 +148,7 @@ def versus(
     methods = sorted(map(str, cells["method"].unique()))
     for name in (a, b):
         if name not in methods:
-            raise _no_method(name, methods, records)
+            raise _no_method(name, methods, _statuses(run, records, name))
     if a == b:
         raise GraftbenchError(f"'{a}' cannot be compared with itself: name two methods.")
     rows: list[VersusRow] = []
@@ -169,13 +169,19 @@ def versus(
 # ------------------------------------------------------------------------------------------------------------- cells
 
 
-def _no_method(name: str, methods: Sequence[str], records: Sequence[Record] | None) -> GraftbenchError:
+def _statuses(run: Any, records: list[Record] | None, method: str) -> list[str]:  # noqa: ANN401 - a frame, or what was read
+    """Return how the cells of a method ended; empty where a frame does not tell."""
+    if records is not None:
+        return [str(record.status) for record in records if record.cell.method == method]
+    return list(map(str, run.loc[run["method"] == method, "status"])) if "status" in run.columns else []
+
+
+def _no_method(name: str, methods: Sequence[str], statuses: Sequence[str]) -> GraftbenchError:
     """Say that a method has no cell that ended well, or that no cell is of that name."""
-    endings = Counter(str(record.status) for record in records or () if record.cell.method == name)
-    if not endings:
+    if not statuses:
         return unknown("method", name, methods, where="in these records")
-    found = ", ".join(f"{count:,} {status}" for status, count in endings.items())
-    return GraftbenchError(f"No cell of '{name}' ended well, so there is nothing to compare; found {found}.")
+    endings = ", ".join(f"{count:,} {status}" for status, count in Counter(statuses).items())
+    return GraftbenchError(f"No cell of '{name}' ended well, so there is nothing to compare; found {endings}.")
 
 
 def _check(names: Sequence[str], level: float) -> None:
