@@ -21,11 +21,11 @@ def note_on_copies(row: Row) -> str:
     """
     if row.is_reference:
         return ""
-    found = list(filter(None, map(_of_cell, row.ok)))
-    if not found:
+    notes = list(filter(None, map(_of_cell, row.ok)))
+    if not notes:
         return ""
-    count = "" if len(row.ok) == 1 else f" in {len(found)} of {len(row.ok)} trainings"
-    return f"{found[0][0].upper()}{found[0][1:].replace(':', f'{count}:', 1)}."
+    count = "" if len(row.ok) == 1 else f" in {len(notes)} of {len(row.ok)} trainings"
+    return f"{notes[0][0].upper()}{notes[0][1:].replace(':', f'{count}:', 1)}."
 
 
 def _of_cell(record: Record) -> str:

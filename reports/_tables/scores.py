@@ -213,8 +213,8 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
 def _notes(group: Group, row: Row) -> list[str]:
     """Return the notes of a row: those of its records, that it does not beat what learnt nothing, that it copies."""
     names = unbeaten(group, row)
-    said = [note_on(names) if names else "", note_on_copies(row)]
-    return [*(note for record in row.records for note in record.notes), *filter(None, said)]
+    of_row = [note_on(names) if names else "", note_on_copies(row)]
+    return [*(note for record in row.records for note in record.notes), *filter(None, of_row)]
 
 
 def places_of(group: Group, panel: Panel) -> dict[Metric, int]:

@@ -346,7 +346,7 @@ def _notes_on_scores(scores: Mapping[str, Estimate], floors: Mapping[str, Estima
         "n_reference": 0 if floor is None else floor.n_generated,
     }
     interval = scores["copies"].interval if "copies" in scores else None
-    said = near_copies(
+    note = near_copies(
         value("copying_z"),
         value("authpct"),
         value("authpct", floors),
@@ -354,5 +354,5 @@ def _notes_on_scores(scores: Mapping[str, Estimate], floors: Mapping[str, Estima
         copies=value("copies"),
         least_copies=0.0 if interval is None else interval[0],
     )
-    if said:
-        yield said
+    if note:
+        yield note
