@@ -6,6 +6,7 @@ of images are six pairs. The test is that of the row of all cells of `graftbench
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -46,25 +47,39 @@ def overall(groups: Sequence[Group]) -> str:
 
     # Order by the mean rank within each cell, which needs no common unit of tasks.
     ranks = _mean_ranks(methods, cells)
-    first, *others = sorted(methods, key=lambda name: (ranks[name], name))
-    best = {cell: methods[first][cell] for cell in cells}
+    first = sorted(name for name in methods if math.isclose(ranks[name], min(ranks.values())))
+    others = sorted(methods.keys() - set(first), key=lambda name: (ranks[name], name))
     source = _scores(rankable, (row for group in rankable for row in group.references if row.method == SOURCE))
     rivals = {name: methods[name] for name in others} | source
-    differences = {name: each for name in rivals if (each := paired(best, rivals[name])) is not None}
-    beaten, open_names = _told_apart(differences)
 
     # Write it.
     images = sorted({cell.images for cell in cells})
     tasks = len({str(group.task) for group in rankable if group.key in {cell.task for cell in cells}})
     where = f"{listing([f'{n:,}' for n in images])} training images" + (f", {tasks} tasks" if tasks > 1 else "")
-    text = f"All together ({where}; {plural(len(cells), 'pair')} of trainings): {first} comes first by KID"
-    if beaten:
-        text += ", better than " + listing([f"{_label(name)} ({_change(differences[name], p)})" for name, p in beaten])
-    if open_names:
-        text += f"{'; ' if beaten else ', '}not told apart from {listing([_label(name) for name in open_names])}"
+    text = f"All together ({where}; {plural(len(cells), 'pair')} of trainings): "
+    if len(first) == 1:
+        text += f"{first[0]} comes first by KID"
+    else:
+        text += f"{listing(first)} share the first place by KID, with equal mean ranks"
+    for name in first:
+        best = {cell: methods[name][cell] for cell in cells}
+        text += _compared(best, rivals, "" if len(first) == 1 else f"{name} is ")
     if absent := sorted({row.label for group in rankable for row in group.methods if not row.leaks} - methods.keys()):
         text += f"; {listing(absent)} {'has' if len(absent) == 1 else 'have'} no score"
     return f"{text}."
+
+
+def _compared(best: Scores, rivals: Mapping[str, Scores], subject: str) -> str:
+    """Say whom the first, or one of several, is better than, and whom it is not told apart from."""
+    differences = {name: each for name in rivals if (each := paired(best, rivals[name])) is not None}
+    beaten, open_names = _told_apart(differences)
+    parts = []
+    if beaten:
+        names = [f"{_label(name)} ({_change(differences[name], p)})" for name, p in beaten]
+        parts.append(f"better than {listing(names)}")
+    if open_names:
+        parts.append(f"not told apart from {listing([_label(name) for name in open_names])}")
+    return f"{'; ' if subject else ', '}{subject}{'; '.join(parts)}" if parts else ""
 
 
 def _scores(groups: Sequence[Group], rows: Iterable[Row]) -> dict[str, Scores]:
