@@ -173,6 +173,27 @@ def test_lite0_passes_once(lite0: Extractor, emoji: torch.Tensor) -> None:
     assert calls == [16, 16, 16, 16, 6]
 
 
+def test_equal_images_are_read_once(lite0: Extractor, emoji: torch.Tensor) -> None:
+    """Of 12 images that are 3, the network reads 3; each image has its own's features, in the images' order."""
+    import torch
+
+    calls: list[int] = []
+    network: Any = lite0.network
+    hook = network.network.conv_stem.register_forward_hook(
+        lambda _module, inputs, _output: calls.append(len(inputs[0]))
+    )
+    order = [2, 0, 0, 1, 2, 2, 1, 0, 0, 0, 1, 2]
+    try:
+        pooled, logits = lite0.features(emoji[order])
+    finally:
+        hook.remove()
+    assert calls == [3]
+    alone = lite0.features(emoji[[2, 0, 1]])
+    rows = [[2, 0, 1].index(i) for i in order]
+    assert torch.equal(pooled, alone[0][rows])
+    assert torch.equal(logits, alone[1][rows])
+
+
 def test_lite0_is_deterministic(lite0: Extractor, emoji: torch.Tensor) -> None:
     """The same images give the same bits."""
     import torch

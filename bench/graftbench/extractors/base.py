@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -62,7 +63,7 @@ class Extractor:
         self.batch_size = batch_size or (16 if self.device.type == "cpu" else 256)
 
     def features(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return pooled features and logits of images.
+        """Return pooled features and logits of images; of images that are equal, one is read.
 
         Deterministic on one machine; another batch size changes the last digits only (about 1e-5 of the largest).
 
@@ -84,11 +85,26 @@ class Extractor:
             return torch.empty(0, self.width), torch.empty(0, self.classes)
         if images.numel() == 0:
             raise GraftbenchError(f"The extractor '{self.name}' found images without pixels: {tuple(images.shape)}.")
+        distinct, copy_of = _distinct(images)
         with torch.inference_mode(), full_precision(self.device):
-            batches = (softened(batch, self.blur, self.dither) for batch in images.split(self.batch_size))
+            batches = (softened(batch, self.blur, self.dither) for batch in images[distinct].split(self.batch_size))
             parts = [self.network(batch.to(self.device)) for batch in batches]
             pooled, logits = (torch.cat([part[i] for part in parts]).float().cpu() for i in (0, 1))
-        return pooled.clone(), logits.clone()  # outside of inference mode: ordinary tensors
+        return pooled[copy_of], logits[copy_of]  # outside of inference mode: ordinary tensors
+
+
+def _distinct(images: torch.Tensor) -> tuple[list[int], list[int]]:
+    """Return the position of the first of each kind of equal images, and for every image the number of its kind."""
+    numbers: dict[bytes, int] = {}
+    distinct: list[int] = []
+    copy_of: list[int] = []
+    for position, image in enumerate(images.cpu().contiguous().numpy()):
+        digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+        if digest not in numbers:
+            numbers[digest] = len(distinct)
+            distinct.append(position)
+        copy_of.append(numbers[digest])
+    return distinct, copy_of
 
 
 @contextmanager
