@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -552,11 +553,14 @@ def test_an_interrupt_ends_it(tmp_path: Path, left_over: Callable[[], list[str]]
         f"run(Program(['sh', '-c', 'touch started; sleep 7504'], Path({str(tmp_path)!r}), os.environ))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "started").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(2)
-    assert process.wait(timeout=20) != 0
+    try:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) != 0
+    finally:
+        process.kill()
     assert left_over() == []
 
 
