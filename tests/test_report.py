@@ -233,6 +233,7 @@ def test_a_selection_is_reported_alone() -> None:
     assert run.expected == 0
 
 
+@pytest.mark.slow
 def test_the_example_of_a_figure_for_a_paper(tmp_path: Path) -> None:
     """It runs as it stands on the published records, and its figure is one column wide with a line a method."""
     out = tmp_path / "quality.svg"

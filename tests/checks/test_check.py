@@ -452,6 +452,7 @@ def graftbench_check(*arguments: str | Path, where: Path, code: int) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_plugin_that_ends_its_process_hides_nothing(plugin: Make, tmp_path: Path) -> None:
     """`os._exit` within `images`: that check has failed, with the exit code and what was printed; others were made."""
     change = ("        del resolution", "        print('so long', flush=True)\n        __import__('os')._exit(7)")
@@ -463,6 +464,7 @@ def test_a_plugin_that_ends_its_process_hides_nothing(plugin: Make, tmp_path: Pa
     assert "my-domain: 1 of 4 checks failed: images (5 not made)" in said
 
 
+@pytest.mark.slow
 def test_a_check_that_hangs_is_ended(plugin: Make, left_over: Callable[[], list[str]]) -> None:
     """Within its time, with what it had started; what needs it is not made."""
     hang = [

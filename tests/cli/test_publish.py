@@ -199,6 +199,7 @@ def test_names_with_markup_are_text(run: Command, records: list[Record], tmp_pat
     assert {re.sub(r"[\w.-]", "", path.name) for path in (tmp_path / "site" / "runs").iterdir()} == {""}
 
 
+@pytest.mark.slow
 def test_publishing_again_replaces_what_it_wrote_and_nothing_else(
     run: Command, records: list[Record], tmp_path: Path
 ) -> None:

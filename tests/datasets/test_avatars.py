@@ -40,6 +40,7 @@ def test_every_style_has_heads_and_factors(style: str, shared_cache: Path) -> No
     assert all(len(set(variants)) > 1 and len(variants) == 12 for variants in images.factors.values())
 
 
+@pytest.mark.slow
 def test_factors_follow_the_definition(shared_cache: Path) -> None:
     """Micah draws each of 8 mouths alike often, glasses on 30 %: within five standard errors of 300 draws."""
     factors = _load("avatars:micah?images=300", shared_cache).factors

@@ -117,6 +117,7 @@ def test_every_method_and_domain_has_a_page() -> None:
     assert set(site_domains.pages()) == {f"domains/{name}.md" for name in domains().classes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", site_methods.MEASURED)
 def test_what_was_measured_is_on_a_method_s_page_by_task(folder: str) -> None:
     """Under a sentence that names the task a row for each data budget, with means and deviations over seeds."""

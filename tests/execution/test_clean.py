@@ -123,6 +123,7 @@ def test_a_hard_link_frees_nothing(run: Path, records: list[Record], tmp_path: P
     assert cleaned.kinds() == {"sampler": (4, 3 * SIZES["sampler"])}
 
 
+@pytest.mark.slow
 def test_reports_cope_with_artifacts_that_are_gone(run: Path, tmp_path: Path) -> None:
     """Records keep naming them; every report is written all the same (`budgets` only of several compute budgets)."""
     clean_run(run, keep="nothing")

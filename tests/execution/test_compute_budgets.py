@@ -110,6 +110,7 @@ def test_wrong_budgets_of_a_task_are_refused(line: str, sentence: str) -> None:
         parse_suite(f"{TOML}\n[task_budgets]\n{line}\n", "own.toml")
 
 
+@pytest.mark.slow
 def test_a_budget_beyond_the_pool_names_its_size(tmp_path: Path) -> None:
     """Said before anything is trained, with the task and the number of images that there are."""
     suite = msgspec.structs.replace(

@@ -124,6 +124,7 @@ def _suite(root: Path) -> Suite:
 # ------------------------------------------------------------------------------------ two folders with one last name
 
 
+@pytest.mark.slow
 def test_two_folders_of_one_name_are_two_tasks(both: Path) -> None:
     """In records, and so in every table: the name, and digits of the manifest, which do not change a cell's id."""
     records = read(both / "records.jsonl")[0]
@@ -244,6 +245,7 @@ def test_no_path_is_published(data: Path, both: Path, tmp_path: Path) -> None:
         assert f"{data}/d" not in texts
 
 
+@pytest.mark.slow
 def test_shards_of_two_machines_are_one_run(data: Path, elsewhere: Path, tmp_path: Path) -> None:
     """Each keeps the images somewhere else; the merged run has one task of two seeds, and so has an older run's."""
     runs = []

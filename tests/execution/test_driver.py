@@ -109,6 +109,7 @@ def test_a_run_scores_real_images_and_a_second_one_does_nothing(finished: tuple[
     assert (done / "records.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_same_cell_twice_gives_identical_scores(tmp_path: Path) -> None:
     """A trained method included: seed, data and code determine the result on one CPU machine."""
     suite = tiny(methods=["dcgan", "vae"])
@@ -120,12 +121,14 @@ def test_the_same_cell_twice_gives_identical_scores(tmp_path: Path) -> None:
     assert all(values[name] is not None for values in scores[0].values() for name in resolve(["default"]))
 
 
+@pytest.mark.slow
 def test_more_seeds_run_only_what_is_new(done: Path) -> None:
     """An extended suite goes on in its folder."""
     assert run(tiny(seeds=[0, 1]), done).ran == 2
     assert len(read(done)) == 4
 
 
+@pytest.mark.slow
 def test_a_torn_last_line_is_set_aside(done: Path) -> None:
     """Half a record at the end of the file: said, moved aside, its cell run again, nothing else lost."""
     records = done / "records.jsonl"
@@ -164,6 +167,7 @@ def test_a_result_that_nobody_recorded_is_taken(done: Path) -> None:
     assert not list((done / "work").iterdir())
 
 
+@pytest.mark.slow
 def test_a_result_of_another_cell_is_not_taken(done: Path) -> None:
     """What a cell wrote into another one's folder is no result of that one."""
     first, second = read(done)
@@ -175,6 +179,7 @@ def test_a_result_of_another_cell_is_not_taken(done: Path) -> None:
     assert [record.id for record in read(done)] == [first.id, second.id]
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No record can be written: one sentence. With room again the finished cell's result is taken, not made again."""
 
@@ -221,6 +226,7 @@ def test_bad_input_is_found_before_anything_runs(tmp_path: Path, changes: dict[s
     assert not (tmp_path / "run" / "records.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_source_model_that_does_not_fit_is_found_before_anything_runs(tmp_path: Path, shared_cache: Path) -> None:
     """A file of another architecture under the right name: one sentence, no cell. A damaged one is made again."""
     from safetensors.torch import load_file, save_file
@@ -246,6 +252,7 @@ def test_a_source_model_that_does_not_fit_is_found_before_anything_runs(tmp_path
     file.unlink()
 
 
+@pytest.mark.slow
 def test_a_task_without_a_source(tmp_path: Path) -> None:
     """What starts from nothing runs there; batches larger than the data budget are noted in the record."""
     suite = tiny(tasks=["none->openmoji@32"], methods=["dcgan", "oracle"], data_budgets=[10])
@@ -306,6 +313,7 @@ def test_two_drivers_do_not_share_a_folder(tmp_path: Path) -> None:
             run(tiny(), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_folders_of_images_are_domains(tmp_path: Path) -> None:
     """`folder:PATH` on both sides, a truncated, a 1×1 and a CMYK picture among the images: the rest is used."""
     from PIL import Image
@@ -363,6 +371,7 @@ def test_inception_scores_from_a_local_file(tmp_path: Path, random_inception: Pa
     assert "12" in undefined.undefined
 
 
+@pytest.mark.slow
 def test_a_source_model_is_trained_once_and_shared(tmp_path: Path, shared_cache: Path) -> None:
     """Cells that transfer get the same model; it is trained where none is cached, and never again."""
     from graftbench.training.source import SourceModelSpec
@@ -379,6 +388,7 @@ def test_a_source_model_is_trained_once_and_shared(tmp_path: Path, shared_cache:
     assert not any("training source model" in sentence for sentence in heard.sentences)
 
 
+@pytest.mark.slow
 def test_the_python_interface_gives_a_data_frame(tmp_path: Path) -> None:
     """`graftbench.run` does what the command does, `graftbench.load` gives one row a cell."""
     graftbench.run(tiny(), tmp_path)
@@ -390,6 +400,7 @@ def test_the_python_interface_gives_a_data_frame(tmp_path: Path) -> None:
     assert set(frame["status"]) == {"ok"}
 
 
+@pytest.mark.slow
 def test_shards_make_up_the_suite(tmp_path: Path) -> None:
     """Two halves on machines that share nothing, merged: the whole suite; running it again does nothing."""
     from graftbench.execution.merge import merge
@@ -404,6 +415,7 @@ def test_shards_make_up_the_suite(tmp_path: Path) -> None:
         run(suite, tmp_path / "three", shard=(3, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keep", "files"), [("samples", {"log.txt", "samples.png", "neighbors.png"}), ("nothing", {"log.txt"})]
 )

@@ -47,6 +47,7 @@ def make():
 """
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_a_builder_s_generator(tmp_path: Path) -> None:
     """`finetune` runs and its record says from what; `bsa` is skipped, for there is no batch norm."""
     (tmp_path / "suite.toml").write_text(SUITE, "utf-8")

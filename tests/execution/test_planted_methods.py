@@ -140,6 +140,7 @@ def rows(folder: Path) -> dict[str, Record]:
     return {record.cell.method: record for record in records}
 
 
+@pytest.mark.slow
 def test_every_ending_is_its_row(tmp_path: Path, left_over: Leftovers, plugin: Path) -> None:
     """Fourteen ways to end, two cells side by side: the right status and reason each, the fine ones among them ok.
 
@@ -193,6 +194,7 @@ def test_every_ending_is_its_row(tmp_path: Path, left_over: Leftovers, plugin: P
     assert any(found["fine"].id in sentence for sentence in damaged)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("warm_executor")
 def test_a_retry_runs_what_was_asked_for(tmp_path: Path, plugin: Path) -> None:
     """`--retry error` runs the errors again and nothing else; without it a second run does nothing."""
@@ -205,6 +207,7 @@ def test_a_retry_runs_what_was_asked_for(tmp_path: Path, plugin: Path) -> None:
         run(suite, tmp_path / "run", plugins=[plugin], retry=["eror"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("warm_executor")
 def test_cells_without_their_source_model_are_skipped_and_tried_again(tmp_path: Path) -> None:
     """A source model that cannot be trained in its time: its cells are skipped and say why, the others run.
@@ -227,6 +230,7 @@ def test_cells_without_their_source_model_are_skipped_and_tried_again(tmp_path: 
     assert run(affordable, tmp_path / "run").statuses == {"ok": 2}
 
 
+@pytest.mark.slow
 def test_a_method_edited_while_a_run_lasts_is_not_recorded_under_its_old_id(tmp_path: Path, plugin: Path) -> None:
     """The first cell edits the plugin: the second is skipped with the reason, the next run plans it anew.
 
@@ -268,6 +272,7 @@ class Slow(Planted):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interrupts", [1, 2])
 def test_an_interrupt_finishes_the_running_cells_and_two_stop_at_once(
     tmp_path: Path, left_over: Leftovers, plugin: Path, interrupts: int

@@ -203,6 +203,7 @@ def test_lite0_is_deterministic(lite0: Extractor, emoji: torch.Tensor) -> None:
     assert torch.equal(first[1], second[1])
 
 
+@pytest.mark.slow
 def test_lite0_does_not_depend_on_the_batch(lite0: Extractor, emoji: torch.Tensor) -> None:
     """Any batch size and any neighbours give the same features.
 
@@ -249,6 +250,7 @@ def test_resize_to_the_same_size_changes_nothing(emoji: torch.Tensor) -> None:
     assert torch.equal(resized(emoji[:2], 72, "bicubic-antialias"), emoji[:2].float())
 
 
+@pytest.mark.slow
 def test_folded_lite0_scores_the_same(lite0: Extractor, emoji: torch.Tensor) -> None:
     """FID, KID and IS move by less than 1e-4 relative against plain float32: contiguous, batch norm as it is.
 
@@ -314,6 +316,7 @@ def test_precision_settings_come_back(lite0: Extractor, emoji: torch.Tensor) -> 
         torch.set_float32_matmul_precision("highest")
 
 
+@pytest.mark.slow
 def test_wrong_weights_are_named(tmp_path: Path) -> None:
     """No PyTorch file, a truncated one, a list, a missing entry, a wrong shape or order: one sentence each."""
     import torch
@@ -366,6 +369,7 @@ def test_a_weights_file_never_runs_code(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------- inception
 
 
+@pytest.mark.slow
 def test_inception_from_a_file(lively_inception: Path, emoji: torch.Tensor) -> None:
     """A local file gives torch-fidelity's own features and unbiased logits, whatever the batch."""
     import torch

@@ -88,6 +88,7 @@ def test_timm_features_and_logits(emoji: torch.Tensor, tmp_path: Path) -> None:
     assert weights_sha256(RESNET, str(path)) != weights_sha256("lite0")
 
 
+@pytest.mark.slow
 def test_timm_fixed_size_can_be_overridden(emoji: torch.Tensor, tmp_path: Path) -> None:
     """A vision transformer for 224 pixels takes 64: its positions are resampled. It has no size that cuts patches."""
     name = "timm:vit_tiny_patch16_224"

@@ -68,6 +68,7 @@ def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_clip_is_torch_fidelitys(clip_file: Path, emoji: torch.Tensor) -> None:
     """The archive gives torch-fidelity's own embeddings and no logits; a plain state dict of it gives the same bits.
 
@@ -141,6 +142,7 @@ def dino_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_dino_from_metas_file(dino_file: Path, emoji: torch.Tensor) -> None:
     """Class tokens after the last norm: width 384, no logits, independent of the batch and different for each image.
 

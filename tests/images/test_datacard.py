@@ -116,6 +116,7 @@ def text(folder: Path, other: str = "") -> str:
     """
 
 
+@pytest.mark.slow
 def test_all_is_prepared_once(folder: Path, tmp_path: Path) -> None:
     """Domain, weights, features and the source model; a second time nothing is trained and the same is said."""
     suite = parse_suite(text(folder), "small.toml")

@@ -292,6 +292,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
     """600 images of 256×256 are 113 MiB of pixels; the peak over that of 60 is below a fifth of it."""
     peaks: list[int] = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from graftbench.contracts import Domain, DomainImages
 from graftbench.images import prepared
 from graftbench.images.resizing import DEFAULT
@@ -33,6 +35,7 @@ def _asked(name: str, cache: Path) -> Preparation:
     return Preparation(make_domain(name), name, 16, cache, DEFAULT)
 
 
+@pytest.mark.slow
 def test_two_domains_are_in_the_cache_afterwards_and_equal(tmp_path: Path) -> None:
     """The manifest, a hash over ids, splits and pixels, is that of images prepared in one process."""
     names = ("avatars:micah?images=12", "avatars:lorelei?images=12")

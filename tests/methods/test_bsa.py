@@ -76,6 +76,7 @@ def test_only_scales_and_shifts_move(fitted: Callable[..., Any]) -> None:
     assert fit.task.log.parameters_trained == 12 * 128 + sum(source.get_parameter(name).numel() for name in moved)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_reconstruction(world: Callable[..., Any]) -> None:
     """Over 60 steps four images come nearer, in pixels and in features."""
     fit = world(32).fit("bsa", n=4, images=240, precision="float32")
@@ -84,6 +85,7 @@ def test_training_lowers_the_reconstruction(world: Callable[..., Any]) -> None:
         assert curve[-1][name] < 0.9 * curve[0][name]
 
 
+@pytest.mark.slow
 def test_latents_come_to_fit_their_images(world: Callable[..., Any]) -> None:
     """After a fit an image's own latent gives it back better than another image's does."""
     fit = world(32).fit("bsa", n=4, images=400, precision="float32")

@@ -65,6 +65,7 @@ def test_nothing_to_compare_with(size: int) -> None:
     assert not adapted.grad.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resolution", [32, 64])
 def test_activations_lead_to_the_image(world: Callable[..., Any], resolution: int) -> None:
     """The last stage gives the generator's image; a copy's stages have no distance from its own."""
@@ -78,6 +79,7 @@ def test_activations_lead_to_the_image(world: Callable[..., Any], resolution: in
         assert cdc.consistency_loss(stage, same).item() == 0
 
 
+@pytest.mark.slow
 def test_term_leads_back_to_the_source(players: Callable[..., Any]) -> None:
     """Steps down the term alone bring a disturbed generator's similarities nearer to the source's, all blocks together.
 

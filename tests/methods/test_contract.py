@@ -29,8 +29,9 @@ DIVERGING = ("dcgan", "vae", "ddpm", "cyclegan")
 """One of each loop: of the others `divergence` is looked at where there is time."""
 
 FITTED_AGAIN = (*DIVERGING, "gatys", "lora", "pix2pix", "projected", "gaussian", "source")
-"""One of each kind of network or sampler: the others are fitted at a second size, and with a second seed, where there
-is time."""
+"""One of each kind of network or sampler: of the others one fit is looked at, and more of them where there is time."""
+
+MORE_FITS = ("one seed, one fit", "another seed, another fit", "one image", "killed and gone on with")
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def late(name: str, check: Check[MethodSubject]) -> bool:
     """Return whether a check waits for `make test-all`."""
-    again = check.name == "another seed, another fit" or check.name.endswith("at a second size")
+    again = check.name in MORE_FITS or check.name.endswith("at a second size")
     return (again and name not in FITTED_AGAIN) or (check.name == "divergence" and name not in DIVERGING)
 
 
@@ -150,6 +151,7 @@ REMEMBERED = {
 """What three steps of four images do not reach: method, settings, images seen when it is killed."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", REMEMBERED)
 def test_what_a_method_remembers_goes_on(world: Callable[..., Any], tmp_path: Path, case: str) -> None:
     """Six steps, killed at a moment when the method's own memory matters: the rest is what it would have been."""

@@ -81,6 +81,7 @@ def test_each_loss_alone(players: Callable[..., Any], name: str) -> None:
     assert all(torch.equal(tensor, before[key]) for key, tensor in pair.discriminator.state_dict().items())
 
 
+@pytest.mark.slow
 def test_terms_lead_back_to_the_source(players: Callable[..., Any]) -> None:
     """Steps down the generator's contrast alone tell a disturbed generator's latents apart again."""
     pair = players("dcl", disturbance=1.0)

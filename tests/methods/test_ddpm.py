@@ -39,6 +39,7 @@ def test_first_step_is_the_simple_loss(world: Callable[..., Any]) -> None:
     assert losses == pytest.approx({"denoising": float(residual.square().mean())}, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(world: Callable[..., Any]) -> None:
     """After 40 steps the averaged network's loss on the images it saw is less than three quarters of a fresh one's.
 

@@ -186,6 +186,7 @@ def test_every_parent_is_shown(
     assert counts == expected
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow(world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all children of four generations only the parents of the next are alive, with their optimisers."""
     found, born = evolution(world, population=2, crossover=True), []

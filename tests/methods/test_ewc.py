@@ -79,6 +79,7 @@ def test_without_strength_it_is_fine_tuning(world: Callable[..., Any]) -> None:
     assert all(torch.equal(tensor, tuned[name]) for name, tensor in loose.items())
 
 
+@pytest.mark.slow
 def test_a_stiff_spring_holds(world: Callable[..., Any]) -> None:
     """The stronger the penalty, the less the generator's weights move in the same steps."""
     moved = [change(world(32).fit("ewc", images=80, strength=strength)) for strength in (0.0, 1e4, 1e8)]

@@ -62,6 +62,7 @@ def test_weight_on_variation_alone_smooths(world: Callable[..., Any]) -> None:
     assert total_variation(made) < total_variation(to_float(fit.task.source_images))
 
 
+@pytest.mark.slow
 def test_the_translator_learns(world: Callable[..., Any]) -> None:
     """Within 24 steps of 4, content and style together fall below 0.8 of the first step's."""
     fit = world(32).fit("fast-style", images=96, channels=8)

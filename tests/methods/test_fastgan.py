@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FastGan = registry.methods()["fastgan"]
 
 
+@pytest.mark.slow
 def test_log_names_the_reconstruction(world: Callable[..., Any], fitted: Callable[..., Any]) -> None:
     """It stands in the log, and not where its weight is 0."""
     assert set(fitted("fastgan").task.log.curve[-1][2]) == {"discriminator", "generator", "reconstruction"}

@@ -22,6 +22,7 @@ def same(first: Any, second: Any) -> bool:
     return losses[0] == losses[1] and all(torch.equal(tensor, theirs[key]) for key, tensor in ours.items())
 
 
+@pytest.mark.slow
 def test_it_is_finetune_with_the_policy(world: Callable[..., Any]) -> None:
     """Each of the two, given the other's policy, is the other."""
     at = world(32)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CLS = registry.methods()["flow"]
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(world: Callable[..., Any]) -> None:
     """After 40 steps the averaged network's loss on the images it saw is less than three quarters of a fresh one's.
 

@@ -40,6 +40,7 @@ def test_factor_by_hand() -> None:
     assert factors(torch.ones(2, 1, 3, 3)).flatten(1).tolist() == [[2.0] * 9, [-1.0] * 9]
 
 
+@pytest.mark.slow
 def test_what_moves(world: Callable[..., Any]) -> None:
     """Biases, norms, and the last weight of each block, in which its factors are merged."""
     moved = changed(world(32).fit("flow-difffit"))

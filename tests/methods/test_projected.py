@@ -59,6 +59,7 @@ def test_the_record_counts_what_is_frozen(world: Callable[..., Any]) -> None:
     assert log.parameters_trained == count_parameters([generator]) + heads
 
 
+@pytest.mark.slow
 def test_another_backbone(world: Callable[..., Any], tmp_path: Path) -> None:
     """ResNet-18 of torchvision, from a file: the same loop, other eyes."""
     from torchvision import models

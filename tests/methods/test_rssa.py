@@ -71,6 +71,7 @@ def test_a_rotation_of_all_features_is_no_change(loss: str) -> None:
     torch.testing.assert_close(found, torch.zeros_like(found), atol=1e-12, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kept", "name"), [("self_correlation", "self-correlation"), ("disturbance_correlation", "disturbance correlation")]
 )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+@pytest.mark.slow
 def test_it_is_the_baseline_with_another_loss(world: Callable[..., Any]) -> None:
     """With dcgan's loss it is dcgan, to the bit, and the other way round."""
     for name, loss, other in (("sngan", "non-saturating", "dcgan"), ("dcgan", "hinge", "sngan")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import torch
 from random_inputs import rng
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+@pytest.mark.slow
 def test_log_names_the_penalties(world: Callable[..., Any], fitted: Callable[..., Any]) -> None:
     """R1 by default, path lengths where they weigh something; a point has those that were due since the last."""
     assert named(fitted("stylegan2")) == {"discriminator", "generator", "r1"}
@@ -25,6 +27,7 @@ def named(fit: Any) -> set[str]:
     return {name for _, _, losses in fit.task.log.curve for name in losses}
 
 
+@pytest.mark.slow
 def test_starts_at_the_source_model(world: Callable[..., Any]) -> None:
     """With rates too small to move a weight it draws the source model's images, to the bit."""
     fit = world(32).fit("stylegan2-finetune", lr_generator=1e-30, lr_discriminator=1e-30)

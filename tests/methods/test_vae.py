@@ -46,6 +46,7 @@ def test_first_step_is_the_elbo(world: Callable[..., Any]) -> None:
     assert losses == pytest.approx({"reconstruction": float(reconstruction), "kl": float(kl)}, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_bound(world: Callable[..., Any]) -> None:
     """Over 40 steps on real images the negative ELBO falls; reconstructing 12 images is learnt in that time."""
     fit = world(32).fit("vae", images=320, batch_size=8, precision="float32")
@@ -53,6 +54,7 @@ def test_training_lowers_the_bound(world: Callable[..., Any]) -> None:
     assert bounds[-1] < bounds[0] - 100
 
 
+@pytest.mark.slow
 def test_beta_weighs_the_kl(world: Callable[..., Any]) -> None:
     """A heavier KL term ends with a smaller KL."""
     ends = []

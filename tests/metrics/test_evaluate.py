@@ -272,6 +272,7 @@ def test_constant_features(made: float, real: float | None, train: float) -> Non
         assert found["c2st_accuracy"].value == 0.5
 
 
+@pytest.mark.slow
 def test_seeds_decide_what_is_drawn() -> None:
     """Equal seeds give equal scores; another seed changes what draws, and nothing else.
 

@@ -280,6 +280,7 @@ def test_c_t_of_equal_distances_is_undefined() -> None:
     assert "all distances to the training set are equal" in estimate.undefined
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("m", "n", "cells"),
     [
@@ -448,6 +449,7 @@ def near_copies(seed: int, noise: float) -> tuple[np.ndarray, np.ndarray, np.nda
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [pytest.param(0.1, marks=SLOW), pytest.param(0.3, marks=SLOW), 1.0])
 def test_mifid_interval_covers(noise: float) -> None:
     """With the penalty (mean cosine distances of 0.006 and 0.05) and without, 95 % intervals hold the mean of MiFID.

@@ -82,6 +82,7 @@ def coverage(repetitions: int, sizes: tuple[int, int, int], shift: float, truth:
     return float(np.mean([i is not None and i[0] <= truth <= i[1] for i in intervals]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, 0.3])
 def test_coverage(shift: float) -> None:
     """40 against 60 images: intervals hold the true KID, 0 where both are equal. 500 repetitions, ±1 % (1 sd)."""

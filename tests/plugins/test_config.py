@@ -116,6 +116,7 @@ def test_defaults_are_in_their_ranges(name: str) -> None:
     assert config_of(CONFIGS[name], msgspec.to_builtins(config), "x") == config
 
 
+@pytest.mark.slow
 @seed(17)
 @settings(max_examples=300, deadline=None, database=None)
 @given(data=st.data())

@@ -102,6 +102,7 @@ def test_only_cells_that_ask_for_it_depend_on_it(file: Path) -> None:
     assert {name for name in files_of(dcgan, ["rke"]).keys() - before.keys() if "kernel_entropy" in name}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_cache", "warm_executor")
 def test_a_suite_asks_for_it(file: Path, tmp_path: Path) -> None:
     """Its score stands in the record, with a floor, for the held-out images have features too."""

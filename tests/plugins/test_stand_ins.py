@@ -48,6 +48,7 @@ def test_metadata_comes_without_large_packages() -> None:
     assert ends == [" ".join(["ENDED 0", *words]) for words in _COMMANDS]
 
 
+@pytest.mark.slow
 def test_a_plan_is_the_same_with_and_without_torch(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ class Mine(Method):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "title"),
     [
@@ -97,6 +99,7 @@ def test_a_plugin_that_computes_when_imported_gets_torch(tmp_path: Path, stateme
     assert [row["title"] for row in json.loads(done.out) if row["name"] == "mine"] == [title]
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_is_judged_with_torch(tmp_path: Path) -> None:
     """An import that fails under a stand-in is tried again, and what is said of it is Python's own sentence."""
     file = tmp_path / "broken.py"
@@ -154,6 +157,7 @@ def test_a_stand_in_defines_and_does_nothing_else() -> None:
     assert done.stdout.splitlines() == [*statements.values()], done.stderr
 
 
+@pytest.mark.slow
 def test_stand_ins_stay_out_where_torch_is_imported() -> None:
     """In a process that has torch, a notebook's say, nothing is replaced."""
     code = "import torch\nfrom graftbench.plugins import stand_ins\nstand_ins.stand_in()\nprint(stand_ins.active())"

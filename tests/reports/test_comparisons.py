@@ -224,6 +224,7 @@ def test_any_name_can_be_compared(name: str, record: Make, a_run: MakeRun, tmp_p
     assert {row["method"] for row in rows} == {"dcgan", " ".join(name.split())}
 
 
+@pytest.mark.slow
 def test_thousands_of_methods_take_seconds(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """All are compared; improvement and images needed are told of the fifty leading ones, which the text says."""
     values = {f"m{i:04d}": [1 + i, 2 + i] for i in range(900)}

@@ -79,6 +79,7 @@ def test_a_method_keeps_its_colour_when_another_comes_unless_their_hashes_meet()
     assert sum(before[name] == after[name] for name in names) >= 4
 
 
+@pytest.mark.slow
 def test_a_full_set_of_files_is_written(quick_run: Run, tmp_path: Path) -> None:
     """Two figures in three formats and the grid, each readable as what it is."""
     paths = part("figures").Figures().write(quick_run, tmp_path)
@@ -133,6 +134,7 @@ def test_any_finite_kid_can_be_drawn(kids: list[float | None], record: Make, a_r
     assert "nan" not in svg.getvalue().lower()
 
 
+@pytest.mark.slow
 def test_a_run_in_which_all_failed_has_figures_that_say_so(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """No scores, no costs, no samples: three files that open."""
     run = a_run([record("dcgan", status=Status.DIVERGED)])

@@ -120,6 +120,7 @@ def test_the_first_screen_says_it_all(tab: Tab) -> None:
     assert tab("all('.place img').filter(shown).every(i => i.complete && i.naturalWidth > 0)")
 
 
+@pytest.mark.slow
 def test_few_words_stand_before_the_details(tab: Tab, browser: Any, tmp_path: Path) -> None:
     """At most 900 with everything folded, on this run and on the committed ones; those pages weigh under 3 MB."""
     assert 200 < tab("words()") <= 900
@@ -156,6 +157,7 @@ PRESS = """(async () => {
 """Presses every control, each once; returns how many, then what sticks out of the window."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280, 1600])
 def test_every_control_can_be_pressed_and_nothing_sticks_out(width: int, tab: Tab) -> None:
     """Whatever is unfolded, sorted, opened or enlarged: no part of the page is wider than the window."""
@@ -416,6 +418,7 @@ def test_on_paper_the_controls_are_gone_and_the_rest_is_there(tab: Tab) -> None:
 NASTY = ("<script>alert(1)</script>", "a_b%c\\d{e}$", '"onclick="x', "</script><b>", "n" * 300)
 
 
+@pytest.mark.slow
 def test_nasty_names_filter_sort_and_open_as_any_other(
     browser: Any, record: Make, a_run: Callable[..., Run], tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ def write_elsewhere(folder: Path, out: Path, hash_seed: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes_anywhere_and_never_import_torch(
     quick_folder: Path, quick_run: Run, tmp_path: Path
 ) -> None:
@@ -76,6 +77,7 @@ def test_the_same_records_give_the_same_bytes_anywhere_and_never_import_torch(
     assert torch == "False"
 
 
+@pytest.mark.slow
 def test_no_output_holds_an_absolute_path(quick_run: Run, tmp_path: Path) -> None:
     """Not the run's folder, not the output's, not a home."""
     for name in REPORTS:
@@ -103,6 +105,7 @@ def test_metadata_is_complete(name: str) -> None:
     assert type(found).__doc__
 
 
+@pytest.mark.slow
 def test_writing_does_not_change_how_matplotlib_draws(quick_run: Run, tmp_path: Path) -> None:
     """A caller's own settings are theirs again afterwards."""
     import matplotlib as mpl
@@ -112,6 +115,7 @@ def test_writing_does_not_change_how_matplotlib_draws(quick_run: Run, tmp_path: 
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.slow
 def test_a_run_folder_is_only_read(quick_folder: Path, tmp_path: Path) -> None:
     """Reports leave the run as it was."""
     before = {path: path.stat().st_mtime_ns for path in quick_folder.rglob("*")}

@@ -126,6 +126,7 @@ def test_two_seeds_tell_two_methods_apart_where_the_noise_is_small(
     assert "cannot tell" not in text
 
 
+@pytest.mark.slow
 def test_thousands_of_methods_are_a_table_in_seconds(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """Each is a row; one seed tells nothing apart."""
     records = [record(f"m{i:04d}", 25, 0, kid=0.001 * (i + 1)) for i in range(2000)]

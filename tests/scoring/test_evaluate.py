@@ -119,6 +119,7 @@ def values(result: Evaluation) -> dict[str, float | None]:
 # ---------------------------------------------------------------------------------------------------------- sources
 
 
+@pytest.mark.slow
 def test_the_same_images_score_the_same_in_every_form(data: Data, cache: Path, tmp_path: Path) -> None:
     """A folder of PNG files, .npz and .npy files and arrays of the same pixels, on either side: equal to the bit."""
     import torch
@@ -139,6 +140,7 @@ def test_the_same_images_score_the_same_in_every_form(data: Data, cache: Path, t
         assert found.scores == whole.scores
 
 
+@pytest.mark.slow
 def test_batches_do_not_matter(data: Data, cache: Path) -> None:
     """Batches of 1, 7 and 64: features agree to 1e-5 of the largest, and every score to 1e-4 of itself.
 
@@ -505,6 +507,7 @@ def test_the_reference_is_not_held_out(data: Data, cache: Path) -> None:
 # ------------------------------------------------------------------------------------------------------- statistics
 
 
+@pytest.mark.slow
 def test_statistics_stand_for_the_images(data: Data, cache: Path, tmp_path: Path) -> None:
     """Every metric against the file equals that against the images, to the bit; the images may be gone.
 
@@ -584,6 +587,7 @@ def test_statistics_are_no_images(data: Data, cache: Path, tmp_path: Path) -> No
 # -------------------------------------------------------------------------------------------------------- Inception
 
 
+@pytest.mark.slow
 def test_inception_from_a_file(data: Data, tmp_path: Path, random_inception: Path) -> None:
     """Inception with local weights: its own resize rule, its width, its hash in the result; all default metrics."""
     from graftbench.extractors.weights import sha256

@@ -63,6 +63,7 @@ def scored(clock: Clock) -> Callable[[Sampler], Scored]:
     return score
 
 
+@pytest.mark.slow
 def test_one_at_each_share() -> None:
     """In steps of 10 of 100 images: each share at the first step that begins at or above it, none twice."""
     clock = Clock()
@@ -172,6 +173,7 @@ def run(target: ImageSet, shared_cache: Path, tmp_path: Path) -> Callable[..., t
     return make
 
 
+@pytest.mark.slow
 def test_a_cell_with_snapshots_is_the_cell_without(run: Callable[..., tuple[Record, Path]]) -> None:
     """Sampler and scores are the same to the bit; what is more is the learning curve, the strip and the progress."""
     (plain, bare), (watched, folder) = run("plain", "dcgan"), run("watched", "dcgan", snapshots=[0.25, 0.5, 0.75])
@@ -200,6 +202,7 @@ def test_a_cell_with_snapshots_is_the_cell_without(run: Callable[..., tuple[Reco
     assert said["kid"] == next(score.value for score in watched.snapshots[-1].scores if score.name == "kid")
 
 
+@pytest.mark.slow
 def test_scoring_does_not_count_as_fitting(
     run: Callable[..., tuple[Record, Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +231,7 @@ PICTURES = {"samples.png", "progress.png", "neighbors.png", "interpolation.png"}
 """What a cell with a latent space and snapshots leaves beside log and sampler."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keep", "files"), [("samples", PICTURES), ("nothing", set()), ("sampler", {"sampler.safetensors", *PICTURES})]
 )

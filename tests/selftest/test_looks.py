@@ -165,6 +165,7 @@ def test_energy_that_cannot_be_had_is_skipped(
 # ----------------------------------------------------------------------------------------------------------- methods
 
 
+@pytest.mark.slow
 def test_a_method_on_this_cpu_and_planted_faults(on_cpu: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """`dcgan` passes; losses a fifth off, chances that no seed fixes, and a state that is forgotten do not."""
     monkeypatch.setattr(methods, "QUICK", ("dcgan",))
@@ -243,6 +244,7 @@ def test_an_error_in_one_method_does_not_stop_the_others(on_cpu: Bench, monkeypa
 # ----------------------------------------------------------------------------------------------------------- kernels
 
 
+@pytest.mark.slow
 def test_features_against_float64(on_cpu: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The extractor on this CPU is within its rounding; features in bfloat16 are not."""
     assert set(outcomes(kernels.look(on_cpu)).values()) == {"passed"}
@@ -261,6 +263,7 @@ def test_features_against_float64(on_cpu: Bench, monkeypatch: pytest.MonkeyPatch
 # -------------------------------------------------------------------------------------------------------- throughput
 
 
+@pytest.mark.slow
 def test_a_slow_loop_is_found(on_cpu: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that idles in each step takes more than a fifth of it; what a CPU cannot do is skipped."""
     from graftbench.nn.ema import Ema

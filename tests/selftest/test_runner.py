@@ -56,6 +56,7 @@ def _silent(_: Bench) -> Iterator[SelftestFinding]:
     yield from ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("look", "seconds", "words"),
     [

@@ -281,6 +281,7 @@ def test_images_of_another_cell_are_refused(add: Callable[..., store.Record], tm
         add(samples, seed=1)
 
 
+@pytest.mark.slow
 def test_a_leak_in_a_suite_file_is_a_row(
     add: Callable[..., store.Record], target: ImageSet, suite: Suite, tmp_path: Path
 ) -> None:

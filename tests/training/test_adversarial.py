@@ -203,6 +203,7 @@ def test_one_seed_one_fit(small: Tensor) -> None:
     assert not equal(states[0], states[2])
 
 
+@pytest.mark.slow
 def test_bfloat16_is_close_to_float32(emoji: Tensor) -> None:
     """The losses of the first three steps agree within the rounding of bfloat16.
 

@@ -48,6 +48,7 @@ STATES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(STATES)
 def test_what_goes_in_comes_out(state: object) -> None:
     """Dicts with names or numbers as keys, lists, tuples, numbers to the last bit, strings."""

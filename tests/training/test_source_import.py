@@ -250,6 +250,7 @@ def test_methods_start_from_a_dcgan_that_a_builder_makes(name: str, tiny: Source
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["TorchScript", "torch.export"])
 def test_methods_that_need_no_more_than_a_network_start_from_a_program(form: str, tmp_path: Path) -> None:
     """It is trained, averaged, sampled, saved and loaded; who looks into layers is told what there is."""
@@ -320,6 +321,7 @@ def pipeline(folder: Path, **schedule: Any) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_diffusion_method_starts_from_a_pipeline_of_diffusers(tmp_path: Path) -> None:
     """`ddpm-finetune` under the pipeline's own noise levels; nothing else is trained, and the sampler comes back."""
     folder = pipeline(tmp_path / "p", num_train_timesteps=20)

@@ -124,6 +124,7 @@ def gone(left_over: Leftovers, patience: float = 10) -> bool:
     return not left_over()
 
 
+@pytest.mark.slow
 def test_a_job_runs_and_a_second_one_starts_at_once(starter: CellStarter) -> None:
     """A cell leaves its record; with torch imported, a cell from start to end takes less than the import alone."""
     starter.start("fine")
@@ -134,6 +135,7 @@ def test_a_job_runs_and_a_second_one_starts_at_once(starter: CellStarter) -> Non
     assert starter.wait()["fine"].seconds < 3
 
 
+@pytest.mark.slow
 def test_all_that_a_job_started_ends_with_it(
     left_over: Leftovers, own_starter: CellStarter, executor: LocalExecutor
 ) -> None:
@@ -166,6 +168,7 @@ def test_a_fork_bomb_is_cleared_away(left_over: Leftovers, own_starter: CellStar
     assert not left_over()
 
 
+@pytest.mark.slow
 def test_memory_over_the_limit_ends_a_job(starter: CellStarter) -> None:
     """A job that takes memory without end is killed at its limit, and the sentence names both numbers."""
     starter.start("hoards", memory_mib=1500)
@@ -197,6 +200,7 @@ def test_a_job_on_a_full_disk_says_so_by_its_exit_code(starter: CellStarter) -> 
     assert starter.record("fine").status == Status.OK
 
 
+@pytest.mark.slow
 def test_the_death_of_the_starting_process_loses_its_jobs_and_nothing_else(starter: CellStarter) -> None:
     """What ran is lost, and said to be lost; the next job gets a new starting process."""
     starter.start("patricide")
@@ -221,6 +225,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_the_death_of_the_driver_ends_everything(left_over: Leftovers, starter: CellStarter, tmp_path: Path) -> None:
     """SIGKILL of the driver: no process stays, whatever session it is in."""
     file = tmp_path / "job.json"

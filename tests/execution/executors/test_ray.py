@@ -185,6 +185,7 @@ def starter(executor: RayExecutor, planted: tuple[Plan, Path], shared_cache: Pat
     return CellStarter(executor, planted, shared_cache, tmp_path)
 
 
+@pytest.mark.slow
 def test_cells_run_on_nodes_that_have_nothing_of_them(starter: CellStarter, capfd: pytest.CaptureFixture[str]) -> None:
     """Code, plugin and the file beside it, images and source model are sent; all files come back; nothing is printed.
 
@@ -219,6 +220,7 @@ def test_cells_run_on_nodes_that_have_nothing_of_them(starter: CellStarter, capf
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_cell_over_its_time_ends_with_all_that_it_started(starter: CellStarter, nodes: Nodes) -> None:
     """The node keeps the limit, processes that left their session included; the log up to then comes back."""
     folder = starter.start("daemons", seconds=2)
@@ -327,6 +329,7 @@ def test_no_cluster_is_said_at_once() -> None:
     assert time.monotonic() - start < 15
 
 
+@pytest.mark.slow
 def test_a_listener_that_is_no_cluster_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Something that takes connections and says nothing: an error when the time for an answer is up."""
     from graftbench.execution.executors import ray as module

@@ -123,6 +123,7 @@ def test_a_job_over_its_time_ends_and_a_preempted_one_goes_on(starter: CellStart
     assert not [*preempted.glob("slurm-*"), *over.glob("slurm-*")]
 
 
+@pytest.mark.slow
 def test_close_ends_what_runs(starter: CellStarter, place: Path) -> None:
     """No process of a job is alive when `close` returns, and nothing of submitit's stays."""
     starter.start("daemons", seconds=None)
@@ -133,6 +134,7 @@ def test_close_ends_what_runs(starter: CellStarter, place: Path) -> None:
     assert list((starter.folder / "submitit").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_job_that_dies_without_a_word_is_lost(starter: CellStarter, place: Path) -> None:
     """The process that submitit started is killed, as when its node fails: LOST, and its job's processes end."""
     starter.start("daemons")

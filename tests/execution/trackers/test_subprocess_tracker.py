@@ -186,6 +186,7 @@ with RunTrackers([written]).follow(Silent(), "tiny", run) as told:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "do"),
     [

@@ -113,6 +113,7 @@ def test_sent_twice_a_cell_is_there_once(run_folder: Path, monkeypatch: pytest.M
     assert len(first) == len(second) == 3
 
 
+@pytest.mark.slow
 def test_offline_everything_is_in_the_run_folder(
     run_folder: Path, left_over: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
