@@ -17,6 +17,7 @@ from graftbench.metrics.frechet_error import (
     _singular,
     corrected,
     fid_variance,
+    rows_instead_of_root,
     signs,
 )
 
@@ -163,3 +164,27 @@ def test_products_taken_once_change_nothing(*, fixed: bool, m: int) -> None:
     assert once == pytest.approx(_distance_at(first, second, factors, others), rel=1e-7)
     whole = _Products(first, second).distance_at(np.ones(20), np.ones(m))
     assert whole == pytest.approx(fid(x, y).value, rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [12, 30, 41])
+def test_rows_of_both_sides_stand_for_a_root(count: int) -> None:
+    """Against 12, 30 or 41 images of 20 features, 8 images score and vary as by the roots of the covariances.
+
+    Up to twice as many images as features their rows are multiplied as they are, from 41 on a root is taken; one feature
+    is constant, so that the covariance of many has none by Cholesky. Both ways round alike, to the digits of a sum of 20
+    square roots of rounded eigenvalues.
+    """
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(8, 20)), rng.normal(0.3, 1.5, size=(count, 20))
+    x[:, 4] = y[:, 4] = 1.0
+    assert rows_instead_of_root(x, y) == (count <= 40)
+    by_roots = frechet_distance(moments(x), moments(y))
+    assert fid(x, y).value == pytest.approx(by_roots, rel=1e-9)
+    assert fid(y, x).value == pytest.approx(by_roots, rel=1e-9)
+    first, second = _Rows.of(x), _Rows.of(y)
+    whole = _Rows.of(x, whole=True), _Rows.of(y, whole=True)
+    u, s, v = _singular(first.root @ second.root.T)
+    u_whole, s_whole, v_whole = _singular(whole[0].root @ whole[1].root.T)
+    shift = 2.0 * (first.mean - second.mean)
+    assert _influences(whole[0], shift, u_whole, s_whole) == pytest.approx(_influences(first, shift, u, s), rel=1e-6)
+    assert _influences(whole[1], -shift, v_whole, s_whole) == pytest.approx(_influences(second, -shift, v, s), rel=1e-6)

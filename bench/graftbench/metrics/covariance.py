@@ -26,7 +26,8 @@ class Moments:
     Attributes:
         mean: D, float64.
         root: R×D, float64, with rootᵀ·root = Σ, the unbiased covariance. For n ≤ D it is the centred data over √(n−1),
-            so that no D×D matrix is ever formed; for n > D a triangular D×D factor; R < D where Σ is singular.
+            so that no D×D matrix is ever formed; for n > D a triangular D×D factor, R < D where Σ is singular, or the
+            centred data too (`moments_by_rows`).
         n: Number of images.
     """
 
@@ -63,15 +64,21 @@ def moments_of(array: NDArray[Any]) -> Moments:
     More images than features are taken in blocks: no float64 copy of all of them is made.
     """
     n, width = array.shape
-    mean = array.mean(axis=0, dtype=np.float64)
     if n <= width:
-        return Moments(mean, (array - mean) / np.sqrt(n - 1), n)
+        return moments_by_rows(array)
+    mean = array.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((width, width))
     for start in range(0, n, _BLOCK):
         centred = array[start : start + _BLOCK] - mean
         covariance += centred.T @ centred
     covariance /= n - 1
     return Moments(mean, root_of(covariance), n)
+
+
+def moments_by_rows(array: NDArray[Any]) -> Moments:
+    """Return mean and covariance of checked features, N×D with N ≥ 2, the latter as centred data alone."""
+    mean = array.mean(axis=0, dtype=np.float64)
+    return Moments(mean, (array - mean) / np.sqrt(len(array) - 1), len(array))
 
 
 def root_of(covariance: Array) -> Array:

@@ -54,8 +54,9 @@ def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array
         divisors: N₁ numbers, one per image of the first side: FID is divided by their mean (MiFID's penalty).
     """
     # Influences of the images.
-    first = _Rows.of(x)
-    second = y if isinstance(y, Moments) else _Rows.of(y)
+    rows_suffice = rows_instead_of_root(x, y)
+    first = _Rows.of(x, whole=rows_suffice)
+    second = y if isinstance(y, Moments) else _Rows.of(y, whole=rows_suffice)
     shift = first.mean - second.mean
     u, s, v = _singular(first.root @ second.root.T)
     influences = [_influences(first, 2.0 * shift, u, s)]
@@ -72,6 +73,18 @@ def fid_variance(x: Array, y: Array | Moments, seed: int = 0, *, divisors: Array
     centre = at(np.ones(n), np.ones(m))
     variance = corrected(influences, at, centre, lambda: (STEP * signs(n, rng), STEP * signs(m, rng)))
     return EstimatedVariance(variance.value / unit**2, variance.degrees)
+
+
+def rows_instead_of_root(x: Array, y: Array | Moments) -> bool:
+    """Tell whether the rows of both sides are multiplied as they are, and no root of a covariance is taken.
+
+    Where one side has no more images than features, the product's smaller side is theirs: a D×D root of the other side
+    would shrink the larger one alone, and takes longer than the product unless that side has many times D images.
+    """
+    if isinstance(y, Moments):
+        return False
+    fewer, more = sorted((len(x), len(y)))
+    return fewer <= x.shape[1] and more <= 2 * x.shape[1]
 
 
 def corrected(
@@ -112,20 +125,22 @@ class _Rows:
     Attributes:
         mean: D.
         rows: N×D: features less their mean, over √(n−1), so that rowsᵀ·rows is the covariance.
+        whole: Whether the rows serve as the root, however many they are.
     """
 
     mean: Array
     rows: Array
+    whole: bool = False
 
     @classmethod
-    def of(cls, features: Array) -> _Rows:
+    def of(cls, features: Array, *, whole: bool = False) -> _Rows:
         mean = features.mean(axis=0)
-        return cls(mean, (features - mean) / np.sqrt(len(features) - 1))
+        return cls(mean, (features - mean) / np.sqrt(len(features) - 1), whole)
 
     @property
     def tall(self) -> bool:
         """Tell whether images outnumber features, so that the covariance has the smaller side."""
-        return self.rows.shape[0] > self.rows.shape[1]
+        return not self.whole and self.rows.shape[0] > self.rows.shape[1]
 
     @cached_property
     def root(self) -> Array:
@@ -148,7 +163,7 @@ class _Rows:
         """Return these images with weights factors/n, which sum to 1."""
         change = factors @ self.rows / len(self.rows)  # of the mean, over √(n−1)
         rows = (self.rows - change) * np.sqrt(factors)[:, None]
-        return _Rows(self.mean + change * np.sqrt(len(self.rows) - 1), rows)
+        return _Rows(self.mean + change * np.sqrt(len(self.rows) - 1), rows, self.whole)
 
 
 def _singular(product: Array) -> tuple[Array, Array, Array]:
