@@ -170,9 +170,9 @@ def test_products_taken_once_change_nothing(*, fixed: bool, m: int) -> None:
 def test_rows_of_both_sides_stand_for_a_root(count: int) -> None:
     """Against 12, 30 or 41 images of 20 features, 8 images score and vary as by the roots of the covariances.
 
-    Up to twice as many images as features their rows are multiplied as they are, from 41 on a root is taken; one feature
-    is constant, so that the covariance of many has none by Cholesky. Both ways round alike, to the digits of a sum of 20
-    square roots of rounded eigenvalues.
+    Up to twice as many images as features their rows are multiplied as they are, from 41 on a root is taken; one
+    feature is constant, so that the covariance of many has none by Cholesky. Both ways round alike, to the digits of a
+    sum of 20 square roots of rounded eigenvalues.
     """
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(8, 20)), rng.normal(0.3, 1.5, size=(count, 20))
