@@ -52,19 +52,20 @@ class Preparation:
 
 
 def prepare_side_by_side(
-    preparations: Sequence[Preparation], processes: int, say: Callable[[str], None] = lambda _: None
+    preparations: Sequence[Preparation], cores: int, say: Callable[[str], None] = lambda _: None
 ) -> None:
     """Put the images of domains that are not in the cache yet there, several at once.
 
-    Nothing is raised where that fails. Of one domain, or with one process, nothing is done: `prepared.load` does it.
+    Up to two processes share a core, so that none is idle while the last of three sets is made on another. Nothing is
+    raised where that fails. Of one domain, or on one core, nothing is done: `prepared.load` does it.
 
     Args:
         preparations: What is wanted.
-        processes: How many at once.
+        cores: CPU cores for it.
         say: Told how far each is.
     """
     missing = [each for each in preparations if each.is_missing] if len(preparations) > 1 else []
-    if min(processes, len(missing)) < 2:
+    if min(cores, len(missing)) < 2:
         return
     children: list[subprocess.Popen[bytes]] = []
 
@@ -84,7 +85,7 @@ def prepare_side_by_side(
             for line in child.stdout:
                 say(line.decode("utf-8", "replace").rstrip("\n"))
 
-    with ThreadPoolExecutor(min(processes, len(missing))) as pool:
+    with ThreadPoolExecutor(min(2 * cores, len(missing))) as pool:
         try:
             list(pool.map(run, missing))
         finally:  # an interrupt: what is half done is of no use
