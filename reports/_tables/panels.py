@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graftbench.metrics.catalogue import EVERY_METRIC, Metric
+from graftbench.metrics.catalogue import EVERY_METRIC, Metric, is_by_second, metric_named
 
 from .numbers import FID, IS, KID, finite, number
 from .text import listing, one_line
@@ -69,6 +69,7 @@ LAYOUT = (
 )
 """The panels below the headline. A metric of the catalogue that stands in none goes with the unknown ones."""
 OTHER = "Other scores"
+SECOND = "By the second extractor"
 
 READINGS = {
     "psnr": "PSNR, SSIM and feature distance compare each image with the one that its input was made of, or that has "
@@ -94,6 +95,10 @@ READINGS = {
 }
 """Metric -> what a reader must know before comparing. `coverage` and `modes` have sentences of their own."""
 _NOT_RANKED = "Nothing is ranked here: to be far from the training images is no merit by itself."
+_BY_SECOND = (
+    "The same images, seen by another network: an order that only one network sees may be its taste. A method that was "
+    "trained with the first network competes here, and one that was trained with the second does not."
+)
 _NOT_KNOWN = "Not in the catalogue of metrics, so printed as recorded, without a direction: {}."
 
 
@@ -116,8 +121,16 @@ def panels(group: Group) -> tuple[Panel, ...]:
                     ranked=layout.ranked,
                 )
             )
-    placed = {metric.name for metric in HEADLINE}.union(*(names_of(layout) for layout in LAYOUT))
-    return (Panel(metrics=HEADLINE), *below, *_others(names_with_scores - placed))
+    second = _second(names_with_scores)
+    shown = [*(names_of(layout) for layout in LAYOUT), *([metric.name for metric in panel.metrics] for panel in second)]
+    placed = {metric.name for metric in HEADLINE}.union(*shown)
+    return (Panel(metrics=HEADLINE), *second, *below, *_others(names_with_scores - placed))
+
+
+def _second(names: set[str]) -> list[Panel]:
+    """Return the panel of the second extractor's scores; none without one."""
+    by_second = [metric for name in sorted(names) if is_by_second(name) and (metric := metric_named(name)) is not None]
+    return [Panel(title=SECOND, metrics=tuple(by_second), reading=_BY_SECOND)] if by_second else []
 
 
 def names_of(layout: Layout) -> tuple[str, ...]:
@@ -168,5 +181,5 @@ def _modes(group: Group) -> str:
 
 def floors(group: Group) -> dict[str, tuple[float, float]]:
     """Return score -> lowest and highest floor of the group's cells, as printed: what as many real images score."""
-    scales = {name: EVERY_METRIC[name].scale if name in EVERY_METRIC else 1.0 for name in group.floors}
+    scales = {name: metric.scale if (metric := metric_named(name)) else 1.0 for name in group.floors}
     return {name: (low * scales[name], high * scales[name]) for name, (low, high) in group.floors.items()}

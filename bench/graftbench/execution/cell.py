@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import torch
 
 from graftbench.cache import CacheChangedError
@@ -46,6 +47,7 @@ from graftbench.resources.monitor import Beside, FitMonitor, declared_resources,
 from graftbench.resources.steps import StepTimes
 from graftbench.scoring.leaks import check_leaks
 from graftbench.scoring.score import Scored, score_sampler
+from graftbench.scoring.second import second_scores
 from graftbench.scoring.snapshots import Snapshots, protocol_of
 from graftbench.scoring.task_kinds import Exam, exam_of
 from graftbench.suites.submitted_images import submitted_sampler
@@ -112,12 +114,17 @@ def _check_code(job: CellJob) -> None:
     """Refuse to record under an id what another code computes: files may be edited while a run lasts."""
     cell = job.cell
     registry.metrics([Path(path) for path in job.plugins])
-    metrics = cell.protocol.metrics
-    if cell.code != (hash_of(files_of_scoring(metrics)) if job.samples is not None else code_of(_method(job), metrics)):
+    metrics, second = cell.protocol.metrics, bool(cell.protocol.second)
+    submitted = job.samples is not None
+    if cell.code != (
+        hash_of(files_of_scoring(metrics, second=second))
+        if submitted
+        else code_of(_method(job), metrics, second=second)
+    ):
         raise _CodeChanged(
             f"the code of method '{cell.method}' was edited while the run lasted; run again to plan it anew"
         )
-    for name in () if job.samples is not None else _method(job).paths:
+    for name in () if submitted else _method(job).paths:
         if digest_of_path(cell.parameters.get(name)) != cell.files.get(name, ""):
             raise _CodeChanged(
                 f"what lies at the parameter `{name}` of '{cell.method}' was changed while the run lasted, or is "
@@ -153,7 +160,11 @@ def _run(job: CellJob) -> Record:
         task.log.notes += check_leaks(scored.images, target, task.chosen, cell.protocol.reference)
 
     # Record.
-    leaks = bool(method.leaks) and method.leaks == cell.protocol.extractor
+    under_second = cell.protocol.under_second
+    leaks, leaks_second = (
+        bool(method.leaks) and each is not None and method.leaks == each.extractor
+        for each in (cell.protocol, under_second)
+    )
     costs = _resources(job, fit, scored, sampling)
     return _record(
         job,
@@ -163,7 +174,8 @@ def _run(job: CellJob) -> Record:
         curve=curve_points(task.log.curve),
         snapshots=fit.snapshots.taken,
         leaks=leaks,
-        notes=_notes(job, fit, exam, leaks=method.leaks if leaks else ""),
+        leaks_second=leaks_second,
+        notes=_notes(job, fit, exam, leaks=method.leaks if leaks or leaks_second else ""),
         resources=costs,
         artifacts=save_artifacts(job, CellOutput(sampler, scored, task, exam, fit.snapshots.strip())),
         source_model_sha256=task.source_model_sha256,
@@ -296,9 +308,13 @@ def _score(
     """Score a sampler. Snapshots and the final sampler get the same latents: each time the same seed."""
     cache, seed = Path(job.cache), job.cell.seed
     sampling = torch.Generator().manual_seed(seed)
-    return score_sampler(
+    scored = score_sampler(
         sampler, target, protocol, sampling, cache=cache, train=train, device=job.device, seed=seed, exam=exam
     )
+    if protocol.second is msgspec.UNSET:
+        return scored
+    second = second_scores(scored.images, target, protocol, cache=cache, device=job.device, seed=seed)
+    return replace(scored, scores=[*scored.scores, *second])
 
 
 # ------------------------------------------------------------------------------------------------------------- records
