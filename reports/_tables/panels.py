@@ -61,6 +61,7 @@ LAYOUT = (
         ),
     ),
     Layout("Known truth", ("modes", "variant_pairs", "factor_kl")),
+    Layout("Forgetting", ("drift", "source_kid")),
     Layout("Memorisation", ("copies", "train_distance_ratio", "authpct", "copying_z", "mifid"), ranked=False),
     Layout(
         "Other distances",
@@ -82,6 +83,8 @@ READINGS = {
     "cluster_occupancy": "Occupancy falls where generated images crowd around few of the training images.",
     "factor_kl": "Factor KL is 0 where every variant is made as often as it is real; that images are few keeps it at "
     "what the floor says.",
+    "drift": "Drift: 0 is the untransferred source; what has drifted less at the same KID has kept more of it.",
+    "source_kid": "KID to source: the lower, the more the images still are like the source domain.",
     "copies": "Copies: training images among the generated ones, also cropped, moved, mirrored or recoloured, beyond "
     "what new real images show by chance.",
     "train_distance_ratio": "Train distance: 1 is as far off as new real images are, towards 0 are copies.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from graftbench.metrics.evaluate import evaluate_features
 from graftbench.metrics.features import Features
-from graftbench.records.record import Score
+from graftbench.scoring.estimates import score_of
 from graftbench.scoring.features import FeatureReader, split_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from graftbench.images.prepared import ImageSet
     from graftbench.records.cell_spec import Protocol
+    from graftbench.records.record import Score
 
 
 def second_scores(
@@ -41,19 +42,13 @@ def second_scores(
     reference = reader.cached(split_of(target, second.reference))
     generated = Features.of(*reader.extractor.features(images))
     floors = reader.floors_of_domain(target) if len(images) == second.n_generated else {}
+    estimates = evaluate_features(generated, reference, metrics=second.metrics, seed=seed)
     return [
-        Score(
+        score_of(
+            estimate,
+            second.label,
             name=f"{estimate.name}.{second.label}",
-            value=estimate.value,
-            undefined=estimate.undefined,
-            standard_error=estimate.standard_error,
-            interval=estimate.interval,
-            method=estimate.method,
             floor=floors[estimate.name].value if estimate.name in floors else None,
-            note=estimate.note,
-            n_generated=estimate.n_generated,
-            n_reference=estimate.n_reference,
-            protocol=second.label,
         )
-        for estimate in evaluate_features(generated, reference, metrics=second.metrics, seed=seed)
+        for estimate in estimates
     ]
