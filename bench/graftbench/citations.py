@@ -275,14 +275,14 @@ class _Papers:
             self.add(cited(DIFFAUGMENT), f"augmentation in {name}")
 
     def add_extractor(self, record: Record, missing: list[str]) -> None:
-        name = record.cell.protocol.extractor
-        if not record.scores:
-            return
-        keys = EXTRACTOR_PAPERS.get(name) or EXTRACTOR_PAPERS.get(re.split("[-:]", name)[0])
-        if keys is None:
-            missing.append(f"Nothing is known to cite for the extractor '{without_path(name)}'.")
-        for key in keys or ():
-            self.add(cited(key), f"extractor {name}")
+        protocol = record.cell.protocol
+        names = [protocol.extractor, *([protocol.second.extractor] if protocol.second else [])]
+        for name in names if record.scores else []:
+            keys = EXTRACTOR_PAPERS.get(name) or EXTRACTOR_PAPERS.get(re.split("[-:]", name)[0])
+            if keys is None:
+                missing.append(f"Nothing is known to cite for the extractor '{without_path(name)}'.")
+            for key in keys or ():
+                self.add(cited(key), f"extractor {name}")
 
     def add_metric(self, name: str) -> None:
         source = METRICS[name].paper if name in METRICS else ""

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from graftbench.metrics.catalogue import EVERY_METRIC
+from graftbench.metrics.catalogue import metric_named
 from graftbench.records.cell_spec import SAMPLES
 from graftbench.records.cell_view import view_cell
 from graftbench.records.provenance import HANDED_IN, SAYS, costs_of, origin_of
@@ -169,7 +169,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("finished", moment(record.finished_at)),
         ("from start to end, s", "" if record.wall_seconds is None else digits(record.wall_seconds)),
         ("starts", str(record.attempts) if record.attempts > 1 else ""),
-        ("competes", "no: it was trained with the network that scores it" if record.leaks else ""),
+        ("competes", record.competes),
         *(record.truth.facts if record.truth else ()),
         *(("note", note) for note in record.notes),
     ]
@@ -178,7 +178,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
 
 def _score(score: Score) -> tuple[str, ...]:
     """Return name, label, value, interval, floor, images, note; numbers in the printed scale."""
-    metric = EVERY_METRIC.get(score.name)
+    metric = metric_named(score.name)
     scale = metric.scale if metric else 1.0
     counts = {"generated": score.n_generated, "reference": score.n_reference, "training": score.n_train}
     note = [f"undefined: {score.undefined}" if score.undefined else "", score.note]

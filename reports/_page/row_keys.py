@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graftbench.metrics.catalogue import EVERY_METRIC, Metric
+from graftbench.metrics.catalogue import Metric, metric_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ def row_keys(group: Group, held: Mapping[str, int]) -> dict[tuple[str, int], Key
         held: Id of a cell -> its place among those that the page holds.
     """
     names = sorted({score.name for record in group.records for score in record.scores})
-    metrics = [EVERY_METRIC.get(name) or Metric(name=name, label=name, title="", better=0) for name in names]
+    metrics = [metric_named(name) or Metric(name=name, label=name, title="", better=0) for name in names]
     return {(row.label, row.data_budget): _key(row, metrics, held) for row in group.rows}
 
 

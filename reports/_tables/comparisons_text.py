@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graftbench.comparison.paired import change, printed_p
 
 from . import comparisons as values
+from . import second
 from .groups import grouped, groups, mixed_protocols, outcome, titles
 from .numbers import DASH, FID, KID, decimals, number
 from .origins import made_elsewhere
@@ -17,6 +18,7 @@ from .text import listing, markdown, markdown_table, one_line, plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graftbench.comparison.agreement import OrderAgreement
     from graftbench.comparison.bootstrap import Estimated
     from graftbench.comparison.budgets import Efficiency, ImageCount
     from graftbench.comparison.methods import Compared
@@ -86,6 +88,7 @@ def _task(group: Group, baseline: BaselineMethod, rows: Rows) -> list[str]:
     blocks += _improvement([group], [scores], methods, baseline.label, rows)
     blocks += _areas(group, by_metric, rows)
     blocks += _images(group, scores, methods, baseline.label, rows)
+    blocks += _second(group, rows)
     return blocks + _left_out(group)
 
 
@@ -298,6 +301,66 @@ def _images_row(images: Efficiency) -> dict[str, Any]:
     measured = {name: end.images if end.relation == "=" else None for name, end in ends.items()}
     value, low, high = map(_number_of_images, ends.values())
     return measured | {"n": images.seeds, "answer": f"{value} ({low} to {high})"}
+
+
+# ------------------------------------------------------------------------------------------------- a second extractor
+
+
+def _second(group: Group, rows: Rows) -> list[str]:
+    """Say how alike both extractors order the methods, and which conclusions the second reverses."""
+    found = second.agreements(group)
+    if not found:
+        return []
+    for (metric, budget), each in found.items():
+        rows += _second_rows(_row_keys([group], metric, budget, ""), each)
+    names = f"{group.protocol.label} and {second.label_of(group)}"
+    alone = second.out_of_one(group)
+    question = (
+        "Do both networks order the methods alike? τ is Kendall's, of the means over seeds: 1 for the same order, 0 "
+        "for no relation, −1 for the reverse. Its 95 % interval is over the seeds, drawn again; with fewer than four "
+        "seeds it is over other methods like these, and wide. Reversed is what both tell apart, in opposite directions."
+        + (f" {alone}" if alone else "")
+    )
+    by_budget = grouped(found.items(), lambda item: item[0][1])
+    answers = _collapsed(
+        [
+            (budget, "; ".join(_reversed(metric, each) for (metric, _), each in items))
+            for budget, items in by_budget.items()
+        ]
+    )
+    header = ["Images", "Score", "Methods", "Seeds", "τ", "Interval over", "Reversed"]
+    lines = [
+        [
+            f"{budget:,}",
+            markdown(metric.label),
+            str(len(each.methods)),
+            str(len(each.seeds)),
+            second.shown_tau(each),
+            each.over if each.interval else DASH,
+            markdown(second.reversals(each)),
+        ]
+        for (metric, budget), each in found.items()
+    ]
+    table = markdown_table(header, lines, words=(1, 5, 6))
+    return [f"### {markdown(names)}", f"{markdown(question)}\n\n{answers}", table]
+
+
+def _reversed(metric: Metric, found: OrderAgreement) -> str:
+    label = metric.label.removesuffix("×10³")
+    if not found.reversed_pairs:
+        return f"by {label} nothing is reversed"
+    return f"by {label} {plural(len(found.reversed_pairs), 'conclusion')} reversed: {second.reversals(found)}"
+
+
+def _second_rows(keys: dict[str, Any], found: OrderAgreement) -> Rows:
+    count = {"n": len(found.seeds)}
+    answer = {"answer": f"interval over {found.over}" if found.interval else "no interval"}
+    tau = {"question": "Kendall's tau with the second extractor"} | _scaled(found.tau, found.interval, 1.0)
+    pairs = [
+        {"question": "reversed by the second extractor", "method": one_line(a), "baseline": one_line(b)}
+        for a, b in found.reversed_pairs
+    ]
+    return [keys | tau | count | answer, *(keys | pair | count for pair in pairs)]
 
 
 # --------------------------------------------------------------------------------------------------------- left out

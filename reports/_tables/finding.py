@@ -15,6 +15,7 @@ from graftbench.records.record import Status
 from .near_copies import note_on_copies
 from .numbers import FID, KID, decimals, number
 from .scores import column, ranked_rows
+from .second import in_words
 from .text import listing, plural
 from .unbeaten import unbeaten
 
@@ -66,7 +67,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
     """Say in one or two sentences what the records show at one data budget.
 
     The first says who comes first and who beats the generator before the transfer; the second how sure that is, what
-    real images and copies score, who copies, and whether FID agrees.
+    real images and copies score, who copies, and whether FID and a second extractor agree.
     """
     if group.too_few:
         return (((group.too_few, False),),)
@@ -89,6 +90,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
         _scale(ranked, references.get(ORACLE), references.get(MEMORIZER)),
         _copies(ranked),
         _fid(ranked),
+        _second(group, budget),
         _without_score(rows),
     ]
     sentences = [_joined(first, "; ", _unbeaten(group, ranked)), _joined(second, "; ", [])]
@@ -257,6 +259,12 @@ def _fid(ranked: _Ranked) -> _Clause:
     if by_fid[0] == by_kid[0]:
         return [("FID, another distance, agrees on the first alone", False)]
     return [("FID, another distance, puts ", False), (by_fid[0], True), (" first", False)]
+
+
+def _second(group: Group, budget: int) -> _Clause:
+    """Say whether a second extractor orders the methods as the first does."""
+    words_of_it = in_words(group, budget)
+    return [(words_of_it, False)] if words_of_it else []
 
 
 def _without_score(rows: Sequence[Row]) -> _Clause:

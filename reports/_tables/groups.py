@@ -12,6 +12,7 @@ import msgspec
 from graftbench.comparison.stats import SeedSummary, summarize
 from graftbench.comparison.too_few import nothing_ranked
 from graftbench.errors import GraftbenchError
+from graftbench.metrics.catalogue import is_by_second
 from graftbench.records.cell_spec import NO_SOURCE, ComputeBudget, Protocol, TaskSpec, content_hash
 from graftbench.records.provenance import is_declared, known_cost, origin_of
 from graftbench.records.record import Record, Score, Status
@@ -77,6 +78,15 @@ class Row:
     def leaks(self) -> bool:
         """Return whether the method was trained with the scoring network: such a row is shown but does not compete."""
         return any(record.leaks for record in self.records)
+
+    @cached_property
+    def leaks_second(self) -> bool:
+        """Return whether it was trained with the second extractor: it does not compete under that one."""
+        return any(record.leaks_second for record in self.records)
+
+    def competes_by(self, metric: Metric) -> bool:
+        """Return whether the method was not trained with the network that this metric looks through."""
+        return not (self.leaks_second if is_by_second(metric.name) else self.leaks)
 
     @cached_property
     def origin(self) -> Origin:
@@ -268,7 +278,8 @@ def named(task: TaskSpec) -> str:
 
 def _protocol_key(protocol: Protocol) -> dict[str, object]:
     fields = msgspec.to_builtins(protocol)
-    del fields["weights"]  # where the file lies does not matter, what it is does
+    for extractor in filter(None, (fields, fields.get("second"))):
+        del extractor["weights"]  # where the file lies does not matter, what it is does
     return fields
 
 

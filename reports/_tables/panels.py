@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graftbench.metrics.catalogue import EVERY_METRIC, Metric
+from graftbench.metrics.catalogue import EVERY_METRIC, Metric, is_by_second, metric_named
 
 from .numbers import FID, IS, KID, finite, number
 from .text import listing, one_line
@@ -61,6 +61,7 @@ LAYOUT = (
         ),
     ),
     Layout("Known truth", ("modes", "variant_pairs", "factor_kl")),
+    Layout("Forgetting", ("drift", "source_kid")),
     Layout("Memorisation", ("copies", "train_distance_ratio", "authpct", "copying_z", "mifid"), ranked=False),
     Layout(
         "Other distances",
@@ -69,6 +70,7 @@ LAYOUT = (
 )
 """The panels below the headline. A metric of the catalogue that stands in none goes with the unknown ones."""
 OTHER = "Other scores"
+SECOND = "By the second extractor"
 
 READINGS = {
     "psnr": "PSNR, SSIM and feature distance compare each image with the one that its input was made of, or that has "
@@ -81,6 +83,8 @@ READINGS = {
     "cluster_occupancy": "Occupancy falls where generated images crowd around few of the training images.",
     "factor_kl": "Factor KL is 0 where every variant is made as often as it is real; that images are few keeps it at "
     "what the floor says.",
+    "drift": "Drift: 0 is the untransferred source; what has drifted less at the same KID has kept more of it.",
+    "source_kid": "KID to source: the lower, the more the images still are like the source domain.",
     "copies": "Copies: training images among the generated ones, also cropped, moved, mirrored or recoloured, beyond "
     "what new real images show by chance.",
     "train_distance_ratio": "Train distance: 1 is as far off as new real images are, towards 0 are copies.",
@@ -94,6 +98,10 @@ READINGS = {
 }
 """Metric -> what a reader must know before comparing. `coverage` and `modes` have sentences of their own."""
 _NOT_RANKED = "Nothing is ranked here: to be far from the training images is no merit by itself."
+_BY_SECOND = (
+    "The same images, seen by another network: an order that only one network sees may be its taste. A method that was "
+    "trained with the first network competes here, and one that was trained with the second does not."
+)
 _NOT_KNOWN = "Not in the catalogue of metrics, so printed as recorded, without a direction: {}."
 
 
@@ -116,8 +124,16 @@ def panels(group: Group) -> tuple[Panel, ...]:
                     ranked=layout.ranked,
                 )
             )
-    placed = {metric.name for metric in HEADLINE}.union(*(names_of(layout) for layout in LAYOUT))
-    return (Panel(metrics=HEADLINE), *below, *_others(names_with_scores - placed))
+    second = _second(names_with_scores)
+    shown = [*(names_of(layout) for layout in LAYOUT), *([metric.name for metric in panel.metrics] for panel in second)]
+    placed = {metric.name for metric in HEADLINE}.union(*shown)
+    return (Panel(metrics=HEADLINE), *second, *below, *_others(names_with_scores - placed))
+
+
+def _second(names: set[str]) -> list[Panel]:
+    """Return the panel of the second extractor's scores; none without one."""
+    by_second = [metric for name in sorted(names) if is_by_second(name) and (metric := metric_named(name)) is not None]
+    return [Panel(title=SECOND, metrics=tuple(by_second), reading=_BY_SECOND)] if by_second else []
 
 
 def names_of(layout: Layout) -> tuple[str, ...]:
@@ -168,5 +184,5 @@ def _modes(group: Group) -> str:
 
 def floors(group: Group) -> dict[str, tuple[float, float]]:
     """Return score -> lowest and highest floor of the group's cells, as printed: what as many real images score."""
-    scales = {name: EVERY_METRIC[name].scale if name in EVERY_METRIC else 1.0 for name in group.floors}
+    scales = {name: metric.scale if (metric := metric_named(name)) else 1.0 for name in group.floors}
     return {name: (low * scales[name], high * scales[name]) for name, (low, high) in group.floors.items()}

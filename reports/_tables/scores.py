@@ -15,6 +15,7 @@ from .near_copies import note_on_copies
 from .numbers import DASH, KID, decimals, mean_sd, number
 from .origins import DECLARED_MARK, legend, partly_declared, row_mark
 from .panels import Panel, floors, panels
+from .second import note_on_reversals
 from .text import listing, one_line, plural, shorten_paths, span
 from .unbeaten import note_on, unbeaten
 
@@ -211,9 +212,9 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
 
 
 def _notes(group: Group, row: Row) -> list[str]:
-    """Return the notes of a row: those of its records, that it does not beat what learnt nothing, that it copies."""
+    """Return the notes of a row: its records', that it beats nothing that learnt nothing, that it copies, reversals."""
     names = unbeaten(group, row)
-    of_row = [note_on(names) if names else "", note_on_copies(row)]
+    of_row = [note_on(names) if names else "", note_on_copies(row), note_on_reversals(group, row)]
     return [*(note for record in row.records for note in record.notes), *filter(None, of_row)]
 
 
@@ -279,7 +280,7 @@ def column(rows: Sequence[Row], metric: Metric) -> Column:
     each = [Standing()] * len(rows)
     budgets: dict[int, Standings] = {}
     for budget in sorted({row.data_budget for row in rows}):
-        competing = [i for i, row in enumerate(rows) if row.data_budget == budget and not row.leaks]
+        competing = [i for i, row in enumerate(rows) if row.data_budget == budget and row.competes_by(metric)]
         scores = [rows[i].by_seed(metric) for i in competing]
         budgets[budget] = together = standings(scores, lower_is_better=metric.better < 0, level=LEVEL)
         for i, standing in zip(competing, together.each, strict=True):
@@ -419,6 +420,9 @@ def caption(group: Group) -> str:
     ]
     if any(row.leaks for row in group.methods):
         sentences.append("A method that was trained with the scoring network itself does not compete for bold.")
+    if second := protocol.second:
+        weights = f", weights {second.weights_sha256[:12]}" if second.weights_sha256 else ""
+        sentences.append(f"Second extractor: {second.label}, the same images and the same split{weights}.")
     if any(row.origin == HANDED_IN for row in group.methods):
         sentences.append("What submitted rows spent was not checked.")
     if machines:

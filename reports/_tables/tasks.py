@@ -6,8 +6,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from graftbench.records.cell_spec import content_hash
 
 from .groups import grouped
@@ -91,8 +89,7 @@ def rankable(groups: Iterable[Group]) -> list[Group]:
 
 def shared_key(group: Group, *conditions: object) -> str:
     """Hash protocol, compute budget and further conditions; where the weights lie does not matter."""
-    protocol = msgspec.structs.replace(group.protocol, weights="")
-    return content_hash([protocol, group.compute_budget, *conditions])[:8]
+    return content_hash([group.protocol.with_weights_at(lambda _: ""), group.compute_budget, *conditions])[:8]
 
 
 def heads(groups: Sequence[Group]) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from graftbench.errors import GraftbenchError
 from graftbench.execution import cell, worker
 from graftbench.execution.job import EXIT_DISK_FULL, JOB, RESULT, CellJob
 from graftbench.execution.prerequisites import entry_of
+from graftbench.plugins import registry
+from graftbench.plugins.code_hash import code_of
 from graftbench.records.record import Status
 from graftbench.suites.plan import make_plan
 from graftbench.suites.suite import parse_suite
@@ -67,6 +69,21 @@ def test_a_record_holds_the_contents_of_its_source_model(job: CellJob) -> None:
     assert (record.status, record.reason) == (Status.OK, "")
     model = source.load(Path(job.source_model_file), job.cell.source_model)
     assert record.source_model_sha256 == source.digest_of(model)
+
+
+def test_the_source_has_drifted_nowhere(job: CellJob) -> None:
+    """A cell of the untransferred source has drift exactly 0 and a KID to its own domain; other scores stay."""
+    protocol = msgspec.structs.replace(job.cell.protocol, metrics=["kid", "drift", "source_kid"])
+    spec = msgspec.structs.replace(job.cell, protocol=protocol)
+    plain = cell.run_cell(job)
+    code = code_of(registry.methods()["source"], protocol.metrics)
+    record = cell.run_cell(msgspec.structs.replace(job, cell=msgspec.structs.replace(spec, code=code)))
+    assert (record.status, record.reason) == (Status.OK, "")
+    assert [score.name for score in record.scores] == ["kid", "drift", "source_kid"]
+    assert record.scores[0] == plain.scores[0]
+    assert record.scores[1].value == 0
+    assert record.scores[2].value is not None
+    assert record.scores[2].n_reference > 0
 
 
 @pytest.mark.parametrize("what", ["images", "model", "model's bits"])

@@ -63,12 +63,12 @@ def check(scores: list[Estimate]) -> None:
 
 
 def test_all_metrics_of_enough_images() -> None:
-    """1100 images 6 wide are enough for every metric, those of subsets of 1000 and of extrapolation included."""
+    """1100 images 6 wide are enough for every metric, subsets of 1000 and extrapolation too, but of what cells know."""
     scores = evaluate_features(
         features(1100), features(1000, seed=1), metrics=["all"], train=features(30, seed=2), intervals=False
     )
     check(scores)
-    assert not [score.undefined for score in scores if score.value is None]
+    assert {score.name for score in scores if score.value is None} == {"drift", "source_kid"}
 
 
 def test_what_is_asked_for_is_what_comes() -> None:

@@ -268,3 +268,17 @@ def test_a_changed_number_of_a_metric_changes_every_id(
 ) -> None:
     """All cells of a suite are scored by the protocol's metrics."""
     assert changed_by(path, number(before, after)) == set(hashes)
+
+
+def test_optional_scores_count_where_they_are_asked_for() -> None:
+    """A second extractor and the set `forgetting` add the code that scores them; every cell without stays as it is."""
+    dcgan = registry.methods()["dcgan"]
+    plain, second, forgetting = files_of(dcgan), files_of(dcgan, second=True), files_of(dcgan, ["drift"])
+    assert {name for name in second if name not in plain} >= {"graftbench/scoring/second.py::second_scores"}
+    assert {name for name in forgetting if name not in plain} >= {
+        "graftbench/scoring/drift.py::forgetting_scores",
+        "graftbench/metrics/drift.py::drift",
+    }
+    assert plain.items() <= second.items()
+    assert plain.items() <= forgetting.items()
+    assert not [name for name in plain if "second" in name or "drift" in name]

@@ -11,7 +11,7 @@ import pytest
 from made_cells import make_cell
 
 from graftbench.errors import GraftbenchError
-from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, TaskSpec, content_hash
+from graftbench.records.cell_spec import CellSpec, ComputeBudget, Protocol, SecondExtractor, TaskSpec, content_hash
 from graftbench.records.record import FORMAT, CurvePoint, Record, Resources, Score, Status
 from graftbench.records.store import append, latest, read
 
@@ -105,6 +105,7 @@ PROTOCOL_CHANGES: dict[str, Any] = {
     "blur": 0.7,
     "dither": 8.0,
     "determinism": "portable",
+    "second": SecondExtractor(extractor="vgg16"),
 }
 TASK_CHANGES: dict[str, Any] = {"source": "openmoji", "target": "twemoji", "resolution": 64, "kind": "stylize"}
 
@@ -119,6 +120,20 @@ def test_a_path_counts_by_what_lies_there() -> None:
     assert here.shown_parameters == {"file": "sha256:abababababab", "latent": 8}
     assert msgspec.structs.replace(here, files={"file": "cd" * 32}).id != here.id
     assert msgspec.structs.replace(here, parameters={"file": "/home/one/g.pt", "latent": 9}).id != here.id
+
+
+def test_where_the_weights_lie_does_not_count() -> None:
+    """Neither the first extractor's nor the second's; a second with other weights is another cell."""
+
+    def spec(second: SecondExtractor, weights: str = "") -> CellSpec:
+        protocol = msgspec.structs.replace(CELL.protocol, weights=weights, second=second)
+        return msgspec.structs.replace(CELL, protocol=protocol)
+
+    here = spec(SecondExtractor(extractor="vgg16", weights="/one/w.pth", weights_sha256="ab"), "/one/v.pth")
+    there = spec(SecondExtractor(extractor="vgg16", weights="/two/w.pth", weights_sha256="ab"), "/two/v.pth")
+    assert here.id == there.id
+    assert here.protocol.with_weights_at(lambda _: "") == there.protocol.with_weights_at(lambda _: "")
+    assert spec(SecondExtractor(extractor="vgg16", weights_sha256="cd")).id != here.id
 
 
 def test_of_images_handed_in_twice_the_newest_count() -> None:

@@ -106,13 +106,14 @@ def _identity(view: CellView) -> list[tuple[str, str]]:
         ("source model", cell.source_model),
         ("contents of it", record.source_model_sha256[:16]),
         ("protocol", f"{protocol.extractor}, {size}, {protocol.resize}, split {protocol.reference}"),
+        ("second extractor", protocol.second.label if protocol.second else ""),
         ("code", cell.code[:16]),
         *((f"contents of {name}", sha256[:16]) for name, sha256 in cell.files.items() if sha256),
         *((f"images {name}", sha256[:16]) for name, sha256 in cell.manifests.items()),
         ("finished", record.finished_at),
         *(record.truth.facts if record.truth else ()),
         ("attempts", str(record.attempts) if record.attempts > 1 else ""),
-        ("competes", "no: it was trained with the network that scores it" if record.leaks else ""),
+        ("competes", record.competes),
     ]
     return [(name, value) for name, value in rows if value]
 
@@ -135,9 +136,9 @@ def scores_table(scores: list[Score]) -> Table:
 
 
 def _score(score: Score) -> tuple[str, ...]:
-    from graftbench.metrics.catalogue import EVERY_METRIC
+    from graftbench.metrics.catalogue import metric_named
 
-    metric = EVERY_METRIC.get(score.name)
+    metric = metric_named(score.name)
     scale = metric.scale if metric else 1.0
     interval = "" if score.interval is None else " to ".join(_number(end * scale) for end in score.interval)
     counts = (score.n_generated, score.n_reference, score.n_train)

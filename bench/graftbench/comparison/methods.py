@@ -14,7 +14,7 @@ from graftbench.comparison.checks import check_level
 from graftbench.comparison.multiplicity import holm
 from graftbench.comparison.paired import LEVEL, of_one_cell, paired
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.metrics.catalogue import EVERY_METRIC
+from graftbench.metrics.catalogue import is_by_second, metric_named
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -217,7 +217,8 @@ def compare_methods(
     """
     import pandas as pd  # noqa: PLC0415 - reports compare without it
 
-    better = EVERY_METRIC[metric].better if metric in EVERY_METRIC else 0
+    known = metric_named(metric)
+    better = 0 if known is None else known.better
     table = _table(records, metric, by)
     if not better:
         raise GraftbenchError(f"Which way '{metric}' is better is not known, so no method is better by it.")
@@ -251,7 +252,8 @@ def _table(records: pd.DataFrame | Iterable[Record], metric: str, by: str) -> pd
     else:
         from graftbench.comparison.table import frame  # noqa: PLC0415 - it knows pandas
 
-        table = frame([record for record in records if not record.leaks])
+        leaks = "leaks_second" if is_by_second(metric) else "leaks"
+        table = frame([record for record in records if not getattr(record, leaks)])
     for name in (by, "family", "seed", metric, *_BLOCK):
         if name not in table.columns:
             raise unknown("column", name, map(str, table.columns))

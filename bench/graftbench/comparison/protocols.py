@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 
 def scoring_fields(protocol: Protocol) -> dict[str, Any]:
-    """Return the protocol without what changes no number: metrics, the place of the weights, and softening by 0."""
+    """Return the protocol without what changes no number of the first extractor.
+
+    That is: metrics, a second extractor, the place of the weights, and softening by 0.
+    """
     fields = msgspec.to_builtins(protocol)
     nothing = {name for name in ("blur", "dither") if not fields.get(name)}
-    return {name: value for name, value in fields.items() if name not in {"metrics", "weights"} | nothing}
+    return {name: value for name, value in fields.items() if name not in {"metrics", "weights", "second"} | nothing}
 
 
 def check_one_protocol(records: Iterable[Record]) -> None:

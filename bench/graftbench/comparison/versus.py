@@ -22,13 +22,14 @@ from graftbench.comparison.paired import (
 from graftbench.comparison.protocols import check_one_protocol
 from graftbench.comparison.too_few import nothing_ranked
 from graftbench.errors import GraftbenchError, unknown
-from graftbench.metrics.catalogue import EVERY_METRIC
+from graftbench.metrics.catalogue import EVERY_METRIC, is_by_second, metric_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
+    from graftbench.metrics.catalogue import Metric
     from graftbench.records.record import Record
 
 METRICS = ("kid", "fid")
@@ -190,10 +191,18 @@ def _check(names: Sequence[str], level: float) -> None:
     if not names:
         raise GraftbenchError("No metric was named; expected at least one, such as kid.")
     for name in names:
-        if name not in EVERY_METRIC:
+        metric = metric_named(name)
+        if metric is None:
             raise unknown("metric", name, EVERY_METRIC)
-        if not EVERY_METRIC[name].better:
+        if not metric.better:
             raise GraftbenchError(f"Neither a high nor a low '{name}' is better, so no method is better by it.")
+
+
+def _known(name: str) -> Metric:
+    """Return a metric that was checked."""
+    metric = metric_named(name)
+    assert metric is not None
+    return metric
 
 
 def _is_frame(run: object) -> bool:
@@ -289,7 +298,7 @@ def _rows(metric: str, a: _Scores, b: _Scores, level: float) -> list[VersusRow]:
 def _row(metric: str, a: _Scores, b: _Scores, settings: Sequence[Setting], level: float, **where: Any) -> VersusRow:  # noqa: ANN401
     differences = paired({s: a[s] for s in settings}, {s: b[s] for s in settings})
     assert differences is not None
-    verdict = differences.verdict(differences.p, lower_is_better=EVERY_METRIC[metric].better < 0, level=level)
+    verdict = differences.verdict(differences.p, lower_is_better=_known(metric).better < 0, level=level)
     ends = None if differences.p is None else differences.interval()
     seeds = len({setting.seed for setting in settings})
     return VersusRow(
@@ -319,7 +328,7 @@ def _more_seeds(differences: PairedDifferences, seeds: int, level: float) -> int
 
 
 def _sentence(a: str, b: str, row: VersusRow, parts: Sequence[VersusRow]) -> str:
-    label = EVERY_METRIC[row.metric].label.removesuffix("×10³")
+    label = _known(row.metric).label.replace("×10³", "")
     p = p_clause(row.p)
     budgets = sorted({part.data_budget or 0 for part in parts})
     tasks = len({part.task for part in parts})
@@ -350,7 +359,7 @@ def _disagreement(pooled: Sequence[VersusRow]) -> list[str]:
     """Say so where two metrics settle opposite orders."""
     by_verdict = defaultdict(list)
     for row in pooled:
-        by_verdict[row.verdict].append(EVERY_METRIC[row.metric].label)
+        by_verdict[row.verdict].append(_known(row.metric).label)
     if not (by_verdict["better"] and by_verdict["worse"]):
         return []
     better, worse = (" and ".join(by_verdict[verdict]) for verdict in ("better", "worse"))
@@ -360,7 +369,8 @@ def _disagreement(pooled: Sequence[VersusRow]) -> list[str]:
 def _of_records(records: Sequence[Record], a: str, b: str, row: VersusRow) -> list[str]:
     """Say what records know besides: who was trained with the scoring network; of one seed, what it can show."""
     ended = [record for record in records if record.status == "ok"]
-    looking = sorted({record.cell.method for record in ended if record.leaks and record.cell.method in (a, b)})
+    leaks = "leaks_second" if is_by_second(row.metric) else "leaks"
+    looking = sorted({record.cell.method for record in ended if getattr(record, leaks)} & {a, b})
     notes = [f"{name} was trained with the scoring network, so its scores are no measure of it." for name in looking]
     fewest = min((score.n_reference for record in ended for score in record.scores if score.n_reference), default=0)
     notes += filter(None, [nothing_ranked(fewest)])
@@ -380,7 +390,7 @@ def _of_records(records: Sequence[Record], a: str, b: str, row: VersusRow) -> li
         differ = "differ by more than" if apart <= LEVEL else "do not differ by more than"
         notes.append(
             f"The two generators of seed {where[2]} at {where[1]} images {differ} the sampling error of "
-            f"{EVERY_METRIC[row.metric].label} explains ({p_clause(apart)}); "
+            f"{_known(row.metric).label} explains ({p_clause(apart)}); "
             "another seed gives other generators."
         )
         break

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import torch
 
 from graftbench.cache import CacheChangedError
@@ -35,7 +36,7 @@ from graftbench.execution.profile import StepProfile
 from graftbench.execution.timed_meter import ObservedMeter
 from graftbench.images import prepared
 from graftbench.plugins import registry
-from graftbench.plugins.code_hash import code_of, files_of_scoring, hash_of
+from graftbench.plugins.code_hash import FORGETTING, code_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.records.cell_spec import NO_SOURCE
 from graftbench.records.costs import REPLAYED, checked_costs
@@ -44,11 +45,14 @@ from graftbench.records.record import Record, Status
 from graftbench.resources.environment import describe
 from graftbench.resources.monitor import Beside, FitMonitor, declared_resources, resources, synchronizer, with_told
 from graftbench.resources.steps import StepTimes
+from graftbench.scoring.drift import Before, forgetting_scores
 from graftbench.scoring.leaks import check_leaks
 from graftbench.scoring.score import Scored, score_sampler
+from graftbench.scoring.second import second_scores
 from graftbench.scoring.snapshots import Snapshots, protocol_of
 from graftbench.scoring.task_kinds import Exam, exam_of
 from graftbench.suites.submitted_images import submitted_sampler
+from graftbench.training import source
 from graftbench.training.checkpoints import FILE as CHECKPOINT
 from graftbench.training.checkpoints import Checkpoints, GeneratorState, Unusable
 from graftbench.training.samplers import ImageBankSampler
@@ -112,12 +116,17 @@ def _check_code(job: CellJob) -> None:
     """Refuse to record under an id what another code computes: files may be edited while a run lasts."""
     cell = job.cell
     registry.metrics([Path(path) for path in job.plugins])
-    metrics = cell.protocol.metrics
-    if cell.code != (hash_of(files_of_scoring(metrics)) if job.samples is not None else code_of(_method(job), metrics)):
+    metrics, second = cell.protocol.metrics, bool(cell.protocol.second)
+    submitted = job.samples is not None
+    if cell.code != (
+        hash_of(files_of_scoring(metrics, second=second))
+        if submitted
+        else code_of(_method(job), metrics, second=second)
+    ):
         raise _CodeChanged(
             f"the code of method '{cell.method}' was edited while the run lasted; run again to plan it anew"
         )
-    for name in () if job.samples is not None else _method(job).paths:
+    for name in () if submitted else _method(job).paths:
         if digest_of_path(cell.parameters.get(name)) != cell.files.get(name, ""):
             raise _CodeChanged(
                 f"what lies at the parameter `{name}` of '{cell.method}' was changed while the run lasted, or is "
@@ -149,11 +158,16 @@ def _run(job: CellJob) -> Record:
     exam = _exam(job, target)
     with measured_sampling(sampler, job.device) as sampling:
         scored = _score(job, sampler, target, cell.protocol, train=task.chosen, exam=exam)
+    scored = _with_forgetting(job, sampler, cls, scored)
     if cls.origin and exam is None:  # a program of others may have found the images that no method is shown
         task.log.notes += check_leaks(scored.images, target, task.chosen, cell.protocol.reference)
 
     # Record.
-    leaks = bool(method.leaks) and method.leaks == cell.protocol.extractor
+    under_second = cell.protocol.under_second
+    leaks, leaks_second = (
+        bool(method.leaks) and each is not None and method.leaks == each.extractor
+        for each in (cell.protocol, under_second)
+    )
     costs = _resources(job, fit, scored, sampling)
     return _record(
         job,
@@ -163,7 +177,8 @@ def _run(job: CellJob) -> Record:
         curve=curve_points(task.log.curve),
         snapshots=fit.snapshots.taken,
         leaks=leaks,
-        notes=_notes(job, fit, exam, leaks=method.leaks if leaks else ""),
+        leaks_second=leaks_second,
+        notes=_notes(job, fit, exam, leaks=method.leaks if leaks or leaks_second else ""),
         resources=costs,
         artifacts=save_artifacts(job, CellOutput(sampler, scored, task, exam, fit.snapshots.strip())),
         source_model_sha256=task.source_model_sha256,
@@ -296,9 +311,34 @@ def _score(
     """Score a sampler. Snapshots and the final sampler get the same latents: each time the same seed."""
     cache, seed = Path(job.cache), job.cell.seed
     sampling = torch.Generator().manual_seed(seed)
-    return score_sampler(
+    scored = score_sampler(
         sampler, target, protocol, sampling, cache=cache, train=train, device=job.device, seed=seed, exam=exam
     )
+    if protocol.second is msgspec.UNSET:
+        return scored
+    second = second_scores(scored.images, target, protocol, cache=cache, device=job.device, seed=seed)
+    return replace(scored, scores=[*scored.scores, *second])
+
+
+def _with_forgetting(job: CellJob, sampler: Sampler, cls: type[Method], scored: Scored) -> Scored:
+    """Put what the protocol asks for of drift and KID to the source in place of what features alone could say."""
+    if not FORGETTING.intersection(job.cell.protocol.metrics):
+        return scored
+    start = None
+    if job.source_model_file:
+        model = source.load(Path(job.source_model_file), job.cell.source_model)
+        start = source.kind_of(cls.source_model).sampler(model, job.cell.task.resolution).to(torch.device(job.device))
+    found = forgetting_scores(
+        scored.images,
+        sampler,
+        Before(start, source_image_set(job)),
+        job.cell.protocol,
+        cache=Path(job.cache),
+        device=job.device,
+        seed=job.cell.seed,
+    )
+    by_name = {score.name: score for score in found}
+    return replace(scored, scores=[by_name.get(score.name, score) for score in scored.scores])
 
 
 # ------------------------------------------------------------------------------------------------------------- records

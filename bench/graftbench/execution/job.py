@@ -187,8 +187,7 @@ def new_record(cell: CellSpec, status: Status, environment: dict[str, Any], **fi
 
     Of the path of local weights it keeps the file's name: a record may be published, and the hash says which.
     """
-    protocol = msgspec.structs.replace(cell.protocol, weights=Path(cell.protocol.weights).name)
-    cell = msgspec.structs.replace(cell, protocol=protocol)
+    cell = msgspec.structs.replace(cell, protocol=cell.protocol.with_weights_at(lambda path: Path(path).name))
     finished_at = datetime.now(UTC).isoformat(timespec="seconds")
     return Record(id=cell.id, cell=cell, status=status, environment=environment, finished_at=finished_at, **fields)
 

@@ -154,7 +154,7 @@ def _public(run: Run) -> Run:
 def _without_paths(record: Record) -> Record:
     cell = record.cell
     parameters = {name: _cut(value) if name in cell.files else value for name, value in cell.parameters.items()}
-    protocol = msgspec.structs.replace(cell.protocol, weights=_cut(cell.protocol.weights))
+    protocol = cell.protocol.with_weights_at(_cut)
     return msgspec.structs.replace(
         record,
         cell=msgspec.structs.replace(cell, parameters=parameters, protocol=protocol),

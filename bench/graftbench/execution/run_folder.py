@@ -131,10 +131,11 @@ class RunFolder:
         """
         if not (self.path / SUITE).exists():
             return
-        before, after = (msgspec.to_builtins(protocol) for protocol in (self.suite().protocol, suite.protocol))
+        protocols = (each.protocol.with_weights_at(lambda _: "") for each in (self.suite(), suite))
+        before, after = map(msgspec.to_builtins, protocols)
         for name in dict.fromkeys((*before, *after)):
             old, new = before.get(name), after.get(name)
-            if name != "weights" and old != new:
+            if old != new:
                 raise GraftbenchError(
                     f"'{self.path}' holds a run under another protocol ({name}: {old!r} there, {new!r} now); "
                     "numbers of two protocols do not compare. Choose another --out."

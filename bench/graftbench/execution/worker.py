@@ -70,7 +70,8 @@ def run_job(job: Job) -> Record | Finished:
         else:
             registry.metrics([Path(path) for path in job.plugins])
             images = prepared.reopen(Path(job.images), job.manifest)
-            FeatureReader(job.protocol, Path(job.cache), device=job.device).prepare(images)
+            for protocol in filter(None, (job.protocol, job.protocol.under_second)):
+                FeatureReader(protocol, Path(job.cache), device=job.device).prepare(images)
     except Exception as error:
         if is_disk_full(error):
             raise

@@ -8,12 +8,13 @@ metrics is read without importing it.
 from __future__ import annotations
 
 import ast
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.records.cell_spec import SECOND_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -378,6 +379,23 @@ _enter_own()
 def of_factors(names: Iterable[str]) -> list[str]:
     """Return those of the metrics that need to know which factors real images are made of."""
     return [name for name in names if "factors" in METRICS[name].needs]
+
+
+def metric_named(name: str) -> Metric | None:
+    """Return the metric that a record's score is of, None where nobody knows it.
+
+    One by a second extractor is named with its label, `kid.vgg16`, and is printed with it: `KID×10³ (vgg16)`.
+    """
+    if not is_by_second(name):
+        return EVERY_METRIC.get(name)
+    base, _, label = name.partition(".")
+    return replace(METRICS[base], name=name, label=f"{METRICS[base].label} ({label})")
+
+
+def is_by_second(name: str) -> bool:
+    """Return whether a score is a second extractor's: `kid.vgg16`."""
+    base, _, label = name.partition(".")
+    return bool(label) and base in SECOND_METRICS and name not in EVERY_METRIC
 
 
 def resolve(names: Iterable[str], *, where: str = "") -> tuple[str, ...]:

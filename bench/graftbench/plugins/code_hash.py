@@ -19,7 +19,7 @@ from graftbench.plugins.registry import file_of
 from graftbench.plugins.remembered import memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from graftbench.contracts import Method
@@ -30,21 +30,31 @@ COUNTED = (
     *("methods/", "training/", "nn/", "metrics/", "extractors/"),
     *("budget.py", "images/subsets.py", "images/resizing.py"),
     *("scoring/score.py", "scoring/features.py", "scoring/floors.py", "scoring/task_kinds.py"),
-    *("scoring/factor_classifier.py", "scoring/truth.py"),
+    *(
+        "scoring/factor_classifier.py",
+        "scoring/truth.py",
+        "scoring/second.py",
+        "scoring/drift.py",
+        "scoring/estimates.py",
+    ),
 )
 """Parts of the package that numbers depend on. All files of plugins outside the package count."""
 
 _SCORING = "scoring/score.py", "score_sampler"
+_SECOND = "scoring/second.py", "second_scores"
+_FORGETTING = "scoring/drift.py", "forgetting_scores"
+FORGETTING = frozenset({"drift", "source_kid"})
+"""Metrics that cells score with `_FORGETTING`, beside their own file."""
 _FITTING = (("budget.py", "Meter"), ("images/subsets.py", "shots"), ("scoring/task_kinds.py", "training_pairs"))
 """What decides beside the method what a fit sees, and when it ends."""
 
 
-def code_of(method: type[Method], metrics: Iterable[str] = ()) -> str:
+def code_of(method: type[Method], metrics: Collection[str] = (), *, second: bool = False) -> str:
     """Return the hash of all code that determines a cell's result: the method's, and that of its scores."""
-    return hash_of(files_of(method, metrics))
+    return hash_of(files_of(method, metrics, second=second))
 
 
-def files_of(method: type[Method], metrics: Iterable[str] = ()) -> dict[str, str]:
+def files_of(method: type[Method], metrics: Collection[str] = (), *, second: bool = False) -> dict[str, str]:
     """Return the definitions that `code_of` counts: name -> SHA-256, sorted by name.
 
     Names are the same on every machine: `graftbench/nn/losses.py::hinge` for those of the package, in a checkout too;
@@ -55,28 +65,31 @@ def files_of(method: type[Method], metrics: Iterable[str] = ()) -> dict[str, str
         method: The method.
         metrics: Names of the metrics that are scored: those that are files of their own count where they are asked for,
             so that a new one leaves every cell without it as it is.
+        second: Whether a second extractor scores too; likewise.
     """
-    of_metrics = _files_of_metrics(metrics)
+    of_metrics = _files_of_metrics(metrics, second=second)
     if shipped := shipped_files(method):
         return dict(sorted((shipped | of_metrics).items()))
     try:
         file = file_of(method)
     except LookupError:
-        return dict(sorted((files_of_scoring(metrics) | source_digests(method)).items()))
+        return dict(sorted((files_of_scoring(metrics, second=second) | source_digests(method)).items()))
     name = next((cls.__name__ for cls in method.__mro__ if cls.__name__ in definitions_of(file).named), "")
     files = _digests([(file, name), *_in_package(_SCORING, *_FITTING)], file.parent)
     return dict(sorted((files | of_metrics).items()))
 
 
-def files_of_scoring(metrics: Iterable[str] = ()) -> dict[str, str]:
+def files_of_scoring(metrics: Collection[str] = (), *, second: bool = False) -> dict[str, str]:
     """Return the definitions that determine the scores of images, whoever made them; as `files_of`."""
     files = _digests(_in_package(_SCORING), package_roots()[0])
-    return dict(sorted((files | _files_of_metrics(metrics)).items()))
+    return dict(sorted((files | _files_of_metrics(metrics, second=second)).items()))
 
 
-def _files_of_metrics(metrics: Iterable[str]) -> dict[str, str]:
-    """Return the definitions that compute the metrics which are files of their own."""
-    files: dict[str, str] = {}
+def _files_of_metrics(metrics: Collection[str], *, second: bool) -> dict[str, str]:
+    """Return the definitions that compute the metrics which are files of their own, and a second extractor's scores."""
+    files = _digests(_in_package(_SECOND), package_roots()[0]) if second else {}
+    if FORGETTING.intersection(metrics):
+        files |= _digests(_in_package(_FORGETTING), package_roots()[0])
     for path in {FILES[name].path: None for name in metrics if name in FILES}:
         files |= _digests([(path, name) for name in ("compute", "FAMILY")], path.parent)
     return files

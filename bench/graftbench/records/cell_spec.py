@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
 from graftbench.bounds import MOST, AtLeastTwo, BlurPixels, Levels, Positive, Side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SAMPLES = "samples"
 """Value of `variant_of` in cells whose images were submitted instead of drawn by a method of the suite."""
@@ -78,6 +81,37 @@ class ComputeBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return next(f"{value:g} {name}" for name, value in values if value is not None)
 
 
+class SecondExtractor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A second network that looks at the same images: FID and KID are scored with it too, beside the first's scores.
+
+    Attributes:
+        extractor: Name of the feature extractor.
+        size: As in `Protocol`, and so are the following.
+        resize: Name of the resize filter.
+        weights: Path of a local weights file. Not part of the identity: its hash is.
+        weights_sha256: SHA-256 of the weights file that was used.
+        blur: Blur before the features, in pixels.
+        dither: Noise after it, in levels of 255.
+    """
+
+    extractor: str
+    size: Side | None = None
+    resize: str = ""
+    weights: str = ""
+    weights_sha256: str = ""
+    blur: BlurPixels | msgspec.UnsetType = msgspec.UNSET
+    dither: Levels | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def label(self) -> str:
+        """Return the short name in which the names of its scores end: `vgg16`, `lite0@64+blur0.7+dither8`."""
+        return protocol_label(self.extractor, self.size, self.blur or 0, self.dither or 0)
+
+
+SECOND_METRICS = ("fid", "kid")
+"""What is scored with a second extractor too."""
+
+
 class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a cell is scored. Numbers of two protocols do not compare, so it is part of every metric's printed name.
 
@@ -97,6 +131,7 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         dither: Likewise of the noise that they get then, in levels of 255.
         determinism: `portable`: cells are fitted so that the CPU's instruction set does not matter, at a cost in time
             (docs/protocols.md); left out: as fast as the CPU can.
+        second: A second extractor, whose FID and KID stand beside the first's. Left out: none.
     """
 
     extractor: str = "lite0"
@@ -110,6 +145,22 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     blur: BlurPixels | msgspec.UnsetType = msgspec.UNSET  # unset: in no hash, so that ids stay
     dither: Levels | msgspec.UnsetType = msgspec.UNSET  # likewise
     determinism: Literal["portable"] | msgspec.UnsetType = msgspec.UNSET  # likewise
+    second: SecondExtractor | msgspec.UnsetType = msgspec.UNSET  # likewise
+
+    @property
+    def under_second(self) -> Protocol | None:
+        """Return how the second extractor scores: FID and KID of the same images; None without one."""
+        if self.second is msgspec.UNSET:
+            return None
+        fields = msgspec.structs.asdict(self.second)
+        return msgspec.structs.replace(self, **fields, metrics=list(SECOND_METRICS), second=msgspec.UNSET)
+
+    def with_weights_at(self, place: Callable[[str], str]) -> Protocol:
+        """Return the protocol with other paths of weights: each as `place` makes it of the one that is there."""
+        second = self.second
+        if second is not msgspec.UNSET:
+            second = msgspec.structs.replace(second, weights=place(second.weights))
+        return msgspec.structs.replace(self, weights=place(self.weights), second=second)
 
     @property
     def portable(self) -> bool:
@@ -173,6 +224,8 @@ class CellSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """
         fields = msgspec.to_builtins(self)
         del fields["protocol"]["weights"]
+        if "second" in fields["protocol"]:
+            del fields["protocol"]["second"]["weights"]
         for name in ("variant_of", "files"):  # cells without them keep the ids that they had before there were any
             if not fields[name]:
                 del fields[name]

@@ -39,7 +39,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     """One metric of one cell.
 
     Attributes:
-        name: `fid`, `kid`, `inception_score`, …
+        name: `fid`, `kid`, `inception_score`, …; of a second extractor with its label: `kid.vgg16`.
         value: The score, or None where it is undefined.
         undefined: Why there is no value; empty where there is one.
         standard_error: Within this cell (images drawn again), where a valid one is known.
@@ -74,7 +74,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     def full_name(self) -> str:
         """Return `fid_n600_ref620_lite0@96`: what may be compared with what. A set that is not used is left out."""
         counts = {"n": self.n_generated, "ref": self.n_reference, "train": self.n_train}
-        return "_".join([self.name, *(f"{key}{count}" for key, count in counts.items() if count), self.protocol])
+        metric = self.name.removesuffix(f".{self.protocol}")
+        return "_".join([metric, *(f"{key}{count}" for key, count in counts.items() if count), self.protocol])
 
 
 class NeglectedVariant(msgspec.Struct, frozen=True, kw_only=True):
@@ -271,6 +272,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         snapshots: The learning curve, in the order of shares; a share that only the last step passed has none.
         leaks: The method looks at the very network that the protocol scores with: its scores flatter it, it is marked,
             and it does not compete for the best.
+        leaks_second: Likewise of the protocol's second extractor and its scores.
         notes: Plain sentences that a reader of the numbers should know (leaks, sampling with replacement, …).
         origin: Who made the generator. Of one that is `submitted` only the scores were measured.
         environment: Where it was made (`graftbench.resources.environment.describe()`).
@@ -297,6 +299,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     curve: list[CurvePoint] = []
     snapshots: list[Snapshot] = []
     leaks: bool = False
+    leaks_second: bool = False
     notes: list[str] = []
     origin: Origin = ""
     environment: dict[str, Any] = {}
@@ -307,6 +310,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     wall_seconds: float | None = None
     attempts: int = 1
     format: int = FORMAT
+
+    @property
+    def competes(self) -> str:
+        """Say by which scores the method does not compete, for it was trained with their network; empty: by all."""
+        if self.leaks and self.cell.protocol.second:
+            return "by the second extractor alone: it was trained with the first"
+        if self.leaks:
+            return "no: it was trained with the network that scores it"
+        return "by the first extractor alone: it was trained with the second" if self.leaks_second else ""
 
     def score(self, name: str) -> Score | None:
         """Return the metric of that name, or None."""

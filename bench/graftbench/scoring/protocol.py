@@ -11,7 +11,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.extractors.load import check_input, describe, named_by_file, weights_sha256
 from graftbench.metrics.catalogue import SETS, of_factors, resolve
 from graftbench.metrics.features import features_key
-from graftbench.records.cell_spec import Protocol, content_hash, protocol_label
+from graftbench.records.cell_spec import Protocol, SecondExtractor, content_hash, protocol_label
 
 if TYPE_CHECKING:
     from graftbench.images.prepared import ImageSet
@@ -72,7 +72,7 @@ def resolve_protocol(protocol: Protocol) -> Protocol:
     blur = float(info.blur if protocol.blur is msgspec.UNSET else protocol.blur)
     dither = float(info.dither if protocol.dither is msgspec.UNSET else protocol.dither)
     _check_softening(blur, dither)
-    return msgspec.structs.replace(
+    whole = msgspec.structs.replace(
         protocol,
         extractor=extractor,
         weights=weights,
@@ -83,6 +83,26 @@ def resolve_protocol(protocol: Protocol) -> Protocol:
         dither=dither,
         metrics=metrics,
     )
+    under_second = protocol.under_second
+    return whole if under_second is None else msgspec.structs.replace(whole, second=_second(under_second, whole))
+
+
+def _second(under_second: Protocol, first: Protocol) -> SecondExtractor:
+    """Return a protocol's second extractor made whole.
+
+    Raises:
+        GraftbenchError: As `resolve_protocol`, or it is the first.
+    """
+    try:
+        whole = resolve_protocol(under_second)
+    except GraftbenchError as error:
+        raise GraftbenchError(f"The protocol's second extractor: {error}") from error
+    if Extraction.of(whole) == Extraction.of(first):
+        raise GraftbenchError(
+            f"The protocol's second extractor is its first, {first.label}: the two would agree on everything. Name "
+            "another (`graftbench ls extractors`), or leave `second` out."
+        )
+    return SecondExtractor(**msgspec.structs.asdict(Extraction.of(whole)), weights=whole.weights)
 
 
 def _check_softening(blur: float, dither: float) -> None:

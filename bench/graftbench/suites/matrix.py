@@ -46,7 +46,8 @@ def united_suite(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, 
     for suite, name in zip(suites[1:], names[1:], strict=True):
         for key in first.protocol.__struct_fields__:
             if key != "weights":
-                values = getattr(first.protocol, key), getattr(suite.protocol, key)
+                here, there = (each.protocol.with_weights_at(lambda _: "") for each in (first, suite))
+                values = getattr(here, key), getattr(there, key)
                 _check_equal(key, *values, f"the protocol of '{names[0]}'", f"'{name}'")
         strict = _STRICT if suite.name == first.name else (*_STRICT, *_MATRIX, *_UNITED)
         for key in strict:

@@ -93,15 +93,16 @@ def _domains(
 
 
 def _weights(suite: Suite, done: OfflinePreparation, say: Callable[[str], None]) -> None:
-    name = suite.protocol.extractor
-    say(f"fetching the weights of {name}")
-    try:
-        resolve_protocol(suite.protocol)
-        weights_file(name, suite.protocol.weights)
-    except GraftbenchError as error:
-        done.failed.append(f"extractor {name}: {error}")
-    else:
-        done.ready.append(f"extractor {name}: its weights")
+    for protocol in filter(None, (suite.protocol, suite.protocol.under_second)):
+        name = protocol.extractor
+        say(f"fetching the weights of {name}")
+        try:
+            resolve_protocol(protocol)
+            weights_file(name, protocol.weights)
+        except GraftbenchError as error:
+            done.failed.append(f"extractor {name}: {error}")
+        else:
+            done.ready.append(f"extractor {name}: its weights")
 
 
 def _references(plan: Plan, cache: Path, device: str, done: OfflinePreparation, say: Callable[[str], None]) -> None:
@@ -111,12 +112,13 @@ def _references(plan: Plan, cache: Path, device: str, done: OfflinePreparation, 
         return
     for (name, side), images in plan.targets.items():
         say(f"extracting features of {name}@{side}")
-        try:
-            FeatureReader(protocol_for(protocol, images), cache, device=device).prepare(images)
-        except GraftbenchError as error:
-            done.failed.append(f"features of {name}@{side}: {error}")
-        else:
-            done.ready.append(f"features and floors of {name}@{side} under {protocol.label}")
+        for each in filter(None, (protocol_for(protocol, images), protocol.under_second)):
+            try:
+                FeatureReader(each, cache, device=device).prepare(images)
+            except GraftbenchError as error:
+                done.failed.append(f"features of {name}@{side}: {error}")
+            else:
+                done.ready.append(f"features and floors of {name}@{side} under {each.label}")
 
 
 def _source_models(plan: Plan, cache: Path, device: str, done: OfflinePreparation, say: Callable[[str], None]) -> None:

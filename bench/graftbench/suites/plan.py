@@ -240,7 +240,7 @@ def _code(resolved: ResolvedSuite, *, scored: bool) -> dict[str, dict[str, str]]
     """Return hash -> definitions of the methods' code, and of that which scores submitted images if there are any."""
     code = {method.code: method.definitions for method in resolved.methods}
     if scored:
-        definitions = files_of_scoring()
+        definitions = _files_of_scoring(resolved.protocol)
         code[hash_of(definitions)] = definitions
     return code
 
@@ -281,7 +281,7 @@ def resolve_suite(suite: Suite, plugins: Sequence[PluginSource]) -> ResolvedSuit
     registry.metrics(plugins)
     index = registry.methods(plugins, suite.variants)
     protocol = resolve_protocol(suite.protocol)
-    methods = [_resolve_method(_usable(index, name), suite, protocol.metrics) for name in suite.methods]
+    methods = [_resolve_method(_usable(index, name), suite, protocol) for name in suite.methods]
     for name in suite.variants.keys() - set(suite.methods):
         _usable(index, name)  # nothing runs it, and a wrong name in it is a wrong name all the same
     serving = {task: _serving(task, methods, suite) for task in map(parse_task, suite.tasks)}
@@ -291,7 +291,7 @@ def resolve_suite(suite: Suite, plugins: Sequence[PluginSource]) -> ResolvedSuit
     return ResolvedSuite(suite, protocol, index, methods, serving)
 
 
-def _resolve_method(cls: type[Method], suite: Suite, metrics: Sequence[str]) -> ResolvedMethod:
+def _resolve_method(cls: type[Method], suite: Suite, protocol: Protocol) -> ResolvedMethod:
     """Fill in a method's defaults, and hash its code and what lies at its paths."""
     given = {name: seen_from("", name, value, cls) for name, value in suite.parameters.get(cls.name, {}).items()}
     where = f"[variants.{cls.name}]" if cls.variant_of else f"[parameters.{cls.name}]"
@@ -300,7 +300,13 @@ def _resolve_method(cls: type[Method], suite: Suite, metrics: Sequence[str]) -> 
         parameters = portable_parameters(parameters)
     public, digests = cls.recorded(parameters), file_digests(cls, parameters) | cls.secret_digests(parameters)
     secret = {name: parameters[name] for name in cls.secret if parameters[name] != public[name]}
-    return ResolvedMethod(cls, public, digests, files_of(cls, metrics), secret)
+    definitions = files_of(cls, protocol.metrics, second=bool(protocol.second))
+    return ResolvedMethod(cls, public, digests, definitions, secret)
+
+
+def _files_of_scoring(protocol: Protocol) -> dict[str, str]:
+    """Return the definitions that score submitted images under a protocol."""
+    return files_of_scoring(protocol.metrics, second=bool(protocol.second))
 
 
 def file_digests(cls: type[Method], parameters: dict[str, Any]) -> dict[str, str]:
@@ -549,7 +555,7 @@ def submitted_cells(resolved: ResolvedSuite, images: DomainImages) -> list[tuple
             another cell, too few, of another size, or cannot be read.
     """
     suite, protocol = resolved.suite, resolved.protocol
-    code = hash_of(files_of_scoring()) if suite.samples else ""
+    code = hash_of(_files_of_scoring(protocol)) if suite.samples else ""
     cells: list[tuple[CellSpec, Submission]] = []
     first_of: dict[tuple[str, str], Submission] = {}
     for entry in suite.samples:

@@ -238,8 +238,9 @@ def _protocol(old: CellSpec, new: CellSpec) -> str:
         return ""
     before, after = (msgspec.to_builtins(cell.protocol) for cell in (old, new))
     for fields in (before, after):
-        del fields["weights"]  # a path; the hash is what counts
-        fields["weights_sha256"] = str(fields["weights_sha256"])[:12]
+        for extractor in filter(None, (fields, fields.get("second"))):
+            del extractor["weights"]  # a path; the hash is what counts
+            extractor["weights_sha256"] = str(extractor["weights_sha256"])[:12]
     return _fields("protocol", before, after)
 
 

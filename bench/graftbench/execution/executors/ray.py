@@ -200,16 +200,17 @@ class RayExecutor:
         return shipping.digest_of(files), [self._ray.put(bundle) for bundle in shipping.bundles(files)]
 
     def _weights(self, job: Job) -> Parcel | None:
-        """Return a parcel of the extractor's weights; None where the job needs none or nodes have them in a package."""
+        """Return a parcel of the extractors' weights; None where the job needs none or nodes have them in a package."""
         if isinstance(job, SourceJob):
             return None
         protocol = job.cell.protocol if isinstance(job, CellJob) else job.protocol
-        name, weights = protocol.extractor, protocol.weights
-        if name == "lite0" and given_file(name, weights) is None:
-            return None
-        file = weights_file(name, weights)
-        ending = file.suffix if file.suffix in ENDINGS else ENDINGS[0]
-        return self._parcel({file_stem(name) + ending: file})
+        files: dict[str, Path] = {}
+        for each in filter(None, (protocol, protocol.under_second)):
+            if each.extractor == "lite0" and given_file(each.extractor, each.weights) is None:
+                continue
+            file = weights_file(each.extractor, each.weights)
+            files[file_stem(each.extractor) + (file.suffix if file.suffix in ENDINGS else ENDINGS[0])] = file
+        return self._parcel(files) if files else None
 
     # ---------------------------------------------------------------------------------------------- what comes back
 
@@ -456,12 +457,12 @@ def _plugin(path: Path) -> tuple[dict[str, Path], str]:
 
 
 def _without_weights(job: Job) -> Job:
-    """Leave the protocol's own path of weights out of a job: a node finds them in FOLDER_VARIABLE."""
+    """Leave the protocol's own paths of weights out of a job: a node finds them in FOLDER_VARIABLE."""
     if isinstance(job, SourceJob):
         return job
     if not isinstance(job, CellJob):
-        return msgspec.structs.replace(job, protocol=msgspec.structs.replace(job.protocol, weights=""))
-    protocol = msgspec.structs.replace(job.cell.protocol, weights="")
+        return msgspec.structs.replace(job, protocol=job.protocol.with_weights_at(lambda _: ""))
+    protocol = job.cell.protocol.with_weights_at(lambda _: "")
     return msgspec.structs.replace(job, cell=msgspec.structs.replace(job.cell, protocol=protocol))
 
 

@@ -36,7 +36,8 @@ def cell_of(spec: CellSpec, began: float, cell_id: str = "") -> TrackedCell:
     task = msgspec.structs.replace(
         spec.task, source=without_path(spec.task.source), target=without_path(spec.task.target)
     )
-    public = msgspec.structs.replace(spec, task=task)  # where somebody's images lie is nobody's business
+    protocol = spec.protocol.with_weights_at(lambda _: "")
+    public = msgspec.structs.replace(spec, task=task, protocol=protocol)  # where files lie is nobody's business
     fields = msgspec.to_builtins(public)
     config = {name: value for name, value in fields.items() if name not in _NOT_CONFIG}
     protocol = {name: value for name, value in fields["protocol"].items() if name != "weights"}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graftbench.comparison.agreement import kendall_tau
 from graftbench.metrics.catalogue import EVERY_METRIC, SETS
 
 if TYPE_CHECKING:
@@ -94,9 +95,4 @@ def _agreement(pairs: Sequence[np.ndarray], seed: int) -> RankAgreement | None:
 
 def _mean_tau(pairs: Sequence[np.ndarray]) -> float:
     """Return the mean of Kendall's τ_b; NaN where all values of a side are equal."""
-    taus = []
-    for each in pairs:
-        one, other = (np.sign(side[:, None] - side) for side in each.T)
-        most = np.sqrt((one**2).sum() * (other**2).sum())
-        taus.append((one * other).sum() / most if most else np.nan)
-    return float(np.mean(taus))
+    return float(np.mean([kendall_tau(*each.T) for each in pairs]))

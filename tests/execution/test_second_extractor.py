@@ -1,0 +1,91 @@
+"""A suite with a second extractor, from its file to the records and reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tiny_suites import suite_toml
+
+from graftbench.errors import GraftbenchError
+from graftbench.execution.driver import run
+from graftbench.plugins import registry
+from graftbench.plugins.code_hash import code_of
+from graftbench.records.run import read_run
+from graftbench.report import write_reports
+from graftbench.suites.plan import make_plan
+from graftbench.suites.suite import parse_suite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graftbench.suites.suite import Suite
+
+SMALL, LARGE = ({"extractor": "lite0", "size": side, "blur": 0.0, "dither": 0.0} for side in (32, 40))
+
+
+def suite_of(first: dict[str, Any], second: dict[str, Any] | None = None) -> Suite:
+    """A suite of one cell whose images two sizes of one network look at."""
+    more = "" if second is None else "\n".join(["[protocol.second]", *(f"{k} = {v!r}" for k, v in second.items())])
+    toml = suite_toml("gaussian", tasks=["none->openmoji@32"], metrics=["kid", "fid"], more=more, **first)
+    return parse_suite(toml, "two")
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_two_extractors_score_the_same_images(tmp_path: Path) -> None:
+    """What the second says is to the digit what it says as the first of the other run: value, interval and floor."""
+    runs = []
+    for name, extractors in (("here", (SMALL, LARGE)), ("there", (LARGE, SMALL))):
+        assert run(suite_of(*extractors), tmp_path / name).statuses == {"ok": 1}
+        runs.append(read_run(tmp_path / name))
+    here, there = ({record.cell.method: record for record in each.records} for each in runs)
+    for method, record in here.items():
+        assert [score.name for score in record.scores] == ["fid", "kid", "fid.lite0@40", "kid.lite0@40"]
+        for metric in ("kid", "fid"):
+            second, first = record.score(f"{metric}.lite0@40"), there[method].score(metric)
+            assert second is not None
+            assert first is not None
+            assert second.interval is not None
+            assert second.floor is not None
+            for field in ("value", "interval", "standard_error", "floor", "n_generated", "n_reference", "protocol"):
+                assert getattr(second, field) == getattr(first, field)
+            assert second.full_name == first.full_name
+
+    write_reports(read_run(tmp_path / "here"), tmp_path / "report", registry.reports())
+    assert "KID×10³ (lite0@40)" in (tmp_path / "report" / "table.md").read_text("utf-8")
+    with pytest.raises(GraftbenchError, match="under another protocol"):
+        run(suite_of(SMALL), tmp_path / "here")
+
+
+def test_a_second_extractor_is_part_of_a_cell_only_where_it_is_given(shared_cache: Path) -> None:
+    """Without one ids are as ever; with one they differ, by the protocol and by the code that scores with it."""
+    plain, two = (make_plan(suite_of(SMALL, second), shared_cache).cells for second in (None, LARGE))
+    assert not {cell.id for cell in plain} & {cell.id for cell in two}
+    gaussian = registry.methods()["gaussian"]
+    assert plain[0].code == code_of(gaussian)
+    assert two[0].code == code_of(gaussian, second=True) != plain[0].code
+    assert two[0].protocol.second
+    assert two[0].protocol.second.label == "lite0@40"
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        (
+            {"extractor": "vgg61"},
+            r"^The protocol's second extractor: Unknown extractor 'vgg61'. Did you mean 'vgg16'\?",
+        ),
+        ({"extractor": "lite0", "size": 8}, r"second extractor: The extractor 'lite0' needs a size of 32 or more"),
+        (SMALL, r"second extractor is its first, lite0@32: .* Name another"),
+    ],
+)
+def test_mistakes_are_named(second: dict[str, Any], sentence: str, shared_cache: Path) -> None:
+    """An unknown name with the nearest, a size that does not fit, and the first extractor once more."""
+    with pytest.raises(GraftbenchError, match=sentence):
+        make_plan(suite_of(SMALL, second), shared_cache)
+
+
+def test_a_misspelt_key_is_named() -> None:
+    """The table of the second extractor has the keys of the first."""
+    with pytest.raises(GraftbenchError, match="sise"):
+        suite_of(SMALL, {"extractor": "vgg16", "sise": 64})
