@@ -18,7 +18,7 @@ from graftbench.plugins import registry
 from graftbench.plugins.code_hash import files_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.plugins.variants import seen_from
-from graftbench.records.cell_spec import SAMPLES, CellSpec
+from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, CellSpec
 from graftbench.resources.determinism import portable_parameters
 from graftbench.scoring.protocol import protocol_for, resolve_protocol
 from graftbench.suites.domains import domain_of, named_domains, public_names
@@ -34,7 +34,7 @@ from graftbench.suites.split_checks import (
     withheld,
 )
 from graftbench.suites.submitted_images import check_images
-from graftbench.suites.suite import DomainPath, override, parse_task
+from graftbench.suites.suite import DomainPath, override, parse_task, to_itself
 from graftbench.training import source
 from graftbench.training.source import SourceModelSpec
 
@@ -403,7 +403,8 @@ def check_data(resolved: ResolvedSuite, images: DomainImages) -> None:
     """Refuse splits that cannot serve the suite.
 
     Raises:
-        GraftbenchError: A data budget larger than a training split, or a reference too small for a metric.
+        GraftbenchError: A data budget larger than a training split, a reference too small for a metric, or a source
+            whose images are the target's.
     """
     for task in resolved.serving:
         target = images[task.target, task.resolution]
@@ -411,6 +412,8 @@ def check_data(resolved: ResolvedSuite, images: DomainImages) -> None:
         check_reference(task, target, resolved.protocol)
         if source_images := images.get((task.source, task.resolution)):
             check_source(task, source_images)
+            if source_images.manifest == target.manifest:
+                raise to_itself(str(task), msgspec.structs.replace(task, source=NO_SOURCE))
 
 
 def under_public_names(
