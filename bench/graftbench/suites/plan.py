@@ -177,6 +177,7 @@ def make_plan(
         plugins: Files or folders with more methods and domains.
         say: Told what is being made.
         without_images: Plan the tasks whose images are here, and name the others, where sets of images are missing.
+            Pixels that were checked in full before, and not touched since, are not read again.
 
     Raises:
         MissingImagesError: Images cannot be had, and the plan needs all of them.
@@ -184,7 +185,7 @@ def make_plan(
     """
     plugins = suite.with_plugins(plugins)
     resolved = resolve_suite(suite, plugins)
-    images, missing = load_images(resolved, cache, plugins, say)
+    images, missing = load_images(resolved, cache, plugins, say, trusting=without_images)
     if missing and not without_images:
         raise MissingImagesError(missing)
     names_of = {task: [method.cls.name for method in serving] for task, serving in resolved.serving.items()}
@@ -375,9 +376,21 @@ def _check_source_domain(method: ResolvedMethod, task: TaskSpec, suite: Suite) -
 
 
 def load_images(
-    resolved: ResolvedSuite, cache: Path, plugins: Sequence[PluginSource], say: Callable[[str], None]
+    resolved: ResolvedSuite,
+    cache: Path,
+    plugins: Sequence[PluginSource],
+    say: Callable[[str], None],
+    *,
+    trusting: bool = False,
 ) -> tuple[DomainImages, list[MissingSet]]:
     """Prepare the images of every domain that a task names; return them, and the sets that could not be had.
+
+    Args:
+        resolved: The suite.
+        cache: Cache folder.
+        plugins: Files or folders with more domains.
+        say: Told what is being made.
+        trusting: Do not read the pixels of files that nothing has touched since they were last checked in full.
 
     Raises:
         GraftbenchError: Unknown domain, or a wrong argument of one.
@@ -393,7 +406,9 @@ def load_images(
     for (name, resolution), domain in domains.items():
         say(f"preparing {name}@{resolution}")
         try:
-            images[name, resolution] = domain.load(resolution, cache, resize=resolved.suite.resize, say=say)
+            images[name, resolution] = domain.load(
+                resolution, cache, resize=resolved.suite.resize, say=say, trusting=trusting
+            )
         except GraftbenchError as error:
             missing.append(MissingSet(name, resolution, domain.domain.source, str(error)))
     return images, missing
