@@ -6,12 +6,15 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 from made_cells import EMOJI_RECORDS
+from pybtex.database import parse_string
 
+import graftbench.references
 from graftbench.citations import EXTRACTOR_PAPERS, bibliography, bibtex, entry_of, key_of, latex
 from graftbench.comparison.claims import CLAIMS
 from graftbench.contracts import Reference
@@ -20,16 +23,37 @@ from graftbench.extractors.catalogue import FIXED, PATTERNS
 from graftbench.metrics.catalogue import METRICS
 from graftbench.plugins import registry
 from graftbench.records.run import read_runs
-from graftbench.references import cited, references
+from graftbench.references import cited, entries_of, references
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from graftbench.citations import Entry
     from graftbench.contracts import Domain, Method
     from graftbench.records.record import Record
 
 BIBTEX, PDFLATEX = shutil.which("bibtex"), shutil.which("pdflatex")
+
+
+def test_the_bibliography_is_read_as_bibtex_is() -> None:
+    """Entry for entry and field for field as pybtex, which reads all of BibTeX, has them."""
+    text = (Path(graftbench.references.__file__).parent / "references.bib").read_text("utf-8")
+    theirs = parse_string(text, "bibtex").entries
+    ours = entries_of(text)
+    assert list(ours) == list(theirs)
+    for key, entry in theirs.items():
+        authors = ", ".join(str(person).strip("{}") for person in entry.persons["author"])
+        assert cited(key).authors == authors
+        assert {name: value for name, value in ours[key].items() if name != "author"} == dict(entry.fields)
+
+
+@pytest.mark.parametrize("line", ["  title = no braces,", "@misc{Upper,", "  year = {2020}"])
+def test_an_entry_in_another_form_is_named(line: str) -> None:
+    """Valid BibTeX or not: what our reader would pass over is refused, with the line."""
+    text = "% papers\n\n@misc{a2020b,\n  author = {A},\n}\n\n@misc{c,\n" + line + "\n}\n"
+    with pytest.raises(GraftbenchError, match=r"entries of the form.*found '@misc"):
+        entries_of(text)
+    assert entries_of(text.partition("@misc{c")[0]) == {"a2020b": {"author": "A"}}
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +63,13 @@ def records() -> list[Record]:
 
 
 @pytest.fixture(scope="module")
-def methods() -> dict[str, type[Method]]:
+def methods() -> Mapping[str, type[Method]]:
     """All methods."""
     return registry.methods().classes
 
 
 @pytest.fixture(scope="module")
-def domains() -> dict[str, type[Domain]]:
+def domains() -> Mapping[str, type[Domain]]:
     """All domains."""
     return registry.domains().classes
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import TYPE_CHECKING
 
-from filelock import lock_descriptor
-
 from graftbench.errors import GraftbenchError
 
 if TYPE_CHECKING:
@@ -49,6 +47,8 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         GraftbenchError: The lock file cannot be created.
     """
+    from filelock import lock_descriptor  # noqa: PLC0415 - brings asyncio and sockets, and lists of methods lock nothing
+
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+b")

@@ -11,7 +11,6 @@ from graftbench.errors import GraftbenchError
 
 from .account import interpreter, keep
 from .ending import check_ended, left_behind, with_tail, written
-from .output import read_images
 from .recorded import recorded
 from .template import BUDGET, filled, names_in, parsed
 from .workspace import Workspace, copy_code, environment, run_words, write_images
@@ -98,6 +97,8 @@ class Job:
         """
         if n < 1:
             raise GraftbenchError("The training command draws its images itself, and nobody says how many to draw.")
+        from .output import read_images  # noqa: PLC0415 - brings NumPy and Pillow, and a list of methods reads none
+
         try:
             images, count = read_images(self.workspace.samples, n, self._task.resolution)
         except GraftbenchError as error:

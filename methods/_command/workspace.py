@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 
 from graftbench.digests import files_below
 from graftbench.errors import GraftbenchError
-from graftbench.images.writers import write_edm_zip, write_png_folder
 from graftbench.resources.device import HeldOnDevice
 from graftbench.resources.programs import Program, Ran, run
 
@@ -95,6 +94,8 @@ class Workspace:
 
 def write_images(images: torch.Tensor, path: Path) -> None:
     """Write images, uint8 N×3×H×W, as a zip file if the path ends so, else as numbered PNG files in a folder."""
+    from graftbench.images.writers import write_edm_zip, write_png_folder  # noqa: PLC0415 - a list of methods writes none
+
     pixels = images.cpu().numpy()
     if path.suffix == ".zip":
         write_edm_zip(pixels, path)

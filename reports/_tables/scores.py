@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .groups import Group, Row
 
 FLOOR = "floor"
+ORACLE = "oracle"
 FLOOR_MARK = "what as many real held-out images score"
 MOST_CASES = 3
 """Most sentences about seeds that are too few in one table."""
@@ -186,7 +187,8 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
     fitted = [row for row in group.methods if not row.declared("fit_seconds")]
     fit_places = _decimals_of([row.cost("fit_seconds") for row in fitted or group.methods or group.rows])
     ranked = panel.ranked and not group.too_few
-    columns = {metric: column(group.methods, metric) for metric in panel.metrics if ranked and metric.better}
+    ceilings = {metric: ceiling(group, metric) for metric in panel.metrics}
+    columns = {m: column(group.methods, m, ceilings[m]) for m in panel.metrics if ranked and m.better}
 
     def line(row: Row, position: int | None = None) -> ScoreLine:
         standing = {} if position is None else {metric: column.each[position] for metric, column in columns.items()}
@@ -208,7 +210,7 @@ def _panel_table(group: Group, panel: Panel, footnotes: _Footnotes) -> PanelTabl
     references = (*_floor(group, panel, places), *map(line, group.references))
     letters = legend(group.rows, ("fit_seconds",) if panel.is_headline else ())
     few = [group.too_few] if panel.ranked and group.too_few else []
-    return PanelTable(panel, methods, references, (*few, *marking(columns), *letters))
+    return PanelTable(panel, methods, references, (*few, *marking(columns), *_beyond(columns, places), *letters))
 
 
 def _notes(group: Group, row: Row) -> list[str]:
@@ -253,11 +255,15 @@ class Column:
         rows: The rows.
         each: One standing a row.
         budgets: Data budget -> how its rows stand together.
+        ceiling: What real images have, where more says nothing good.
+        beyond: The rows that have more: at their data budgets nobody is ranked.
     """
 
     rows: tuple[Row, ...]
     each: tuple[Standing, ...]
     budgets: dict[int, Standings]
+    ceiling: float | None = None
+    beyond: tuple[Row, ...] = ()
 
     def standing(self, row: Row) -> Standing:
         """Return the standing of a row."""
@@ -275,18 +281,72 @@ class Column:
         return "" if together is None or together.tested or not together.others else _few(together)
 
 
-def column(rows: Sequence[Row], metric: Metric) -> Column:
-    """Compare the rows by a metric that has a direction. Rows trained with the scoring network do not compete."""
+def column(rows: Sequence[Row], metric: Metric, most: float | None = None) -> Column:
+    """Compare the rows by a metric that has a direction.
+
+    Rows trained with the scoring network do not compete. Where the mean of one is above `most`, the metric ranks nobody
+    at that data budget: who stays below would lead by being worse.
+
+    Args:
+        rows: The rows.
+        metric: The metric.
+        most: What real images have, in the metric's printed scale, where more says nothing good.
+    """
     each = [Standing()] * len(rows)
     budgets: dict[int, Standings] = {}
+    means = [row.summary(metric) for row in rows]
+    beyond = tuple(most is not None and summary is not None and summary.mean > most for summary in means)
     for budget in sorted({row.data_budget for row in rows}):
+<<<<<<< HEAD
         competing = [i for i, row in enumerate(rows) if row.data_budget == budget and row.competes_by(metric)]
+=======
+        of_budget = [i for i, row in enumerate(rows) if row.data_budget == budget]
+        ranks = not any(beyond[i] for i in of_budget)
+        competing = [i for i in of_budget if ranks and not rows[i].leaks]
+>>>>>>> edges
         scores = [rows[i].by_seed(metric) for i in competing]
         budgets[budget] = together = standings(scores, lower_is_better=metric.better < 0, level=LEVEL)
         for i, standing in zip(competing, together.each, strict=True):
             # Where nothing could be told, one sentence says so, and only rows that do not compete are marked.
             each[i] = standing if together.tested else replace(standing, untested=standing.out)
-    return Column(tuple(rows), tuple(each), budgets)
+    return Column(
+        tuple(rows), tuple(each), budgets, most, tuple(row for row, is_out in zip(rows, beyond, strict=True) if is_out)
+    )
+
+
+MORE_IS_NO_MERIT = ("inception_score", "density", "vendi_score")
+"""Scores that are better higher up to what real images have: beyond it images are surer of their class, more crowded or
+more unlike each other than those that they are to be like."""
+
+
+def ceiling(group: Group, metric: Metric) -> float | None:
+    """Return the most that real images have of a score of which more is no merit; None where there is no such thing.
+
+    That is the highest of the floors and, where it was run, of the oracle's seeds.
+    """
+    if metric.name not in MORE_IS_NO_MERIT:
+        return None
+    of_oracle = [value for row in group.references if row.method == ORACLE for value in row.by_seed(metric).values()]
+    return max([*floors(group).get(metric.name, ()), *of_oracle], default=None)
+
+
+def _beyond(columns: Mapping[Metric, Column], places: Mapping[Metric, int]) -> list[str]:
+    """Say which rows have more of a score than real images do, and that it ranks nobody there."""
+    sentences = []
+    for metric, one in columns.items():
+        budgets = sorted({row.data_budget for row in one.beyond})
+        names = list(dict.fromkeys(map(_called, one.beyond)))
+        if len(names) > MOST_CASES:
+            names = [*names[:MOST_CASES], plural(len(names) - MOST_CASES, "more method")]
+        if names:
+            verb = "has" if len(names) == 1 else "have"
+            most = number(one.ceiling, places[metric])
+            images = listing([f"{budget:,}" for budget in budgets])
+            sentences.append(
+                f"{metric.label} marks no best with {images} images: {listing(names)} {verb} more than real images "
+                f"({most}), which says nothing good."
+            )
+    return sentences
 
 
 def marking(columns: Mapping[Metric, Column]) -> tuple[str, ...]:

@@ -102,6 +102,11 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
         (["plan", "none.toml"], "There is no suite file"),
         (["ls", "method"], "methods"),
         (["runn", "quick"], "run"),
+        (
+            ["data", "show", "openmoji", "--resolution", "33"],
+            "8, 16, 32, …, 4096 (4·2^k); found 33 in '--resolution 33'",
+        ),
+        (["source", "train", "openmoji", "--resolution", "33"], "found 33 in '--resolution 33'"),
         (["run", "quick"], "--out"),
     ],
 )

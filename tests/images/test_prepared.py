@@ -84,6 +84,22 @@ def test_splits_are_a_partition_in_order(tmp_path: Path) -> None:
     assert not images.pixels.flags.writeable
 
 
+def test_what_was_checked_and_not_touched_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan, which looks at no pixel, does not read them again; once a file is touched it does."""
+    read: list[object] = []
+    hash_of = prepared._hash_of
+    monkeypatch.setattr(prepared, "_hash_of", lambda *given: read.append(given) or hash_of(*given))
+    whole = prepared.load(Counted(), "counted", 4, tmp_path)
+    read.clear()
+    assert prepared.load(Counted(), "counted", 4, tmp_path, trusting=True).manifest == whole.manifest
+    assert read == []
+    prepared.load(Counted(), "counted", 4, tmp_path)
+    assert len(read) == 1
+    (_entry(tmp_path) / "pixels.npy").touch()
+    prepared.load(Counted(), "counted", 4, tmp_path, trusting=True)
+    assert len(read) == 2
+
+
 def test_unknown_split_names_the_known_ones(tmp_path: Path) -> None:
     """A slip of the pen gets the nearest name."""
     with pytest.raises(GraftbenchError, match="Did you mean 'validation'"):

@@ -237,7 +237,7 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     [
         ({"latent": []}, "the shape of one z"),
         ({"latent": [0]}, r"latent\[0\] must be at least 1; found 0"),
-        ({"range": "0..2"}, "Invalid enum value"),
+        ({"range": "0..2"}, "range must be '-1..1', '0..1' or '0..255'; found the text '0..2'"),
         ({"batch": 0}, "batch must be at least 1"),
         ({"costs": {"fit_second": 3}}, "Did you mean 'fit_seconds'"),
     ],

@@ -160,7 +160,7 @@ def test_brackets_with_a_budget_are_left_out_under_another() -> None:
         ({"train": "x {source}"}, "source = true"),
         ({"train": "x", "env": {"A": "{sed}"}}, "Did you mean 'seed'"),
         ({"train": "x", "env": {"A=B": ""}}, "no name of a variable"),
-        ({"train": "x", "data": "tar"}, "Invalid enum value 'tar'"),
+        ({"train": "x", "data": "tar"}, "data must be 'png' or 'zip'; found the text 'tar'"),
     ],
 )
 def test_a_slip_is_found_before_anything_runs(parameters: dict[str, Any], message: str) -> None:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
-from msgspec.inspect import DictType, FloatType, IntType, ListType, StructType, UnionType, VarTupleType, type_info
+from msgspec.inspect import (
+    AnyType,
+    BoolType,
+    DictType,
+    FloatType,
+    IntType,
+    ListType,
+    StrType,
+    StructType,
+    TupleType,
+    UnionType,
+    VarTupleType,
+    type_info,
+)
 
 from graftbench.bounds import LARGEST, NonNegative
 from graftbench.errors import GraftbenchError
@@ -60,6 +75,51 @@ def numbers(kind: Type, place: Place = ()) -> Iterator[tuple[Place, IntType | Fl
     elif isinstance(kind, StructType):
         for field in kind.fields:
             yield from numbers(field.type, (*place, field.encode_name))
+
+
+def values(kind: Type, place: Place = ()) -> Iterator[tuple[Place, Type]]:
+    """Yield every value that a type holds, tables and lists too, with where it stands; as `numbers`."""
+    if place:
+        yield place, kind
+    for each in kind.types if isinstance(kind, UnionType) else (kind,):
+        if isinstance(each, ListType | VarTupleType):
+            yield from values(each.item_type, (*place, 0))
+        elif isinstance(each, DictType):
+            yield from values(each.value_type, (*place, "x"))
+        elif isinstance(each, StructType):
+            for field in each.fields:
+                yield from values(field.type, (*place, field.encode_name))
+
+
+OTHERS: tuple[tuple[Any, tuple[type[Type], ...]], ...] = (
+    ("many", (StrType,)),
+    (3, (IntType, FloatType)),
+    (2.5, (FloatType,)),
+    (True, (BoolType,)),
+    ([], (ListType, VarTupleType)),
+    ([[], {}, "many"], ()),
+    ({}, (DictType, StructType)),
+    ({"x": {"y": []}}, ()),
+    (dt.date(1979, 5, 27), ()),
+)
+"""One value of each type that TOML has, and what it is a value of; the deep ones are in no field of ours."""
+
+
+def wrong_values(kind: Type) -> list[Any]:
+    """Return a value of each type that a field is not of."""
+    kinds = kind.types if isinstance(kind, UnionType) else (kind,)
+    if any(isinstance(each, AnyType) for each in kinds):
+        return []
+    deep = any(isinstance(each, DictType | StructType | ListType | VarTupleType | TupleType) for each in kinds)
+    return [
+        value
+        for value, types in OTHERS
+        if not any(isinstance(each, types) for each in kinds) and not (deep and not types and value)
+    ]
+
+
+RAW = re.compile(r"\$|`(int|float|str|bool|array|object|null)`|Expected|Invalid|\bgot\b|required field")
+"""Words of msgspec."""
 
 
 def nonsense(kind: IntType | FloatType) -> st.SearchStrategy[float]:
@@ -126,6 +186,81 @@ def test_no_field_of_a_suite_takes_nonsense(data: st.DataObject) -> None:
     with pytest.raises(GraftbenchError) as refused:
         suite_of(with_number(SUITE, place, data.draw(nonsense(kind))), "mine.toml")
     assert "must be" in str(refused.value) or "Unknown" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_wrong_type_in_a_configuration_is_a_sentence(name: str) -> None:
+    """Each setting, each type of TOML that it is not: its key, what it must be, what was found, no word of msgspec."""
+    for place, kind in values(type_info(CONFIGS[name])):
+        for value in wrong_values(kind):
+            with pytest.raises(GraftbenchError) as refused:
+                config_of(CONFIGS[name], with_number(REQUIRED.get(name, {}), place, value), "[parameters.x]")
+            said = str(refused.value)
+            assert re.fullmatch(rf"\[parameters\.x\]: {place[0]}[^ ]* must be .*; found .*", said), said
+            assert not RAW.search(said), said
+
+
+def test_a_wrong_type_anywhere_in_a_suite_is_a_sentence() -> None:
+    """Each field at each depth, as above; keys that are missing beside it are no reason to speak otherwise."""
+    places = list(values(type_info(Suite)))
+    assert len(places) > 80
+    for place, kind in places:
+        for value in wrong_values(kind):
+            with pytest.raises(GraftbenchError) as refused:
+                suite_of(with_number(SUITE, place, value), "mine.toml")
+            said = str(refused.value)
+            assert re.match(rf"mine\.toml: {place[0]}[^ ]* must be .*; found .*", said), said
+            assert not RAW.search(said), said
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ({"seeds": ["0"]}, r"seeds[0] must be a whole number; found the text '0' (write 0, without quotes)."),
+        ({"seeds": 0}, "seeds must be a list of whole numbers; found the number 0 (write [0])."),
+        (
+            {"tasks": "a->b@8"},
+            """tasks must be a list of texts in quotes; found the text 'a->b@8' (write ["a->b@8"]).""",
+        ),
+        ({"title": True}, "title must be a text in quotes; found true."),
+        (
+            {"compute_budget": "8 kimg"},
+            "compute_budget must be a table (kimg, seconds, gflops) or a list of tables; found the text '8 kimg'.",
+        ),
+        (
+            {"compute_budget": [{"kimg": 8}, {"kimg": 8, "seconds": 3}]},
+            "compute_budget[1]: a compute budget is exactly one of kimg, seconds, gflops; found kimg, seconds.",
+        ),
+        (
+            {"task_budgets": {"a->b@8": 25}},
+            'task_budgets."a->b@8" must be a list of whole numbers; found the number 25 (write [25]).',
+        ),
+        ({"parameters": {"gaussian": 3}}, "parameters.gaussian must be a table; found the number 3."),
+        (
+            {"protocol": {"determinism": "portabel"}},
+            "protocol.determinism must be 'portable'; found the text 'portabel' (did you mean 'portable'?).",
+        ),
+        ({"variants": {"x": {}}}, "the key `variants.x.method` is missing; needed is `method`."),
+        ({"variants": {"x": 3}}, "variants.x must be a table; found the number 3."),
+        (
+            {"samples": [{"method": "m", "task": "t"}]},
+            "the key `samples[0].path` is missing; needed are `method`, `path`, `task` and `data_budget`.",
+        ),
+        ({"title": "x" * 70, "cells": "y" * 70}, f"cells must be a whole number; found the text '{'y' * 60}…'."),
+        ({"title": dt.date(1979, 5, 27)}, "title must be a text in quotes; found the date 1979-05-27."),
+    ],
+)
+def test_what_a_slip_is_answered_with(table: dict[str, Any], sentence: str) -> None:
+    """The whole sentence, in the words of the file."""
+    with pytest.raises(GraftbenchError) as refused:
+        suite_of(SUITE | table, "mine.toml")
+    assert str(refused.value) == f"mine.toml: {sentence}"
+
+
+def test_a_suite_without_a_key_names_it() -> None:
+    """The first that is missing, and all that a suite must have."""
+    with pytest.raises(GraftbenchError, match="the key `tasks` is missing; needed are `name`, `tasks`, `methods`"):
+        suite_of({"name": "s"}, "mine.toml")
 
 
 def test_every_number_of_a_suite_has_a_range() -> None:

@@ -16,36 +16,53 @@ from graftbench.cli import run_command
 if TYPE_CHECKING:
     from pathlib import Path
 
-LARGE = ("torch", "torchvision", "timm", "scipy", "pandas", "matplotlib")
+LARGE = ("torch", "torchvision", "timm", "scipy", "pandas", "matplotlib", "pybtex")
+OF_IMAGES = ("numpy", "PIL")
 
-_COMMANDS = [
+_PLANS = [["plan", str(EMOJI_SUITE)]]
+_WORDS = [
     ["ls", "methods"],
     ["ls", "domains"],
     ["ls", "metrics"],
-    ["plan", str(EMOJI_SUITE)],
     ["cite", str(EMOJI_RECORDS)],
     ["doctor"],
 ]
 
-_WATCHED = f"""
+_WATCHED = """
 import sys
 from graftbench.cli import main
-for words in {_COMMANDS!r}:
+for words in {commands!r}:
     sys.argv[1:] = words
     try:
         main()
     except SystemExit as ended:
-        real = [name for name in {LARGE!r} if getattr(sys.modules.get(name), "__file__", None)]
+        real = [name for name in {packages!r} if getattr(sys.modules.get(name), "__file__", None)]
         print("ENDED", ended.code or 0, *words, *real, file=sys.stderr)
 """
 
 
-def test_metadata_comes_without_large_packages() -> None:
-    """None of torch, torchvision, timm, scipy, pandas and matplotlib is imported, and each command ends well."""
-    done = subprocess.run([sys.executable, "-c", _WATCHED], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(("commands", "packages"), [(_PLANS, LARGE), (_WORDS, (*LARGE, *OF_IMAGES))])
+def test_metadata_comes_without_large_packages(commands: list[list[str]], packages: tuple[str, ...]) -> None:
+    """None of torch, torchvision, timm, scipy, pandas, matplotlib and pybtex is imported; each command ends well.
+
+    Where no image is looked at, neither NumPy nor Pillow is.
+    """
+    code = _WATCHED.format(commands=commands, packages=packages)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     ends = [line for line in done.stderr.splitlines() if line.startswith("ENDED")]
-    assert ends == [" ".join(["ENDED 0", *words]) for words in _COMMANDS]
+    assert ends == [" ".join(["ENDED 0", *words]) for words in commands]
+
+
+def test_a_plan_imports_the_methods_of_its_suite_alone() -> None:
+    """Of sixty files those are imported that the suite names, and what they derive from."""
+    code = f"import sys\nsys.argv[1:] = ['plan', {str(EMOJI_SUITE)!r}]\nfrom graftbench.cli import main\n"
+    code += "try: main()\nexcept SystemExit: pass\n"
+    code += "print(*(name for name in sys.modules if name.startswith('graftbench.methods.')), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    names = {name.rpartition(".")[2] for name in done.stderr.split()}
+    assert {"dcgan", "finetune", "freezed", "vae", "oracle", "memorizer"} <= names, done.stderr
+    assert not {"ada", "command", "stylegan2", "ddpm", "lecam"} & names
 
 
 @pytest.mark.slow
@@ -139,11 +156,13 @@ _IN_A_FUNCTION = {
     "[*torch.Tensor]": "needs torch.Tensor",
     "float(torch.pi)": "needs torch.pi",
     "isinstance(1, torch.Tensor)": "needs torch.Tensor",
+    "torch.Tensor[int]": "needs torch.Tensor",
 }
 _IN_A_MODULE = {
     "torch.ones(1) > 2": "needs torch.ones()",
     "str(numpy.asarray(torch.ones(2)).sum())": "needs torch.ones()",
     "isinstance(3, torch.Tensor)": "needs torch.Tensor",
+    "Kind = torch.Tensor[int]": "fine",
 }
 """Statement -> what comes of it: a module calls functions of torch as decorators, and looks at nothing they return."""
 

@@ -88,6 +88,33 @@ def test_the_best_method_of_each_budget_is_bold_and_reference_rows_never(quick_r
     assert float(memorizer[3].split()[0]) < 10
 
 
+def test_more_than_real_images_have_is_no_merit(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Where one IS is above the floor of 5, none is bold at that number of images; it is at the other, where none is.
+
+    Density above 1 likewise; the sentence names who has more. KID is ranked as ever.
+    """
+
+    def cell(method: str, images: int, score: float, kid: float) -> Record:
+        made = scored(record, method, {"inception_score": score, "density": score / 5, "kid": kid})
+        floors = {"inception_score": 5.0, "density": 1.0, "kid": 0.0}
+        scores = [msgspec.structs.replace(one, floor=floors[one.name]) for one in made.scores]
+        return msgspec.structs.replace(record(method, images, 0), scores=scores)
+
+    records = [cell("finetune", 25, 6.0, 0.01), cell("vae", 25, 4.0, 0.02)]
+    records += [cell("finetune", 400, 4.5, 0.01), cell("vae", 400, 3.0, 0.02)]
+    text = text_of(a_run(records), tmp_path)
+    rows = {(row[0], row[1]): row for row in lines_of(headline(text), "")}
+    assert [rows[key][4] for key in (("finetune", "25"), ("vae", "25"))] == ["6.00", "4.00"]
+    assert [rows[key][4] for key in (("finetune", "400"), ("vae", "400"))] == ["**4.50**", "*3.00*"]
+    assert rows["finetune", "25"][3] == "**10.0**"
+    assert (
+        "IS marks no best with 25 images: finetune has more than real images (5.00), which says nothing good." in text
+    )
+    density = panel(text, "Fidelity and diversity")
+    assert "density marks no best with 25 images: finetune has more than real images (1.000)" in density
+    assert "**0.900**" in density
+
+
 def test_ties_are_all_bold_and_a_lone_method_is_not(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """Bold says better than another."""
     tie = text_of(a_run(with_kid(record, {("finetune", 0): 0.01, ("freezed", 0): 0.01})), tmp_path)

@@ -28,7 +28,7 @@ from graftbench.suites.estimates import Estimates
 from graftbench.suites.forecast import IDS_RENEWED, Outlook, look_ahead
 from graftbench.suites.matrix import places
 from graftbench.suites.missing import MissingImagesError
-from graftbench.suites.plan import Plan, make_plan
+from graftbench.suites.plan import Plan, check_data, make_plan, resolve_suite
 from graftbench.suites.shards import longest_first, parse_shard, shard
 from graftbench.suites.status import RENEWED
 from graftbench.suites.suite import Suite, load_suite
@@ -65,6 +65,14 @@ def test_every_combination_is_a_cell() -> None:
     assert len(cells) == len(set(plan.ids)) == len(plan.cells) == plan.suite.cells == 24
     assert plan.ids == [cell.id for cell in plan.cells]
     assert [cell.family == "reference" for cell in plan.cells] == [False] * 16 + [True] * 8
+
+
+def test_a_source_under_another_name_is_refused() -> None:
+    """A label of [domains] may lead to the target's own images; they are told by what they are, not by their name."""
+    suite = msgspec.structs.replace(SUITE, tasks=["twemoji->again@32"], methods=["dcgan"])
+    images = planned().images["twemoji", 32]
+    with pytest.raises(GraftbenchError, match="'none->again@32' trains on them without a source"):
+        check_data(resolve_suite(suite, ()), {("twemoji", 32): images, ("again", 32): images})
 
 
 def test_long_cells_come_first() -> None:

@@ -15,7 +15,7 @@ from graftbench.records.cell_spec import ComputeBudget, TaskSpec
 from graftbench.records.store import read
 from graftbench.suites.matrix import places
 from graftbench.suites.plan import resolve_suite
-from graftbench.suites.suite import load_suite, override, packaged_suites, parse_suite, parse_task
+from graftbench.suites.suite import check_resolution, load_suite, override, packaged_suites, parse_suite, parse_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ def test_every_packaged_suite_parses() -> None:
         ("{ kimg = 1 }", "{ king = 1 }", r"Unknown key 'king' in mine.toml \[compute_budget\]. Did you mean 'kimg'?"),
         ("{ kimg = 1 }", "{ kimg = 1, seconds = 2 }", "exactly one of kimg, seconds, gflops"),
         ("{ kimg = 1 }", "{ kimg = 0 }", "must be positive"),
-        ("{ kimg = 1 }", "{ kimg = 'much' }", "Expected `float"),
+        ("{ kimg = 1 }", "{ kimg = 'much' }", "compute_budget.kimg must be a number; found the text 'much'"),
         ("[25]", "[]", "the matrix is empty, for `data_budgets` lists nothing"),
         ("[0]", "[]", "the matrix is empty, for `seeds` lists nothing"),
         ("[25]", "[0]", "must be at least 1; found 0"),
@@ -117,7 +117,7 @@ class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ("parameters", "sentence"),
     [
         ({"step": 1}, r"Unknown key 'step' in \[parameters.x\]. Did you mean 'steps'\?"),
-        ({"steps": "many"}, r"\[parameters.x\]: Expected `int`"),
+        ({"steps": "many"}, r"\[parameters.x\]: steps must be a whole number; found the text 'many'"),
         ({"steps": 0}, r"\[parameters.x\]: steps must be positive"),
     ],
 )
@@ -157,6 +157,30 @@ def test_a_task_in_another_spelling_is_the_same_task(other: str) -> None:
     text = GOOD.replace('"twemoji->openmoji@32"', f'"twemoji->openmoji@32", "{other}"')
     with pytest.raises(GraftbenchError, match="lists one task twice"):
         parse_suite(text, "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "way_forward"),
+    [
+        ("avatars:micah->avatars:micah@32", "'none->avatars:micah@32' trains on them without a source"),
+        (" openmoji -> openmoji?train=100 @ 64", "'none->openmoji?train=100@64' trains on them"),
+        ("superres4:openmoji->openmoji@32", "'superres4:openmoji@32' trains on them"),
+        ("stylize:openmoji->openmoji@32", "whatever the data budget."),
+    ],
+)
+def test_a_task_to_its_own_source_is_refused(text: str, way_forward: str) -> None:
+    """Options on the splits make no other domain of it; the sentence says how to train on it alone."""
+    with pytest.raises(GraftbenchError, match=f"leads from one domain to another.*{re.escape(way_forward)}"):
+        parse_task(text)
+
+
+def test_the_sides_of_commands_are_those_of_tasks() -> None:
+    """The same sentence for an option as for a task; the ends of the range are in it."""
+    for side in (8, 16, 4096):
+        check_resolution(side, "x")
+    for side in (-32, 0, 4, 33, 8192):
+        with pytest.raises(GraftbenchError, match=rf"is 8, 16, 32.*; found {side} in '--resolution {side}'"):
+            check_resolution(side, f"--resolution {side}")
 
 
 @pytest.mark.parametrize("side", ["²", "1048576", "99999999999", "9" * 30, "-32", ""])

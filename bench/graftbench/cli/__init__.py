@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from graftbench.cli.commands import COMMANDS, GROUPS, WITHOUT_TORCH
+from graftbench.cli.commands import COMMANDS, GROUPS, WITHOUT_IMAGES, WITHOUT_TORCH
 from graftbench.plugins.stand_ins import NeedsPackage, stand_in
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def main() -> None:
     Exit codes: those of `run_command`.
     """
     if sys.argv[1:2] and sys.argv[1] in WITHOUT_TORCH and PACKAGES_THEMSELVES not in os.environ:
-        stand_in()
+        stand_in(images=sys.argv[1] not in WITHOUT_IMAGES)
     try:
         run_command()
     except NeedsPackage:

@@ -220,6 +220,9 @@ COMMANDS = {
 WITHOUT_TORCH = ("cite", "doctor", "ls", "plan")
 """Commands that need only what methods, domains and metrics say of themselves (`graftbench.plugins.stand_ins`)."""
 
+WITHOUT_IMAGES = ("cite", "doctor", "ls")
+"""Those of them that look at no image."""
+
 GROUPS = {
     "new": "New plugins: a file that works, with comments to learn from, and its test.",
     "add": "What was made elsewhere, added to a run.",

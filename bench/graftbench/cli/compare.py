@@ -31,6 +31,8 @@ def compare(
     few_seeds: Literal["pass", "gate"] = "pass",
     costs: Literal["same-machine", "calibrated", "any"] = "same-machine",
     shared_timings: Flag = False,
+    until: str = "50%",
+    same_training: Flag = False,
     select: str = "",
     baselines: Path = Path("baselines"),
     write: Texts = [],  # noqa: B006 - never changed
@@ -49,6 +51,9 @@ def compare(
         few_seeds: Where pairs are too few to tell a change from noise: pass and say so, or gate by the threshold alone.
         costs: On other hardware: do not compare costs, divide times by the calibration kernel's, or compare any.
         shared_timings: Compare wall times too that were taken while other processes used the machine.
+        until: Quality until which seconds_to_quality, joules_to_quality and images_to_quality count and which
+            reaches_quality means: a share of the way from the untransferred source to real images, or a KID×10³ (485).
+        same_training: A run that reaches it with significantly fewer images than the base is a regression, too.
         select: Only some cells of both, as in graftbench report.
         baselines: Folder of the named baselines.
         write: FORMAT=PATH, several times: md, json, junit, action-benchmark, action-benchmark-bigger, bmf.
@@ -57,6 +62,7 @@ def compare(
     from graftbench.regression.formats import render
     from graftbench.regression.gate import compare_runs
     from graftbench.regression.measures import parse_measures
+    from graftbench.regression.until_quality import parse_quality
 
     targets = [_target(item) for item in write]
     comparison = compare_runs(
@@ -71,6 +77,8 @@ def compare(
         few_seeds=few_seeds,
         costs=costs,
         shared=shared_timings,
+        until=parse_quality(until),
+        same_training=same_training,
     )
     show(comparison, every=all)
     for name, path in targets:
@@ -132,7 +140,7 @@ def _folds(row: GateRow) -> bool:
 
 def folded(rows: Iterable[GateRow]) -> list[str]:
     """Return a sentence for each reason why rows are not compared, and one that counts unchanged costs."""
-    from graftbench.regression.measures import MEASURES
+    from graftbench.regression.measures import GATED
 
     reasons: dict[str, list[str]] = {}
     unchanged = 0
@@ -140,7 +148,7 @@ def folded(rows: Iterable[GateRow]) -> list[str]:
         if row.verdict == "unchanged":
             unchanged += 1
         else:
-            reasons.setdefault(row.reason, []).append(MEASURES[row.measure].label)
+            reasons.setdefault(row.reason, []).append(GATED[row.measure].label)
     lines = [f"Not compared ({reason}): {', '.join(dict.fromkeys(labels))}." for reason, labels in reasons.items()]
     if unchanged:
         lines.append(f"{unchanged} row{'' if unchanged == 1 else 's'} of cost unchanged.")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from cyclopts import Parameter, validators
+from typing import TYPE_CHECKING
 
 from graftbench.cli.options import Plugins, SuiteName
 from graftbench.cli.output import check_sheet, print_json, write_sheet
@@ -21,7 +19,7 @@ NAMED = 10
 def show(
     name: str,
     *,
-    resolution: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 32,
+    resolution: int = 32,
     sheet: Path | None = None,
     plugin: Plugins = [],  # noqa: B006 - never changed
     json: bool = False,
@@ -30,7 +28,7 @@ def show(
 
     Args:
         name: The domain (graftbench ls domains), with its argument where it takes one.
-        resolution: Side of the images in pixels.
+        resolution: Side of the images in pixels: 8, 16, 32, …, as in a task.
         sheet: PNG file for a contact sheet of 16×8 images; none by default.
         plugin: File or folder with more domains.
         json: Print an object, with every image that was left out.
@@ -39,8 +37,10 @@ def show(
     from graftbench.images import prepared
     from graftbench.images.datacard import card_of, contact_sheet
     from graftbench.plugins import registry
+    from graftbench.suites.suite import check_resolution
 
     check_sheet(sheet)
+    check_resolution(resolution, f"--resolution {resolution}")
     domain = registry.make_domain(name, plugin)
     images = prepared.load(domain, name, resolution, cache_folder())
     card = card_of(domain, images)

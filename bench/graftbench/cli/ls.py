@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from graftbench.cli.options import Plugins
@@ -55,13 +56,13 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], dict[str, s
     if what == "methods":
         methods = registry.methods(plugin)  # by name; the sort keeps that order within a family
         families = get_args(Family)
-        rows, broken = [], dict(methods.broken)
+        rows, wrong = [], dict[str, str]()
         for method in sorted(methods.classes.values(), key=lambda m: families.index(m.family)):
             try:
                 rows.append(_method(method))
             except GraftbenchError as error:  # a variant with a wrong parameter
-                broken[method.name] = str(error)
-        return rows, broken
+                wrong[method.name] = str(error)
+        return rows, methods.broken | wrong
     if what == "domains":
         domains = registry.domains(plugin)
         names = ("title", "license", "source", "description", "attribution")
@@ -85,11 +86,15 @@ def _rows(what: str, plugin: Plugins) -> tuple[list[dict[str, Any]], dict[str, s
 
 
 def _method(m: type[Method]) -> dict[str, Any]:
-    from msgspec import structs, to_builtins
+    from msgspec import to_builtins
 
     from graftbench.plugins.config import config_of
 
-    leaks = "" if m.adapter else m(config_of(m.Config, dict(m.defaults), f"[variants.{m.name}]")).leaks
+    defaults, required = _defaults(m.Config)
+    leaks = ""
+    if not m.adapter:
+        given = config_of(m.Config, dict(m.defaults), f"[variants.{m.name}]") if m.defaults else m.Config()
+        leaks = m(given).leaks
     return {
         "name": m.name,
         "family": m.family,
@@ -104,8 +109,8 @@ def _method(m: type[Method]) -> dict[str, Any]:
         "adapter": m.adapter,
         "looks_at": leaks,
         "reference": to_builtins(m.reference),
-        "parameters": {**_defaults(m.Config), **m.defaults},
-        "required": [field.name for field in structs.fields(m.Config) if field.required],
+        "parameters": {**defaults, **m.defaults},
+        "required": required,
     }
 
 
@@ -139,16 +144,22 @@ def _suites() -> list[dict[str, Any]]:
     ]
 
 
-def _defaults(config: type[Struct]) -> dict[str, Any]:
-    """Return parameter -> default; None for one that must be given."""
+def _defaults(config: type[Struct]) -> tuple[dict[str, Any], list[str]]:
+    """Return parameter -> default, None for one that must be given; and those that must."""
     from msgspec import NODEFAULT, structs, to_builtins
 
-    return {
+    with suppress(
+        TypeError
+    ):  # one must be given; else an instance tells, without its types, which take a while to read
+        return {name: to_builtins(value) for name, value in structs.asdict(config()).items()}, []
+    fields = structs.fields(config)
+    values = {
         field.name: to_builtins(field.default if field.default_factory is NODEFAULT else field.default_factory())
         if not field.required
         else None
-        for field in structs.fields(config)
+        for field in fields
     }
+    return values, [field.name for field in fields if field.required]
 
 
 _COLUMNS = (

@@ -59,11 +59,11 @@ def train(
     from graftbench.plugins.config import read_table
     from graftbench.resources.device import resolve_device
     from graftbench.scoring.protocol import resolve_protocol
-    from graftbench.suites.suite import load_suite, parse_task
+    from graftbench.suites.suite import check_resolution, load_suite
     from graftbench.training.source import SourceModelSpec, find, obtain, recipe_for
 
     # Resolve the recipe.
-    parse_task(f"{domain}->{domain}@{resolution}")
+    check_resolution(resolution, f"--resolution {resolution}")
     settings = load_suite(suite)
     parameters = settings.source_models.get(kind, SourceModelSpec()).parameters
     spec = read_table(

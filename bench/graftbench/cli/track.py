@@ -119,9 +119,9 @@ def _read(history: Path, measures: list[str], methods: list[str]) -> tuple[list[
     from graftbench.errors import unknown
     from graftbench.regression.history.history import SeriesKey, read
     from graftbench.regression.history.series import name_of, series_of
-    from graftbench.regression.measures import parse_measures
+    from graftbench.regression.measures import MEASURES, parse_measures
 
-    chosen = parse_measures(measures)
+    chosen = parse_measures(measures, MEASURES)
     entries, warnings = read(history)
     for warning in warnings:
         print(warning, file=sys.stderr)

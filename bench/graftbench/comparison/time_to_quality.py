@@ -123,17 +123,13 @@ def quality_tables(records: Iterable[Record]) -> QualityTables:
 def _table(title: str, group: Sequence[Record]) -> QualityTable | str:
     """Make the table of a group, or say why there is none."""
     # The two ends.
-    ok = [record for record in group if record.status == Status.OK]
-    sources = [value for record in ok if record.cell.method == SOURCE and (value := _end_score(record)) is not None]
-    floors = [score.floor for record in ok if (score := record.score(METRIC)) and _is_known(score.floor)]
     fits = [record for record in group if record.cell.family != "reference" and record.cell.variant_of != SAMPLES]
     if not any(record.snapshots for record in fits):
         return "no fit was looked at on the way (`snapshots` in the suite)"
-    if not sources or not floors:
-        return "no row of the untransferred source, or no floor: nothing says what a good score is"
-    source, floor = fmean(sources), fmean(floors)
-    if not floor < source:
-        return f"the untransferred source ({source:.4g}) scores no worse than real images ({floor:.4g})"
+    ends = ends_of(group)
+    if isinstance(ends, str):
+        return ends
+    source, floor = ends
 
     # The rows.
     levels = tuple(source + share * (floor - source) for share in WAY)
@@ -151,6 +147,19 @@ def _table(title: str, group: Sequence[Record]) -> QualityTable | str:
         arrivals = tuple(_arrival(known, level) for level in levels) if known else ()
         rows.append(QualityRow(method, len(known), dict(left_out), arrivals, _convergence(cells[0], courses, levels)))
     return QualityTable(title, source, floor, levels, tuple(rows))
+
+
+def ends_of(group: Iterable[Record]) -> tuple[float, float] | str:
+    """Return the KID of the untransferred source and that of real images, means over a group; or why there are none."""
+    ok = [record for record in group if record.status == Status.OK]
+    sources = [value for record in ok if record.cell.method == SOURCE and (value := _end_score(record)) is not None]
+    floors = [score.floor for record in ok if (score := record.score(METRIC)) and _is_known(score.floor)]
+    if not sources or not floors:
+        return "no row of the untransferred source, or no floor: nothing says what a good score is"
+    source, floor = fmean(sources), fmean(floors)
+    if not floor < source:
+        return f"the untransferred source ({source:.4g}) scores no worse than real images ({floor:.4g})"
+    return source, floor
 
 
 def _end_score(record: Record) -> float | None:

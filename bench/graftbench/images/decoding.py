@@ -11,12 +11,12 @@ import os
 import stat
 import struct
 import zlib
+from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
-import PIL
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from graftbench.errors import GraftbenchError
@@ -24,7 +24,7 @@ from graftbench.errors import GraftbenchError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-RULE = f"decode 2, Pillow {PIL.__version__}"
+RULE = f"decode 2, Pillow {version('pillow')}"
 """Part of the fingerprint of decoded pixels; the number is raised when this module decodes differently."""
 
 SUFFIXES = (

@@ -111,6 +111,7 @@ def load(
     *,
     resize: str = DEFAULT,
     say: Callable[[str], None] = lambda _: None,
+    trusting: bool = False,
 ) -> ImageSet:
     """Load the images of a domain, from the cache if they are there, else decode them and put them there.
 
@@ -125,6 +126,7 @@ def load(
         cache: Cache folder; None for the user's (`cache_folder`).
         resize: Rule by which pictures are resized, one of `resizing.RULES`.
         say: Is told every few seconds how far a preparation is.
+        trusting: Do not read the pixels of files that nothing has touched since they were last checked in full.
 
     Raises:
         GraftbenchError: The images are not there or not usable, or the cache cannot be written; the domain gives its
@@ -136,7 +138,7 @@ def load(
         raise unknown("resize rule", resize, RULES)
     public = public_name(domain, name)
     entry = entry_of(domain, name, resolution, cache_folder() if cache is None else cache, resize)
-    images = _read(entry, public, resolution)
+    images = _read(entry, public, resolution, trusting=trusting)
     if images is None:  # the lock comes second: a cache that is read-only but full serves as well
         with locked(entry.with_name(f"{entry.name}.lock")):
             images = _read(entry, public, resolution)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
-from graftbench.bounds import range_faults
 from graftbench.errors import GraftbenchError, unknown
+from graftbench.plugins.table_faults import found_in_words, plain_error, table_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,14 +56,15 @@ def read_table(raw: object, struct: type[Struct], where: str) -> Struct:
         GraftbenchError: An unknown key (naming the nearest), a wrong type, a value out of its field's range, or one
             that the struct refuses.
     """
-    if isinstance(raw, dict):  # else msgspec says what it is instead
-        check_keys(raw, struct, where)
-        for fault in range_faults(raw, struct):
-            raise GraftbenchError(f"{where}: {fault}.")
+    if not isinstance(raw, dict):
+        raise GraftbenchError(f"{where} must be a table; found {found_in_words(raw)}.")
+    check_keys(raw, struct, where)
+    for fault in table_faults(raw, struct):
+        raise GraftbenchError(f"{where}: {fault}.")
     try:
         return msgspec.convert(raw, struct)
     except msgspec.ValidationError as error:
-        raise GraftbenchError(f"{where}: {error}.") from error
+        raise GraftbenchError(f"{where}: {plain_error(error)}.") from error
 
 
 def parse_toml(text: str | bytes, where: str) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import pkgutil
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
@@ -24,11 +23,12 @@ from graftbench.metrics import catalogue
 from graftbench.plugins import stand_ins
 from graftbench.plugins.pickled import SUFFIX as SHIPPED
 from graftbench.plugins.pickled import load_shipped
+from graftbench.plugins.plugin_classes import PluginClasses, names_in
 from graftbench.plugins.split_options import split_options
 from graftbench.plugins.variants import Variant, class_of, read_variants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
     from types import ModuleType
 
 Plugin = TypeVar("Plugin", bound="Method | Domain | Report")
@@ -43,15 +43,21 @@ class PluginIndex(Generic[Plugin]):
 
     Attributes:
         kind: "method", "domain" or "report".
-        classes: Name -> class, sorted by name.
-        broken: File or entry point -> the error with which the import failed.
+        classes: Name -> class, sorted by name. Of the package's files those are imported whose names are asked for.
+        failed: File or entry point -> the error with which its import failed, as far as it was tried.
         clashes: Name -> where a second plugin has it too: such a name cannot be looked up.
     """
 
     kind: str
-    classes: dict[str, type[Plugin]] = field(default_factory=dict)
-    broken: dict[str, str] = field(default_factory=dict)
+    classes: MutableMapping[str, type[Plugin]] = field(default_factory=PluginClasses)
+    failed: dict[str, str] = field(default_factory=dict)
     clashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """Return file or entry point -> the error with which its import failed, after all are imported."""
+        list(self.classes)
+        return self.failed
 
     def __getitem__(self, name: str) -> type[Plugin]:
         if name in self.clashes:
@@ -80,9 +86,9 @@ def methods(plugins: Sequence[PluginSource] = (), variants: Mapping[str, Variant
         try:
             _add_variants(index, read_variants(path), str(path))
         except GraftbenchError as error:
-            index.broken[str(path)] = str(error)
+            index.failed[str(path)] = str(error)
     _add_variants(index, variants or {}, "the suite")
-    return replace(index, classes=dict(sorted(index.classes.items())))
+    return index
 
 
 def domains(plugins: Sequence[PluginSource] = ()) -> PluginIndex[Domain]:
@@ -148,14 +154,14 @@ def _add_variants(index: PluginIndex[Method], variants: Mapping[str, Variant], w
         try:
             cls = class_of(name, variant, index[variant.method])
         except GraftbenchError as error:
-            index.broken[table] = str(error)
+            index.failed[table] = str(error)
             continue
         existing = index.classes.get(name)
         named_twice = existing is not None and existing.variant_of and existing.defaults == cls.defaults
         if existing is None or named_twice:  # in a file and a suite
             index.classes[name] = cls
         else:
-            index.broken[table] = f"the method '{name}' exists already"
+            index.failed[table] = f"the method '{name}' exists already"
             index.clashes[name] = table
 
 
@@ -182,27 +188,40 @@ def make_domain(name: str, plugins: Sequence[PluginSource] = ()) -> Domain:
 
 
 def _find(kind: str, base: type[Plugin], folder: str, plugins: Sequence[PluginSource]) -> PluginIndex[Plugin]:
-    index: PluginIndex[Plugin] = PluginIndex(kind)
+    classes: PluginClasses[type[Plugin]] = PluginClasses()
+    index: PluginIndex[Plugin] = PluginIndex(kind, classes)
+    for name, names in _packaged(folder).items():
+        load = partial(importlib.import_module, f"graftbench.{folder}.{name}")
+        enter = partial(_enter, index, base, f"{folder}/{name}.py", load)
+        if names:
+            classes.wait(names, enter)
+        else:
+            enter()
     installed = ((f"entry point {point.name}", point.load) for point in _entry_points(f"graftbench.{folder}"))
-    for where, load in [*_packaged(folder), *installed, *_files(plugins)]:
-        try:
-            module = load()
-        except (Exception, SystemExit) as error:
-            if stand_ins.active():  # which may be the reason
-                raise stand_ins.NeedsPackage(where) from error
-            index.broken[where] = f"{type(error).__name__}: {error}"
-            continue
-        for cls in _plugin_classes(module, base):
-            _add(index, cls, where)
-    return replace(index, classes=dict(sorted(index.classes.items())))
+    for where, load in [*installed, *_files(plugins)]:
+        _enter(index, base, where, load)
+    return index
+
+
+def _enter(index: PluginIndex[Plugin], base: type[Plugin], where: str, load: Callable[[], ModuleType | type]) -> None:
+    """Import a file and enter its classes, or why it could not be imported."""
+    try:
+        module = load()
+    except (Exception, SystemExit) as error:
+        if stand_ins.active():  # which may be the reason
+            raise stand_ins.NeedsPackage(where) from error
+        index.failed[where] = f"{type(error).__name__}: {error}"
+        return
+    for cls in _plugin_classes(module, base):
+        _add(index, cls, where)
 
 
 def _add(index: PluginIndex[Plugin], cls: type[Plugin], where: str) -> None:
     """Enter a class; the first of a name stays, the second is reported."""
     if not isinstance(getattr(cls, "name", None), str):
-        index.broken[where] = f"class {cls.__name__} has no `name`"
+        index.failed[where] = f"class {cls.__name__} has no `name`"
     elif index.classes.get(cls.name, cls) is not cls:
-        index.broken[where] = f"the {index.kind} '{cls.name}' exists already"
+        index.failed[where] = f"the {index.kind} '{cls.name}' exists already"
         index.clashes[cls.name] = where
     else:
         index.classes[cls.name] = cls
@@ -222,18 +241,24 @@ def _plugin_classes(module: ModuleType | type, base: type[Plugin]) -> list[type[
     ]
 
 
-def _packaged(folder: str) -> Iterator[tuple[str, Any]]:
+@cache
+def _packaged(folder: str) -> dict[str, tuple[str, ...]]:
+    """Return the package's modules of a kind -> the names that their plugins may have; read once a process."""
     package = importlib.import_module(f"graftbench.{folder}")
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
-        if not module.name.startswith("_"):
-            name = f"graftbench.{folder}.{module.name}"
-            yield f"{folder}/{module.name}.py", lambda name=name: importlib.import_module(name)
+    files = sorted(file for path in package.__path__ for file in Path(path).glob("[!_]*.py"))
+    return {file.stem: names_in(file.read_text("utf-8")) for file in files}
+
+
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    return tuple(point for point in _every_entry_point() if point.group == group)
 
 
 @cache
-def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+def _every_entry_point() -> tuple[EntryPoint, ...]:
     """Look up entry points, once a process: every installed package is asked, and none is installed meanwhile."""
-    return tuple(entry_points(group=group))
+    groups = (f"graftbench.{folder}" for folder in (*FOLDERS.values(), "metrics"))
+    every = entry_points()
+    return tuple(point for group in groups for point in every.select(group=group))
 
 
 def _files(plugins: Sequence[PluginSource]) -> Iterator[tuple[str, Any]]:

@@ -17,8 +17,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
 PACKAGES = ("torch", "torchvision", "timm", "torch_fidelity", "safetensors.torch", "scipy")
+"""Packages that no command needs which only plans, lists, cites or looks."""
+
+OF_IMAGES = ("numpy", "PIL")
+"""Packages that of these only a plan needs, which reads what is known of the images."""
 
 
 class NeedsPackage(BaseException):
@@ -41,10 +46,15 @@ class StandIn:
     def __call__(self, *args: object, **_: object) -> object:
         """Be a decorator or a default while a module or a class is defined; at any time, make an object of a class."""
         is_class = self._name.rpartition(".")[2][:1].isupper()
-        runs = sys._getframe(1).f_code.co_flags & CO_OPTIMIZED  # noqa: SLF001 - the caller is a function
-        if runs and not is_class:
+        if _is_function(sys._getframe(1)) and not is_class:  # noqa: SLF001 - the caller's
             self._refuse()
         return args[0] if len(args) == 1 and callable(args[0]) else StandIn(f"{self._name}()")
+
+    def __getitem__(self, item: object) -> StandIn:
+        """Be a type with parameters while a module or a class is defined: `NDArray[np.uint8]`."""
+        if _is_function(sys._getframe(1)):  # noqa: SLF001 - the caller's
+            self._refuse()
+        return self
 
     def __or__(self, other: object) -> StandIn:
         """Be part of a type: `Tensor | None`."""
@@ -55,11 +65,16 @@ class StandIn:
     def _refuse(self, *_: object) -> NoReturn:
         raise NeedsPackage(self._name)
 
-    __bool__ = __eq__ = __str__ = __repr__ = __format__ = __iter__ = __len__ = __getitem__ = __contains__ = _refuse
+    __bool__ = __eq__ = __str__ = __repr__ = __format__ = __iter__ = __len__ = __contains__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
     __truediv__ = __rtruediv__ = __neg__ = __index__ = __int__ = __float__ = __enter__ = __exit__ = _refuse
     __instancecheck__ = __subclasscheck__ = _refuse
     __hash__ = object.__hash__
+
+
+def _is_function(frame: FrameType) -> bool:
+    """Return whether a frame is a function's; a module's and a class's are none."""
+    return bool(frame.f_code.co_flags & CO_OPTIMIZED)
 
 
 class _StandInModule(ModuleType):
@@ -74,13 +89,16 @@ def _attribute(owner: str, name: str) -> StandIn:
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Finds a stand-in for the packages and all modules below them."""
+    """Finds a stand-in for packages and all modules below them."""
+
+    def __init__(self, packages: Sequence[str]) -> None:
+        self._packages = packages
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del path, target
-        inside = any(fullname == name or fullname.startswith(f"{name}.") for name in PACKAGES)
+        inside = any(fullname == name or fullname.startswith(f"{name}.") for name in self._packages)
         return ModuleSpec(fullname, self, is_package=True) if inside else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -90,10 +108,15 @@ class _Finder(MetaPathFinder, Loader):
         """Define nothing."""
 
 
-def stand_in() -> None:
-    """Let the packages' stand-ins be imported from now on; those that are imported already stay."""
-    if not active() and not any(name in sys.modules for name in PACKAGES):
-        sys.meta_path.insert(0, _Finder())
+def stand_in(*, images: bool = True) -> None:
+    """Let the packages' stand-ins be imported from now on; those that are imported already stay.
+
+    Args:
+        images: Leave NumPy and Pillow, which read images, as they are.
+    """
+    packages = PACKAGES if images else (*PACKAGES, *OF_IMAGES)
+    if not active() and not any(name in sys.modules for name in packages):
+        sys.meta_path.insert(0, _Finder(packages))
 
 
 def active() -> bool:

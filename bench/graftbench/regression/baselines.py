@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from graftbench.comparison.time_to_quality import METRIC
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.records import store
 from graftbench.records.record import Status
@@ -163,9 +164,17 @@ def _slim(record: Record) -> dict[str, Any]:
     slim = {key: fields[key] for key in ("id", "cell", "status", "reason", "resources", "finished_at", "format")}
     slim |= {"origin": record.origin} if record.origin else {}
     scores = (score for score in fields["scores"] if score["name"] in MEASURES)
-    slim["scores"] = [{key: score[key] for key in _SCORE if score[key] != ""} for score in scores]
+    slim["scores"] = [_score(score, "floor") if score["name"] == METRIC else _score(score) for score in scores]
+    slim["snapshots"] = [
+        shot | {"scores": [_score(score) for score in shot["scores"] if score["name"] == METRIC]}
+        for shot in fields["snapshots"]
+    ]
     slim["environment"] = _picked(record.environment)
     return slim
+
+
+def _score(score: dict[str, Any], *more: str) -> dict[str, Any]:
+    return {key: score[key] for key in (*_SCORE, *more) if score[key] not in ("", None)} | {"value": score["value"]}
 
 
 def _picked(environment: dict[str, Any]) -> dict[str, Any]:

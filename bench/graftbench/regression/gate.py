@@ -82,9 +82,14 @@ def compare(
     matched = match(base, new)
     if not (matched.pairs or matched.failing or matched.mended or matched.vanished):
         raise GraftbenchError("No cell ended well, in the base or in the new run: there is nothing to compare.")
-    judge = Judge(options, matched.pairs)
+    judge = Judge(options, matched.pairs, matched.base)
     rows = judge.rows()
     if matched.pairs:
+        if judge.unlooked and not judge.looked_at:
+            raise GraftbenchError(
+                f"No fit can be held to a quality: {'; '.join(sorted(judge.unlooked))}. A level that needs neither "
+                "source nor floor is a KID×10³ (--until 485)."
+            )
         _check_measured(rows, options.measures, len(matched.pairs))
     return Comparison(
         base=names[0],

@@ -22,6 +22,16 @@ Series = tuple[str, str, int, str, str]
 """Label of the method, task, data budget, compute budget, protocol: cells that differ in the seed alone."""
 
 
+Place = tuple[str, int, str, str]
+"""All of a series but the method."""
+
+
+def place_of(cell: CellSpec) -> Place:
+    """Return a cell's task, data budget, compute budget and protocol, as a series has them."""
+    protocol = content_hash(scoring_fields(cell.protocol))
+    return str(cell.task), cell.data_budget, str(cell.compute_budget), protocol
+
+
 @dataclass(frozen=True)
 class Pair:
     """A cell on both sides.
@@ -69,6 +79,7 @@ class Matched:
         vanished: Cells of the base that the new run has not.
         appeared: Cells of the new run that the base has not.
         notes: Remarks on the matching, in sentences.
+        base: All records of the base, under the names of the pairs.
     """
 
     pairs: tuple[Pair, ...]
@@ -78,6 +89,7 @@ class Matched:
     vanished: tuple[str, ...] = ()
     appeared: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    base: tuple[Record, ...] = ()
 
 
 _Side = dict[Series, dict[int, list[Record]]]
@@ -126,7 +138,11 @@ def match(base: Sequence[Sequence[Record]], new: Sequence[Sequence[Record]]) -> 
     if not any(matched[fate] for fate in ("pairs", "failing", "mended", "still_failing")):
         sentences = ["The runs have no cell in common.", _nearest(base_side, new_side), *renamed_notes]
         raise GraftbenchError(" ".join(sentences))
-    return Matched(**{fate: tuple(cells) for fate, cells in matched.items()}, notes=tuple(dict.fromkeys(notes)))
+    return Matched(
+        **{fate: tuple(cells) for fate, cells in matched.items()},
+        notes=tuple(dict.fromkeys(notes)),
+        base=tuple(record for run in base for record in run),
+    )
 
 
 def _cells(runs: Iterable[Iterable[Record]]) -> list[CellSpec]:
@@ -271,9 +287,8 @@ def _side(runs: Sequence[Sequence[Record]], variants: tuple[_Variants, _Variants
     for run in runs:
         newest = {}
         for record in sorted(run, key=lambda record: record.finished_at):
-            cell, protocol = record.cell, content_hash(scoring_fields(record.cell.protocol))
-            series = (_label(cell, variants), str(cell.task), cell.data_budget, str(cell.compute_budget), protocol)
-            newest[series, cell.seed] = record
+            series = (_label(record.cell, variants), *place_of(record.cell))
+            newest[series, record.cell.seed] = record
         replaced += len(run) - len(newest)
         for (series, seed), record in newest.items():
             side[series][seed].append(record)

@@ -11,7 +11,7 @@ from graftbench.metrics.catalogue import METRICS
 from graftbench.records.provenance import known_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from graftbench.records.record import Record
 
@@ -54,6 +54,7 @@ class Measure:
         timed: Whether other processes on the machine can change it.
         spread: Standard deviation of one pair's relative change between runs that differ in their seeds, as published
             (docs/results/records.jsonl, root mean square over methods and budgets): for where there is but one pair.
+        read: Reads the value from a record, where it is neither a score nor a field of the resources.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Measure:
     scale: float = 1.0
     timed: bool = False
     spread: float | None = None
+    read: Callable[[Record], float | None] | None = None
 
     @property
     def bound(self) -> float:
@@ -79,7 +81,9 @@ class Measure:
 
     def of(self, record: Record) -> float | None:
         """Return the value in a record; None where it is undefined, was not measured or is no finite number."""
-        if self.kind == "quality":
+        if self.read is not None:
+            value = self.read(record)
+        elif self.kind == "quality":
             score = record.score(self.name)
             value = None if score is None else score.value
         else:
@@ -142,6 +146,23 @@ _QUALITY = tuple(
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*_QUALITY, *_COSTS, *_WORK)}
 """Name -> what can be gated: every score with a direction, memorisation, and the cost."""
 
+REACHES = "reaches_quality"
+IMAGES_TO_QUALITY = "images_to_quality"
+
+UNTIL: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        _cost("seconds_to_quality", "fit until the quality", "s", 0.10, timed=True),
+        _cost("joules_to_quality", "energy until the quality", "J", 0.10, timed=True),
+        Measure(name=IMAGES_TO_QUALITY, label="images until the quality", kind="quality", better=-1, threshold=0.10),
+        Measure(name=REACHES, label="fits that reach the quality", kind="quality", better=1, threshold=0.0),
+    )
+}
+"""Name -> what can be gated of runs whose fits were looked at on the way (`graftbench.regression.until_quality`)."""
+
+GATED = MEASURES | UNTIL
+"""Name -> all that can be gated."""
+
 DEFAULT = (
     "kid",
     "fid",
@@ -156,7 +177,7 @@ DEFAULT = (
 """Measures that are gated where none are named."""
 
 
-def parse_measures(texts: Iterable[str]) -> tuple[Measure, ...]:
+def parse_measures(texts: Iterable[str], known: Mapping[str, Measure] = GATED) -> tuple[Measure, ...]:
     """Parse `kid`, `kid=15%` or `kid=0.15`, several in one text with commas; none at all: the default ones.
 
     Raises:
@@ -166,11 +187,11 @@ def parse_measures(texts: Iterable[str]) -> tuple[Measure, ...]:
     measures: dict[str, Measure] = {}
     for item in (part.strip() for text in texts for part in text.split(",")):
         name, equals, threshold = item.partition("=")
-        if name not in MEASURES:
-            raise unknown("measure", name, MEASURES)
+        if name not in known:
+            raise unknown("measure", name, known)
         if name in measures:
             raise GraftbenchError(f"Measure '{name}' is named twice.")
-        measure = MEASURES[name]
+        measure = known[name]
         measures[name] = replace(measure, threshold=_threshold(item, threshold)) if equals else measure
     return tuple(measures.values()) or tuple(MEASURES[name] for name in DEFAULT)
 

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from graftbench.comparison.paired import LEVEL, Test
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.regression.measures import DEFAULT, MEASURES, Measure
+from graftbench.regression.until_quality import HALF_WAY, Quality
 
 By = Literal["method", "task", "budget"]
 
@@ -39,6 +40,9 @@ class GateOptions:
         costs: Costs of other hardware: not compared (`same-machine`), divided by the calibration kernel's time
             (`calibrated`), or compared all the same (`any`).
         shared: Whether wall times count that were taken while other processes used the machine.
+        until: The quality until which `seconds_to_quality` and its like count.
+        same_training: Whether a new run that reaches it with significantly fewer images than the base is a regression:
+            it is another training, and no faster implementation of the same (MLPerf's rule).
     """
 
     measures: tuple[Measure, ...] = DEFAULT_MEASURES
@@ -48,6 +52,8 @@ class GateOptions:
     few_seeds: FewSeeds = "pass"
     costs: CostRule = "same-machine"
     shared: bool = False
+    until: Quality = HALF_WAY
+    same_training: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.level <= 0.5:

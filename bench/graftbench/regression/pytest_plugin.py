@@ -100,6 +100,8 @@ class AssertNoRegression:
         few_seeds: Literal["pass", "gate"] = "pass",
         costs: Literal["same-machine", "calibrated", "any"] = "same-machine",
         shared_timings: bool = False,
+        until: str = "50%",
+        same_training: bool = False,
     ) -> Comparison:
         """Fail the test where these cells got worse, newly fail or are gone; return the comparison otherwise.
 
@@ -119,12 +121,15 @@ class AssertNoRegression:
                 with a RegressionWarning, or `gate` by the threshold alone.
             costs: As in `graftbench compare`.
             shared_timings: Compare wall times too that were taken while other processes used the machine.
+            until: As in `graftbench compare`.
+            same_training: As in `graftbench compare`.
         """
         __tracebackhide__ = True
         from graftbench.errors import GraftbenchError  # noqa: PLC0415 - pytest's start pays for nothing of it
         from graftbench.regression.gate import compare  # noqa: PLC0415 - likewise
         from graftbench.regression.measures import parse_measures  # noqa: PLC0415 - likewise
         from graftbench.regression.options import GateOptions  # noqa: PLC0415 - likewise
+        from graftbench.regression.until_quality import parse_quality  # noqa: PLC0415 - likewise
 
         try:
             options = GateOptions(
@@ -135,6 +140,8 @@ class AssertNoRegression:
                 few_seeds=few_seeds,
                 costs=costs,
                 shared=shared_timings,
+                until=parse_quality(until),
+                same_training=same_training,
             )
             base, new = self._chosen({"method": methods, "task": _one(task), "budget": _one(budget)})
             notes = [*self.base.warnings, *self.new.warnings]

@@ -52,7 +52,13 @@ class SuiteDomain:
     folder: str = ""
 
     def load(
-        self, resolution: int, cache: Path, *, resize: str, say: Callable[[str], None] = lambda _: None
+        self,
+        resolution: int,
+        cache: Path,
+        *,
+        resize: str,
+        say: Callable[[str], None] = lambda _: None,
+        trusting: bool = False,
     ) -> ImageSet:
         """Load its images, as `prepared.load` does.
 
@@ -60,7 +66,7 @@ class SuiteDomain:
             GraftbenchError: As there; where a relative path leads nowhere, it says where was looked.
         """
         try:
-            return prepared.load(self.domain, self.name, resolution, cache, resize=resize, say=say)
+            return prepared.load(self.domain, self.name, resolution, cache, resize=resize, say=say, trusting=trusting)
         except GraftbenchError as error:
             path = Path(self.domain.argument.partition("?")[0])
             if not self.folder or path.exists():

@@ -18,7 +18,7 @@ from graftbench.plugins import registry
 from graftbench.plugins.code_hash import files_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.plugins.variants import seen_from
-from graftbench.records.cell_spec import SAMPLES, CellSpec
+from graftbench.records.cell_spec import NO_SOURCE, SAMPLES, CellSpec
 from graftbench.resources.determinism import portable_parameters
 from graftbench.scoring.protocol import protocol_for, resolve_protocol
 from graftbench.suites.domains import domain_of, named_domains, public_names
@@ -34,7 +34,7 @@ from graftbench.suites.split_checks import (
     withheld,
 )
 from graftbench.suites.submitted_images import check_images
-from graftbench.suites.suite import DomainPath, override, parse_task
+from graftbench.suites.suite import DomainPath, override, parse_task, to_itself
 from graftbench.training import source
 from graftbench.training.source import SourceModelSpec
 
@@ -177,6 +177,7 @@ def make_plan(
         plugins: Files or folders with more methods and domains.
         say: Told what is being made.
         without_images: Plan the tasks whose images are here, and name the others, where sets of images are missing.
+            Pixels that were checked in full before, and not touched since, are not read again.
 
     Raises:
         MissingImagesError: Images cannot be had, and the plan needs all of them.
@@ -184,7 +185,7 @@ def make_plan(
     """
     plugins = suite.with_plugins(plugins)
     resolved = resolve_suite(suite, plugins)
-    images, missing = load_images(resolved, cache, plugins, say)
+    images, missing = load_images(resolved, cache, plugins, say, trusting=without_images)
     if missing and not without_images:
         raise MissingImagesError(missing)
     names_of = {task: [method.cls.name for method in serving] for task, serving in resolved.serving.items()}
@@ -381,9 +382,21 @@ def _check_source_domain(method: ResolvedMethod, task: TaskSpec, suite: Suite) -
 
 
 def load_images(
-    resolved: ResolvedSuite, cache: Path, plugins: Sequence[PluginSource], say: Callable[[str], None]
+    resolved: ResolvedSuite,
+    cache: Path,
+    plugins: Sequence[PluginSource],
+    say: Callable[[str], None],
+    *,
+    trusting: bool = False,
 ) -> tuple[DomainImages, list[MissingSet]]:
     """Prepare the images of every domain that a task names; return them, and the sets that could not be had.
+
+    Args:
+        resolved: The suite.
+        cache: Cache folder.
+        plugins: Files or folders with more domains.
+        say: Told what is being made.
+        trusting: Do not read the pixels of files that nothing has touched since they were last checked in full.
 
     Raises:
         GraftbenchError: Unknown domain, or a wrong argument of one.
@@ -399,7 +412,9 @@ def load_images(
     for (name, resolution), domain in domains.items():
         say(f"preparing {name}@{resolution}")
         try:
-            images[name, resolution] = domain.load(resolution, cache, resize=resolved.suite.resize, say=say)
+            images[name, resolution] = domain.load(
+                resolution, cache, resize=resolved.suite.resize, say=say, trusting=trusting
+            )
         except GraftbenchError as error:
             missing.append(MissingSet(name, resolution, domain.domain.source, str(error)))
     return images, missing
@@ -409,7 +424,8 @@ def check_data(resolved: ResolvedSuite, images: DomainImages) -> None:
     """Refuse splits that cannot serve the suite.
 
     Raises:
-        GraftbenchError: A data budget larger than a training split, or a reference too small for a metric.
+        GraftbenchError: A data budget larger than a training split, a reference too small for a metric, or a source
+            whose images are the target's.
     """
     for task in resolved.serving:
         target = images[task.target, task.resolution]
@@ -417,6 +433,8 @@ def check_data(resolved: ResolvedSuite, images: DomainImages) -> None:
         check_reference(task, target, resolved.protocol)
         if source_images := images.get((task.source, task.resolution)):
             check_source(task, source_images)
+            if source_images.manifest == target.manifest:
+                raise to_itself(str(task), msgspec.structs.replace(task, source=NO_SOURCE))
 
 
 def under_public_names(

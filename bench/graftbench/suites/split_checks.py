@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from graftbench.comparison.too_few import LEAST_ORACLE, LEAST_REFERENCE, nothing_ranked
 from graftbench.errors import GraftbenchError
 from graftbench.images.datacard import notes_on_groups
 from graftbench.images.decoding import left_out_text
 from graftbench.metrics.catalogue import METRICS, resolve
-from graftbench.metrics.evaluate import evaluate_features
-from graftbench.metrics.features import Features
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from graftbench.images.prepared import ImageSet
+    from graftbench.metrics.features import Features
     from graftbench.records.cell_spec import Protocol, TaskSpec
 
 _LOOKED_INTO = 64
@@ -117,6 +114,8 @@ def _undefined(count: int, protocol: Protocol) -> dict[str, str]:
     ]
     if not count:
         return dict.fromkeys(metrics, "it is empty")
+    from graftbench.metrics.evaluate import evaluate_features  # noqa: PLC0415 - most plans have enough, and score nothing
+
     generated = _noise(min(protocol.n_generated, _MOST_GENERATED), seed=0)
     few, enough = (
         evaluate_features(generated, _noise(images, seed=1), metrics=metrics, intervals=False)
@@ -130,6 +129,10 @@ def _undefined(count: int, protocol: Protocol) -> dict[str, str]:
 
 
 def _noise(count: int, *, seed: int) -> Features:
+    import numpy as np  # noqa: PLC0415 - likewise
+
+    from graftbench.metrics.features import Features  # noqa: PLC0415 - likewise
+
     rng = np.random.default_rng(seed)
     values = rng.standard_normal((count, _WIDTH)).astype(np.float32)
     return Features(values, values, rng.random((count, 3)))

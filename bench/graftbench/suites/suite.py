@@ -260,7 +260,8 @@ def parse_task(text: str) -> TaskSpec:
     `superres4:openmoji@32`.
 
     Raises:
-        GraftbenchError: Another form, a resolution that is no 4·2^k of at least 8, or a kind without what it needs.
+        GraftbenchError: Another form, a resolution that is no 4·2^k of at least 8, a kind without what it needs, or a
+            source that is the target.
     """
     prefix, _, transfer = text.partition(":")
     kind = next((kind for kind in get_args(Kind) if prefix.strip() == kind), None)
@@ -275,11 +276,42 @@ def parse_task(text: str) -> TaskSpec:
     if target.strip() == NO_SOURCE:
         raise GraftbenchError(f"A task needs a target domain; only its source can be '{NO_SOURCE}': found '{text}'.")
     resolution = int(side)
-    if not 8 <= resolution <= LARGEST_SIDE or resolution & (resolution - 1):
-        raise GraftbenchError(f"A resolution is 8, 16, 32, …, {LARGEST_SIDE} (4·2^k); found {resolution} in '{text}'.")
+    check_resolution(resolution, text)
     if kind == "stylize" and source.strip() == NO_SOURCE:
         raise GraftbenchError(f"stylize needs a source domain (stylize:twemoji->openmoji@32); found '{text}'.")
+    if source.partition("?")[0].strip() == target.partition("?")[0].strip():
+        raise to_itself(text, TaskSpec(NO_SOURCE, target.strip(), resolution, kind))
     return TaskSpec(source.strip(), target.strip(), resolution, kind)
+
+
+def check_resolution(resolution: int, written: str) -> None:
+    """Refuse a side that the networks of no task have.
+
+    Args:
+        resolution: Side in pixels.
+        written: Where it stands, as it is written there: the task, or the option.
+
+    Raises:
+        GraftbenchError: It is no 4·2^k from 8 on.
+    """
+    if not 8 <= resolution <= LARGEST_SIDE or resolution & (resolution - 1):
+        raise GraftbenchError(
+            f"A resolution is 8, 16, 32, …, {LARGEST_SIDE} (4·2^k); found {resolution} in '{written}'."
+        )
+
+
+def to_itself(written: str, alone: TaskSpec) -> GraftbenchError:
+    """Make the error for a task whose source has the images of its target.
+
+    Args:
+        written: The task as it is written.
+        alone: The task without its source.
+    """
+    way_forward = "" if alone.kind == "stylize" else f" '{alone}' trains on them without a source."
+    return GraftbenchError(
+        f"A task leads from one domain to another; source and target of '{written}' are the same images: what has "
+        f"learnt the source has seen every training image already, whatever the data budget.{way_forward}"
+    )
 
 
 def override(suite: Suite, *, methods: Iterable[str] | None = None) -> Suite:

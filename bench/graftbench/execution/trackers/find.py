@@ -13,6 +13,7 @@ import msgspec
 from graftbench.errors import GraftbenchError, unknown
 from graftbench.execution.trackers.base import Tracker
 from graftbench.plugins.registry import load_file
+from graftbench.plugins.table_faults import fault_of, plain_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,4 +111,16 @@ def _options(cls: type[Tracker], pairs: Mapping[str, str]) -> msgspec.Struct:
     try:
         return msgspec.convert(dict(pairs), cls.Options, strict=False)
     except msgspec.ValidationError as error:
-        raise GraftbenchError(f"The options of tracker '{cls.name}' do not do: {error}.") from error
+        faults = [fault for name, text in pairs.items() if (fault := _fault(cls, name, text))]
+        said = "; ".join(faults) or plain_error(error)
+        raise GraftbenchError(f"The options of tracker '{cls.name}' do not do: {said}.") from error
+
+
+def _fault(cls: type[Tracker], name: str, text: str) -> str:
+    """Say what an option must be; nothing where it is that, as a text from the command line can be."""
+    (kind,) = (field.type for field in msgspec.structs.fields(cls.Options) if field.name == name)
+    try:
+        msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError:
+        return fault_of(text, kind, name)
+    return ""

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from graftbench.comparison import paired
-from graftbench.regression.measures import MEASURES
+from graftbench.regression.measures import GATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,12 +18,12 @@ MINUS = "−"
 
 def label(row: GateRow) -> str:
     """Return `KID×10³ ↓` or `peak memory, MiB ↓`."""
-    return MEASURES[row.measure].heading
+    return GATED[row.measure].heading
 
 
 def value(row: GateRow, number: float | None) -> str:
     """Write three significant digits in the printed scale, all digits before the point; a dash for None."""
-    return "—" if number is None else digits(number * MEASURES[row.measure].scale)
+    return "—" if number is None else digits(number * GATED[row.measure].scale)
 
 
 def digits(number: float) -> str:
@@ -58,7 +58,7 @@ def change(row: GateRow) -> str:
     """Say how the value changed, as a share of the base, with the 95 % interval: `+12 % (+3.1 % to +22 %)`."""
     if row.change is None:
         return "—"
-    better = MEASURES[row.measure].better
+    better = GATED[row.measure].better
     if row.interval is None or row.interval[0] == row.interval[1]:
         return percent(row.change, better)
     low, high = row.interval if better < 0 else row.interval[::-1]

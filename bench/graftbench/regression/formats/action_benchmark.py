@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from graftbench.regression.formats._words import change
-from graftbench.regression.measures import MEASURES
+from graftbench.regression.measures import GATED
 
 if TYPE_CHECKING:
     from graftbench.regression.results import Comparison, GateRow
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 def render(comparison: Comparison, better: Literal[-1, 1] = -1) -> str:
     """Render an array with one object a row."""
-    chosen = [row for row in comparison.rows if MEASURES[row.measure].better == better and row.new is not None]
+    chosen = [row for row in comparison.rows if GATED[row.measure].better == better and row.new is not None]
     return msgspec.json.format(msgspec.json.encode([_entry(row) for row in chosen])).decode() + "\n"
 
 
 def _entry(row: GateRow) -> dict[str, str | float]:
-    measure = MEASURES[row.measure]
+    measure = GATED[row.measure]
     assert row.new is not None
     return {
         "name": f"{row.subject}: {measure.label}",

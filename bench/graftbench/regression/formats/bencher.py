@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from graftbench.regression.measures import MEASURES
+from graftbench.regression.measures import GATED
 
 if TYPE_CHECKING:
     from graftbench.regression.results import Comparison
@@ -18,6 +18,6 @@ def render(comparison: Comparison) -> str:
     measures: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     for row in comparison.rows:
         if row.new is not None:
-            value = row.new * MEASURES[row.measure].scale
+            value = row.new * GATED[row.measure].scale
             measures[row.subject][row.measure.replace("_", "-")] = {"value": value}
     return msgspec.json.format(msgspec.json.encode(measures)).decode() + "\n"
