@@ -297,13 +297,9 @@ def column(rows: Sequence[Row], metric: Metric, most: float | None = None) -> Co
     means = [row.summary(metric) for row in rows]
     beyond = tuple(most is not None and summary is not None and summary.mean > most for summary in means)
     for budget in sorted({row.data_budget for row in rows}):
-<<<<<<< HEAD
-        competing = [i for i, row in enumerate(rows) if row.data_budget == budget and row.competes_by(metric)]
-=======
         of_budget = [i for i, row in enumerate(rows) if row.data_budget == budget]
         ranks = not any(beyond[i] for i in of_budget)
-        competing = [i for i in of_budget if ranks and not rows[i].leaks]
->>>>>>> edges
+        competing = [i for i in of_budget if ranks and rows[i].competes_by(metric)]
         scores = [rows[i].by_seed(metric) for i in competing]
         budgets[budget] = together = standings(scores, lower_is_better=metric.better < 0, level=LEVEL)
         for i, standing in zip(competing, together.each, strict=True):
