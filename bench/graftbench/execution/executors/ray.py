@@ -45,6 +45,7 @@ from graftbench.execution.job import (
     Job,
     SourceJob,
 )
+from graftbench.extractors.catalogue import PACKAGED
 from graftbench.extractors.load import weights_file
 from graftbench.extractors.weights import ENDINGS, file_stem, given_file
 from graftbench.images.decoding import list_images
@@ -206,7 +207,7 @@ class RayExecutor:
         protocol = job.cell.protocol if isinstance(job, CellJob) else job.protocol
         files: dict[str, Path] = {}
         for each in filter(None, (protocol, protocol.under_second)):
-            if each.extractor == "lite0" and given_file(each.extractor, each.weights) is None:
+            if each.extractor in PACKAGED and given_file(each.extractor, each.weights) is None:
                 continue
             file = weights_file(each.extractor, each.weights)
             files[file_stem(each.extractor) + (file.suffix if file.suffix in ENDINGS else ENDINGS[0])] = file

