@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 NEW_ENOUGH := import sys; assert sys.version_info >= (3, 11)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docs test-all docs lint bench bench-all bench-compare readme clean
+.PHONY: help demo test test-slow test-docs test-all docs lint bench bench-all bench-compare readme clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ help: ## This list.
 
 # Cells run side by side with one thread each: on a busy machine a second thread waits at OpenMP's barriers for a core,
 # and a step can take a hundred times as long.
-demo test test-docs test-all bench bench-all: export OMP_NUM_THREADS := 1
+demo test test-slow test-docs test-all bench bench-all: export OMP_NUM_THREADS := 1
 
 # Exit code 3 says that some cells failed. The report shows them, so it is made all the same, and make fails after it.
 demo: $(INSTALLED) ## Run the quick suite on the CPU into runs/quick, and write its report into runs/quick/report.
@@ -25,8 +25,11 @@ demo: $(INSTALLED) ## Run the quick suite on the CPU into runs/quick, and write 
 
 # Two at a time, files whole: many tests wait for processes that they start, and a file's tests share what is costly. In
 # the folders' order: xdist's own begins with the files of many tests, and ends with one process waiting for a long file.
-test: $(INSTALLED) ## Run the tests, without those marked slow or docs.
+test: $(INSTALLED) ## Run the tests of less than two seconds each: those not marked slow, long or docs.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-slow: $(INSTALLED) ## Run the tests marked slow: a quarter of an hour.
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'slow and not long and not docs'
 
 # A page's blocks need one another: a page is one test. The site is built once, for the tests of its group.
 test-docs: $(INSTALLED) ## Run every command and code block of the documentation, and check the links of the site.
