@@ -116,6 +116,18 @@ def test_a_plugin_that_computes_when_imported_gets_torch(tmp_path: Path, stateme
     assert [row["title"] for row in json.loads(done.out) if row["name"] == "mine"] == [title]
 
 
+def test_a_default_that_was_computed_is_not_a_stand_in_s(tmp_path: Path) -> None:
+    """A number of NumPy in a class: what cannot be written down is no fault but a reason to start with NumPy itself."""
+    file = tmp_path / "mine.py"
+    fields = "scale: float = float(np.sqrt(4.0))\n    root: Any = np.sqrt(9.0).item()"
+    config = f"class Config(msgspec.Struct, frozen=True):\n    {fields}"
+    text = _METHOD.format(statement=f"import msgspec, numpy as np\nfrom typing import Any\nTITLE = 'x'\n{config}")
+    file.write_text(text.replace('    name = "mine"', '    name = "mine"\n    Config = Config'))
+    done = graftbench("ls", "methods", "--json", "--plugin", file)
+    assert done.code == 0, done.err
+    assert [row["parameters"] for row in json.loads(done.out) if row["name"] == "mine"] == [{"scale": 2.0, "root": 3.0}]
+
+
 @pytest.mark.slow
 def test_a_broken_plugin_is_judged_with_torch(tmp_path: Path) -> None:
     """An import that fails under a stand-in is tried again, and what is said of it is Python's own sentence."""
@@ -162,7 +174,9 @@ _IN_A_MODULE = {
     "torch.ones(1) > 2": "needs torch.ones()",
     "str(numpy.asarray(torch.ones(2)).sum())": "needs torch.ones()",
     "isinstance(3, torch.Tensor)": "needs torch.Tensor",
-    "Kind = torch.Tensor[int]": "fine",
+    "Kind = torch.Tensor[int, torch.float32]": "fine",
+    "torch.ones(2)[0]": "needs torch.ones()",
+    "torch.ones(2)[:1, 0]": "needs torch.ones()",
 }
 """Statement -> what comes of it: a module calls functions of torch as decorators, and looks at nothing they return."""
 

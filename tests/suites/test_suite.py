@@ -15,7 +15,15 @@ from graftbench.records.cell_spec import ComputeBudget, TaskSpec
 from graftbench.records.store import read
 from graftbench.suites.matrix import places
 from graftbench.suites.plan import resolve_suite
-from graftbench.suites.suite import check_resolution, load_suite, override, packaged_suites, parse_suite, parse_task
+from graftbench.suites.suite import (
+    check_resolution,
+    load_suite,
+    override,
+    packaged_suites,
+    parse_suite,
+    parse_task,
+    paths_beside,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,6 +204,23 @@ def test_plugins_of_a_suite_are_seen_from_its_file(tmp_path: Path, monkeypatch: 
     file.write_text(f'plugins = ["deeper/my_method.py"]\n{GOOD}', "utf-8")
     monkeypatch.chdir("/")
     assert load_suite(file).with_plugins([]) == [tmp_path.resolve() / "deeper" / "my_method.py"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("domains = 3", "local.toml': domains must be a table; found the number 3. Remove it;"),
+        ("[domains.cats]\npath = 3", "domains.cats.path must be a text in quotes; found the number 3. Remove it;"),
+        ("[domains.cats]\npaht = 'x'", "Unknown key 'paht' in .*Did you mean 'path'.*Remove it;"),
+        ("[", "is no valid TOML: .*Remove it; the next run writes it again"),
+    ],
+)
+def test_a_damaged_file_of_paths_is_named(text: str, sentence: str, tmp_path: Path) -> None:
+    """What is wrong with it, and that it may go; without it there are no paths."""
+    assert paths_beside(tmp_path / "suite.toml") == {}
+    (tmp_path / "local.toml").write_text(text, "utf-8")
+    with pytest.raises(GraftbenchError, match=sentence):
+        paths_beside(tmp_path / "suite.toml")
 
 
 def test_a_suite_needs_a_name() -> None:

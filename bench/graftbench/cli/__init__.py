@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from graftbench.cli.commands import COMMANDS, GROUPS, WITHOUT_IMAGES, WITHOUT_TORCH
-from graftbench.plugins.stand_ins import NeedsPackage, stand_in
+from graftbench.plugins.stand_ins import NeedsPackage, active, stand_in
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -96,8 +96,10 @@ def run_command() -> None:
     except BrokenPipeError:  # whoever read the output has enough of it (`| head`); Python's own flush at exit has none
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
-    except Exception as error:  # noqa: BLE001 - each becomes a sentence or a report, never a traceback on the terminal
-        from graftbench.cli.failures import report_failure
+    except Exception as error:
+        from graftbench.cli.failures import report_failure, sentence_of
 
+        if active() and not sentence_of(error):  # a stand-in may be the reason: the command starts anew without
+            raise NeedsPackage from error
         sys.exit(report_failure(error))
     sys.exit(code if isinstance(code, int) else 0)

@@ -52,7 +52,8 @@ class StandIn:
 
     def __getitem__(self, item: object) -> StandIn:
         """Be a type with parameters while a module or a class is defined: `NDArray[np.uint8]`."""
-        if _is_function(sys._getframe(1)):  # noqa: SLF001 - the caller's
+        of_types = all(isinstance(each, StandIn | type) for each in (item if isinstance(item, tuple) else (item,)))
+        if _is_function(sys._getframe(1)) or not of_types:  # noqa: SLF001 - the caller's
             self._refuse()
         return self
 

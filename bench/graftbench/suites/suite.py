@@ -57,6 +57,12 @@ class DomainPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: str
 
 
+class LocalPaths(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The contents of `local.toml`: name -> where this machine keeps the images."""
+
+    domains: dict[str, DomainPath] = {}
+
+
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A suite: the contents of a suite file.
 
@@ -171,12 +177,12 @@ def paths_beside(suite_file: Path) -> dict[str, DomainPath]:
         GraftbenchError: The file is damaged.
     """
     path = suite_file.with_name(LOCAL)
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=dict[str, dict[str, DomainPath]]).get("domains", {})
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, msgspec.MsgspecError, ValueError) as error:
-        raise GraftbenchError(f"'{path}' cannot be read: {error}. Remove it; the next run writes it again.") from error
+    try:
+        return read_table(read_toml(path, "file of paths"), LocalPaths, f"'{path}'").domains
+    except GraftbenchError as error:
+        raise GraftbenchError(f"{error} Remove it; the next run writes it again.") from error
 
 
 def parse_suite(text: str, where: str) -> Suite:
