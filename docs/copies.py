@@ -1,4 +1,4 @@
-"""Write the table of docs/metrics.md that says from which share of copies on scores tell them.
+"""Write the tables of docs/metrics.md that say from which share of copies on scores tell them, and what smears read.
 
     python docs/copies.py
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from graftbench.cache import cache_folder
 from graftbench.images.prepared import load
@@ -44,6 +45,7 @@ LABELS = {"copies": "copies", "authpct": "AuthPct", "copying_z": "C_T", "mifid":
 LABELS["train_distance_ratio"] = "train distance"
 NEEDED = 0.8
 INTERVAL_SIZES, INTERVALS = (50, 200, 600), 5000
+SMEARED_DOMAINS, SMEARED_TRAIN, SMEARED_DRAWS, N_SMEARED = ("avatars:toon-head", "openmoji"), (25, 100), 4, 150
 
 
 def cropped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -69,11 +71,84 @@ KINDS: dict[str, Callable[[Image.Image, np.random.Generator], Image.Image]] = {
 }
 
 
+def blurred(images: Pixels, pixels: float) -> Pixels:
+    """Blur by a Gaussian."""
+    return gaussian_filter(images.astype(np.float64), (0, 0, pixels, pixels), mode="nearest").round().astype(np.uint8)
+
+
+def softened(images: Pixels, rng: np.random.Generator) -> Pixels:
+    """Crop, blur by 0.7 pixel and take a fifth of the contrast, as a decoder's copy."""
+    soft = blurred(np.stack([_array(cropped(_image(image), rng)) for image in images]), 0.7)
+    means = soft.mean(axis=(1, 2, 3), keepdims=True)
+    return (means + 0.8 * (soft - means)).round().astype(np.uint8)
+
+
+def averaged(images: Pixels, of: int, rng: np.random.Generator) -> Pixels:
+    """Average images, each N_SMEARED times with others, with random weights."""
+    rows, weights = rng.integers(0, len(images), (N_SMEARED, of)), rng.dirichlet(np.full(of, 8.0), N_SMEARED)
+    parts = (weights[:, i, None, None, None] * images[rows[:, i]] for i in range(of))
+    return sum(parts, np.zeros((1, 1, 1, 1))).round().astype(np.uint8)
+
+
+SMEARS: dict[str, Callable[[Pixels, Pixels, np.random.Generator], Pixels]] = {
+    "copies, cropped and softened": lambda train, _, rng: softened(train, rng),
+    "copies, blurred by 1 px": lambda train, *_: blurred(train, 1.0),
+    "copies, blurred by 1.5 px": lambda train, *_: blurred(train, 1.5),
+    "copies, blurred by 3 px": lambda train, *_: blurred(train, 3.0),
+    "averages of 2 training images": lambda train, _, rng: averaged(train, 2, rng),
+    "averages of 4 training images": lambda train, _, rng: averaged(train, 4, rng),
+    "averages of 8 training images": lambda train, _, rng: averaged(train, 8, rng),
+    "averages of 6 training images, blurred by 1 px": lambda train, _, rng: blurred(averaged(train, 6, rng), 1.0),
+    "new images, as they are": lambda _, new, __: new,
+    "new images, blurred by 1.5 px": lambda _, new, __: blurred(new, 1.5),
+    "new images, blurred by 3 px": lambda _, new, __: blurred(new, 3.0),
+    "averages of 8 new images": lambda _, new, rng: averaged(new, 8, rng),
+}
+"""Images -> how they are made of training and of new images; the upper ones are copies, the lower ones are smears."""
+
+
+def smears() -> list[str]:
+    """Return a table: the share of copies that sets of soft copies and of smears read, of several training sets."""
+    columns = [(domain, n) for domain in SMEARED_DOMAINS for n in SMEARED_TRAIN]
+    read = {
+        column: np.mean([smear_shares(*column, seed) for seed in range(SMEARED_DRAWS)], axis=0) for column in columns
+    }
+    lines = [
+        f"| images | {' | '.join(f'`{domain}`, {n}' for domain, n in columns)} |",
+        "| --- |" + " --- |" * len(columns),
+    ]
+    for row, kind in enumerate(SMEARS):
+        lines.append(f"| {kind} | {' | '.join(f'{100 * read[column][row]:.1f}' for column in columns)} |")
+    return lines
+
+
+def smear_shares(name: str, n_train: int, seed: int) -> list[float]:
+    """Return the share of copies that each kind of smears reads, against one set of training images."""
+    domain, rng = load(registry.make_domain(name, ()), name, 32), np.random.default_rng(seed)
+    sizes = {"train": n_train, "validation": N_SMEARED, "reference": N_REFERENCE}  # splits part near-duplicates
+    drawn = (domain.pixels[rng.permutation(domain.positions(split))[:size]] for split, size in sizes.items())
+    train, new, reference = drawn
+    threshold, rank = copy_threshold(copy_distances(reference, train))
+    shares = []
+    for make in SMEARS.values():
+        made = make(train, new, rng)
+        near = int((copy_distances(made, train) < threshold).sum())
+        shares.append(share_of_copies(near, len(made), rank, len(reference))[0])
+    return shares
+
+
 def changed(images: Pixels, kind: str) -> Pixels:
     """Make a copy of each image."""
     rng, change = np.random.default_rng(0), KINDS[kind]
-    copied = (change(Image.fromarray(image.transpose(1, 2, 0)), rng) for image in images)
-    return np.stack([np.asarray(image).transpose(2, 0, 1) for image in copied])
+    return np.stack([_array(change(_image(image), rng)) for image in images])
+
+
+def _image(pixels: Pixels) -> Image.Image:
+    return Image.fromarray(pixels.transpose(1, 2, 0))
+
+
+def _array(image: Image.Image) -> Pixels:
+    return np.asarray(image).transpose(2, 0, 1)
 
 
 class Trial:
@@ -186,10 +261,15 @@ def main() -> None:
         f"Percentages of {INTERVALS:,} intervals that hold the true share, as many generated as reference images:",
         "",
     ]
-    table = "\n".join([*lines, *intervals()])
-    text = PAGE.read_text("utf-8")
+    write("copies", [*lines, *intervals()])
+    write("smears", smears())
+
+
+def write(name: str, lines: list[str]) -> None:
+    """Write lines between the markers of that name."""
+    text, table = PAGE.read_text("utf-8"), "\n".join(lines)
     text = re.sub(
-        r"(<!-- copies -->\n).*?(<!-- end -->)",
+        rf"(<!-- {name} -->\n).*?(<!-- end -->)",
         lambda found: f"{found[1]}\n{table}\n\n{found[2]}",
         text,
         flags=re.DOTALL,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
+from scipy.ndimage import gaussian_filter
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics import copying as module
@@ -65,6 +66,36 @@ CHANGES: dict[str, Change] = {
     "recoloured": hues_turned,
     "darker": lambda image: image.point([round(0.8 * level) for level in range(256)] * 3),
 }
+
+
+def outlines(n: int, seed: int) -> np.ndarray:
+    """Thin rectangles and ellipses on white, as emoji are drawn: averages of several are dark blobs."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(n):
+        image = Image.new("RGB", (32, 32), "white")
+        draw = ImageDraw.Draw(image)
+        for shape in (draw.rectangle, draw.ellipse, draw.ellipse):
+            left, top = rng.integers(2, 14, 2).tolist()
+            width, height = rng.integers(8, 16, 2).tolist()
+            shape((left, top, left + width, top + height), outline=tuple(rng.integers(0, 140, 3).tolist()))
+        made.append(np.asarray(image).transpose(2, 0, 1))
+    return np.stack(made)
+
+
+def blurred(images: np.ndarray, pixels: float) -> np.ndarray:
+    """A Gaussian blur."""
+    smooth = gaussian_filter(images.astype(np.float64), (0, 0, pixels, pixels), mode="nearest")
+    return smooth.round().astype(np.uint8)
+
+
+def averages(images: np.ndarray, of: int, n: int = 100) -> np.ndarray:
+    """Images averaged with random weights."""
+    rng = np.random.default_rng(4)
+    rows, weights = rng.integers(0, len(images), (n, of)), rng.dirichlet(np.full(of, 8.0), n)
+    return np.einsum("ni,nichw->nchw", weights, images[rows]).round().astype(np.uint8)
+
+
 TRAIN, HELD_OUT, NEW = drawings(40, seed=1), drawings(120, seed=2), drawings(120, seed=3)
 
 
@@ -80,6 +111,49 @@ def test_a_copy_is_found(kind: str) -> None:
     found = copies(changed(TRAIN, CHANGES[kind]), HELD_OUT, TRAIN)
     assert found.value is not None
     assert found.value > 0.94
+
+
+FEW, OTHERS, STRANGE = outlines(25, seed=5), outlines(400, seed=6), outlines(100, seed=7)
+SMEARS: dict[str, Callable[[], np.ndarray]] = {
+    "new images, blurred by 2 pixels": lambda: blurred(STRANGE, 2),
+    "training images, blurred by 3 pixels": lambda: blurred(FEW, 3),
+    "averages of 12 training images, blurred by 0.7 pixel": lambda: blurred(averages(FEW, 12), 0.7),
+    "averages of 12 new images": lambda: averages(STRANGE, 12),
+    "averages of 6 training images, blurred by a pixel": lambda: blurred(averages(FEW, 6), 1),
+}
+
+
+@pytest.mark.parametrize("kind", SMEARS)
+def test_a_smear_is_no_copy(kind: str) -> None:
+    """A patch without edges has the outline of some training image, at a fraction of its strength: chance at most."""
+    found = copies(SMEARS[kind](), OTHERS, FEW)
+    assert found.value is not None
+    assert found.value <= 0.02
+
+
+@pytest.mark.parametrize("images", [FEW, TRAIN], ids=["outlines", "drawings"])
+def test_a_softened_copy_is_found(images: np.ndarray) -> None:
+    """A decoder's copy, softened by 0.7 pixel at four fifths of the contrast, is still one."""
+    soft = blurred(images, 0.7)
+    means = soft.mean(axis=(1, 2, 3), keepdims=True)
+    faint = (means + 0.8 * (soft - means)).round().astype(np.uint8)
+    found = copies(faint, OTHERS if images is FEW else HELD_OUT, images)
+    assert found.value is not None
+    assert found.value > 0.94
+
+
+def test_edges_that_are_missing() -> None:
+    """At 30 % of the contrast 30 % of the edges are there: the distance is 1 − 0.3/0.4; at 60 % none are missing."""
+    means = FEW.mean(axis=(1, 2, 3), keepdims=True)
+    faint = {share: (means + share * (FEW - means)).round().astype(np.uint8) for share in (0.3, 0.6)}
+    assert copy_distances(faint[0.3], FEW) == pytest.approx(np.full(25, 0.25), abs=0.03)
+    assert copy_distances(faint[0.6], FEW).max() < 0.05
+
+
+def test_a_blank_training_image_is_copied() -> None:
+    """Of a flat image no edges are missing."""
+    blank = np.full((1, 3, 32, 32), 255, np.uint8)
+    assert copy_distances(blank, blank).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("planted", [0, 6, 60])

@@ -29,7 +29,7 @@ def near_copies(
     """Say that images are nearer to the training images than new real ones are; empty where that is not said.
 
     Where the share of copies is known it has to agree: C_T and AuthPct fall for smears as well, which lie near the mean
-    of the training images, and of smears a share may look like a training image's outline, which lie far off in C_T.
+    of the training images.
 
     Args:
         copying_z: C_T, a z by itself; None where it is not known.
