@@ -172,7 +172,7 @@ def test_blocks_and_company_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     assert ball_scores(x, y, [prdc_family(), clipped_family()], splits=3) == six | whole
     for block in (16, 53):
         monkeypatch.setattr(distances, "_BLOCK", block)
-        monkeypatch.setattr(manifold, "_LOW", block)
+        monkeypatch.setattr(manifold, "_ENTRIES", block)
         assert ball_scores(x, y, [clipped_family()], splits=3) == whole
 
 

@@ -148,6 +148,25 @@ def test_pairs_within_is_brute_force(kind: str, m: int, n: int, width: int, seed
     assert (found <= (d[:, :, None] <= loose)).all()
 
 
+@given(KINDS, st.integers(4, 40), st.integers(4, 40), st.integers(1, 200), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_neighbours_that_float32_ranks(kind: str, m: int, n: int, width: int, seed: int) -> None:
+    """Neighbours, distances and pairs within the distances to neighbours are those that float64 alone gives."""
+    rng = RNG(seed)
+    x, y = features(kind, rng, m, width), features(kind, rng, n, width)
+    sets, k = Sets(x, y), int(rng.integers(1, min(m, n)))
+    columns = sorted({0, k - 1})
+    limits = []
+    for found, side in ((sets.nearest_in_x(k), x), (sets.nearest_in_y(k), y)):
+        d, rows = brute_nearest(side, None, k)
+        assert found.distances() == pytest.approx(d, rel=1e-9, abs=5e-5 if kind == "outlier" else 0.0)
+        if kind != "outlier":
+            assert np.array_equal(found.rows, rows)
+        limits.append((found.limits(columns), found.distances()[:, columns]))
+    (rough_x, known_x), (rough_y, known_y) = limits
+    assert as_set(sets.pairs_within(rough_x, rough_y)) == as_set(sets.pairs_within(known_x, known_y))
+
+
 @given(KINDS, st.integers(1, 300), st.integers(0, 2**32 - 1))
 @example("lattice", 1, 175291)
 @settings(max_examples=40, deadline=None)

@@ -113,22 +113,38 @@ def test_the_jackknife_variance_is_its_formula() -> None:
         assert estimates[name].interval is None
 
 
-def test_halves_use_the_same_scores() -> None:
-    """From whole distance matrices, as for the halves, all scores and deletions are those of the large-set code."""
+@pytest.mark.parametrize("entries", [1, 1 << 19])
+def test_halves_use_the_same_scores(monkeypatch: pytest.MonkeyPatch, entries: int) -> None:
+    """Of many pairs of sets at once, from distances of all images, all scores and deletions are those of each pair."""
+    monkeypatch.setattr(manifold, "_ENTRIES", entries)
     rng = RNG(1)
     x, y = rng.standard_normal((60, 4)), rng.standard_normal((45, 4)) + 0.5
     between, made, real = (np.sqrt(distances.squared_distances(a, b)) for a, b in ((x, y), (x, x), (y, y)))
     np.fill_diagonal(made, np.inf)
     np.fill_diagonal(real, np.inf)
-    between, made, real = (z.astype(np.float32) for z in (between, made, real))
+    whole = manifold._Distances(*(z.astype(np.float32) for z in (between, made, real)))
+    rows_x, rows_y = (np.array([rng.permutation(len(z))[:size] for _ in range(3)]) for z, size in ((x, 31), (y, 20)))
     families = [prdc_family(3, 5), clipped_family(4), symmetric_family(5)]
-    small = manifold._scores_of_distances(between, made, real, families)
-    for name, score in manifold._scores(x, y, families).items():
-        assert small[name].value == score.value
-        if name == "null_coverage":
-            continue
-        assert small[name].without_generated == pytest.approx(score.without_generated, abs=0)
-        assert small[name].without_real == pytest.approx(score.without_real, abs=0)
+    groups = whole.scores(rows_x, rows_y, families)
+    for group, (i, j) in enumerate(zip(rows_x, rows_y, strict=True)):
+        for name, score in manifold._scores(x[i], y[j], families).items():
+            values, without_generated, without_real = groups[name].left_out
+            assert values[group] == score.value
+            if name != "null_coverage":
+                assert without_generated is not None
+                assert without_real is not None
+                assert without_generated[group] == pytest.approx(score.without_generated, abs=0)
+                assert without_real[group] == pytest.approx(score.without_real, abs=0)
+
+
+def test_neighbours_in_a_set_are_found_however_far_they_are() -> None:
+    """Where all near images are in the other set the whole list of neighbours is looked through."""
+    x = np.concatenate((np.linspace(0.0, 1.0, 200), [50.0, 51.0, 53.0, 56.0]))[:, None]
+    within = np.abs(x - x.T).astype(np.float32)
+    np.fill_diagonal(within, np.inf)
+    found = manifold._nearest_of_sets(within, np.array([[0, 200, 201, 202, 203]]), 1)
+    assert found.rows.tolist() == [[[1, 2], [2, 3], [1, 3], [2, 1], [3, 2]]]
+    assert found.distances[0, 0].tolist() == [50.0, 51.0]
 
 
 @given(st.integers(6, 40), st.integers(6, 40), st.integers(1, 6), st.integers(0, 2**32 - 1))
@@ -156,7 +172,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = prdc(x, y, splits=3)
     for block in (1, 16, 53):
         monkeypatch.setattr(distances, "_BLOCK", block)
-        monkeypatch.setattr(manifold, "_LOW", block)
+        monkeypatch.setattr(manifold, "_ENTRIES", block)
         assert prdc(x, y, splits=3) == whole
 
 

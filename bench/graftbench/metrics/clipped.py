@@ -168,13 +168,13 @@ def _ratio(generated: LeaveOneOut, real: LeaveOneOut) -> LeaveOneOut:
     """Return the generated images' mean over the real images', and without each image.
 
     The balls are those of the real images, so without one of them both means change. Of a handful of images the rest
-    may lie in no ball at all without one of them; there are then no values without each real image.
+    may lie in no ball at all without one of them; the value without that real image is then undefined, NaN.
     """
     value, without_generated, without_real = generated
     ratios = None
-    if without_real is not None and real[2] is not None and (real[2] > 0.0).all():
-        ratios = without_real / real[2]
-    return value / real[0], None if without_generated is None else without_generated / real[0], ratios
+    if without_real is not None and real[2] is not None:
+        ratios = without_real / np.where(real[2] > 0.0, real[2], np.nan)
+    return value / real[0], None if without_generated is None else without_generated / real[0][:, None], ratios
 
 
 def _as_share(filling: LeaveOneOut, m: int, n: int, k: int) -> LeaveOneOut:
@@ -189,7 +189,7 @@ def _as_share(filling: LeaveOneOut, m: int, n: int, k: int) -> LeaveOneOut:
 
     value, without_generated, without_real = filling
     return (
-        float(share(np.array([value]), m, n)[0]),
+        share(value, m, n),
         None if without_generated is None else share(without_generated, m - 1, n),
         None if without_real is None else share(without_real, m, n - 1),
     )

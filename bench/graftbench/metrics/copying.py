@@ -216,7 +216,8 @@ def _direction(maps: Maps) -> Maps:
     """Return each map as a vector without its mean, of length 1; shorter where it has little contrast."""
     centred = _centred(maps)
     lengths: Maps = np.linalg.norm(centred, axis=1, keepdims=True)
-    return centred / lengths.clip(min=_LEAST_CONTRAST * math.sqrt(centred.shape[1]))
+    least = _LEAST_CONTRAST * math.sqrt(centred.shape[1])
+    return np.divide(centred, lengths.clip(min=least), dtype=np.float32)
 
 
 # ------------------------------------------------------------------------------------------------------ comparison

@@ -27,7 +27,7 @@ A product of D terms rounds by at most D·2⁻⁵³ of that sum (2e-13 at D = 20
 
 _BLOCK = 1024  # rows and columns of the distance matrix held at a time
 _PAIRS = 64  # rows of differences held at a time: 1 MB at D = 2048, which a processor's cache holds
-_SPARE = 1  # neighbours kept beyond k, so that float32 seldom leaves open which the k nearest are
+_SPARE = 3  # neighbours kept beyond k, so that float32 seldom leaves open which the k nearest are
 _SAMPLE = 64  # rows that tell how far features deviate from their mean
 _RANGE = (1e-10, 1e15)  # largest norms that float32 squares without overflow or underflow
 _TINY = 1e-36  # absolute error allowed for what underflows in float32 nevertheless
@@ -58,7 +58,9 @@ def nearest(x: Array, y: Array | None = None, k: int = 1) -> tuple[Array, Rows]:
         lower row number comes first.
     """
     (a, b), scale = _prepare(x, x if y is None else y)
-    return _nearest(a, b, scale, k, same=y is None)
+    low, candidates = _shortlist(a, b, min(k + _SPARE, len(b.exact) - (y is None)), same=y is None)
+    d2, rows = _ranked(a, b, np.arange(len(a.exact)), low, candidates, k=k, same=y is None)
+    return np.sqrt(d2) / scale, rows
 
 
 @dataclass(frozen=True)
@@ -89,26 +91,26 @@ class Sets:
     def __init__(self, x: Array, y: Array) -> None:
         (self._x, self._y), self._scale = _prepare(x, y)
 
-    def nearest_in_x(self, k: int) -> tuple[Array, Rows]:
-        """Find neighbours as `nearest(x, None, k)`."""
-        return _nearest(self._x, self._x, self._scale, k, same=True)
+    def nearest_in_x(self, k: int) -> Neighbours:
+        """Find the k nearest rows of x for each row of x, itself left out, 1 ≤ k < M."""
+        return Neighbours(self._x, self._scale, k)
 
-    def nearest_in_y(self, k: int) -> tuple[Array, Rows]:
-        """Find neighbours as `nearest(y, None, k)`."""
-        return _nearest(self._y, self._y, self._scale, k, same=True)
+    def nearest_in_y(self, k: int) -> Neighbours:
+        """Find the k nearest rows of y for each row of y, itself left out, 1 ≤ k < N."""
+        return Neighbours(self._y, self._scale, k)
 
-    def pairs_within(self, limits_x: Array, limits_y: Array) -> Iterator[Pairs]:
+    def pairs_within(self, limits_x: Array | Limits, limits_y: Array | Limits) -> Iterator[Pairs]:
         """Yield all pairs of x and y closer than a limit of either row, block by block.
 
         Equality up to `ROUNDING` counts as within.
 
         Args:
-            limits_x: M×A distances (not squared), one row for each row of x; A may be 0.
+            limits_x: M×A distances (not squared), one row for each row of x; A may be 0. Or those to neighbours.
             limits_y: N×B distances, likewise for y.
         """
         a, b = self._x, self._y
-        squared_x, squared_y = np.square(limits_x * self._scale), np.square(limits_y * self._scale)
-        widest_x, widest_y = _upward(squared_x), _upward(squared_y)
+        of_x, of_y = (z if isinstance(z, Limits) else Limits.known(z * self._scale) for z in (limits_x, limits_y))
+        widest_x, widest_y = _upward(of_x.high), _upward(of_y.high)
         for rows in _blocks(len(a.exact)):
             for columns in _blocks(len(b.exact)):
                 # Candidates: pairs whose lower bound is within a limit.
@@ -117,15 +119,19 @@ class Sets:
                 i, j = np.divmod(candidates, low.shape[1])
                 i += rows.start
                 j += columns.start
-                # Where a limit lies between a pair's bounds, its distance in float64 decides.
-                d2, limits = low.ravel()[candidates].astype(np.float64), np.hstack((squared_x[i], squared_y[j]))
-                sums = a.squares[i] + b.squares[j]
+                # Where a limit's bounds and a pair's overlap, the limit is taken in float64; where it still lies
+                # between the pair's, the pair's distance is, and decides.
+                d2, sums = low.ravel()[candidates].astype(np.float64), a.squares[i] + b.squares[j]
                 high = d2 + 2.0 * a.error * sums + 2.0 * _TINY
+                of_x.settle(i, d2, high)
+                of_y.settle(j, d2, high)
+                limits = np.hstack((of_x.low[i], of_y.low[j]))
                 unsure = np.flatnonzero(((d2[:, None] <= limits) & (limits < high[:, None])).any(axis=1))
                 exact = _exact_in_block(a, b, (rows, columns), i[unsure], j[unsure])
                 d2[unsure] = exact - ROUNDING * sums[unsure]
                 within = d2[:, None] <= limits
-                yield Pairs(i, j, within[:, : limits_x.shape[1]], within[:, limits_x.shape[1] :])
+                width = of_x.low.shape[1]
+                yield Pairs(i, j, within[:, :width], within[:, width:])
 
     def pairs_within_y(self, rows: Rows, limits: Array) -> Iterator[Pairs]:
         """Yield all pairs of another row of y (as x) and one of some rows of y, closer than a limit of the latter.
@@ -148,28 +154,113 @@ class Sets:
             yield Pairs(j, block[i], within[:, :0], within)
 
 
-def _nearest(a: _Points, b: _Points, scale: float, k: int, *, same: bool) -> tuple[Array, Rows]:
-    """Find the k nearest rows of b for each row of a; `same`: a is b, and no row is its own neighbour."""
-    # A few more than k candidates by float32's lower bounds, ranked by float64's distances.
-    available = len(b.exact) - same
-    low, candidates = _shortlist(a, b, min(k + _SPARE, available), same=same)
-    d2, neighbours = _ranked(a, b, np.arange(len(a.exact)), candidates, k)
-    if low.shape[1] < available:
+class Neighbours:
+    """The nearest rows of each row of a set: which they are, and how far, in float64 only where that is asked for.
+
+    Attributes:
+        rows: Row numbers N×k, nearest first; among equal distances the lower one.
+    """
+
+    def __init__(self, points: _Points, scale: float, k: int) -> None:
+        self._points, self._scale = points, scale
+        low, candidates = _shortlist(points, points, min(k + _SPARE, len(points.exact) - 1), same=True)
+        order = np.argsort(low, axis=1)
+        low, candidates = np.take_along_axis(low, order, axis=1), np.take_along_axis(candidates, order, axis=1)
+        # What float32 ranks: rows of which each neighbour's upper bound is below the next one's lower bound.
+        self._low, self.rows = low[:, :k].astype(np.float64), candidates[:, :k]
+        self._high = (
+            self._low + 2.0 * points.error * (points.squares[:, None] + points.squares[self.rows]) + 2.0 * _TINY
+        )
+        following = low[:, 1 : k + 1]
+        ranked = (self._high[:, : following.shape[1]] < following).all(axis=1)
+        # The others.
+        rest = np.flatnonzero(~ranked)
+        d2, self.rows[rest] = _ranked(points, points, rest, low[rest], candidates[rest], k=k, same=True)
+        self._low[rest] = self._high[rest] = d2
+
+    def distances(self) -> Array:
+        """Return their distances (not squared), N×k, float64."""
+        limits = self.limits(list(range(self.rows.shape[1])))
+        limits.settle(np.arange(len(self.rows)), np.full(len(self.rows), -np.inf), np.full(len(self.rows), np.inf))
+        return np.sqrt(limits.low) / self._scale
+
+    def limits(self, columns: list[int]) -> Limits:
+        """Return the distances to some of the neighbours, numbered from 0, as limits."""
+        return Limits(self._low[:, columns], self._high[:, columns], self._points, self.rows[:, columns])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Squared limits of the rows of a set, scaled as its points; of distances to neighbours at first only bounds.
+
+    Attributes:
+        low: N×A.
+        high: N×A; equal to `low` where the limit is known.
+        points: The rows of the set; None where all limits are known.
+        neighbours: Row numbers N×A of the neighbours to which the limits reach.
+    """
+
+    low: Array
+    high: Array
+    points: _Points | None = None
+    neighbours: Rows | None = None
+
+    @classmethod
+    def known(cls, distances: Array) -> Limits:
+        """Return limits at known distances N×A."""
+        squared = np.square(distances)
+        return cls(squared, squared)
+
+    def settle(self, rows: Rows, low: Array, high: Array) -> None:
+        """Compute the limits of P rows, with repetitions, that are not known and between whose bounds others lie.
+
+        Args:
+            rows: Row numbers, P.
+            low: Lower bounds of squared distances, P: a limit below all of them need not be known.
+            high: Upper bounds, P: a limit of at least all of them need not be known.
+        """
+        if self.points is None or self.neighbours is None:
+            return
+        lowest, highest = self.low[rows], self.high[rows]
+        overlap = (low[:, None] <= highest) & (lowest < high[:, None]) & (lowest < highest)
+        pair, column = np.nonzero(overlap)
+        wanted = np.zeros(self.low.shape, dtype=bool)
+        wanted[rows[pair], column] = True
+        i, j = np.nonzero(wanted)
+        self.low[i, j] = self.high[i, j] = _exact(self.points, self.points, i, self.neighbours[i, j])
+
+
+def _ranked(
+    a: _Points, b: _Points, rows: Rows, low: NDArray[np.float32], candidates: Rows, *, k: int, same: bool
+) -> tuple[Array, Rows]:
+    """Find the k nearest rows of b for P rows of a, by distances in float64: squared, and row numbers, P×k each.
+
+    Args:
+        a: The one set.
+        b: The other.
+        rows: Row numbers in a, P.
+        low: P×C, lower bounds by float32 of the distances to candidates.
+        candidates: Their row numbers in b; no other row has a bound below the largest of these.
+        k: Number of neighbours.
+        same: a is b, and no row is its own neighbour.
+    """
+    d2, neighbours = _picked(a, b, rows, candidates, k)
+    if low.shape[1] < len(b.exact) - same:
         # The lower bound of a row that is no candidate is at least the largest one of a candidate. Where that does not
         # exceed the k-th distance, the candidates may be the wrong ones: all distances are taken in float64.
         beyond = low.max(axis=1, initial=np.float32(-np.inf))
-        unsure = np.flatnonzero(beyond <= d2[:, -1] + ROUNDING * (a.squares + b.squares.max()))
+        unsure = np.flatnonzero(beyond <= d2[:, -1] + ROUNDING * (a.squares[rows] + b.squares.max()))
         for start in range(0, len(unsure), _BLOCK):
-            rows = unsure[start : start + _BLOCK]
-            full = squared_distances(a.exact[rows], b.exact)
+            part = unsure[start : start + _BLOCK]
+            full = squared_distances(a.exact[rows[part]], b.exact)
             if same:
-                full[np.arange(len(rows)), rows] = np.inf
-            candidates = np.argsort(full, axis=1, kind="stable")[:, :k]
-            d2[rows], neighbours[rows] = _ranked(a, b, rows, candidates, k)
-    return np.sqrt(d2) / scale, neighbours
+                full[np.arange(len(part)), rows[part]] = np.inf
+            nearest_few = np.argsort(full, axis=1, kind="stable")[:, :k]
+            d2[part], neighbours[part] = _picked(a, b, rows[part], nearest_few, k)
+    return d2, neighbours
 
 
-def _ranked(a: _Points, b: _Points, rows: Rows, candidates: Rows, k: int) -> tuple[Array, Rows]:
+def _picked(a: _Points, b: _Points, rows: Rows, candidates: Rows, k: int) -> tuple[Array, Rows]:
     """Pick the k nearest of the candidates P×C for P rows of a: squared distances and row numbers in b, P×k each."""
     d2 = np.empty(candidates.shape)
     at_once = max(1, _PAIRS // candidates.shape[1])

@@ -116,7 +116,7 @@ def _lesser(one: LeaveOneOut, other: LeaveOneOut) -> LeaveOneOut:
     def least(a: Array | None, b: Array | None) -> Array | None:
         return None if a is None or b is None else np.minimum(a, b)
 
-    return min(one[0], other[0]), least(one[1], other[1]), least(one[2], other[2])
+    return np.minimum(one[0], other[0]), least(one[1], other[1]), least(one[2], other[2])
 
 
 FAMILY = symmetric_family()
