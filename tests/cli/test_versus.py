@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from made_cells import EMOJI_RECORDS
 
 import graftbench
 from graftbench.records.run import read_runs
+from graftbench.records.store import append
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from command_line import Command
+
+
+METRICS = ("kid", "kid.vgg16")
 
 
 def test_the_sentence_comes_first(run: Command) -> None:
@@ -34,6 +41,23 @@ def test_the_object(run: Command) -> None:
     assert [row["metric"] for row in found["rows"]] == ["fid", "fid"]
     assert found["rows"][1]["data_budget"] == 25
     assert found["sentence"].endswith("(2 pairs: 2 seeds, 25 images).") or "seeds more would" in found["sentence"]
+
+
+def test_a_second_extractor_by_its_name(run: Command, tmp_path: Path) -> None:
+    """The metric `kid.vgg16` is printed with the extractor; of reciprocal scores the ratios are reciprocal."""
+    for record in read_runs([EMOJI_RECORDS]).records:
+        kid = record.score("kid")
+        assert kid is not None
+        assert kid.value is not None
+        second = msgspec.structs.replace(kid, name="kid.vgg16", value=1 / kid.value, protocol="vgg16")
+        append(tmp_path / "records.jsonl", msgspec.structs.replace(record, scores=[*record.scores, second]))
+    done = run("versus", tmp_path, "finetune", "dcgan", "--metric", "kid.vgg16")
+    assert (done.code, done.err) == (0, "")
+    assert "KID (vgg16) ↓" in done.out
+    rows = [
+        json.loads(run("versus", tmp_path, "finetune", "dcgan", "--metric", m, "--json").out)["rows"] for m in METRICS
+    ]
+    assert rows[0][0]["ratio"] * rows[1][0]["ratio"] == pytest.approx(1, rel=1e-12)
 
 
 @pytest.mark.parametrize(

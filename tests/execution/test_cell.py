@@ -71,6 +71,7 @@ def test_a_record_holds_the_contents_of_its_source_model(job: CellJob) -> None:
     assert record.source_model_sha256 == source.digest_of(model)
 
 
+@pytest.mark.slow
 def test_the_source_has_drifted_nowhere(job: CellJob) -> None:
     """A cell of the untransferred source has drift exactly 0 and a KID to its own domain; other scores stay."""
     protocol = msgspec.structs.replace(job.cell.protocol, metrics=["kid", "drift", "source_kid"])

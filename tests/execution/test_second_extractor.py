@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
+import torch
 from tiny_suites import suite_toml
 
 from graftbench.errors import GraftbenchError
@@ -13,15 +15,17 @@ from graftbench.plugins import registry
 from graftbench.plugins.code_hash import code_of
 from graftbench.records.run import read_run
 from graftbench.report import write_reports
+from graftbench.scoring.score import score_sampler
 from graftbench.suites.plan import make_plan
 from graftbench.suites.suite import parse_suite
+from graftbench.training.samplers import load_sampler
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from graftbench.suites.suite import Suite
 
-SMALL, LARGE = ({"extractor": "lite0", "size": side, "blur": 0.0, "dither": 0.0} for side in (32, 40))
+SMALL, LARGE = ({"extractor": "lite0", "size": side} for side in (32, 40))
 
 
 def suite_of(first: dict[str, Any], second: dict[str, Any] | None = None) -> Suite:
@@ -31,30 +35,35 @@ def suite_of(first: dict[str, Any], second: dict[str, Any] | None = None) -> Sui
     return parse_suite(toml, "two")
 
 
-@pytest.mark.usefixtures("shared_cache")
-def test_two_extractors_score_the_same_images(tmp_path: Path) -> None:
-    """What the second says is to the digit what it says as the first of the other run: value, interval and floor."""
-    runs = []
-    for name, extractors in (("here", (SMALL, LARGE)), ("there", (LARGE, SMALL))):
-        assert run(suite_of(*extractors), tmp_path / name).statuses == {"ok": 1}
-        runs.append(read_run(tmp_path / name))
-    here, there = ({record.cell.method: record for record in each.records} for each in runs)
-    for method, record in here.items():
-        assert [score.name for score in record.scores] == ["fid", "kid", "fid.lite0@40", "kid.lite0@40"]
-        for metric in ("kid", "fid"):
-            second, first = record.score(f"{metric}.lite0@40"), there[method].score(metric)
-            assert second is not None
-            assert first is not None
-            assert second.interval is not None
-            assert second.floor is not None
-            for field in ("value", "interval", "standard_error", "floor", "n_generated", "n_reference", "protocol"):
-                assert getattr(second, field) == getattr(first, field)
-            assert second.full_name == first.full_name
+@pytest.mark.slow
+def test_two_extractors_score_the_same_images(shared_cache: Path, tmp_path: Path) -> None:
+    """From a suite to its report; the second's scores are to the digit what it gives as the first of a protocol."""
+    suite = suite_of(SMALL, LARGE)
+    assert run(suite, tmp_path / "run").statuses == {"ok": 1}
+    (record,) = read_run(tmp_path / "run").records
+    assert [score.name for score in record.scores] == [
+        "fid",
+        "kid",
+        "fid.lite0@40+blur0.7+dither8",
+        "kid.lite0@40+blur0.7+dither8",
+    ]
 
-    write_reports(read_run(tmp_path / "here"), tmp_path / "report", registry.reports())
-    assert "KID×10³ (lite0@40)" in (tmp_path / "report" / "table.md").read_text("utf-8")
+    # The same sampler, scored by the second extractor alone.
+    alone = record.cell.protocol.under_second
+    assert alone is not None
+    sampler = load_sampler(tmp_path / "run" / record.artifacts["sampler"])
+    target = make_plan(suite, shared_cache).images["openmoji", 32]
+    scored = score_sampler(sampler, target, alone, torch.Generator().manual_seed(0), cache=shared_cache)
+    for second, expected in zip(record.scores[2:], scored.scores, strict=True):
+        assert second == msgspec.structs.replace(expected, name=second.name)
+        assert second.full_name == expected.full_name
+        assert second.interval is not None
+        assert second.floor is not None
+
+    write_reports(read_run(tmp_path / "run"), tmp_path / "report", registry.reports())
+    assert "KID×10³ (lite0@40+blur0.7+dither8)" in (tmp_path / "report" / "table.md").read_text("utf-8")
     with pytest.raises(GraftbenchError, match="under another protocol"):
-        run(suite_of(SMALL), tmp_path / "here")
+        run(suite_of(SMALL), tmp_path / "run")
 
 
 def test_a_second_extractor_is_part_of_a_cell_only_where_it_is_given(shared_cache: Path) -> None:
@@ -65,7 +74,7 @@ def test_a_second_extractor_is_part_of_a_cell_only_where_it_is_given(shared_cach
     assert plain[0].code == code_of(gaussian)
     assert two[0].code == code_of(gaussian, second=True) != plain[0].code
     assert two[0].protocol.second
-    assert two[0].protocol.second.label == "lite0@40"
+    assert two[0].protocol.second.label == "lite0@40+blur0.7+dither8"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +85,7 @@ def test_a_second_extractor_is_part_of_a_cell_only_where_it_is_given(shared_cach
             r"^The protocol's second extractor: Unknown extractor 'vgg61'. Did you mean 'vgg16'\?",
         ),
         ({"extractor": "lite0", "size": 8}, r"second extractor: The extractor 'lite0' needs a size of 32 or more"),
-        (SMALL, r"second extractor is its first, lite0@32: .* Name another"),
+        (SMALL, r"second extractor is its first, lite0@32\+blur0\.7\+dither8: .* Name another"),
     ],
 )
 def test_mistakes_are_named(second: dict[str, Any], sentence: str, shared_cache: Path) -> None:

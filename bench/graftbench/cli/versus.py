@@ -66,7 +66,7 @@ def rows_table(answer: Versus) -> Table:
     from rich.text import Text
 
     from graftbench.comparison.paired import printed_p
-    from graftbench.metrics.catalogue import EVERY_METRIC
+    from graftbench.comparison.versus import checked_metric
 
     styles = {"better": "green", "worse": "red"}
     parts = [row for row in answer.rows if row.task]
@@ -78,8 +78,9 @@ def rows_table(answer: Versus) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in answer.rows:
-        label = EVERY_METRIC[row.metric].label.removesuffix("×10³")
-        arrow = "↓" if EVERY_METRIC[row.metric].better < 0 else "↑"
+        metric = checked_metric(row.metric)
+        label = metric.label.replace("×10³", "")
+        arrow = "↓" if metric.better < 0 else "↑"
         where = [f"{row.data_budget} images" if row.task else "all"]
         if row.task and len(tasks) > 1:
             where.append(row.task)

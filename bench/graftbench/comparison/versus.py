@@ -198,7 +198,7 @@ def _check(names: Sequence[str], level: float) -> None:
             raise GraftbenchError(f"Neither a high nor a low '{name}' is better, so no method is better by it.")
 
 
-def _known(name: str) -> Metric:
+def checked_metric(name: str) -> Metric:
     """Return a metric that was checked."""
     metric = metric_named(name)
     assert metric is not None
@@ -298,7 +298,7 @@ def _rows(metric: str, a: _Scores, b: _Scores, level: float) -> list[VersusRow]:
 def _row(metric: str, a: _Scores, b: _Scores, settings: Sequence[Setting], level: float, **where: Any) -> VersusRow:  # noqa: ANN401
     differences = paired({s: a[s] for s in settings}, {s: b[s] for s in settings})
     assert differences is not None
-    verdict = differences.verdict(differences.p, lower_is_better=_known(metric).better < 0, level=level)
+    verdict = differences.verdict(differences.p, lower_is_better=checked_metric(metric).better < 0, level=level)
     ends = None if differences.p is None else differences.interval()
     seeds = len({setting.seed for setting in settings})
     return VersusRow(
@@ -328,7 +328,7 @@ def _more_seeds(differences: PairedDifferences, seeds: int, level: float) -> int
 
 
 def _sentence(a: str, b: str, row: VersusRow, parts: Sequence[VersusRow]) -> str:
-    label = _known(row.metric).label.replace("×10³", "")
+    label = checked_metric(row.metric).label.replace("×10³", "")
     p = p_clause(row.p)
     budgets = sorted({part.data_budget or 0 for part in parts})
     tasks = len({part.task for part in parts})
@@ -359,7 +359,7 @@ def _disagreement(pooled: Sequence[VersusRow]) -> list[str]:
     """Say so where two metrics settle opposite orders."""
     by_verdict = defaultdict(list)
     for row in pooled:
-        by_verdict[row.verdict].append(_known(row.metric).label)
+        by_verdict[row.verdict].append(checked_metric(row.metric).label)
     if not (by_verdict["better"] and by_verdict["worse"]):
         return []
     better, worse = (" and ".join(by_verdict[verdict]) for verdict in ("better", "worse"))
@@ -390,7 +390,7 @@ def _of_records(records: Sequence[Record], a: str, b: str, row: VersusRow) -> li
         differ = "differ by more than" if apart <= LEVEL else "do not differ by more than"
         notes.append(
             f"The two generators of seed {where[2]} at {where[1]} images {differ} the sampling error of "
-            f"{_known(row.metric).label} explains ({p_clause(apart)}); "
+            f"{checked_metric(row.metric).label} explains ({p_clause(apart)}); "
             "another seed gives other generators."
         )
         break
