@@ -29,7 +29,7 @@ test: $(INSTALLED) ## Run the tests of less than two seconds each: those not mar
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(INSTALLED) ## Run the tests marked slow: a quarter of an hour.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'slow and not long and not docs'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'slow and not docs'
 
 # A page's blocks need one another: a page is one test. The site is built once, for the tests of its group.
 test-docs: $(INSTALLED) ## Run every command and code block of the documentation, and check the links of the site.

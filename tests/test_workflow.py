@@ -329,7 +329,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("shared_cache")
 def test_the_whole_action_in_a_clean_clone(clone: Path, tmp_path: Path) -> None:
     """A push leaves a baseline; a pull request passes with it, fails with a planted one, and without one runs the base.
@@ -365,7 +365,7 @@ def test_the_whole_action_in_a_clean_clone(clone: Path, tmp_path: Path) -> None:
     assert "✅" in base.summary
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_unusable_suite_ends_the_action(clone: Path, tmp_path: Path) -> None:
     """Exit code 2 of `graftbench run` is the step's; nothing after it runs."""
     job = Job(tmp_path, clone, {"suite": "quikc"}).run()

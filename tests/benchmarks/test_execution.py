@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_cache")]
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("shared_cache")]
 
 EMPTY = """
 from graftbench.contracts import Method, Reference

@@ -14,7 +14,7 @@ from graftbench.metrics import fid, inception_score, kid, kid_subsets, moments, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 SIZES, WIDTHS, CLASSES = (1000, 5000, 10_000), (1280, 2048), 1008
 

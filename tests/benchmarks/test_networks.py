@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from graftbench.contracts import Sampler
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 STEPS, BATCH = 8, 32
 CONFIG = AdversarialConfig(batch_size=BATCH, precision="float32")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.usefixtures("shared_cache"),
     pytest.mark.benchmark(timer=time.process_time),
 ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 IMAGES = int(os.environ.get("GRAFTBENCH_BENCHMARK_IMAGES", "2000"))
 """Also run by hand with 20,000."""

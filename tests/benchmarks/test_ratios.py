@@ -226,7 +226,7 @@ def test_the_last_stored_files_are_taken(tmp_path: Path) -> None:
 pytest_plugins = ["pytester"]
 
 
-@pytest.mark.slow  # it imports torch in a process of its own
+@pytest.mark.long  # it imports torch in a process of its own
 def test_what_pytest_benchmark_writes_is_read(pytester: pytest.Pytester) -> None:
     """Two benchmarks of a group, one timed by turns as `versus` does it, and one alone, from file to ratio."""
     pytester.makeconftest((ROOT / "tests" / "benchmarks" / "conftest.py").read_text("utf-8"))

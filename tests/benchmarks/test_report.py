@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def test_table(benchmark: BenchmarkFixture, tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ MORE = {
 
 def quick_first(slips: Iterable[str]) -> list[Any]:
     """Slips as parameters, those of `MORE` for `make test-all`."""
-    return [pytest.param(slip, marks=pytest.mark.slow if slip in MORE else ()) for slip in slips]
+    return [pytest.param(slip, marks=pytest.mark.long if slip in MORE else ()) for slip in slips]
 
 
 @pytest.mark.parametrize("slip", quick_first(SLIPS))
@@ -219,7 +219,7 @@ def test_slips_of_methods(slip: str, plugin: Make, subject: Callable[[Path], met
     assert words in found_by(method.CHECKS, name, subject(file))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_template_has_no_slip(plugin: Make, subject: Callable[[Path], method.MethodSubject]) -> None:
     """What the slips are made of is whole: none of these checks finds anything in it."""
     whole = subject(plugin("method"))
@@ -229,7 +229,7 @@ def test_the_template_has_no_slip(plugin: Make, subject: Callable[[Path], method
     assert not any(found.values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_that_goes_astray_in_silence(plugin: Make, subject: Callable[[Path], method.MethodSubject]) -> None:
     """Losses that nobody looks at: what is returned is no generator."""
     silent = plugin(
@@ -240,7 +240,7 @@ def test_a_training_that_goes_astray_in_silence(plugin: Make, subject: Callable[
     assert "that are none (NaN)" in found_by(method.CHECKS, "divergence", subject(silent))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_method_that_refuses_a_side_is_checked_at_another(
     plugin: Make, subject: Callable[[Path], method.MethodSubject]
 ) -> None:
@@ -362,7 +362,7 @@ LARGER = (
 )
 
 
-@pytest.mark.parametrize("name", [*HERE, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGER)])
+@pytest.mark.parametrize("name", [*HERE, *(pytest.param(name, marks=pytest.mark.long) for name in LARGER)])
 def test_registered_domains_keep_the_contract(name: str, tmp_path: Path) -> None:
     """Those whose images come with the dependencies, in full."""
     if name.startswith("icons"):
@@ -409,7 +409,7 @@ def test_slips_of_reports(slip: str, plugin: Make, tmp_path: Path) -> None:
     assert words in found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_clock_in_a_report_is_found(plugin: Make, tmp_path: Path) -> None:
     """Another process, zone and second; and a file left in the working directory."""
     for code, words in (
@@ -428,7 +428,7 @@ QUICK_REPORTS = ("table",)
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=() if name in QUICK_REPORTS else pytest.mark.slow)
+        pytest.param(name, marks=() if name in QUICK_REPORTS else pytest.mark.long)
         for name in registry.reports().classes
     ],
 )
@@ -523,7 +523,7 @@ def test_what_is_not_there_is_refused() -> None:
             check(target)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_folder_with_good_and_bad(plugin: Make, tmp_path: Path) -> None:
     """Every plugin is checked, the file that cannot be imported is named, and the exit code is 2; as JSON, too."""
     plugin("domain")
@@ -540,7 +540,7 @@ def test_a_folder_with_good_and_bad(plugin: Make, tmp_path: Path) -> None:
     assert "my-report: 1 of 16 checks failed: metadata" in said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_methods_that_never_end(plugin: Make, tmp_path: Path, shared_cache: Path) -> None:
     """Told apart: one that does not ask its budget, one that is slow within it, one that goes on after its end."""
     assert shared_cache.is_dir()
@@ -558,7 +558,7 @@ def test_methods_that_never_end(plugin: Make, tmp_path: Path, shared_cache: Path
         (tmp_path / "my_method.py").unlink()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_variants_are_checked(tmp_path: Path, shared_cache: Path) -> None:
     """A TOML file of variants of a registered method, under their own names and with their own parameters."""
     assert shared_cache.is_dir()
@@ -569,7 +569,7 @@ def test_variants_are_checked(tmp_path: Path, shared_cache: Path) -> None:
     assert "latent and channels must be positive" in said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_class_of_an_installed_package(tmp_path: Path) -> None:
     """`package.module:Class`; here one of the package's own, and one of its files by path."""
     said = graftbench_check("graftbench.reports.table:Table", where=tmp_path, code=0)

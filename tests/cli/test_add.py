@@ -42,7 +42,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("warm_executor")
 def test_from_the_export_to_the_row(place: Path, run: Command) -> None:
     """The README's own command, with what a colleague fills in, makes the record; a second time it is refused."""

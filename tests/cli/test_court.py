@@ -27,7 +27,7 @@ def test_an_unknown_metric_is_named(tmp_path: Path) -> None:
     assert "'kid'" in done.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("shared_cache")
 def test_a_small_trial(tmp_path: Path) -> None:
     """It writes results, tables and figures, and goes on from them at once."""

@@ -114,7 +114,7 @@ def test_the_command_writes_that_suite(run: Run, tmp_path: Path) -> None:
     assert last == f"graftbench run {name}.toml --out {name} --jobs 1 --threads 1 --device cpu"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_suite_plans_to_that_cell(run: Run, shared_cache: Path) -> None:
     """What `graftbench run` would make of it differs in nothing but what today's code and images are."""
     from graftbench.suites.plan import make_plan

@@ -47,7 +47,7 @@ def test_logarithms_of_noise_that_doubles_are_told(simulation: Any) -> None:
     assert 5 < least < 300
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("part", ["level", "power"])
 def test_the_tables_are_those_of_the_page(simulation: Any, part: str) -> None:
     """Every line, word by word: the draws have seeds of their own."""

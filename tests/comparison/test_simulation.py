@@ -117,7 +117,7 @@ def test_intervals_of_improvement_area_and_efficiency_cover() -> None:
 # --------------------------------------------------------------------------------------------------------------- slow
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("what", list(AGGREGATES))
 @pytest.mark.parametrize("world", list(WORLDS))
 def test_intervals_of_five_seeds_and_six_tasks(world: str, what: str) -> None:
@@ -127,7 +127,7 @@ def test_intervals_of_five_seeds_and_six_tasks(world: str, what: str) -> None:
     assert low - allowed(low, 1000) < found < high + allowed(high, 1000)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("shift", [0.0, 0.5, 1.0, 2.0])
 def test_intervals_of_improvement(shift: float) -> None:
     """1,000 repetitions, equal tasks and unequal ones: at least 93 % less chance."""

@@ -29,7 +29,7 @@ FEW = ("micah", "pixel-art", "toon-head")
 
 
 @pytest.mark.parametrize(
-    "style", [pytest.param(style, marks=() if style in FEW else pytest.mark.slow) for style in avatars.STYLES]
+    "style", [pytest.param(style, marks=() if style in FEW else pytest.mark.long) for style in avatars.STYLES]
 )
 def test_every_style_has_heads_and_factors(style: str, shared_cache: Path) -> None:
     """Twelve avatars of a style differ, and every factor that is listed has at least two variants."""

@@ -82,7 +82,7 @@ def _skip_without_icons(name: str) -> None:
         pytest.importorskip("material", reason="the extra `icons` is not installed")
 
 
-@pytest.mark.parametrize("name", [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in PINNED])
+@pytest.mark.parametrize("name", [n if n in FEW else pytest.param(n, marks=pytest.mark.long) for n in PINNED])
 def test_manifest(name: str, shared_cache: Path) -> None:
     """Ids, groups, splits and pixels are the same bits everywhere: lossless files or one version of what draws."""
     _skip_without_icons(name)
@@ -106,7 +106,7 @@ def _near(images: NDArray[np.uint8], groups: list[str]) -> list[tuple[int, int]]
     return found
 
 
-@pytest.mark.parametrize("name", [*FEW, *(pytest.param(n, marks=pytest.mark.slow) for n in MANY if n not in FEW)])
+@pytest.mark.parametrize("name", [*FEW, *(pytest.param(n, marks=pytest.mark.long) for n in MANY if n not in FEW)])
 def test_no_split_separates_lookalikes(name: str, shared_cache: Path) -> None:
     """Two images that are nearly equal, or equal, share a group."""
     _skip_without_icons(name)
@@ -134,7 +134,7 @@ def test_a_code_point_has_one_group_in_all_fonts(name: str, shared_cache: Path) 
     assert list(images.groups) == [glyph_group(int(point.removeprefix("U+"), base=16)) for point in images.ids]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("font", sorted(glyphs.FONTS))
 def test_groups_of_every_font(font: str, shared_cache: Path) -> None:
     """Likewise for every font, so that the source font has seen no reference code point of the target font."""

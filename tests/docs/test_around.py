@@ -51,7 +51,7 @@ def test_the_citation_is_of_this_version() -> None:
     assert CITATION["license"] == PROJECT["license"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_container_copies_what_the_installation_needs(tmp_path: Path) -> None:
     """A wheel is built from what is copied alone, and it holds the plugins."""
     for word, rest in instructions():

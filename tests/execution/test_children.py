@@ -53,7 +53,7 @@ def test_every_python_of_ours_is_started_so() -> None:
     assert named == {"resources/processes.py"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_fork_server_sees_none_of_them(shadows: Path) -> None:
     """It imports torch, timm and every method, and answers."""
     executor = LocalExecutor()

@@ -30,7 +30,7 @@ TOML = suite_toml(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_kind_ends_a_fit_and_all_three_are_recorded(tmp_path: Path) -> None:
     """One suite of three budgets: the one that binds is met, and images, seconds and arithmetic are in every record."""
     assert run(parse_suite(TOML, "budgets.toml"), tmp_path).statuses == {"ok": 3}

@@ -37,7 +37,7 @@ ENVIRONMENTS: tuple[dict[str, str], ...] = (
 """What the user's environment may say. That of the libraries' own choice stands first."""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_scores_do_not_depend_on_the_instruction_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trained and fine-tuned cells, to the last bit; and the record says what the process had."""
     runs: list[dict[str, Record]] = []

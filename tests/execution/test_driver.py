@@ -31,7 +31,7 @@ def tiny(**changes: object) -> Suite:
     return msgspec.structs.replace(parse_suite(TOML, "tiny.toml"), **changes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_target_with_known_factors_is_scored_by_them(tmp_path: Path) -> None:
     """Its classifier is made before the cells; their records have both scores, their floor, and what they rest on."""
     suite = tiny(tasks=["none->avatars:toon-head?images=600@32"], methods=["memorizer", "oracle"])
@@ -339,7 +339,7 @@ def test_folders_of_images_are_domains(tmp_path: Path) -> None:
         run(tiny(tasks=[f"twemoji->folder:{tmp_path / 'empty'}@32"]), tmp_path / "run2")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_inception_scores_from_a_local_file(tmp_path: Path, random_inception: Path) -> None:
     """The field's extractor, named in the suite with a local weights file: its own input rule, named in the scores."""
     from PIL import Image
@@ -440,7 +440,7 @@ def test_a_disk_without_room_is_found_before_anything_runs(tmp_path: Path, monke
     assert not (tmp_path / "records.jsonl").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_runs_train_a_source_model_once(tmp_path: Path) -> None:
     """Two drivers that need the same source model at the same moment: one trains it, the other waits and uses it."""
     suite = tmp_path / "suite.toml"

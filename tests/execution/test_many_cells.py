@@ -17,7 +17,7 @@ from graftbench.suites.suite import parse_suite
 if TYPE_CHECKING:
     from graftbench.records.record import Record
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_cache", "warm_executor")]
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("shared_cache", "warm_executor")]
 
 CELLS, LATE_FROM, EARLY = 300, 250, slice(50, 100)
 MOST_GROWTH_MIB = 8

@@ -300,7 +300,7 @@ def test_an_interrupt_finishes_the_running_cells_and_two_stop_at_once(
     assert [record.status for record in done] == ([Status.OK] if interrupts == 1 else [])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_driver_is_refused_and_told_by_whom(tmp_path: Path, left_over: Leftovers, plugin: Path) -> None:
     """Two drivers on one folder: the second one stops with a sentence that names the first one's process."""
     plugin.write_text(PLUGIN + SLOW.replace("SECONDS", "60"))
@@ -353,19 +353,19 @@ def kill_and_resume(tmp_path: Path, left_over: Leftovers, kills: int, seed: int)
     assert killed >= kills // 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_kills_of_the_driver_lose_nothing(tmp_path: Path, left_over: Leftovers) -> None:
     """SIGKILL at random moments, then resume: every cell exactly once, nothing torn, equal scores, no process left."""
     kill_and_resume(tmp_path, left_over, kills=3, seed=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_hundred_kills_of_the_driver_lose_nothing(tmp_path: Path, left_over: Leftovers) -> None:
     """Likewise a hundred times."""
     kill_and_resume(tmp_path, left_over, kills=100, seed=1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_disk_that_fills_up_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
     """A file system of 24 MB (a tmpfs in a namespace of its own): one sentence, exit code 2, no record of the victim.
 

@@ -248,7 +248,7 @@ def run(domain: ImageSet, shared_cache: Path, tmp_path: Path) -> Callable[..., t
     return make
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_copy_has_itself_as_neighbour(run: Callable[..., tuple[Record, Path]]) -> None:
     """The memorizer replays its training images: each is its own nearest, pixel for pixel."""
     record, folder = run("memorizer")
@@ -264,7 +264,7 @@ def test_a_copy_has_itself_as_neighbour(run: Callable[..., tuple[Record, Path]])
         assert torch.equal(tile(samples, 0, 3), tile(sheet, 0, 3))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pictures_change_no_score(run: Callable[..., tuple[Record, Path]], monkeypatch: pytest.MonkeyPatch) -> None:
     """With pictures, without, and with a decode that fails: the same scores; a failure is said in the log alone."""
     with_all, folder = run("gaussian")

@@ -424,7 +424,7 @@ def lively_inception(random_inception: Path, emoji: torch.Tensor, tmp_path_facto
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fast_inception_scores_the_same(lively_inception: Path, emoji: torch.Tensor) -> None:
     """FID, KID and IS of 120 real images move by less than 1e-4 relative against torch-fidelity's own forward pass.
 

@@ -232,7 +232,7 @@ def test_dino_wrong_files(dino_file: Path, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------- VGG-16
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_vgg_is_torch_fidelitys(emoji: torch.Tensor, tmp_path: Path) -> None:
     """Pooled features are torch-fidelity's `fc2_relu`, logits the last layer of them; safetensors give the same bits.
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from graftbench.records.record import Record
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 PAGE = Path(__file__).parents[2] / "docs" / "wrap-a-command.md"
 

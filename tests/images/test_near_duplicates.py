@@ -180,7 +180,7 @@ def test_copies_of_a_picture_are_one_group(patches: list[Image.Image]) -> None:
     assert all(len({i // 4 for i, name in enumerate(groups) if name == group}) == 1 for group in set(groups))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_aligned_avatars_do_not_hang_together() -> None:
     """Of 1,500 heads of one style the largest group holds at most 5 %; joined pair by pair it held 1,347."""
     images = make_domain("avatars:toon-head?images=1500").images(32)

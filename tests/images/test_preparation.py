@@ -105,7 +105,7 @@ def test_every_rule_has_pixels_and_manifest_of_its_own(folder: Path, rule: str) 
     assert (images.ids, images.resize, images.manifest) == (default.ids, rule, again.manifest)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_suite_chooses_the_rule(folder: Path) -> None:
     """`resize` in a suite file reaches the images; an unknown rule names the nearest; drawn domains refuse others."""
     text = """name = "t"\ntasks = ["none->{0}@32"]\nmethods = ["gaussian"]\ndata_budgets = [2]\nresize = "{1}"

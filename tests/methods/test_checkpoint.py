@@ -95,7 +95,7 @@ def fitted(file: Path, task: Offered | None = None, **parameters: Any) -> Latent
     return cast("LatentSampler", method.fit(cast("Task", task), cast("Any", None)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("ending", ["pt", "pt2"])
 def test_it_draws_what_the_network_draws(tmp_path: Path, ending: str) -> None:
     """The shipped source model in a file draws, to the bit, what the reference row `source` draws; loaded too."""

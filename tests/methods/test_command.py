@@ -606,7 +606,7 @@ parameters = { train = "{python} it.py NAME {data} {samples} {n}", code = ["code
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_of_commands(tmp_path: Path, shared_cache: Path, left_over: Callable[[], list[str]]) -> None:
     """Limits of the suite hold for programs, failures are rows, nothing is left over; what counts is in the identity.
 

@@ -126,7 +126,7 @@ if len(sys.argv) > 5:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("fails", [False, True])
 def test_no_file_of_a_run_holds_them(tmp_path: Path, shared_cache: Path, *, fails: bool) -> None:
     """The program gets its secrets; records, suite.toml, the page and the account do not."""

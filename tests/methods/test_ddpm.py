@@ -101,7 +101,7 @@ def test_bad_parameters(world: Callable[..., Any]) -> None:
         world(32).fit("ddpm", schedule="quadratic")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_image_is_learnt(world: Callable[..., Any]) -> None:
     """Shown one image for 300 steps, most of what it draws is that image: within a quarter of its distance to others.
 

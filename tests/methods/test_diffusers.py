@@ -690,7 +690,7 @@ def painter(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_prompted_model_draws_as_its_pipeline_does(world: Callable[..., Any], painter: str) -> None:
     """Without guidance, from the same first noise in latents; another prompt draws other images."""
     own = diffusers.StableDiffusionPipeline.from_pretrained(painter, safety_checker=None, use_safetensors=True)
@@ -704,7 +704,7 @@ def test_a_prompted_model_draws_as_its_pipeline_does(world: Callable[..., Any], 
     assert not torch.equal(sampler.prompt, untouched(world, painter, prompt="c").prompt)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @MODES
 def test_a_prompted_model_is_fitted(
     world: Callable[..., Any], painter: str, tmp_path: Path, mode: dict[str, Any]
@@ -733,7 +733,7 @@ def test_a_prompted_model_is_fitted(
     assert same_state(fit_on(world, painter, tmp_path / "checkpoint.safetensors", kill_at=None, **mode)[0], sampler)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_a_prompted_model_refuses(painter: str, tmp_path: Path) -> None:
     """A side that its autoencoder cannot halve, and parts without safetensors."""
     with pytest.raises(GraftbenchError, match=r"at 33 px: its autoencoder has 2 levels, .* a multiple of 2\.$"):
@@ -748,7 +748,7 @@ def test_what_a_prompted_model_refuses(painter: str, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- what it is good for
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_was_learnt_before_helps(world: Callable[..., Any], tmp_path: Path) -> None:
     """A tiny model of Twemoji, fine-tuned on 25 OpenMoji images, denoises unseen ones better than a fresh model does.
 

@@ -82,7 +82,7 @@ def test_densities_are_those_of_torch(world: Callable[..., Any]) -> None:
     torch.testing.assert_close(mixtures.log_joint(x, mixture).logsumexp(dim=1), expected.log_prob(x))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_agrees_with_scikit_learn(world: Callable[..., Any]) -> None:
     """From the same start and with next to no prior, EM ends where scikit-learn's GaussianMixture does (1e-4)."""
     package = pytest.importorskip("sklearn.mixture")

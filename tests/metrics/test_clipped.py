@@ -212,7 +212,7 @@ def test_intervals_quick() -> None:
         assert held >= 0.80, name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("m", "n", "width", "shift"),
     [

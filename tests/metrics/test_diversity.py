@@ -186,7 +186,7 @@ def grouped(rng: np.random.Generator, n: int) -> np.ndarray:
 @pytest.mark.parametrize("draw", [spectrum, rectified, grouped])
 @pytest.mark.parametrize(
     ("n", "repeats"),
-    [(30, 200), pytest.param(120, 600, marks=pytest.mark.slow), pytest.param(400, 400, marks=pytest.mark.slow)],
+    [(30, 200), pytest.param(120, 600, marks=pytest.mark.long), pytest.param(400, 400, marks=pytest.mark.long)],
 )
 def test_vendi_covers(draw: Callable[[np.random.Generator, int], np.ndarray], n: int, repeats: int) -> None:
     """The interval holds the mean score at this n, which is far below the score of infinitely many images.
@@ -200,7 +200,7 @@ def test_vendi_covers(draw: Callable[[np.random.Generator, int], np.ndarray], n:
 
 
 @pytest.mark.parametrize("order", [2.0, np.inf])
-@pytest.mark.parametrize(("n", "repeats"), [(120, 60), pytest.param(400, 400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("n", "repeats"), [(120, 60), pytest.param(400, 400, marks=pytest.mark.long)])
 def test_vendi_of_other_orders_covers(order: float, n: int, repeats: int) -> None:
     """The interval holds the mean score at this n, of rectified features: 95 % within 4.5 standard errors."""
     rng = RNG(n)
@@ -283,9 +283,9 @@ def test_mean_without_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
     ("shots", "each", "repeats"),
     [
         (4, 2, 600),
-        pytest.param(10, 5, 600, marks=pytest.mark.slow),
-        pytest.param(10, 100, 800, marks=pytest.mark.slow),
-        pytest.param(20, 20, 800, marks=pytest.mark.slow),
+        pytest.param(10, 5, 600, marks=pytest.mark.long),
+        pytest.param(10, 100, 800, marks=pytest.mark.long),
+        pytest.param(20, 20, 800, marks=pytest.mark.long),
     ],
 )
 @pytest.mark.parametrize("uneven", [0.0, 1.0])

@@ -140,7 +140,7 @@ def test_coverage(shift: float, scale: float) -> None:
     assert 0.92 <= coverage(200, 40, 60, 64, shift=shift, scale=scale) <= 0.98
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("shift", "scale"), MOVES)
 @pytest.mark.parametrize("sizes", [(20, 20, 64), (200, 200, 64), (200, 150, 256), (50, 400, 256), (600, 600, 64)])
 def test_coverage_far_and_wide(sizes: tuple[int, int, int], shift: float, scale: float) -> None:

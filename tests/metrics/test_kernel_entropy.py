@@ -97,7 +97,7 @@ def test_without_a_score() -> None:
         rke(x, real=x[:, :2])
 
 
-@pytest.mark.parametrize(("m", "n", "width"), [(50, 50, 16), pytest.param(200, 100, 64, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("m", "n", "width"), [(50, 50, 16), pytest.param(200, 100, 64, marks=pytest.mark.long)])
 def test_the_interval_covers(m: int, n: int, width: int) -> None:
     """It holds the mean of fresh sets in 95 % of 300, within 4.5 standard errors; quick: of 100."""
     rng, repeats = RNG(m), 100 if m < 100 else 300

@@ -149,7 +149,7 @@ def test_without_a_score() -> None:
 
 
 @pytest.mark.parametrize(
-    ("m", "n", "t", "width"), [(50, 50, 40, 16), pytest.param(200, 200, 100, 64, marks=pytest.mark.slow)]
+    ("m", "n", "t", "width"), [(50, 50, 40, 16), pytest.param(200, 200, 100, 64, marks=pytest.mark.long)]
 )
 def test_the_interval_covers(m: int, n: int, t: int, width: int) -> None:
     """It holds the mean of fresh sets, the training images as they are, in at least 92 %: the jackknife is too wide.

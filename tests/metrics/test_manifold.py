@@ -359,7 +359,7 @@ def test_intervals_quick() -> None:
         assert coverage >= 0.85, name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("m", "n", "width", "shift", "scale"),
     [

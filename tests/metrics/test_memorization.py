@@ -112,7 +112,7 @@ def test_ratio_of_exact_copies_keeps_a_doubt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("m", "n"), [pytest.param(5, 5, marks=pytest.mark.slow), (20, 20), pytest.param(200, 50, marks=pytest.mark.slow)]
+    ("m", "n"), [pytest.param(5, 5, marks=pytest.mark.long), (20, 20), pytest.param(200, 50, marks=pytest.mark.long)]
 )
 @pytest.mark.parametrize("copied", [0.0, 0.5, 0.95])
 def test_ratio_covers(m: int, n: int, copied: float) -> None:
@@ -182,7 +182,7 @@ def test_authpct_of_new_images(case: str) -> None:
     assert authentic_share(draw, train, 1000) == pytest.approx(1 / 3, abs=0.067)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_authpct_of_new_images_in_the_plane() -> None:
     """On a surface 1 − 1/(2 − I_¾(3/2, ½)) = 37.8 % are authentic, more than the line's 33.3 %.
 
@@ -285,8 +285,8 @@ def test_c_t_of_equal_distances_is_undefined() -> None:
     ("m", "n", "cells"),
     [
         (20, 20, 1),
-        pytest.param(200, 50, 1, marks=pytest.mark.slow),
-        pytest.param(200, 100, 3, marks=pytest.mark.slow),
+        pytest.param(200, 50, 1, marks=pytest.mark.long),
+        pytest.param(200, 100, 3, marks=pytest.mark.long),
     ],
 )
 @pytest.mark.parametrize("copied", [0.0, 0.5])
@@ -446,7 +446,7 @@ def near_copies(seed: int, noise: float) -> tuple[np.ndarray, np.ndarray, np.nda
     return copies, rng.standard_normal((50, 32)) * spectrum, fixed
 
 
-SLOW = pytest.mark.slow
+SLOW = pytest.mark.long
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ def test_coverage(shift: float) -> None:
     assert 0.92 <= coverage(500, (40, 60, 32), shift, truth) <= 0.98
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("shift", [0.0, 0.15, 0.3, 0.6, 1.5])
 @pytest.mark.parametrize("sizes", [(12, 60, 64), (20, 300, 256), (200, 200, 64)])
 def test_coverage_far_and_wide(sizes: tuple[int, int, int], shift: float) -> None:

@@ -111,7 +111,7 @@ def test_weighted_distance_of_equal_weights_is_the_distance() -> None:
     np.testing.assert_allclose(_distances(a, b, np.full((4, 6), 1 / 6), np.full((4, 9), 1 / 9)), expected, rtol=1e-9)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("shift", "scale"), [(0.0, 1.0), (0.5, 1.0), (0.0, 1.5)])
 @pytest.mark.parametrize("sizes", [(50, 300, 64), (150, 150, 32)])
 def test_interval_covers(sizes: tuple[int, int, int], shift: float, scale: float) -> None:

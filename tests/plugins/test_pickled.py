@@ -141,7 +141,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_script_and_an_interpreter(tmp_path: Path) -> None:
     """A class of a program's main module runs, with the helpers it names; edited helpers are other cells."""
     (tmp_path / "suite.toml").write_text(TOML)

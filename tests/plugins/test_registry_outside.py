@@ -164,7 +164,7 @@ def told(site: Path, folder: Path, arguments: Sequence[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_installed_package(installed: Path, tmp_path: Path, shared_cache: Path) -> None:
     """Entry points add a method, a domain and a report to every command, without a word on the command line."""
     del shared_cache

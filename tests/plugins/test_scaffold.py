@@ -124,7 +124,7 @@ def test_a_method_cites_nobody_else(family: MethodStart, tmp_path: Path) -> None
     assert not list(metadata(SimpleNamespace(cls=again)))  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_written_is_typed(tmp_path: Path) -> None:
     """Basedpyright with the project's settings finds nothing."""
     bench = tmp_path / "bench"
@@ -143,7 +143,7 @@ def pytest_output(plugin: Path, test: Path) -> str:
     return run(*command, where=signed(plugin).parent)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["domain", "report"])
 def test_the_written_test_passes(kind: Kind, tmp_path: Path, shared_cache: Path) -> None:
     """Under pytest, in a folder that knows nothing of the suite but that it is installed; warnings are errors."""
@@ -151,7 +151,7 @@ def test_the_written_test_passes(kind: Kind, tmp_path: Path, shared_cache: Path)
     assert "passed" in pytest_output(*write(kind, f"my-{kind}", tmp_path))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("family", get_args(MethodStart))
 def test_the_written_test_of_a_method_passes(family: MethodStart, tmp_path: Path, shared_cache: Path) -> None:
     """Likewise; with fits on real images, from fresh weights and from a source model."""
@@ -177,7 +177,7 @@ BREAKS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @EVERY_KIND
 def test_the_written_test_can_fail(kind: Kind, tmp_path: Path, shared_cache: Path) -> None:
     """Each of these slips is caught by the test that it breaks."""
@@ -191,7 +191,7 @@ def test_the_written_test_can_fail(kind: Kind, tmp_path: Path, shared_cache: Pat
         assert f"FAILED {test.name}::{failing}" in said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_written_plugins_run_in_a_suite(tmp_path: Path, shared_cache: Path) -> None:
     """Method, domain and report, all new, in one run: a record that is fine, and a table with a row of it."""
     assert shared_cache.is_dir()

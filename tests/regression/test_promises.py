@@ -119,7 +119,7 @@ def test_few_false_alarms(recorded: Recorded, seeds: int) -> None:
     assert alarms(recorded, "lognormal", seeds, 12) <= 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("noise", ["lognormal", "residuals", "seeds"])
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_at_most_five_percent_false_alarms(recorded: Recorded, seeds: int, noise: str) -> None:
@@ -128,7 +128,7 @@ def test_at_most_five_percent_false_alarms(recorded: Recorded, seeds: int, noise
     assert found <= 10, f"{found} of 200"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_the_threshold_alone_raises_false_alarms(recorded: Recorded, seeds: int) -> None:
     """Why it is not the default."""
@@ -213,7 +213,7 @@ ROWS = {
 """A row's name in docs/regressions.md -> the measure."""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
 def test_the_table_of_what_is_found(recorded: Recorded) -> None:
     """Every number of the table in docs/regressions.md, within 3 % of itself (3,000 draws) or its last digit."""

@@ -35,7 +35,7 @@ FOUND = reports()
 REPORTS = FOUND.classes
 DRAWS = {name for name, cls in REPORTS.items() if {".svg", ".pdf"} & set(cls.formats)}
 """Reports that draw for paper, which takes seconds."""
-EVERY = [pytest.param(name, marks=pytest.mark.slow if name in DRAWS else ()) for name in REPORTS]
+EVERY = [pytest.param(name, marks=pytest.mark.long if name in DRAWS else ()) for name in REPORTS]
 SCRIPT, SPECIAL = "<script>alert(1)</script>", r"a_b%c\d{e}$"
 LONG = "a method whose name goes on " * 20
 
@@ -202,7 +202,7 @@ def test_names_do_no_harm(name: str, record: Make, a_run: MakeRun, tmp_path: Pat
             assert "\x1b" not in file.read_text("utf-8"), file.name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", REPORTS)
 def test_thousands_of_methods(name: str, record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """2,000 methods of one seed: files of at most 40 MB together; tables have every one of them."""
@@ -215,7 +215,7 @@ def test_thousands_of_methods(name: str, record: Make, a_run: MakeRun, tmp_path:
             assert len(found) == 2000, path.name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(REPORTS.keys() - DRAWS))
 def test_thousands_of_variants_of_one_method(name: str, record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """A sweep: each variant is told by the parameter in which it differs."""

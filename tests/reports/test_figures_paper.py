@@ -324,7 +324,7 @@ def write(run: Run, records: Sequence[Record], out: Path) -> list[Path]:
     return part("figures").PaperFigures().write(type(run)(run.name, records, run.folder, run.expected), out)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_figure_comes_in_three_formats_and_two_widths_and_repeats(
     record: Make, a_run: MakeRun, tmp_path: Path
 ) -> None:

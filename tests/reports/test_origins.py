@@ -353,7 +353,7 @@ def test_tables_and_page_of_odd_runs(
     assert part("_tables.terminal").to_terminal(run)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("records", [only_submitted, without_costs, some_costs])
 def test_every_report_of_odd_runs(
     records: Callable[[Make], Sequence[Record]], record: Make, a_run: MakeRun, tmp_path: Path

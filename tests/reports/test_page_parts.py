@@ -317,7 +317,7 @@ def test_claims_of_two_protocols_are_checked_apart(record: Make, a_run: MakeRun)
 # ------------------------------------------------------------------------------------------------ licences, citing
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_read_of_methods_and_domains_is_what_their_classes_say() -> None:
     """The files are read as text, for importing them imports torch; nothing may get lost by that."""
     from graftbench.plugins.registry import domains, methods
@@ -334,7 +334,7 @@ def test_what_is_read_of_methods_and_domains_is_what_their_classes_say() -> None
             assert getattr(told[name], field) == (said if isinstance(said, str) else ""), (name, field)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_page_cites_what_the_command_cites(quick_run: Run) -> None:
     """The same BibTeX, as text that is folded away."""
     from graftbench.citations import bibliography, bibtex

@@ -431,7 +431,7 @@ def test_a_domains_other_splits_give_floors(data: Data, tmp_path: Path, seen: li
     assert (whole.floors, whole.notes) == ({}, ())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_floor_is_what_a_real_sample_scores(shared_cache: Path, seen: list[int]) -> None:
     """Against OpenMoji's validation split: the score of as many images of the other splits, far below that of noise.
 

@@ -269,7 +269,7 @@ def test_cells_of_other_kinds_are_not_planned(shared_cache: Path) -> None:
         make_plan(lone, shared_cache)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("shared_cache", "warm_executor")
 def test_every_kind_runs_from_end_to_end(tmp_path: Path, target: ImageSet) -> None:
     """Every cell ends well, with fidelity beside FID and KID where there is a truth and nowhere else.

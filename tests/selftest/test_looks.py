@@ -318,7 +318,7 @@ def test_cells_that_disturb_each_other_are_found(
     assert (ends["3 cells side by side"], ends["out of memory is a row"]) == expected
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_cells_for_real(on_cpu: Bench) -> None:
     """Three cells alone and side by side with one that asks for 64 TiB."""
     bench = Bench(device=on_cpu.device, quick=False, folder=on_cpu.folder, cache=on_cpu.cache)

@@ -121,7 +121,7 @@ def test_looks_by_name() -> None:
         selftest.looks_named(["memroy"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_on_a_cpu(tmp_path: Path, shared_cache: Path) -> None:
     """The short form passes on this CPU, in processes of its own."""
     looks = selftest.looks_named(["memory", "timing"])

@@ -66,7 +66,7 @@ def test_the_two_suites_for_papers_differ_in_the_protocol_alone() -> None:
     assert {10, 100, 1000, 5000} <= {n for task in inception.tasks for n in inception.budgets_of(task)}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("shared_cache", "warm_executor")
 def test_standard_runs_from_start_to_end_at_a_small_budget(tmp_path: Path) -> None:
     """Every task and method, one data budget and seed, 1,000 images a fit and a source model: every cell is ok."""

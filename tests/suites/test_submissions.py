@@ -136,7 +136,7 @@ def test_samples_become_a_record_like_any_other(add: Callable[..., store.Record]
     assert table.loc["gaussian", "origin"] == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_reports_need_the_records_alone(add: Callable[..., store.Record], tmp_path: Path) -> None:
     """The samples may be moved when they are scored."""
     record = add(png(tmp_path / "samples", blobs(N, 1)))
@@ -177,7 +177,7 @@ def test_a_suite_file_names_samples(suite: Suite, tmp_path: Path) -> None:
     assert run(tmp_path / "mine.toml", tmp_path / "run").ran == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_equal_images_in_other_files_are_the_same_cell(suite: Suite, tmp_path: Path) -> None:
     """A folder, a zip, an .npz and an .npy of the same pixels have one id."""
     images = blobs(N, 1)
@@ -207,7 +207,7 @@ def test_copies_of_training_images_are_scored_and_shown(
     assert score.value == 0.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_grid_at_once(suite: Suite, tmp_path: Path) -> None:
     """`{budget}` and `{seed}` in a path: what is there of the suite's; what is not is left out."""
     wide = msgspec.structs.replace(suite, data_budgets=[5, 9], seeds=[0, 1])
@@ -393,7 +393,7 @@ def test_zip_files_that_are_refused(add: Callable[..., store.Record], tmp_path: 
     assert not (tmp_path / "run" / "suite.toml").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_links_are_followed(add: Callable[..., store.Record], tmp_path: Path) -> None:
     """A link to an image counts as that image, one to a folder as its images, one to nothing is an error."""
     png(tmp_path / "real", blobs(N, 1))
@@ -427,7 +427,7 @@ def test_a_folder_that_holds_no_run(suite: Suite, tmp_path: Path) -> None:
     assert state(tmp_path / "run") == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_budget_of_ones_own(add: Callable[..., store.Record], tmp_path: Path) -> None:
     """A data budget, a seed and a compute budget that the suite does not have: scored, and said to stand alone."""
     heard = Heard()

@@ -313,7 +313,7 @@ def test_a_killed_cell_goes_on(job: Callable[..., CellJob], monkeypatch: pytest.
     assert record.notes == [*undisturbed.notes, note]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_torn_checkpoint_costs_only_time(
     job: Callable[..., CellJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -345,7 +345,7 @@ def test_a_full_disk_is_not_the_cells_result(job: Callable[..., CellJob], monkey
         cell.run_cell(job("full", checkpoint_seconds=ALWAYS))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_cells_process_is_killed_for_real(job: Callable[..., CellJob], tmp_path: Path) -> None:
     """SIGKILL at some moment after the first checkpoint; the next process in the folder goes on."""
     work = {"kimg": 0.8, "checkpoint_seconds": 0.2}

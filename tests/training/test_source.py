@@ -41,7 +41,7 @@ def test_the_suites_source_models_come_with_the_package() -> None:
     assert all(path.with_suffix(".safetensors").stat().st_size < 5.5e6 for path in shipped())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_model_of_quick_is_that_of_its_images(shared_cache: Path, tmp_path: Path) -> None:
     """The avatars that the installed packages draw are those on which the shipped model was trained."""
     images = prepared.load(registry.make_domain("avatars:micah"), "avatars:micah", 32, shared_cache)

@@ -285,7 +285,7 @@ def test_what_a_source_lacks_is_said(tmp_path: Path, tiny: SourceModel) -> None:
         source_networks(tiny, SIDE)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", STARTING)
 def test_methods_start_from_the_face_generator(name: str, face_model: SourceModel) -> None:
     """The package's trained DCGAN of 64 px, where it is installed."""

@@ -158,7 +158,7 @@ def test_all_that_a_job_started_ends_with_it(
     assert gone(left_over)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_fork_bomb_is_cleared_away(left_over: Leftovers, own_starter: CellStarter, executor: LocalExecutor) -> None:
     """Two hundred forks end with their cell."""
     own_starter.start("bomb", seconds=2)
@@ -177,7 +177,7 @@ def test_memory_over_the_limit_ends_a_job(starter: CellStarter) -> None:
     assert "the limit is 1500 MiB" in ended.detail
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_talkative_job_does_not_fill_the_disk(starter: CellStarter) -> None:
     """A hundred megabytes of output: the log's end is kept, the record is there."""
     folder = starter.start("talks")

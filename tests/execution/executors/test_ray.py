@@ -257,7 +257,7 @@ def test_the_driver_ends_what_its_node_does_not(
     until(lambda: not nodes.sleeping(), "the end of the cell's processes", 10)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_node_that_dies_loses_its_cell_which_then_runs_elsewhere(
     starter: CellStarter, nodes: Nodes, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -289,7 +289,7 @@ def test_close_ends_what_runs_and_leaves_a_given_cluster_alone(starter: CellStar
     again.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_goes_on_when_a_node_dies(nodes: Nodes, planted: tuple[Plan, Path], tmp_path: Path) -> None:
     """A suite on the cluster, a node killed in the middle: all cells arrive, the lost one at its second try."""
     _, plugin = planted

@@ -98,7 +98,7 @@ def starter(planted: tuple[Plan, Path], shared_cache: Path, place: Path, tmp_pat
     until(lambda: not _alive(place, b"submitit", b"graftbench.execution.executors"), "the end of all processes", 10)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_over_its_time_ends_and_a_preempted_one_goes_on(starter: CellStarter, place: Path) -> None:
     """One job of an array ends with all that it started; the other is requeued, in its folder, and reported once.
 

@@ -77,7 +77,7 @@ def test_a_hidden_package_is_not_there_inside(monkeypatch: pytest.MonkeyPatch) -
         assert __import__("wave")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_its_imports_leave_no_files_behind(tmp_path: Path) -> None:
     """A process that is killed removes nothing: W&B, which timm imports, would leave two folders."""
     environment = dict(os.environ, TMPDIR=str(tmp_path))

@@ -90,7 +90,7 @@ def test_a_store_of_files_has_all_that_the_records_say(
     assert not (run_folder / "mlflow").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow 3.17 with SQLAlchemy 2.1
 def test_by_default_a_database_in_the_run_folder(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures lie beside it."""

@@ -139,7 +139,7 @@ def test_a_file_is_a_tracker_too(record: Callable[..., Record], tmp_path: Path) 
             find([f"{tmp_path}/{name}.py"])
 
 
-@pytest.mark.parametrize("do", ["die in begin", pytest.param("exit in end", marks=pytest.mark.slow), "ask in open"])
+@pytest.mark.parametrize("do", ["die in begin", pytest.param("exit in end", marks=pytest.mark.long), "ask in open"])
 def test_what_it_does_to_its_process_it_does_to_itself(
     do: str, installed: Path, record: Callable[..., Record], tmp_path: Path, left_over: Callable[[], list[str]]
 ) -> None:
@@ -152,7 +152,7 @@ def test_what_it_does_to_its_process_it_does_to_itself(
 
 
 @pytest.mark.parametrize(
-    "verb", [pytest.param("open", marks=pytest.mark.slow), "end", pytest.param("close", marks=pytest.mark.slow)]
+    "verb", [pytest.param("open", marks=pytest.mark.long), "end", pytest.param("close", marks=pytest.mark.long)]
 )
 def test_a_hanging_tracker_is_ended_with_all_that_it_started(
     verb: str,
@@ -192,7 +192,7 @@ with RunTrackers([written]).follow(Silent(), "tiny", run) as told:
     [
         (signal.SIGKILL, ""),
         (signal.SIGKILL, "hang in begin"),
-        pytest.param(signal.SIGINT, "hang in begin", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, "hang in begin", marks=pytest.mark.long),
     ],
 )
 def test_no_process_outlives_its_driver(

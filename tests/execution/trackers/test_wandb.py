@@ -101,7 +101,7 @@ def offline_files(run: Path) -> list[Path]:
     return sorted((run / "wandb").glob("offline-run-*/*.wandb"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_sent_twice_a_cell_is_there_once(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under the same id, so that it overwrites on a server too; the older file is gone, or both would be sent."""
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -150,7 +150,7 @@ def test_offline_everything_is_in_the_run_folder(
     assert left_over() == []
 
 
-@pytest.mark.parametrize("key", ["", pytest.param("x" * 40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("key", ["", pytest.param("x" * 40, marks=pytest.mark.long)])
 def test_a_server_that_is_down_stops_no_run(
     key: str,
     record: Callable[..., Record],

@@ -172,7 +172,7 @@ def test_long_series_have_marks_at_their_newest_runs(entry: Callable[..., Histor
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on the PATH")
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("width", [400, 1280])
 def test_in_a_browser(history: list[HistoryEntry], tmp_path: Path, width: int) -> None:
     """Nothing sticks out to the side, every picture is drawn, the console is silent."""

@@ -147,7 +147,7 @@ def test_numbers_in_words() -> None:
     assert (words.share(0.123), words.share(-0.012)) == ("12 % worse", "1.2 % better")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_long_history_of_many_series(tmp_path: Path, entry: Callable[..., HistoryEntry]) -> None:
     """500 runs × 200 series are read, judged and drawn within a minute; about five seconds on one idle core."""
     rng = np.random.default_rng(0)

@@ -284,7 +284,7 @@ def test_noise_alone_is_seldom_taken_for_a_change(kind: str, n: int) -> None:
     assert alarms(kind, n, 300) <= 0.088
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", NOISES)
 @pytest.mark.parametrize(("n", "repetitions"), [(6, 2000), (10, 2000), (20, 2000), (50, 2000), (100, 1500), (200, 800)])
 def test_false_alarms(kind: str, n: int, repetitions: int) -> None:
@@ -312,7 +312,7 @@ def test_power_grows_with_the_step() -> None:
     assert found[2] >= 0.90
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("n", "place", "expected"),
     [(20, 10, (10, 54, 91, 99, 100)), (50, 25, (25, 82, 96, 99, 100)), (50, 48, (2, 16, 54, 87, 97))],
