@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PACKAGE := $(VENV)/.package
 INSTALLED := $(VENV)/.installed
 NEW_ENOUGH := import sys; assert sys.version_info >= (3, 11)
 
@@ -18,7 +19,7 @@ help: ## This list.
 demo test test-slow test-docs test-all bench bench-all: export OMP_NUM_THREADS := 1
 
 # Exit code 3 says that some cells failed. The report shows them, so it is made all the same, and make fails after it.
-demo: $(INSTALLED) ## Run the quick suite on the CPU into runs/quick, and write its report into runs/quick/report.
+demo: $(PACKAGE) ## Run the quick suite on the CPU into runs/quick, and write its report into runs/quick/report.
 	@code=0; $(BIN)/graftbench run quick --out runs/quick --jobs 2 || code=$$?; \
 	if [ $$code -ne 0 ] && [ $$code -ne 3 ]; then exit $$code; fi; \
 	$(BIN)/graftbench report runs/quick && exit $$code
@@ -71,13 +72,19 @@ clean: ## Remove .venv, build outputs, the caches of Python and the tools, and r
 	rm -rf .pytest_cache .ruff_cache .hypothesis .benchmarks .coverage runs/quick
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Installed again when one of these changes. A .venv without a working interpreter and pip is made anew.
-$(INSTALLED): pyproject.toml constraints.txt
+# The package alone, which is all that the demo needs. Installed again when one of these files changes; a .venv without a
+# working interpreter and pip is made anew.
+$(PACKAGE): pyproject.toml constraints.txt
 	@$(BIN)/python -c '$(NEW_ENOUGH); import pip' 2>/dev/null || { \
 		$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
 			echo "graftbench needs Python 3.11 or newer; '$(PYTHON)' says: $$($(PYTHON) --version 2>&1 | head -n 1)." \
 				"Name another: make PYTHON=python3.12 ..." >&2; exit 1; }; \
 		$(PYTHON) -m venv --clear $(VENV); }
 	@echo "Installing graftbench and what it needs into $(VENV): about 6 GB, some minutes the first time."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+# What tests, documentation and checks need besides.
+$(INSTALLED): $(PACKAGE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
