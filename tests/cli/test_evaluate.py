@@ -149,7 +149,7 @@ def test_metrics_are_separated_by_commas(run: Command, folder: Path) -> None:
         (["made", "domain:openmoji"], "The resolution is missing"),
         (["made", "none.safetensors"], "There is no statistics file"),
         (["made", "damaged.safetensors"], "is damaged"),
-        (["made", "real", "--extractor", "lite1"], "Did you mean 'lite0'?"),
+        (["made", "real", "--extractor", "lite1"], "Did you mean 'lite2'?"),
         (["made", "real", "--size", "8"], "needs a size of 32 or more; found 8"),
         (["made", "real", "--weights", "none.pth"], "'none.pth' for the extractor 'lite0' is missing"),
         (["made", "real", "--device", "gpu9"], "Unknown device 'gpu9'"),

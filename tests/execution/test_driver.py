@@ -267,7 +267,7 @@ def test_a_task_without_a_source(tmp_path: Path) -> None:
 def test_an_unknown_extractor_is_named(tmp_path: Path) -> None:
     """With the nearest one."""
     suite = parse_suite(TOML + 'extractor = "lite1"\n', "tiny.toml")
-    with pytest.raises(GraftbenchError, match=r"Unknown extractor 'lite1'. Did you mean 'lite0'\?"):
+    with pytest.raises(GraftbenchError, match=r"Unknown extractor 'lite1'. Did you mean 'lite2'\?"):
         run(suite, tmp_path)
 
 

@@ -18,7 +18,7 @@ from graftbench.records.record import Record, Status
 from graftbench.records.run import read_run
 from graftbench.records.store import latest, read
 from graftbench.suites.matrix import places, united_suite
-from graftbench.suites.suite import Limits, Suite, load_suite
+from graftbench.suites.suite import CellLimits, Suite, load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -346,7 +346,7 @@ def test_another_name_alone_is_no_obstacle(records: list[Record], tmp_path: Path
 def test_parts_of_a_suite_are_united(records: list[Record], tmp_path: Path) -> None:
     """Machines that ran other methods or seeds of one suite: the whole is its union; other limits are only said."""
     a = make(tmp_path / "a", records[:1], methods=["dcgan", "oracle"], parameters={"dcgan": {"batch_size": 8}})
-    other = {"methods": ["oracle", "vae"], "parameters": {}, "seeds": [5], "limits": Limits(cell_seconds=9)}
+    other = {"methods": ["oracle", "vae"], "parameters": {}, "seeds": [5], "limits": CellLimits(cell_seconds=9)}
     b = make(tmp_path / "b", records[1:2], **other)
     merged = merge([a, b], tmp_path / "out")
     suite = RunFolder(tmp_path / "out").suite()

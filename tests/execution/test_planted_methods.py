@@ -22,7 +22,7 @@ from graftbench.execution.driver import run
 from graftbench.execution.executors.local import LocalExecutor
 from graftbench.records import store
 from graftbench.records.record import Record, Status
-from graftbench.suites.suite import Limits, parse_suite
+from graftbench.suites.suite import CellLimits, parse_suite
 from graftbench.training.source import SourceModelSpec
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_every_ending_is_its_row(tmp_path: Path, left_over: Leftovers, plugin: P
     ]
     toml = TOML.replace('["fine"]', str(names).replace("'", '"'))
     suite = msgspec.structs.replace(
-        parse_suite(toml, "planted"), limits=Limits(cell_seconds=8, memory_mib=1200), checkpoint_seconds=0
+        parse_suite(toml, "planted"), limits=CellLimits(cell_seconds=8, memory_mib=1200), checkpoint_seconds=0
     )
     heard = Heard()
     own = functools.partial(LocalExecutor, jobs=2)
@@ -217,7 +217,7 @@ def test_cells_without_their_source_model_are_skipped_and_tried_again(tmp_path: 
     suite = msgspec.structs.replace(
         parse_suite(TOML.replace('["fine"]', '["source", "memorizer"]'), "planted"),
         source_models={"gan": SourceModelSpec(kimg=1000, seed=77)},
-        limits=Limits(source_seconds=2),
+        limits=CellLimits(source_seconds=2),
     )
     summary = run(suite, tmp_path / "run")
     assert summary.statuses == {"ok": 1, "skipped": 1}
@@ -225,7 +225,7 @@ def test_cells_without_their_source_model_are_skipped_and_tried_again(tmp_path: 
     assert "could not be trained" in reason
     assert "limit of 2 s" in reason
     affordable = msgspec.structs.replace(
-        suite, source_models={"gan": SourceModelSpec(kimg=0.064, seed=77)}, limits=Limits()
+        suite, source_models={"gan": SourceModelSpec(kimg=0.064, seed=77)}, limits=CellLimits()
     )
     assert run(affordable, tmp_path / "run").statuses == {"ok": 2}
 

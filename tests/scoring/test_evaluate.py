@@ -247,7 +247,7 @@ def test_seeds(data: Data, cache: Path) -> None:
     [
         ({"metrics": ["kidd"]}, "Did you mean 'kid'"),
         ({"metrics": []}, "No metric was asked for"),
-        ({"extractor": "lite1"}, "Did you mean 'lite0'"),
+        ({"extractor": "lite1"}, "Did you mean 'lite2'"),
         ({"size": 8}, "size of 32 or more; found 8"),
         ({"resize": "bicubic"}, "Did you mean 'bicubic-antialias'"),
         ({"weights": "no/such.pth"}, "is missing"),
@@ -606,11 +606,12 @@ def test_inception_from_a_file(data: Data, tmp_path: Path, random_inception: Pat
 
 
 def test_every_metric_is_scored_from_images(data: Data, cache: Path) -> None:
-    """All that any images can have, in one call: known factors no folder has."""
+    """All that any images can have, in one call: no folder has known factors, or a source that it started from."""
     result = evaluate(data.made, data.real, metrics=["all"], train=data.shots, cache=cache, **FAST)
     assert [score.name for score in result.scores] == [name for name in METRICS if not of_factors([name])]
     undefined = {score.name for score in result.scores if score.value is None}
-    assert undefined <= {"fid_inf", "kid_100x1000", "copying_z", "intra_cluster_distance"}  # for so few images
+    of_few_images = {"fid_inf", "kid_100x1000", "copying_z", "intra_cluster_distance"}
+    assert undefined <= {"drift", "source_kid", *of_few_images}
 
 
 def test_images_that_are_there_again_are_told(data: Data, cache: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_script_is_named_without_its_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("protocol", "sentence"),
     [
-        (Protocol(extractor="lite"), "Did you mean 'lite0'"),
+        (Protocol(extractor="lite"), "Did you mean 'lite2'"),
         (Protocol(resize="bicubic"), "Did you mean 'bicubic-antialias'"),
         (Protocol(size=8), "needs a size of 32 or more; found 8"),
         (Protocol(extractor="inception-v3-compat", size=299), "takes no size"),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graftbench.images.prepared import ImageSet
     from graftbench.records.cell_spec import CellSpec
     from graftbench.suites.plan import Plan, PlannedSource
-    from graftbench.suites.suite import Limits
+    from graftbench.suites.suite import CellLimits
 
 LOG_TAIL_CHARACTERS = 400
 
@@ -54,7 +54,7 @@ class Prerequisites:
     folder: RunFolder
     executor: Executor
     cache: Path
-    limits: Limits
+    limits: CellLimits
     progress: Progress
     stop: Stop
     unfinished: Mapping[str, Path]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graftbench.execution.progress import Progress
     from graftbench.records.cell_spec import CellSpec, Origin
     from graftbench.records.record import Record
-    from graftbench.suites.suite import Limits
+    from graftbench.suites.suite import CellLimits
 
 LOG_TAIL_CHARACTERS = 4000
 
@@ -104,7 +104,7 @@ class Scheduler:
     work: Callable[[str], Path]
     job: Callable[[CellSpec, Path], CellJob]
     keep: Callable[[Record, Path], None]
-    limits: Limits
+    limits: CellLimits
     progress: Progress
     stop: Stop
     environment: Callable[[], dict[str, Any]]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graftbench.plugins.registry import PluginSource
 
 
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CellLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Limits of a cell's time and memory, whatever its method does.
 
     Attributes:
@@ -107,7 +107,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     protocol: Protocol = Protocol()
     source_models: dict[str, SourceModelSpec] = {}
     parameters: dict[str, dict[str, Any]] = {}
-    limits: Limits = Limits()
+    limits: CellLimits = CellLimits()
     variants: dict[str, Variant] = {}
     samples: list[Submission] = []
     snapshots: list[InnerShare] = []
