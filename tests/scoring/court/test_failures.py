@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from graftbench.metrics.features import Features
-from graftbench.scoring.court.failures import FAILURES, PlantedPool, _shuffled, drawn_values, reading_of, truth_of
+from graftbench.scoring.court.failures import (
+    FAILURES,
+    PlantedPool,
+    _shuffled,
+    drawn_values,
+    even_factor,
+    f_ratio,
+    reading_of,
+    truth_of,
+)
 
 
 def features(n: int, mean: float = 0.0, seed: int = 0) -> Features:
@@ -22,7 +31,7 @@ def pool() -> PlantedPool:
     """Failures are far away, but for copies, which are the training images."""
     train = features(20, seed=1)
     spoilt = {name: train if name == "copies" else features(60, 50.0, 2) for name in FAILURES}
-    return PlantedPool(features(300), train, spoilt, 0.25)
+    return PlantedPool(features(300), train, spoilt, {"factor dropped": 0.25})
 
 
 def test_a_dose_is_the_share_that_is_bad(pool: PlantedPool) -> None:
@@ -51,10 +60,34 @@ def test_what_is_told_and_what_is_praised() -> None:
 
 def test_truths() -> None:
     """Garbage is neither real nor new; copies are real and not new; a fixed variant leaves its own share."""
-    assert truth_of("precision", "garbage", 0.25, 0.2) == truth_of("recall", "garbage", 0.25, 0.2) == 0.75
-    assert truth_of("precision", "copies", 0.25, 0.2) == 1.0
-    assert truth_of("coverage", "factor dropped", 0.5, 0.2) == pytest.approx(0.6)
-    assert truth_of("kid", "garbage", 0.5, 0.2) is None
+    kept = {"factor dropped": 0.2, "factor fixed": 0.3}
+    assert truth_of("precision", "garbage", 0.25, kept) == truth_of("recall", "garbage", 0.25, kept) == 0.75
+    assert truth_of("precision", "copies", 0.25, kept) == truth_of("precision", "factor fixed", 0.25, kept) == 1.0
+    assert truth_of("coverage", "factor dropped", 0.5, kept) == pytest.approx(0.6)
+    assert truth_of("coverage", "factor fixed", 0.5, kept) == pytest.approx(0.65)
+    assert truth_of("kid", "garbage", 0.5, kept) is None
+
+
+def test_the_share_of_copies_should_be_the_dose() -> None:
+    """Of nothing else: five real images again and again copy no training image."""
+    assert [truth_of("copies", failure, 0.25, {}) for failure in ("copies", "collapse", "blur")] == [0.25, 0.0, 0.0]
+
+
+def test_how_well_features_tell_a_factor() -> None:
+    """By hand: of −3, −1, 1, 3 the halves' means are ∓2: 16 between (1 degree of freedom), 4 within (2), so 8."""
+    line = np.array([[-3.0], [-1.0], [1.0], [3.0]])
+    assert f_ratio(line, np.array(["a", "a", "b", "b"])) == pytest.approx(8.0)
+    assert f_ratio(line, np.array(["a", "b", "b", "a"])) == pytest.approx(0.0)
+    assert f_ratio(line, np.array(["a", "a", "a", "a"])) == 0.0
+
+
+def test_which_factor_is_fixed() -> None:
+    """The one that features tell best, but none with a common and a rare variant, nor the one with most variants."""
+    rng = np.random.default_rng(0)
+    skin, hair, hat = rng.permutation(120) % 3, rng.permutation(120) % 8, (np.arange(120) > 99).astype(int)
+    features = np.column_stack((20.0 * hat, 3.0 * skin, rng.normal(size=(120, 4)) + hair[:, None] * [1.0, 0, 0, 0]))
+    assert even_factor({"hat": hat, "hair": hair, "skin": skin}, features) == "skin"
+    assert even_factor({"hat": hat}, features) == "hat"
 
 
 def test_tiles_in_another_order_are_the_same_pixels() -> None:

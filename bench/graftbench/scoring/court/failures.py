@@ -7,7 +7,7 @@ share of a set's images that have the failure, the others are real images that t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -19,7 +19,7 @@ from graftbench.metrics.features import Features
 from graftbench.scoring.court.values import role_of, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,8 +35,13 @@ FAILURES = {
     "colour shift": "opposite hues",
     "garbage": "the sixteen 8-pixel tiles of an image in random order",
     "collapse": "five images again and again",
+    "factor fixed": "all have the commonest variant of the factor that features tell best, of those with even "
+    "variants, and are real otherwise",
 }
 """Failure -> what its images are."""
+
+EVEN = 1.2
+"""Variants of a factor are even where the commonest is at most so many times as frequent as if all were alike."""
 
 DOSES = (0.02, 0.05, 0.1, 0.25, 0.5)
 
@@ -56,13 +61,13 @@ class PlantedPool:
         real: Of real images, for reference and clean images.
         train: Of the training images that `copies` copies.
         spoilt: Failure -> features of its images.
-        kept_share: Share of the real images that have the variant which `factor dropped` keeps.
+        kept_shares: Failure that keeps a variant -> share of the real images that have it.
     """
 
     real: Features
     train: Features
     spoilt: dict[str, Features]
-    kept_share: float
+    kept_shares: dict[str, float]
 
 
 def planted_pool(domain: ImageSet, reader: FeatureReader, *, seed: int = 0, limit: int = 0) -> PlantedPool:
@@ -81,11 +86,11 @@ def planted_pool(domain: ImageSet, reader: FeatureReader, *, seed: int = 0, limi
     of_images = lambda positions: reader.cached(images_at(domain, positions.tolist()))  # noqa: E731 - three times
     real_features = of_images(real)
 
-    # The commonest variant of the factor that has the most.
-    factor = max(domain.factors, key=lambda name: len(set(domain.factors[name])))
-    column = np.array(domain.factors[factor])[real]
-    variants, counts = np.unique(column, return_counts=True)
-    has = np.flatnonzero(column == variants[counts.argmax()])
+    # The commonest variant of the factor that has the most, and of an even one.
+    columns = {name: np.array(values)[real] for name, values in domain.factors.items()}
+    most = max(columns, key=lambda name: len(set(domain.factors[name])))
+    fixed = even_factor(columns, real_features.pooled)
+    kept = {"factor dropped": _commonest(columns[most]), "factor fixed": _commonest(columns[fixed])}
 
     changed = {
         "copies": np.concatenate([change(domain.pixels[np.sort(train)]) for change in (np.array, _cropped, _turned)]),
@@ -94,21 +99,56 @@ def planted_pool(domain: ImageSet, reader: FeatureReader, *, seed: int = 0, limi
         "garbage": _shuffled(domain.pixels[bases], rng),
     }
     spoilt = {name: reader.cached(open_images(pixels)) for name, pixels in changed.items()}
-    spoilt["factor dropped"] = real_features.rows(has)
+    spoilt |= {name: real_features.rows(rows) for name, rows in kept.items()}
     spoilt["collapse"] = of_images(bases[:_SEEDS_LEFT])
-    return PlantedPool(real_features, of_images(train), spoilt, len(has) / len(real))
+    shares = {name: len(rows) / len(real) for name, rows in kept.items()}
+    return PlantedPool(real_features, of_images(train), spoilt, shares)
 
 
-def truth_of(metric: str, failure: str, dose: float, kept_share: float) -> float | None:
-    """Return what a share of realism or of variety should read; None for other scores.
+def _commonest(column: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the rows that have the commonest variant."""
+    variants, counts = np.unique(column, return_counts=True)
+    return np.flatnonzero(column == variants[counts.argmax()])
+
+
+def even_factor(columns: Mapping[str, NDArray[Any]], features: NDArray[Any]) -> str:
+    """Return the factor that features tell best, of those with even variants; of all where there is none.
+
+    Args:
+        columns: Factor -> each image's variant.
+        features: Of the images.
+    """
+    frequencies = {name: np.unique(column, return_counts=True)[1] for name, column in columns.items()}
+    even = [name for name, counts in frequencies.items() if counts.max() <= EVEN * counts.mean()]
+    return max(even or columns, key=lambda name: f_ratio(features, columns[name]))
+
+
+def f_ratio(features: NDArray[Any], column: NDArray[Any]) -> float:
+    """Return the variance between the means of a factor's variants over that within them, of all features together.
+
+    Both are by degree of freedom: more variants alone do not make it larger. A factor with one variant has 0.
+    """
+    centred = features - features.mean(axis=0)
+    groups = [centred[column == variant] for variant in np.unique(column)]
+    if len(groups) == 1:
+        return 0.0
+    between = sum(len(group) * float(np.square(group.mean(axis=0)).sum()) for group in groups)
+    within = max(float(np.square(centred).sum()) - between, 1e-300)
+    return between / (len(groups) - 1) / within * (len(centred) - len(groups))
+
+
+def truth_of(metric: str, failure: str, dose: float, kept_shares: dict[str, float]) -> float | None:
+    """Return what a share of realism, of variety or of copies should read; None for other scores.
 
     Realism: the share of images that are real ones. Variety: the share that are new images of the whole distribution.
     """
+    if metric == "copies":
+        return dose if failure == "copies" else 0.0
     role = role_of(metric)
     if role == "fidelity":
         return 1.0 - dose if failure in ("blur", "colour shift", "garbage") else 1.0
     if role == "diversity":
-        return 1.0 - dose * (1.0 - kept_share if failure == "factor dropped" else 1.0)
+        return 1.0 - dose * (1.0 - kept_shares.get(failure, 0.0))
     return None
 
 

@@ -68,7 +68,7 @@ def worst_bias(results: CourtResults, metric: str, n: int) -> tuple[float, str] 
     for failure in FAILURES:
         for dose in doses_of(results):
             reading = results.doses.get(f"{n}/{failure}/{dose:g}", {}).get(metric)
-            truth = truth_of(metric, failure, dose, results.kept_share)
+            truth = truth_of(metric, failure, dose, results.kept_shares)
             if reading is not None and truth is not None:
                 biases.append((reading[0] - truth, f"{failure}, {dose:g}"))
     return max(biases, key=lambda each: abs(each[0])) if biases else None
@@ -120,7 +120,7 @@ def _doses(results: CourtResults) -> str:
     for failure, what in FAILURES.items():
         rows = [["score", *(f"{n:,} images" for n in sizes)]]
         rows += [[_label(m), *(smallest_dose(results, m, failure, n) for n in sizes)] for m in results.metrics]
-        parts.append(f"### {failure[0].upper()}{failure[1:]}\n\nImages that are {what}.\n\n{_markdown(rows)}")
+        parts.append(f"### {failure[0].upper()}{failure[1:]}\n\n{what[0].upper()}{what[1:]}.\n\n{_markdown(rows)}")
     return "## Smallest doses told\n\n" + "\n\n".join(parts) if sizes else ""
 
 
@@ -139,8 +139,8 @@ def _reasons(results: CourtResults) -> str:
     rows += [
         [check, _label(name), why.replace("|", "\\|")]
         for check, found in results.sanity.items()
-        for name, why in found.items()
-        if why
+        for name in results.metrics
+        if (why := found.get(name))
     ]
     return f"## Why checks fail\n\n{_markdown(rows)}"
 
@@ -150,7 +150,7 @@ def _tau(found: tuple[float, float, float, int, int] | None) -> str:
 
 
 def _label(metric: str) -> str:
-    return EVERY_METRIC[metric].label.removesuffix("×10³")
+    return EVERY_METRIC[metric].label.removesuffix("×10³").removesuffix(" %")
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -177,14 +177,14 @@ def _draw_told(results: CourtResults, path: Path) -> Path:
             for column, dose in enumerate(doses):
                 found = results.doses.get(f"{n}/{failure}/{dose:g}", {})
                 for row, metric in enumerate(results.metrics):
-                    if metric in found:
-                        shares[row, column] = found[metric][1] - found[metric][2]
+                    if reading := found.get(metric):
+                        shares[row, column] = reading[1] - reading[2]
             image = axes.imshow(shares, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
             axes.grid(visible=False)
             axes.set_title(failure, fontsize=9)
-            axes.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses], fontsize=7)
+            axes.set_xticks(range(len(doses)), [f"{100 * dose:g}" for dose in doses], fontsize=7)
         panels[0].set_yticks(range(len(results.metrics)), [_label(name) for name in results.metrics], fontsize=8)
-        figure.supxlabel(f"share of {n} images that have the failure", fontsize=9)
+        figure.supxlabel(f"% of {n} images that have the failure", fontsize=9)
         figure.tight_layout(rect=(0, 0, 0.92, 1))
         if image is not None:
             bar = figure.colorbar(image, cax=figure.add_axes((0.935, 0.2, 0.012, 0.6)), ticks=[-1, 0, 1])
@@ -206,10 +206,13 @@ def _draw_shares(results: CourtResults, path: Path) -> Path:
             for axes, failure in zip(row, FAILURES, strict=True):
                 for name, marker in zip(names, "osD^v", strict=False):
                     clean = results.clean.get(n, {}).get(name) or [np.nan]
-                    read = [results.doses.get(f"{n}/{failure}/{dose:g}", {}).get(name, (np.nan,))[0] for dose in doses]
+                    readings = [results.doses.get(f"{n}/{failure}/{dose:g}", {}).get(name) for dose in doses]
+                    read = [np.nan if reading is None else reading[0] for reading in readings]
                     label = METRICS[name].label
                     axes.plot([0, *doses], [np.mean(clean), *read], marker=marker, markersize=3.5, label=label)
-                truth = [truth_of(names[0], failure, dose, results.kept_share) for dose in (0, *doses)] if names else []
+                truth = (
+                    [truth_of(names[0], failure, dose, results.kept_shares) for dose in (0, *doses)] if names else []
+                )
                 axes.plot([0, *doses][: len(truth)], truth, "--", color="black", linewidth=1, label="truth")
                 axes.set_title(failure if role == "fidelity" else "", fontsize=9)
             row[0].set_ylabel(role)

@@ -87,12 +87,14 @@ class SanityCheck:
     roles: tuple[str, ...] = ("fidelity", "diversity", "both", "distance")
 
 
-def run_check(check: SanityCheck, metrics: Sequence[str], size: SanitySize, seed: int) -> dict[str, str]:
-    """Return metric -> "" if it passes, else why it fails.
+def tried_by(check: SanityCheck, metrics: Sequence[str]) -> list[str]:
+    """Return those of the metrics of which a check says something and that need neither images nor training images."""
+    return [name for name in of_features_alone(metrics) if role_of(name) in check.roles]
 
-    Left out are metrics of which the check says nothing, and those that need images or training images.
-    """
-    tried = [name for name in of_features_alone(metrics) if role_of(name) in check.roles]
+
+def run_check(check: SanityCheck, metrics: Sequence[str], size: SanitySize, seed: int) -> dict[str, str]:
+    """Return metric -> "" if it passes, else why it fails; only of those that are `tried_by` it."""
+    tried = tried_by(check, metrics)
     sums: dict[str, dict[tuple[str, float], float]] = {name: {} for name in tried}
     for repetition in range(size.repetitions):
         for group, x, real, made in check.pairs(np.random.default_rng((seed, repetition)), size):

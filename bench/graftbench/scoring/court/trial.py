@@ -1,9 +1,12 @@
-"""The whole trial of all scores, kept step by step: what is in the file of results is not computed again."""
+"""The whole trial of all scores, kept step by step: what is in the file of results is not computed again.
+
+Of a score or a failure that is new only its own part is computed.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -18,7 +21,7 @@ from graftbench.scoring.court.failures import (
     reading_of,
 )
 from graftbench.scoring.court.generators import agreements
-from graftbench.scoring.court.sanity import CHECKS, QUICK, SanitySize, run_check
+from graftbench.scoring.court.sanity import CHECKS, QUICK, SanitySize, run_check, tried_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from graftbench.scoring.features import FeatureReader
 
 RESULTS = "results.json"
+
+DoseTuple: TypeAlias = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -60,14 +65,15 @@ class CourtResults(msgspec.Struct):
     """What the trial came to.
 
     Attributes:
-        key: Over the settings, the metrics and the protocol: results of others are not gone on with.
+        key: Over the settings, the images and the protocol: results of others are not gone on with.
         protocol: Label of the protocol of the features of images.
         domain: Name of the domain of the images.
-        metrics: Names of what was tried.
+        metrics: Names of what was asked for last; all else that was tried stays.
         sanity: Check -> metric -> why it fails, "" if it does not.
-        kept_share: As in `PlantedPool`.
+        kept_shares: As in `PlantedPool`.
         clean: Number of images -> metric -> values of sets without a failure; empty where one is undefined.
-        doses: `IMAGES/FAILURE/DOSE` -> metric -> mean, share of draws told, share of draws praised.
+        doses: `IMAGES/FAILURE/DOSE` -> metric -> mean, share of draws told, share of draws praised; None where one is
+            undefined.
         ranks: Truth -> metric -> τ, lower and upper end, cells, tasks.
     """
 
@@ -76,9 +82,9 @@ class CourtResults(msgspec.Struct):
     domain: str
     metrics: list[str]
     sanity: dict[str, dict[str, str]] = {}
-    kept_share: float = 0.0
+    kept_shares: dict[str, float] = {}
     clean: dict[int, dict[str, list[float]]] = {}
-    doses: dict[str, dict[str, tuple[float, float, float]]] = {}
+    doses: dict[str, dict[str, DoseTuple | None]] = {}
     ranks: dict[str, dict[str, tuple[float, float, float, int, int]]] = {}
 
 
@@ -106,16 +112,18 @@ def try_scores(
         say: Is told what begins.
     """
     path = out / RESULTS
-    key = content_hash([repr(size), list(metrics), domain.manifest, reader.protocol.label, seed])[:16]
+    key = content_hash([repr(size), domain.manifest, reader.protocol.label, seed])[:16]
     results = load_results(path) if path.exists() else None
     if results is None or results.key != key:
-        results = CourtResults(key, reader.protocol.label, domain.domain, list(metrics))
+        results = CourtResults(key, reader.protocol.label, domain.domain, [])
+    results.metrics = list(metrics)
 
     # Sanity checks, on synthetic features.
     for check in CHECKS:
-        if check.name not in results.sanity:
+        passed = results.sanity.setdefault(check.name, {})
+        if missing := [name for name in tried_by(check, metrics) if name not in passed]:
             say(f"sanity check: {check.name}")
-            results.sanity[check.name] = run_check(check, metrics, size.sanity, seed)
+            passed |= run_check(check, missing, size.sanity, seed)
             _save(results, path)
 
     # Rank agreement, from records.
@@ -124,34 +132,28 @@ def try_scores(
         for truth, found in agreements(records, seed=seed).items()
     }
 
-    # Planted failures.
+    # Planted failures: of each number of images clean sets first, which the others are compared with.
     pool = None
     for n, draws in size.images.items():
-        keys = {(failure, dose): f"{n}/{failure}/{dose:g}" for failure in FAILURES for dose in size.doses}
-        if all(name in results.doses for name in keys.values()):
-            continue
-        if pool is None:
-            say("features of the images")
-            pool = planted_pool(domain, reader, seed=seed, limit=size.limit)
-            results.kept_share = pool.kept_share
-        if n not in results.clean:
-            say(f"{n} images: clean")
-            values = drawn_values(pool, n, size.clean[n], metrics, seed=seed)
-            results.clean[n] = {name: _kept(each) for name, each in values.items()}
-            _save(results, path)
-        for (failure, dose), name in keys.items():
-            if name in results.doses:
+        clean = results.clean.get(n, {})
+        for failure, dose in [("", 0.0), *((failure, dose) for failure in FAILURES for dose in size.doses)]:
+            found = results.doses.get(f"{n}/{failure}/{dose:g}", {})
+            missing = [name for name in metrics if name not in (found if failure else clean)]
+            if not missing:
                 continue
-            say(f"{n} images: {failure}, {dose:g}")
-            dosed = drawn_values(pool, n, draws, metrics, failure=failure, dose=dose, seed=seed)
-            readings = {
-                metric: reading_of(metric, results.clean[n][metric], dosed[metric])
-                for metric in metrics
-                if results.clean[n][metric]
-            }
-            results.doses[name] = {
-                metric: (round(each.mean, 6), each.told, each.praised) for metric, each in readings.items() if each
-            }
+            if pool is None:
+                say("features of the images")
+                pool = planted_pool(domain, reader, seed=seed, limit=size.limit)
+                results.kept_shares = pool.kept_shares
+            say(f"{n} images: {failure}, {dose:g}" if failure else f"{n} images: clean")
+            times = draws if failure else size.clean[n]
+            values = drawn_values(pool, n, times, missing, failure=failure, dose=dose, seed=seed)
+            if failure:
+                read = {name: _reading(name, clean[name], values[name]) for name in missing}
+                results.doses[f"{n}/{failure}/{dose:g}"] = found | read
+            else:
+                clean |= {name: _kept(each) for name, each in values.items()}
+                results.clean[n] = clean
             _save(results, path)
     _save(results, path)
     return results
@@ -172,6 +174,11 @@ def load_results(path: Path) -> CourtResults:
 def _kept(values: Sequence[float]) -> list[float]:
     """Return the values in six digits; nothing where one is undefined."""
     return [float(f"{value:.6g}") for value in values] if all(value == value for value in values) else []  # noqa: PLR0124 - not NaN
+
+
+def _reading(metric: str, clean: Sequence[float], dosed: Sequence[float]) -> DoseTuple | None:
+    reading = reading_of(metric, clean, dosed) if clean else None
+    return None if reading is None else (round(reading.mean, 6), reading.told, reading.praised)
 
 
 def _save(results: CourtResults, path: Path) -> None:

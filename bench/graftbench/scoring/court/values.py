@@ -30,7 +30,7 @@ JUDGED = (
     *("fid", "kid", "inception_score", "precision", "recall", "f_score", "density", "coverage", "high_frequency"),
     *("clipped_density", "clipped_coverage", "symmetric_precision", "symmetric_recall"),
     *("mind", "c2st_accuracy", "vendi_score", "vendi_2", "vendi_inf", "rke"),
-    *("train_distance_ratio", "authpct", "copying_z", "mifid", "fld"),
+    *("copies", "train_distance_ratio", "authpct", "copying_z", "mifid", "fld"),
 )
 """What is tried where nothing else is asked for. Not FID∞, KID 100×1000 and CMMD, which are other forms of these or
 need more images than there are, and not null coverage, a constant."""
