@@ -15,7 +15,7 @@ from graftbench.records.record import Status
 from .near_copies import note_on_copies
 from .numbers import FID, KID, decimals, number
 from .scores import column, ranked_rows
-from .second import in_words
+from .second import by_second, in_words, name_of
 from .text import listing, plural
 from .unbeaten import unbeaten
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from graftbench.comparison.methods import Compared
     from graftbench.comparison.stats import SeedSummary
+    from graftbench.metrics.catalogue import Metric
 
     from .groups import Group, Row
 
@@ -90,7 +91,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
         _scale(ranked, references.get(ORACLE), references.get(MEMORIZER)),
         _copies(ranked),
         _fid(ranked),
-        _second(group, budget),
+        _second(group, budget, references.get(SOURCE), against),
         _without_score(rows),
     ]
     sentences = [_joined(first, "; ", _unbeaten(group, ranked)), _joined(second, "; ", [])]
@@ -156,9 +157,9 @@ class _Against:
     is_open: bool
 
 
-def _against(ranked: _Ranked, source: Row | None) -> _Against | None:
+def _against(ranked: _Ranked, source: Row | None, kid: Metric = KID) -> _Against | None:
     """Compare the ranked methods with the generator before the transfer; None where it has no score."""
-    compared, summary = _compared(ranked, source), None if source is None else source.summary(KID)
+    compared, summary = _compared(ranked, source, kid), None if source is None else source.summary(kid)
     if not compared or summary is None:
         return None
     means = {row.label: score.mean for row, score in ranked}
@@ -261,10 +262,25 @@ def _fid(ranked: _Ranked) -> _Clause:
     return [("FID, another distance, puts ", False), (by_fid[0], True), (" first", False)]
 
 
-def _second(group: Group, budget: int) -> _Clause:
-    """Say whether a second extractor orders the methods as the first does."""
+def _second(group: Group, budget: int, source: Row | None, against: _Against | None) -> _Clause:
+    """Say whether a second extractor orders the methods as the first does, and who does not beat the source by it."""
     words_of_it = in_words(group, budget)
-    return [(words_of_it, False)] if words_of_it else []
+    order: _Clause = [(words_of_it, False)] if words_of_it else []
+    kid = by_second(group, KID)
+    if kid is None or against is None:
+        return order
+    ranked = ranked_rows(group.methods_at(budget), kid)
+    by_it, summary = _against(ranked, source, kid), None if source is None else source.summary(kid)
+    if by_it is None or summary is None:
+        return order
+    labels = {row.label for row, _ in ranked} - {*by_it.ahead}
+    behind = [label for label in against.ahead if label in labels]
+    if not behind:
+        return order
+    start = f"{words_of_it}, but by it " if words_of_it else f"by {name_of(group)}, "
+    verb = "does" if len(behind) == 1 else "do"
+    before = f"the generator before the transfer ({_score(summary)})"
+    return [(start, False), *_names(behind), (f" {verb} not score better than {before}", False)]
 
 
 def _without_score(rows: Sequence[Row]) -> _Clause:
@@ -292,12 +308,12 @@ def _count(number_of_things: int) -> str:
     return _COUNTS[number_of_things] if number_of_things < len(_COUNTS) else f"{number_of_things:,}"
 
 
-def _compared(ranked: _Ranked, reference: Row | None) -> list[Compared]:
+def _compared(ranked: _Ranked, reference: Row | None, kid: Metric = KID) -> list[Compared]:
     """Compare the ranked rows with a reference row; none where it has no KID."""
-    base = {} if reference is None else reference.by_seed(KID)
+    base = {} if reference is None else reference.by_seed(kid)
     if not base:
         return []
-    scores = {f"m{i}": row.by_seed(KID) for i, (row, _) in enumerate(ranked)}  # labels may be equal to the reference's
+    scores = {f"m{i}": row.by_seed(kid) for i, (row, _) in enumerate(ranked)}  # labels may be equal to the reference's
     labels = {f"m{i}": row.label for i, (row, _) in enumerate(ranked)}
     compared = compare(scores | {"": base}, "")
     return [replace(each, method=labels[each.method]) for each in compared]

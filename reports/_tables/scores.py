@@ -512,10 +512,15 @@ class Lead:
     unbeaten: str = ""
 
 
-def ranked_rows(rows: Iterable[Row]) -> list[tuple[Row, SeedSummary]]:
-    """Return the rows of one data budget that compete, best KID first, each with its KID×10³ over the seeds of all."""
-    may_compete = [row for row in rows if not row.leaks]
-    scores = [row.by_seed(KID) for row in may_compete]
+def ranked_rows(rows: Iterable[Row], kid: Metric = KID) -> list[tuple[Row, SeedSummary]]:
+    """Return the rows of one data budget that compete, best KID first, each with its KID×10³ over the seeds of all.
+
+    Args:
+        rows: Of one data budget.
+        kid: KID by the first extractor, or by the second.
+    """
+    may_compete = [row for row in rows if row.competes_by(kid)]
+    scores = [row.by_seed(kid) for row in may_compete]
     chosen = contest(scores)
     ranked = [(may_compete[i], summarize([scores[i][seed] for seed in chosen.seeds])) for i in chosen.members]
     return sorted(ranked, key=lambda pair: (pair[1].mean, pair[0].label))

@@ -26,6 +26,11 @@ def label_of(group: Group) -> str:
     return group.protocol.second.label if group.protocol.second else ""
 
 
+def name_of(group: Group) -> str:
+    """Return what the second extractor is called in a sentence; empty without one."""
+    return f"{group.protocol.second.extractor}, a second network" if group.protocol.second else ""
+
+
 def agreements(group: Group) -> dict[tuple[Metric, int], OrderAgreement]:
     """Return (the first extractor's score, data budget) -> how alike both order those that compete by both.
 
@@ -43,8 +48,13 @@ def agreements(group: Group) -> dict[tuple[Metric, int], OrderAgreement]:
     return vars(group)["_agreements"]
 
 
+def by_second(group: Group, metric: Metric) -> Metric | None:
+    """Return a score as the second extractor has it; None without one."""
+    return metric_named(f"{metric.name}.{label_of(group)}") if label_of(group) else None
+
+
 def _agreement(group: Group, metric: Metric, budget: int) -> OrderAgreement | None:
-    second = metric_named(f"{metric.name}.{label_of(group)}")
+    second = by_second(group, metric)
     if second is None:
         return None
     rows = [row for row in group.methods_at(budget) if row.competes_by(metric) and row.competes_by(second)]
@@ -63,9 +73,9 @@ def shown_tau(found: OrderAgreement) -> str:
 def in_words(group: Group, budget: int) -> str:
     """Say in a clause whether the second extractor orders the methods of a data budget as the first does, by KID."""
     found = agreements(group).get((KID, budget))
-    if found is None or not group.protocol.second:
+    if found is None:
         return ""
-    name = f"{group.protocol.second.extractor}, a second network,"
+    name = f"{name_of(group)},"
     if found.reversed_pairs:
         pairs = listing([f"{a} and {b}" for a, b in found.reversed_pairs[:MOST_NAMED]])
         more = len(found.reversed_pairs) - MOST_NAMED

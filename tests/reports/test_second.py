@@ -84,6 +84,23 @@ def test_equal_orders_are_told_in_a_clause(record: Make, a_run: MakeRun, tmp_pat
     assert "| 3 | 1 | 1.00 (−0.22 to 1.00) | methods | — |" in text  # (1 − c) / (1 + c), c = 1.96² · 2 · 11 / 54
 
 
+def test_who_does_not_beat_the_source_by_the_second_is_named(record: Make, a_run: MakeRun) -> None:
+    """By the second the source has 10 and all others more: so said, whether it orders methods alike or not."""
+
+    def words(first: dict[str, float], second: dict[str, float]) -> str:
+        (group,) = part("_tables.groups").groups(a_run(two_extractors(record, first, second)))
+        return part("_tables.finding").words(group)
+
+    behind = "not score better than the generator before the transfer (10.1)"
+    alike = words(FIRST, FIRST | {"source": 10.0})
+    assert f"vgg16, a second network, gives the same order, but by it finetune, freezed and vae do {behind}" in alike
+    other = words(FIRST | {"vae": 99.0}, SECOND | {"source": 10.0})  # by the first vae is worse than the source
+    assert f"reverses finetune and freezed (τ 0.33 (0.33 to 0.33)), but by it finetune and freezed do {behind}" in other
+    alone = words({"finetune": 20.0, "source": 95.0}, {"finetune": 20.0, "source": 10.0})
+    assert "; by vgg16, a second network, finetune does not score better than the generator before" in alone
+    assert "but by it" not in words(FIRST, SECOND)
+
+
 def test_one_extractor_alone_says_nothing_of_a_second(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """Neither panel nor clause nor section."""
     run = a_run([record(name, 25, seed) for name in ("finetune", "freezed") for seed in range(3)])
