@@ -20,7 +20,7 @@ from .text import listing, plural
 from .unbeaten import unbeaten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graftbench.comparison.methods import Compared
     from graftbench.comparison.stats import SeedSummary
@@ -94,7 +94,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
         _second(group, budget, references.get(SOURCE), against),
         _without_score(rows),
     ]
-    sentences = [_joined(first, "; ", _unbeaten(group, ranked)), _joined(second, "; ", [])]
+    sentences = [_joined(first, "; ", _unbeaten(group, ranked, against)), _joined(second, "; ", [])]
     return tuple(tuple(sentence) for sentence in sentences if sentence)
 
 
@@ -150,10 +150,12 @@ class _Against:
 
     Attributes:
         ahead: Those whose mean is lower, as far as that is settled or open.
+        failed: Those that started from it and are not ahead, where several others are; `it alone` says it by itself.
         is_open: Whether any difference that is told is not settled.
     """
 
     ahead: tuple[str, ...]
+    failed: tuple[str, ...]
     is_open: bool
 
 
@@ -163,15 +165,19 @@ def _against(ranked: _Ranked, source: Row | None, kid: Metric = KID) -> _Against
     if not compared or summary is None:
         return None
     means = {row.label: score.mean for row, score in ranked}
+    transfers = {row.label for row, _ in ranked if row.is_transfer}
     ahead = [each for each in compared if each.verdict != "worse" and means[each.method] < summary.mean]
-    named = ahead or compared
+    failed = [each for each in compared if each not in ahead and each.method in transfers] if len(ahead) > 1 else []
+    named = [*ahead, *failed] or compared
     return _Against(
-        tuple(each.method for each in ahead), any(each.verdict not in ("better", "worse") for each in named)
+        tuple(each.method for each in ahead),
+        tuple(each.method for each in failed),
+        any(each.verdict not in ("better", "worse") for each in named),
     )
 
 
 def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) -> _Clause:
-    """Say who scores better than the generator before the transfer."""
+    """Say who scores better than the generator before the transfer, and which transfers do not."""
     summary = None if source is None else source.summary(KID)
     if against is None or summary is None:
         return []
@@ -190,18 +196,25 @@ def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) 
         who = [(f"all {_count(len(ahead))} methods", False)]
     else:
         who = _names(ahead)
-    return [*who, (f" {verb} {before}", False)]
+    failed: _Clause = []
+    if against.failed:
+        failed = [(", but ", False), *_names(against.failed), (f" {_do(against.failed)} not", False)]
+    return [*who, (f" {verb} {before}", False), *failed]
 
 
-def _unbeaten(group: Group, ranked: _Ranked) -> _Clause:
+def _unbeaten(group: Group, ranked: _Ranked, against: _Against | None) -> _Clause:
     """Say who does not beat white images, or images of the source."""
-    beaten_by = {row.label: names for row, _ in ranked if (names := unbeaten(group, row))}
+    beaten_by = {
+        row.label: names
+        for row, _ in ranked
+        if (names := [name for name in unbeaten(group, row) if name in _LEARNT_NOTHING])
+    }
     if not beaten_by:
         return []
     unbeaten_rows = dict.fromkeys(name for names in beaten_by.values() for name in names)
     rows = listing([_LEARNT_NOTHING[name] for name in unbeaten_rows])
-    verb = "does" if len(beaten_by) == 1 else "do"
-    return [(", but ", False), *_names(list(beaten_by)), (f" {verb} not beat {rows}", False)]
+    start = ", and " if against is not None and against.failed else ", but "
+    return [(start, False), *_names(list(beaten_by)), (f" {_do(beaten_by)} not beat {rows}", False)]
 
 
 # ------------------------------------------------------------------------------------------------ the second sentence
@@ -278,9 +291,8 @@ def _second(group: Group, budget: int, source: Row | None, against: _Against | N
     if not behind:
         return order
     start = f"{words_of_it}, but by it " if words_of_it else f"by {name_of(group)}, "
-    verb = "does" if len(behind) == 1 else "do"
     before = f"the generator before the transfer ({_score(summary)})"
-    return [(start, False), *_names(behind), (f" {verb} not score better than {before}", False)]
+    return [(start, False), *_names(behind), (f" {_do(behind)} not score better than {before}", False)]
 
 
 def _without_score(rows: Sequence[Row]) -> _Clause:
@@ -306,6 +318,11 @@ def _score(summary: SeedSummary) -> str:
 def _count(number_of_things: int) -> str:
     """Write a count as a word up to ten."""
     return _COUNTS[number_of_things] if number_of_things < len(_COUNTS) else f"{number_of_things:,}"
+
+
+def _do(names: Collection[str]) -> str:
+    """Return the verb of so many names."""
+    return "does" if len(names) == 1 else "do"
 
 
 def _compared(ranked: _Ranked, reference: Row | None, kid: Metric = KID) -> list[Compared]:

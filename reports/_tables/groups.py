@@ -96,6 +96,11 @@ class Row:
                 return origin
         return ""
 
+    @cached_property
+    def is_transfer(self) -> bool:
+        """Return whether the method started from the generator before the transfer."""
+        return not self.is_reference and any(record.cell.source_model for record in self.records)
+
     def by_seed(self, metric: Metric) -> dict[int, float]:
         """Return seed -> score in the metric's printed scale, where it is defined."""
         values = ((seed, finite(score.value)) for seed, score in self._scores.get(metric.name, ()))

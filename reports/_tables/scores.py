@@ -500,7 +500,7 @@ class Lead:
         contested: Whether another method has a KID there.
         verdict: Who comes second, and whether the difference is settled.
         settled: Whether the second is significantly worse (`Column.is_worse`).
-        unbeaten: The reference rows `blank` and `source-images` as far as the leader does not beat them; else empty.
+        unbeaten: The reference rows that the leader should beat and does not (`unbeaten`); else empty.
     """
 
     data_budget: int

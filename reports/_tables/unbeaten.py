@@ -1,10 +1,10 @@
-"""Rows that show nothing learnt: their KID is not below that of white images, or of images of the source domain."""
+"""Rows that show nothing learnt: their KID is not below that of white or source images, or of where they started."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graftbench.comparison.nothing_learnt import BLANK, SOURCE_IMAGES, beats
+from graftbench.comparison.nothing_learnt import BLANK, SOURCE, SOURCE_IMAGES, beats
 
 from .numbers import KID
 from .text import listing
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
     from .groups import Group, Row
 
-_YARDSTICKS = {BLANK: "white images (blank)", SOURCE_IMAGES: "untouched images of the source (source-images)"}
+_YARDSTICKS = {
+    BLANK: "white images (blank)",
+    SOURCE_IMAGES: "untouched images of the source (source-images)",
+    SOURCE: "the generator before the transfer (source)",
+}
 """Method of a reference row -> what its images are."""
 
 
 def unbeaten(group: Group, row: Row) -> list[str]:
-    """Return the names of `blank` and `source-images` as far as a competing row does not beat them.
+    """Return the names of `blank`, `source-images` and, of a transfer, `source` as far as a row does not beat them.
 
     It beats one by a lower mean KID over the seeds that both have. They are looked for in the row's own group, at its
     own data budget; one that was not run there, or has no seed in common with the row, is not named.
@@ -31,6 +35,7 @@ def unbeaten(group: Group, row: Row) -> list[str]:
         reference.method: reference.by_seed(KID)
         for reference in group.references
         if reference.method in _YARDSTICKS and reference.data_budget == row.data_budget
+        if row.is_transfer or reference.method != SOURCE
     }
     return [name for name in _YARDSTICKS if name in yardsticks and beats(kids, yardsticks[name]) is False]
 

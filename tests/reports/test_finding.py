@@ -31,6 +31,16 @@ def kids(make: Make, means: Mapping[str, float], budget: int = 25, seeds: int = 
     ]
 
 
+def from_source(records: Sequence[Record], *methods: str) -> list[Record]:
+    """The records, of which those of these methods started from a source model."""
+    return [
+        msgspec.structs.replace(record, cell=msgspec.structs.replace(record.cell, source_model="source-model"))
+        if record.cell.method in methods
+        else record
+        for record in records
+    ]
+
+
 def found(run: Run) -> str:
     """The finding of the one group, without its task."""
     (group,) = part("_tables.groups").groups(run)
@@ -85,6 +95,23 @@ def test_two_that_are_level(record: Make, a_run: MakeRun) -> None:
     orders = (("finetune", "freezed"), ("freezed", "finetune"))
     assert any(f"{a} comes first" in text and f"not told apart from {b}" in text for a, b in orders)
     assert "Four trainings of each method do not settle who comes first" in text
+
+
+def test_a_transfer_that_does_not_beat_the_source_is_named(record: Make, a_run: MakeRun) -> None:
+    """It started there; one that did not is no transfer, and one that is ahead alone says it of all others."""
+    kid = {"finetune": 20, "vae": 40, "freezed": 60, "dcgan": 80, "source": 50}
+    records = from_source(kids(record, kid), "finetune", "freezed")
+    text = found(a_run(records))
+    assert "both beat the generator before the transfer (49.8), but freezed does not. Four" in text
+    assert "Four trainings of each method settle this" in text
+    white = kids(record, {"blank": 70}, family="reference")
+    assert "(49.8), but freezed does not, and dcgan does not beat white images." in found(a_run([*records, *white]))
+    assert "but freezed" not in found(a_run(from_source(kids(record, kid), "finetune")))
+    near = found(a_run(from_source(kids(record, kid | {"freezed": 50.1}), "finetune", "freezed")))
+    assert "both score better than the generator before the transfer (49.8), but freezed does not." in near
+    assert "do not settle who beats the generator before the transfer" in near
+    alone = found(a_run(from_source(kids(record, kid | {"vae": 55}), "finetune", "freezed")))
+    assert "it alone beats the generator before the transfer (49.8). Four" in alone
 
 
 def test_two_seeds_settle_nothing(record: Make, a_run: MakeRun) -> None:

@@ -1,4 +1,4 @@
-"""Rows that do not beat white or source images: marked with a footnote in tables, page and captions of figures."""
+"""Rows that do not beat white or source images, or where they started: marked in tables, page and figures' captions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from report_parts import on, part
 from rich.console import Console
@@ -78,6 +79,24 @@ def test_a_row_is_compared_over_common_seeds_at_its_own_budget(record: Make, a_r
     assert unbeaten(*row_of(run, "ours", 400)) == []
     apart = a_run([*seeds(record, "blank", 1), *seeds(record, "ours", None, 54)])
     assert unbeaten(*row_of(apart, "ours")) == []
+
+
+def test_a_transfer_that_does_not_beat_where_it_started_has_a_footnote(record: Make, a_run: MakeRun) -> None:
+    """Its KID is 60, the source's 50; one from scratch of the same KID never was there."""
+    source = [record("source", 25, seed, kid=0.05, family="reference") for seed in range(2)]
+    moved = [
+        msgspec.structs.replace(one, cell=msgspec.structs.replace(one.cell, source_model="source-model"))
+        for one in [*source, *seeds(record, "moved", 60, 60), *seeds(record, "better", 40, 40)]
+    ]
+    run = a_run([*moved, *seeds(record, "scratch", 60, 60)])
+    unbeaten = part("_tables.unbeaten").unbeaten
+    labels = ("moved", "better", "scratch", "source")
+    assert [unbeaten(*row_of(run, label)) for label in labels] == [["source"], [], [], []]
+    text = part("table").to_markdown(run)
+    note = "Does not beat the generator before the transfer (source): its mean KID over the seeds that both have is not"
+    assert text.count(note) == 1
+    assert re.search(r"^\| moved<sup>\d</sup> \| 25 ", text, re.MULTILINE)
+    assert "does not beat the generator before the transfer" in part("page").render(run, None)
 
 
 def test_the_table_has_footnotes(records: list[Record], a_run: MakeRun) -> None:
