@@ -12,7 +12,7 @@ from graftbench.comparison.methods import compare
 from graftbench.comparison.nothing_learnt import BLANK, SOURCE_IMAGES
 from graftbench.records.record import Status
 
-from .near_copies import note_on_copies
+from .near_copies import note_on_copies, share_of_copies
 from .numbers import FID, KID, decimals, number
 from .scores import column, ranked_rows
 from .second import by_second, in_words, name_of
@@ -256,9 +256,19 @@ def _scale(ranked: _Ranked, oracle: Row | None, memorizer: Row | None) -> _Claus
 
 
 def _copies(ranked: _Ranked) -> _Clause:
-    """Say whose images are near copies of the training images, which no score of quality minds."""
-    names = [row.label for row, _ in ranked if note_on_copies(row)]
-    return [("the images of ", False), *_names(names), (" are near copies of training images", False)] if names else []
+    """Say which share of whose images are near copies of the training images, which no score of quality minds."""
+    rows = [row for row, _ in ranked if note_on_copies(row)]
+    unknown = [row.label for row in rows if share_of_copies(row) is None]
+    whose: list[_Clause] = [[("the images of ", False), *_names(unknown)]] if unknown else []
+    for row in rows:
+        if (share := share_of_copies(row)) is not None:
+            start = "up to " if len(row.ok) > 1 else ""
+            whose.append([(f"{start}{100 * share:.0f} % of the images of ", False), (row.label, True)])
+    pieces: _Clause = []
+    for i, clause in enumerate(whose):
+        pieces += [(" and " if i == len(whose) - 1 else ", ", False)] if i else []
+        pieces += clause
+    return [*pieces, (" are near copies of training images", False)] if pieces else []
 
 
 def _fid(ranked: _Ranked) -> _Clause:

@@ -28,6 +28,17 @@ def note_on_copies(row: Row) -> str:
     return f"{notes[0][0].upper()}{notes[0][1:].replace(':', f'{count}:', 1)}."
 
 
+def share_of_copies(row: Row) -> float | None:
+    """Return the largest share of copies of the cells of a row that are near copies; None where it is not known."""
+    shares = [
+        share
+        for record in row.ok
+        if _of_cell(record) and (score := record.score("copies")) is not None
+        if (share := finite(score.value)) is not None
+    ]
+    return max(shares, default=None)
+
+
 def _of_cell(record: Record) -> str:
     scores = {score.name: score for score in record.scores}
     z, share, copies = (scores.get(name) for name in ("copying_z", "authpct", "copies"))
