@@ -212,6 +212,26 @@ def test_what_cannot_be_held_to_a_quality_is_refused(make: Any) -> None:
         judged(base[:2], [base[0], msgspec.structs.replace(base[1], snapshots=shots)])
 
 
+@pytest.mark.parametrize("name", [*UNTIL])
+@pytest.mark.parametrize("until", ["75%", "485"])
+def test_without_snapshots_these_are_what_is_missing(name: str, until: str, make: Any) -> None:
+    """Whatever is asked for and whether the base has source and floor or not; no other level would mend it."""
+    blind = [msgspec.structs.replace(record, snapshots=[]) for record in a_run(make, [10, 11, 12])]
+    for run in (blind, blind[1:]):
+        with pytest.raises(GraftbenchError) as refused:
+            judged(run, run, measures=parse_measures([name]), until=parse_quality(until))
+        assert str(refused.value) == (
+            "No fit can be held to a quality: the base and the new run did not look at fits on the way (`snapshots` in "
+            "the suite)."
+        )
+
+
+def test_which_fits_reach_it_can_be_asked_for_alone(make: Any) -> None:
+    """Without a cost beside it: all four of four are lost."""
+    found = judged(a_run(make, [10, 11, 12, 13]), a_run(make, [None] * 4), measures=(UNTIL["reaches_quality"],))
+    assert {measure: row.verdict for measure, row in rows_of(found).items()} == {"reaches_quality": "regression"}
+
+
 def test_shared_machines_and_other_hardware_keep_the_images(make: Any) -> None:
     """Wall times are left out as everywhere in the gate; images and arrivals depend on no clock."""
     base, busy = a_run(make, [10, 11, 12]), a_run(make, [20, 22, 24], timing_shared=True)

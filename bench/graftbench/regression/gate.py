@@ -86,9 +86,10 @@ def compare(
     rows = judge.rows()
     if matched.pairs:
         if judge.unlooked and not judge.looked_at:
+            advice = " A level that needs neither source nor floor is a KID×10³ (--until 485)."
             raise GraftbenchError(
-                f"No fit can be held to a quality: {'; '.join(sorted(judge.unlooked))}. A level that needs neither "
-                "source nor floor is a KID×10³ (--until 485)."
+                f"No fit can be held to a quality: {'; '.join(sorted(judge.unlooked))}."
+                f"{advice if judge.lacks_levels else ''}"
             )
         _check_measured(rows, options.measures, len(matched.pairs))
     return Comparison(

@@ -73,7 +73,8 @@ class Judge:
         self._options = options
         self._pairs = pairs
         self.measures = with_checks(options.measures)
-        self._levels = levels_of(base_records, options.until) if self.measures != options.measures else {}
+        until_is_judged = any(measure.name in UNTIL for measure in self.measures)
+        self._levels = levels_of(base_records, options.until) if until_is_judged else {}
         base = [record for pair in pairs for record in pair.base]
         new = [record for pair in pairs for record in pair.new]
         self._computed = {score.name for record in new for score in record.scores}
@@ -94,6 +95,11 @@ class Judge:
             self.notes.append(_on_levels(self._levels, options.until))
         if note := machines.arithmetic_note(base, new):
             self.notes.append(note)
+
+    @property
+    def lacks_levels(self) -> bool:
+        """Return whether fits could not be held to a quality because the base says nowhere which KID that is."""
+        return bool(self.unlooked & {level for level in self._levels.values() if isinstance(level, str)})
 
     def rows(self) -> list[GateRow]:
         """Return one row for each measure of each group of pairs; what neither side has measured is left out."""

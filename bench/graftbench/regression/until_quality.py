@@ -106,14 +106,14 @@ def _level(group: Sequence[Record], quality: Quality) -> float | str:
 
 def unlooked(pair: Pair, levels: dict[Place, float | str]) -> str:
     """Say why a pair's fits cannot be compared on their way; empty where they can."""
-    level = levels.get(pair.series[1:], "the base has no such cells")
-    if isinstance(level, str):
-        return level
     shares = [{_shares(record) for record in side} for side in (pair.base, pair.new)]
     lacking = [name for name, side in zip(("base", "new run"), shares, strict=True) if () in side]
     if lacking:
         saved = "; a baseline from before they were kept is to be saved again" if lacking == ["base"] else ""
         return f"the {' and the '.join(lacking)} did not look at fits on the way (`snapshots` in the suite{saved})"
+    level = levels.get(pair.series[1:], "the base has no such cells")
+    if isinstance(level, str):
+        return level
     if shares[0] != shares[1]:
         return "base and new run looked at fits at other shares of the budget (`snapshots` in the suite)"
     unscored = [course for record in (*pair.base, *pair.new) if isinstance(course := course_of(record), str)]
