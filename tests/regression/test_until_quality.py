@@ -11,6 +11,8 @@ import pytest
 from graftbench.errors import GraftbenchError
 from graftbench.records.record import Record, Snapshot
 from graftbench.regression import baselines
+from graftbench.regression.formats import render
+from graftbench.regression.formats._words import summary
 from graftbench.regression.gate import Comparison, compare, compare_runs
 from graftbench.regression.measures import UNTIL, parse_measures
 from graftbench.regression.options import GateOptions
@@ -115,8 +117,15 @@ def test_two_censored_sides_have_no_verdict(make: Any) -> None:
     nobody = rows_of(judged(a_run(make, [None] * 3), a_run(make, [None] * 3)))
     assert {row.verdict for row in nobody.values()} == {"not compared"}
     assert nobody["reaches_quality"].reason == "no fit reaches it on either side"
+    found = judged(a_run(make, [None] * 3), a_run(make, [None] * 3))
+    assert (found.code, found.nothing_compared) == (2, True)
+    assert summary(found) == "Nothing was compared (4 pairs of cells)."
+    assert "Nothing was compared" in render(found, "md")
+    gone = judged(a_run(make, [None] * 3), a_run(make, [None] * 2))
+    assert (gone.code, summary(gone)) == (3, "Nothing was compared; 1 vanished cell (3 pairs of cells).")
     some = rows_of(judged(a_run(make, [None, 10, 11]), a_run(make, [None, 10, 11])))
     assert (some["seconds_to_quality"].pairs, some["seconds_to_quality"].verdict) == (2, "unchanged")
+    assert judged(a_run(make, [None, 10, 11]), a_run(make, [None, 10, 11])).code == 0
     assert some["reaches_quality"].base == pytest.approx(2 / 3)
 
 

@@ -38,7 +38,9 @@ def compare(
     write: Texts = [],  # noqa: B006 - never changed
     all: Flag = False,  # noqa: A002 - the option's name
 ) -> int:
-    """Judge a new run against a base: exit code 0 fine, 1 a regression, 2 bad input, 3 newly failing or vanished cells.
+    """Judge a new run against a base, with an exit code for CI.
+
+    0 fine, 1 a regression, 2 bad input or nothing compared, 3 newly failing or vanished cells.
 
     Args:
         base: A run folder, a folder of repeats, a records.jsonl, or a baseline's name.

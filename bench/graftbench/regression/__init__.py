@@ -4,7 +4,7 @@
     from graftbench.regression.gate import compare
 
     found = compare(records_of_the_base, records_of_the_new, GateOptions())
-    found.code  # 0 fine, 1 a regression, 3 cells that newly fail or are gone
+    found.code  # 0 fine, 1 a regression, 2 nothing was compared, 3 cells that newly fail or are gone
 
 Nothing here imports torch.
 """

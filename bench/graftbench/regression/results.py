@@ -102,8 +102,18 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return [row for row in self.rows if row.verdict == verdict]
 
     @property
+    def nothing_compared(self) -> bool:
+        """Return whether pairs of cells are there and nothing of what they were to be compared by could be."""
+        return bool(self.rows) and len(self.of("not compared")) == len(self.rows)
+
+    @property
     def code(self) -> int:
-        """Return the exit code: 1 a regression, 3 newly failing or vanished cells without one, 0 neither."""
+        """Return the exit code: 1 a regression, 3 newly failing or vanished cells without one, 0 neither.
+
+        2, as of bad input, where nothing was compared: nothing says that it did not get worse.
+        """
         if self.of("regression"):
             return 1
-        return 3 if self.failing or self.vanished else 0
+        if self.failing or self.vanished:
+            return 3
+        return 2 if self.nothing_compared else 0

@@ -82,6 +82,8 @@ def summary(comparison: Comparison) -> str:
     ]
     counted = [f"{count} {singular if count == 1 else plural}" for count, singular, plural in counts if count]
     cells = f"{comparison.pairs} pair{'' if comparison.pairs == 1 else 's'} of cells"
+    if comparison.nothing_compared:
+        return f"{'; '.join(['Nothing was compared', *filter(None, [', '.join(counted)])])} ({cells})."
     return f"{', '.join(counted) if counted else 'No change beyond noise and thresholds'} ({cells})."
 
 

@@ -21,7 +21,7 @@ MOST_LINES = 50
 
 def render(comparison: Comparison) -> str:
     """Render a headline, what needs looking at, and the rest folded away."""
-    mark = {0: "✅", 1: "❌", 3: "⚠️"}[comparison.code]
+    mark = {0: "✅", 1: "❌", 2: "⚠️", 3: "⚠️"}[comparison.code]
     parts = [f"### {mark} {_plain(comparison.new)} against {_plain(comparison.base)}", summary(comparison)]
     parts += _section("Regressions", comparison.of("regression"))
     parts += _cells("Newly failing", (_plain(str(failed)) for failed in comparison.failing))
