@@ -276,7 +276,10 @@ def test_qualities_are_parsed() -> None:
     assert parse_quality("75%") == Quality(share=0.75)
     assert parse_quality(" 12.5 % ") == Quality(share=0.125)
     assert parse_quality("485") == Quality(share=None, kid=0.485)
-    assert parse_quality("-3") == Quality(share=None, kid=-0.003)
-    for text in ("", "0%", "101%", "kid=3", "1.2.3", "nan", "75 percent"):
-        with pytest.raises(GraftbenchError, match=r"\(75%\), or a KID×10³ \(485\); found"):
+    assert parse_quality("1") == Quality(share=None, kid=0.001)
+    for text in ("", "0%", "101%", "kid=3", "1.2.3", "nan", "75 percent", "0", "-3", "0.0", "-0.75"):
+        with pytest.raises(GraftbenchError, match=r"\(75%\), or a KID×10³ of at least 1 \(485\); found '.*'\.$"):
+            parse_quality(text)
+    for text, share in (("0.75", "75%"), (".5", "50%"), ("0.005", "0.5%")):
+        with pytest.raises(GraftbenchError, match=rf"found '{text}'\. If a share was meant: {share}\.$"):
             parse_quality(text)

@@ -62,19 +62,21 @@ def parse_quality(text: str) -> Quality:
     """Parse `75%` (of the way) or `485` (KID×10³).
 
     Raises:
-        GraftbenchError: Another form, or a share that is not above 0 and at most 100 %.
+        GraftbenchError: Another form, a share that is not above 0 and at most 100 %, or a KID×10³ below 1, more likely
+            a share without its sign.
     """
     share, kid = re.fullmatch(r"([0-9.]+)\s*%", text.strip()), re.fullmatch(r"-?[0-9.]+", text.strip())
     try:
         if share and 0 < float(share[1]) <= 100:
             return Quality(share=float(share[1]) / 100)
-        if kid:
+        if kid and float(kid[0]) >= 1:
             return Quality(share=None, kid=float(kid[0]) / SCALE)
+        meant = f" If a share was meant: {100 * float(kid[0]):g}%." if kid and float(kid[0]) > 0 else ""
     except ValueError:  # more than one point
-        pass
+        meant = ""
     raise GraftbenchError(
         "A quality is a share of the way from the untransferred source to real images, above 0 and at most 100 % "
-        f"(75%), or a KID×10³ (485); found '{text}'."
+        f"(75%), or a KID×10³ of at least 1 (485); found '{text}'.{meant}"
     )
 
 
