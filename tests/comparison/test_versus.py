@@ -117,7 +117,7 @@ def test_scores_by_a_second_extractor() -> None:
         with pytest.raises(GraftbenchError, match=re.escape(sentence)):
             versus(records, "a", "b", metric=asked)
     two = [record(method, 0, **{name: 1.0, "kid.lite2@64": 2.0}) for method in ("a", "b")]
-    with pytest.raises(GraftbenchError, match="Did you mean 'kid.lite2@"):
+    with pytest.raises(GraftbenchError, match=r"Did you mean 'kid\.lite2@"):
         versus(two, "a", "b", metric="kid.lite2")
 
 
