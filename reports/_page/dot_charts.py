@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .._tables.groups import Row
 
-RATIO, MODES, PAIRS = (METRICS[name] for name in ("train_distance_ratio", "modes", "variant_pairs"))
+RATIO, COPIES, MODES, PAIRS = (METRICS[name] for name in ("train_distance_ratio", "copies", "modes", "variant_pairs"))
 
 
 def dot_chart(
@@ -94,15 +94,23 @@ def _seconds_of(row: Row) -> list[float]:
     return [value for value in seconds if value is not None]
 
 
-def memorization(methods: Sequence[Row], references: Sequence[Row]) -> DotChart | None:
-    """Draw how far images are from the training images, relative to new real ones."""
-    rows = [row for row in methods if row.summary(RATIO) is not None]
-    if not rows:
-        return None
-    rows.sort(key=lambda row: (_mean(row, RATIO), row.label))
-    known = [row for row in references if row.method in (MEMORIZER, ORACLE) and row.summary(RATIO) is not None]
-    notes = {id(row): note_on_copies(row) for row in rows}
-    return dot_chart([*rows, *known], RATIO, {"copies": 0.0, "new images": 1.0}, notes, from_zero=True, places=2)
+def memorization(methods: Sequence[Row], references: Sequence[Row]) -> dict[str, DotChart]:
+    """Draw how far images are from the training images, relative to new real ones, and how many are copies of them.
+
+    Returns:
+        Name of the score -> its chart; the first one says in words which rows are near copies.
+    """
+    charts: dict[str, DotChart] = {}
+    for metric, closest, lines in ((RATIO, 1, {"copies": 0.0, "new images": 1.0}), (COPIES, -1, {})):
+        rows = [row for row in methods if row.summary(metric) is not None]
+        if not rows:
+            continue
+        rows.sort(key=lambda row: (closest * _mean(row, metric), row.label))
+        known = [row for row in references if row.method in (MEMORIZER, ORACLE) and row.summary(metric) is not None]
+        notes = {} if charts else {id(row): note_on_copies(row) for row in rows}
+        places = 2 if metric is RATIO else None
+        charts[metric.name] = dot_chart([*rows, *known], metric, lines, notes, from_zero=True, places=places)
+    return charts
 
 
 def truth(methods: Sequence[Row], references: Sequence[Row]) -> tuple[tuple[str, DotChart], ...]:

@@ -70,7 +70,7 @@ class PageSetting:
         on_the_way: Plots of KID at the snapshots of the trainings.
         seconds: What the trainings took.
         pareto: KID against seconds; None where nothing was measured.
-        memorization: Distances to training images; None where they are unknown.
+        memorization: Distances to training images and shares of copies, by the score's name; none where unknown.
         truth: Charts of known factors, each with what it counts.
         over_budgets: Plots of KID against training images.
     """
@@ -90,7 +90,7 @@ class PageSetting:
     on_the_way: tuple[LineChart, ...]
     seconds: DotChart | None
     pareto: LineChart | None
-    memorization: DotChart | None
+    memorization: dict[str, DotChart]
     truth: tuple[tuple[str, DotChart], ...]
     over_budgets: tuple[LineChart, ...] = ()
 

@@ -62,3 +62,21 @@ def test_the_page_says_it_beside_the_rank_and_in_the_chart(record: Make, a_run: 
     assert text.count(f'<span class="note">N{SAID[1:]} (C_T −5.0') == 1
     clean = part("page").render(a_run(cells(record, "freezed", 0, 2)), None)
     assert "near copies of training" not in clean
+
+
+def test_the_page_draws_the_share_of_copies_beside_the_distance(record: Make, a_run: MakeRun) -> None:
+    """In per cent, the largest first; where it was not scored there is no such chart."""
+    without = [record(method, full=True) for method in ("dcgan", "vae")]
+    shares = zip(without, (0.03, 0.98), strict=True)
+    with_shares = [
+        msgspec.structs.replace(
+            one, scores=[*one.scores, msgspec.structs.replace(one.scores[0], name="copies", value=share)]
+        )
+        for one, share in shares
+    ]
+    text = part("page").render(a_run(with_shares), None)
+    (chart,) = re.findall(r"<h4>Copies %</h4>(.*?)</figure>", text, re.DOTALL)
+    rows = re.findall(r'<span class="name">(\w+)</span>.*?<span class="value">([\d.]+)</span>', chart)
+    assert [(name, float(value)) for name, value in rows] == [("vae", 98.0), ("dcgan", 3.0)]
+    assert "<h4>Train distance</h4>" in text
+    assert "<h4>Copies %</h4>" not in part("page").render(a_run(without), None)

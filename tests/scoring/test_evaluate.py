@@ -317,6 +317,13 @@ def test_copies_are_called_so(data: Data, cache: Path) -> None:
     assert "C_T −" in said[-1]
 
 
+def test_copies_with_other_hues_are_called_so(data: Data, cache: Path) -> None:
+    """Red and blue exchanged: the share of copies says it, though C_T and AuthPct are those of new images."""
+    settings: dict[str, Any] = SMALL | {"metrics": ["copies", "authpct", "copying_z"]}
+    said = evaluate(pixels(data.made)[..., ::-1].copy(), data.real, train=data.made, cache=cache, **settings).notes
+    assert [note for note in said if "% of them are training images" in note]
+
+
 # ------------------------------------------------------------------------------------------------------------ cache
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
+from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,6 +148,7 @@ def versus(
     _check(names, level)
     records = None if _is_frame(run) else _records(run)
     cells = _frame(run, records)
+    names = [_in_full(name, cells) for name in names]
     methods = sorted(map(str, cells["method"].unique()))
     for name in (a, b):
         if name not in methods:
@@ -196,6 +199,21 @@ def _check(names: Sequence[str], level: float) -> None:
             raise unknown("metric", name, EVERY_METRIC)
         if not metric.better:
             raise GraftbenchError(f"Neither a high nor a low '{name}' is better, so no method is better by it.")
+
+
+def _in_full(name: str, cells: pd.DataFrame) -> str:
+    """Return a second extractor's score as the cells name it, where exactly one begins so: `kid.lite2`."""
+    if name in cells.columns or not is_by_second(name):
+        return name
+    beginning = [column for column in map(str, cells.columns) if re.match(rf"{re.escape(name)}[@+]", column)]
+    return beginning[0] if len(beginning) == 1 else name
+
+
+def _nearest(name: str, scored: Sequence[str]) -> str:
+    """Return the score that is meant, by the part of a second extractor's name that tells networks apart first."""
+    candidates = {each.partition("@")[0]: each for each in reversed(scored)}
+    near = get_close_matches(name.partition("@")[0], candidates, n=1, cutoff=0.6)
+    return candidates[near[0]] if near and is_by_second(name) else ""
 
 
 def checked_metric(name: str) -> Metric:
@@ -265,9 +283,12 @@ def _nothing_in_common(cells: pd.DataFrame, a: str, b: str, metrics: Sequence[st
     labels = " or ".join(metrics)
     for method in (a, b):
         if not settings(method):
-            scored = [name for name in EVERY_METRIC if name in cells.columns and _scores(cells, method, name)]
+            known = [*EVERY_METRIC, *filter(is_by_second, map(str, cells.columns))]
+            scored = [name for name in known if name in cells.columns and _scores(cells, method, name)]
+            nearest = _nearest(metrics[0], scored)
+            hint = f" Did you mean '{nearest}'?" if nearest else ""
             return GraftbenchError(
-                f"No cell of '{method}' that ended well has a {labels}. Scores that it has: "
+                f"No cell of '{method}' that ended well has a {labels}.{hint} Scores that it has: "
                 f"{', '.join(scored) or 'none'}."
             )
     examples = [min(settings(method)) for method in (a, b)]

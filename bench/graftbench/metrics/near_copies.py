@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 FAR_BELOW = -3.0
 """A z below this is called more than chance: new real images come out below it once in 740 times."""
 
-
 LEAST_COPIES = 0.01
-"""The interval of the share of copies lies above this share where copies are spoken of."""
+"""The interval of the share of copies lies above this share where another sign speaks of copies."""
+ENOUGH_COPIES = 0.10
+"""Where it lies above this share it speaks alone: C_T and AuthPct do not see recoloured copies.
+
+Smears read less; of what is no copy averages of two training images alone read more (docs/metrics.md).
+"""
 
 
 def near_copies(
@@ -28,8 +32,8 @@ def near_copies(
 ) -> str:
     """Say that images are nearer to the training images than new real ones are; empty where that is not said.
 
-    Where the share of copies is known it has to agree: C_T and AuthPct fall for smears as well, which lie near the mean
-    of the training images.
+    A large share of copies says it alone. Otherwise, where the share is known, it has to agree: C_T and AuthPct fall
+    for smears as well, which lie near the mean of the training images.
 
     Args:
         copying_z: C_T, a z by itself; None where it is not known.
@@ -41,10 +45,12 @@ def near_copies(
         least_copies: The lower end of its interval.
     """
     signs = list(_far_below(copying_z, authpct, floor, n_generated, n_reference))
-    if not signs or (copies is not None and least_copies <= LEAST_COPIES):
-        return ""
     if copies is not None:
+        if least_copies <= (LEAST_COPIES if signs else ENOUGH_COPIES):
+            return ""
         signs.insert(0, f"{100 * copies:.0f} % of them are training images, as they are or changed a little")
+    if not signs:
+        return ""
     return f"near copies: the images lie nearer to the training images than new real images do ({', '.join(signs)})"
 
 

@@ -67,9 +67,12 @@ class PluginIndex(Generic[Plugin]):
             )
         if name in self.classes:
             return self.classes[name]
+        for where, reason in self.broken.items():
+            if where.startswith(f"{_table_of(name)} of "):
+                raise GraftbenchError(f"{where}: {reason}")
         error = unknown(self.kind, name, self.classes)
         if self.broken:
-            failed = "; ".join(f"{where}: {reason}" for where, reason in self.broken.items())
+            failed = "; ".join(f"{where}: {reason.removesuffix('.')}" for where, reason in self.broken.items())
             error = GraftbenchError(f"{error} Plugins that failed to import: {failed}.")
         raise error
 
@@ -150,7 +153,7 @@ SEARCHES: dict[str, Callable[..., PluginIndex[Any]]] = {"method": methods, "doma
 def _add_variants(index: PluginIndex[Method], variants: Mapping[str, Variant], where: str) -> None:
     """Enter variants; one whose name is taken or whose method is unknown is listed as broken."""
     for name, variant in variants.items():
-        table = f"[variants.{name}] of {where}"
+        table = f"{_table_of(name)} of {where}"
         try:
             cls = class_of(name, variant, index[variant.method])
         except GraftbenchError as error:
@@ -163,6 +166,11 @@ def _add_variants(index: PluginIndex[Method], variants: Mapping[str, Variant], w
         else:
             index.failed[table] = f"the method '{name}' exists already"
             index.clashes[name] = table
+
+
+def _table_of(variant: str) -> str:
+    """Return what the table of a variant is called in a TOML file."""
+    return f"[variants.{variant}]"
 
 
 def make_domain(name: str, plugins: Sequence[PluginSource] = ()) -> Domain:
