@@ -82,6 +82,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
     first = [lead, _over_source(ranked, against, references.get(SOURCE))]
     second = [
         _certainty(
+            budget,
             ranked[0][1].n,
             {
                 "who comes first": lead_is_open,
@@ -220,10 +221,13 @@ def _unbeaten(group: Group, ranked: _Ranked, against: _Against | None) -> _Claus
 # ------------------------------------------------------------------------------------------------ the second sentence
 
 
-def _certainty(seeds: int, told: Mapping[str, bool | None]) -> _Clause:
+def _certainty(budget: int, seeds: int, told: Mapping[str, bool | None]) -> _Clause:
     """Say whether the trainings of each method settle what the first sentence says.
 
+    What they leave open those of all numbers of images together may settle (`overall`): it says of which it speaks.
+
     Args:
+        budget: Number of training images.
         seeds: Of each method.
         told: What is said -> whether it is open; None where nothing is said of it.
     """
@@ -234,9 +238,10 @@ def _certainty(seeds: int, told: Mapping[str, bool | None]) -> _Clause:
     settle, do = ("settles", "does") if seeds == 1 else ("settle", "do")
     if not open_ones:
         return [(f"{times} of each method {settle} this", False)]
+    here = f"with {plural(budget, 'image')} alone, {times} of each method"
     if all(is_open is not False for is_open in told.values()):
-        return [(f"{times} of each method {settle} none of this by {'itself' if seeds == 1 else 'themselves'}", False)]
-    return [(f"{times} of each method {do} not settle {listing(open_ones)}", False)]
+        return [(f"{here} {settle} none of this", False)]
+    return [(f"{here} {do} not settle {listing(open_ones)}", False)]
 
 
 def _scale(ranked: _Ranked, oracle: Row | None, memorizer: Row | None) -> _Clause:

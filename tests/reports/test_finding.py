@@ -94,7 +94,7 @@ def test_two_that_are_level(record: Make, a_run: MakeRun) -> None:
     assert "both methods beat the generator before the transfer" in text or "both beat the generator" in text
     orders = (("finetune", "freezed"), ("freezed", "finetune"))
     assert any(f"{a} comes first" in text and f"not told apart from {b}" in text for a, b in orders)
-    assert "Four trainings of each method do not settle who comes first" in text
+    assert "With 25 images alone, four trainings of each method do not settle who comes first" in text
 
 
 def test_a_transfer_that_does_not_beat_the_source_is_named(record: Make, a_run: MakeRun) -> None:
@@ -122,7 +122,7 @@ def test_two_seeds_settle_nothing(record: Make, a_run: MakeRun) -> None:
     )
     assert "finetune comes first" in text
     assert "it alone scores better than the generator before the transfer (49.2)" in text
-    assert "Two trainings of each method settle none of this by themselves" in text
+    assert "With 25 images alone, two trainings of each method settle none of this" in text
     assert "nothing" not in text
     assert "not told" not in text
 
@@ -156,7 +156,7 @@ def test_one_seed_settles_nothing(record: Make, a_run: MakeRun) -> None:
     text = found(a_run(kids(record, {"finetune": 20, "freezed": 40, "source": 50}, seeds=1)))
     assert "finetune comes first with a distance to real images (KID×10³, lower is better) of 20.0, ahead of" in text
     assert "both score better than the generator before the transfer" in text
-    assert "One training of each method settles none of this by itself" in text
+    assert "With 25 images alone, one training of each method settles none of this" in text
 
 
 def test_few_reference_images(record: Make, a_run: MakeRun) -> None:
