@@ -72,6 +72,7 @@ def test_every_packaged_suite_parses() -> None:
         ("[0]", "[]", "the matrix is empty, for `seeds` lists nothing"),
         ("[25]", "[0]", "must be at least 1; found 0"),
         ("[25]", "[25, 25]", "`data_budgets` lists a value twice"),
+        ("[0]\n", "[0]\n[protocol]\nmetrics = ['kid', 'kid']\n", "`protocol.metrics` lists a value twice"),
         ("@32", "@33", "A resolution is 8, 16, 32"),
         ("->openmoji", "->none", "A task needs a target domain"),
         ("[0]\n", "[0]\n[source_models.gna]\nkimg = 1\n", "Unknown kind of source model 'gna'"),
