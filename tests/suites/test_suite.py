@@ -231,6 +231,14 @@ def test_a_suite_needs_a_name() -> None:
             parse_suite(re.sub('name = ".*"', f'name = "{name}"', GOOD), "mine.toml")
 
 
+def test_the_name_of_a_suite_is_no_path() -> None:
+    """Words are fine, a folder is not."""
+    for name in ("../x", "a/b", "..", "a\\b"):
+        with pytest.raises(GraftbenchError, match="a suite's name is no path"):
+            parse_suite(re.sub('name = ".*"', lambda _, name=name: f"name = '{name}'", GOOD), "mine.toml")
+    assert parse_suite(GOOD.replace('"mine"', '"My suite, no. 2"'), "mine.toml").name == "My suite, no. 2"
+
+
 def test_a_variant_that_nothing_runs_is_checked_too() -> None:
     """Its method is looked up although `methods` does not list it; the sentence is about that alone, and said once."""
     suite = parse_suite(GOOD + '[variants.mine]\nmethod = "dcgn"\n', "mine.toml")

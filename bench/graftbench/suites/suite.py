@@ -197,8 +197,7 @@ def suite_of(raw: dict[str, Any], where: str) -> Suite:
         GraftbenchError: An unknown key, a value of the wrong type or out of range, or parts that do not go together.
     """
     suite = read_table(raw, Suite, where)
-    if not suite.name.strip():
-        raise GraftbenchError(f"{where}: a suite needs a name; found `name` = {suite.name!r}.")
+    _check_name(suite.name, where)
     _check_lists(suite, where)
     _check_tasks(suite, where)
     _check_budgets(suite, where)
@@ -222,6 +221,14 @@ def suite_of(raw: dict[str, Any], where: str) -> Suite:
                 f"found '{label}'."
             )
     return suite
+
+
+def _check_name(name: str, where: str) -> None:
+    """Refuse a name that is none, or that reads as a path."""
+    if not name.strip():
+        raise GraftbenchError(f"{where}: a suite needs a name; found `name` = {name!r}.")
+    if name in (".", "..") or re.search(r"[/\\]", name):
+        raise GraftbenchError(f"{where}: a suite's name is no path and has no / and no \\; found `name` = {name!r}.")
 
 
 def _check_lists(suite: Suite, where: str) -> None:
