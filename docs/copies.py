@@ -90,11 +90,27 @@ def averaged(images: Pixels, of: int, rng: np.random.Generator) -> Pixels:
     return sum(parts, np.zeros((1, 1, 1, 1))).round().astype(np.uint8)
 
 
+def greyed(images: Pixels) -> Pixels:
+    """Take the colours away."""
+    return np.stack([_array(_image(image).convert("L").convert("RGB")) for image in images])
+
+
+def turned(images: Pixels, degrees: float) -> Pixels:
+    """Turn about the middle; the corners get the colour of the upper left one."""
+    bicubic = Image.Resampling.BICUBIC
+    pictures = (_image(image) for image in images)
+    return np.stack([_array(p.rotate(degrees, bicubic, fillcolor=p.getpixel((0, 0)))) for p in pictures])
+
+
 SMEARS: dict[str, Callable[[Pixels, Pixels, np.random.Generator], Pixels]] = {
     "copies, cropped and softened": lambda train, _, rng: softened(train, rng),
     "copies, blurred by 1 px": lambda train, *_: blurred(train, 1.0),
     "copies, blurred by 1.5 px": lambda train, *_: blurred(train, 1.5),
     "copies, blurred by 3 px": lambda train, *_: blurred(train, 3.0),
+    "copies, grey": lambda train, *_: greyed(train),
+    "copies, turned by 2°": lambda train, *_: turned(train, 2.0),
+    "copies, turned by 5°": lambda train, *_: turned(train, 5.0),
+    "copies, turned by 10°": lambda train, *_: turned(train, 10.0),
     "averages of 2 training images": lambda train, _, rng: averaged(train, 2, rng),
     "averages of 4 training images": lambda train, _, rng: averaged(train, 4, rng),
     "averages of 8 training images": lambda train, _, rng: averaged(train, 8, rng),

@@ -211,10 +211,20 @@ def test_a_paper_has_one_folder(tmp_path: Path) -> None:
 
 def test_unknown_formats_and_figures_are_named(tmp_path: Path) -> None:
     """With the nearest, and nothing is written."""
-    with pytest.raises(GraftbenchError, match=r"Unknown figure 'qualty'\. Did you mean 'quality'"):
+    with pytest.raises(GraftbenchError, match=r"^Unknown figure 'qualty'\. Did you mean 'quality'\?$"):
         write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, figure="qualty")
+    with pytest.raises(GraftbenchError, match=r"^Unknown figure 'zzz'\. Names begin with: [a-z]+, .*quality[^-]*$"):
+        write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, figure="zzz")
     with pytest.raises(GraftbenchError, match=r"Unknown format 'svgz'\. Did you mean 'svg'"):
         write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, formats=["svgz"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_baseline_is_named(tmp_path: Path) -> None:
+    """Whatever is written, comparisons or none; nothing is."""
+    for formats in ([], ["html"], ["md"]):
+        with pytest.raises(GraftbenchError, match=r"Unknown baseline 'sorce' in this run\. Did you mean 'source'"):
+            write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, formats=formats, baseline="sorce")
     assert not list(tmp_path.iterdir())
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import replace
+from difflib import get_close_matches
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ def write_reports(
     for name in formats:
         if name not in FORMATS:
             raise unknown("format", name, FORMATS)
+    _check_baseline(run, baseline)
     endings = {FORMATS[name] for name in formats} or (PAPER if paper else set())
     if figure:
         endings = (endings or set(FORMATS.values())) & PICTURES
@@ -81,6 +83,16 @@ def write_reports(
         if file is not None and file.absolute() not in own and not file.absolute().is_relative_to(own[0]):
             raise GraftbenchError(f"'{file}' cannot be read ({error.strerror}), and so no report be made.") from error
         raise GraftbenchError(f"The report folder '{folder}' cannot be written: {error}.") from error
+
+
+def _check_baseline(run: Run, baseline: str) -> None:
+    """Refuse a baseline of no method of the run, also where nothing that is written would compare with it.
+
+    A row's label is the method's name, and what tells variants apart behind it; the report of comparisons knows these.
+    """
+    methods = {record.cell.method for record in run.records}
+    if baseline and not any(f"{baseline} ".startswith(f"{method} ") for method in methods):
+        raise unknown("baseline", baseline, methods, where="in this run")
 
 
 def write_report(
@@ -146,8 +158,16 @@ def _wanted(made: Iterable[Path], endings: Collection[str], figure: str) -> list
         return candidates
     kept = [path for path in candidates if path.stem.startswith(figure)]
     if not kept:
-        raise unknown("figure", figure, sorted({path.stem for path in candidates}))
+        raise _no_figure(figure, sorted({path.stem for path in candidates}))
     return kept
+
+
+def _no_figure(figure: str, stems: Sequence[str]) -> GraftbenchError:
+    """Say that no figure's name begins so; name the nearest, or else what names begin with: whole ones have hashes."""
+    beginnings = sorted({stem.partition("-")[0] for stem in stems})
+    near = get_close_matches(figure, beginnings, n=1, cutoff=0.5)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Names begin with: {', '.join(beginnings) or 'none'}."
+    return GraftbenchError(f"Unknown figure '{figure}'. {hint}")
 
 
 def _take(file: Path, target: Path) -> Path:

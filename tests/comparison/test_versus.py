@@ -107,16 +107,18 @@ def test_metrics_that_disagree_and_scores_that_are_missing() -> None:
 def test_scores_by_a_second_extractor() -> None:
     """Their whole name, or what it begins with where exactly one does; else all are listed, the nearest first."""
     name = "kid.lite2@128+blur0.7+dither8"
-    records = [
-        record(method, seed, **{name: seed + size}) for method, size in (("a", 1.0), ("b", 9.0)) for seed in (0, 1)
-    ]
+
+    def cells(scores: dict[str, Any]) -> list[Record]:
+        return [record(method, seed, **scores) for method in "ab" for seed in (0, 1)]
+
+    records = cells({name: 1.0})
     for asked in (name, "kid.lite2", "kid.lite2@128"):
         assert versus(records, "a", "b", metric=asked).rows[0].metric == name
     for asked in ("kid.lite", "kid.lite0"):
         sentence = f"has a {asked}. Did you mean '{name}'? Scores that it has: {name}."
         with pytest.raises(GraftbenchError, match=re.escape(sentence)):
             versus(records, "a", "b", metric=asked)
-    two = [record(method, 0, **{name: 1.0, "kid.lite2@64": 2.0}) for method in ("a", "b")]
+    two = cells({name: 1.0, "kid.lite2@64": 2.0})
     with pytest.raises(GraftbenchError, match=r"Did you mean 'kid\.lite2@"):
         versus(two, "a", "b", metric="kid.lite2")
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from graftbench.suites.suite import Suite
 
-SMALL, LARGE = ({"extractor": "lite0", "size": side} for side in (32, 40))
+SMALL, LARGE = ({"extractor": name, "size": side} for name, side in (("lite0", 32), ("lite2", 40)))
 
 
 def suite_of(first: dict[str, Any], second: dict[str, Any] | None = None) -> Suite:
-    """A suite of one cell whose images two sizes of one network look at."""
+    """A suite of one cell whose images two networks look at."""
     more = "" if second is None else "\n".join(["[protocol.second]", *(f"{k} = {v!r}" for k, v in second.items())])
     toml = suite_toml("gaussian", tasks=["none->openmoji@32"], metrics=["kid", "fid"], more=more, **first)
     return parse_suite(toml, "two")
@@ -44,8 +44,8 @@ def test_two_extractors_score_the_same_images(shared_cache: Path, tmp_path: Path
     assert [score.name for score in record.scores] == [
         "fid",
         "kid",
-        "fid.lite0@40+blur0.7+dither8",
-        "kid.lite0@40+blur0.7+dither8",
+        "fid.lite2@40+blur0.7+dither8",
+        "kid.lite2@40+blur0.7+dither8",
     ]
 
     # The same sampler, scored by the second extractor alone.
@@ -61,7 +61,7 @@ def test_two_extractors_score_the_same_images(shared_cache: Path, tmp_path: Path
         assert second.floor is not None
 
     write_reports(read_run(tmp_path / "run"), tmp_path / "report", registry.reports())
-    assert "KID×10³ (lite0@40+blur0.7+dither8)" in (tmp_path / "report" / "table.md").read_text("utf-8")
+    assert "KID×10³ (lite2@40+blur0.7+dither8)" in (tmp_path / "report" / "table.md").read_text("utf-8")
     with pytest.raises(GraftbenchError, match="under another protocol"):
         run(suite_of(SMALL), tmp_path / "run")
 
@@ -74,7 +74,7 @@ def test_a_second_extractor_is_part_of_a_cell_only_where_it_is_given(shared_cach
     assert plain[0].code == code_of(gaussian)
     assert two[0].code == code_of(gaussian, second=True) != plain[0].code
     assert two[0].protocol.second
-    assert two[0].protocol.second.label == "lite0@40+blur0.7+dither8"
+    assert two[0].protocol.second.label == "lite2@40+blur0.7+dither8"
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,14 @@ def test_a_second_extractor_is_part_of_a_cell_only_where_it_is_given(shared_cach
         ),
         ({"extractor": "lite0", "size": 8}, r"second extractor: The extractor 'lite0' needs a size of 32 or more"),
         (SMALL, r"second extractor is its first, lite0@32\+blur0\.7\+dither8: .* Name another"),
+        (
+            SMALL | {"size": 64},
+            r"second extractor lite0@64\+blur0\.7\+dither8 is the network of its first, lite0@32\+.*no second opinion",
+        ),
     ],
 )
 def test_mistakes_are_named(second: dict[str, Any], sentence: str, shared_cache: Path) -> None:
-    """An unknown name with the nearest, a size that does not fit, and the first extractor once more."""
+    """An unknown name with the nearest, a size that does not fit, and the first's network once more."""
     with pytest.raises(GraftbenchError, match=sentence):
         make_plan(suite_of(SMALL, second), shared_cache)
 

@@ -72,6 +72,7 @@ def test_every_packaged_suite_parses() -> None:
         ("[0]", "[]", "the matrix is empty, for `seeds` lists nothing"),
         ("[25]", "[0]", "must be at least 1; found 0"),
         ("[25]", "[25, 25]", "`data_budgets` lists a value twice"),
+        ("[0]\n", "[0]\n[protocol]\nmetrics = ['kid', 'kid']\n", "`protocol.metrics` lists a value twice"),
         ("@32", "@33", "A resolution is 8, 16, 32"),
         ("->openmoji", "->none", "A task needs a target domain"),
         ("[0]\n", "[0]\n[source_models.gna]\nkimg = 1\n", "Unknown kind of source model 'gna'"),
@@ -228,6 +229,14 @@ def test_a_suite_needs_a_name() -> None:
     for name in ("", "  "):
         with pytest.raises(GraftbenchError, match="a suite needs a name"):
             parse_suite(re.sub('name = ".*"', f'name = "{name}"', GOOD), "mine.toml")
+
+
+def test_the_name_of_a_suite_is_no_path() -> None:
+    """Words are fine, a folder is not."""
+    for name in ("../x", "a/b", "..", "a\\b"):
+        with pytest.raises(GraftbenchError, match="a suite's name is no path"):
+            parse_suite(re.sub('name = ".*"', lambda _, name=name: f"name = '{name}'", GOOD), "mine.toml")
+    assert parse_suite(GOOD.replace('"mine"', '"My suite, no. 2"'), "mine.toml").name == "My suite, no. 2"
 
 
 def test_a_variant_that_nothing_runs_is_checked_too() -> None:

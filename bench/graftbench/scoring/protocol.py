@@ -91,7 +91,7 @@ def _second(under_second: Protocol, first: Protocol) -> SecondExtractor:
     """Return a protocol's second extractor made whole.
 
     Raises:
-        GraftbenchError: As `resolve_protocol`, or it is the first.
+        GraftbenchError: As `resolve_protocol`, or it is the first, or the same network.
     """
     try:
         whole = resolve_protocol(under_second)
@@ -101,6 +101,12 @@ def _second(under_second: Protocol, first: Protocol) -> SecondExtractor:
         raise GraftbenchError(
             f"The protocol's second extractor is its first, {first.label}: the two would agree on everything. Name "
             "another (`graftbench ls extractors`), or leave `second` out."
+        )
+    if (whole.extractor, whole.weights_sha256) == (first.extractor, first.weights_sha256):
+        raise GraftbenchError(
+            f"The protocol's second extractor {Extraction.of(whole).label} is the network of its first, {first.label}: "
+            "the same weights are no second opinion. Name another network (`graftbench ls extractors`), or leave "
+            "`second` out."
         )
     return SecondExtractor(**msgspec.structs.asdict(Extraction.of(whole)), weights=whole.weights)
 

@@ -197,14 +197,8 @@ def suite_of(raw: dict[str, Any], where: str) -> Suite:
         GraftbenchError: An unknown key, a value of the wrong type or out of range, or parts that do not go together.
     """
     suite = read_table(raw, Suite, where)
-    if not suite.name.strip():
-        raise GraftbenchError(f"{where}: a suite needs a name; found `name` = {suite.name!r}.")
-    for name in ("tasks", "methods", "data_budgets", "seeds"):
-        values = getattr(suite, name)
-        if not values and not (name == "methods" and suite.samples):
-            raise GraftbenchError(f"{where}: the matrix is empty, for `{name}` lists nothing.")
-        if len(set(values)) < len(values):
-            raise GraftbenchError(f"{where}: `{name}` lists a value twice: {values}.")
+    _check_name(suite.name, where)
+    _check_lists(suite, where)
     _check_tasks(suite, where)
     _check_budgets(suite, where)
     if suite.protocol.reference not in ("reference", "validation"):
@@ -227,6 +221,25 @@ def suite_of(raw: dict[str, Any], where: str) -> Suite:
                 f"found '{label}'."
             )
     return suite
+
+
+def _check_name(name: str, where: str) -> None:
+    """Refuse a name that is none, or that reads as a path."""
+    if not name.strip():
+        raise GraftbenchError(f"{where}: a suite needs a name; found `name` = {name!r}.")
+    if name in (".", "..") or re.search(r"[/\\]", name):
+        raise GraftbenchError(f"{where}: a suite's name is no path and has no / and no \\; found `name` = {name!r}.")
+
+
+def _check_lists(suite: Suite, where: str) -> None:
+    """Refuse a list without a value, and one that has a value twice."""
+    lists = {name: getattr(suite, name) for name in ("tasks", "methods", "data_budgets", "seeds")}
+    for name, values in lists.items():
+        if not values and not (name == "methods" and suite.samples):
+            raise GraftbenchError(f"{where}: the matrix is empty, for `{name}` lists nothing.")
+    for name, values in (lists | {"protocol.metrics": suite.protocol.metrics}).items():
+        if len(set(values)) < len(values):
+            raise GraftbenchError(f"{where}: `{name}` lists a value twice: {values}.")
 
 
 def _check_tasks(suite: Suite, where: str) -> None:
