@@ -128,7 +128,6 @@ def test_collapse_is_worse_than_copies(cache: Path) -> None:
     assert _values(_scores(copies, cache))["modes"] == 2
 
 
-@pytest.mark.slow
 def test_trained_once_and_checked_when_read(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cached classifier is used as it is; one bit changed in it, and it is trained anew, to the same weights."""
     (kept,) = (cache / "factors").glob("*.safetensors")

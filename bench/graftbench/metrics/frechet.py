@@ -67,7 +67,7 @@ def _count(side: Side) -> int:
     return side.n if isinstance(side, Moments) else side.shape[0]
 
 
-def _moments(first: Side, second: Side) -> tuple[Moments, Moments]:
+def _moments(first: Side, second: Side) -> tuple[Moments, ...]:
     """Return the moments of both sides, by way of their rows alone where that is less work."""
     if isinstance(first, Moments) or isinstance(second, Moments):
         return tuple(side if isinstance(side, Moments) else moments_of(side) for side in (first, second))

@@ -329,7 +329,6 @@ def test_no_cluster_is_said_at_once() -> None:
     assert time.monotonic() - start < 15
 
 
-@pytest.mark.slow
 def test_a_listener_that_is_no_cluster_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Something that takes connections and says nothing: an error when the time for an answer is up."""
     from graftbench.execution.executors import ray as module
