@@ -16,7 +16,7 @@ from graftbench.regression.baselines import save
 from graftbench.suites.suite import packaged_suites
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 DOCS = Path(__file__).parents[1]
 QUICK = DOCS / "quick" / "records.jsonl"
@@ -68,6 +68,66 @@ def older_run(folder: Path) -> None:
     records = _records(EMOJI)
     for record in records:
         record["environment"]["commit"] = "0123456789abcdef0123456789abcdef01234567"
+    _write_run(folder, records)
+
+
+def curves_run(folder: Path) -> None:
+    """Write a made-up run of four seeds whose fits were looked at half-way: what docs/regressions.md says of it."""
+    _write_curves(
+        folder, finetune=(20.4, 22.1, 24.3, 26.0), freezed=(18.2, 21.5, 19.9, 20.6), vae=(30.1, 28.4, 33, 31.2)
+    )
+
+
+def newer_curves_run(folder: Path) -> None:
+    """Write the same cells of another day: who arrives sooner, and who no longer arrives."""
+    _write_curves(folder, finetune=(10.1, 11.4, 12.0, 13.3), freezed=(9.4, 10.3, 10.2, 10.1), vae=(None,) * 4, rate=200)
+
+
+def _write_curves(folder: Path, rate: float = 100, **arrivals: Sequence[float | None]) -> None:
+    """Write fits of 40 s that are at KID 0.4 after so many seconds, or never below 0.6, from a source at 1.
+
+    Args:
+        folder: The run's.
+        rate: Training images that `freezed` sees a second; the others see 100.
+        arrivals: Method -> seconds of each seed; None where it never arrives.
+    """
+    import msgspec
+
+    from graftbench.records.record import Record, Snapshot
+
+    cells = {record["cell"]["method"]: record for record in _records(EMOJI) if record["cell"]["data_budget"] == 25}
+
+    def record(method: str, seed: int, kid: float, way: Sequence[tuple[float, float]] = ()) -> dict[str, Any]:
+        made = msgspec.convert(cells[method], Record)
+        (score,) = (score for score in made.scores if score.name == "kid")
+        score = msgspec.structs.replace(score, value=kid, floor=0.0)
+        speed = rate if method == "freezed" else 100
+        snapshots = [
+            Snapshot(
+                share=0.5,
+                images_seen=round(speed * seconds),
+                seconds=seconds,
+                scores=[msgspec.structs.replace(score, value=at)],
+            )
+            for seconds, at in way
+        ]
+        cost = msgspec.structs.replace(
+            made.resources,
+            fit_seconds=40.0 if way else 0.0,
+            images_seen=round(40 * speed) if way else 0,
+            other_cpu_share=0.0,
+            timing_shared=False,
+        )
+        cell = msgspec.structs.replace(made.cell, seed=seed)
+        changed = {"id": cell.id, "cell": cell, "scores": [score], "snapshots": snapshots, "resources": cost}
+        without_files: dict[str, Any] = {"artifacts": {}, "artifact_hashes": {}}
+        return msgspec.to_builtins(msgspec.structs.replace(made, **changed, **without_files))
+
+    records = [record("source", 0, 1.0)]
+    for method, seconds in arrivals.items():
+        for seed, arrival in enumerate(seconds):
+            way = [(20.0, 0.7)] if arrival is None else [(arrival, 0.4)]
+            records.append(record(method, seed, 0.6 if arrival is None else 0.3, way))
     _write_run(folder, records)
 
 
@@ -202,6 +262,8 @@ PROVIDED: dict[str, Callable[[Path], None]] = {
     "runs/after": worse_run,
     "runs/today": emoji_run,
     "runs/old": older_run,
+    "runs/curves": curves_run,
+    "runs/curves-new": newer_curves_run,
     "emoji.toml": emoji_suite_file,
     "my_method.py": method_file,
     "my-suite.toml": suite_file,

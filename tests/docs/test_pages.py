@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGES = {"console", "python", "toml", "yaml", "json", "text", "bibtex"}
-MOST_UNRUN = 13
+MOST_UNRUN = 12
 """Blocks that may be left unrun in all. Find a way to run one before raising it."""
 
 

@@ -61,24 +61,8 @@ SUITE: dict[str, Any] = {
 }
 
 
-def numbers(kind: Type, place: Place = ()) -> Iterator[tuple[Place, IntType | FloatType]]:
-    """Yield every number that a type holds, with where it stands: a list's first, a dictionary's under the key `x`."""
-    if isinstance(kind, IntType | FloatType):
-        yield place, kind
-    elif isinstance(kind, UnionType):
-        for each in kind.types:
-            yield from numbers(each, place)
-    elif isinstance(kind, ListType | VarTupleType):
-        yield from numbers(kind.item_type, (*place, 0))
-    elif isinstance(kind, DictType):
-        yield from numbers(kind.value_type, (*place, "x"))
-    elif isinstance(kind, StructType):
-        for field in kind.fields:
-            yield from numbers(field.type, (*place, field.encode_name))
-
-
 def values(kind: Type, place: Place = ()) -> Iterator[tuple[Place, Type]]:
-    """Yield every value that a type holds, tables and lists too, with where it stands; as `numbers`."""
+    """Yield every value that a type holds, also tables and lists, and where: a list's first, a dictionary's key `x`."""
     if place:
         yield place, kind
     for each in kind.types if isinstance(kind, UnionType) else (kind,):
@@ -89,6 +73,14 @@ def values(kind: Type, place: Place = ()) -> Iterator[tuple[Place, Type]]:
         elif isinstance(each, StructType):
             for field in each.fields:
                 yield from values(field.type, (*place, field.encode_name))
+
+
+def numbers(kind: Type) -> Iterator[tuple[Place, IntType | FloatType]]:
+    """Yield every number that a type holds, with where it stands."""
+    for place, value in values(kind):
+        for each in value.types if isinstance(value, UnionType) else (value,):
+            if isinstance(each, IntType | FloatType):
+                yield place, each
 
 
 OTHERS: tuple[tuple[Any, tuple[type[Type], ...]], ...] = (

@@ -148,9 +148,8 @@ def _defaults(config: type[Struct]) -> tuple[dict[str, Any], list[str]]:
     """Return parameter -> default, None for one that must be given; and those that must."""
     from msgspec import NODEFAULT, structs, to_builtins
 
-    with suppress(
-        TypeError
-    ):  # one must be given; else an instance tells, without its types, which take a while to read
+    # An instance tells without the fields' types, which take a while to read; there is none where one must be given.
+    with suppress(TypeError):
         return {name: to_builtins(value) for name, value in structs.asdict(config()).items()}, []
     fields = structs.fields(config)
     values = {
