@@ -29,7 +29,7 @@ demo: $(PACKAGE) ## Run the quick suite on the CPU into runs/quick, and write it
 test: $(INSTALLED) ## Run the tests of less than two seconds each: those not marked slow, long or docs.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: $(INSTALLED) ## Run the tests marked slow: a quarter of an hour.
+test-slow: $(INSTALLED) ## Run the tests marked slow: ten minutes.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'slow and not docs'
 
 # A page's blocks need one another: a page is one test. The site is built once, for the tests of its group.

@@ -10,11 +10,10 @@ The training images are the same in all draws.
 from __future__ import annotations
 
 import math
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from copies import write
 
 from graftbench.metrics import fld, rke, vendi
 from graftbench.metrics.clipped import clipped_family
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
     Features = NDArray[np.float64]
 
-PAGE = Path(__file__).parent / "metrics.md"
 WIDTH, SIZES, REPEATS, TRUTHS, TRAIN = 16, (50, 200), 150, 450, 100
 NAMES = {
     "clipped_density": "clipped density",
@@ -101,15 +99,7 @@ def main() -> None:
     for name, label in NAMES.items():
         cells = (f"{100 * found[column][name][1]:.1f} ({found[column][name][0]:.3g})" for column in columns)
         lines.append(f"| {label} | {' | '.join(cells)} |")
-    table = "\n".join(lines)
-    text = PAGE.read_text("utf-8")
-    text = re.sub(
-        r"(<!-- intervals -->\n).*?(<!-- end -->)",
-        lambda part: f"{part[1]}\n{table}\n\n{part[2]}",
-        text,
-        flags=re.DOTALL,
-    )
-    PAGE.write_text(text, "utf-8")
+    write("intervals", lines)
 
 
 if __name__ == "__main__":

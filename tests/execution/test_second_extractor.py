@@ -85,7 +85,7 @@ def test_a_second_extractor_is_part_of_a_cell_only_where_it_is_given(shared_cach
             r"^The protocol's second extractor: Unknown extractor 'vgg61'. Did you mean 'vgg16'\?",
         ),
         ({"extractor": "lite0", "size": 8}, r"second extractor: The extractor 'lite0' needs a size of 32 or more"),
-        (SMALL, r"second extractor is its first, lite0@32\+blur0\.7\+dither8: .* Name another"),
+        (SMALL, r"second extractor lite0@32\+blur0\.7\+dither8 is the network of its first, .* Name another"),
         (
             SMALL | {"size": 64},
             r"second extractor lite0@64\+blur0\.7\+dither8 is the network of its first, lite0@32\+.*no second opinion",

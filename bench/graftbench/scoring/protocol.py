@@ -91,17 +91,12 @@ def _second(under_second: Protocol, first: Protocol) -> SecondExtractor:
     """Return a protocol's second extractor made whole.
 
     Raises:
-        GraftbenchError: As `resolve_protocol`, or it is the first, or the same network.
+        GraftbenchError: As `resolve_protocol`, or it is the network of the first.
     """
     try:
         whole = resolve_protocol(under_second)
     except GraftbenchError as error:
         raise GraftbenchError(f"The protocol's second extractor: {error}") from error
-    if Extraction.of(whole) == Extraction.of(first):
-        raise GraftbenchError(
-            f"The protocol's second extractor is its first, {first.label}: the two would agree on everything. Name "
-            "another (`graftbench ls extractors`), or leave `second` out."
-        )
     if (whole.extractor, whole.weights_sha256) == (first.extractor, first.weights_sha256):
         raise GraftbenchError(
             f"The protocol's second extractor {Extraction.of(whole).label} is the network of its first, {first.label}: "
