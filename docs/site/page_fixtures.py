@@ -111,6 +111,7 @@ def _write_curves(folder: Path, rate: float = 100, **arrivals: Sequence[float | 
             )
             for seconds, at in way
         ]
+        assert made.resources is not None
         cost = msgspec.structs.replace(
             made.resources,
             fit_seconds=40.0 if way else 0.0,
