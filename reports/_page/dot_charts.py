@@ -8,7 +8,6 @@ from graftbench.metrics.catalogue import METRICS
 from graftbench.records.provenance import known_cost
 
 from .._tables.finding import MEMORIZER, ORACLE
-from .._tables.near_copies import note_on_copies
 from .._tables.numbers import decimals, finite, number
 from .._tables.text import one_line
 from .cost import measured_here, seconds_text
@@ -98,7 +97,7 @@ def memorization(methods: Sequence[Row], references: Sequence[Row]) -> dict[str,
     """Draw how far images are from the training images, relative to new real ones, and how many are copies of them.
 
     Returns:
-        Name of the score -> its chart; the first one says in words which rows are near copies.
+        Name of the score -> its chart.
     """
     charts: dict[str, DotChart] = {}
     for metric, closest, lines in ((RATIO, 1, {"copies": 0.0, "new images": 1.0}), (COPIES, -1, {})):
@@ -107,9 +106,8 @@ def memorization(methods: Sequence[Row], references: Sequence[Row]) -> dict[str,
             continue
         rows.sort(key=lambda row: (closest * _mean(row, metric), row.label))
         known = [row for row in references if row.method in (MEMORIZER, ORACLE) and row.summary(metric) is not None]
-        notes = {} if charts else {id(row): note_on_copies(row) for row in rows}
         places = 2 if metric is RATIO else None
-        charts[metric.name] = dot_chart([*rows, *known], metric, lines, notes, from_zero=True, places=places)
+        charts[metric.name] = dot_chart([*rows, *known], metric, lines, {}, from_zero=True, places=places)
     return charts
 
 

@@ -71,6 +71,7 @@ class PageSetting:
         seconds: What the trainings took.
         pareto: KID against seconds; None where nothing was measured.
         memorization: Distances to training images and shares of copies, by the score's name; none where unknown.
+        near_copies: Labels of methods whose images are near copies, each with what says so.
         truth: Charts of known factors, each with what it counts.
         over_budgets: Plots of KID against training images.
     """
@@ -91,6 +92,7 @@ class PageSetting:
     seconds: DotChart | None
     pareto: LineChart | None
     memorization: dict[str, DotChart]
+    near_copies: tuple[tuple[str, str], ...]
     truth: tuple[tuple[str, DotChart], ...]
     over_budgets: tuple[LineChart, ...] = ()
 
@@ -183,6 +185,7 @@ def _setting(
         seconds=seconds(methods),
         pareto=pareto(methods),
         memorization=memorization(methods, references),
+        near_copies=tuple((row.label, said) for row in methods if (said := note_on_copies(row))),
         truth=truth([*ranked, *others], references),
     )
 

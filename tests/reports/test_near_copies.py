@@ -59,7 +59,7 @@ def test_the_page_says_it_beside_the_rank_and_in_the_chart(record: Make, a_run: 
     run = a_run([*cells(record, "finetune", 1, -5), *cells(record, "freezed", 0, 2)])
     text = html.unescape(part("page").render(run, None))
     assert text.count('<span class="note">near copies of training images: see Memorisation</span>') == 1
-    assert text.count(f'<span class="note">N{SAID[1:]} (C_T −5.0') == 1
+    assert text.count(f'<p class="near-copies"><strong>finetune.</strong> N{SAID[1:]} (C_T −5.0') == 1
     clean = part("page").render(a_run(cells(record, "freezed", 0, 2)), None)
     assert "near copies of training" not in clean
 
