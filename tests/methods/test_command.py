@@ -564,6 +564,21 @@ def test_an_interrupt_ends_it(tmp_path: Path, left_over: Callable[[], list[str]]
     assert left_over() == []
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # its pipe goes with the interrupt
+def test_an_interrupt_at_the_start_ends_it(
+    tmp_path: Path, left_over: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C that comes when the program runs and nobody watches it yet."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(programs, "_Watch", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        programs.run(programs.Program(["sh", "-c", "sleep 7506"], tmp_path, os.environ))
+    assert left_over() == []
+
+
 def test_orphans_of_others_are_left_alone(tmp_path: Path) -> None:
     """A process that this one had started before is not the program's."""
     other = subprocess.Popen(["/bin/sleep", "7505"])

@@ -26,7 +26,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.resources import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 FIRST_LOOK_SECONDS, LOOK_SECONDS = 0.005, 0.2
 """How often processes and memory are looked at: at first soon, then by and by less often. A look takes milliseconds; a
@@ -108,8 +108,12 @@ def run(
     with _adopting_orphans():
         started, kills = time.monotonic(), processes.kernel_kills()
         others = {process.pid for process in processes.children_of(os.getpid())}
-        process = _started(program)
-        watch, log = _Watch(process.pid, others, held_on_device), _Log(process, say or _to_stderr)
+        try:
+            process = _started(program)
+            watch, log = _Watch(process.pid, others, held_on_device), _Log(process, say or _to_stderr)
+        except BaseException:  # an interrupt that came before the watch began
+            _end_sessions(process.pid for process in processes.children_of(os.getpid()) if process.pid not in others)
+            raise
         try:
             timed_out = not watch.wait(None if seconds is None else started + seconds)
             lasted = time.monotonic() - started
@@ -144,6 +148,14 @@ def _started(program: Program) -> subprocess.Popen[bytes]:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in a word
         why = error.strerror if isinstance(error, OSError) else error
         raise GraftbenchError(f"'{program.words[0]}' cannot be started: {why}.") from error
+
+
+def _end_sessions(leaders: Iterable[int]) -> None:
+    """Kill the processes of sessions that this process has started, and collect their leaders."""
+    for pid in leaders:
+        with suppress(ProcessLookupError, PermissionError, ChildProcessError):
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 @contextmanager
