@@ -26,10 +26,10 @@ demo: $(PACKAGE) ## Run the quick suite on the CPU into runs/quick, and write it
 
 # Two at a time, files whole: many tests wait for processes that they start, and a file's tests share what is costly. In
 # the folders' order: xdist's own begins with the files of many tests, and ends with one process waiting for a long file.
-test: $(INSTALLED) ## Run the tests of less than two seconds each: those not marked slow, long or docs.
+test: $(INSTALLED) ## Run the tests of less than about a second each: those not marked slow, long or docs.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: $(INSTALLED) ## Run the tests marked slow: ten minutes.
+test-slow: $(INSTALLED) ## Run the tests marked slow: a quarter of an hour.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'slow and not docs'
 
 # A page's blocks need one another: a page is one test. The site is built once, for the tests of its group.

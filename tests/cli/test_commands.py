@@ -122,6 +122,7 @@ def test_usage_errors_end_with_two(
     assert not list(tmp_path.rglob("records.jsonl"))
 
 
+@pytest.mark.slow
 def test_plan_lists_the_cells(shared_cache: Path, run: Command) -> None:
     """36 cells of a suite file, each with an id and a state."""
     assert shared_cache.is_dir()

@@ -68,6 +68,7 @@ def printed(result: Evaluation, columns: int) -> str:
 # --------------------------------------------------------------------------------------------------------- evaluate
 
 
+@pytest.mark.slow
 def test_the_table(run: Command, folder: Path) -> None:
     """Value, interval and floor of each metric; below it the sets, the protocol and the time."""
     done = run(

@@ -424,6 +424,7 @@ def test_far_targets_are_those_of_a_large_kid_of_the_source_row() -> None:
     assert found("constraints-pay-near", records + more).n == 5  # a KID below 0 has no logarithm
 
 
+@pytest.mark.slow
 def test_random_scores_seldom_bear_a_claim_out() -> None:
     """Of 40 runs without any effect 2.5 % (and 4 standard errors, 10 %) find that fine-tuning is better."""
     rng = np.random.default_rng(1)

@@ -106,6 +106,7 @@ def test_expanded_intervals_cover_and_plain_percentiles_do_not(what: str) -> Non
     assert plain < expanded - 0.02  # the same draws, so this difference has little noise
 
 
+@pytest.mark.slow
 def test_intervals_of_improvement_area_and_efficiency_cover() -> None:
     """300 repetitions each, 60 of the last, which takes longest: at least 95 % less 1.5 points and chance."""
     least = 0.935 - allowed(0.95, 300)

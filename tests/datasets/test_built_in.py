@@ -250,6 +250,7 @@ def test_icons_are_black_on_white(shared_cache: Path) -> None:
     assert icon_group("account-box-outline") == icon_group("regular/circle-account") == icon_group("account")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["histology", "glyphs:cm-math"])
 def test_ids_are_the_same_at_every_resolution(name: str) -> None:
     """From 8 to 256 pixels: the shape asked for, the same ids and groups."""

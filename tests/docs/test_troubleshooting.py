@@ -41,6 +41,7 @@ def stands_in(message: str, text: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_message_of_the_page_is_one_of_the_code(message: str) -> None:
     """Somebody who changes a message is told to change the page."""

@@ -63,6 +63,7 @@ def job(shared_cache: Path, tmp_path: Path) -> CellJob:
     )
 
 
+@pytest.mark.slow
 def test_a_record_holds_the_contents_of_its_source_model(job: CellJob) -> None:
     """The digest of its numbers."""
     record = cell.run_cell(job)

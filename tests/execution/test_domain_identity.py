@@ -141,6 +141,7 @@ def test_two_folders_of_one_name_are_two_tasks(both: Path) -> None:
     assert len({str(record.cell.task) for record in read_run(both).records}) == 2
 
 
+@pytest.mark.slow
 def test_clean_leaves_what_the_suite_plans(both: Path, data: Path, tmp_path: Path) -> None:
     """Neither folder's cells are superseded by the other's; in a run of an earlier version neither."""
     assert clean_run(both, superseded=True, dry_run=True).items == []

@@ -61,6 +61,7 @@ def test_timm_unknown_names(name: str, message: str) -> None:
         describe(name)
 
 
+@pytest.mark.slow
 def test_timm_features_and_logits(emoji: torch.Tensor, tmp_path: Path) -> None:
     """Logits are the model's own of the resized and normalised images; the classifier turns the features into them.
 

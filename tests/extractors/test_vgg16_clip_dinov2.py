@@ -94,6 +94,7 @@ def test_clip_is_torch_fidelitys(clip_file: Path, emoji: torch.Tensor) -> None:
     assert torch.equal(made("clip-vit-b-32", plain).features(emoji[:3])[0], pooled)
 
 
+@pytest.mark.slow
 def test_clip_files_of_other_encoders(clip_file: Path, tmp_path: Path) -> None:
     """Another encoder's file, no CLIP at all, a missing entry and a truncated archive are each named."""
     import torch
@@ -205,6 +206,7 @@ def test_dino_giants_names() -> None:
     assert set(_as_timm(theirs | {"mask_token": torch.zeros(1)})) == set(own)
 
 
+@pytest.mark.slow
 def test_dino_wrong_files(dino_file: Path, tmp_path: Path) -> None:
     """Another width, other contents, a missing and an extra entry are each named."""
     import torch

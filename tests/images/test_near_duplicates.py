@@ -121,6 +121,7 @@ def test_the_lookup_misses_no_pair() -> None:
     assert len(expected) > 100
 
 
+@pytest.mark.slow
 def test_thousands_of_blank_images_are_joined_through_their_neighbours() -> None:
     """Where one hash is everywhere, an image is compared with those nearest in brightness alone: work stays small."""
     found = pairs(np.zeros(1000, np.uint64), np.zeros((1000, 768), np.uint8))

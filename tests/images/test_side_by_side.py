@@ -57,6 +57,7 @@ def test_one_domain_or_one_process_is_left_to_who_loads(tmp_path: Path) -> None:
     assert other.is_missing
 
 
+@pytest.mark.slow
 def test_what_fails_elsewhere_is_silent(tmp_path: Path) -> None:
     """A class that cannot be imported there, and an argument that is wrong, stop nobody: loading says what it is."""
     unreachable = Preparation(Unreachable(), "unreachable", 16, tmp_path, DEFAULT)

@@ -48,6 +48,7 @@ def test_the_sampler_holds_what_was_trained_with(world: Callable[..., Any]) -> N
     assert fit.task.log.parameters_trained == sum(p.numel() for p in decoder.parameters())
 
 
+@pytest.mark.slow
 def test_the_decoder_learns(world: Callable[..., Any]) -> None:
     """Within 24 steps of 4 the weighted loss falls below 0.8 of the first step's (measured: see below)."""
     fit = world(32).fit("adain", images=96)

@@ -33,6 +33,7 @@ def test_most_important() -> None:
     assert adam.most_important(torch.zeros(4), 0.5).sum() == 2
 
 
+@pytest.mark.slow
 def test_importance_is_the_information_of_v(world: Callable[..., Any]) -> None:
     """Per kernel of either network it is the mean of squared gradients of v_k, one sample at a time.
 
@@ -61,6 +62,7 @@ def networks_of(log: FitLog) -> dict[str, Any]:
     return log._networks
 
 
+@pytest.mark.slow
 def test_kernels_keep_their_promise(world: Callable[..., Any]) -> None:
     """Half of each layer's kernels are the source's times 1 + v u, to float32's precision; the others moved freely."""
     fit = world(32).fit("adam", images=24)
@@ -82,6 +84,7 @@ def test_kernels_keep_their_promise(world: Callable[..., Any]) -> None:
             assert (modulated != source).flatten(1).any(dim=1).all()
 
 
+@pytest.mark.slow
 def test_sampler_is_a_plain_generator(fitted: Callable[..., Any]) -> None:
     """Modulations are merged: the sampler has the source's names and shapes, and differs from it in every layer."""
     fit = fitted("adam")

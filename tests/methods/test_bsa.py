@@ -96,6 +96,7 @@ def test_latents_come_to_fit_their_images(world: Callable[..., Any]) -> None:
     assert all(own < F.l1_loss(found.roll(shift, dims=0), images) for shift in (1, 2, 3))
 
 
+@pytest.mark.slow
 def test_rates_drop(world: Callable[..., Any]) -> None:
     """With drops the same steps move γ and β less: rates of 1, 0.2, 0.04 and 0.008 for a quarter of the budget each."""
     source = source_networks(world(32).task(registry.methods()["bsa"]).source_model, 32)[0]

@@ -119,6 +119,7 @@ def test_it_draws_what_the_network_draws(tmp_path: Path, ending: str) -> None:
     assert torch.equal(load_sampler(tmp_path / "s.safetensors").sample(150, rng()), row.sample(150, rng()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [traced, exported])
 def test_ranges_grey_and_numbers(tmp_path: Path, write: Any) -> None:
     """A range is a way to write the same images; one channel is grey; no latent changes what others become."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import torch
 from random_inputs import rng
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 CLS = registry.methods()["ddpm-finetune"]
 
 
+@pytest.mark.slow
 def test_starts_at_the_source_model(world: Callable[..., Any]) -> None:
     """With a rate too small to move a weight it draws the source model's images, to the bit."""
     fit = world(32).fit("ddpm-finetune", lr=1e-30, sampling_steps=5)

@@ -105,6 +105,7 @@ def test_without_its_terms_it_is_the_fine_tune(world: Callable[..., Any]) -> Non
     assert set(ours.task.log.curve[-1][2]) == {"denoising"}
 
 
+@pytest.mark.slow
 def test_terms_change_the_fit(world: Callable[..., Any]) -> None:
     """Each term alone stands in the log under its name, and leads elsewhere than the plain fine-tune."""
     plain = world(32).fit("ddpm-finetune").sampler.network.to_rgb.weight

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 POLICY = "color,translation,cutout"
 
 
+@pytest.mark.slow
 def test_it_is_the_baseline_with_a_policy(world: Callable[..., Any]) -> None:
     """`diffaugment` is `dcgan` with the paper's policy, and without a policy it is `dcgan`: to the bit."""
     plain = world(32).fit("dcgan").sampler.state()[0]

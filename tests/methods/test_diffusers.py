@@ -127,6 +127,7 @@ def assert_same_images(found: torch.Tensor, expected: np.ndarray) -> None:
 # --------------------------------------------------------------------------------------------- as diffusers does it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scheduler", "pipeline", "prediction"),
     [
@@ -146,6 +147,7 @@ def test_samples_are_those_of_the_packages_pipeline(
     assert_same_images(untouched(world, model, scheduler=scheduler, sampling_steps=6).sample(5, rng(3)), expected)
 
 
+@pytest.mark.slow
 def test_the_spacing_of_levels_can_be_chosen(world: Callable[..., Any], tiny: str) -> None:
     """The model's own is `leading`, which begins below the highest level; `trailing` begins there."""
     samplers = {spacing: untouched(world, tiny, spacing=spacing) for spacing in ("", "leading", "trailing")}
@@ -154,6 +156,7 @@ def test_the_spacing_of_levels_can_be_chosen(world: Callable[..., Any], tiny: st
     assert not torch.equal(drawn[""], drawn["trailing"])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # of diffusers' solver, which makes arrays of tensors
 @pytest.mark.parametrize("scheduler", ["ddpm", "dpm-solver++"])
 def test_another_scheduler_draws_other_images(world: Callable[..., Any], tiny: str, scheduler: str) -> None:
@@ -197,6 +200,7 @@ def test_first_step_is_the_packages_loss(
 # ------------------------------------------------------------------------------------------------ what is trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [{"train": "full"}, {"train": "lora", "layers": "all"}], ids=["full", "lora"])
 def test_training_lowers_the_loss(world: Callable[..., Any], tiny: str, mode: dict[str, Any]) -> None:
     """After 20 steps on real images the averaged U-Net's loss on them is well below the one it started with.

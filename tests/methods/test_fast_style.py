@@ -51,6 +51,7 @@ def test_style_distance_is_per_image() -> None:
     torch.testing.assert_close(fast_style.style_distance(batch, styles), torch.stack(each).mean())
 
 
+@pytest.mark.slow
 def test_weight_on_variation_alone_smooths(world: Callable[..., Any]) -> None:
     """With no weight on content and style what remains to learn is flatness: the variation falls below a half."""
     weights = {"content_weight": 0.0, "style_weight": 0.0, "variation_weight": 1.0}

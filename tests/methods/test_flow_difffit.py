@@ -51,6 +51,7 @@ def test_what_moves(world: Callable[..., Any]) -> None:
     assert moved == norms | biases | lasts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("norms", "scales"), [(True, False), (False, True), (False, False)])
 def test_parts_that_can_be_left_out(world: Callable[..., Any], *, norms: bool, scales: bool) -> None:
     """Without norms and factors it is BitFit: biases alone."""

@@ -88,6 +88,7 @@ def test_backbone_rests_in_a_fit(fitted: Callable[..., Any]) -> None:
     assert log.parameters_total == head + decoder + backbone
 
 
+@pytest.mark.slow
 def test_training_lowers_the_bound(world: Callable[..., Any]) -> None:
     """Over 30 steps of 8 images the negative ELBO falls."""
     fit = world(32).fit("frozen-encoder-vae", images=240, batch_size=8, precision="float32", lr=3e-3)

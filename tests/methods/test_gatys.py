@@ -35,6 +35,7 @@ def stylised(world: Any, seed: int = 0, **parameters: Any) -> tuple[Any, torch.T
     return fit, fit.sampler.images, began
 
 
+@pytest.mark.slow
 def test_style_is_taken_on_and_content_kept(world: Callable[..., Any]) -> None:
     """Style's distance falls from 1 to below 0.6 in the default 25 steps (measured: 0.54).
 
@@ -60,6 +61,7 @@ def test_without_style_nothing_changes(world: Callable[..., Any]) -> None:
     assert torch.equal(images, began)
 
 
+@pytest.mark.slow
 def test_an_image_does_not_depend_on_its_neighbours(world: Callable[..., Any]) -> None:
     """Its pixels after three steps are the same alone and in a batch with others of other losses.
 
@@ -87,6 +89,7 @@ def test_an_image_does_not_depend_on_its_neighbours(world: Callable[..., Any]) -
         assert (alone - among).abs().mean() < 1e-4 * moved.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("canvases", [1, 3])
 def test_the_meter_counts_all_arithmetic(world: Callable[..., Any], canvases: int) -> None:
     """What torch counts over the whole fit is what the meter says: the steps, and two looks at the start of each image.
@@ -132,6 +135,7 @@ def test_budget_for_nothing(world: Callable[..., Any]) -> None:
         world(32).fit("gatys", images=7)
 
 
+@pytest.mark.slow
 def test_source_images_come_round_again(world: Callable[..., Any]) -> None:
     """Where the budget outlasts the 40 source images, each is used once before any is used again."""
     fit = world(32).fit("gatys", images=48, steps=1, style_weight=0.0)

@@ -163,6 +163,7 @@ def test_one_cluster_is_the_gaussian(world: Callable[..., Any], n: int) -> None:
     assert difference.abs().max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "clusters"), [(1, 1), (19, 1), (20, 2), (250, 25), (600, 40)])
 def test_few_images_few_clusters(world: Callable[..., Any], n: int, clusters: int) -> None:
     """Ten images to a cluster on average, forty clusters at most."""

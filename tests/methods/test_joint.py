@@ -57,6 +57,7 @@ def test_before_the_first_step_it_is_the_source(world: Callable[..., Any], monke
     assert all(torch.equal(tensor, source[f"generator.{key}"]) for key, tensor in sampler.state()[0].items())
 
 
+@pytest.mark.slow
 def test_both_domains_are_learnt(world: Callable[..., Any]) -> None:
     """Each domain's γ and β move, and apart; the sampler has the target's."""
     fit = world(32).fit("joint", precision="float32", ema_decay=0.0, images=24)

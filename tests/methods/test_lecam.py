@@ -65,6 +65,7 @@ def test_decay() -> None:
     assert found[-1] == pytest.approx(2 * (10 * 0.9**5) ** 2, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_without_weight_it_is_the_baseline(world: Callable[..., Any]) -> None:
     """λ = 0 trains `dcgan`, to the bit; λ = 0.3 does not."""
     baseline = world(32).fit("dcgan").sampler.state()[0]

@@ -68,6 +68,7 @@ def test_stages(world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, shar
     assert fit.task.log.parameters_trained == fit.task.log.parameters_total
 
 
+@pytest.mark.slow
 def test_sampler_mines(world: Callable[..., Any]) -> None:
     """What is sampled is generator(miner(z)): without the miner the images are others."""
     sampler = world(32).fit("minegan", precision="float32", images=40, lr_generator=1e-2).sampler
@@ -79,6 +80,7 @@ def test_sampler_mines(world: Callable[..., Any]) -> None:
     assert not torch.equal(found, to_uint8(plain))
 
 
+@pytest.mark.slow
 def test_older_samplers_are_read(world: Callable[..., Any]) -> None:
     """A sampler that was saved when the miner's weights were named `miner.…` gives the same images."""
     sampler = world(32).fit("minegan", precision="float32", images=40).sampler

@@ -27,6 +27,7 @@ def error(sampler: Any, task: Any) -> float:
     return float((sampler.translate(inputs, rng()).float() - truths.float()).abs().mean())
 
 
+@pytest.mark.slow
 @BOTH
 def test_it_learns_its_pairs(world: Callable[..., Any], name: str) -> None:
     """Thirty steps on four pairs halve the error that three steps leave."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Projected = registry.methods()["projected"]
 
 
+@pytest.mark.slow
 def test_what_it_looks_through_stays(world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """After a fit the backbone is the file's, and the projections are their start, to the bit; the heads moved."""
     started: list[dict[str, torch.Tensor]] = []
@@ -45,6 +46,7 @@ def test_what_it_looks_through_stays(world: Callable[..., Any], monkeypatch: pyt
     assert all(torch.equal(end[f"backbone.{name}"], tensor) for name, tensor in fresh.items())
 
 
+@pytest.mark.slow
 def test_the_record_counts_what_is_frozen(world: Callable[..., Any]) -> None:
     """Backbone and projections are in the total and not among what is trained."""
     log = world(32).fit("projected", projection_channels=8).task.log

@@ -35,6 +35,7 @@ def test_starts_at_the_source_model(world: Callable[..., Any]) -> None:
     assert torch.equal(fit.sampler.sample(5, rng()), expected)
 
 
+@pytest.mark.slow
 def test_keeps_the_source_architecture(world: Callable[..., Any]) -> None:
     """A setting that is for fresh networks does not change the source model's."""
     source, _ = source_style_networks(world(32).source_model("stylegan2"), 32)

@@ -65,6 +65,7 @@ def test_pixels_alone_are_the_plain_vae(world: Callable[..., Any]) -> None:
     assert all(torch.equal(tensor, plain[name]) for name, tensor in found.items())
 
 
+@pytest.mark.slow
 def test_training_lowers_the_feature_error(world: Callable[..., Any]) -> None:
     """Over 30 steps of 8 images the maps' likelihood rises."""
     fit = world(32).fit("vae-perceptual", images=240, batch_size=8, precision="float32", lr=3e-3)

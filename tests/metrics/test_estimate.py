@@ -70,6 +70,7 @@ def test_largest_features_do_not_overflow() -> None:
     assert np.isfinite(metrics.kid(x, y).standard_error or np.nan)
 
 
+@pytest.mark.slow
 def test_names_are_lazy_and_torch_free() -> None:
     """Importing the metrics loads nothing heavy; using them loads no torch; the function is no module of its name."""
     script = (

@@ -62,6 +62,7 @@ def check(scores: list[Estimate]) -> None:
             assert score.interval[0] - 1e-9 <= score.value <= score.interval[1] + 1e-9, score
 
 
+@pytest.mark.slow
 def test_all_metrics_of_enough_images() -> None:
     """1100 images 6 wide are enough for every metric, subsets of 1000 and extrapolation too, but of what cells know."""
     scores = evaluate_features(
@@ -328,6 +329,7 @@ def memorization(generated: Features, sets: Sets) -> dict[str, Estimate]:
     return by_name(evaluate_features(generated, sets.reference, metrics=wanted, train=sets.train, intervals=False))
 
 
+@pytest.mark.slow
 def test_a_memorizer_is_caught(sets: Sets, emoji: torch.Tensor, lite0: Extractor) -> None:
     """Copies of the training images, exact ones and ones 3 grey levels darker: every metric of memorisation says so.
 

@@ -134,6 +134,7 @@ def coverage(repetitions: int, *sizes: int, shift: float = 0.0, scale: float = 1
 MOVES = [pytest.param(0.0, 1.0, id="equal"), pytest.param(0.5, 1.0, id="shifted"), pytest.param(0.0, 1.5, id="wider")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shift", "scale"), MOVES)
 def test_coverage(shift: float, scale: float) -> None:
     """40 against 60 images of 64 features: 95 % intervals cover. 200 repetitions know coverage to ±1.5 % (1 sd)."""

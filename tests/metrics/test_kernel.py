@@ -128,6 +128,7 @@ def relative_noise(values: np.ndarray, squared_errors: np.ndarray) -> float:
     return float(np.sqrt((kurtosis - 1 + squared_errors.var() / squared_errors.mean() ** 2) / len(values)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("m", "n"), [(10, 25), (60, 40)])
 def test_standard_error_is_the_true_one(m: int, n: int) -> None:
     """Different distributions: the mean squared standard error is the variance over 3000 fresh samples.
@@ -138,6 +139,7 @@ def test_standard_error_is_the_true_one(m: int, n: int) -> None:
     assert squared.mean() / values.var() == pytest.approx(1.0, abs=4.5 * relative_noise(values, squared))
 
 
+@pytest.mark.slow
 def test_standard_error_does_not_vanish_for_equal_distributions() -> None:
     """Equal distributions, where first-order theory says 0: at least the true variance, and below twice that.
 
@@ -149,6 +151,7 @@ def test_standard_error_does_not_vanish_for_equal_distributions() -> None:
     assert 1.0 - noise < squared.mean() / values.var() < 1.968 + noise
 
 
+@pytest.mark.slow
 def test_standard_error_is_nearly_exact_for_many_dimensions() -> None:
     """Equal distributions that vary in 64 directions: the cut adds little, far less than a jackknife's 2."""
     rng = RNG(8)

@@ -37,6 +37,7 @@ def test_it_is_the_difference_of_the_two_and_turns_its_sign() -> None:
     assert (there.n_generated, there.n_reference, there.method) == (600, 50, "U-statistic")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("references", [50, 200])
 def test_the_error_is_that_of_repeated_draws(references: int) -> None:
     """100 repetitions: the standard deviation has an error of 1/√200, 7 %; five of these either way."""

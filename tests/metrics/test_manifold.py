@@ -165,6 +165,7 @@ def test_laws(m: int, n: int, width: int, seed: int) -> None:
     assert swapped["f_score"] == pytest.approx(base["f_score"], rel=1e-14)
 
 
+@pytest.mark.slow
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values and errors are the same in blocks of any size, in the distances and in the count of deletions."""
     rng = RNG(2)
@@ -293,6 +294,7 @@ def test_bad_input() -> None:
         prdc(ones * np.nan, ones)
 
 
+@pytest.mark.slow
 def test_null_coverage() -> None:
     """Known values, and the mean over 1500 pairs of sets in one dimension within 4.5 of its standard errors."""
     assert null_coverage(1000, 1000) == pytest.approx(0.96898, abs=1e-5)

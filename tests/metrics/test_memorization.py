@@ -111,6 +111,7 @@ def test_ratio_of_exact_copies_keeps_a_doubt() -> None:
     assert bounds(estimate) == (0.0, pytest.approx(3.8415 / 23.8415, abs=1e-5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("m", "n"), [pytest.param(5, 5, marks=pytest.mark.long), (20, 20), pytest.param(200, 50, marks=pytest.mark.long)]
 )
@@ -160,6 +161,7 @@ def authentic_share(draw: Callable[[int], np.ndarray], train: int, repeats: int)
     return found / repeats
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["normal in 3-D", "heavy-tailed in 2-D", "circle"])
 def test_authpct_of_new_images(case: str) -> None:
     """New images score 1/3 on average where that is exact.
@@ -361,6 +363,7 @@ def test_mifid_without_directions() -> None:
 # ------------------------------------------------------------------------------------------------ laws and errors
 
 
+@pytest.mark.slow
 @given(st.integers(10, 25), st.integers(10, 25), st.integers(3, 12), st.integers(0, 2**32 - 1))
 @settings(max_examples=40, deadline=None)
 def test_laws(m: int, n: int, shots: int, seed: int) -> None:

@@ -139,6 +139,7 @@ def test_most_neglected_first() -> None:
     assert shares[2].ratio == pytest.approx(0.05 / 0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.4, 1.5])
 def test_intervals_cover(shift: float) -> None:
     """The intervals hold the mean score in 92 to 98 % of draws: the truth's shares are tilted by exp(shift·normal).

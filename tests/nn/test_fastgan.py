@@ -81,6 +81,7 @@ def test_reconstruction_by_hand() -> None:
     assert reconstruction_loss(discriminator, real, 0).item() == 3
 
 
+@pytest.mark.slow
 def test_reconstruction_teaches_maps_and_decoders() -> None:
     """Its gradient reaches decoders and maps, not the logits' layers; steps down it alone make it smaller."""
     discriminator = seeded(lambda: FastDiscriminator(32, 8), rng())

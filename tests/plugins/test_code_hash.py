@@ -66,6 +66,7 @@ def test_type_checking_imports_do_not_count(tmp_path: Path) -> None:
     assert code_hash([plugin]) == before
 
 
+@pytest.mark.slow
 def test_every_built_in_method_has_a_hash_of_its_own() -> None:
     """No two methods are the same code."""
     hashes = [code_of(cls) for cls in registry.methods().classes.values()]
@@ -204,6 +205,7 @@ def counted_files() -> set[str]:
     return {name.partition("::")[0].removeprefix("graftbench/") for name in names}
 
 
+@pytest.mark.slow
 def test_words_change_no_id() -> None:
     """Comments, docstrings, layout, annotations and messages, in every file that any method reaches."""
     files = counted_files()

@@ -192,6 +192,7 @@ def test_a_wrong_type_in_a_configuration_is_a_sentence(name: str) -> None:
             assert not RAW.search(said), said
 
 
+@pytest.mark.slow
 def test_a_wrong_type_anywhere_in_a_suite_is_a_sentence() -> None:
     """Each field at each depth, as above; keys that are missing beside it are no reason to speak otherwise."""
     places = list(values(type_info(Suite)))

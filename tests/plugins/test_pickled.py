@@ -97,6 +97,7 @@ class Count(graftbench.Report):
         return [file]
 
 
+@pytest.mark.slow
 def test_a_class_is_a_method_a_domain_a_report(tmp_path: Path) -> None:
     """Classes passed to `graftbench.run` stand beside built-in methods, and their report is written with the others."""
     there = suite(**{"twemoji->openmoji": "none->rings", "[25]": "[12]", "= 40": "= 16"})

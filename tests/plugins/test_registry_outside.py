@@ -126,6 +126,7 @@ def test_files(files: Path) -> None:
     assert not registry.methods([files]).broken
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_cache", "warm_executor")
 def test_files_run(files: Path, tmp_path: Path) -> None:
     """PluginSource to the commands, they run and report beside what is built in."""

@@ -287,6 +287,7 @@ def test_the_second_file_fails_and_the_first_goes(tmp_path: Path, monkeypatch: p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_says_what_to_do_next(tmp_path: Path) -> None:
     """Two files and commands to paste; a taken name ends with 2 and a sentence."""
     said = graftbench("new", "domain", "my-own", where=tmp_path)

@@ -41,6 +41,7 @@ for words in {commands!r}:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("commands", "packages"), [(_PLANS, LARGE), (_WORDS, (*LARGE, *OF_IMAGES))])
 def test_metadata_comes_without_large_packages(commands: list[list[str]], packages: tuple[str, ...]) -> None:
     """None of torch, torchvision, timm, scipy, pandas, matplotlib and pybtex is imported; each command ends well.
@@ -54,6 +55,7 @@ def test_metadata_comes_without_large_packages(commands: list[list[str]], packag
     assert ends == [" ".join(["ENDED 0", *words]) for words in commands]
 
 
+@pytest.mark.slow
 def test_a_plan_imports_the_methods_of_its_suite_alone() -> None:
     """Of sixty files those are imported that the suite names, and what they derive from."""
     code = f"import sys\nsys.argv[1:] = ['plan', {str(EMOJI_SUITE)!r}]\nfrom graftbench.cli import main\n"
@@ -116,6 +118,7 @@ def test_a_plugin_that_computes_when_imported_gets_torch(tmp_path: Path, stateme
     assert [row["title"] for row in json.loads(done.out) if row["name"] == "mine"] == [title]
 
 
+@pytest.mark.slow
 def test_a_default_that_was_computed_is_not_a_stand_in_s(tmp_path: Path) -> None:
     """A number of NumPy in a class: what cannot be written down is no fault but a reason to start with NumPy itself."""
     file = tmp_path / "mine.py"

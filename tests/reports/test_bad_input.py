@@ -232,6 +232,7 @@ def other_task(record: Record) -> Record:
     return msgspec.structs.replace(record, cell=cell, id=cell.id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_protocols_are_kept_apart(name: str, record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """Two extractors' sizes over two tasks: no number is made of both, and files to be read say that they differ."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 
 from graftbench.plugins.registry import reports
 from graftbench.records.cell_spec import ComputeBudget
@@ -80,6 +81,7 @@ def test_what_is_missing_has_no_rank(record: Callable[..., Record], a_run: Calla
     assert "Without a rank (no score in every block): vae." in text
 
 
+@pytest.mark.slow
 def test_one_compute_budget_leaves_no_file(quick_run: Run, tmp_path: Path) -> None:
     """There is nothing to compare."""
     assert reports()["budgets"]().write(quick_run, tmp_path) == []

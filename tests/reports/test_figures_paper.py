@@ -365,6 +365,7 @@ def one_pdf(run: Run, folder: Path) -> Path:
         return next(path for path in style.save(plot.draw(3.4), folder / "curves") if path.suffix == ".pdf")
 
 
+@pytest.mark.slow
 def test_fonts_are_embedded_as_truetype(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """No Type 3, which publishers refuse; no date."""
     data = one_pdf(a_run([learner(record, [0.4, 0.2])]), tmp_path).read_bytes()

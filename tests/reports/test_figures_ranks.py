@@ -146,6 +146,7 @@ def test_protocols_are_ranked_apart(record: Make, a_run: MakeRun) -> None:
     assert sorted("lite0@48" in plot.caption for plot in found) == [False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [3.4, 7.0])
 def test_forty_methods_are_all_named(width: float, record: Make, a_run: MakeRun) -> None:
     """Each on a line of its own with its rank; strange names are text; bars and names stay within the figure."""

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 from report_parts import part
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def test_the_page_says_it_beside_the_rank_and_in_the_chart(record: Make, a_run: 
     assert "near copies of training" not in clean
 
 
+@pytest.mark.slow
 def test_the_page_draws_the_share_of_copies_beside_the_distance(record: Make, a_run: MakeRun) -> None:
     """In per cent, the largest first; where it was not scored there is no such chart."""
     without = [record(method, full=True) for method in ("dcgan", "vae")]

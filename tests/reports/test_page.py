@@ -83,6 +83,7 @@ def quick_html(quick_run: Run) -> str:
     return render(quick_run)
 
 
+@pytest.mark.slow
 def test_the_verdict_is_the_finding_at_each_budget(quick_html: str, quick_run: Run) -> None:
     """Sentence for sentence that of table.md; what was compared stands above it in plain words."""
     groups = import_module("graftbench.reports._tables.groups").groups
@@ -176,6 +177,7 @@ def interval_rows(html: str) -> dict[str, list[str]]:
     return {re.sub("<[^>]*>", "", row[0]): row[1:] for row in rows}
 
 
+@pytest.mark.slow
 def test_intervals_over_seeds_and_within_a_cell_stand_together(record: Make, a_run: MakeRun) -> None:
     """KIDs of 0.010 and 0.014: 12 ± 12.7·2 (Student, one degree of freedom); the lowest seed's own is 9 to 11."""
     records = [record("finetune", 25, seed, kid=kid, full=True) for seed, kid in ((0, 0.010), (1, 0.014))]

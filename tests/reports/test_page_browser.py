@@ -257,6 +257,7 @@ def test_scores_can_be_chosen(tab: Tab) -> None:
     assert tab(f"[...new Set({heads})]") == ["kid", "recall"]
 
 
+@pytest.mark.slow
 def test_what_the_page_does_not_offer_is_passed_over(tab: Tab) -> None:
     """In an address that somebody wrote."""
     tab.open("at=nowhere&hide=nobody&sort=99.1.up&cell=none&%E0%A4%A=1")
@@ -317,6 +318,7 @@ def test_a_failed_training_shows_the_end_of_its_log(tab: Tab) -> None:
     assert "…/training.py" in words
 
 
+@pytest.mark.slow
 def test_a_sample_is_enlarged_with_its_nearest_training_images(
     browser: Any, record: Make, a_run: Callable[..., Run], tmp_path: Path
 ) -> None:
@@ -540,6 +542,7 @@ def test_the_page_alone_is_whole(tab: Tab, tmp_path: Path, *, has_script: bool) 
         tab.browser.call("Emulation.setScriptExecutionDisabled", value=False)
 
 
+@pytest.mark.slow
 def test_two_runs_stand_on_one_page(browser: Any, folder: Path, tmp_path: Path) -> None:
     """Two folders given together: one ranking, each row with the samples of its own folder and links into it."""
     import shutil

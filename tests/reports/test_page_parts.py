@@ -156,6 +156,7 @@ def test_every_axis_has_two_ends(values: list[float]) -> None:
 # ------------------------------------------------------------------------------------------------------------ cells
 
 
+@pytest.mark.slow
 def test_every_place_leads_to_its_cells(quick_run: Run) -> None:
     """The indices of the row's cells, by seed, in the ranking of its data budget."""
     page = render(quick_run)
@@ -178,6 +179,7 @@ def test_a_training_curve_is_held_in_few_points(record: Make, a_run: MakeRun) ->
     assert cell["curve"][-1] == [100, {"g": 33.33}]
 
 
+@pytest.mark.slow
 def test_the_command_is_that_of_show(quick_run: Run) -> None:
     """Line for line, and the suite in it is one."""
     from graftbench.records.cell_view import view_cell
@@ -204,6 +206,7 @@ def links(run: Run, place: Path | None) -> list[list[str]]:
     return [[data["strings"][i] for i in link] for link in data["cells"][0]["links"]]
 
 
+@pytest.mark.slow
 def test_files_are_linked_from_within_the_run_folder_and_named_elsewhere(record: Make, tmp_path: Path) -> None:
     """An address relative to the page, percent-encoded; none where the page lies outside or its place is unknown."""
     folder = tmp_path / "run"

@@ -59,6 +59,7 @@ def test_no_best_is_named(
     assert any(words in enough for words in named)
 
 
+@pytest.mark.slow
 def test_the_page_names_no_leader(quick_run: Run, a_run: Callable[..., Run]) -> None:
     """Its first sentence says that nothing can be ranked; no row has a rank, and there is no lead."""
     verdict = import_module("graftbench.reports._tables.finding").verdict

@@ -81,6 +81,7 @@ def test_a_row_is_compared_over_common_seeds_at_its_own_budget(record: Make, a_r
     assert unbeaten(*row_of(apart, "ours")) == []
 
 
+@pytest.mark.slow
 def test_a_transfer_that_does_not_beat_where_it_started_has_a_footnote(record: Make, a_run: MakeRun) -> None:
     """Its KID is 60, the source's 50; one from scratch of the same KID never was there."""
     source = [record("source", 25, seed, kid=0.05, family="reference") for seed in range(2)]

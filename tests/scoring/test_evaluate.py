@@ -154,6 +154,7 @@ def test_batches_do_not_matter(data: Data, cache: Path) -> None:
         assert other == pytest.approx(found[0], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_sizes_may_differ(data: Data, cache: Path, tmp_path: Path) -> None:
     """A folder with images of three sizes is scored, each resized by itself, and the note says so.
 
@@ -295,6 +296,7 @@ def test_what_was_left_out_is_counted_and_named(data: Data, cache: Path, tmp_pat
     )
 
 
+@pytest.mark.slow
 def test_equal_sets_are_noted(data: Data, cache: Path, tmp_path: Path) -> None:
     """By content, not by name: a copy elsewhere is the same, another folder of the same name is not."""
     shutil.copytree(data.real, tmp_path / "a" / "copy")
@@ -327,6 +329,7 @@ def test_copies_with_other_hues_are_called_so(data: Data, cache: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------ cache
 
 
+@pytest.mark.slow
 def test_real_images_are_extracted_once(data: Data, tmp_path: Path, seen: list[int]) -> None:
     """Reference and training images go through the network the first time, generated ones every time.
 

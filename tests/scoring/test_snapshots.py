@@ -105,6 +105,7 @@ def test_chances_of_the_process_are_left_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_the_strip_has_a_row_for_each() -> None:
     """Eight images of 2×2 in two rows: 16×4 pixels, the first row of the first snapshot; none without a snapshot."""
     clock = Clock()
@@ -244,6 +245,7 @@ def test_what_is_kept(run: Callable[..., tuple[Record, Path]], keep: str, files:
     assert len(record.snapshots) == 1
 
 
+@pytest.mark.slow
 def test_a_method_without_the_loop_has_none(run: Callable[..., tuple[Record, Path]]) -> None:
     """A reference row has no way, only an end."""
     record, folder = run("row", "gaussian", snapshots=[0.5], checkpoint_seconds=1e-9)

@@ -104,6 +104,7 @@ def state(folder: Path) -> dict[str, bytes]:
 # ------------------------------------------------------------------------------------------------------- what is added
 
 
+@pytest.mark.slow
 def test_samples_become_a_record_like_any_other(add: Callable[..., store.Record], suite: Suite, tmp_path: Path) -> None:
     """Scores, floors, pictures and the images themselves; marked as submitted, costs as declared; the suite goes on."""
     samples = png(tmp_path / "samples", blobs(N, 1))
@@ -252,6 +253,7 @@ def test_the_manifest_of_other_images_is_refused(
 # ---------------------------------------------------------------------------------------------------------- once more
 
 
+@pytest.mark.slow
 def test_the_same_cell_again(add: Callable[..., store.Record], tmp_path: Path) -> None:
     """Refused, and nothing is changed; with `replace` the newest counts, and the older record stays in the file."""
     first = add(png(tmp_path / "a", blobs(N, 1)))

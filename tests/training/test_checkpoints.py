@@ -298,6 +298,7 @@ ALWAYS = 1e-9
 """Seconds after which a checkpoint is due at every step."""
 
 
+@pytest.mark.slow
 def test_a_killed_cell_goes_on(job: Callable[..., CellJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Killed twice, a cell leaves what an undisturbed one leaves, snapshots too, and its record says how often."""
     undisturbed = cell.run_cell(job("whole", snapshots=[0.25, 0.75]))

@@ -189,6 +189,7 @@ def test_a_talkative_job_does_not_fill_the_disk(starter: CellStarter) -> None:
     assert starter.record("talks").reason == "ValueError: said enough"
 
 
+@pytest.mark.slow
 def test_a_job_on_a_full_disk_says_so_by_its_exit_code(starter: CellStarter) -> None:
     """Even where its log has no room for a word; and the process that starts jobs goes on."""
     folder = starter.start("full", log="/dev/full")

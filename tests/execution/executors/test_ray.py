@@ -232,6 +232,7 @@ def test_a_cell_over_its_time_ends_with_all_that_it_started(starter: CellStarter
     assert not (folder / RESULT).exists()
 
 
+@pytest.mark.slow
 def test_a_task_that_fails_is_an_end_and_no_exception(starter: CellStarter, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong on a node (here: a parcel that leads out of its folder) is the cell's end, with the reason."""
     monkeypatch.setattr(starter.executor, "_code", ("0" * 64, [ray.put([("../evil.py", b"")])]))
@@ -241,6 +242,7 @@ def test_a_task_that_fails_is_an_end_and_no_exception(starter: CellStarter, monk
     assert "leads out of its folder" in end.detail
 
 
+@pytest.mark.slow
 def test_the_driver_ends_what_its_node_does_not(
     starter: CellStarter, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +279,7 @@ def test_a_node_that_dies_loses_its_cell_which_then_runs_elsewhere(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_close_ends_what_runs_and_leaves_a_given_cluster_alone(starter: CellStarter, nodes: Nodes) -> None:
     """No process of a job is alive when `close` returns; the next executor finds the cluster as it was."""
     starter.start("daemons")

@@ -266,6 +266,7 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_command_sends_a_run_folder(run_folder: Path) -> None:
     """RunTrackers cells, and how many; what the tracker cannot do is exit code 2."""
     pytest.importorskip("tensorboard", reason="the extra 'tensorboard' is not installed")

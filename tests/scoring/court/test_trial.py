@@ -79,6 +79,7 @@ def results() -> CourtResults:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_tables_and_figures(tmp_path: Path) -> None:
     """The smallest dose from which on all are told; rewards; the bias with its place; figures are written."""
     found = results()
