@@ -236,6 +236,31 @@ class LatentSampler(Sampler):
         """Decode n latents, float32 n×`latent_shape` on the CPU, to images: uint8 n×3×H×W on the CPU."""
 
 
+class DenoisingSampler(Sampler):
+    """A sampler whose network was trained to take noise out of images.
+
+    Optional: a protocol that asks for the set `denoising` then scores the network's loss on held-out images.
+
+    Attributes:
+        predicts: What the network predicts: the `noise` in an image, or the `velocity` from noise to image.
+    """
+
+    predicts: ClassVar[Literal["noise", "velocity"]]
+
+    @abstractmethod
+    def prediction_errors(self, images: torch.Tensor, times: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Return the squared error of the prediction for each image, the mean over its numbers.
+
+        Args:
+            images: uint8 n×3×H×W on the CPU.
+            times: When each is looked at, float32 n in [0, 1), in the direction of the method's own time.
+            noise: What is put into each, float32 n×3×H×W on the CPU.
+
+        Returns:
+            float32 n on the CPU.
+        """
+
+
 class TranslatingSampler(Sampler):
     """A sampler that makes images out of images: what tasks of every kind but `generate` ask for.
 

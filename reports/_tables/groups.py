@@ -240,8 +240,8 @@ class Group:
 
     @property
     def n_generated(self) -> set[int]:
-        """Return the numbers of generated images that its scores stand on."""
-        return {score.n_generated for scores in self.scores.values() for score in scores}
+        """Return the numbers of generated images that its scores stand on; scores that need none are left out."""
+        return {score.n_generated for scores in self.scores.values() for score in scores if score.n_generated}
 
     @property
     def n_reference(self) -> set[int]:

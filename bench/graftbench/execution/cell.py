@@ -36,7 +36,7 @@ from graftbench.execution.profile import StepProfile
 from graftbench.execution.timed_meter import ObservedMeter
 from graftbench.images import prepared
 from graftbench.plugins import registry
-from graftbench.plugins.code_hash import FORGETTING, code_of, files_of_scoring, hash_of
+from graftbench.plugins.code_hash import OF_SAMPLERS, code_of, files_of_scoring, hash_of
 from graftbench.plugins.config import config_of
 from graftbench.records.cell_spec import NO_SOURCE
 from graftbench.records.costs import REPLAYED, checked_costs
@@ -45,6 +45,7 @@ from graftbench.records.record import Record, Status
 from graftbench.resources.environment import describe
 from graftbench.resources.monitor import Beside, FitMonitor, declared_resources, resources, synchronizer, with_told
 from graftbench.resources.steps import StepTimes
+from graftbench.scoring.denoising import denoising_scores
 from graftbench.scoring.drift import Before, forgetting_scores
 from graftbench.scoring.leaks import check_leaks
 from graftbench.scoring.score import Scored, score_sampler
@@ -158,7 +159,7 @@ def _run(job: CellJob) -> Record:
     exam = _exam(job, target)
     with measured_sampling(sampler, job.device) as sampling:
         scored = _score(job, sampler, target, cell.protocol, train=task.chosen, exam=exam)
-    scored = _with_forgetting(job, sampler, cls, scored)
+    scored = _with_scores_of_sampler(job, sampler, cls, target, scored)
     if cls.origin and exam is None:  # a program of others may have found the images that no method is shown
         task.log.notes += check_leaks(scored.images, target, task.chosen, cell.protocol.reference)
 
@@ -320,24 +321,31 @@ def _score(
     return replace(scored, scores=[*scored.scores, *second])
 
 
-def _with_forgetting(job: CellJob, sampler: Sampler, cls: type[Method], scored: Scored) -> Scored:
-    """Put what the protocol asks for of drift and KID to the source in place of what features alone could say."""
-    if not FORGETTING.intersection(job.cell.protocol.metrics):
+def _with_scores_of_sampler(
+    job: CellJob, sampler: Sampler, cls: type[Method], target: prepared.ImageSet, scored: Scored
+) -> Scored:
+    """Put what the protocol asks for of forgetting and held-out loss in place of what features alone could say."""
+    protocol = job.cell.protocol
+    if not OF_SAMPLERS.intersection(protocol.metrics):
         return scored
     start = None
     if job.source_model_file:
         model = source.load(Path(job.source_model_file), job.cell.source_model)
         start = source.kind_of(cls.source_model).sampler(model, job.cell.task.resolution).to(torch.device(job.device))
-    found = forgetting_scores(
-        scored.images,
-        sampler,
-        Before(start, source_image_set(job)),
-        job.cell.protocol,
-        cache=Path(job.cache),
-        device=job.device,
-        seed=job.cell.seed,
-    )
-    by_name = {score.name: score for score in found}
+    before = Before(start, source_image_set(job))
+    own = [
+        *forgetting_scores(
+            scored.images,
+            sampler,
+            before,
+            protocol,
+            cache=Path(job.cache),
+            device=job.device,
+            seed=job.cell.seed,
+        ),
+        *denoising_scores(sampler, target, protocol),
+    ]
+    by_name = {score.name: score for score in own}
     return replace(scored, scores=[by_name.get(score.name, score) for score in scored.scores])
 
 

@@ -35,6 +35,7 @@ COUNTED = (
         "scoring/truth.py",
         "scoring/second.py",
         "scoring/drift.py",
+        "scoring/denoising.py",
         "scoring/estimates.py",
     ),
 )
@@ -42,9 +43,14 @@ COUNTED = (
 
 _SCORING = "scoring/score.py", "score_sampler"
 _SECOND = "scoring/second.py", "second_scores"
-_FORGETTING = "scoring/drift.py", "forgetting_scores"
-FORGETTING = frozenset({"drift", "source_kid"})
-"""Metrics that cells score with `_FORGETTING`, beside their own file."""
+_OF_SAMPLERS = {
+    "drift": ("scoring/drift.py", "forgetting_scores"),
+    "source_kid": ("scoring/drift.py", "forgetting_scores"),
+    "denoising_loss": ("scoring/denoising.py", "denoising_scores"),
+    "velocity_loss": ("scoring/denoising.py", "denoising_scores"),
+}
+OF_SAMPLERS = frozenset(_OF_SAMPLERS)
+"""Metrics that cells score from the sampler, beside their own file."""
 _FITTING = (("budget.py", "Meter"), ("images/subsets.py", "shots"), ("scoring/task_kinds.py", "training_pairs"))
 """What decides beside the method what a fit sees, and when it ends."""
 
@@ -88,8 +94,8 @@ def files_of_scoring(metrics: Collection[str] = (), *, second: bool = False) -> 
 def _files_of_metrics(metrics: Collection[str], *, second: bool) -> dict[str, str]:
     """Return the definitions that compute the metrics which are files of their own, and a second extractor's scores."""
     files = _digests(_in_package(_SECOND), package_roots()[0]) if second else {}
-    if FORGETTING.intersection(metrics):
-        files |= _digests(_in_package(_FORGETTING), package_roots()[0])
+    if from_samplers := {_OF_SAMPLERS[name] for name in OF_SAMPLERS.intersection(metrics)}:
+        files |= _digests(_in_package(*from_samplers), package_roots()[0])
     for path in {FILES[name].path: None for name in metrics if name in FILES}:
         files |= _digests([(path, name) for name in ("compute", "FAMILY")], path.parent)
     return files

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from graftbench.contracts import LatentSampler, TranslatingSampler
-from graftbench.metrics.drift import drift, source_kid
+from graftbench.metrics.drift import METRICS, drift, source_kid
 from graftbench.metrics.estimate import Estimate
-from graftbench.plugins.code_hash import FORGETTING
 from graftbench.scoring.estimates import score_of
 from graftbench.scoring.features import FeatureReader, split_of
 from graftbench.training.samplers import MappedSampler
@@ -60,7 +59,7 @@ def forgetting_scores(
         device: Where the extractor computes.
         seed: From which the images were drawn: the source model draws from it too.
     """
-    asked, n = [name for name in protocol.metrics if name in FORGETTING], len(images)
+    asked, n = [metric.name for metric in METRICS if metric.name in protocol.metrics], len(images)
     if not asked or before.sampler is None:
         return [score_of(Estimate(name=name, undefined=SCRATCH, n_generated=n), protocol.label) for name in asked]
     reader = FeatureReader(protocol, cache, device=device)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from graftbench.metrics.catalogue import METRICS, resolve
-from graftbench.plugins.code_hash import FORGETTING
+from graftbench.plugins.code_hash import OF_SAMPLERS
 from graftbench.records.record import Snapshot
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def protocol_of(protocol: Protocol) -> Protocol:
     Features cost nearly all of a scoring's time, so the protocol's other metrics are had for little; those that look
     at training images are about what was learnt by heart, and belong to the end.
     """
-    at_the_end = [name for name in METRICS if "train" in METRICS[name].needs or name in FORGETTING]
+    at_the_end = [name for name in METRICS if "train" in METRICS[name].needs or name in OF_SAMPLERS]
     names = [name for name in resolve(protocol.metrics) if name not in at_the_end]
     metrics = [*names, *(name for name in ALWAYS if name not in names)]
     return msgspec.structs.replace(protocol, metrics=metrics, second=msgspec.UNSET)

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 import torch
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graftbench.bounds import Count, Positive, Share
-from graftbench.contracts import Sampler
+from graftbench.contracts import DenoisingSampler
 from graftbench.nn.build import place, seeded
 from graftbench.nn.precision import Precision, autocast, resolve
 from graftbench.nn.schedule import ScheduleName, ScheduleSpec
@@ -32,7 +32,7 @@ from graftbench.training.loop import (
     train,
     trained,
 )
-from graftbench.training.samplers import to_uint8
+from graftbench.training.samplers import to_float, to_uint8
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
@@ -252,10 +252,11 @@ def denoise(
     return x
 
 
-class DiffusionSampler(Sampler):
+class DiffusionSampler(DenoisingSampler):
     """x_T ~ N(0, I), denoised by a U-Net in eval mode and float32; its weights lie channels last (GeneratorSampler)."""
 
     kind: ClassVar[str] = "diffusion"
+    predicts: ClassVar[Literal["noise", "velocity"]] = "noise"
 
     def __init__(self, network: AnyUNet, *, steps: int, eta: float) -> None:
         self.network = place(network.eval(), network.alpha_bars.device)
@@ -277,6 +278,16 @@ class DiffusionSampler(Sampler):
             x = denoise(self.network, alpha_bars, x, steps=self.steps, eta=self.eta, generator=generator)
             part.copy_(to_uint8(x))
         return images
+
+    @torch.inference_mode()
+    def prediction_errors(self, images: Tensor, times: Tensor, noise: Tensor) -> Tensor:
+        """Return ‖ε − ε_θ(x_t, t)‖² per number of each image, at level ⌊time · T⌋."""
+        alpha_bars, errors = self.network.alpha_bars, torch.empty(len(images))
+        for part in torch.arange(len(images)).split(BATCH):
+            x, e, share = (each.to(alpha_bars.device) for each in (to_float(images[part]), noise[part], times[part]))
+            t = (share * len(alpha_bars)).long()
+            errors[part] = (self.network(diffuse(x, e, alpha_bars[t]), t) - e).square().flatten(1).mean(dim=1).cpu()
+        return errors
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Return the U-Net's state dict, its architecture and schedule, and how it is sampled."""

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graftbench.bounds import AtLeastTwo, Count, Positive, ShareBelowOne
-from graftbench.contracts import Sampler
+from graftbench.contracts import DenoisingSampler
 from graftbench.nn.build import place, seeded
 from graftbench.nn.precision import Precision, autocast, resolve
 from graftbench.nn.unet import UNetSpec, VelocityUNet
@@ -32,7 +32,7 @@ from graftbench.training.loop import (
     train,
     trained,
 )
-from graftbench.training.samplers import to_uint8
+from graftbench.training.samplers import to_float, to_uint8
 
 if TYPE_CHECKING:
     from graftbench.budget import Meter
@@ -193,10 +193,11 @@ def follow(velocity: Velocity, x: Tensor, *, steps: int, solver: Solver) -> Tens
     return x
 
 
-class FlowSampler(Sampler):
+class FlowSampler(DenoisingSampler):
     """x_0 ~ N(0, I), taken to t = 1 along the velocity of a U-Net in eval mode and float32, weights channels last."""
 
     kind: ClassVar[str] = "flow"
+    predicts: ClassVar[Literal["noise", "velocity"]] = "velocity"
 
     def __init__(self, network: VelocityUNet, *, steps: int, solver: Solver) -> None:
         self.network = place(network.eval(), next(network.parameters()).device)
@@ -217,6 +218,15 @@ class FlowSampler(Sampler):
             x = torch.randn(part.shape, generator=generator).to(device, memory_format=torch.channels_last)
             part.copy_(to_uint8(follow(self.network, x, steps=self.steps, solver=self.solver)))
         return images
+
+    @torch.inference_mode()
+    def prediction_errors(self, images: Tensor, times: Tensor, noise: Tensor) -> Tensor:
+        """Return ‖(x_1 − x_0) − v_θ(x_t, t)‖² per number of each image."""
+        device, errors = next(self.network.parameters()).device, torch.empty(len(images))
+        for part in torch.arange(len(images)).split(BATCH):
+            x, x0, t = (each.to(device) for each in (to_float(images[part]), noise[part], times[part]))
+            errors[part] = (self.network(between(x0, x, t), t) - (x - x0)).square().flatten(1).mean(dim=1).cpu()
+        return errors
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Return the U-Net's state dict, its architecture, and how images are drawn."""
