@@ -170,6 +170,16 @@ def test_clean_leaves_what_was_planned_last(both: Path, tmp_path: Path) -> None:
     assert [item.path for item in items] == [folder.cell(cell.id)]
 
 
+def test_clean_leaves_the_folder_of_a_planned_cell_without_a_record(both: Path, tmp_path: Path) -> None:
+    """Its record may come back with a merge; of a cell that the suite does not plan the folder goes."""
+    shutil.copytree(both, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    folder.records.write_bytes(b"")
+    folder.cell("ab" * 8).mkdir()
+    items = clean_run(tmp_path / "run", superseded=True, dry_run=True).items
+    assert [item.path for item in items] == [folder.cell("ab" * 8)]
+
+
 def test_the_history_has_a_series_for_each(both: Path, data: Path, tmp_path: Path) -> None:
     """Two tasks are never averaged, in a run of an earlier version neither."""
     for folder in (both, older(both, tmp_path / "old", data)):
@@ -193,6 +203,12 @@ def test_the_plan_calls_a_second_folder_new(data: Path, tmp_path: Path) -> None:
     assert rows.pop(first.id).state == State.DONE
     (other,) = rows.values()
     assert other.state == State.NEW
+    # Where the code changed since, the first one's record is the predecessor of the first alone.
+    cell = msgspec.structs.replace(first.cell, code="ab" * 32)
+    older_record = msgspec.structs.replace(first, id=cell.id, cell=cell, artifacts={}, artifact_hashes={})
+    (tmp_path / "run" / "records.jsonl").write_bytes(msgspec.json.encode(older_record) + b"\n")
+    rows = _rows(suite_file(data, folders(*BOTH)), tmp_path / "run")
+    assert (rows[first.id].state, rows[other.id].state) == (State.CHANGED, State.NEW)
 
 
 def test_the_plan_says_that_images_changed(data: Path, tmp_path: Path) -> None:
