@@ -98,27 +98,29 @@ def spelled(record: Record, task: str, names: Callable[[str], str]) -> Record:
     return msgspec.structs.replace(record, cell=cell)
 
 
-def older(run_folder: Path, out: Path, root: Path) -> Path:
-    """The run of both as an earlier version left it."""
+def older(run_folder: Path, out: Path, root: Path, names: Sequence[str] = BOTH) -> Path:
+    """The run of both, or of other folders, as an earlier version left it."""
     records, _ = read(run_folder / "records.jsonl")
     shutil.copytree(run_folder, out)
     for name in ("planned.json", "local.toml"):
         (out / name).unlink()
-    by_manifest = {cell.manifests[cell.task.target]: cell for cell in make_plan(_suite(root), cache_folder()).cells}
-    paths = dict(zip(by_manifest, folders(*BOTH), strict=True))
+    by_manifest = {
+        cell.manifests[cell.task.target]: cell for cell in make_plan(_suite(root, names), cache_folder()).cells
+    }
+    paths = dict(zip(by_manifest, folders(*names), strict=True))
     old = []
     for record in records:
         path = paths[record.cell.manifests[record.cell.task.target]].replace("folder:", f"folder:{root}/")
         old.append(spelled(record, path, str))
     (out / "records.jsonl").write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in old))
     suite = RunFolder(run_folder).suite()
-    tasks = [f"none->{path.replace('folder:', f'folder:{root}/')}@16" for path in folders(*BOTH)]
+    tasks = [f"none->{path.replace('folder:', f'folder:{root}/')}@16" for path in folders(*names)]
     RunFolder(out).write_suite(msgspec.structs.replace(suite, tasks=tasks, domains={}))
     return out
 
 
-def _suite(root: Path) -> Suite:
-    return load_suite(suite_file(root, folders(*BOTH)))
+def _suite(root: Path, names: Sequence[str] = BOTH) -> Suite:
+    return load_suite(suite_file(root, folders(*names)))
 
 
 # ------------------------------------------------------------------------------------ two folders with one last name
@@ -271,8 +273,15 @@ def test_shards_of_two_machines_are_one_run(data: Path, elsewhere: Path, tmp_pat
         runs.append(tmp_path / f"run-{seed}")
     merged = merge(runs, tmp_path / "merged")
     assert (merged.total, merged.present) == (2, 2)
-    assert {str(record.cell.task) for record in read_run(tmp_path / "merged").records} == {PLAIN}
-    assert RunFolder(tmp_path / "merged").suite().tasks == [PLAIN]
+    before = [
+        older(one, tmp_path / f"old-{one.name}", root, BOTH[:1])
+        for one, root in zip(runs, (data, elsewhere), strict=True)
+    ]
+    merged = merge(before, tmp_path / "old")
+    assert (merged.total, merged.present) == (2, 2)
+    for folder in ("merged", "old"):
+        assert {str(record.cell.task) for record in read_run(tmp_path / folder).records} == {PLAIN}
+        assert RunFolder(tmp_path / folder).suite().tasks == [PLAIN]
 
 
 def test_records_with_paths_compare_with_records_without(both: Path, data: Path, tmp_path: Path) -> None:
