@@ -47,7 +47,7 @@ class TimeToQuality(Report):
 
 
 def _section(table: QualityTable) -> list[str]:
-    ends = f"KID×10³: source {1000 * table.source:,.0f}, floor {1000 * table.floor:,.0f}."
+    ends = f"KID×10³: source {1000 * table.source:z,.0f}, floor {1000 * table.floor:z,.0f}."
     blocks = [f"## {markdown(table.title)}", ends]
     heads = headings(table)
     for name, rows in quantities(table, None):

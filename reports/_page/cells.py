@@ -217,7 +217,7 @@ def _plain(value: object) -> str:
 
 def digits(value: float) -> str:
     """Print four significant digits, or all before the point, as `graftbench show` does."""
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:z.4g}"
     return text.replace("-", "−") if "e" not in text else text
 
 

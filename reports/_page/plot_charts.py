@@ -111,7 +111,7 @@ def pareto(rows: Sequence[Row]) -> LineChart | None:
     series = [
         ChartLine(
             spot.label,
-            (ChartPoint(spot.cost, spot.kid, f"{spot.label}: {spot.cost:,.3g} s, KID×10³ {spot.kid:,.4g}"),),
+            (ChartPoint(spot.cost, spot.kid, f"{spot.label}: {spot.cost:,.3g} s, KID×10³ {spot.kid:z,.4g}"),),
             hollow=not spot.competes,
         )
         for spot in spots

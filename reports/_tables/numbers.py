@@ -38,9 +38,7 @@ def number(value: float | None, places: int) -> str:
     """Write fixed decimals, thousands set apart, a true minus; a dash for None; from 10¹² on as 1.23e+45."""
     if value is None:
         return DASH
-    text = f"{value:,.{places}f}" if abs(value) < _LARGE else f"{value:.2e}".replace("-", MINUS)
-    if not text.strip("-0.,"):  # no minus zero
-        text = text.lstrip("-")
+    text = f"{value:z,.{places}f}" if abs(value) < _LARGE else f"{value:.2e}"
     return text.replace("-", MINUS)
 
 

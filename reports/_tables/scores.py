@@ -468,10 +468,11 @@ def caption(group: Group) -> str:
     weights = f", weights {protocol.weights_sha256[:12]}" if protocol.weights_sha256 else ""
     machines = listing(devices(group.records))
     seeds = f"{plural(len(group.seeds), 'seed')} ({', '.join(map(str, group.seeds))})"
-    images = f"{span(group.n_generated)} generated images against {span(group.n_reference)}"
+    counted = f"{span(group.n_reference)} of " if group.n_reference else ""
+    images = f"{span(group.n_generated or {protocol.n_generated})} generated images against {counted}the split"
     sentences = [
         f"{group.task_title}; {group.compute_budget} per fit; {seeds}.",
-        f"Protocol {protocol.label}: {images} of the split “{protocol.reference}”, {size} {resize}{weights}.",
+        f"Protocol {protocol.label}: {images} “{protocol.reference}”, {size} {resize}{weights}.",
         "Mean ± standard deviation over seeds (no ± where there is one).",
     ]
     if any(row.leaks for row in group.methods):

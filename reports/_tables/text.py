@@ -52,9 +52,7 @@ def listing(items: list[str]) -> str:
 
 
 def span(values: set[int]) -> str:
-    """Return `620`, or `600–620` where the values differ, or `an unknown number of` for none."""
-    if not values:
-        return "an unknown number of"
+    """Return `620`, or `600–620` where the values differ; there must be one."""
     low, high = min(values), max(values)
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 

@@ -107,6 +107,7 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
             "8, 16, 32, …, 4096 (4·2^k); found 33 in '--resolution 33'",
         ),
         (["source", "train", "openmoji", "--resolution", "33"], "found 33 in '--resolution 33'"),
+        (["source", "train", "openmoji", "--kimg", "0"], "graftbench source train: kimg must be positive and finite"),
         (["run", "quick"], "--out"),
     ],
 )

@@ -12,11 +12,13 @@ from command_line import Done, graftbench, imports_of
 from made_cells import EMOJI_RECORDS
 
 from graftbench.cli.show import _number
+from graftbench.cli.tasks import _kid, _text
 from graftbench.errors import GraftbenchError
 from graftbench.records.cell_view import LOG_LINES, view_cell
 from graftbench.records.record import Status
 from graftbench.records.run import Run, read_run
 from graftbench.records.selection import find_cell
+from graftbench.scoring.task_distance import Gap
 from graftbench.suites.suite import parse_suite, parse_task
 
 if TYPE_CHECKING:
@@ -188,5 +190,7 @@ def test_an_unknown_cell_is_a_usage_error() -> None:
 
 
 def test_no_score_is_minus_zero() -> None:
-    """A KID of 0 of a distance that came from below."""
+    """A KID of 0 of a distance that came from below, also where it is rounded, and in the table of tasks."""
     assert (_number(-0.0), _number(-0.5), _number(-1234.4)) == ("0", "-0.5", "-1,234")
+    assert _kid(Gap(-0.0003, 0.0004, None, None)) == "0 ± 0"
+    assert (_text(-0.04, 1), _text(-0.06, 1)) == ("0.0", "-0.1")

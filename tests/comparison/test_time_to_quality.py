@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -146,6 +147,7 @@ def test_a_table_by_hand() -> None:
     (table,) = quality_tables(records).tables
     assert table.levels == pytest.approx((0.5, 0.25, 0.1))
     assert headings(table)[1] == "50 % of the way (KID×10³ 500)"
+    assert headings(replace(table, levels=(-0.0004,) * 3))[1] == "50 % of the way (KID×10³ 0)"
     stated = dict(quantities(table, 3600.0))
     assert stated["seconds"] == [
         ["fast", "10 (2 of 2)", "20 (2 of 2)", "30 (2 of 2)"],

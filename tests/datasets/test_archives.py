@@ -17,6 +17,7 @@ from PIL import Image
 
 from graftbench.errors import GraftbenchError
 from graftbench.images import prepared
+from graftbench.images.decoding import SUFFIXES
 from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ def _zip(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_S
         for name, content in members.items():
             archive.writestr(name, content)
     return path
+
+
+def _white() -> bytes:
+    """A PNG file: a white square."""
+    content = io.BytesIO()
+    Image.new("RGB", (16, 16), "white").save(content, "PNG")
+    return content.getvalue()
 
 
 def _tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
@@ -105,6 +113,15 @@ def test_hidden_members_are_left_alone_and_other_kinds_named(tmp_path: Path) -> 
     found = make_domain(f"zip:{_zip(tmp_path / 'a.zip', members)}").images(8)
     assert list(found.ids) == sorted(_emoji(2))
     assert found.excluded == {"phone.heic": ".heic files are not read", "readme.txt": ".txt files are not read"}
+
+
+@pytest.mark.parametrize("ending", SUFFIXES)
+def test_archives_read_the_endings_of_folders(ending: str, tmp_path: Path) -> None:
+    """What no folder leaves out, no zip file and no shard does: white squares under every ending."""
+    member = {f"00000{ending}": _white()}
+    for domain in (f"zip:{_zip(tmp_path / 'a.zip', member)}", f"webdataset:{_tar(tmp_path / 'a.tar', member)}"):
+        found = make_domain(domain).images(8)
+        assert (len(found.ids), found.excluded, int(found.pixels.min())) == (1, {}, 255)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,13 @@ def instructions() -> list[tuple[str, str]]:
     return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
 
 
+def test_the_classifiers_name_every_python_that_serves() -> None:
+    """From the least that is required, each minor version that the package was installed and tested with."""
+    named = [each.rpartition(" ")[2] for each in PROJECT["classifiers"] if each.startswith("Programming Language")]
+    assert [version for version in named if "." in version] == ["3.11", "3.12", "3.13"]
+    assert PROJECT["requires-python"] == ">=3.11"
+
+
 def test_the_citation_has_what_its_format_asks_for() -> None:
     """The fields that version 1.2.0 of the Citation File Format requires, each of its type, and no unknown one."""
     assert CITATION["cff-version"] == "1.2.0"

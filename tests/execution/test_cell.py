@@ -119,6 +119,19 @@ class FullLog(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
+def test_a_failure_names_no_folder(job: CellJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its reason nor the traceback that its record keeps: records are published."""
+
+    def fails(_: object) -> None:
+        raise ValueError("/home/somebody/nets/w.pth has no weights")
+
+    monkeypatch.setattr(cell, "_run", fails)
+    record = cell.run_cell(job)
+    assert (record.status, record.reason) == (Status.ERROR, "ValueError: …/w.pth has no weights")
+    assert 'File "…/test_cell.py"' in record.log_tail
+    assert not [folder for folder in ("somebody", str(Path(__file__).parent)) if folder in record.log_tail]
+
+
 @pytest.mark.parametrize("fails", [_full_cache, _full_disk])
 def test_a_full_disk_is_no_record(
     fails: Callable[[object], None], job: CellJob, monkeypatch: pytest.MonkeyPatch

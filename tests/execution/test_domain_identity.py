@@ -98,27 +98,29 @@ def spelled(record: Record, task: str, names: Callable[[str], str]) -> Record:
     return msgspec.structs.replace(record, cell=cell)
 
 
-def older(run_folder: Path, out: Path, root: Path) -> Path:
-    """The run of both as an earlier version left it."""
+def older(run_folder: Path, out: Path, root: Path, names: Sequence[str] = BOTH) -> Path:
+    """The run of both, or of other folders, as an earlier version left it."""
     records, _ = read(run_folder / "records.jsonl")
     shutil.copytree(run_folder, out)
     for name in ("planned.json", "local.toml"):
         (out / name).unlink()
-    by_manifest = {cell.manifests[cell.task.target]: cell for cell in make_plan(_suite(root), cache_folder()).cells}
-    paths = dict(zip(by_manifest, folders(*BOTH), strict=True))
+    by_manifest = {
+        cell.manifests[cell.task.target]: cell for cell in make_plan(_suite(root, names), cache_folder()).cells
+    }
+    paths = dict(zip(by_manifest, folders(*names), strict=True))
     old = []
     for record in records:
         path = paths[record.cell.manifests[record.cell.task.target]].replace("folder:", f"folder:{root}/")
         old.append(spelled(record, path, str))
     (out / "records.jsonl").write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in old))
     suite = RunFolder(run_folder).suite()
-    tasks = [f"none->{path.replace('folder:', f'folder:{root}/')}@16" for path in folders(*BOTH)]
+    tasks = [f"none->{path.replace('folder:', f'folder:{root}/')}@16" for path in folders(*names)]
     RunFolder(out).write_suite(msgspec.structs.replace(suite, tasks=tasks, domains={}))
     return out
 
 
-def _suite(root: Path) -> Suite:
-    return load_suite(suite_file(root, folders(*BOTH)))
+def _suite(root: Path, names: Sequence[str] = BOTH) -> Suite:
+    return load_suite(suite_file(root, folders(*names)))
 
 
 # ------------------------------------------------------------------------------------ two folders with one last name
@@ -171,6 +173,16 @@ def test_clean_leaves_what_was_planned_last(both: Path, tmp_path: Path) -> None:
     assert [item.path for item in items] == [folder.cell(cell.id)]
 
 
+def test_clean_leaves_the_folder_of_a_planned_cell_without_a_record(both: Path, tmp_path: Path) -> None:
+    """Its record may come back with a merge; of a cell that the suite does not plan the folder goes."""
+    shutil.copytree(both, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    folder.records.write_bytes(b"")
+    folder.cell("ab" * 8).mkdir()
+    items = clean_run(tmp_path / "run", superseded=True, dry_run=True).items
+    assert [item.path for item in items] == [folder.cell("ab" * 8)]
+
+
 def test_the_history_has_a_series_for_each(both: Path, data: Path, tmp_path: Path) -> None:
     """Two tasks are never averaged, in a run of an earlier version neither."""
     for folder in (both, older(both, tmp_path / "old", data)):
@@ -194,6 +206,12 @@ def test_the_plan_calls_a_second_folder_new(data: Path, tmp_path: Path) -> None:
     assert rows.pop(first.id).state == State.DONE
     (other,) = rows.values()
     assert other.state == State.NEW
+    # Where the code changed since, the first one's record is the predecessor of the first alone.
+    cell = msgspec.structs.replace(first.cell, code="ab" * 32)
+    older_record = msgspec.structs.replace(first, id=cell.id, cell=cell, artifacts={}, artifact_hashes={})
+    (tmp_path / "run" / "records.jsonl").write_bytes(msgspec.json.encode(older_record) + b"\n")
+    rows = _rows(suite_file(data, folders(*BOTH)), tmp_path / "run")
+    assert (rows[first.id].state, rows[other.id].state) == (State.CHANGED, State.NEW)
 
 
 def test_the_plan_says_that_images_changed(data: Path, tmp_path: Path) -> None:
@@ -256,8 +274,15 @@ def test_shards_of_two_machines_are_one_run(data: Path, elsewhere: Path, tmp_pat
         runs.append(tmp_path / f"run-{seed}")
     merged = merge(runs, tmp_path / "merged")
     assert (merged.total, merged.present) == (2, 2)
-    assert {str(record.cell.task) for record in read_run(tmp_path / "merged").records} == {PLAIN}
-    assert RunFolder(tmp_path / "merged").suite().tasks == [PLAIN]
+    before = [
+        older(one, tmp_path / f"old-{one.name}", root, BOTH[:1])
+        for one, root in zip(runs, (data, elsewhere), strict=True)
+    ]
+    merged = merge(before, tmp_path / "old")
+    assert (merged.total, merged.present) == (2, 2)
+    for folder in ("merged", "old"):
+        assert {str(record.cell.task) for record in read_run(tmp_path / folder).records} == {PLAIN}
+        assert RunFolder(tmp_path / folder).suite().tasks == [PLAIN]
 
 
 def test_records_with_paths_compare_with_records_without(both: Path, data: Path, tmp_path: Path) -> None:

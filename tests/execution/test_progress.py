@@ -197,6 +197,18 @@ def test_a_log_has_one_line_for_each_finished_cell() -> None:
     ]
 
 
+def test_no_score_is_minus_zero() -> None:
+    """A KID a little below 0, as that of a good generator is half of the time."""
+    paper = console(80, 24, terminal=False)
+    told = ConsoleProgress(paper, jobs=1)
+    told.begin(1, 0)
+    told.ended(record(cell(), kid=-0.0003), 1.0)
+    assert "KID×10³ 0 " in paper.export_text()
+    line = BoardLine(method="dcgan", task="a->b@8", images=5, seed=0, elapsed=61, kid=-0.00003)
+    (row,) = [text for text in rendered(Board(total=2, done=0, running=[line]), 80) if "a->b" in text]
+    assert row.split()[4] == "0.0"
+
+
 def test_a_running_cell_is_shown_as_its_file_tells(tmp_path: Path) -> None:
     """The file is looked at once a second at most; half a file, or none, changes nothing."""
     time = Clock()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from graftbench.errors import GraftbenchError
 from graftbench.metrics.covariance import Moments, moments
-from graftbench.metrics.frechet import fid, frechet_distance
+from graftbench.metrics.frechet import fid, fid_inf, frechet_distance
 
 RNG = np.random.default_rng
 
@@ -160,6 +160,26 @@ def test_dead_features_at_full_count() -> None:
 def test_constant_features_leave_the_shift(m: int, n: int) -> None:
     """All images alike on each side: no variance, the squared distance of the two points remains."""
     assert value(np.zeros((m, 5)), np.full((n, 5), 2.0)) == pytest.approx(20.0, abs=1e-12)
+
+
+def test_the_line_of_fid_inf_begins_where_it_is_straight() -> None:
+    """FID of 320 against N(0, I) of 32 features is about 1; FID∞ is 0.02 on average, and by a line from N/10 −0.3.
+
+    Both in 100 draws, each intercept with a standard deviation of 0.1: the mean of 20 has one of 0.02.
+    """
+    exact = Moments(np.zeros(32), np.eye(32), 10**6)
+    draws = [RNG(seed).standard_normal((320, 32)) for seed in range(20)]
+    assert np.mean([value(draw, exact) for draw in draws]) == pytest.approx(0.97, abs=0.05)
+    intercepts = [fid_inf(draw, exact).value for draw in draws]
+    assert np.mean([number for number in intercepts if number is not None]) == pytest.approx(0, abs=0.08)
+
+
+@pytest.mark.parametrize(("n", "defined"), [(64, False), (65, True)])
+def test_fid_inf_needs_more_than_two_images_a_feature(n: int, defined: bool) -> None:  # noqa: FBT001 - a case's outcome
+    """Half of them must have full rank."""
+    estimate = fid_inf(RNG(8).standard_normal((n, 32)), RNG(9).standard_normal((80, 32)))
+    assert (estimate.value is not None) == defined
+    assert ("it needs more than 64; found 64" in estimate.undefined) == (not defined)
 
 
 def test_moments_serve_again() -> None:

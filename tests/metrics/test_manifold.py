@@ -221,6 +221,13 @@ def test_parity_with_prdc() -> None:
     assert {name: ours[name] for name in theirs} == pytest.approx(theirs, abs=1e-12)
 
 
+def test_the_package_prdc_leaves_surfaces_out() -> None:
+    """It takes < for all four: identical constant features score 0 there."""
+    package = pytest.importorskip("prdc")
+    theirs = package.compute_prdc(np.zeros((30, 3)), np.zeros((40, 3)), nearest_k=5)
+    assert theirs == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
+
+
 def test_identical_constant_features() -> None:
     """All distances are 0 and all radii are 0: everything is inside; density counts N balls for each image, over k."""
     found = values(np.full((40, 3), 0.1), np.full((30, 3), 0.1))

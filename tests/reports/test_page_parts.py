@@ -274,7 +274,7 @@ def test_a_command_whose_paths_were_cut_says_so(record: Make, a_run: MakeRun) ->
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1234.5, "1,234"), (0.012345, "0.01235"), (-2.0, "−2"), (1e-7, "1e-07"), (0.0, "0")]
+    ("value", "text"), [(1234.5, "1,234"), (0.012345, "0.01235"), (-2.0, "−2"), (1e-7, "1e-07"), (-0.0, "0")]
 )
 def test_numbers_of_a_cell_have_four_digits(value: float, text: str) -> None:
     """Or all before the point."""

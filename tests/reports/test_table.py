@@ -308,6 +308,23 @@ def test_the_lead_is_by_common_seeds_and_says_so(record: Make, a_run: MakeRun, t
     assert "Best and second go by the means over seeds that all compared rows have: 4 seeds (with 25 images)." in text
 
 
+def test_where_all_failed_the_caption_says_what_was_asked_for(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """How many images the protocol generates; how many the reference has no record says."""
+    failed = record("a", status=Status.ERROR)
+    text = text_of(a_run([failed]), tmp_path)
+    count = f"{failed.cell.protocol.n_generated:,}"
+    assert f": {count} generated images against the split “{failed.cell.protocol.reference}”, " in text
+    text = text_of(a_run([*with_kid(record, {("b", 0): 0.02}), failed]), tmp_path)
+    assert re.search(r": \d+ generated images against \d+ of the split “", text)
+
+
+def test_no_number_of_a_table_is_minus_zero() -> None:
+    """A KID a little below 0 is 0 in the places that the column has; one that shows has a true minus."""
+    number = import_module("graftbench.reports._tables.numbers").number
+    assert [number(value, 1) for value in (-0.04, -0.0, -0.06, 0.04)] == ["0.0", "0.0", "−0.1", "0.0"]
+    assert [number(value, 0) for value in (-0.4, -1234.4)] == ["0", "−1,234"]
+
+
 def test_a_score_that_is_not_known_here_gets_a_plain_column(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """Its name heads a column under "Other scores"; no arrow and no bold, for which way is better is not known."""
     records = [scored(record, "finetune", {"sharpness": 3.25}), scored(record, "freezed", {"sharpness": 4.5})]

@@ -157,7 +157,7 @@ def lines_of(record: Record) -> list[str]:
     if record.status != Status.OK:
         return [f"{record.cell}: {record.status}. {record.reason}"]
     scores = [
-        f"{METRICS[name].label} {score.value * METRICS[name].scale + 0.0:.4g}"
+        f"{METRICS[name].label} {score.value * METRICS[name].scale:z.4g}"
         for name in PRINTED_SCORES
         if (score := record.score(name)) is not None and score.value is not None
     ]

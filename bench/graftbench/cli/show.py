@@ -158,7 +158,7 @@ def _score(score: Score) -> tuple[str, ...]:
 
 def _number(value: float) -> str:
     """Format with four significant digits, or all before the point; never as minus zero."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value + 0.0:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:z.4g}"
 
 
 def _cost(record: Record) -> list[tuple[str, str]]:

@@ -135,11 +135,11 @@ def _kid(gap: Gap | None) -> str:
     if gap is None or gap.kid is None:
         return "–"
     error = "" if gap.kid_standard_error is None else f" ± {1000 * gap.kid_standard_error:.0f}"
-    return f"{1000 * gap.kid:.0f}{error}"
+    return f"{1000 * gap.kid:z.0f}{error}"
 
 
 def _text(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None else f"{value:z.{digits}f}"
 
 
 def _print(rows: list[dict[str, str]]) -> None:

@@ -441,7 +441,7 @@ def _pays_near(claim: Claim, cells: pd.DataFrame) -> Contrast:
     kid = METRICS[claim.metric]
     text = (
         f"KID of {claim.over} over {' and '.join(methods)} at {_images(few)}: {near} ({kid.label} of "
-        f"{SOURCE} {distances[near] * kid.scale:,.0f}) over {far} ({distances[far] * kid.scale:,.0f}); pairs: seed"
+        f"{SOURCE} {distances[near] * kid.scale:z,.0f}) over {far} ({distances[far] * kid.scale:z,.0f}); pairs: seed"
     )
     return Contrast(text, _by_draw(differences))
 

@@ -25,7 +25,7 @@ EXPLANATION = (
 def headings(table: QualityTable) -> list[str]:
     """Return the headings of a table: the method, then each level with its KID×10³."""
     levels = zip(WAY, table.levels, strict=True)
-    return ["method", *(f"{100 * share:.0f} % of the way (KID×10³ {1000 * level:,.0f})" for share, level in levels)]
+    return ["method", *(f"{100 * share:.0f} % of the way (KID×10³ {1000 * level:z,.0f})" for share, level in levels)]
 
 
 def quantities(table: QualityTable, price_per_hour: float | None) -> list[tuple[str, list[list[str]]]]:

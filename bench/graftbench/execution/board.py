@@ -115,7 +115,7 @@ _COLUMNS = (
         lambda line: "" if line.images_per_second is None else f"{line.images_per_second:,.0f}",
         always=False,
     ),
-    _Column("KID×10³", 4, lambda line: "" if line.kid is None else f"{line.kid * 1000:.1f}", always=False),
+    _Column("KID×10³", 4, lambda line: "" if line.kid is None else f"{line.kid * 1000:z.1f}", always=False),
     _Column("elapsed", 2, lambda line: clock(line.elapsed)),
 )
 

@@ -195,7 +195,10 @@ def new_record(cell: CellSpec, status: Status, environment: dict[str, Any], **fi
 def log_tail(folder: Path, characters: int) -> str:
     """Return the end of a job's log, paths without folders; empty where there is no log."""
     log = folder / LOG
-    return without_folders(log.read_bytes()[-characters:].decode("utf-8", "replace")) if log.exists() else ""
+    if not log.exists():
+        return ""
+    text = log.read_bytes()[-16 * characters :].decode("utf-8", "replace")  # what is kept must not begin within a path
+    return without_folders(text)[-characters:]
 
 
 def write_whole(path: Path, value: object) -> None:

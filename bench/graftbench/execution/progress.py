@@ -239,7 +239,7 @@ class ConsoleProgress(Progress):
 
     def _sentence(self, record: Record, seconds: float) -> str:
         kid = record.score("kid")
-        result = f"KID×10³ {kid.value * 1000:.0f}" if kid and kid.value is not None else record.reason
+        result = f"KID×10³ {kid.value * 1000:z.0f}" if kid and kid.value is not None else record.reason
         status = "" if record.status == Status.OK else f"{record.status}: "
         width = len(str(self._total))
         now = self._clock()

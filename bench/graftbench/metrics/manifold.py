@@ -64,9 +64,9 @@ def prdc(
       it is near 1, coverage can only tell large differences.
 
     An image on a ball's surface is inside, and equality up to float64's rounding (`distances.ROUNDING`) is equality, so
-    copies of real images are inside, and so are images that all look alike. The package `prdc` takes < for density and
-    coverage and scores identical constant features 0; torch-fidelity's precision and recall take ≤, as here. All
-    decisions are those of float64.
+    copies of real images are inside, and so are images that all look alike. The package `prdc` (0.2) takes < for all
+    four and scores identical constant features 0; torch-fidelity's precision and recall take ≤, as here. All decisions
+    are those of float64.
 
     Values, standard errors and intervals hold for these M and N: all scores depend on them, so compare only scores at
     equal numbers. The standard error is the jackknife's over both sets, corrected by random halves (see

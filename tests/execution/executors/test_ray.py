@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -24,7 +25,7 @@ from graftbench.execution.executors.ray import RayExecutor, slots_of
 from graftbench.execution.job import LOG, PROGRESS, RESULT, Cause
 from graftbench.records import store
 from graftbench.records.record import Status
-from graftbench.resources.processes import table
+from graftbench.resources.processes import PYTHON, table
 from graftbench.suites.plan import make_plan
 from graftbench.suites.suite import parse_suite
 
@@ -78,6 +79,14 @@ class Once(Planted):
 HELPER = """
 def flipped(images):
     return images.flip(3)
+"""
+
+ENDED = """
+import os, signal, sys
+from graftbench.execution.executors.ray import RayExecutor
+
+executor = RayExecutor(sys.argv[1])
+os.kill(os.getpid(), signal.SIGKILL)
 """
 
 TOML = suite_toml(
@@ -183,6 +192,16 @@ def planted(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> tup
 def starter(executor: RayExecutor, planted: tuple[Plan, Path], shared_cache: Path, tmp_path: Path) -> CellStarter:
     """Starts cells on the cluster."""
     return CellStarter(executor, planted, shared_cache, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_ended_from_outside_leaves_a_sentence(nodes: Nodes) -> None:
+    """As Ray ends one whose node dies; a shell would show no reason."""
+    command = [*PYTHON, "-c", ENDED, nodes.cluster.address]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == -signal.SIGKILL
+    assert done.stderr.startswith("graftbench: this process was ended from outside")
+    assert "run the same command again" in done.stderr
 
 
 @pytest.mark.slow
