@@ -40,6 +40,18 @@ MARKS = {
     "gaussian": "a Gaussian in pixel space (PCA): what mean and covariance alone buy",
 }
 """Name of a reference row -> what its scores mark."""
+ON_ANY_DEVICE = frozenset(
+    (
+        "images_seen",
+        "parameters_total",
+        "parameters_trained",
+        "flops_per_image",
+        "flops",
+        "sampler_bytes",
+        "stored_bytes",
+    )
+)
+"""Costs that do not depend on the device."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +127,22 @@ class Row:
         return self._summaries[key]
 
     def cost(self, name: str) -> SeedSummary | None:
-        """Summarise a field of the resources over the cells that ended well; None where none has it."""
+        """Summarise a field of the resources over the cells that ended well.
+
+        None where no cell has it, and of what depends on the device where the fits were measured on several kinds.
+        """
         if name not in self._costs:
             costs = [finite(known_cost(record, name)) for record in self.ok]
             values = [float(value) for value in costs if value is not None]
+            if name not in ON_ANY_DEVICE and len(self.devices) > 1:
+                values = []
             self._costs[name] = summarize(values) if values else None
         return self._costs[name]
+
+    @cached_property
+    def devices(self) -> tuple[str, ...]:
+        """Return the names of the devices on which its fits were measured."""
+        return tuple(devices(record for record in self.ok if not is_declared(record, "device")))
 
     def declared(self, name: str) -> tuple[Record, ...]:
         """Return the cells that ended well whose cost of that name was declared, not measured."""

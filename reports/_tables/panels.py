@@ -62,6 +62,7 @@ LAYOUT = (
     ),
     Layout("Known truth", ("modes", "variant_pairs", "factor_kl")),
     Layout("Forgetting", ("drift", "source_kid")),
+    Layout("Held-out loss", ()),
     Layout("Memorisation", ("copies", "train_distance_ratio", "authpct", "copying_z", "mifid"), ranked=False),
     Layout(
         "Other distances",

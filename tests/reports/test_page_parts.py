@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from report_parts import on
+from report_parts import measured_on, on
 
 from graftbench.records.cell_spec import Protocol
 from graftbench.records.costs import REPLAYED
@@ -435,6 +435,20 @@ def test_costs_that_a_record_has_are_columns(record: Make, a_run: MakeRun) -> No
     assert {heading: cells[heading] for heading in headings} == headings
     (group,) = groups_of(a_run([plain]))
     assert not set(headings) & set(part("cost").cost_headings(group))
+
+
+def test_what_depends_on_the_device_has_no_mean_over_two(record: Make, a_run: MakeRun) -> None:
+    """Seconds and memory of a row on two kinds of GPU are a dash, its images and numbers stay, and a note says why."""
+    made = [record("vae", seed=0), record("vae", seed=1)]
+    on = [measured_on(each, device) for each, device in zip(made, ("NVIDIA A100", "Tesla T4"), strict=True)]
+    (group,) = import_module("graftbench.reports._tables.groups").groups(a_run(on))
+    (row,) = group.methods
+    assert row.cost("fit_seconds") is row.cost("peak_memory_mib") is None
+    assert row.cost("images_seen") is not None
+    assert row.cost("parameters_total") is not None
+    assert "vae at 25 images was trained on NVIDIA A100 and Tesla T4: what depends on the device has no mean." in part(
+        "cost"
+    ).cost_marks(group)
 
 
 def test_samples_that_are_replayed_have_no_rate(record: Make, a_run: MakeRun) -> None:

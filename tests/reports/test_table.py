@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from report_parts import on
+from report_parts import measured_on, on
 from rich.console import Console
 
 from graftbench.metrics.catalogue import EVERY_METRIC
@@ -246,6 +246,20 @@ def test_notes_become_footnotes_once(record: Make, a_run: MakeRun, tmp_path: Pat
 def test_shared_timings_are_upper_bounds(quick_run: Run, tmp_path: Path) -> None:
     """A fit that other processes slowed down prints as ≤."""
     assert lines_of(text_of(quick_run, tmp_path), "gatys")[0][5].startswith("≤ ")
+
+
+def test_times_of_two_devices_have_no_mean(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Of fits on two kinds of GPU no seconds are printed, and a footnote says why; one kind has its mean."""
+
+    def fits(*devices: str) -> list[Record]:
+        made = [record("dcgan", seed=seed) for seed in range(len(devices))]
+        return [measured_on(each, device) for each, device in zip(made, devices, strict=True)]
+
+    two = text_of(a_run(fits("NVIDIA A100", "Tesla T4")), tmp_path)
+    assert lines_of(two, "dcgan")[0][5] == "—<sup>1</sup>"
+    assert "1. Trained on NVIDIA A100 and Tesla T4: times of different devices have no mean." in two
+    one = text_of(a_run(fits("Tesla T4", "Tesla T4")), tmp_path)
+    assert not lines_of(one, "dcgan")[0][5].startswith("—")
 
 
 @pytest.mark.parametrize(

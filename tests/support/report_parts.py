@@ -37,6 +37,12 @@ def on(record: Record, target: str, resolution: int = 32) -> Record:
     return msgspec.structs.replace(record, cell=cell, id=cell.id)
 
 
+def measured_on(record: Record, device: str) -> Record:
+    """Return a record as one of a fit on another device."""
+    assert record.resources is not None
+    return msgspec.structs.replace(record, resources=msgspec.structs.replace(record.resources, device=device))
+
+
 def text_of_plot(plot: Any, width: float = 7.0) -> set[str]:
     """Return all text of a plot."""
     with plotting.style(size=part("_figures.style").PRINT_SIZE):

@@ -22,6 +22,7 @@ METRICS = (
         needs=(),
         paper="2006.11239",
         sets=("denoising",),
+        panel="Held-out loss",
         text="**Denoising loss.** ‖ε − ε_θ(x_t, t)‖² per number of an image, for each image of the reference split at "
         "the middles of eight equal parts of the time, then the mean: the training loss of a diffusion model on images "
         "that it never saw. The noise is the same for all methods and seeds. It falls smoothly where KID jumps, and "
@@ -36,6 +37,7 @@ METRICS = (
         needs=(),
         paper="2210.02747",
         sets=("denoising",),
+        panel="Held-out loss",
         text="**Velocity loss.** The same for flow matching: ‖(x₁ − x₀) − v_θ(x_t, t)‖². Its numbers do not compare "
         "with those of the denoising loss: they are errors of another prediction.",
     ),
