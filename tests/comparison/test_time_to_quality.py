@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from made_cells import make_cell, make_scores
+from report_parts import measured_on
 from scipy.stats import CensoredData, ecdf
 
 from graftbench.comparison.quality_text import headings, quantities, remarks
@@ -160,6 +161,23 @@ def test_a_table_by_hand() -> None:
     ]
     assert stated["money at 3600 per hour"] == stated["seconds"]
     assert "money" not in " ".join(name for name, _ in quantities(table, None))
+
+
+def test_devices_of_two_kinds_have_a_table_each() -> None:
+    """Seconds of one GPU are no seconds of another: each table has its own fits, between the same two ends."""
+    fits = [a_fit("dcgan", seed, [(seconds, 0.4)], joules=None) for seed, seconds in ((0, 10.0), (1, 40.0))]
+    snapshot = a_fit("dcgan", 2, [(20.0, 0.45), (50.0, 0.4)])
+    records = [
+        the_source(),
+        *(measured_on(fit, "NVIDIA A100") for fit in (fits[0], snapshot)),
+        measured_on(fits[1], "T4"),
+    ]
+    first, second = quality_tables(records).tables
+    assert (first.title.rpartition(", ")[2], second.title.rpartition(", ")[2]) == ("NVIDIA A100", "T4")
+    assert [table.rows[0].runs for table in (first, second)] == [2, 1]
+    assert first.rows[0].arrivals[0].seconds.quantile(0.5) == 10.0
+    assert second.rows[0].arrivals[0].seconds.quantile(0.5) == 40.0
+    assert (first.source, first.floor) == (second.source, second.floor) == (1.0, 0.0)
 
 
 def test_a_fit_that_failed_is_censored_or_said() -> None:

@@ -103,7 +103,11 @@ class QualityTables:
 
 
 def quality_tables(records: Iterable[Record]) -> QualityTables:
-    """Make a table for each task, number of images, budget and protocol whose fits were looked at on the way."""
+    """Make a table for each task, number of images, budget and protocol whose fits were looked at on the way.
+
+    Fits on devices of different kinds have a table each: their seconds and joules do not belong together. A fit that
+    failed, whose device is not known, stands in each.
+    """
     groups: defaultdict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.id):
         cell = record.cell
@@ -112,26 +116,32 @@ def quality_tables(records: Iterable[Record]) -> QualityTables:
     tables, without = [], {}
     for key, group in sorted(groups.items()):
         title = f"{key[0]}, n = {key[1]}, {key[2]}, {key[3]}"
-        made = _table(title, group)
-        if isinstance(made, str):
-            without[title] = made
-        else:
-            tables.append(made)
+
+        # The fits, and the two ends.
+        fits = [record for record in group if record.cell.family != "reference" and record.cell.variant_of != SAMPLES]
+        if not any(record.snapshots for record in fits):
+            without[title] = "no fit was looked at on the way (`snapshots` in the suite)"
+            continue
+        ends = ends_of(group)
+        if isinstance(ends, str):
+            without[title] = ends
+            continue
+
+        # A table for each kind of device.
+        devices = sorted({device for record in fits if (device := _device(record))})
+        for device in devices or [""]:
+            of_device = [record for record in fits if _device(record) in (device, "")]
+            tables.append(_table(f"{title}, {device}" if len(devices) > 1 else title, of_device, *ends))
     return QualityTables(tuple(tables), without)
 
 
-def _table(title: str, group: Sequence[Record]) -> QualityTable | str:
-    """Make the table of a group, or say why there is none."""
-    # The two ends.
-    fits = [record for record in group if record.cell.family != "reference" and record.cell.variant_of != SAMPLES]
-    if not any(record.snapshots for record in fits):
-        return "no fit was looked at on the way (`snapshots` in the suite)"
-    ends = ends_of(group)
-    if isinstance(ends, str):
-        return ends
-    source, floor = ends
+def _device(record: Record) -> str:
+    """Return the name of the device of a fit, empty where it is not known."""
+    return "" if record.resources is None else record.resources.device
 
-    # The rows.
+
+def _table(title: str, fits: Sequence[Record], source: float, floor: float) -> QualityTable:
+    """Make the table of some fits between two ends."""
     levels = tuple(source + share * (floor - source) for share in WAY)
     by_method: defaultdict[str, list[Record]] = defaultdict(list)
     for record in fits:
