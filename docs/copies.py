@@ -8,11 +8,11 @@ copies. A share is told where the score is 1.645 standard deviations of 20 clean
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from page_parts import fill
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -277,20 +277,7 @@ def main() -> None:
         f"Percentages of {INTERVALS:,} intervals that hold the true share, as many generated as reference images:",
         "",
     ]
-    write("copies", [*lines, *intervals()])
-    write("smears", smears())
-
-
-def write(name: str, lines: list[str]) -> None:
-    """Write lines between the markers of that name."""
-    text, table = PAGE.read_text("utf-8"), "\n".join(lines)
-    text = re.sub(
-        rf"(<!-- {name} -->\n).*?(<!-- end -->)",
-        lambda found: f"{found[1]}\n{table}\n\n{found[2]}",
-        text,
-        flags=re.DOTALL,
-    )
-    PAGE.write_text(text, "utf-8")
+    fill(PAGE, {"copies": "\n".join([*lines, *intervals()]), "smears": "\n".join(smears())})
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ python docs/court.py
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+
+from page_parts import fill
 
 from graftbench.scoring.court.page import draw, tables
 from graftbench.scoring.court.trial import RESULTS, load_results
@@ -20,11 +21,7 @@ def main() -> None:
     """Write the tables between their markers, and the figures."""
     results = load_results(FOLDER / RESULTS)
     draw(results, FOLDER)
-    text, made = PAGE.read_text("utf-8"), f"\n{tables(results)}\n"
-    text = re.sub(
-        r"(<!-- court -->\n).*?(<!-- end -->)", lambda found: f"{found[1]}{made}\n{found[2]}", text, flags=re.DOTALL
-    )
-    PAGE.write_text(text, "utf-8")
+    fill(PAGE, {"court": tables(results)})
 
 
 if __name__ == "__main__":

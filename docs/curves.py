@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from graftbench.plotting import looks, style
+from graftbench.plotting import NO_METADATA, looks, style
 from graftbench.records.run import read_runs
 
 TABLE = Path(__file__).with_name("recipes") / "curves.csv"
@@ -66,7 +66,7 @@ def draw(cells: pd.DataFrame) -> None:
             row[0].set_yticks(ticks, [f"{each:,}" for each in ticks])
             row[0].minorticks_off()
         panels.flat[0].legend(frameon=False)
-        figure.savefig(TABLE.with_suffix(".svg"), metadata={"Date": None})
+        figure.savefig(TABLE.with_suffix(".svg"), metadata=NO_METADATA["svg"])
         plt.close(figure)
 
 

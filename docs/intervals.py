@@ -10,10 +10,11 @@ The training images are the same in all draws.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from copies import write
+from page_parts import fill
 
 from graftbench.metrics import fld, rke, vendi
 from graftbench.metrics.clipped import clipped_family
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     Features = NDArray[np.float64]
 
+PAGE = Path(__file__).with_name("metrics.md")
 WIDTH, SIZES, REPEATS, TRUTHS, TRAIN = 16, (50, 200), 150, 450, 100
 NAMES = {
     "clipped_density": "clipped density",
@@ -99,7 +101,7 @@ def main() -> None:
     for name, label in NAMES.items():
         cells = (f"{100 * found[column][name][1]:.1f} ({found[column][name][0]:.3g})" for column in columns)
         lines.append(f"| {label} | {' | '.join(cells)} |")
-    write("intervals", lines)
+    fill(PAGE, {"intervals": "\n".join(lines)})
 
 
 if __name__ == "__main__":

@@ -9,19 +9,19 @@ picture of the domain any more. Takes a quarter of an hour on one core.
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from page_parts import fill
 from PIL import Image, ImageFilter
 from scipy.ndimage import shift
 
 from graftbench.extractors.load import make_extractor
 from graftbench.images.prepared import load
 from graftbench.metrics import kid
-from graftbench.plotting import style
+from graftbench.plotting import NO_METADATA, style
 from graftbench.plugins.registry import make_domain
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def main() -> None:
     """Write the table between its markers, and the figure."""
     scores = {domain: _ladder(domain, other) for domain, other in WORLDS.items()}
     _draw(scores)
-    text, lines = PAGE.read_text("utf-8"), "\n".join(("", *_table(scores), ""))
-    text = re.sub(r"(<!-- ladder -->\n).*?(<!-- end -->)", rf"\g<1>{lines}\n\2", text, count=1, flags=re.DOTALL)
-    PAGE.write_text(text, "utf-8")
+    fill(PAGE, {"ladder": "\n".join(_table(scores))})
 
 
 def _ladder(domain: str, other: str) -> dict[str, dict[str, Estimate]]:
@@ -175,7 +173,7 @@ def _draw(scores: dict[str, dict[str, dict[str, Estimate]]]) -> None:
         panels[0].invert_yaxis()
         figure.supxlabel("KID as a share of that of another style", fontsize=9)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(PROTOCOLS))
-        figure.savefig(FIGURE)
+        figure.savefig(FIGURE, metadata=NO_METADATA["svg"])
         plt.close(figure)
 
 

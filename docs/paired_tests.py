@@ -9,12 +9,12 @@ centred: what is found between two of them is a false alarm.
 from __future__ import annotations
 
 import math
-import re
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from page_parts import fill
 from scipy.special import stdtr
 
 import graftbench
@@ -167,14 +167,7 @@ def power_table() -> list[str]:
 
 def main() -> None:
     """Write both tables between their markers."""
-    text = PAGE.read_text("utf-8")
-    for part, lines in (("level", level_table()), ("power", power_table())):
-        block = "\n".join(("", *lines, ""))
-        text, count = re.subn(
-            rf"(<!-- {part} -->\n).*?(<!-- end -->)", rf"\g<1>{block}\n\2", text, count=1, flags=re.DOTALL
-        )
-        assert count == 1, f"{PAGE} has no marker for '{part}'"
-    PAGE.write_text(text, "utf-8")
+    fill(PAGE, {"level": "\n".join(level_table()), "power": "\n".join(power_table())})
 
 
 if __name__ == "__main__":

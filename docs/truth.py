@@ -7,12 +7,12 @@ Takes some minutes: four styles are drawn and their classifiers trained, where t
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from page_parts import fill
 from scipy.ndimage import uniform_filter
 
 from graftbench.cache import cache_folder
@@ -47,11 +47,7 @@ def main() -> None:
         classifier = factor_classifier(target, cache_folder())
         accuracy.append(_accuracy(style, classifier))
         failures += _failures(style, target, classifier)
-    text = PAGE.read_text("utf-8")
-    for part, lines in (("accuracy", accuracy), ("failures", failures)):
-        block = "\n".join(("", *lines, ""))
-        text = re.sub(rf"(<!-- {part} -->\n).*?(<!-- end -->)", rf"\g<1>{block}\n\2", text, count=1, flags=re.DOTALL)
-    PAGE.write_text(text, "utf-8")
+    fill(PAGE, {"accuracy": "\n".join(accuracy), "failures": "\n".join(failures)})
 
 
 def planted(target: ImageSet, classifier: FactorClassifier) -> dict[str, NDArray[np.int64]]:

@@ -7,9 +7,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import pytest
 import readme
 import short_results
 from made_cells import make_cell, make_scores
+from page_parts import fill, filled
 
 from graftbench.cli.commands import COMMANDS
 from graftbench.plugins import registry
@@ -30,12 +32,25 @@ def test_the_generated_parts_are_up_to_date() -> None:
     try:
         for name, make in readme.PAGES.items():
             page = (ROOT / name).read_text("utf-8")
-            assert readme.fill(page, make(), name) == page, name
+            assert filled(page, make(), name) == page, name
         for path in beside:
             assert path.suffix == ".svg" or path.read_bytes() == before[path]
     finally:
         for path, content in before.items():
             path.write_bytes(content)
+
+
+def test_parts_are_put_between_their_marks(tmp_path: Path) -> None:
+    """Each between its own, whatever backslashes it has; nothing else moves, and a second time nothing does."""
+    page = tmp_path / "page.md"
+    page.write_text("head\n<!-- one -->\nold\n<!-- end -->\n<!-- two -->\n<!-- end -->\n", "utf-8")
+    for _ in range(2):
+        fill(page, {"one": "C\\_T\n\\1", "two": "b"})
+        assert page.read_text("utf-8") == (
+            "head\n<!-- one -->\n\nC\\_T\n\\1\n\n<!-- end -->\n<!-- two -->\n\nb\n\n<!-- end -->\n"
+        )
+    with pytest.raises(SystemExit, match=r"page\.md has 0 parts 'three'; expected 1\."):
+        fill(page, {"three": ""})
 
 
 def test_the_committed_records_are_the_quick_suite() -> None:

@@ -63,6 +63,13 @@ _RC: dict[str, Any] = {
     "savefig.dpi": 160.0,
 }
 
+NO_METADATA: dict[str, dict[str, None]] = {
+    "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
+    "png": {"Software": None},
+    "pdf": dict.fromkeys(("Creator", "Producer", "CreationDate")),
+}
+"""Format -> `savefig`'s metadata for files without dates or program names, equal byte for byte at every drawing."""
+
 
 @dataclass(frozen=True)
 class Look:

@@ -8,7 +8,9 @@ Each part stands between `<!-- NAME -->` and `<!-- end -->`.
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from graftbench.records.run import Run
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "docs"))
+fill = import_module("page_parts").fill
 QUICK = ROOT / "docs" / "quick"
 RESULTS = ROOT / "docs" / "results"
 
@@ -157,18 +161,6 @@ def entry(row: dict[str, Any]) -> str:
     return "\n".join([f"### `{row['name']}`: {row['title']}", "", *lines])
 
 
-def fill(text: str, contents: dict[str, str], where: str = "README.md") -> str:
-    """Put each part between its marks."""
-    for name, content in contents.items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-        text, count = re.subn(
-            pattern, lambda match, content=content: f"{match[1]}\n{content}\n\n{match[2]}", text, flags=re.DOTALL
-        )
-        if count != 1:
-            raise SystemExit(f"{where} has {count} parts '{name}'; expected 1.")
-    return text
-
-
 PAGES = {
     "README.md": parts,
     "docs/index.md": index_parts,
@@ -183,5 +175,4 @@ PAGES = {
 
 if __name__ == "__main__":
     for name, make in PAGES.items():
-        page = ROOT / name
-        page.write_text(fill(page.read_text("utf-8"), make(), name), "utf-8")
+        fill(ROOT / name, make())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from graftbench.plotting import INK, LIGHT_PAPER, MUTED, Look
+from graftbench.plotting import INK, LIGHT_PAPER, MUTED, NO_METADATA, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -30,14 +30,9 @@ def _lay_out(figure: Figure) -> None:
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write STEM.svg, STEM.png and STEM.pdf without dates or program names. Call it inside `style`."""
-    metadata: dict[str, dict[str, None]] = {
-        "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
-        "png": {"Software": None},
-        "pdf": dict.fromkeys(("Creator", "Producer", "CreationDate")),
-    }
     _lay_out(figure)
     paths = []
-    for suffix, fields in metadata.items():
+    for suffix, fields in NO_METADATA.items():
         path = stem.with_suffix(f".{suffix}")
         figure.savefig(path, format=suffix, metadata=fields, facecolor=LIGHT_PAPER)
         paths.append(path)

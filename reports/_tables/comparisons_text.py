@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from graftbench.comparison.multiplicity import after_holm
 from graftbench.comparison.paired import change, printed_p
 
 from . import comparisons as values
@@ -120,7 +121,7 @@ def _collapsed(answers: Sequence[tuple[int, str]]) -> str:
 
 
 def _answer(block: Block, baseline: str) -> str:
-    """Answer in words: `freezed is better; vae is worse; 2 are not settled`."""
+    """Answer in words: `freezed is better; vae is not settled, after Holm's correction over 2 comparisons`."""
     if not block.compared:
         return (
             "no other method has a score here"
@@ -135,7 +136,8 @@ def _answer(block: Block, baseline: str) -> str:
             parts.append(f"{some(names)} {'is' if len(names) == 1 else 'are'} {verdict}")
     if few := by_verdict.get("too few seeds"):
         parts.append(f"{some([each.method for each in few])} {'has' if len(few) == 1 else 'have'} too few seeds")
-    return "; ".join(parts)
+    tests = sum(each.p_holm is not None for each in block.compared)
+    return "; ".join(parts) + (f", {after_holm(tests)}" if tests else "")
 
 
 def _difference_line(budget: int, each: Compared) -> list[str]:

@@ -1,25 +1,25 @@
 """The finding over all tasks and numbers of images of a run together, which few seeds can already settle.
 
 Two seeds of one cell settle next to nothing, for Student's t then has one degree of freedom; two seeds at three numbers
-of images are six pairs. The test is that of the row of all cells of `graftbench versus`, with Holm's correction.
+of images are six pairs. The test is that of the row of all cells of `graftbench versus`, with Holm's correction. Who
+comes first goes by the ranks at each task and number of images, those that tables and page show, and by nothing else.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from graftbench.comparison.multiplicity import holm
+from graftbench.comparison.multiplicity import after_holm, holm
 from graftbench.comparison.paired import LEVEL, Setting, p_clause, paired, percent
 from graftbench.comparison.stats import mean
 
 from .groups import mixed_protocols
-from .numbers import KID
+from .numbers import KID, number
 from .text import listing, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graftbench.comparison.paired import PairedDifferences
 
@@ -45,9 +45,10 @@ def overall(groups: Sequence[Group]) -> str:
     if len(methods) < 2 or len(blocks) < 2 or len({cell.seed for cell in cells}) < 2:
         return ""
 
-    # Order by the mean rank within each cell, which needs no common unit of tasks.
-    ranks = _mean_ranks(methods, cells)
-    first = sorted(name for name in methods if math.isclose(ranks[name], min(ranks.values())))
+    # Order by the average rank, which needs no common unit of tasks.
+    ranks = _average_ranks(methods, cells)
+    least = min(ranks.values())
+    first = sorted(name for name in methods if math.isclose(ranks[name], least))
     others = sorted(methods.keys() - set(first), key=lambda name: (ranks[name], name))
     source = _scores(rankable, (row for group in rankable for row in group.references if row.method == SOURCE))
     rivals = {name: methods[name] for name in others} | source
@@ -57,29 +58,38 @@ def overall(groups: Sequence[Group]) -> str:
     tasks = len({str(group.task) for group in rankable if group.key in {cell.task for cell in cells}})
     where = f"{listing([f'{n:,}' for n in images])} training images" + (f", {tasks} tasks" if tasks > 1 else "")
     text = f"All together ({where}; {plural(len(cells), 'pair')} of trainings): "
-    if len(first) == 1:
-        text += f"{first[0]} comes first by KID"
-    else:
-        text += f"{listing(first)} share the first place by KID, with equal mean ranks"
-    for name in first:
-        best = {cell: methods[name][cell] for cell in cells}
-        text += _compared(best, rivals, "" if len(first) == 1 else f"{name} is ")
+    text += f"{first[0]} comes first" if len(first) == 1 else f"{listing(first)} share the first place"
+    budgets = len({cell.compute for cell in cells})
+    varying = ["task"] * (tasks > 1) + ["compute budget"] * (budgets > 1) + ["number of images"]
+    text += f" by KID (average rank {number(least, 2)} over {len(blocks):,} rankings, one for each {listing(varying)})"
+    text += _compared({name: {cell: methods[name][cell] for cell in cells} for name in first}, rivals)
     if absent := sorted({row.label for group in rankable for row in group.methods if not row.leaks} - methods.keys()):
         text += f"; {listing(absent)} {'has' if len(absent) == 1 else 'have'} no score"
     return f"{text}."
 
 
-def _compared(best: Scores, rivals: Mapping[str, Scores], subject: str) -> str:
-    """Say whom the first, or one of several, is better than, and whom it is not told apart from."""
-    differences = {name: each for name in rivals if (each := paired(best, rivals[name])) is not None}
-    beaten, open_names = _told_apart(differences)
-    parts = []
-    if beaten:
-        names = [f"{_label(name)} ({_change(differences[name], p)})" for name, p in beaten]
-        parts.append(f"better than {listing(names)}")
-    if open_names:
-        parts.append(f"not told apart from {listing([_label(name) for name in open_names])}")
-    return f"{'; ' if subject else ', '}{subject}{'; '.join(parts)}" if parts else ""
+def _compared(first: Mapping[str, Scores], rivals: Mapping[str, Scores]) -> str:
+    """Say whom the first, or each of several, is better than, and whom it is not told apart from."""
+    differences = {
+        (name, rival): each for name in first for rival in rivals if (each := paired(first[name], rivals[rival]))
+    }
+    p = {pair: each.p for pair, each in differences.items() if each.p is not None}
+    adjusted = dict(zip(p, holm(list(p.values())).tolist(), strict=True)) if p else {}
+    better = {pair for pair, each in adjusted.items() if each <= LEVEL and differences[pair].mean < 0}
+    text = ""
+    for name in first:
+        compared = [pair for pair in differences if pair[0] == name]
+        beaten = [pair for pair in compared if pair in better]
+        open_names = [_label(rival) for _, rival in compared if (name, rival) not in better]
+        parts = []
+        if beaten:
+            changes = [f"{_label(pair[1])} ({_change(differences[pair], adjusted[pair])})" for pair in beaten]
+            parts.append(f"better than {listing(changes)}")
+        if open_names:
+            parts.append(f"not told apart from {listing(open_names)}")
+        if parts:
+            text += f"{'; ' if len(first) > 1 else ', '}{f'{name} is ' if len(first) > 1 else ''}{'; '.join(parts)}"
+    return f"{text}; p {after_holm(len(p))}" if better else text
 
 
 def _scores(groups: Sequence[Group], rows: Iterable[Row]) -> dict[str, Scores]:
@@ -94,22 +104,15 @@ def _scores(groups: Sequence[Group], rows: Iterable[Row]) -> dict[str, Scores]:
     return scores
 
 
-def _mean_ranks(methods: Mapping[str, Scores], cells: Iterable[Setting]) -> dict[str, float]:
+def _average_ranks(methods: Mapping[str, Scores], cells: Collection[Setting]) -> dict[str, float]:
+    """Average each method's rank over the rankings, one a task, compute budget and number of images, by mean KID."""
     ranks: dict[str, list[float]] = {name: [] for name in methods}
-    for cell in cells:
-        values = Counter({name: scores[cell] for name, scores in methods.items()})
-        for name, value in values.items():
-            below, equal = (sum(map(test, values.values())) for test in (value.__gt__, value.__eq__))
+    for ranking in sorted({cell[:3] for cell in cells}):
+        kids = {name: mean([kids[cell] for cell in cells if cell[:3] == ranking]) for name, kids in methods.items()}
+        for name, kid in kids.items():
+            below, equal = (sum(map(test, kids.values())) for test in (kid.__gt__, kid.__eq__))
             ranks[name].append(below + (equal + 1) / 2)
     return {name: mean(each) for name, each in ranks.items()}
-
-
-def _told_apart(differences: Mapping[str, PairedDifferences]) -> tuple[list[tuple[str, float]], list[str]]:
-    """Return whom the first is better than, with p after Holm's correction, and whom it is not told apart from."""
-    p = {name: each.p for name, each in differences.items() if each.p is not None}
-    adjusted = dict(zip(p, holm(list(p.values())).tolist(), strict=True)) if p else {}
-    beaten = [(name, p) for name, p in adjusted.items() if p <= LEVEL and differences[name].mean < 0]
-    return beaten, [name for name in differences if name not in dict(beaten)]
 
 
 def _change(differences: PairedDifferences, p: float) -> str:

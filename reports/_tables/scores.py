@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from graftbench.comparison.best import Standing, Standings, contest, standings
+from graftbench.comparison.multiplicity import after_holm
 from graftbench.comparison.paired import LEVEL, of_one_cell, p_clause, paired
 from graftbench.comparison.stats import summarize
 from graftbench.records.provenance import HANDED_IN
@@ -596,7 +597,7 @@ def _verdict(rows: Sequence[Row], first: Row, second: Row) -> tuple[str, bool]:
         return f"{seeds} in common cannot tell the two apart", False
     p = p_clause(differences.p)
     if standings.is_worse(second):
-        return f"{seeds} settle it ({p}, also after Holm's correction)", True
+        return f"{seeds} settle it ({p}, also {after_holm(standings.budgets[first.data_budget].tests)})", True
     if differences.verdict(differences.p, lower_is_better=True) == "better":
         return f"{seeds} settle it between these two alone ({p}), and not among all methods", False
     needed = differences.pairs_needed()

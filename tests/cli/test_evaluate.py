@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import graftbench, imports_of
+from PIL import Image
 from rich.console import Console
 
 from graftbench.cli.evaluate import _below, _number, reading, scores_table
@@ -124,6 +125,20 @@ def test_the_object(run: Command, folder: Path, cache: Path) -> None:
     }
     assert (found["generated"], found["reference"], found["train"]) == ("made", "real", "shots")
     assert set(found["seconds"]) == {"extract", "forward", "metrics"}
+
+
+def test_sizes_that_differ_are_said(run: Command, folder: Path, tmp_path: Path) -> None:
+    """Samples of 256 px against a reference of 72: a line below the table, and a note of the object; no refusal."""
+    for file in (folder / "made").iterdir():
+        with Image.open(file) as picture:
+            picture.resize((256, 256)).save(tmp_path / file.name)
+    arguments = ("evaluate", tmp_path, folder / "real", *("--metrics", "kid", "--size", "32", "--device", "cpu"))
+    sentence = f"{tmp_path.name} has images of 256×256 and real of 72×72; each is resized to 32×32 by itself, so that"
+    done = run(*arguments)
+    assert (done.code, done.err) == (0, "")
+    assert f"{sentence[0].upper()}{sentence[1:]}" in " ".join(done.out.split())
+    (note,) = json.loads(run(*arguments, "--json").out)["notes"]
+    assert note.startswith(sentence)
 
 
 def test_metrics_are_separated_by_commas(run: Command, folder: Path) -> None:

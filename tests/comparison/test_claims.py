@@ -122,32 +122,95 @@ def gap(finetune: float, dcgan: float, images: int = FEW, **more: Any) -> list[R
 
 
 @pytest.mark.parametrize(
-    ("blank", "source", "verdict"),
+    ("blank", "source", "reason"),
     [
-        (None, None, "holds"),
-        (9.0, 9.0, "holds"),
-        (2.5, 2.5, "holds"),
-        (1.9, 9.0, "not testable here"),
-        (9.0, 1.9, "not testable here"),
-        (None, 1.0, "not testable here"),
+        (None, None, ""),
+        (9.0, 9.0, ""),
+        (9.0, 2.5, ""),
+        (2.5, 9.0, "dcgan does not beat blank"),
+        (1.9, 9.0, "neither finetune nor dcgan beats blank"),
+        (1.9, 1.9, "neither finetune nor dcgan beats blank"),
+        (9.0, 1.9, "neither finetune nor dcgan beats source"),
+        (None, 1.0, "neither finetune nor dcgan beats source"),
     ],
 )
-def test_a_claim_is_tested_where_one_side_beats_blank_and_source(
-    blank: float | None, source: float | None, verdict: str
+def test_a_claim_is_tested_where_both_sides_beat_blank_and_one_beats_source(
+    blank: float | None, source: float | None, reason: str
 ) -> None:
-    """Finetune has 2, dcgan 3: one of them below both rows that were run is enough."""
+    """Finetune has 2, dcgan 3: both lie below white images, and one of them below the source."""
     rows = {"blank": blank, "source": source}
     run = {name: kid for name, kid in rows.items() if kid is not None}
     finding = found("finetune-beats-scratch", gap(2.0, 3.0) + [r for m, kid in run.items() for r in kids(m, [kid] * 5)])
-    assert finding.verdict == verdict
     assert finding.is_answered
-    if verdict == "holds":
-        assert (finding.n, finding.reason) == (5, "")
+    if not reason:
+        assert (finding.verdict, finding.n, finding.reason) == ("holds", 5, "")
     else:
-        assert (finding.n, finding.p, finding.difference) == (0, None, None)
-        assert finding.reason == (
-            f"neither finetune nor dcgan beats {' and '.join(run)} on twemoji->openmoji@32 at 10 images"
-        )
+        assert (finding.verdict, finding.n, finding.p, finding.difference) == ("not testable here", 0, None, None)
+        assert finding.reason == f"{reason} on twemoji->openmoji@32 at 10 images"
+
+
+def learnt(method: str, kid: float, images: int = FEW, **scores: float) -> list[Record]:
+    """Five seeds with a KID and other scores, each a little apart from the last."""
+    apart: list[dict[str, Any]] = [{name: value + 1e-3 * seed for name, value in scores.items()} for seed in range(5)]
+    return [record(method, seed, images, kid=kid, **scores) for seed, scores in enumerate(apart)]
+
+
+def test_noise_does_not_refute_that_a_vae_is_blurrier() -> None:
+    """A VAE that loses to white images has more high frequencies than a GAN: it learnt nothing. One that learnt has."""
+    gan = learnt("dcgan", 2.0, high_frequency=1.0) + learnt("blank", 3.0, high_frequency=0.0)
+    finding = found("vae-is-blurrier", gan + learnt("vae", 5.0, high_frequency=4.0))
+    assert (finding.verdict, finding.reason) == (
+        "not testable here",
+        "vae does not beat blank on twemoji->openmoji@32 at 10 images",
+    )
+    refuted = found("vae-is-blurrier", gan + learnt("vae", 2.5, high_frequency=4.0))
+    assert (refuted.verdict, refuted.n) == ("does not hold", 5)
+
+
+def test_noise_does_not_refute_that_generators_copy() -> None:
+    """Dcgan lost to white images at few: of the trained methods that leaves the other, which copies more there."""
+    rows = [
+        *(*learnt("blank", 3.0), *learnt("blank", 3.0, MANY)),
+        *(*learnt("source", 1.0, train_distance_ratio=1.0), *learnt("source", 1.0, MANY, train_distance_ratio=1.0)),
+    ]
+    copies = learnt("finetune", 2.0, train_distance_ratio=0.5) + learnt("finetune", 2.0, MANY, train_distance_ratio=0.9)
+    noise = learnt("dcgan", 9.0, train_distance_ratio=9.0) + learnt("dcgan", 2.0, MANY, train_distance_ratio=1.0)
+    finding = found("memorization-grows", rows + copies + noise)
+    assert (finding.verdict, finding.difference) == ("holds", pytest.approx(0.4, abs=1e-3))
+    assert finding.contrast.endswith("left out, as dcgan does not beat blank on twemoji->openmoji@32 at 10 images")
+    alone = found("memorization-grows", rows + noise)
+    assert (alone.verdict, alone.reason) == (
+        "not testable here",
+        "dcgan does not beat blank on twemoji->openmoji@32 at 10 images",
+    )
+
+
+def test_one_pair_that_is_left_tests_nothing() -> None:
+    """Of spreads at two budgets one is noise: that is why nothing is tested, and not that there is too little data."""
+    steady = kids("vae", [1.0, 1.1]) + kids("vae", [1.0, 1.1], MANY)
+    unsteady = kids("dcgan", [5.0, 9.0]) + kids("dcgan", [1.0, 2.0], MANY)
+    white = kids("blank", [3.0] * 2) + kids("blank", [3.0] * 2, MANY)
+    finding = found("vae-is-steadier", steady + unsteady + white)
+    assert (finding.verdict, finding.reason) == (
+        "not testable here",
+        "dcgan does not beat blank on twemoji->openmoji@32 at 10 images",
+    )
+
+
+def test_a_reason_names_three_tasks() -> None:
+    """Who does not beat what is said once for all tasks of which it is true; more than three are counted."""
+    targets = ("a", "b", "c", "d", "e")
+    every = [
+        r for t in targets for r in gap(2.0, 3.0, target=t) + kids("blank", [1.0 if t < "d" else 2.5] * 5, target=t)
+    ]
+    assert found("finetune-beats-scratch", every).reason == (
+        "neither finetune nor dcgan beats blank on twemoji->a@32 at 10 images; twemoji->b@32 at 10 images; "
+        "twemoji->c@32 at 10 images; and 2 more"
+    )
+    assert found("finetune-beats-scratch", [r for r in every if r.cell.task.target in "cd"]).reason == (
+        "neither finetune nor dcgan beats blank on twemoji->c@32 at 10 images; "
+        "dcgan does not beat blank on twemoji->d@32 at 10 images"
+    )
 
 
 def test_only_common_seeds_decide_whether_a_side_beats_a_row() -> None:

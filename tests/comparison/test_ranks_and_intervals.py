@@ -13,7 +13,7 @@ from graftbench.comparison.aggregate import AGGREGATES, Aggregate, aggregate, in
 from graftbench.comparison.bootstrap import Way, expanded_tail, jackknife, resample, stratified_interval
 from graftbench.comparison.budgets import area_under_budgets, curve_areas, data_efficiency, images_needed
 from graftbench.comparison.improvement import probability_of_improvement
-from graftbench.comparison.multiplicity import holm
+from graftbench.comparison.multiplicity import after_holm, holm
 from graftbench.comparison.paired import Setting
 from graftbench.comparison.ranks import average_ranks, groups, told_apart
 from graftbench.comparison.stats import sign_flip_test, student_interval
@@ -194,6 +194,14 @@ def test_holm_by_hand() -> None:
     assert holm([0.9, 0.8]).tolist() == [1.0, 1.0]
     with pytest.raises(GraftbenchError, match=r"0\.1 to 5"):
         holm([0.1, 5.0])
+
+
+def test_a_corrected_p_says_over_how_many_comparisons() -> None:
+    """One wording wherever such a p is printed."""
+    assert [after_holm(n) for n in (1, 15)] == [
+        "after Holm's correction over 1 comparison",
+        "after Holm's correction over 15 comparisons",
+    ]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))

@@ -62,7 +62,7 @@ def test_differences_by_hand(record: Make, a_run: MakeRun, tmp_path: Path) -> No
     values = {"dcgan": [30] * 7, "freezed": [16, 15, 14, 13, 12, 11, 10], "vae": [29, 31, 28, 32, 30, 31, 29]}
     text, rows = write(a_run(kids(record, values)), tmp_path)
     told = section(text, "KID×10³ against dcgan")
-    assert "- 25 images: freezed is better; vae is not settled." in told
+    assert "- 25 images: freezed is better; vae is not settled, after Holm's correction over 2 comparisons." in told
     (freezed,), (vae,) = lines_of(told, "freezed"), lines_of(told, "vae")
     theirs = ttest_rel(np.log(values["freezed"]), np.log(values["dcgan"]))
     ends = theirs.confidence_interval(0.95)

@@ -47,7 +47,8 @@ def test_two_seeds_at_two_numbers_of_images_are_four_pairs(record: Make, a_run: 
     """The first beats the other method and the source; p is that of a t test of the log ratios, twice it by Holm."""
     text = said(a_run(records(record)))
     assert text.startswith(
-        "All together (25 and 400 training images; 4 pairs of trainings): finetune comes first by KID, better than"
+        "All together (25 and 400 training images; 4 pairs of trainings): finetune comes first by KID (average rank "
+        "1.00 over 2 rankings, one for each number of images), better than"
     )
     both = {name: [value for values in by.values() for value in values] for name, by in KIDS.items()}
     for name in ("dcgan", "source"):
@@ -56,6 +57,7 @@ def test_two_seeds_at_two_numbers_of_images_are_four_pairs(record: Make, a_run: 
     logs = {n: [math.log(a / b) for a, b in zip(both["finetune"], both[n], strict=True)] for n in ("dcgan", "source")}
     _, p = zip(*(ttest_1samp(each, 0) for each in logs.values()), strict=True)
     assert f"p = {2 * min(p):.2g}" in text
+    assert text.endswith("; p after Holm's correction over 2 comparisons.")
 
 
 def test_it_does_not_contradict_versus(record: Make, a_run: MakeRun) -> None:
@@ -67,13 +69,31 @@ def test_it_does_not_contradict_versus(record: Make, a_run: MakeRun) -> None:
         assert f"{100 * (row.ratio - 1):.0f} %".replace("-", "−") in said(run)
 
 
-def test_equal_mean_ranks_share_the_first_place(record: Make, a_run: MakeRun) -> None:
-    """Of two methods that win two of four cells each none comes first, and each is compared with the others."""
+def test_equal_average_ranks_share_the_first_place(record: Make, a_run: MakeRun) -> None:
+    """Of two methods that lead at one number of images each none comes first, and each is compared with the others.
+
+    All four comparisons are corrected together.
+    """
     kids = {**KIDS, "vae": {25: (10, 12), 400: (30, 31)}}
     text = said(a_run(records(record, kids)))
-    assert ": finetune and vae share the first place by KID, with equal mean ranks; finetune is better than " in text
+    assert (
+        ": finetune and vae share the first place by KID (average rank 1.50 over 2 rankings, one for each number of "
+        "images); finetune is better than "
+    ) in text
     assert "; vae is better than dcgan (" in text
+    assert text.endswith("; p after Holm's correction over 4 comparisons.")
     assert "comes first" not in text
+
+
+def test_who_is_first_in_most_rankings_comes_first(record: Make, a_run: MakeRun) -> None:
+    """By the means over seeds, as page and tables have them: finetune wins four of the six single trainings."""
+    kids = {
+        "finetune": {25: (20, 40), 100: (20, 40), 400: (10, 10)},
+        "vae": {25: (25, 26), 100: (25, 26), 400: (30, 30)},
+    }
+    assert ": vae comes first by KID (average rank 1.33 over 3 rankings, one for each number of images)" in said(
+        a_run(records(record, kids))
+    )
 
 
 def test_a_method_without_a_score_is_named(record: Make, a_run: MakeRun) -> None:
@@ -85,8 +105,14 @@ def test_a_method_without_a_score_is_named(record: Make, a_run: MakeRun) -> None
 
 def test_who_is_level_is_named(record: Make, a_run: MakeRun) -> None:
     """A method whose differences change their sign is not told apart."""
-    kids = {**KIDS, "freezed": {25: (24, 21), 400: (12, 11.5)}}
-    assert said(a_run(records(record, kids))).endswith("; not told apart from freezed.")
+    kids = {**KIDS, "freezed": {25: (25, 23), 400: (12, 11.5)}}
+    assert "; not told apart from freezed; p after Holm" in said(a_run(records(record, kids)))
+
+
+def test_no_correction_is_told_where_no_p_is(record: Make, a_run: MakeRun) -> None:
+    """Nobody is beaten: the sentence prints no p, and so nothing of its correction."""
+    kids = {"finetune": {25: (20, 26), 400: (11, 9)}, "freezed": {25: (25, 23), 400: (12, 11.5)}}
+    assert said(a_run(records(record, kids))).endswith(", not told apart from freezed.")
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_leads_say_whether_the_seeds_settle_them(record: Make, a_run: MakeRun, t
     pairs = {("a", s): 0.010 + 0.001 * s for s in range(5)}
     steady = pairs | {("b", s): 0.0200 + 0.001 * s + 0.0001 * (s % 2) for s in range(5)}
     text = text_of(a_run(with_kid(record, steady)), tmp_path)
-    assert "5 seeds settle it (p &lt; 0.0001, also after Holm's correction)" in text
+    assert "5 seeds settle it (p &lt; 0.0001, also after Holm's correction over 1 comparison)" in text
     unsteady = pairs | {("b", s): 0.013 + 0.01 * (s - 2) for s in range(5)}
     text = text_of(a_run(with_kid(record, unsteady)), tmp_path)
     assert re.search(r"5 seeds do not settle the order \(p = 0\.\d+\); [\d,]+ would", text)

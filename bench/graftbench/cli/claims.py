@@ -85,8 +85,9 @@ def _below(checked: CheckedClaims) -> list[str]:
     lines = [f"{cells}{out}.{budgets}"]
     if any(finding.verdict == "not testable here" for finding in checked.findings):
         lines.append(
-            "Not testable here: to beat a row is to have the lower mean KID over the seeds that both have; of two that "
-            "do not beat what learnt nothing (blank, source), the better one says nothing on either."
+            "Not testable here: a side that does not beat blank, or two sides that do not beat source, learnt nothing, "
+            "so that their scores say nothing on a claim. To beat a row is to have the lower mean KID over the seeds "
+            "that both have."
         )
     counts = Counter(finding.reason for finding in checked.findings if not finding.is_answered)
     if counts:

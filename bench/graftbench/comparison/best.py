@@ -66,7 +66,7 @@ class Standings:
         contenders: How many have a value at all.
         others: How many of them do not share the best.
         pairs: Most seeds that another has in common with the best.
-        tested: Whether any was tested: that takes two.
+        tests: How many were tested, each of which takes two: Holm's correction is over these.
         contest: Who competes, and on which seeds.
     """
 
@@ -74,8 +74,13 @@ class Standings:
     contenders: int = 0
     others: int = 0
     pairs: int = 0
-    tested: bool = False
+    tests: int = 0
     contest: Contest = Contest()
+
+    @property
+    def tested(self) -> bool:
+        """Return whether any was tested."""
+        return bool(self.tests)
 
 
 def contest(scores: Sequence[Mapping[int, float]]) -> Contest:
@@ -148,4 +153,4 @@ def standings(
             untested=verdict == "too few seeds",
         )
     beaten = len(contenders) - len(leaders)
-    return Standings(tuple(each), len(contenders), beaten, pairs, tested=bool(p), contest=competing)
+    return Standings(tuple(each), len(contenders), beaten, pairs, tests=len(p), contest=competing)

@@ -5,10 +5,10 @@ compares scores in pairs: cells of one task, seed and budget that differ in the 
 other comparison (`graftbench.comparison.paired`). Neither claims nor tests are fitted to any run: a claim that fails is
 reported as such, and so is one that the records do not settle.
 
-Which of two methods that learnt nothing is the better says nothing on either. A task and budgets at which no side of a
-claim beats the rows `blank` and `source`, as far as they were run there, is left out, and a claim of which nothing is
-left is not testable here. To beat is to have the lower mean KID over the seeds that both have. This looks at all sides
-alike, so that it does not favour one. Claims over a reference row itself are left as they are.
+A method that learnt nothing says nothing on a claim, whatever its score. At a task and budgets at which either side of
+a comparison does not beat the row `blank`, or neither side beats `source`, the two are not compared, as far as these
+rows were run there, and a claim of which too little is left is not testable here. To beat is to have the lower mean KID
+over the seeds that both have. A claim that measures against one of these rows does not ask who beats that row.
 
 Where a claim is about differences of differences, or about several methods, those of one task and seed are averaged
 first, and count as one pair.
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 Key = TypeVar("Key")
 Verdict = Literal["holds", "does not hold", "not settled", "not testable here", "not enough data"]
+TaskAndBudgets = tuple[str, str, int]
+"""Task, compute budget and number of images."""
 Verb = Literal["beats", "shrinks", "varies less", "pays near"]
 
 TRAINED = ("scratch", "fine-tune", "frozen", "vae")
@@ -64,7 +66,7 @@ AUGMENT = "augment"
 """The parameter, and the column that `check_claims` makes of it, that names a method's DiffAugment policy."""
 
 MOST_TASKS = 3
-"""Most tasks that a reason names."""
+"""Most tasks that a reason names, each time with who does not beat what."""
 
 
 # -------------------------------------------------------------------------------------------------------------- claims
@@ -254,14 +256,14 @@ def _check(claim: Claim, cells: pd.DataFrame, level: float) -> Finding:
         contrast = _VERBS[claim.verb](claim, cells)
     except _MissingCells as missing:
         return finding(verdict="not enough data", reason=str(missing))
-    if (idle := _idle(claim, cells)) and contrast.differences is not None:
+    if _tested(contrast) and (idle := _idle(claim, cells)):
         try:
-            contrast = _VERBS[claim.verb](claim, idle.remaining)
+            remaining = _VERBS[claim.verb](claim, idle.remaining)
         except _MissingCells:
+            remaining = Contrast(contrast.text, None)
+        if not _tested(remaining):
             return finding(contrast=contrast.text, verdict="not testable here", reason=idle.reason)
-        if contrast.differences is None:
-            return finding(contrast=contrast.text, verdict="not testable here", reason=idle.reason)
-        contrast = replace(contrast, text=f"{contrast.text}; left out, as {idle.reason}")
+        contrast = replace(remaining, text=f"{remaining.text}; left out, as {idle.reason}")
     differences = contrast.differences
     if differences is None or differences.p is None:
         n = 0 if differences is None else differences.n
@@ -279,9 +281,14 @@ def _check(claim: Claim, cells: pd.DataFrame, level: float) -> Finding:
     )
 
 
+def _tested(contrast: Contrast) -> bool:
+    """Return whether there are pairs enough for a p."""
+    return contrast.differences is not None and contrast.differences.p is not None
+
+
 @dataclass(frozen=True)
 class IdleCells:
-    """Cells of a claim at tasks and budgets where no side of it beats the rows that learnt nothing.
+    """Cells of a claim at tasks and budgets where they say nothing on it, for a side of it learnt nothing.
 
     Attributes:
         remaining: All cells but these.
@@ -293,49 +300,68 @@ class IdleCells:
 
 
 def _idle(claim: Claim, cells: pd.DataFrame) -> IdleCells | None:
-    """Return the cells that tell nothing on a claim; None where there are none, or where a reference row is a side."""
-    sides = [name for name in (*claim.methods, claim.over) if name in set(cells["method"])]
-    if not claim.methods or claim.over in (BLANK, SOURCE) or "kid" not in cells:
+    """Return the cells that say nothing on a claim; None where there are none."""
+    if "kid" not in cells:
         return None
-    # KIDs by place (task, compute budget, data budget), method and seed; of one budget where the claim is of one
+    # KIDs by task and budgets, method and seed; of one budget where the claim is of one
     names = ("task", "compute_budget", "data_budget", "method", "seed", "kid")
     rows = list(zip(*(cells[name].tolist() for name in names), strict=True))
     only_few = claim.verb == "pays near" or (claim.verb == "beats" and claim.images == "few")
     few, _ = _budgets(cells)
-    places: defaultdict[tuple[str, str, int], defaultdict[str, dict[int, float]]]
-    places = defaultdict(lambda: defaultdict(dict))
+    kids_at: defaultdict[TaskAndBudgets, defaultdict[str, dict[int, float]]]
+    kids_at = defaultdict(lambda: defaultdict(dict))
     for task, compute, n, method, seed, kid in rows:
         if not math.isnan(kid) and (n == few or not only_few):
-            places[task, compute, n][method][seed] = kid
-    # places at which no side beats the rows that were run there
-    budgets: defaultdict[str, set[int]] = defaultdict(set)
-    idle, unbeaten = set[tuple[str, str, int]](), set[str]()
-    for place, kids in places.items():
-        yardsticks = [name for name in (BLANK, SOURCE) if name in kids]
-        competing = [side for side in sides if side in kids]
-        if yardsticks and competing and not any(_beats_all(kids, side, yardsticks) for side in competing):
-            idle.add(place)
-            unbeaten |= {*yardsticks}
-            budgets[place[0]].add(place[2])
+            kids_at[task, compute, n][method][seed] = kid
+    # which methods are not compared where, and who does not beat which row there
+    idle = set[tuple[str, TaskAndBudgets]]()
+    losers: defaultdict[tuple[TaskAndBudgets, str], list[str]] = defaultdict(list)
+    for where, kids in sorted(kids_at.items()):
+        for method in claim.methods or _trained(cells):
+            sides, row = _losers(kids, (method, claim.over)) if method in kids else ((), "")
+            if sides:
+                idle.add((method, where))
+                losers[where, row] += [side for side in sides if side not in losers[where, row]]
     if not idle:
         return None
-    # the cells that remain, and the reason in words
-    kept = [not (method in sides and (task, compute, n) in idle) for task, compute, n, method, _, _ in rows]
-    others = " and ".join(name for name in (BLANK, SOURCE) if name in unbeaten)
-    nobody = f"neither {' nor '.join(sides)}" if len(sides) < 3 else f"none of {', '.join(sides)}"
-    tasks = [f"{task} at {_listed(sorted(counts))} images" for task, counts in sorted(budgets.items())]
-    more = f" and {len(tasks) - MOST_TASKS} tasks more" if len(tasks) > MOST_TASKS else ""
-    return IdleCells(cells.loc[kept], f"{nobody} beats {others} on {'; '.join(tasks[:MOST_TASKS])}{more}")
+    kept = [(method, (task, compute, n)) not in idle for task, compute, n, method, _, _ in rows]
+    return IdleCells(cells.loc[kept], _who_beats_what_nowhere(losers))
+
+
+def _losers(kids: Mapping[str, Mapping[int, float]], sides: tuple[str, str]) -> tuple[Sequence[str], str]:
+    """Return the sides that make a comparison tell nothing, and the row that they do not beat; no side where it tells.
+
+    A row that was not run, and one without a seed in common, speaks against nobody.
+    """
+    competing = [side for side in sides if side in kids and side not in (BLANK, SOURCE)]
+    lost = {
+        row: [side for side in competing if beats(kids[side], kids.get(row, {})) is False] if row not in sides else []
+        for row in (BLANK, SOURCE)
+    }
+    if lost[BLANK]:
+        return lost[BLANK], BLANK
+    return (competing, SOURCE) if lost[SOURCE] == competing else ((), "")
+
+
+def _who_beats_what_nowhere(losers: Mapping[tuple[TaskAndBudgets, str], Sequence[str]]) -> str:
+    """Write who does not beat which row on which tasks: `vae does not beat blank on a->b@32 at 10 images`."""
+    budgets: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+    for ((task, _, images), row), sides in losers.items():
+        nobody = f"none of {', '.join(sides)} beats"
+        if len(sides) < 3:
+            nobody = f"neither {' nor '.join(sides)} beats" if len(sides) == 2 else f"{sides[0]} does not beat"
+        budgets[f"{nobody} {row}", task].add(images)
+    # one who and what, then its tasks
+    parts: defaultdict[str, list[str]] = defaultdict(list)
+    for (nobody, task), counts in list(budgets.items())[:MOST_TASKS]:
+        parts[nobody].append(f"{task} at {_listed(sorted(counts))} images")
+    more = f"; and {len(budgets) - MOST_TASKS} more" if len(budgets) > MOST_TASKS else ""
+    return "; ".join(f"{nobody} on {'; '.join(tasks)}" for nobody, tasks in parts.items()) + more
 
 
 def _listed(counts: Sequence[int]) -> str:
     *others, last = (f"{count:,}" for count in counts)
     return f"{', '.join(others)} and {last}" if others else last
-
-
-def _beats_all(kids: Mapping[str, Mapping[int, float]], side: str, yardsticks: Sequence[str]) -> bool:
-    """Return whether a side beats every row that learnt nothing; without a seed in common nothing speaks against it."""
-    return all(beats(kids[side], kids[name]) is not False for name in yardsticks)
 
 
 def _check_unaugmented(method: str, cells: pd.DataFrame) -> None:
@@ -514,7 +540,7 @@ def _copying(claim: Claim, cells: pd.DataFrame) -> dict[str, dict[Setting, float
     """
     _two_budgets(cells)
     yardstick = _scores(cells, claim.over, claim.metric)
-    methods = sorted(set(cells.loc[cells["family"].isin(TRAINED), "method"]))
+    methods = _trained(cells)
     if not methods:
         raise _MissingCells("no cells of trained methods")
     return {
@@ -525,6 +551,10 @@ def _copying(claim: Claim, cells: pd.DataFrame) -> dict[str, dict[Setting, float
         }
         for method in methods
     }
+
+
+def _trained(cells: pd.DataFrame) -> list[str]:
+    return sorted(set(cells.loc[cells["family"].isin(TRAINED), "method"]))
 
 
 def _log_spreads(scores: Mapping[Setting, float]) -> dict[Setting, float]:

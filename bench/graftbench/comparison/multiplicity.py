@@ -39,3 +39,8 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
     adjusted = np.empty_like(values)
     adjusted[order] = np.minimum(grown, 1.0)
     return adjusted
+
+
+def after_holm(comparisons: int) -> str:
+    """Write what stands beside a corrected p: `after Holm's correction over 3 comparisons`."""
+    return f"after Holm's correction over {comparisons:,} comparison{'' if comparisons == 1 else 's'}"

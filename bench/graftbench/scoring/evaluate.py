@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,7 +163,9 @@ def evaluate(
     stream = set(metric_names) <= MOMENTS_SUFFICE and not with_interval and images.count > 1
 
     # Extract features, or moments where they suffice.
+    before = len(sources)
     target = _reference(reader, reference, opened, moments_only=stream)
+    reference_images = sources[before] if len(sources) > before else None  # None of a statistics file
     extracted = reader.moments(images) if stream else reader.features(images)
     train_features = None if train_images is None else reader.cached(train_images)
 
@@ -189,6 +192,11 @@ def evaluate(
         seconds={"extract": reader.extract_seconds, "forward": reader.forward_seconds, "metrics": metrics_seconds},
         notes=(
             *_notes_on_sources(sources),
+            *_note_on_sizes(
+                protocol,
+                (images.name, _sizes(images, extracted)),
+                (target.manifest.name, _sizes(reference_images, target.content)),
+            ),
             *_notes(images, target, real, train_images),
             *_notes_on_repeats(images, extracted, target),
             *_notes_on_scores({score.name: score for score in scores}, known_floors),
@@ -308,11 +316,43 @@ def _notes_on_sources(sources: Iterable[Images]) -> Iterator[str]:
             yield images.remark
 
 
+Sizes = tuple[tuple[int, int], ...]
+"""Each distinct (H, W), in the order of the images."""
+
+
+def _sizes(images: Images | None, extracted: Features | Moments) -> Sizes:
+    """Return the sizes of a side's images; none of a statistics file that does not have them.
+
+    Features have them. Of a folder whose moments alone were kept it is that of the first image.
+    """
+    if isinstance(extracted, Features) and extracted.powers is not None:
+        return tuple(dict.fromkeys((int(height), int(width)) for _, height, width in extracted.powers.tolist()))
+    if images is None:
+        return ()
+    return images.sizes or tuple(batch.shape[2:] for batch in islice(images.batches(1), 1))
+
+
+def _note_on_sizes(protocol: Protocol, generated: tuple[str, Sizes], reference: tuple[str, Sizes]) -> Iterator[str]:
+    """Say that images of several sizes are scored: what is resized more is less sharp, and the scores take note."""
+    (name, sizes), (reference_name, reference_sizes) = generated, reference
+    if reference_sizes and set(sizes) != set(reference_sizes):
+        yield (
+            f"{name} has images of {_listed(sizes)} and {reference_name} of {_listed(reference_sizes)}; each is "
+            f"resized to {protocol.size}×{protocol.size} by itself, so that the two differ in sharpness, which scores "
+            "tell too"
+        )
+    elif len(sizes) > 1:
+        yield f"{name} has images of {_listed(sizes)}; each was resized by itself"
+
+
+def _listed(sizes: Sizes) -> str:
+    """Write `72×72`, or `3 sizes (72×72, 50×72, 31×72)`, width first."""
+    shown = ", ".join(f"{width}×{height}" for height, width in sizes[:4])
+    more = f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
+    return shown if len(sizes) == 1 else f"{len(sizes)} sizes ({shown}{more})"
+
+
 def _notes(images: Images, target: Statistics, held_out: Images | None, train: Images | None) -> Iterator[str]:
-    if len(images.sizes) > 1:
-        sizes = ", ".join(f"{width}×{height}" for height, width in images.sizes[:4])
-        more = f" and {len(images.sizes) - 4} more" if len(images.sizes) > 4 else ""
-        yield f"{images.name} has images of {len(images.sizes)} sizes ({sizes}{more}); each was resized by itself"
     if images.manifest == target.manifest.images:
         yield "generated and reference images are the same"
     if train is not None and train.manifest == target.manifest.images:

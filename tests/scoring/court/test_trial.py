@@ -93,3 +93,13 @@ def test_tables_and_figures(tmp_path: Path) -> None:
     text = tables(found)
     assert "why \\| not" in text
     assert all(path.stat().st_size > 1000 for path in draw(found, tmp_path))
+
+
+def test_figures_repeat_byte_for_byte(tmp_path: Path) -> None:
+    """Drawn twice they are the same files, without a date."""
+    drawn = []
+    for name in ("first", "again"):
+        (tmp_path / name).mkdir()
+        drawn.append([path.read_bytes() for path in draw(results(), tmp_path / name)])
+    assert drawn[0] == drawn[1]
+    assert not any(b"dc:date" in content for content in drawn[0])

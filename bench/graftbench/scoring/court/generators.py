@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TRUTHS = SETS["truth"]
 """Scores against known factors."""
 
-_RESAMPLES = 200
+_RESAMPLES = 1000
 _FEWEST = 6
 _AT_BEST = {"high_frequency": 1.0, "train_distance_ratio": 1.0, "copying_z": 0.0}
 """What real images score, of scores that neither rise nor fall with quality and have no floor."""
@@ -48,7 +48,7 @@ def agreements(records: Iterable[Record], *, seed: int = 0) -> dict[str, dict[st
     """Return truth -> metric -> agreement, over all metrics that the records hold.
 
     Values are signed so that more is better. Of scores without a better direction the distance to what real images
-    score counts.
+    score counts. The order of the records does not matter.
     """
     tasks: dict[str, list[dict[str, float]]] = defaultdict(list)
     for record in records:
@@ -60,7 +60,7 @@ def agreements(records: Iterable[Record], *, seed: int = 0) -> dict[str, dict[st
     for truth in TRUTHS:
         found[truth] = {}
         for metric in EVERY_METRIC:
-            pairs = [_pairs(rows, metric, truth) for rows in tasks.values()] if metric in names - {truth} else []
+            pairs = [_pairs(tasks[task], metric, truth) for task in sorted(tasks)] if metric in names - {truth} else []
             if agreement := _agreement([each for each in pairs if len(each) >= _FEWEST], seed):
                 found[truth][metric] = agreement
     return found
@@ -77,7 +77,7 @@ def _goodness(score: Score) -> float | None:
 
 
 def _pairs(rows: Sequence[dict[str, float]], metric: str, truth: str) -> np.ndarray:
-    return np.array([(row[metric], row[truth]) for row in rows if metric in row and truth in row])
+    return np.array(sorted((row[metric], row[truth]) for row in rows if metric in row and truth in row))
 
 
 def _agreement(pairs: Sequence[np.ndarray], seed: int) -> RankAgreement | None:

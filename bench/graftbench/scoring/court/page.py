@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graftbench.metrics.catalogue import EVERY_METRIC, METRICS
-from graftbench.plotting import style
+from graftbench.plotting import NO_METADATA, style
 from graftbench.scoring.court.failures import FAILURES, truth_of
 from graftbench.scoring.court.values import role_of
 
@@ -146,7 +146,7 @@ def _reasons(results: CourtResults) -> str:
 
 
 def _tau(found: tuple[float, float, float, int, int] | None) -> str:
-    return "" if found is None else f"{found[0]:.2f} ({found[1]:.2f} to {found[2]:.2f})".replace("-", "−")
+    return "" if found is None else f"{found[0]:z.2f} ({found[1]:z.2f} to {found[2]:z.2f})".replace("-", "−")
 
 
 def _label(metric: str) -> str:
@@ -189,7 +189,7 @@ def _draw_told(results: CourtResults, path: Path) -> Path:
         if image is not None:
             bar = figure.colorbar(image, cax=figure.add_axes((0.935, 0.2, 0.012, 0.6)), ticks=[-1, 0, 1])
             bar.ax.set_yticklabels(["read as\nbetter", "not told", "told as\nworse"], fontsize=7)
-        figure.savefig(path)
+        figure.savefig(path, metadata=NO_METADATA["svg"])
         plt.close(figure)
     return path
 
@@ -219,6 +219,6 @@ def _draw_shares(results: CourtResults, path: Path) -> Path:
             row[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=7, frameon=False)
         figure.supxlabel(f"share of {n} images that have the failure", fontsize=9)
         figure.tight_layout(rect=(0, 0, 0.99, 1))
-        figure.savefig(path)
+        figure.savefig(path, metadata=NO_METADATA["svg"])
         plt.close(figure)
     return path
