@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from ._options import options
 from ._svg import drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dicebear import Style
     from PIL.Image import Image
@@ -104,32 +105,31 @@ class Avatars(Domain):
 
 
 def _item(style: Style, seed: str, side: int) -> Item:
-    factors = _factors(style, seed)
+    """Describe an avatar. Its drawing is kept, packed, for to describe it takes as long as to render it."""
+    from dicebear import Avatar  # noqa: PLC0415 - only who draws needs it
+
+    avatar = Avatar(style, {"seed": seed}).to_json()
+    factors = _factors(avatar["options"])
     group = hashlib.sha256(json.dumps(factors).encode("ascii")).hexdigest()[:16]
-    return Item(seed, group, partial(_draw, style, seed, side), factors)
+    return Item(seed, group, partial(_drawn, zlib.compress(avatar["svg"].encode("utf-8"), 1), side), factors)
 
 
-def _factors(style: Style, seed: str) -> dict[str, str]:
+def _factors(options: Mapping[str, Any]) -> dict[str, str]:
     """Return the variants of an avatar's components and the colours that are drawn: `hair`, `hair color`, … -> variant.
 
     What an avatar does not have (a head without glasses) is not in it.
     """
-    from dicebear import Avatar  # noqa: PLC0415 - only who draws needs it
-
-    resolved = Avatar(style, {"seed": seed}).to_json()["options"]
-    variants = {key.removesuffix("Variant"): value for key, value in resolved.items() if key.endswith("Variant")}
+    variants = {key.removesuffix("Variant"): value for key, value in options.items() if key.endswith("Variant")}
     colors = {
         f"{key.removesuffix('Color')} color": "+".join(value)
-        for key, value in resolved.items()
+        for key, value in options.items()
         if key.endswith("Color") and value
     }
     return dict(sorted({**variants, **colors}.items()))
 
 
-def _draw(style: Style, seed: str, side: int) -> Image:
-    from dicebear import Avatar  # noqa: PLC0415 - only who draws needs it
-
-    return drawn(Avatar(style, {"seed": seed}).to_string(), side)
+def _drawn(packed_svg: bytes, side: int) -> Image:
+    return drawn(zlib.decompress(packed_svg).decode("utf-8"), side)
 
 
 def _asked(argument: str) -> tuple[str, int]:
