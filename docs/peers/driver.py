@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from results import given_options, write_images, write_report
+from results import folders_of_mark, given_options, write_images, write_report
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -242,8 +242,8 @@ def numbers(*networks: nn.Module) -> int:
 
 
 def main() -> None:
-    """Train until the process has used its CPU seconds, draw, and say what was done."""
-    given = given_options(settings="small")
+    """Train until the process has used its CPU seconds; at each mark and at the end draw, and say what was done."""
+    given = given_options(settings="small", marks="")
     torch.set_num_threads(1)
     torch.manual_seed(given.seed)
     np.random.seed(given.seed)  # noqa: NPY002 - the packages draw from the global generators
@@ -251,15 +251,23 @@ def main() -> None:
     settings = SETTINGS[given.name][given.settings]
     peer: Peer = PEERS[given.name](given.data, given.out, given.size, settings)
 
+    # Drawing is not in the clock: what it takes moves the start.
     start, shown = time.process_time(), 0
-    while (spent := time.process_time() - start) < given.seconds:
-        shown += peer.step()
+    for seconds in [*(float(mark) for mark in given.marks.split(",") if mark), given.seconds]:
+        while (spent := time.process_time() - start) < seconds:
+            shown += peer.step()
+        paused = time.process_time()
+        folders = folders_of_mark(given, seconds)
+        write_images(drawn_pixels(peer, given.n), folders.samples)
+        write_report(folders, settings, training_cpu_seconds=spent, images_seen=shown, parameters_total=peer.numbers())
+        start += time.process_time() - paused
 
-    with torch.no_grad():
-        drawn = [peer.draw(min(SAMPLING_BATCH, given.n - done)) for done in range(0, given.n, SAMPLING_BATCH)]
-    pixels = (torch.cat(drawn).clamp(0, 1) * 255).round().to(torch.uint8)
-    write_images(pixels, given.samples)
-    write_report(given, settings, training_cpu_seconds=spent, images_seen=shown, parameters_total=peer.numbers())
+
+@torch.no_grad()
+def drawn_pixels(peer: Peer, n: int) -> Tensor:
+    """Draw n images in batches: uint8 n×3×H×W."""
+    drawn = [peer.draw(min(SAMPLING_BATCH, n - done)) for done in range(0, n, SAMPLING_BATCH)]
+    return (torch.cat(drawn).clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class Given(argparse.Namespace):
         settings: A name in SETTINGS.
         parameters: Parameters of a method, as JSON.
         source: Name of a source model.
+        marks: CPU seconds with commas between, at which a package draws on the way.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Given(argparse.Namespace):
     settings: str
     parameters: str
     source: str
+    marks: str
 
 
 def given_options(**more: str) -> Given:
@@ -55,6 +57,17 @@ def given_options(**more: str) -> Given:
     for name, default in more.items():
         parser.add_argument(f"--{name}", default=default)
     return parser.parse_args(namespace=Given())
+
+
+def folders_of_mark(given: Given, seconds: float) -> Given:
+    """Make the folders of a mark on the way, `../NAME-SECONDS/{out,samples}` from `out`; the end has those given."""
+    if seconds == given.seconds:
+        return given
+    cell = given.out.resolve().parent.with_name(f"{given.name}-{seconds:g}")
+    options = Given(**vars(given) | {"out": cell / "out", "samples": cell / "samples"})
+    for folder in (options.out, options.samples):
+        folder.mkdir(parents=True, exist_ok=True)
+    return options
 
 
 def write_images(images: Tensor, folder: Path) -> None:
