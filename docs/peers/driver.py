@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from results import folders_of_mark, given_options, write_images, write_report
+from handover import folders_of_mark, given_options, write_images, write_report
 from torch import Tensor, nn
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 import torch
+from handover import given_options, write_images, write_report
 from PIL import Image
-from results import given_options, write_images, write_report
 
 from graftbench.budget import Meter
 from graftbench.cache import cache_folder

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from graftbench.metrics.features import Features
+from graftbench.scoring.court import failures
 from graftbench.scoring.court.failures import (
     FAILURES,
     PlantedPool,
@@ -31,7 +32,7 @@ def pool() -> PlantedPool:
     """Failures are far away, but for copies, which are the training images."""
     train = features(20, seed=1)
     spoilt = {name: train if name == "copies" else features(60, 50.0, 2) for name in FAILURES}
-    return PlantedPool(features(300), train, spoilt, {"factor dropped": 0.25})
+    return PlantedPool(features(300), train, spoilt, {"factor dropped": np.arange(300) % 4 == 0})
 
 
 def test_a_dose_is_the_share_that_is_bad(pool: PlantedPool) -> None:
@@ -43,6 +44,30 @@ def test_a_dose_is_the_share_that_is_bad(pool: PlantedPool) -> None:
     reading = reading_of("precision", clean, bad)
     assert reading is not None
     assert (reading.told, reading.praised) == (1.0, 0.0)
+
+
+def test_images_of_a_kept_variant_are_in_no_reference(pool: PlantedPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are real ones of the variant that stand on neither side yet, and further ones; else they were copies."""
+    drawn: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def keep(made: Features, reference: Features, *_: object) -> dict[str, float]:
+        drawn.append((made.pooled, reference.pooled))
+        return {}
+
+    monkeypatch.setattr(failures, "values_of", keep)
+    drawn_values(pool, 100, 5, [], failure="factor dropped", dose=0.6)
+    rows = {tuple(row): number for number, row in enumerate(pool.real.pooled)}
+    further = {tuple(row) for row in pool.spoilt["factor dropped"].pooled}
+    for made, reference in drawn:
+        clean, bad = made[:40], made[40:]
+        used = {rows[tuple(row)] for row in (*clean, *reference)}
+        assert len(used) == 140
+        own = [rows[tuple(row)] for row in bad if tuple(row) not in further]
+        assert own
+        assert len(set(own)) == len(own)
+        assert not used.intersection(own)
+        assert all(pool.kept["factor dropped"][own])
+    assert pool.kept_shares == {"factor dropped": 0.25}
 
 
 def test_what_is_told_and_what_is_praised() -> None:

@@ -40,6 +40,9 @@ FAILURES = {
 }
 """Failure -> what its images are."""
 
+KEEPING = ("factor dropped", "factor fixed")
+"""Failures whose images are real ones that have one variant."""
+
 EVEN = 1.2
 """Variants of a factor are even where the commonest is at most so many times as frequent as if all were alike."""
 
@@ -60,14 +63,20 @@ class PlantedPool:
     Attributes:
         real: Of real images, for reference and clean images.
         train: Of the training images that `copies` copies.
-        spoilt: Failure -> features of its images.
-        kept_shares: Failure that keeps a variant -> share of the real images that have it.
+        spoilt: Failure -> features of its images, none of them in `real`.
+        kept: Failure that keeps a variant -> which of the real images have it, N booleans. Those that a draw needs for
+            nothing else are images of the failure too.
     """
 
     real: Features
     train: Features
     spoilt: dict[str, Features]
-    kept_shares: dict[str, float]
+    kept: dict[str, NDArray[np.bool_]]
+
+    @property
+    def kept_shares(self) -> dict[str, float]:
+        """Return failure that keeps a variant -> share of the real images that have it."""
+        return {name: float(has.mean()) for name, has in self.kept.items()}
 
 
 def planted_pool(domain: ImageSet, reader: FeatureReader, *, seed: int = 0, limit: int = 0) -> PlantedPool:
@@ -90,7 +99,9 @@ def planted_pool(domain: ImageSet, reader: FeatureReader, *, seed: int = 0, limi
     columns = {name: np.array(values)[real] for name, values in domain.factors.items()}
     most = max(columns, key=lambda name: len(set(domain.factors[name])))
     fixed = even_factor(columns, real_features.pooled)
-    kept = {"factor dropped": _commonest(columns[most]), "factor fixed": _commonest(columns[fixed])}
+    variants = {
+        failure: (name, _commonest(columns[name])) for failure, name in zip(KEEPING, (most, fixed), strict=True)
+    }
 
     changed = {
         "copies": np.concatenate([change(domain.pixels[np.sort(train)]) for change in (np.array, _cropped, _turned)]),
@@ -99,16 +110,17 @@ def planted_pool(domain: ImageSet, reader: FeatureReader, *, seed: int = 0, limi
         "garbage": _shuffled(domain.pixels[bases], rng),
     }
     spoilt = {name: reader.cached(open_images(pixels)) for name, pixels in changed.items()}
-    spoilt |= {name: real_features.rows(rows) for name, rows in kept.items()}
+    for failure, (name, variant) in variants.items():
+        spoilt[failure] = of_images(bases[np.array(domain.factors[name])[bases] == variant])
     spoilt["collapse"] = of_images(bases[:_SEEDS_LEFT])
-    shares = {name: len(rows) / len(real) for name, rows in kept.items()}
-    return PlantedPool(real_features, of_images(train), spoilt, shares)
+    kept = {failure: columns[name] == variant for failure, (name, variant) in variants.items()}
+    return PlantedPool(real_features, of_images(train), spoilt, kept)
 
 
-def _commonest(column: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the rows that have the commonest variant."""
+def _commonest(column: NDArray[Any]) -> str:
+    """Return the commonest variant."""
     variants, counts = np.unique(column, return_counts=True)
-    return np.flatnonzero(column == variants[counts.argmax()])
+    return str(variants[counts.argmax()])
 
 
 def even_factor(columns: Mapping[str, NDArray[Any]], features: NDArray[Any]) -> str:
@@ -178,13 +190,16 @@ def drawn_values(
     n_bad, n_reference = round(dose * n), min(n, MOST_REFERENCE)
     for draw in range(draws):
         rng = np.random.default_rng((seed, n, code, round(1000 * dose), draw))
-        chosen = rng.permutation(len(pool.real))[: n_reference + n - n_bad]
-        made = pool.real.rows(chosen[n_reference:])
+        reference_rows, made_rows, rest = np.split(
+            rng.permutation(len(pool.real)), [n_reference, n_reference + n - n_bad]
+        )
+        made, reference = pool.real.rows(made_rows), pool.real.rows(reference_rows)
         if n_bad:
             bad = pool.spoilt[failure]
+            if failure in pool.kept:  # none that are in the reference: those would be copies of it
+                bad = _joined(bad, pool.real.rows(rest[pool.kept[failure][rest]]))
             rows = rng.choice(len(bad), n_bad, replace=len(bad) < n_bad or failure == "copies")
             made = _joined(made, bad.rows(rows))
-        reference = pool.real.rows(chosen[:n_reference])
         for name, value in values_of(made, reference, pool.train, metrics).items():
             values[name].append(value)
     return values
