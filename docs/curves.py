@@ -51,7 +51,7 @@ def draw(cells: pd.DataFrame) -> None:
     with style():
         from matplotlib import pyplot as plt  # noqa: PLC0415 - after the style is set
 
-        figure, panels = plt.subplots(len(budgets), len(PANELS), figsize=(9, 3 * len(budgets)), layout="constrained")
+        figure, panels = plt.subplots(len(budgets), len(PANELS), figsize=(10, 3 * len(budgets)), layout="constrained")
         for row, images in zip(panels.reshape(len(budgets), -1), budgets, strict=True):
             for axes, (column, title) in zip(row, PANELS, strict=True):
                 for method, look in looks_of.items():
@@ -65,7 +65,7 @@ def draw(cells: pd.DataFrame) -> None:
             ticks = [each for each in KID_TICKS if low <= each <= high]
             row[0].set_yticks(ticks, [f"{each:,}" for each in ticks])
             row[0].minorticks_off()
-        panels.flat[0].legend(frameon=False)
+        figure.legend(handles=panels.flat[0].get_lines(), loc="outside right center", frameon=False)
         figure.savefig(TABLE.with_suffix(".svg"), metadata=NO_METADATA["svg"])
         plt.close(figure)
 
