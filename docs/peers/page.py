@@ -11,7 +11,6 @@ scores them. What is read is kept in docs/peers/results.json.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageDraw
 
 import graftbench
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from page_parts import fill
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,22 +105,29 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def order(of: Row) -> tuple[int, float]:
+    """Return what rows are sorted by: the mark, then KID."""
+    return of["seconds"], of["scores"]["kid"]
+
+
 def main() -> None:
-    """Read what is named, then write file, grid and page; the lowest KID of each mark first."""
+    """Read what is named, then write file, grid and page; the lowest KID of each mark first.
+
+    Rows of an earlier reading stay in file and page; the grid has those that are read now.
+    """
     folders = [Path(name) for name in sys.argv[1:]]
     if folders:
         rows = [
             of for folder in folders for of in (of_run if (folder / "records.jsonl").is_file() else of_drawn)(folder)
         ]
-        rows.sort(key=lambda of: (of["seconds"], of["scores"]["kid"]))
+        rows.sort(key=order)
         grid(rows).save(GRID)
-        kept = [{key: value for key, value in of.items() if key != "sheet"} for of in rows]
-        RESULTS.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+        known = {(of["name"], of["seconds"]): of for of in json.loads(RESULTS.read_text("utf-8"))}
+        for of in rows:
+            known[of["name"], of["seconds"]] = {key: value for key, value in of.items() if key != "sheet"}
+        RESULTS.write_text(json.dumps(sorted(known.values(), key=order), indent=1) + "\n", "utf-8")
     lines = table(json.loads(RESULTS.read_text("utf-8")))
-    text = re.sub(
-        r"(<!-- table -->\n).*?(<!-- end -->)", rf"\g<1>\n{lines}\n\n\2", PAGE.read_text("utf-8"), flags=re.DOTALL
-    )
-    PAGE.write_text(text, "utf-8")
+    fill(PAGE, {"table": lines})
 
 
 if __name__ == "__main__":
