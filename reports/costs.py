@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from graftbench.contracts import Report
 
 from ._figures.cost import device_notes, memory_kinds, shared_timing_notes
-from ._tables.groups import groups, mixed_protocols, titles
+from ._tables.groups import groups, has_any, mixed_protocols, titles
 from ._tables.numbers import DASH, quantity
 from ._tables.origins import DECLARED_MARK, legend, row_mark
 from ._tables.text import listing, markdown, markdown_table
@@ -142,7 +142,9 @@ def _printed(row: Row, column: CostTableColumn) -> str:
 
 
 def _reasons(rows: list[Row], field: str) -> str:
-    """Return why no cell has a cost, as the records say."""
+    """Return why no row has a cost: its fits ran on devices of several kinds, or what the records say."""
+    if has_any(rows, field):
+        return "each row was measured on devices of several kinds"
     costs = [record.resources for row in rows for record in row.ok if record.resources is not None]
     reasons = dict.fromkeys(cost.unmeasured.get(field, "not in these records") for cost in costs)
     return "; ".join(reasons)

@@ -10,7 +10,7 @@ from graftbench.comparison.stats import mean
 from graftbench.plotting import INK, MUTED, Look
 from graftbench.records.provenance import HANDED_IN, known_cost
 
-from .._tables.groups import devices, titles
+from .._tables.groups import devices, has_any, several_devices_note, titles
 from .._tables.numbers import finite, quantity
 from .._tables.origins import declared_cost_notes
 from .._tables.text import listing, one_line, short
@@ -63,9 +63,12 @@ def unmeasured_note(group: Group) -> str:
 def _unmeasured(group: Group, missing: Sequence[Cost]) -> str:
     if not missing:
         return ""
+    several = several_devices_note(group.methods)
+    mixed = [cost.title for cost in missing if several and has_any(group.methods, cost.name)]
+    absent = [cost.title for cost in missing if cost.title not in mixed]
     elsewhere = all(row.origin == HANDED_IN for row in group.methods)
-    names = listing([cost.title for cost in missing])
-    return f"{'Not declared' if elsewhere else 'Not measured here (no counter)'}: {names}."
+    why = "Not declared" if elsewhere else "Not measured here (no counter)"
+    return " ".join([*([several] if mixed else []), *([f"{why}: {listing(absent)}."] if absent else [])])
 
 
 def declared_note(group: Group) -> str:
@@ -287,8 +290,9 @@ def _draw_bar(axes: Axes, y: int, cells: list[float], look: Look, scale: _Scale,
 
 
 def _bars(group: Group, cost: Cost) -> dict[str, list[float]]:
-    """Return label -> the cost of each cell that has it."""
-    costs = [(row.label, finite(known_cost(record, cost.name))) for row in group.methods for record in row.ok]
+    """Return label -> the cost of each cell that has it; none of a row whose fits ran on devices of several kinds."""
+    rows = [row for row in group.methods if row.cost(cost.name) is not None]
+    costs = [(row.label, finite(known_cost(record, cost.name))) for row in rows for record in row.ok]
     bars: dict[str, list[float]] = {}
     for label, value in costs:
         if value is not None:

@@ -9,9 +9,10 @@ from graftbench.records.costs import REPLAYED
 from graftbench.records.provenance import HANDED_IN, is_known
 
 from .._figures.cost import memory_kinds
+from .._tables.groups import several_devices_note
 from .._tables.numbers import DASH, decimals, mean_sd, number, quantity
 from .._tables.origins import legend, partly_declared_note
-from .._tables.text import listing, plural
+from .._tables.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,13 +82,8 @@ def _declared(row: Row, name: str) -> str:
 def cost_marks(group: Group) -> tuple[str, ...]:
     """Explain the letters in the table of costs; then name whose costs are declared of some seeds alone."""
     names = [column.field for column in _columns(group) if column.field]
-    several = [
-        f"{row.label} at {row.data_budget:,} images was trained on {listing(list(row.devices))}: what depends on the "
-        "device has no mean."
-        for row in group.methods
-        if len(row.devices) > 1
-    ]
-    return (*legend(group.methods, names), *partly_declared_note(group.methods, names), *several)
+    several = several_devices_note(group.methods)
+    return (*legend(group.methods, names), *partly_declared_note(group.methods, names), *([several] if several else []))
 
 
 # ----------------------------------------------------------------------------------------------------------- columns

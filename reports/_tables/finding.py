@@ -77,9 +77,11 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
     if not ranked:
         return (((_no_score(rows), False),),)
     references = {row.method: row for row in group.references if row.data_budget == budget}
-    against = _against(ranked, references.get(SOURCE))
+    source = references.get(SOURCE)
+    elsewhere = [row.label for row, _ in ranked if source is not None and row.started_elsewhere(source)]
+    against = _against(ranked, source)
     lead, lead_is_open = _lead(rows, ranked)
-    first = [lead, _over_source(ranked, against, references.get(SOURCE))]
+    first = [lead, _over_source(ranked, against, source), _elsewhere(elsewhere)]
     second = [
         _certainty(
             budget,
@@ -92,7 +94,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
         _scale(ranked, references.get(ORACLE), references.get(MEMORIZER)),
         _copies(ranked),
         _fid(ranked),
-        _second(group, budget, references.get(SOURCE), against),
+        _second(group, budget, source, against),
         _without_score(rows),
     ]
     sentences = [_joined(first, "; ", _unbeaten(group, ranked, against)), _joined(second, "; ", [])]
@@ -161,7 +163,11 @@ class _Against:
 
 
 def _against(ranked: _Ranked, source: Row | None, kid: Metric = KID) -> _Against | None:
-    """Compare the ranked methods with the generator before the transfer; None where it has no score."""
+    """Compare the ranked methods with the generator before the transfer; None where it has no score.
+
+    Those that started from another source model are left out: it says nothing on them.
+    """
+    ranked = [each for each in ranked if source is None or not each[0].started_elsewhere(source)]
     compared, summary = _compared(ranked, source, kid), None if source is None else source.summary(kid)
     if not compared or summary is None:
         return None
@@ -187,7 +193,8 @@ def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) 
     alone = len(ahead) < FEWEST
     verb = ("scores" if alone else "score") + " better than" if against.is_open else "beats" if alone else "beat"
     if not ahead:
-        who: _Clause = [("nothing", False)]
+        others = source is not None and any(row.started_elsewhere(source) for row, _ in ranked)
+        who: _Clause = [("none of the others" if others else "nothing", False)]
     elif alone:
         first = ("it" if len(everyone) == 1 else "it alone", False)
         who = [first] if ahead == everyone[:1] else [("only ", False), *_names(ahead)]
@@ -201,6 +208,14 @@ def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) 
     if against.failed:
         failed = [(", but ", False), *_names(against.failed), (f" {_do(against.failed)} not", False)]
     return [*who, (f" {verb} {before}", False), *failed]
+
+
+def _elsewhere(names: Sequence[str]) -> _Clause:
+    """Say who started from another source model, which no row shows."""
+    if not names:
+        return []
+    verb = "starts" if len(names) == 1 else "start"
+    return [*_names(names), (f" {verb} from another source model, which has no row", False)]
 
 
 def _unbeaten(group: Group, ranked: _Ranked, against: _Against | None) -> _Clause:

@@ -52,6 +52,8 @@ ON_ANY_DEVICE = frozenset(
     )
 )
 """Costs that do not depend on the device."""
+ANOTHER_REFERENCE = frozenset({"source_kid"})
+"""Scores against other images than the target's reference."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,19 @@ class Row:
         return ""
 
     @cached_property
+    def source_models(self) -> frozenset[str]:
+        """Return the ids of the source models that its cells start from; of the row `source`, those that it is."""
+        return frozenset(record.cell.source_model for record in self.records if record.cell.source_model)
+
+    @cached_property
     def is_transfer(self) -> bool:
-        """Return whether the method started from the generator before the transfer."""
-        return not self.is_reference and any(record.cell.source_model for record in self.records)
+        """Return whether the method started from a source model."""
+        return not self.is_reference and bool(self.source_models)
+
+    def started_elsewhere(self, source: Row) -> bool:
+        """Return whether the method started from another source model than the row `source` is: a flow, a VAE."""
+        known = self.is_transfer and bool(source.source_models)
+        return known and self.source_models.isdisjoint(source.source_models)
 
     def by_seed(self, metric: Metric) -> dict[int, float]:
         """Return seed -> score in the metric's printed scale, where it is defined."""
@@ -267,8 +279,13 @@ class Group:
 
     @property
     def n_reference(self) -> set[int]:
-        """Return the numbers of reference images that its scores stand on; scores that need none are left out."""
-        return {score.n_reference for scores in self.scores.values() for score in scores if score.n_reference}
+        """Return the numbers of target images that its scores stand on; scores that need none of them are left out."""
+        return {
+            score.n_reference
+            for scores in self.scores.values()
+            for score in scores
+            if score.n_reference and score.name not in ANOTHER_REFERENCE
+        }
 
     @property
     def too_few(self) -> str:
@@ -441,6 +458,24 @@ def mixed_protocols(all_groups: Sequence[Group]) -> str:
         f"These records were scored under {count} protocols. Numbers of two protocols do not compare: "
         "each has tables and figures of its own."
     )
+
+
+def several_devices_note(rows: Iterable[Row]) -> str:
+    """Say which rows were measured on devices of several kinds; empty where none was."""
+    labels: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        if len(row.devices) > 1:
+            labels.setdefault(row.devices, []).append(row.label)
+    return " ".join(
+        f"Run on {listing(list(names))}, so that what depends on the device has no mean: "
+        f"{listing(list(dict.fromkeys(methods)))}."
+        for names, methods in labels.items()
+    )
+
+
+def has_any(rows: Iterable[Row], cost: str) -> bool:
+    """Return whether any cell that ended well has a cost of that name, whether or not its row has a mean."""
+    return any(finite(known_cost(record, cost)) is not None for row in rows for record in row.ok)
 
 
 def devices(records: Iterable[Record]) -> list[str]:

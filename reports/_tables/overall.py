@@ -51,7 +51,14 @@ def overall(groups: Sequence[Group]) -> str:
     first = sorted(name for name in methods if math.isclose(ranks[name], least))
     others = sorted(methods.keys() - set(first), key=lambda name: (ranks[name], name))
     source = _scores(rankable, (row for group in rankable for row in group.references if row.method == SOURCE))
-    rivals = {name: methods[name] for name in others} | source
+    elsewhere = {
+        row.label
+        for group in rankable
+        for row in group.methods
+        for reference in group.references
+        if reference.method == SOURCE and row.started_elsewhere(reference)
+    }
+    rivals = {name: methods[name] for name in others} | ({} if elsewhere.intersection(first) else source)
 
     # Write it.
     images = sorted({cell.images for cell in cells})

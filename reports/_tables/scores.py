@@ -444,7 +444,7 @@ def _score(row: Row, metric: Metric, places: int, footnotes: _Footnotes, standin
 def _fit_seconds(row: Row, places: int, footnotes: _Footnotes) -> Cell:
     summary = row.cost("fit_seconds")
     if summary is None:
-        notes = [f"Trained on {listing(list(row.devices))}: times of different devices have no mean."]
+        notes = [f"Run on {listing(list(row.devices))}: times of different devices have no mean."]
         return Cell(DASH, notes=tuple(footnotes.number(note) for note in notes if len(row.devices) > 1))
     declared = row.declared("fit_seconds")
     text, notes = mean_sd(summary, decimals([summary.mean]) if declared else places), []

@@ -26,7 +26,8 @@ def unbeaten(group: Group, row: Row) -> list[str]:
     """Return the names of `blank`, `source-images` and, of a transfer, `source` as far as a row does not beat them.
 
     It beats one by a lower mean KID over the seeds that both have. They are looked for in the row's own group, at its
-    own data budget; one that was not run there, or has no seed in common with the row, is not named.
+    own data budget; one that was not run there, or has no seed in common with the row, is not named. `source` says
+    nothing on a row that started from another source model.
     """
     if row.is_reference:
         return []
@@ -35,7 +36,7 @@ def unbeaten(group: Group, row: Row) -> list[str]:
         reference.method: reference.by_seed(KID)
         for reference in group.references
         if reference.method in _YARDSTICKS and reference.data_budget == row.data_budget
-        if row.is_transfer or reference.method != SOURCE
+        if reference.method != SOURCE or (row.is_transfer and not row.started_elsewhere(reference))
     }
     return [name for name in _YARDSTICKS if name in yardsticks and beats(kids, yardsticks[name]) is False]
 

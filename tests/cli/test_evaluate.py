@@ -121,6 +121,8 @@ def test_the_object(run: Command, folder: Path, cache: Path) -> None:
         "extractor": "lite0",
         "size": 32,
         "resize": "bicubic-antialias",
+        "blur": 0.7,
+        "dither": 8.0,
         "weights_sha256": result.protocol.weights_sha256,
     }
     assert (found["generated"], found["reference"], found["train"]) == ("made", "real", "shots")

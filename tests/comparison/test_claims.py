@@ -171,7 +171,7 @@ def test_noise_does_not_refute_that_generators_copy() -> None:
     """Dcgan lost to white images at few: of the trained methods that leaves the other, which copies more there."""
     rows = [
         *(*learnt("blank", 3.0), *learnt("blank", 3.0, MANY)),
-        *(*learnt("source", 1.0, train_distance_ratio=1.0), *learnt("source", 1.0, MANY, train_distance_ratio=1.0)),
+        *(*learnt("source", 2.5, train_distance_ratio=1.0), *learnt("source", 2.5, MANY, train_distance_ratio=1.0)),
     ]
     copies = learnt("finetune", 2.0, train_distance_ratio=0.5) + learnt("finetune", 2.0, MANY, train_distance_ratio=0.9)
     noise = learnt("dcgan", 9.0, train_distance_ratio=9.0) + learnt("dcgan", 2.0, MANY, train_distance_ratio=1.0)
@@ -182,6 +182,20 @@ def test_noise_does_not_refute_that_generators_copy() -> None:
     assert (alone.verdict, alone.reason) == (
         "not testable here",
         "dcgan does not beat blank on twemoji->openmoji@32 at 10 images",
+    )
+
+
+def test_copying_is_not_tested_on_who_does_not_beat_the_source() -> None:
+    """The row source is the yardstick of copying, not a side of it: who is behind it learnt nothing to copy."""
+    source = [*learnt("source", 1.0, train_distance_ratio=1.0), *learnt("source", 1.0, MANY, train_distance_ratio=1.0)]
+    behind = [
+        *learnt("finetune", 2.0, train_distance_ratio=0.5),
+        *learnt("finetune", 2.0, MANY, train_distance_ratio=0.9),
+    ]
+    finding = found("memorization-grows", source + behind)
+    assert (finding.verdict, finding.reason) == (
+        "not testable here",
+        "finetune does not beat source on twemoji->openmoji@32 at 10 and 100 images",
     )
 
 
@@ -245,19 +259,6 @@ def test_too_little_data_comes_first() -> None:
     """Where there is nothing to compare that is said, and not whether it would tell anything."""
     records = kids("dcgan", [3.0] * 5) + kids("blank", [1.0] * 5)
     assert found("finetune-beats-scratch", records).reason == "no cells of finetune"
-
-
-def test_a_claim_over_the_source_itself_stays() -> None:
-    """Copying is measured against `source`, which nobody need beat for that."""
-    records = [
-        record(method, seed, images, kid=kid, train_distance_ratio=ratio + 0.01 * seed)
-        for seed in range(5)
-        for method, images, kid, ratio in (
-            *(("finetune", FEW, 9.0, 0.5), ("finetune", MANY, 9.0, 0.9)),
-            *(("source", FEW, 1.0, 1.0), ("source", MANY, 1.0, 1.0)),
-        )
-    ]
-    assert found("memorization-grows", records).verdict == "holds"
 
 
 # ------------------------------------------------------------------------------------------------------ what is missing

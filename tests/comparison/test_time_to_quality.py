@@ -163,6 +163,24 @@ def test_a_table_by_hand() -> None:
     assert "money" not in " ".join(name for name, _ in quantities(table, None))
 
 
+def from_model(record: Record, source_model: str) -> Record:
+    """The record as one of a fit from a source model."""
+    return msgspec.structs.replace(record, cell=msgspec.structs.replace(record.cell, source_model=source_model))
+
+
+def test_another_source_model_is_said() -> None:
+    """Levels go by the row `source`: who started from another model may have been at one from the start."""
+    gan, flow = (a_fit(name, 0, [(10.0, 0.4), (20.0, 0.3)]) for name in ("finetune", "flow-finetune"))
+    records = [from_model(the_source(), "gan"), from_model(gan, "gan"), from_model(flow, "flow")]
+    (table,) = quality_tables(records).tables
+    assert [row.started_elsewhere for row in table.rows] == [False, True]
+    (said,) = remarks(table)
+    assert said.startswith(
+        "flow-finetune: it started from another source model than the row source, by which the levels"
+    )
+    assert said.endswith("may have been at one from the start.")
+
+
 def test_devices_of_two_kinds_have_a_table_each() -> None:
     """Seconds of one GPU are no seconds of another: each table has its own fits, between the same two ends."""
     fits = [a_fit("dcgan", seed, [(seconds, 0.4)], joules=None) for seed, seconds in ((0, 10.0), (1, 40.0))]

@@ -114,6 +114,33 @@ def test_a_transfer_that_does_not_beat_the_source_is_named(record: Make, a_run: 
     assert "it alone beats the generator before the transfer (49.8). Four" in alone
 
 
+def test_who_started_from_another_model_is_not_held_to_the_source(record: Make, a_run: MakeRun) -> None:
+    """A flow at 40 is neither better nor worse than a GAN at 50: it has no footnote, and the finding says why."""
+    kid = {"finetune": 20, "freezed": 60, "flow-finetune": 40, "source": 50}
+    records = [
+        msgspec.structs.replace(each, cell=msgspec.structs.replace(each.cell, source_model="flow-model"))
+        if each.cell.method == "flow-finetune"
+        else each
+        for each in from_source(kids(record, kid), "finetune", "freezed", "source")
+    ]
+    said = "it alone beats the generator before the transfer (50.2); flow-finetune starts from another source model"
+    assert said in found(a_run(records))
+    worse = [
+        msgspec.structs.replace(each, scores=[msgspec.structs.replace(score, value=0.08) for score in each.scores])
+        if each.cell.method != "source"
+        else each
+        for each in records
+    ]
+    assert "none of the others beats the generator before the transfer" in found(a_run(worse))
+    (group,) = part("_tables.groups").groups(a_run(worse))
+    unbeaten = part("_tables.unbeaten").unbeaten
+    assert {row.label: unbeaten(group, row) for row in group.methods} == {
+        "finetune": ["source"],
+        "freezed": ["source"],
+        "flow-finetune": [],
+    }
+
+
 def test_two_seeds_settle_nothing(record: Make, a_run: MakeRun) -> None:
     """Who scores better than the source, and who comes first, is said, and that two trainings do not settle it."""
     kid = {"finetune": (20, 35), "freezed": (60, 40), "source": (49, 49.5), "oracle": (1, 1.1)}

@@ -446,9 +446,23 @@ def test_what_depends_on_the_device_has_no_mean_over_two(record: Make, a_run: Ma
     assert row.cost("fit_seconds") is row.cost("peak_memory_mib") is None
     assert row.cost("images_seen") is not None
     assert row.cost("parameters_total") is not None
-    assert "vae at 25 images was trained on NVIDIA A100 and Tesla T4: what depends on the device has no mean." in part(
-        "cost"
-    ).cost_marks(group)
+    note = "Run on NVIDIA A100 and Tesla T4, so that what depends on the device has no mean: vae."
+    assert note in part("cost").cost_marks(group)
+
+
+def test_figures_and_costs_md_draw_no_cost_of_two_devices(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """No bar stands for two kinds of GPU, and both say why, not that nothing was measured; one kind has its bars."""
+    two = [measured_on(record("vae", seed=i), device) for i, device in enumerate(("NVIDIA A100", "Tesla T4"))]
+    one = [measured_on(record("dcgan", seed=seed), "Tesla T4") for seed in range(2)]
+    figures = import_module("graftbench.reports._figures.cost")
+    cost = next(each for each in figures.COSTS if each.name == "fit_seconds")
+    groups_of = import_module("graftbench.reports._tables.groups").groups
+    assert set(figures._bars(groups_of(a_run([*two, *one]))[0], cost)) == {"dcgan"}
+    (alone,) = groups_of(a_run(two))
+    assert cost not in figures.measured(alone)
+    assert "Run on NVIDIA A100 and Tesla T4" in figures.unmeasured_note(alone)
+    (file,) = import_module("graftbench.reports.costs").Costs().write(a_run(two), tmp_path)
+    assert "Missing (each row was measured on devices of several kinds): " in file.read_text("utf-8")
 
 
 def test_samples_that_are_replayed_have_no_rate(record: Make, a_run: MakeRun) -> None:

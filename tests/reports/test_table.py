@@ -248,6 +248,14 @@ def test_shared_timings_are_upper_bounds(quick_run: Run, tmp_path: Path) -> None
     assert lines_of(text_of(quick_run, tmp_path), "gatys")[0][5].startswith("≤ ")
 
 
+def test_the_caption_counts_the_target_s_reference(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """KID to the source stands on other images, of the source: they are not the target's reference."""
+    made = record("dcgan")
+    other = msgspec.structs.replace(made.scores[0], name="source_kid", n_reference=1722)
+    text = text_of(a_run([msgspec.structs.replace(made, scores=[*made.scores, other])]), tmp_path)
+    assert "against 620 of the split" in text
+
+
 def test_times_of_two_devices_have_no_mean(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """Of fits on two kinds of GPU no seconds are printed, and a footnote says why; one kind has its mean."""
 
@@ -257,7 +265,7 @@ def test_times_of_two_devices_have_no_mean(record: Make, a_run: MakeRun, tmp_pat
 
     two = text_of(a_run(fits("NVIDIA A100", "Tesla T4")), tmp_path)
     assert lines_of(two, "dcgan")[0][5] == "—<sup>1</sup>"
-    assert "1. Trained on NVIDIA A100 and Tesla T4: times of different devices have no mean." in two
+    assert "1. Run on NVIDIA A100 and Tesla T4: times of different devices have no mean." in two
     one = text_of(a_run(fits("Tesla T4", "Tesla T4")), tmp_path)
     assert not lines_of(one, "dcgan")[0][5].startswith("—")
 

@@ -60,10 +60,10 @@ def findings_table(checked: CheckedClaims) -> Table:
 
     styles = {"holds": "green", "does not hold": "red", "not settled": "yellow", "not testable here": "yellow"}
     table = Table(show_lines=True)
-    table.add_column("claim")
+    table.add_column("claim", overflow="fold")
     for heading in ("difference", "pairs", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", min_width=16, max_width=21)  # the claim has the rest
+    table.add_column("verdict", min_width=16, max_width=21, overflow="fold")  # the claim has the rest
     for finding in filter(lambda finding: finding.is_answered, checked.findings):
         verdict = Text(finding.verdict, styles[finding.verdict])
         table.add_row(

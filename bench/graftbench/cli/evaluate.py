@@ -174,13 +174,13 @@ def as_json(result: Evaluation) -> dict[str, Any]:
 
     plain = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
     protocol = msgspec.to_builtins(result.protocol)
-    used = ("extractor", "size", "resize", "weights_sha256")
+    used = ("extractor", "size", "resize", "blur", "dither", "weights_sha256")
     scores = [
         dataclasses.asdict(score) | {"floor": floor.value if (floor := result.floors.get(score.name)) else None}
         for score in result.scores
     ]
     return plain | {
         "scores": scores,
-        "protocol": {name: protocol[name] for name in used},
+        "protocol": {name: protocol[name] for name in used if name in protocol},
         "floors": {name: floor.value for name, floor in result.floors.items()},
     }

@@ -314,11 +314,12 @@ def _idle(claim: Claim, cells: pd.DataFrame) -> IdleCells | None:
         if not math.isnan(kid) and (n == few or not only_few):
             kids_at[task, compute, n][method][seed] = kid
     # which methods are not compared where, and who does not beat which row there
+    references = frozenset(cells.loc[cells["family"] == "reference", "method"])
     idle = set[tuple[str, TaskAndBudgets]]()
     losers: defaultdict[tuple[TaskAndBudgets, str], list[str]] = defaultdict(list)
     for where, kids in sorted(kids_at.items()):
         for method in claim.methods or _trained(cells):
-            sides, row = _losers(kids, (method, claim.over)) if method in kids else ((), "")
+            sides, row = _losers(kids, (method, claim.over), references) if method in kids else ((), "")
             if sides:
                 idle.add((method, where))
                 losers[where, row] += [side for side in sides if side not in losers[where, row]]
@@ -328,15 +329,17 @@ def _idle(claim: Claim, cells: pd.DataFrame) -> IdleCells | None:
     return IdleCells(cells.loc[kept], _who_beats_what_nowhere(losers))
 
 
-def _losers(kids: Mapping[str, Mapping[int, float]], sides: tuple[str, str]) -> tuple[Sequence[str], str]:
+def _losers(
+    kids: Mapping[str, Mapping[int, float]], sides: tuple[str, str], references: frozenset[str]
+) -> tuple[Sequence[str], str]:
     """Return the sides that make a comparison tell nothing, and the row that they do not beat; no side where it tells.
 
-    A row that was not run, and one without a seed in common, speaks against nobody.
+    A row that was not run, and one without a seed in common, speaks against nobody. A reference row that a claim
+    measures against is no side that could have learnt something.
     """
-    competing = [side for side in sides if side in kids and side not in (BLANK, SOURCE)]
+    competing = [side for side in sides if side in kids and side not in references]
     lost = {
-        row: [side for side in competing if beats(kids[side], kids.get(row, {})) is False] if row not in sides else []
-        for row in (BLANK, SOURCE)
+        row: [side for side in competing if beats(kids[side], kids.get(row, {})) is False] for row in (BLANK, SOURCE)
     }
     if lost[BLANK]:
         return lost[BLANK], BLANK

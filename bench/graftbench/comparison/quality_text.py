@@ -77,6 +77,11 @@ def remarks(table: QualityTable) -> list[str]:
         if row.left_out:
             counts = ", ".join(f"{count} × {reason}" for reason, count in row.left_out.items())
             lines.append(f"{row.method}: left out: {counts}.")
+        if row.started_elsewhere:
+            lines.append(
+                f"{row.method}: it started from another source model than the row source, by which the levels go, and "
+                "may have been at one from the start."
+            )
         if row.convergence:
             lines.append(f"{row.method}: {row.convergence}.")
     return lines

@@ -21,7 +21,7 @@ from graftbench.records.provenance import known_cost
 from graftbench.records.record import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graftbench.comparison.survival import ArrivalCurve
     from graftbench.records.record import Record
@@ -66,6 +66,7 @@ class QualityRow:
         left_out: Cells without one, by the reason.
         arrivals: One for each level of the table.
         convergence: Of a variant, what the check of its convergence says; else empty.
+        started_elsewhere: It started from another source model than the row `source`, whose KID the levels go by.
     """
 
     method: str
@@ -73,6 +74,7 @@ class QualityRow:
     left_out: dict[str, int]
     arrivals: tuple[LevelArrival, ...]
     convergence: str = ""
+    started_elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ def quality_tables(records: Iterable[Record]) -> QualityTables:
         devices = sorted({device for record in fits if (device := _device(record))})
         for device in devices or [""]:
             of_device = [record for record in fits if _device(record) in (device, "")]
-            tables.append(_table(f"{title}, {device}" if len(devices) > 1 else title, of_device, *ends))
+            tables.append(
+                _table(f"{title}, {device}" if len(devices) > 1 else title, of_device, *ends, _source_models(group))
+            )
     return QualityTables(tuple(tables), without)
 
 
@@ -140,7 +144,14 @@ def _device(record: Record) -> str:
     return "" if record.resources is None else record.resources.device
 
 
-def _table(title: str, fits: Sequence[Record], source: float, floor: float) -> QualityTable:
+def _source_models(group: Iterable[Record]) -> set[str]:
+    """Return the ids of the source models that the rows `source` are."""
+    return {record.cell.source_model for record in group if record.cell.method == SOURCE} - {""}
+
+
+def _table(
+    title: str, fits: Sequence[Record], source: float, floor: float, source_models: Collection[str]
+) -> QualityTable:
     """Make the table of some fits between two ends."""
     levels = tuple(source + share * (floor - source) for share in WAY)
     by_method: defaultdict[str, list[Record]] = defaultdict(list)
@@ -155,7 +166,10 @@ def _table(title: str, fits: Sequence[Record], source: float, floor: float) -> Q
             if isinstance(course, str):
                 left_out[course] += 1
         arrivals = tuple(_arrival(known, level) for level in levels) if known else ()
-        rows.append(QualityRow(method, len(known), dict(left_out), arrivals, _convergence(cells[0], courses, levels)))
+        starts = {record.cell.source_model for record in cells} - {""}
+        elsewhere = bool(starts and source_models) and starts.isdisjoint(source_models)
+        convergence = _convergence(cells[0], courses, levels)
+        rows.append(QualityRow(method, len(known), dict(left_out), arrivals, convergence, elsewhere))
     return QualityTable(title, source, floor, levels, tuple(rows))
 
 
