@@ -1,8 +1,10 @@
-"""table.tex: the comparison table for a paper, one `table` environment for each group of comparable cells."""
+"""table.tex and scores.tex: tables for a paper, a `table` environment for each group of comparable cells and panel."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from graftbench.citations import latex
@@ -11,12 +13,12 @@ from graftbench.records.record import Status
 
 from ._tables.groups import groups, mixed_protocols, outcome
 from ._tables.origins import DECLARED_MARK, ROW_MARKS
-from ._tables.scores import LEVEL_MARK, UNTESTED_MARK, Cell, ScoreLine, ScoreTable, score_tables
+from ._tables.scores import LEVEL_MARK, UNTESTED_MARK, Cell, PanelTable, ScoreLine, ScoreTable, score_tables
 from ._tables.tasks import TaskTable, task_tables
 from ._tables.text import one_line, shorten_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from graftbench.records.run import Run
@@ -26,14 +28,17 @@ MARKS |= {letter: rf"$\mathrm{{{letter}}}$" for letter in (DECLARED_MARK, *ROW_M
 """The marks of `_tables.scores` in LaTeX."""
 NARROW = 3
 """Most tasks in a table of the usual type size."""
+NARROW_TYPE = (r"\scriptsize", r"\setlength{\tabcolsep}{3pt}")
+WIDE = 4
+"""Most scores beside each other in scores.tex."""
 
 
 class Latex(Report):
     """FID, KID, IS, fit seconds and seeds for LaTeX with booktabs; one row per method and data budget.
 
     Best mean bold, second underlined; a dagger stands at what is not significantly worse than the best, as in table.md.
-    Failed cells are named in their row. With several tasks follow tables of methods by tasks. The other scores are in
-    table.md.
+    Failed cells are named in their row. With several tasks follow tables of methods by tasks. The other scores stand in
+    scores.tex, a table for each panel of table.md.
     """
 
     name = "latex"
@@ -43,22 +48,37 @@ class Latex(Report):
     for_paper = True
 
     def write(self, run: Run, out: Path) -> list[Path]:
-        """Write table.tex."""
-        path = out / "table.tex"
-        path.write_text(to_latex(run), encoding="ascii", newline="")
-        return [path]
+        """Write table.tex, and scores.tex where there are other scores than those of table.tex."""
+        tables = score_tables(groups(run))
+        files = {"table.tex": headline_tables(run, tables), "scores.tex": panel_tables(run, tables)}
+        paths = []
+        for name, text in files.items():
+            if text:
+                paths.append(out / name)
+                paths[-1].write_text(text, encoding="ascii", newline="")
+        return paths
 
 
-def to_latex(run: Run) -> str:
+def headline_tables(run: Run, tables: Sequence[ScoreTable]) -> str:
     """Write the whole of table.tex, ASCII."""
-    all_groups = groups(run)
-    sentences = [f"{run.name}: {outcome(run)}", mixed_protocols(all_groups)]
-    comments = [f"% {_text(sentence)}" for sentence in sentences if sentence]
-    head = "\n".join([*comments, r"% In the preamble: \usepackage{booktabs}"])
-    tables = score_tables(all_groups)
-    environments = [_float(_caption(table), table.group.key, [_tabular(table), *_below(table)]) for table in tables]
+    environments = [
+        _float(_caption(table), table.group.key, [_tabular(table), *_below(table, table.headline)]) for table in tables
+    ]
     over_tasks = [_tasks(table) for table in task_tables(tables)]
-    return "\n\n".join([head, *environments, *over_tasks]) + "\n"
+    return "\n\n".join([_head(run, tables), *environments, *over_tasks]) + "\n"
+
+
+def panel_tables(run: Run, tables: Sequence[ScoreTable]) -> str:
+    """Write the whole of scores.tex, ASCII; empty where no table has a panel below its headline."""
+    environments = [_panel(table, panel) for table in tables for panel in table.panels]
+    return "\n\n".join([_head(run, tables), *environments]) + "\n" if environments else ""
+
+
+def _head(run: Run, tables: Sequence[ScoreTable]) -> str:
+    """Say in comments what was run, and what the preamble must have."""
+    sentences = [f"{run.name}: {outcome(run)}", mixed_protocols([table.group for table in tables])]
+    comments = [f"% {_text(sentence)}" for sentence in sentences if sentence]
+    return "\n".join([*comments, r"% In the preamble: \usepackage{booktabs}"])
 
 
 def _float(caption: str, key: str, body: Sequence[str]) -> str:
@@ -94,12 +114,12 @@ def _marked(sentence: str) -> str:
     return mark + _text(sentence[1:] if mark else sentence)
 
 
-def _below(table: ScoreTable) -> list[str]:
-    """Write what reference rows mark, and the footnotes to which the table refers."""
-    lines = table.headline.references
+def _below(table: ScoreTable, panel: PanelTable) -> list[str]:
+    """Write what the reference rows of the headline mark, and the footnotes to which the table of a panel refers."""
+    lines = panel.references
     marks = "; ".join(f"{line.label}: {line.marks}" for line in {line.label: line for line in lines}.values())
-    texts = [_text(f"{marks}.")] if marks else []
-    lines = (*table.headline.methods, *lines)
+    texts = [_text(f"{marks}.")] if marks and panel is table.headline else []
+    lines = (*panel.methods, *lines)
     notes = {note for line in lines for cell in (line, line.fit_seconds, *line.scores) for note in cell.notes}
     texts += [f"$^{{{i}}}$ {_text(table.footnotes[i - 1])}" for i in sorted(notes)]
     if not texts:
@@ -113,18 +133,52 @@ def _below(table: ScoreTable) -> list[str]:
 
 def _tabular(table: ScoreTable) -> str:
     heads = ["Method", "Images", *table.headline.panel.headings, "Fit (s)", "Seeds"]
+    return _grid(heads, _rows(table.headline, len(heads), _line))
+
+
+def _rows(panel: PanelTable, columns: int, row: Callable[[ScoreLine], str]) -> list[str]:
+    """Write the methods, budgets apart, then the reference rows."""
     rows: list[str] = []
     previous = None
-    for line in table.headline.methods:
+    for line in panel.methods:
         if previous not in (None, line.data_budget):
             rows.append(r"\addlinespace")
         previous = line.data_budget
-        rows.append(_line(line))
-    if table.headline.references:
+        rows.append(row(line))
+    if panel.references:
         rows += [r"\midrule"] if rows else []
-        rows += [rf"\multicolumn{{{len(heads)}}}{{@{{}}l}}{{\emph{{Reference rows, which do not compete}}}} \\"]
-        rows += map(_line, table.headline.references)
-    return _grid(heads, rows)
+        rows += [rf"\multicolumn{{{columns}}}{{@{{}}l}}{{\emph{{Reference rows, which do not compete}}}} \\"]
+        rows += map(row, panel.references)
+    return rows
+
+
+def _panel(table: ScoreTable, panel: PanelTable) -> str:
+    """Write one table of other scores: its caption says how to read it, under which conditions, and what is marked.
+
+    More than `WIDE` scores stand in several grids of equal width, one above the other.
+    """
+    headings, count = panel.panel.headings, math.ceil(len(panel.panel.metrics) / WIDE)
+    width = math.ceil(len(headings) / count)
+    grids: list[str] = []
+    for first in range(0, len(headings), width):
+        part = slice(first, first + width)
+        heads = ["Method", "Images", *headings[part]]
+        grids += [
+            *([r"\par\medskip"] if grids else []),
+            _grid(heads, _rows(panel, len(heads), partial(_scores, part=part))),
+        ]
+    sentences = [f"{panel.panel.title}. {panel.panel.reading}".rstrip(), table.caption, *panel.marking]
+    key = f"{table.group.key}-{panel.panel.title.lower().replace(' ', '-')}"
+    return _float(" ".join(map(_marked, sentences)), key, [*NARROW_TYPE, *grids, *_below(table, panel)])
+
+
+def _scores(line: ScoreLine, part: slice) -> str:
+    """Write some of the scores of a row; what became of it where none of its cells ended well."""
+    name = _text(line.label) + _superscript(line.notes, line.origin_mark)
+    if line.row is not None and not line.row.ok:
+        ended = f"\\emph{{{_text(line.outcome)}}}"
+        return _row([name, _text(line.images), rf"\multicolumn{{{len(line.scores[part])}}}{{c}}{{{ended}}}"])
+    return _row([name, _text(line.images), *map(_cell, line.scores[part])])
 
 
 def _grid(heads: Sequence[str], rows: Sequence[str]) -> str:
@@ -147,7 +201,7 @@ def _tasks(table: TaskTable) -> str:
     ]
     caption = f"{table.caption} Bold: best; underlined: second."
     key = f"tasks-{table.key}-{table.metric.name.replace('_', '-')}-{table.data_budget}"
-    narrow = [r"\scriptsize", r"\setlength{\tabcolsep}{3pt}"] if len(table.heads) > NARROW else []
+    narrow = NARROW_TYPE if len(table.heads) > NARROW else ()
     return _float(_text(caption), key, [*narrow, _grid(["Method", *table.heads, "Rank", "Tasks"], rows)])
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._tables.finding import ORACLE, verdict
+from .._tables.groups import several_devices_note
 from .._tables.near_copies import note_on_copies
 from .._tables.numbers import KID
 from .._tables.scores import column, ranked_rows
@@ -70,6 +71,7 @@ class PageSetting:
         on_the_way: Plots of KID at the snapshots of the trainings.
         seconds: What the trainings took.
         pareto: KID against seconds; None where nothing was measured.
+        untimed: Whose seconds have no mean, as its trainings ran on devices of several kinds; empty where none has.
         memorization: Distances to training images and shares of copies, by the score's name; none where unknown.
         near_copies: Labels of methods whose images are near copies, each with what says so.
         truth: Charts of known factors, each with what it counts.
@@ -91,6 +93,7 @@ class PageSetting:
     on_the_way: tuple[LineChart, ...]
     seconds: DotChart | None
     pareto: LineChart | None
+    untimed: str
     memorization: dict[str, DotChart]
     near_copies: tuple[tuple[str, str], ...]
     truth: tuple[tuple[str, DotChart], ...]
@@ -184,6 +187,7 @@ def _setting(
         on_the_way=training_curves(methods),
         seconds=seconds(methods),
         pareto=pareto(methods),
+        untimed=several_devices_note(methods),
         memorization=memorization(methods, references),
         near_copies=tuple((row.label, said) for row in methods if (said := note_on_copies(row))),
         truth=truth([*ranked, *others], references),

@@ -86,6 +86,10 @@ READINGS = {
     "what the floor says.",
     "drift": "Drift: 0 is the untransferred source; what has drifted less at the same KID has kept more of it.",
     "source_kid": "KID to source: the lower, the more the images still are like the source domain.",
+    "denoising_loss": "Denoising loss: error of the noise that a diffusion model predicts in held-out images, with the "
+    "averaged weights that it samples with; compare networks of one schedule only.",
+    "velocity_loss": "Velocity loss: error of the velocity that a flow predicts there, likewise; not to be compared "
+    "with a denoising loss. A loss says nothing of the sampler: it can fall while KID rises.",
     "copies": "Copies: training images among the generated ones, also cropped, moved, mirrored or recoloured, beyond "
     "what new real images show by chance.",
     "train_distance_ratio": "Train distance: 1 is as far off as new real images are, towards 0 are copies.",
@@ -128,7 +132,8 @@ def panels(group: Group) -> tuple[Panel, ...]:
     second = _second(names_with_scores)
     shown = [*(names_of(layout) for layout in LAYOUT), *([metric.name for metric in panel.metrics] for panel in second)]
     placed = {metric.name for metric in HEADLINE}.union(*shown)
-    return (Panel(metrics=HEADLINE), *second, *below, *_others(names_with_scores - placed))
+    asked = tuple(metric for metric in HEADLINE if metric.name in names_with_scores)
+    return (Panel(metrics=asked or HEADLINE), *second, *below, *_others(names_with_scores - placed))
 
 
 def _second(names: set[str]) -> list[Panel]:

@@ -177,13 +177,15 @@ def _table(key: str, tables: Sequence[ScoreTable], metric: Metric, budget: int) 
 def _method_scores(tables: Sequence[ScoreTable], metric: Metric, budget: int) -> dict[str, _MethodScores]:
     methods: defaultdict[str, _MethodScores] = defaultdict(_MethodScores)
     for task, table in enumerate(tables):
-        column = table.headline.panel.metrics.index(metric)
+        metrics = table.headline.panel.metrics
         for row, line in zip(table.group.methods, table.headline.methods, strict=True):
             if row.data_budget != budget:
                 continue
             scores = methods[row.label]
             scores.rows[task] = row
-            scores.cells[task] = replace(line.scores[column], notes=())
+            scores.cells[task] = (
+                replace(line.scores[metrics.index(metric)], notes=()) if metric in metrics else Cell(DASH)
+            )
             if (summary := row.summary(metric)) is not None:
                 scores.means[task] = summary.mean
     return methods

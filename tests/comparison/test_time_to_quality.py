@@ -181,6 +181,17 @@ def test_another_source_model_is_said() -> None:
     assert said.endswith("may have been at one from the start.")
 
 
+def test_who_leaves_a_level_again_is_counted() -> None:
+    """Levels 0.5, 0.25, 0.1: one run ends at 0.3 after 0.2, one at 0.6 after 0.4, one stays at 0.2."""
+    courses = [[(10.0, 0.2), (20.0, 0.3)], [(10.0, 0.4), (20.0, 0.6)], [(10.0, 0.4), (20.0, 0.2)]]
+    records = [the_source(), *(a_fit("finetune", seed, course) for seed, course in enumerate(courses))]
+    (table,) = quality_tables(records).tables
+    assert [arrival.left_again for arrival in table.rows[0].arrivals] == [1, 1, 0]
+    assert remarks(table) == [
+        "finetune: ended above the level: 1 of 3 that were at 50 %, 1 of 2 that were at 75 %; the first arrival counts."
+    ]
+
+
 def test_devices_of_two_kinds_have_a_table_each() -> None:
     """Seconds of one GPU are no seconds of another: each table has its own fits, between the same two ends."""
     fits = [a_fit("dcgan", seed, [(seconds, 0.4)], joules=None) for seed, seconds in ((0, 10.0), (1, 40.0))]

@@ -30,15 +30,15 @@ DOCUMENT = r"""\documentclass{article}
 \usepackage{booktabs}
 \begin{document}
 \input{table.tex}
+\IfFileExists{scores.tex}{\input{scores.tex}}{}
 \end{document}
 """
 
 
 def text_of(run: Run, out: Path) -> str:
     """The report's text."""
-    (path,) = import_module("graftbench.reports.latex").Latex().write(run, out)
-    assert path.name == "table.tex"
-    return path.read_text("ascii")
+    import_module("graftbench.reports.latex").Latex().write(run, out)
+    return (out / "table.tex").read_text("ascii")
 
 
 def rows_of(text: str, method: str) -> list[list[str]]:
@@ -180,6 +180,28 @@ def test_a_run_without_records_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GraftbenchError, match="no records"):
         text_of(Run(name="quick", records=[], folder=tmp_path), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_other_scores_stand_in_a_file_beside_it(
+    quick_run: Run, record: Make, a_run: MakeRun, tmp_path: Path
+) -> None:
+    """A table a panel, at most four scores beside each other, with its own label; no file where there are none."""
+    import_module("graftbench.reports.latex").Latex().write(quick_run, tmp_path)
+    text = (tmp_path / "scores.tex").read_text("ascii")
+    tables = text.split(r"\begin{table}")[1:]
+    titles = [re.findall(r"\\caption\{([A-Z][a-z ]+)\. ", table)[0] for table in tables]
+    assert titles[:1] == ["Fidelity and diversity"]
+    assert "Memorisation" in titles
+    labels = re.findall(r"\\label\{(.*?)\}", text)
+    assert len(set(labels)) == len(tables)
+    assert max(line.count(" & ") for line in text.splitlines()) == 5
+    md = import_module("graftbench.reports.table").to_markdown(quick_run)
+    recall = next(row for row in rows_of(tables[0], "") if len(row) == 6 and row[1] == "25")[3].partition(r"\rlap")[0]
+    assert re.sub(r"\\\w+\{(.*?)\}", r"\1", recall).replace(r"$\pm$", "±") in md
+    only = tmp_path / "only"
+    only.mkdir()
+    paths = import_module("graftbench.reports.latex").Latex().write(a_run(kids(record, {"vae": [0.03]})), only)
+    assert [path.name for path in paths] == ["table.tex"]
 
 
 @pytest.mark.skipif(PDFLATEX is None, reason="pdflatex is not installed (Debian: texlive-latex-recommended)")

@@ -200,7 +200,7 @@ def test_a_record_of_an_interval_without_a_finite_end_shows_none(record: Make, a
         name="kid", value=0.01, interval=(0.0, math.inf), n_generated=600, n_reference=620, protocol="lite0@96"
     )
     html = render(a_run([record("finetune", scores=[score])]))
-    assert interval_rows(html)["finetune"][2] == "none (n=1)"
+    assert interval_rows(html)["finetune"][1] == "none (n=1)"
     assert "inf" not in Outline(html).words.split()
 
 

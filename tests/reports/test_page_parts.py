@@ -460,6 +460,10 @@ def test_figures_and_costs_md_draw_no_cost_of_two_devices(record: Make, a_run: M
     assert set(figures._bars(groups_of(a_run([*two, *one]))[0], cost)) == {"dcgan"}
     (alone,) = groups_of(a_run(two))
     assert cost not in figures.measured(alone)
+    import_module("graftbench.reports.page").Page().write(a_run(two), tmp_path)
+    page = (tmp_path / "index.html").read_text("utf-8")
+    (said,) = re.findall(r"Cost</h3>.*?<p>(.*?)</p>\s*</section>", page, re.DOTALL)
+    assert said == "Run on NVIDIA A100 and Tesla T4, so that what depends on the device has no mean: vae."
     assert "Run on NVIDIA A100 and Tesla T4" in figures.unmeasured_note(alone)
     (file,) = import_module("graftbench.reports.costs").Costs().write(a_run(two), tmp_path)
     assert "Missing (each row was measured on devices of several kinds): " in file.read_text("utf-8")

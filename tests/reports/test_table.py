@@ -88,6 +88,14 @@ def test_the_best_method_of_each_budget_is_bold_and_reference_rows_never(quick_r
     assert float(memorizer[3].split()[0]) < 10
 
 
+def test_a_score_that_nobody_asked_for_has_no_column(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """A suite of KID alone has neither FID nor IS in its first table; one whose cells all failed has all three."""
+    text = text_of(a_run([scored(record, "finetune", {"kid": 0.04})]), tmp_path)
+    assert "| Method | Images | KID×10³ ↓ | Fit, s | Seeds |" in text
+    failed = text_of(a_run([scored(record, "finetune", {})]), tmp_path)
+    assert "| Method | Images | FID ↓ | KID×10³ ↓ | IS ↑ | Fit, s | Seeds |" in failed
+
+
 def test_more_than_real_images_have_is_no_merit(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """Where one IS is above the floor of 5, none is bold at that number of images; it is at the other, where none is.
 
@@ -104,9 +112,9 @@ def test_more_than_real_images_have_is_no_merit(record: Make, a_run: MakeRun, tm
     records += [cell("finetune", 400, 4.5, 0.01), cell("vae", 400, 3.0, 0.02)]
     text = text_of(a_run(records), tmp_path)
     rows = {(row[0], row[1]): row for row in lines_of(headline(text), "")}
-    assert [rows[key][4] for key in (("finetune", "25"), ("vae", "25"))] == ["6.00", "4.00"]
-    assert [rows[key][4] for key in (("finetune", "400"), ("vae", "400"))] == ["**4.50**", "*3.00*"]
-    assert rows["finetune", "25"][3] == "**10.0**"
+    assert [rows[key][3] for key in (("finetune", "25"), ("vae", "25"))] == ["6.00", "4.00"]
+    assert [rows[key][3] for key in (("finetune", "400"), ("vae", "400"))] == ["**4.50**", "*3.00*"]
+    assert rows["finetune", "25"][2] == "**10.0**"
     assert (
         "IS marks no best with 25 images: finetune has more than real images (5.00), which says nothing good." in text
     )
@@ -507,7 +515,7 @@ def test_floors_that_differ_are_told_from_lowest_to_highest(record: Make, a_run:
     """Cells scored at different times may stand beside different floors; KID's prints in thousandths."""
     records = [scored(record, "finetune", {"kid": 0.04}, seed, floor=0.001 * (seed + 1)) for seed in (0, 1)]
     (row,) = lines_of(text_of(a_run(records), tmp_path), "floor")
-    assert row[3] == "1.0 to 2.0"
+    assert row[2] == "1.0 to 2.0"
 
 
 def test_nothing_is_ranked_by_memorisation(quick_run: Run, tmp_path: Path) -> None:

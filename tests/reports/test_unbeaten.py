@@ -126,10 +126,11 @@ def test_a_lead_that_does_not_beat_white_images_says_so(record: Make, a_run: Mak
     assert line.endswith("; a does not beat blank.")
 
 
-def test_latex_and_terminal_have_the_footnote(record: Make, a_run: MakeRun) -> None:
+def test_latex_and_terminal_have_the_footnote(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """Below the table, with its number at the row."""
     run = a_run([*seeds(record, "blank", 10), *seeds(record, "a", 20)])
-    latex = part("latex").to_latex(run)
+    part("latex").Latex().write(run, tmp_path)
+    latex = (tmp_path / "table.tex").read_text("ascii")
     assert re.search(r"^a\$\^\{1\}\$ & 25 &", latex, re.MULTILINE)
     assert f"$^{{1}}$ {WHITE}" in latex
     console = Console(width=200, force_terminal=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,15 @@ def test_a_budget_of_more_images_than_there_are(pictures: Path, tmp_path: Path) 
     """No option helps: it is said how many images are missing for a reference that ranks."""
     with pytest.raises(GraftbenchError, match=f"add at least {70 + LEAST_REFERENCE - 60} images"):
         _plan(tmp_path, f"folder:{pictures}", 70)
+
+
+def test_a_domain_that_makes_its_images_is_asked_for_more(tmp_path: Path) -> None:
+    """What the refusal of 400 of 300 avatars says is done, and then 400 are planned."""
+    with pytest.raises(GraftbenchError, match="Lower the budget, or write ") as refusal:
+        _plan(tmp_path, "avatars:lorelei?images=300", 400)
+    (target,) = re.findall(r"or write '(.*?)'", str(refusal.value))
+    assert target == "avatars:lorelei?images=1000"
+    assert [cell.data_budget for cell in _plan(tmp_path, target, 400).cells] == [400] * 2
 
 
 def test_few_reference_images_rank_nothing_and_an_oracle_of_few_is_withheld(pictures: Path, tmp_path: Path) -> None:

@@ -82,6 +82,13 @@ def remarks(table: QualityTable) -> list[str]:
                 f"{row.method}: it started from another source model than the row source, by which the levels go, and "
                 "may have been at one from the start."
             )
+        left = [
+            f"{arrival.left_again} of {arrival.seconds.arrivals} that were at {100 * share:.0f} %"
+            for share, arrival in zip(WAY, row.arrivals, strict=False)  # a row without a course has no arrivals
+            if arrival.left_again
+        ]
+        if left:
+            lines.append(f"{row.method}: ended above the level: {', '.join(left)}; the first arrival counts.")
         if row.convergence:
             lines.append(f"{row.method}: {row.convergence}.")
     return lines

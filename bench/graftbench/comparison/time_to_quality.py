@@ -49,11 +49,19 @@ class Passed:
 
 @dataclass(frozen=True)
 class LevelArrival:
-    """Cost of reaching one level, over the runs of a method: a curve for each unit, None where no run has the unit."""
+    """Cost of reaching one level, over the runs of a method.
+
+    Attributes:
+        seconds: The curve of arrivals by seconds of the fit.
+        images: By training images shown.
+        joules: By energy; None where a run has none.
+        left_again: Runs that arrived and ended above the level.
+    """
 
     seconds: ArrivalCurve
     images: ArrivalCurve
     joules: ArrivalCurve | None
+    left_again: int
 
 
 @dataclass(frozen=True)
@@ -230,6 +238,9 @@ def _arrival(courses: Sequence[Sequence[Passed]], level: float) -> LevelArrival:
         seconds=arrival_curve([Waited(point.seconds, arrived) for point, arrived in passed]),
         images=arrival_curve([Waited(point.images, arrived) for point, arrived in passed]),
         joules=arrival_curve(known) if len(known) == len(joules) else None,
+        left_again=sum(
+            arrived and course[-1].score > level for course, (_, arrived) in zip(courses, passed, strict=True)
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from graftbench.comparison.too_few import LEAST_ORACLE, LEAST_REFERENCE, nothing_ranked
@@ -9,6 +10,7 @@ from graftbench.errors import GraftbenchError
 from graftbench.images.datacard import notes_on_groups
 from graftbench.images.decoding import left_out_text
 from graftbench.metrics.catalogue import METRICS, resolve
+from graftbench.plugins.registry import domains
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -162,7 +164,8 @@ def _way_forward(name: str, images: ImageSet, *, train: int) -> str:
     mark = "&" if "?" in name else "?"
     ways = []
     if train >= count:
-        ways.append(f"lower the budget, or add at least {train + LEAST_REFERENCE - count} images")
+        more = _more_images(name, images, train) or f"add at least {train + LEAST_REFERENCE - count} images"
+        ways.append(f"lower the budget, or {more}")
     elif "train=" in name:
         ways.append(f"raise the number behind train= to {train}" if train else "lower the number behind train=")
     elif train:
@@ -175,3 +178,17 @@ def _way_forward(name: str, images: ImageSet, *, train: int) -> str:
         ways.append(f"write '{name}{mark}near_duplicates=keep' if images were joined that are not the same")
     text = "; or ".join(ways)
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _more_images(name: str, images: ImageSet, train: int) -> str:
+    """Say how many images to ask for, of a domain that makes as many as it is asked for; empty for all others.
+
+    The training split keeps its share of them, up to a tenth that the draw of the splits may take.
+    """
+    base, _, text = name.partition("?")
+    domain = domains().classes.get(base.partition(":")[0])
+    if domain is None or "images=" not in domain.takes_argument:
+        return ""
+    count = math.ceil(1.1 * train * len(images.ids) / max(1, images.counts["train"]) / 1000) * 1000
+    others = [option for option in text.split("&") if option and not option.startswith(("images=", "train="))]
+    return f"write '{base}?{'&'.join([f'images={count}', *others])}'"
