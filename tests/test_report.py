@@ -213,6 +213,8 @@ def test_unknown_formats_and_figures_are_named(tmp_path: Path) -> None:
     """With the nearest, and nothing is written."""
     with pytest.raises(GraftbenchError, match=r"^Unknown figure 'qualty'\. Did you mean 'quality'\?$"):
         write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, figure="qualty")
+    with pytest.raises(GraftbenchError, match="of the formats html none is one; expected pdf, png or svg"):
+        write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, formats=["html"], figure="quality")
     with pytest.raises(GraftbenchError, match=r"^Unknown figure 'zzz'\. Names begin with: [a-z]+, .*quality[^-]*$"):
         write_reports(read_runs([EMOJI_RECORDS]), tmp_path, FOUND, figure="zzz")
     with pytest.raises(GraftbenchError, match=r"Unknown format 'svgz'\. Did you mean 'svg'"):

@@ -64,6 +64,10 @@ def write_reports(
     endings = {FORMATS[name] for name in formats} or (PAPER if paper else set())
     if figure:
         endings = (endings or set(FORMATS.values())) & PICTURES
+        if not endings:
+            raise GraftbenchError(
+                f"A figure is a picture: of the formats {', '.join(formats)} none is one; expected pdf, png or svg."
+            )
     run = replace(run, baseline=baseline)
     classes = [cls for cls in report_index.classes.values() if cls.for_paper or not paper]
     chosen = [cls() for cls in classes if _is_asked_for(cls, endings)]

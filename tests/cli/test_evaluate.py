@@ -135,12 +135,25 @@ def test_sizes_that_differ_are_said(run: Command, folder: Path, tmp_path: Path) 
         with Image.open(file) as picture:
             picture.resize((256, 256)).save(tmp_path / file.name)
     arguments = ("evaluate", tmp_path, folder / "real", *("--metrics", "kid", "--size", "32", "--device", "cpu"))
-    sentence = f"{tmp_path.name} has images of 256×256 and real of 72×72; each is resized to 32×32 by itself, so that"
+    sentence = (
+        f"images are of other sizes: 256×256 in {tmp_path.name}, 72×72 in real; each is resized to 32×32 by itself"
+    )
     done = run(*arguments)
     assert (done.code, done.err) == (0, "")
     assert f"{sentence[0].upper()}{sentence[1:]}" in " ".join(done.out.split())
     (note,) = json.loads(run(*arguments, "--json").out)["notes"]
     assert note.startswith(sentence)
+
+
+def test_a_note_keeps_the_name_with_which_it_begins(run: Command, folder: Path, tmp_path: Path) -> None:
+    """The folder is called `samples`, not `Samples`."""
+    shutil.copytree(folder / "made", tmp_path / "samples")
+    (tmp_path / "samples" / "notes.txt").write_text("no picture")
+    done = run(
+        "evaluate", tmp_path / "samples", folder / "real", *("--metrics", "kid", "--size", "32", "--device", "cpu")
+    )
+    assert (done.code, done.err) == (0, "")
+    assert "\nsamples: 1 file" in done.out
 
 
 def test_metrics_are_separated_by_commas(run: Command, folder: Path) -> None:

@@ -173,9 +173,12 @@ def test_sizes_may_differ(data: Data, cache: Path, tmp_path: Path) -> None:
     assert result.scores[0].n_generated == MADE
     (note,) = result.notes
     sizes = "3 sizes (72×72, 50×72, 31×72)"
-    assert f"{sizes} and real of 72×72; each is resized to 32×32 by itself, so that the two differ in sharpness" in note
+    name = tmp_path.name
+    assert note.startswith(f"images are of other sizes: {sizes} in {name}, 72×72 in real; each is resized to 32×32 by")
     (alike,) = (note for note in evaluate(tmp_path, tmp_path, cache=cache, **FAST).notes if "sizes" in note)
-    assert alike == f"{tmp_path.name} has images of {sizes}; each was resized by itself"
+    assert alike == f"images are of several sizes, {sizes} in {name}; each was resized by itself"
+    (train,) = evaluate(data.made, data.real, train=tmp_path, cache=cache, **FAST).notes[:1]
+    assert f"72×72 in made, 72×72 in real, {sizes} in {name};" in train
     assert evaluate(data.made, data.real, cache=cache, **FAST).notes == ()
 
 
@@ -185,8 +188,8 @@ def test_images_of_another_size_than_the_reference_are_noted(data: Data, tmp_pat
     small = tmp_path / "small.npz"
     np.savez(small, pixels(data.made)[:, :, ::2, ::2].transpose(0, 2, 3, 1))
     note = (
-        "small.npz has images of 36×36 and real of 72×72; each is resized to 32×32 by itself, so that the two differ "
-        "in sharpness, which scores tell too"
+        "images are of other sizes: 36×36 in small.npz, 72×72 in real; each is resized to 32×32 by itself, so that the "
+        "sides differ in sharpness, which scores tell too"
     )
     for _ in range(2):
         assert evaluate(small, data.real, metrics=metrics, cache=tmp_path / "cache", **FAST).notes == (note,)

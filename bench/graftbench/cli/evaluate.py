@@ -142,8 +142,9 @@ def _below(result: Evaluation) -> Iterator[str]:
     yield from _remarks(result.scores)
     if "inception_score" in result and result["inception_score"].value is not None:
         yield "IS: its ten parts follow the images' order (of files, their names); another order moves it a little."
+    names = tuple(filter(None, (result.generated, result.reference, result.train)))
     for note in result.notes:
-        yield f"{note[0].upper()}{note[1:]}."
+        yield f"{note}." if note.startswith(names) else f"{note[0].upper()}{note[1:]}."
     seconds = result.seconds
     share = seconds["forward"] / seconds["extract"]
     yield (

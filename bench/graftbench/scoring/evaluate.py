@@ -194,8 +194,15 @@ def evaluate(
             *_notes_on_sources(sources),
             *_note_on_sizes(
                 protocol,
-                (images.name, _sizes(images, extracted)),
-                (target.manifest.name, _sizes(reference_images, target.content)),
+                [
+                    (images.name, _sizes(images, extracted)),
+                    (target.manifest.name, _sizes(reference_images, target.content)),
+                    *(
+                        [(train_images.name, _sizes(train_images, train_features))]
+                        if train_images and train_features
+                        else []
+                    ),
+                ],
             ),
             *_notes(images, target, real, train_images),
             *_notes_on_repeats(images, extracted, target),
@@ -316,6 +323,9 @@ def _notes_on_sources(sources: Iterable[Images]) -> Iterator[str]:
             yield images.remark
 
 
+MOST_SIZES = 5
+"""Most sizes that a note lists."""
+
 Sizes = tuple[tuple[int, int], ...]
 """Each distinct (H, W), in the order of the images."""
 
@@ -332,23 +342,29 @@ def _sizes(images: Images | None, extracted: Features | Moments) -> Sizes:
     return images.sizes or tuple(batch.shape[2:] for batch in islice(images.batches(1), 1))
 
 
-def _note_on_sizes(protocol: Protocol, generated: tuple[str, Sizes], reference: tuple[str, Sizes]) -> Iterator[str]:
-    """Say that images of several sizes are scored: what is resized more is less sharp, and the scores take note."""
-    (name, sizes), (reference_name, reference_sizes) = generated, reference
-    if reference_sizes and set(sizes) != set(reference_sizes):
+def _note_on_sizes(protocol: Protocol, sides: Iterable[tuple[str, Sizes]]) -> Iterator[str]:
+    """Say that images of several sizes are scored: what is resized more is less sharp, and the scores take note.
+
+    Args:
+        protocol: Has the size to which all are resized.
+        sides: Names and sizes of the generated images, the reference and the training images.
+    """
+    known = [(name, sizes) for name, sizes in sides if sizes]
+    listed = ", ".join(dict.fromkeys(f"{_listed(sizes)} in {name}" for name, sizes in known))
+    if len({frozenset(sizes) for _, sizes in known}) > 1:
         yield (
-            f"{name} has images of {_listed(sizes)} and {reference_name} of {_listed(reference_sizes)}; each is "
-            f"resized to {protocol.size}×{protocol.size} by itself, so that the two differ in sharpness, which scores "
-            "tell too"
+            f"images are of other sizes: {listed}; each is resized to {protocol.size}×{protocol.size} by itself, so "
+            "that the sides differ in sharpness, which scores tell too"
         )
-    elif len(sizes) > 1:
-        yield f"{name} has images of {_listed(sizes)}; each was resized by itself"
+    elif any(len(sizes) > 1 for _, sizes in known):
+        yield f"images are of several sizes, {listed}; each was resized by itself"
 
 
 def _listed(sizes: Sizes) -> str:
     """Write `72×72`, or `3 sizes (72×72, 50×72, 31×72)`, width first."""
-    shown = ", ".join(f"{width}×{height}" for height, width in sizes[:4])
-    more = f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
+    few = sizes if len(sizes) <= MOST_SIZES else sizes[: MOST_SIZES - 1]  # "and 1 more" is no shorter than the size
+    shown = ", ".join(f"{width}×{height}" for height, width in few)
+    more = f" and {len(sizes) - len(few)} more" if len(sizes) > len(few) else ""
     return shown if len(sizes) == 1 else f"{len(sizes)} sizes ({shown}{more})"
 
 
