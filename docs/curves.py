@@ -16,8 +16,25 @@ from graftbench.plotting import NO_METADATA, looks, style
 from graftbench.records.run import read_runs
 
 TABLE = Path(__file__).with_name("recipes") / "curves.csv"
-PANELS = (("kid_1000", "KID×10³ (lower is better)"), ("variants", "variants covered, of 39"))
+PANELS = (("kid_1000", "KID×10³"), ("variants", "variants, of 39"))
 KID_TICKS = (20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+KIMG = (2, 4, 8, 16, 32, 64)
+GROUPS = {
+    "GANs from scratch": ("dcgan", "diffaugment", "ada", "fastgan", "lecam", "sngan", "wgan-gp"),
+    "GANs, fine-tuned": (
+        "finetune",
+        "finetune-diffaugment",
+        "freezed",
+        "freeze-g",
+        "minegan",
+        "fsgan",
+        "bsa",
+        "lora",
+        "dora",
+    ),
+    "GANs, held near the source": ("ewc", "cdc", "rssa", "dcl", "adam", "rick"),
+    "VAEs and flows": ("vae", "vae-finetune", "flow", "flow-finetune", "flow-difffit"),
+}
 KEY = ["method", "images", "kimg"]
 
 
@@ -45,27 +62,34 @@ def rows_of(paths: list[Path]) -> pd.DataFrame:
 
 
 def draw(cells: pd.DataFrame) -> None:
-    """Draw a row of panels for each number of images, a line for each method."""
-    budgets = sorted(set(cells["images"]))
-    looks_of = looks(cells["method"])
+    """Draw a column of panels for each group of methods: two for each number of images, a line for each method."""
+    rows = [(images, *panel) for images in sorted(set(cells["images"])) for panel in PANELS]
     with style():
         from matplotlib import pyplot as plt  # noqa: PLC0415 - after the style is set
 
-        figure, panels = plt.subplots(len(budgets), len(PANELS), figsize=(10, 3 * len(budgets)), layout="constrained")
-        for row, images in zip(panels.reshape(len(budgets), -1), budgets, strict=True):
-            for axes, (column, title) in zip(row, PANELS, strict=True):
-                for method, look in looks_of.items():
-                    curve = cells.query("images == @images and method == @method").sort_values("kimg")
+        figure, grid = plt.subplots(
+            len(rows), len(GROUPS), figsize=(13, 11), sharex=True, sharey="row", layout="constrained"
+        )
+        for (images, column, title), panels in zip(rows, grid, strict=True):
+            of_images = cells[cells["images"] == images]
+            for axes, (group, methods) in zip(panels, GROUPS.items(), strict=True):
+                for method, look in looks(methods).items():
+                    curve = of_images[of_images["method"] == method].sort_values("kimg")
                     axes.plot(curve["kimg"], curve[column], color=look.color, marker=look.marker, label=method)
-                axes.set(xscale="log", title=f"{images} images: {title}", xlabel="thousand images shown")
-                axes.set_xticks([2, 4, 8, 16, 32, 64], ["2", "4", "8", "16", "32", "64"])
+                axes.set_xscale("log")
+                axes.set_xticks(KIMG, [str(kimg) for kimg in KIMG])
+                if axes in grid[0]:
+                    axes.set_title(group)
+                if axes in grid[-1]:
+                    axes.set_xlabel("thousand images shown")
+            panels[0].set_ylabel(f"{images} images: {title}")
+            if column == "kid_1000":
+                panels[0].set_yscale("log")
+                panels[0].set_yticks(KID_TICKS, [f"{kid:,}" for kid in KID_TICKS])
+            for axes in panels:
                 axes.minorticks_off()
-            row[0].set_yscale("log")
-            low, high = row[0].get_ylim()
-            ticks = [each for each in KID_TICKS if low <= each <= high]
-            row[0].set_yticks(ticks, [f"{each:,}" for each in ticks])
-            row[0].minorticks_off()
-        figure.legend(handles=panels.flat[0].get_lines(), loc="outside right center", frameon=False)
+        for axes in grid[-1]:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=2, frameon=False)
         figure.savefig(TABLE.with_suffix(".svg"), metadata=NO_METADATA["svg"])
         plt.close(figure)
 

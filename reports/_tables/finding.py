@@ -78,10 +78,10 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
         return (((_no_score(rows), False),),)
     references = {row.method: row for row in group.references if row.data_budget == budget}
     source = references.get(SOURCE)
-    elsewhere = [row.label for row, _ in ranked if source is not None and row.started_elsewhere(source)]
+    elsewhere = [each for each in ranked if source is not None and each[0].started_elsewhere(source)]
     against = _against(ranked, source)
     lead, lead_is_open = _lead(rows, ranked)
-    first = [lead, _over_source(ranked, against, source), _elsewhere(elsewhere)]
+    first = [lead, _over_source(ranked, against, source), *_elsewhere(group, elsewhere)]
     second = [
         _certainty(
             budget,
@@ -192,9 +192,11 @@ def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) 
     ahead, everyone = against.ahead, tuple(row.label for row, _ in ranked)
     alone = len(ahead) < FEWEST
     verb = ("scores" if alone else "score") + " better than" if against.is_open else "beats" if alone else "beat"
+    others = source is not None and any(row.started_elsewhere(source) for row, _ in ranked)
     if not ahead:
-        others = source is not None and any(row.started_elsewhere(source) for row, _ in ranked)
         who: _Clause = [("none of the others" if others else "nothing", False)]
+    elif alone and others:
+        who = _names(ahead)
     elif alone:
         first = ("it" if len(everyone) == 1 else "it alone", False)
         who = [first] if ahead == everyone[:1] else [("only ", False), *_names(ahead)]
@@ -210,12 +212,22 @@ def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) 
     return [*who, (f" {verb} {before}", False), *failed]
 
 
-def _elsewhere(names: Sequence[str]) -> _Clause:
-    """Say who started from another source model, which no row shows."""
-    if not names:
-        return []
-    verb = "starts" if len(names) == 1 else "start"
-    return [*_names(names), (f" {verb} from another source model, which has no row", False)]
+def _elsewhere(group: Group, elsewhere: _Ranked) -> list[_Clause]:
+    """Say whether those that started from another source model than `source` beat theirs, as far as it has a row."""
+    sources = {row.label: group.own_source(row) for row, _ in elsewhere}
+    clauses: list[_Clause] = []
+    for row, summary in elsewhere:
+        own = sources[row.label]
+        start = None if own is None else own.summary(KID)
+        if own is not None and start is not None:
+            verdict_of = [each.verdict for each in _compared([(row, summary)], own)]
+            ahead = "beats" if verdict_of == ["better"] else "scores better than"
+            verb = ahead if summary.mean < start.mean else "does not beat"
+            clauses.append([(row.label, True), (f" {verb} its own start, {own.label} ({_score(start)})", False)])
+    if without := [label for label, own in sources.items() if own is None]:
+        verb = "starts" if len(without) == 1 else "start"
+        clauses.append([*_names(without), (f" {verb} from another source model, which has no row", False)])
+    return clauses
 
 
 def _unbeaten(group: Group, ranked: _Ranked, against: _Against | None) -> _Clause:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from graftbench.comparison.nothing_learnt import SOURCE
 from graftbench.comparison.stats import SeedSummary, summarize
 from graftbench.comparison.too_few import nothing_ranked
 from graftbench.errors import GraftbenchError
@@ -35,6 +36,10 @@ MARKS = {
     "oracle": "real images that no method has seen, scored like a method: a perfect generator would score this",
     "memorizer": "what copying buys: it replays its training images",
     "source": "the untransferred generator: where every transfer starts",
+    "source-flow": "the untransferred flow: where transfers of a flow start",
+    "source-vae": "the untransferred VAE: where transfers of a VAE start",
+    "source-diffusion": "the untransferred diffusion model: where transfers of one start",
+    "source-stylegan2": "the untransferred StyleGAN2: where transfers of one start",
     "source-images": "untouched images of the source: a perfect source model, not transferred",
     "blank": "white images: a method that does not beat them has shown nothing",
     "gaussian": "a Gaussian in pixel space (PCA): what mean and covariance alone buy",
@@ -247,6 +252,16 @@ class Group:
     def references(self) -> tuple[Row, ...]:
         """Return the reference rows, which mark floors and ceilings."""
         return tuple(row for row in self.rows if row.is_reference)
+
+    def own_source(self, row: Row) -> Row | None:
+        """Return the reference row at a row's data budget that is the source model it started from; None without one.
+
+        Of a row, or a row `source`, whose source model is not known it is `source`.
+        """
+        at_budget = [each for each in self.references if each.data_budget == row.data_budget]
+        shared = [each for each in at_budget if each.source_models & row.source_models]
+        unknown = [each for each in at_budget if each.method == SOURCE and not row.started_elsewhere(each)]
+        return next(iter(shared + unknown), None)
 
     def methods_at(self, data_budget: int) -> list[Row]:
         """Return the rows that compete at a data budget."""

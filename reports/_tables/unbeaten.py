@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graftbench.comparison.nothing_learnt import BLANK, SOURCE, SOURCE_IMAGES, beats
+from graftbench.comparison.nothing_learnt import BLANK, SOURCE_IMAGES, beats
 
 from .numbers import KID
 from .text import listing
@@ -14,34 +14,27 @@ if TYPE_CHECKING:
 
     from .groups import Group, Row
 
-_YARDSTICKS = {
-    BLANK: "white images (blank)",
-    SOURCE_IMAGES: "untouched images of the source (source-images)",
-    SOURCE: "the generator before the transfer (source)",
-}
-"""Method of a reference row -> what its images are."""
+_IMAGES = {BLANK: "white images", SOURCE_IMAGES: "untouched images of the source"}
+"""Method of a reference row -> what its images are; of all others they are those of a source model."""
 
 
 def unbeaten(group: Group, row: Row) -> list[str]:
-    """Return the names of `blank`, `source-images` and, of a transfer, `source` as far as a row does not beat them.
+    """Return the names of `blank`, `source-images` and, of a transfer, its source model, as far as it beats them not.
 
     It beats one by a lower mean KID over the seeds that both have. They are looked for in the row's own group, at its
-    own data budget; one that was not run there, or has no seed in common with the row, is not named. `source` says
-    nothing on a row that started from another source model.
+    own data budget; one that was not run there, or has no seed in common with the row, is not named. The row of another
+    source model than the one that a method started from says nothing on it.
     """
     if row.is_reference:
         return []
     kids = row.by_seed(KID)
-    yardsticks = {
-        reference.method: reference.by_seed(KID)
-        for reference in group.references
-        if reference.method in _YARDSTICKS and reference.data_budget == row.data_budget
-        if reference.method != SOURCE or (row.is_transfer and not row.started_elsewhere(reference))
-    }
-    return [name for name in _YARDSTICKS if name in yardsticks and beats(kids, yardsticks[name]) is False]
+    references = {each.method: each for each in group.references if each.data_budget == row.data_budget}
+    own = group.own_source(row) if row.is_transfer else None
+    yardsticks = [*(references[name] for name in _IMAGES if name in references), *([own] if own else [])]
+    return [each.method for each in yardsticks if beats(kids, each.by_seed(KID)) is False]
 
 
 def note_on(names: Sequence[str]) -> str:
     """Write the footnote of a row that does not beat these rows."""
-    others = listing([_YARDSTICKS[name] for name in names])
+    others = listing([f"{_IMAGES.get(name, 'the generator before the transfer')} ({name})" for name in names])
     return f"Does not beat {others}: its mean KID over the seeds that both have is not lower."

@@ -123,7 +123,7 @@ def test_who_started_from_another_model_is_not_held_to_the_source(record: Make, 
         else each
         for each in from_source(kids(record, kid), "finetune", "freezed", "source")
     ]
-    said = "it alone beats the generator before the transfer (50.2); flow-finetune starts from another source model"
+    said = "; finetune beats the generator before the transfer (50.2); flow-finetune starts from another source model"
     assert said in found(a_run(records))
     worse = [
         msgspec.structs.replace(each, scores=[msgspec.structs.replace(score, value=0.08) for score in each.scores])
@@ -132,6 +132,16 @@ def test_who_started_from_another_model_is_not_held_to_the_source(record: Make, 
         for each in records
     ]
     assert "none of the others beats the generator before the transfer" in found(a_run(worse))
+    its_own = [
+        msgspec.structs.replace(each, cell=msgspec.structs.replace(each.cell, source_model="flow-model"))
+        for each in kids(record, {"source-flow": 30}, family="reference")
+    ]
+    assert "(50.2); flow-finetune does not beat its own start, source-flow (" in found(a_run([*records, *its_own]))
+    (group,) = part("_tables.groups").groups(a_run([*records, *its_own]))
+    unbeaten = part("_tables.unbeaten")
+    (names,) = [unbeaten.unbeaten(group, row) for row in group.methods if row.label == "flow-finetune"]
+    assert names == ["source-flow"]
+    assert unbeaten.note_on(names).startswith("Does not beat the generator before the transfer (source-flow): its mean")
     (group,) = part("_tables.groups").groups(a_run(worse))
     unbeaten = part("_tables.unbeaten").unbeaten
     assert {row.label: unbeaten(group, row) for row in group.methods} == {
