@@ -214,17 +214,24 @@ def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) 
 
 def _elsewhere(group: Group, elsewhere: _Ranked) -> list[_Clause]:
     """Say whether those that started from another source model than `source` beat theirs, as far as it has a row."""
-    sources = {row.label: group.own_source(row) for row, _ in elsewhere}
-    clauses: list[_Clause] = []
+    without: list[str] = []
+    starts_by_verbs: dict[tuple[str, str], dict[str, str]] = {}
     for row, summary in elsewhere:
-        own = sources[row.label]
+        own = group.own_source(row)
         start = None if own is None else own.summary(KID)
-        if own is not None and start is not None:
-            verdict_of = [each.verdict for each in _compared([(row, summary)], own)]
-            ahead = "beats" if verdict_of == ["better"] else "scores better than"
-            verb = ahead if summary.mean < start.mean else "does not beat"
-            clauses.append([(row.label, True), (f" {verb} its own start, {own.label} ({_score(start)})", False)])
-    if without := [label for label, own in sources.items() if own is None]:
+        if own is None or start is None:
+            without.append(row.label)
+            continue
+        settled = [each.verdict for each in _compared([(row, summary)], own)] == ["better"]
+        verbs = ("beats", "beat") if settled else ("scores better than", "score better than")
+        verbs = verbs if summary.mean < start.mean else ("does not beat", "do not beat")
+        starts_by_verbs.setdefault(verbs, {})[row.label] = f"{own.label} ({_score(start)})"
+    clauses: list[_Clause] = []
+    for (verb, verb_of_several), starts in starts_by_verbs.items():
+        alone = len(starts) == 1
+        their = f" {verb} its own start, " if alone else f" {verb_of_several} their own start, "
+        clauses.append([*_names(list(starts)), (their + listing(list(dict.fromkeys(starts.values()))), False)])
+    if without:
         verb = "starts" if len(without) == 1 else "start"
         clauses.append([*_names(without), (f" {verb} from another source model, which has no row", False)])
     return clauses

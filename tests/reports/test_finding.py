@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -137,6 +138,13 @@ def test_who_started_from_another_model_is_not_held_to_the_source(record: Make, 
         for each in kids(record, {"source-flow": 30}, family="reference")
     ]
     assert "(50.2); flow-finetune does not beat its own start, source-flow (" in found(a_run([*records, *its_own]))
+    more = [
+        msgspec.structs.replace(each, cell=msgspec.structs.replace(each.cell, source_model="vae-model"))
+        for each in [*kids(record, {"vae-finetune": 45}), *kids(record, {"source-vae": 42}, family="reference")]
+    ]
+    text = found(a_run([*records, *its_own, *more]))
+    both = "flow-finetune and vae-finetune do not beat their own start, "
+    assert re.search(both + r"source-flow \(.*\) and source-vae \(", text)
     (group,) = part("_tables.groups").groups(a_run([*records, *its_own]))
     unbeaten = part("_tables.unbeaten")
     (names,) = [unbeaten.unbeaten(group, row) for row in group.methods if row.label == "flow-finetune"]
