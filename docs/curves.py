@@ -71,10 +71,9 @@ def draw(cells: pd.DataFrame) -> None:
             len(rows), len(GROUPS), figsize=(13, 11), sharex=True, sharey="row", layout="constrained"
         )
         for (images, column, title), panels in zip(rows, grid, strict=True):
-            of_images = cells[cells["images"] == images]
             for axes, (group, methods) in zip(panels, GROUPS.items(), strict=True):
                 for method, look in looks(methods).items():
-                    curve = of_images[of_images["method"] == method].sort_values("kimg")
+                    curve = cells.query("images == @images and method == @method").sort_values("kimg")
                     axes.plot(curve["kimg"], curve[column], color=look.color, marker=look.marker, label=method)
                 axes.set_xscale("log")
                 axes.set_xticks(KIMG, [str(kimg) for kimg in KIMG])
