@@ -70,7 +70,7 @@ def headline_tables(run: Run, tables: Sequence[ScoreTable]) -> str:
 
 def panel_tables(run: Run, tables: Sequence[ScoreTable]) -> str:
     """Write the whole of scores.tex, ASCII; empty where no table has a panel below its headline."""
-    environments = [_panel(table, panel) for table in tables for panel in table.panels]
+    environments = [each for table in tables for panel in table.panels for each in _panel(table, panel)]
     return "\n\n".join([_head(run, tables), *environments]) + "\n" if environments else ""
 
 
@@ -114,13 +114,13 @@ def _marked(sentence: str) -> str:
     return mark + _text(sentence[1:] if mark else sentence)
 
 
-def _below(table: ScoreTable, panel: PanelTable) -> list[str]:
-    """Write what the reference rows of the headline mark, and the footnotes to which the table of a panel refers."""
+def _below(table: ScoreTable, panel: PanelTable, part: slice = slice(None)) -> list[str]:
+    """Write what the reference rows of the headline mark, and the footnotes to which some scores of a panel refer."""
     lines = panel.references
     marks = "; ".join(f"{line.label}: {line.marks}" for line in {line.label: line for line in lines}.values())
     texts = [_text(f"{marks}.")] if marks and panel is table.headline else []
     lines = (*panel.methods, *lines)
-    notes = {note for line in lines for cell in (line, line.fit_seconds, *line.scores) for note in cell.notes}
+    notes = {note for line in lines for cell in (line, line.fit_seconds, *line.scores[part]) for note in cell.notes}
     texts += [f"$^{{{i}}}$ {_text(table.footnotes[i - 1])}" for i in sorted(notes)]
     if not texts:
         return []
@@ -152,24 +152,26 @@ def _rows(panel: PanelTable, columns: int, row: Callable[[ScoreLine], str]) -> l
     return rows
 
 
-def _panel(table: ScoreTable, panel: PanelTable) -> str:
-    """Write one table of other scores: its caption says how to read it, under which conditions, and what is marked.
+def _panel(table: ScoreTable, panel: PanelTable) -> list[str]:
+    """Write one panel of other scores: a table for each `WIDE` of them, of equal width.
 
-    More than `WIDE` scores stand in several grids of equal width, one above the other.
+    The first caption says how to read them, under which conditions, and what is marked.
     """
     headings, count = panel.panel.headings, math.ceil(len(panel.panel.metrics) / WIDE)
     width = math.ceil(len(headings) / count)
-    grids: list[str] = []
+    key = f"{table.group.key}-{panel.panel.title.lower().replace(' ', '-')}"
+    floats: list[str] = []
     for first in range(0, len(headings), width):
         part = slice(first, first + width)
         heads = ["Method", "Images", *headings[part]]
-        grids += [
-            *([r"\par\medskip"] if grids else []),
-            _grid(heads, _rows(panel, len(heads), partial(_scores, part=part))),
-        ]
-    sentences = [f"{panel.panel.title}. {panel.panel.reading}".rstrip(), table.caption, *panel.marking]
-    key = f"{table.group.key}-{panel.panel.title.lower().replace(' ', '-')}"
-    return _float(" ".join(map(_marked, sentences)), key, [*NARROW_TYPE, *grids, *_below(table, panel)])
+        grid = _grid(heads, _rows(panel, len(heads), partial(_scores, part=part)))
+        sentences = [f"{panel.panel.title}. {panel.panel.reading}".rstrip(), table.caption, *panel.marking]
+        if floats:
+            sentences = [f"{panel.panel.title}, continued from Table~\\ref{{tab:graftbench-{key}}}."]
+        caption = sentences[0] if floats else " ".join(map(_marked, sentences))
+        label = f"{key}-{len(floats) + 1}" if floats else key
+        floats.append(_float(caption, label, [*NARROW_TYPE, grid, *_below(table, panel, part)]))
+    return floats
 
 
 def _scores(line: ScoreLine, part: slice) -> str:

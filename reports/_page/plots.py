@@ -58,12 +58,13 @@ class ChartLine:
 
 @dataclass(frozen=True)
 class PlacedPoint:
-    """A point in per cent from the left and from the top."""
+    """A point in per cent from the left and from the top; `below` or `above` where it lies beyond the vertical axis."""
 
     x: float
     y: float
     says: str
     seeds: tuple[float, ...]
+    beyond: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def _placed(point: ChartPoint, x: Scale, y: Scale) -> PlacedPoint:
         x.percent(point.x),
         round(100 - y.percent(point.y), 2),
         point.says,
-        tuple(round(100 - y.percent(value), 2) for value in point.seeds),
+        tuple(round(100 - y.percent(value), 2) for value in point.seeds if not y.beyond(value)),
+        y.beyond(point.y),
     )
 
 

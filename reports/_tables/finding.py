@@ -273,9 +273,9 @@ def _certainty(budget: int, seeds: int, told: Mapping[str, bool | None]) -> _Cla
     if not open_ones:
         return [(f"{times} of each method {settle} this", False)]
     here = f"with {plural(budget, 'image')} alone, {times} of each method"
-    if all(is_open is not False for is_open in told.values()):
-        return [(f"{here} {settle} none of this", False)]
-    return [(f"{here} {do} not settle {listing(open_ones)}", False)]
+    if len(open_ones) == 1:
+        return [(f"{here} {do} not settle {open_ones[0]}", False)]
+    return [(f"{here} {settle} neither {' nor '.join(open_ones)}", False)]
 
 
 def _scale(ranked: _Ranked, oracle: Row | None, memorizer: Row | None) -> _Clause:

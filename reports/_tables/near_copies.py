@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from graftbench.metrics.near_copies import near_copies
@@ -24,8 +25,13 @@ def note_on_copies(row: Row) -> str:
     notes = list(filter(None, map(_of_cell, row.ok)))
     if not notes:
         return ""
-    count = "" if len(row.ok) == 1 else f" in {len(notes)} of {len(row.ok)} trainings"
-    return f"{notes[0][0].upper()}{notes[0][1:].replace(':', f'{count}:', 1)}."
+    if len(row.ok) == 1:
+        return f"{notes[0][0].upper()}{notes[0][1:]}."
+    said = notes[0].replace(":", f" in {len(notes)} of {len(row.ok)} trainings:", 1)
+    share = share_of_copies(row)
+    if share is not None:  # other trainings have other shares
+        said = re.sub(r"\d+ % of them are", f"up to {100 * share:.0f} % of them are", said)
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def share_of_copies(row: Row) -> float | None:

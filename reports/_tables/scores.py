@@ -468,7 +468,6 @@ def caption(group: Group) -> str:
     size = "at the extractor's own size" if protocol.size is None else f"resized to {protocol.size} px"
     resize = "by the extractor's own rule" if protocol.resize == "extractor" else f"({protocol.resize})"
     weights = f", weights {protocol.weights_sha256[:12]}" if protocol.weights_sha256 else ""
-    machines = listing(devices(group.records))
     seeds = f"{plural(len(group.seeds), 'seed')} ({', '.join(map(str, group.seeds))})"
     counted = f"{span(group.n_reference)} of " if group.n_reference else ""
     images = f"{span(group.n_generated or {protocol.n_generated})} generated images against {counted}the split"
@@ -484,9 +483,18 @@ def caption(group: Group) -> str:
         sentences.append(f"Second extractor: {second.label}, the same images and the same split{weights}.")
     if any(row.origin == HANDED_IN for row in group.methods):
         sentences.append("What submitted rows spent was not checked.")
-    if machines:
+    if machines := _machines(group):
         sentences.append(f"Fitted on: {machines}.")
     return " ".join(sentences)
+
+
+def _machines(group: Group) -> str:
+    """Name the devices of the fits; of several each with its methods: `NVIDIA H200: finetune; cpu: dcgan, vae`."""
+    names = devices(group.records)
+    if len(names) < 2:
+        return listing(names)
+    labels = {name: dict.fromkeys(row.label for row in group.methods if name in devices(row.ok)) for name in names}
+    return "; ".join(f"{name}: {', '.join(labels[name])}" if labels[name] else name for name in names)
 
 
 # ------------------------------------------------------------------------------------------------------ the lead

@@ -104,7 +104,9 @@ def _below(table: ScoreTable) -> list[str]:
     """Return the footnotes to which the headline's columns refer, then what its marks mean."""
     sentences = [f"[{i}] {table.footnotes[note - 1]}" for note, i in _numbers(table).items()]
     second = ["Bold: best; underlined: second, at that number of images."] if table.headline.has_second else []
-    marks = " ".join([*second, *table.headline.marking])
+    bounds = any("≤" in line.fit_seconds.text for line in (*table.headline.methods, *table.headline.references))
+    upper = ["≤: an upper bound, for other programs used the CPU meanwhile."] if bounds else []
+    marks = " ".join([*second, *table.headline.marking, *upper])
     return [*sentences, *([marks] if marks else [])]
 
 

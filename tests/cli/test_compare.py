@@ -70,7 +70,7 @@ def test_the_comparison_is_printed_whatever_the_code(
 def test_folded_and_all(run: Command) -> None:
     """Costs that did not change are counted, what is not compared is a sentence; `--all` prints them row by row."""
     folded, every = run("compare", EMOJI_RECORDS, EMOJI_RECORDS), run("compare", EMOJI_RECORDS, EMOJI_RECORDS, "--all")
-    assert "Not compared (other processes used the machine): fit, sampling." in folded.out
+    assert "Not compared (other processes used the machine): fit; sampling." in folded.out
     assert "10 rows of cost unchanged." in folded.out
     assert "peak memory" not in folded.out
     assert every.out.count("peak memory, MiB") == 5

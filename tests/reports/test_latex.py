@@ -189,7 +189,7 @@ def test_the_other_scores_stand_in_a_file_beside_it(
     import_module("graftbench.reports.latex").Latex().write(quick_run, tmp_path)
     text = (tmp_path / "scores.tex").read_text("ascii")
     tables = text.split(r"\begin{table}")[1:]
-    titles = [re.findall(r"\\caption\{([A-Z][a-z ]+)\. ", table)[0] for table in tables]
+    titles = [re.findall(r"\\caption\{([A-Z][a-z ]+)[.,] ", table)[0] for table in tables]
     assert titles[:1] == ["Fidelity and diversity"]
     assert "Memorisation" in titles
     labels = re.findall(r"\\label\{(.*?)\}", text)

@@ -96,7 +96,7 @@ def test_the_table_marks_rows_and_declared_costs(mixed: list[Record], a_run: Mak
     assert row_of(text, "our-cli")[5] == "41.0 ± 0.0"
     assert row_of(text, "slow-finetune")[0] == "slow-finetune"
     assert all(text.count(sentence) == 1 for sentence in (HANDED_IN, FOREIGN, DECLARED))
-    assert "What submitted rows spent was not checked. Fitted on: A100 (declared) and cpu." in text
+    assert "What submitted rows spent was not checked. Fitted on: A100 (declared): our-gan; cpu: " in text
 
 
 def test_a_submitted_row_competes_for_the_best_score_and_the_lead_says_so(

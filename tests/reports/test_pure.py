@@ -73,7 +73,7 @@ def test_the_same_records_give_the_same_bytes_anywhere_and_never_import_torch(
         for path in report(name).write(quick_run, tmp_path / "here")
     ]
     assert here == elsewhere
-    assert len(here) == 14
+    assert len(here) == 15
     assert torch == "False"
 
 

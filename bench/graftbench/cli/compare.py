@@ -151,7 +151,7 @@ def folded(rows: Iterable[GateRow]) -> list[str]:
             unchanged += 1
         else:
             reasons.setdefault(row.reason, []).append(GATED[row.measure].label)
-    lines = [f"Not compared ({reason}): {', '.join(dict.fromkeys(labels))}." for reason, labels in reasons.items()]
+    lines = [f"Not compared ({reason}): {'; '.join(dict.fromkeys(labels))}." for reason, labels in reasons.items()]
     if unchanged:
         lines.append(f"{unchanged} row{'' if unchanged == 1 else 's'} of cost unchanged.")
     return [*lines, "--all prints every row."] if lines else []

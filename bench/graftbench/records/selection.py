@@ -87,9 +87,10 @@ def parse(text: str) -> list[Condition]:
     while rest:
         match = _CONDITION.match(rest) or _FIRST_DIGITS.match(rest)
         if match is None:
+            hint = f" A method is written method={rest}." if re.fullmatch(r"[a-z][\w-]*", rest) else ""
             raise GraftbenchError(
                 f"A selection is written FIELD=VALUE, with =, !=, <, <=, > or >= "
-                f"(task=twemoji->openmoji@32 budget<=100), or as the first digits of a cell's id; found '{rest}'."
+                f"(task=twemoji->openmoji@32 budget<=100), or as the first digits of a cell's id; found '{rest}'.{hint}"
             )
         conditions.append(_condition(**{"field": "cell", "operator": "="} | match.groupdict()))
         rest = re.sub(r"^\s*(and\s+)?", "", rest[match.end() :])
