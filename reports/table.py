@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from graftbench.contracts import Report
 
+from ._tables.failures import failures
 from ._tables.finding import words
 from ._tables.groups import groups, mixed_protocols, outcome
 from ._tables.overall import overall
@@ -86,6 +87,8 @@ def _markdown_table(table: ScoreTable) -> list[str]:
         lines = [[*_line(line), markdown(line.marks)] for line in headline.references]
         blocks.append("For comparison, not ranked:")
         blocks.append(markdown_table(header, lines, words=(0, len(header) - 1)))
+    if failed := failures(table.group):
+        blocks += ["Failed cells:", "\n".join(f"- {markdown(line)}" for line in failed)]
     for panel in table.panels:
         blocks += _panel_blocks(panel)
     if table.footnotes:

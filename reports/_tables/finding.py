@@ -78,10 +78,17 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
         return (((_no_score(rows), False),),)
     references = {row.method: row for row in group.references if row.data_budget == budget}
     source = references.get(SOURCE)
+    in_order = {id(row) for row, _ in ranked}
+    lost = [row.label for row in rows if row.competes_by(KID) and row.summary(KID) and id(row) not in in_order]
     elsewhere = [each for each in ranked if source is not None and each[0].started_elsewhere(source)]
-    against = _against(ranked, source)
+    nothing_learnt = [row.label for row, _ in ranked if _LEARNT_NOTHING.keys() & set(unbeaten(group, row))]
+    against = _against(ranked, source, nothing_learnt)
     lead, lead_is_open = _lead(rows, ranked)
-    first = [lead, _over_source(ranked, against, source), *_elsewhere(group, elsewhere)]
+    first = [
+        lead,
+        _over_source(ranked, against, source, all_compared=not (lost or elsewhere)),
+        *_elsewhere(group, elsewhere),
+    ]
     second = [
         _certainty(
             budget,
@@ -96,6 +103,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
         _fid(ranked),
         _second(group, budget, source, against),
         _without_score(rows),
+        _lost(lost),
     ]
     sentences = [_joined(first, "; ", _unbeaten(group, ranked, against)), _joined(second, "; ", [])]
     return tuple(tuple(sentence) for sentence in sentences if sentence)
@@ -153,7 +161,7 @@ class _Against:
 
     Attributes:
         ahead: Those whose mean is lower, as far as that is settled or open.
-        failed: Those that started from it and are not ahead, where several others are; `it alone` says it by itself.
+        failed: Those that are not ahead, where several others are; `it alone` says it by itself.
         is_open: Whether any difference that is told is not settled.
     """
 
@@ -162,19 +170,23 @@ class _Against:
     is_open: bool
 
 
-def _against(ranked: _Ranked, source: Row | None, kid: Metric = KID) -> _Against | None:
+def _against(
+    ranked: _Ranked, source: Row | None, nothing_learnt: Collection[str] = (), kid: Metric = KID
+) -> _Against | None:
     """Compare the ranked methods with the generator before the transfer; None where it has no score.
 
-    Those that started from another source model are left out: it says nothing on them.
+    Those that started from another source model are left out: it says nothing on them. Of `nothing_learnt`, who do not
+    beat white images, a clause of their own says so.
     """
     ranked = [each for each in ranked if source is None or not each[0].started_elsewhere(source)]
     compared, summary = _compared(ranked, source, kid), None if source is None else source.summary(kid)
     if not compared or summary is None:
         return None
     means = {row.label: score.mean for row, score in ranked}
-    transfers = {row.label for row, _ in ranked if row.is_transfer}
     ahead = [each for each in compared if each.verdict != "worse" and means[each.method] < summary.mean]
-    failed = [each for each in compared if each not in ahead and each.method in transfers] if len(ahead) > 1 else []
+    failed = (
+        [each for each in compared if each not in ahead and each.method not in nothing_learnt] if len(ahead) > 1 else []
+    )
     named = [*ahead, *failed] or compared
     return _Against(
         tuple(each.method for each in ahead),
@@ -183,8 +195,11 @@ def _against(ranked: _Ranked, source: Row | None, kid: Metric = KID) -> _Against
     )
 
 
-def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) -> _Clause:
-    """Say who scores better than the generator before the transfer, and which transfers do not."""
+def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None, *, all_compared: bool) -> _Clause:
+    """Say who scores better than the generator before the transfer, and which transfers do not.
+
+    Where not all methods are compared with it, neither "nothing" nor "it alone" is said.
+    """
     summary = None if source is None else source.summary(KID)
     if against is None or summary is None:
         return []
@@ -192,10 +207,9 @@ def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None) 
     ahead, everyone = against.ahead, tuple(row.label for row, _ in ranked)
     alone = len(ahead) < FEWEST
     verb = ("scores" if alone else "score") + " better than" if against.is_open else "beats" if alone else "beat"
-    others = source is not None and any(row.started_elsewhere(source) for row, _ in ranked)
     if not ahead:
-        who: _Clause = [("none of the others" if others else "nothing", False)]
-    elif alone and others:
+        who: _Clause = [("nothing" if all_compared else "none of those compared", False)]
+    elif alone and not all_compared:
         who = _names(ahead)
     elif alone:
         first = ("it" if len(everyone) == 1 else "it alone", False)
@@ -332,7 +346,7 @@ def _second(group: Group, budget: int, source: Row | None, against: _Against | N
     if kid is None or against is None:
         return order
     ranked = ranked_rows(group.methods_at(budget), kid)
-    by_it, summary = _against(ranked, source, kid), None if source is None else source.summary(kid)
+    by_it, summary = _against(ranked, source, kid=kid), None if source is None else source.summary(kid)
     if by_it is None or summary is None:
         return order
     labels = {row.label for row, _ in ranked} - {*by_it.ahead}
@@ -354,6 +368,14 @@ def _without_score(rows: Sequence[Row]) -> _Clause:
     of_them = f" ({failed:,} of {plural(len(records), 'training')} failed)" if failed else ""
     verb = "has" if len(absent) == 1 else "have"
     return [*_names([row.label for row in absent]), (f" {verb} no score{of_them}", False)]
+
+
+def _lost(names: Sequence[str]) -> _Clause:
+    """Name the methods that have a score of too few seeds to stand beside the others."""
+    if not names:
+        return []
+    verb = "is" if len(names) == 1 else "are"
+    return [*_names(names), (f" {verb} not compared, for want of seeds", False)]
 
 
 # ---------------------------------------------------------------------------------------------------------- the parts

@@ -35,14 +35,14 @@ def overall(groups: Sequence[Group]) -> str:
     """Say in one sentence who comes first over all cells of a run, and whether that beats the others and the source.
 
     Counted are the cells (task, compute budget, number of images, seed) in which every method has a KID. Empty where
-    the findings of single numbers of images say as much already (of one of them, of one seed, of one method), and where
-    records of several protocols lie together.
+    the findings of single numbers of images say as much already (of one of them, of one training each, of one method),
+    and where records of several protocols lie together.
     """
     rankable = [group for group in groups if not group.too_few and not mixed_protocols(groups)]
     methods = _scores(rankable, (row for group in rankable for row in group.methods if not row.leaks))
     cells = set.intersection(*map(set, methods.values())) if methods else set()
     blocks = {cell[:3] for cell in cells}
-    if len(methods) < 2 or len(blocks) < 2 or len({cell.seed for cell in cells}) < 2:
+    if len(methods) < 2 or len(blocks) < 2 or len({(cell.task, cell.compute, cell.seed) for cell in cells}) < 2:
         return ""
 
     # Order by the average rank, which needs no common unit of tasks.

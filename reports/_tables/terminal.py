@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from .failures import failures
 from .finding import words
 from .groups import groups, mixed_protocols, outcome
 from .numbers import KID
@@ -107,7 +108,8 @@ def _below(table: ScoreTable) -> list[str]:
     bounds = any("≤" in line.fit_seconds.text for line in (*table.headline.methods, *table.headline.references))
     upper = ["≤: an upper bound, for other programs used the CPU meanwhile."] if bounds else []
     marks = " ".join([*second, *table.headline.marking, *upper])
-    return [*sentences, *([marks] if marks else [])]
+    failed = [f"Failed, {line}" for line in failures(table.group)]
+    return [*failed, *sentences, *([marks] if marks else [])]
 
 
 def _tasks(table: TaskTable) -> list[Text | RichTable]:

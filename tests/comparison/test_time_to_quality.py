@@ -181,6 +181,18 @@ def test_another_source_model_is_said() -> None:
     assert said.endswith("may have been at one from the start.")
 
 
+def test_shared_times_are_upper_bounds() -> None:
+    """Whose fits shared the machine is said below the table, once for all."""
+    fits = [a_fit(name, 0, [(10.0, 0.4), (20.0, 0.2)]) for name in ("finetune", "vae", "dcgan")]
+    assert fits[0].resources is not None
+    busy = msgspec.structs.replace(fits[0].resources, timing_shared=True)
+    fits[:2] = [msgspec.structs.replace(fit, resources=busy) for fit in fits[:2]]
+    (table,) = quality_tables([the_source(), *fits]).tables
+    assert remarks(table) == [
+        "finetune, vae: other programs used the machine meanwhile; seconds and money are upper bounds."
+    ]
+
+
 def test_who_leaves_a_level_again_is_counted() -> None:
     """Levels 0.5, 0.25, 0.1: one run ends at 0.3 after 0.2, one at 0.6 after 0.4, one stays at 0.2."""
     courses = [[(10.0, 0.2), (20.0, 0.3)], [(10.0, 0.4), (20.0, 0.6)], [(10.0, 0.4), (20.0, 0.2)]]

@@ -88,6 +88,16 @@ def test_the_best_method_of_each_budget_is_bold_and_reference_rows_never(quick_r
     assert float(memorizer[3].split()[0]) < 10
 
 
+def test_a_failed_cell_has_its_reason_below_the_table(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
+    """Equal reasons once, with whose cells they ended."""
+    broken = [
+        msgspec.structs.replace(record("vae", seed=seed), status=Status.ERROR, reason="boom | it went", scores=[])
+        for seed in (0, 1)
+    ]
+    text = text_of(a_run([record("finetune"), *broken]), tmp_path)
+    assert "Failed cells:\n\n- error: boom \\| it went (vae: 2 cells)." in text
+
+
 def test_a_score_that_nobody_asked_for_has_no_column(record: Make, a_run: MakeRun, tmp_path: Path) -> None:
     """A suite of KID alone has neither FID nor IS in its first table; one whose cells all failed has all three."""
     text = text_of(a_run([scored(record, "finetune", {"kid": 0.04})]), tmp_path)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from graftbench.comparison.versus import Versus
 
+WIDE_COLUMNS = 100
+"""From so many columns on the table has the p of sign flips."""
+
 
 def versus(
     run: Path,
@@ -48,7 +51,7 @@ def versus(
 
     console = wide_console(PIPE_COLUMNS)
     console.print(answer.sentence, style="bold", highlight=False, markup=False)
-    console.print(rows_table(answer))
+    console.print(rows_table(answer, wide=console.width >= WIDE_COLUMNS))
     print_lines(console, answer.notes)
     reading = (
         f"Change: {a} relative to {b}, with its 95 % interval. p: two-sided paired t test of the logarithms, each row\n"
@@ -59,8 +62,13 @@ def versus(
     return 0
 
 
-def rows_table(answer: Versus) -> Table:
-    """Make a table of one row a metric, then its tasks and numbers of images."""
+def rows_table(answer: Versus, *, wide: bool = True) -> Table:
+    """Make a table of one row a metric, then its tasks and numbers of images.
+
+    Args:
+        answer: What is printed.
+        wide: Whether there is room for the p of sign flips, and for verdicts on one line.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -71,19 +79,20 @@ def rows_table(answer: Versus) -> Table:
     styles = {"better": "green", "worse": "red"}
     parts = [row for row in answer.rows if row.task]
     tasks, computes = ({getattr(row, name) for row in parts} for name in ("task", "compute_budget"))
+    one_source = len({task.rpartition("->")[0] for task in tasks}) == 1
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("metric", "cells"):
-        table.add_column(heading)
-    for heading in ("change", "pairs", "p", "sign flips"):
+    table.add_column("metric", no_wrap=True)
+    table.add_column("cells", overflow="fold", min_width=12)
+    for heading in ("change", "pairs", "p", *(["sign flips"] if wide else [])):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    table.add_column("verdict", no_wrap=wide)
     for row in answer.rows:
         metric = checked_metric(row.metric)
         label = metric.label.replace("×10³", "")
         arrow = "↓" if metric.better < 0 else "↑"
         where = [f"{row.data_budget} images" if row.task else "all"]
         if row.task and len(tasks) > 1:
-            where.append(row.task)
+            where.append(row.task.rpartition("->")[2] if one_source else row.task)
         if row.task and len(computes) > 1:
             where.append(row.compute_budget)
         table.add_row(
@@ -92,7 +101,7 @@ def rows_table(answer: Versus) -> Table:
             row.change,
             str(row.pairs),
             printed_p(row.p),
-            printed_p(row.p_sign_flips),
+            *([printed_p(row.p_sign_flips)] if wide else []),
             Text(row.words, styles.get(row.verdict, "")),
         )
     return table

@@ -91,4 +91,8 @@ def remarks(table: QualityTable) -> list[str]:
             lines.append(f"{row.method}: ended above the level: {', '.join(left)}; the first arrival counts.")
         if row.convergence:
             lines.append(f"{row.method}: {row.convergence}.")
+    if table.shared:
+        lines.append(
+            f"{', '.join(table.shared)}: other programs used the machine meanwhile; seconds and money are upper bounds."
+        )
     return lines

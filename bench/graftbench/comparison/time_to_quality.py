@@ -95,6 +95,7 @@ class QualityTable:
         floor: KID of as many real images.
         levels: KID at each of `WAY`.
         rows: By method.
+        shared: Methods of whose fits other programs used the machine meanwhile, so that their seconds are upper bounds.
     """
 
     title: str
@@ -102,6 +103,7 @@ class QualityTable:
     floor: float
     levels: tuple[float, ...]
     rows: tuple[QualityRow, ...]
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,8 @@ def _table(
         elsewhere = bool(starts and source_models) and starts.isdisjoint(source_models)
         convergence = _convergence(cells[0], courses, levels)
         rows.append(QualityRow(method, len(known), dict(left_out), arrivals, convergence, elsewhere))
-    return QualityTable(title, source, floor, levels, tuple(rows))
+    shared = {each.cell.method for each in fits if each.resources is not None and each.resources.timing_shared}
+    return QualityTable(title, source, floor, levels, tuple(rows), tuple(sorted(shared)))
 
 
 def ends_of(group: Iterable[Record]) -> tuple[float, float] | str:
