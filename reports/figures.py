@@ -124,7 +124,10 @@ def captions_of(plots: Sequence[Plot], notes: Sequence[str] = ()) -> str:
         plots: Drawn or not.
         notes: On all of them; they come first.
     """
-    sections = ["# Figures", f"Each is there one and two columns wide ({', '.join(WIDTHS)}), as .svg, .png and .pdf."]
+    sections = [
+        "# Figures",
+        f"Each is there one and two columns wide ({', '.join(WIDTHS)}), in each format that was asked for.",
+    ]
     sections += map(markdown, notes)
     for plot in plots:
         if plot.draw is not None:
