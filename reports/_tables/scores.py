@@ -331,11 +331,14 @@ def _beyond(columns: Mapping[Metric, Column], places: Mapping[Metric, int]) -> l
     """Say which rows have more of a score than real images do, and that it ranks nobody there."""
     sentences = []
     for metric, one in columns.items():
-        budgets = sorted({row.data_budget for row in one.beyond})
-        names = list(dict.fromkeys(map(_called, one.beyond)))
-        if len(names) > MOST_CASES:
-            names = [*names[:MOST_CASES], plural(len(names) - MOST_CASES, "more method")]
-        if names:
+        budgets_by_names: dict[tuple[str, ...], list[int]] = {}
+        for budget in sorted({row.data_budget for row in one.beyond}):
+            names = dict.fromkeys(_called(row) for row in one.beyond if row.data_budget == budget)
+            budgets_by_names.setdefault(tuple(names), []).append(budget)
+        for all_names, budgets in budgets_by_names.items():
+            names = list(all_names[:MOST_CASES])
+            if len(all_names) > MOST_CASES:
+                names.append(plural(len(all_names) - MOST_CASES, "more method"))
             verb = "has" if len(names) == 1 else "have"
             most = number(one.ceiling, places[metric])
             images = listing([f"{budget:,}" for budget in budgets])

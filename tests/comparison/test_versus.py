@@ -71,6 +71,15 @@ def test_what_is_open_says_how_many_seeds_more() -> None:
     assert f"{row.more_seeds} seeds more would find such a difference in 80 % of cases." in answer.sentence
 
 
+def test_who_does_not_beat_white_images_is_named() -> None:
+    """A difference from a method that learnt nothing is a difference all the same; a note says where that is so."""
+    records = [*kids("a", [1.0, 1.1]), *kids("b", [3.0, 3.1]), *kids("blank", [2.0, 2.0])]
+    (note,) = versus(records, "a", "b", metric="kid").notes
+    assert note.startswith("b does not beat white images (blank) at 25 images of ")
+    assert note.endswith(": it has learnt nothing there.")
+    assert not versus(records, "a", "blank", metric="kid").notes
+
+
 def test_one_seed_tells_generators_apart_and_never_methods() -> None:
     """Also at several numbers of images; by the errors of two KIDs their two generators differ, or not."""
     records = [*kids("a", [1.0]), *kids("b", [2.0]), *kids("a", [1.0], 400), *kids("b", [2.1], 400)]

@@ -182,6 +182,17 @@ def test_sizes_may_differ(data: Data, cache: Path, tmp_path: Path) -> None:
     assert evaluate(data.made, data.real, cache=cache, **FAST).notes == ()
 
 
+def test_held_out_images_of_another_size_are_noted(data: Data, cache: Path, tmp_path: Path) -> None:
+    """A floor of images that are resized otherwise is no floor of these scores."""
+    for file in data.others.iterdir():
+        with Image.open(file) as picture:
+            picture.resize((48, 48)).save(tmp_path / file.name)
+    (note,) = evaluate(data.made, data.real, metrics=["kid"], held_out=tmp_path, cache=cache, **FAST).notes
+    assert note.startswith(
+        f"images are of other sizes: 72×72 in made, 72×72 in real, 48×48 in {tmp_path.name}; each is"
+    )
+
+
 @pytest.mark.parametrize("metrics", [["kid"], ["fid"]], ids=["features", "moments alone"])
 def test_images_of_another_size_than_the_reference_are_noted(data: Data, tmp_path: Path, metrics: list[str]) -> None:
     """Whatever is asked for: of images, of images whose features are in the cache, and of a statistics file."""

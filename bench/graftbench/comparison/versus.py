@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from graftbench.comparison.nothing_learnt import BLANK, SOURCE, SOURCE_IMAGES, beats
 from graftbench.comparison.paired import (
     LEVEL,
     PairedDifferences,
@@ -163,7 +164,7 @@ def versus(
     if not rows:
         raise _nothing_in_common(cells, a, b, names)
     pooled = [row for row in rows if not row.task]
-    notes = [*_missing(names, pooled), *_disagreement(pooled)]
+    notes = [*_missing(names, pooled), *_disagreement(pooled), *_not_beating_blank(cells, a, b)]
     if records is not None:
         notes += _of_records(records, a, b, pooled[0])
     sentence = _sentence(a, b, pooled[0], [row for row in rows if row.task and row.metric == pooled[0].metric])
@@ -385,6 +386,33 @@ def _disagreement(pooled: Sequence[VersusRow]) -> list[str]:
         return []
     better, worse = (" and ".join(by_verdict[verdict]) for verdict in ("better", "worse"))
     return [f"The metrics disagree: better by {better}, worse by {worse}."]
+
+
+def _not_beating_blank(cells: pd.DataFrame, a: str, b: str) -> list[str]:
+    """Say where a method does not beat white images: a comparison with it tells nothing there."""
+    white = _by_seed(cells, BLANK)
+    notes = []
+    for method in (a, b):
+        kids = _by_seed(cells, method) if method not in (BLANK, SOURCE, SOURCE_IMAGES) else {}
+        behind = [setting for setting, own in sorted(kids.items()) if beats(own, white.get(setting, {})) is False]
+        where = [f"{images:,} images of {task}" for task, _, images in behind]
+        if where:
+            notes.append(
+                f"{method} does not beat white images (blank) at {'; '.join(where)}: it has learnt nothing there."
+            )
+    return notes
+
+
+def _by_seed(cells: pd.DataFrame, method: str) -> dict[tuple[str, str, int], dict[int, float]]:
+    """Return task, compute budget and number of images -> seed -> KID of a method."""
+    kids: defaultdict[tuple[str, str, int], dict[int, float]] = defaultdict(dict)
+    rows = cells[cells["method"] == method]
+    columns = [rows[name].tolist() for name in ("task", "compute_budget", "data_budget", "seed")]
+    values = rows["kid"].tolist() if "kid" in rows.columns else [math.nan] * len(rows)
+    for task, compute, images, seed, kid in zip(*columns, values, strict=True):
+        if math.isfinite(kid):
+            kids[str(task), str(compute), int(images)][int(seed)] = float(kid)
+    return kids
 
 
 def _of_records(records: Sequence[Record], a: str, b: str, row: VersusRow) -> list[str]:

@@ -182,6 +182,10 @@ def evaluate(
     known_floors = {} if real is None else _floors(reader, real, target, metric_names, n=images.count, seed=seed)
     if floors and train_features is not None and target.features is not None:
         known_floors |= training_floors(target.features, train_features, metric_names)
+    sides = [(images.name, _sizes(images, extracted)), (target.manifest.name, _sizes(reference_images, target.content))]
+    sides += [
+        (one.name, _sizes(one, features)) for one, features in ((train_images, train_features), (real, None)) if one
+    ]
     return Evaluation(
         scores=tuple(scores),
         protocol=protocol,
@@ -192,18 +196,7 @@ def evaluate(
         seconds={"extract": reader.extract_seconds, "forward": reader.forward_seconds, "metrics": metrics_seconds},
         notes=(
             *_notes_on_sources(sources),
-            *_note_on_sizes(
-                protocol,
-                [
-                    (images.name, _sizes(images, extracted)),
-                    (target.manifest.name, _sizes(reference_images, target.content)),
-                    *(
-                        [(train_images.name, _sizes(train_images, train_features))]
-                        if train_images and train_features
-                        else []
-                    ),
-                ],
-            ),
+            *_note_on_sizes(protocol, sides),
             *_notes(images, target, real, train_images),
             *_notes_on_repeats(images, extracted, target),
             *_notes_on_scores({score.name: score for score in scores}, known_floors),
@@ -330,10 +323,10 @@ Sizes = tuple[tuple[int, int], ...]
 """Each distinct (H, W), in the order of the images."""
 
 
-def _sizes(images: Images | None, extracted: Features | Moments) -> Sizes:
+def _sizes(images: Images | None, extracted: Features | Moments | None) -> Sizes:
     """Return the sizes of a side's images; none of a statistics file that does not have them.
 
-    Features have them. Of a folder whose moments alone were kept it is that of the first image.
+    Features have them. Of a folder whose moments alone were kept, or nothing, it is that of the first image.
     """
     if isinstance(extracted, Features) and extracted.powers is not None:
         return tuple(dict.fromkeys((int(height), int(width)) for _, height, width in extracted.powers.tolist()))
@@ -347,7 +340,7 @@ def _note_on_sizes(protocol: Protocol, sides: Iterable[tuple[str, Sizes]]) -> It
 
     Args:
         protocol: Has the size to which all are resized.
-        sides: Names and sizes of the generated images, the reference and the training images.
+        sides: Names and sizes of the generated images, the reference, the training images and held-out real ones.
     """
     known = [(name, sizes) for name, sizes in sides if sizes]
     listed = ", ".join(dict.fromkeys(f"{_listed(sizes)} in {name}" for name, sizes in known))
