@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from graftbench.contracts import Family, Method, Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graftbench.budget import Meter
     from graftbench.contracts import Sampler, SourceModel, Task
     from graftbench.training.diffusion import DiffusionSampler
@@ -16,20 +17,22 @@ if TYPE_CHECKING:
 
 
 class SourceRow(Method):
-    """Samples the source model of the subclass's kind without any transfer, with the default settings of sampling."""
+    """Samples the source model of the subclass's kind without any transfer, with the default settings of sampling.
+
+    Attributes:
+        sampler_of: Makes a sampler of a source model, at a side in pixels.
+    """
 
     family: ClassVar[Family] = "reference"
     reference = Reference(authors="graftbench", title="Reference row: the source model", venue="", year=2026)
     trains = "nothing"
     frozen = "the whole source model"
 
-    @abstractmethod
-    def sampler_of(self, model: SourceModel, resolution: int) -> GeneratorSampler | FlowSampler | DiffusionSampler:
-        """Make a sampler of the untransferred model."""
+    sampler_of: ClassVar[Callable[[SourceModel, int], GeneratorSampler | FlowSampler | DiffusionSampler]]
 
     def fit(self, task: Task, budget: Meter) -> Sampler:
         """Take the source model."""
         del budget
-        sampler = self.sampler_of(task.source_model, task.resolution)
+        sampler = type(self).sampler_of(task.source_model, task.resolution)
         task.log.watch(network=sampler.network.requires_grad_(requires_grad=False))
         return sampler

@@ -9,8 +9,7 @@ from graftbench.training.diffusion import source_sampler
 from ._source_row import SourceRow
 
 if TYPE_CHECKING:
-    from graftbench.contracts import SourceModel, SourceNeed
-    from graftbench.training.diffusion import DiffusionSampler
+    from graftbench.contracts import SourceNeed
 
 
 class SourceDiffusion(SourceRow):
@@ -20,7 +19,4 @@ class SourceDiffusion(SourceRow):
     title = "Source diffusion model, untransferred"
     source_model: ClassVar[SourceNeed] = "diffusion"
     source_parts = ("network",)
-
-    def sampler_of(self, model: SourceModel, resolution: int) -> DiffusionSampler:
-        """Make the sampler of the untransferred model."""
-        return source_sampler(model, resolution)
+    sampler_of = staticmethod(source_sampler)

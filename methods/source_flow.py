@@ -9,8 +9,7 @@ from graftbench.training.flow_matching import source_sampler
 from ._source_row import SourceRow
 
 if TYPE_CHECKING:
-    from graftbench.contracts import SourceModel, SourceNeed
-    from graftbench.training.flow_matching import FlowSampler
+    from graftbench.contracts import SourceNeed
 
 
 class SourceFlow(SourceRow):
@@ -20,7 +19,4 @@ class SourceFlow(SourceRow):
     title = "Source flow, untransferred"
     source_model: ClassVar[SourceNeed] = "flow"
     source_parts = ("network",)
-
-    def sampler_of(self, model: SourceModel, resolution: int) -> FlowSampler:
-        """Make the sampler of the untransferred model."""
-        return source_sampler(model, resolution)
+    sampler_of = staticmethod(source_sampler)

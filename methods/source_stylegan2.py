@@ -9,8 +9,7 @@ from graftbench.training.stylegan2 import source_sampler
 from ._source_row import SourceRow
 
 if TYPE_CHECKING:
-    from graftbench.contracts import SourceModel, SourceNeed
-    from graftbench.training.stylegan2 import StyleGanSampler
+    from graftbench.contracts import SourceNeed
 
 
 class SourceStylegan2(SourceRow):
@@ -20,7 +19,4 @@ class SourceStylegan2(SourceRow):
     title = "Source StyleGAN2, untransferred"
     source_model: ClassVar[SourceNeed] = "stylegan2"
     source_parts = ("network",)
-
-    def sampler_of(self, model: SourceModel, resolution: int) -> StyleGanSampler:
-        """Make the sampler of the untransferred model."""
-        return source_sampler(model, resolution)
+    sampler_of = staticmethod(source_sampler)

@@ -9,8 +9,7 @@ from graftbench.training.autoencoding import source_sampler
 from ._source_row import SourceRow
 
 if TYPE_CHECKING:
-    from graftbench.contracts import SourceModel, SourceNeed
-    from graftbench.training.autoencoding import VaeSampler
+    from graftbench.contracts import SourceNeed
 
 
 class SourceVae(SourceRow):
@@ -19,7 +18,4 @@ class SourceVae(SourceRow):
     name = "source-vae"
     title = "Source VAE, untransferred"
     source_model: ClassVar[SourceNeed] = "vae"
-
-    def sampler_of(self, model: SourceModel, resolution: int) -> VaeSampler:
-        """Make the sampler of the untransferred model."""
-        return source_sampler(model, resolution)
+    sampler_of = staticmethod(source_sampler)
