@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from graftbench.comparison.methods import compare
-from graftbench.comparison.nothing_learnt import BLANK, SOURCE_IMAGES
+from graftbench.comparison.nothing_learnt import BLANK, SOURCE, SOURCE_IMAGES
 from graftbench.records.record import Status
 
 from .near_copies import note_on_copies, share_of_copies
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .groups import Group, Row
 
-SOURCE, MEMORIZER, ORACLE = "source", "memorizer", "oracle"
+MEMORIZER, ORACLE = "memorizer", "oracle"
 """Reference rows: the generator before the transfer, copies of the training images, other real images."""
 NAMED = 4
 """Most methods that one clause names."""

@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 from graftbench.comparison.multiplicity import after_holm, holm
+from graftbench.comparison.nothing_learnt import SOURCE
 from graftbench.comparison.paired import LEVEL, Setting, p_clause, paired, percent
 from graftbench.comparison.stats import mean
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from .groups import Group, Row
 
     Scores = dict[Setting, float]
-
-SOURCE = "source"
-"""Reference row of the generator before the transfer."""
 
 
 def overall(groups: Sequence[Group]) -> str:
@@ -50,15 +48,8 @@ def overall(groups: Sequence[Group]) -> str:
     least = min(ranks.values())
     first = sorted(name for name in methods if math.isclose(ranks[name], least))
     others = sorted(methods.keys() - set(first), key=lambda name: (ranks[name], name))
-    source = _scores(rankable, (row for group in rankable for row in group.references if row.method == SOURCE))
-    elsewhere = {
-        row.label
-        for group in rankable
-        for row in group.methods
-        for reference in group.references
-        if reference.method == SOURCE and row.started_elsewhere(reference)
-    }
-    rivals = {name: methods[name] for name in others} | ({} if elsewhere.intersection(first) else source)
+    starts = [group.own_source(row) for group in rankable for row in group.methods if row.label in first]
+    rivals = {name: methods[name] for name in others} | _scores(rankable, filter(None, starts))
 
     # Write it.
     images = sorted({cell.images for cell in cells})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from report_parts import part
 from scipy.stats import ttest_1samp
@@ -58,6 +59,27 @@ def test_two_seeds_at_two_numbers_of_images_are_four_pairs(record: Make, a_run: 
     _, p = zip(*(ttest_1samp(each, 0) for each in logs.values()), strict=True)
     assert f"p = {2 * min(p):.2g}" in text
     assert text.endswith("; p after Holm's correction over 2 comparisons.")
+
+
+def test_the_first_is_compared_with_its_own_start(record: Make, a_run: MakeRun) -> None:
+    """A flow that comes first is held to the row of its source model, and without one to none, not to a GAN's."""
+    models = {"flow-finetune": "flow", "source-flow": "flow", "source": "gan"}
+    kids = {"flow-finetune": KIDS["finetune"], "dcgan": KIDS["dcgan"], "source": KIDS["source"]}
+    own = {"source-flow": {25: (40, 41), 400: (40, 41)}}
+
+    def from_model(each: Record) -> Record:
+        name = each.cell.method
+        family = "reference" if name.startswith("source") else each.cell.family
+        cell = msgspec.structs.replace(each.cell, source_model=models.get(name, ""), family=family)
+        return msgspec.structs.replace(each, cell=cell)
+
+    def text(kids_of: Mapping[str, Mapping[int, tuple[float, ...]]]) -> str:
+        return said(a_run(list(map(from_model, records(record, kids_of)))))
+
+    assert "source" not in text(kids)
+    with_own = text(kids | own)
+    assert "source-flow (" in with_own
+    assert "untransferred source" not in with_own
 
 
 def test_it_does_not_contradict_versus(record: Make, a_run: MakeRun) -> None:

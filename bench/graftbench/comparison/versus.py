@@ -395,7 +395,7 @@ def _not_beating_blank(cells: pd.DataFrame, a: str, b: str) -> list[str]:
     for method in (a, b):
         kids = _by_seed(cells, method) if method not in (BLANK, SOURCE, SOURCE_IMAGES) else {}
         behind = [setting for setting, own in sorted(kids.items()) if beats(own, white.get(setting, {})) is False]
-        where = [f"{images:,} images of {task}" for task, _, images in behind]
+        where = dict.fromkeys(f"{images:,} images of {task}" for task, _, images in behind)
         if where:
             notes.append(
                 f"{method} does not beat white images (blank) at {'; '.join(where)}: it has learnt nothing there."
