@@ -80,7 +80,7 @@ def verdict(group: Group, budget: int) -> tuple[Pieces, ...]:
     source = references.get(SOURCE)
     in_order = {id(row) for row, _ in ranked}
     lost = [row.label for row in rows if row.competes_by(KID) and row.summary(KID) and id(row) not in in_order]
-    elsewhere = [each for each in ranked if source is not None and each[0].started_elsewhere(source)]
+    elsewhere = [each for each in ranked if each[0].is_transfer and group.own_source(each[0]) is not source]
     nothing_learnt = [row.label for row, _ in ranked if _LEARNT_NOTHING.keys() & set(unbeaten(group, row))]
     against = _against(ranked, source, nothing_learnt)
     lead, lead_is_open = _lead(rows, ranked)
@@ -196,7 +196,7 @@ def _against(
 
 
 def _over_source(ranked: _Ranked, against: _Against | None, source: Row | None, *, all_compared: bool) -> _Clause:
-    """Say who scores better than the generator before the transfer, and which transfers do not.
+    """Say who scores better than the generator before the transfer, and who does not.
 
     Where not all methods are compared with it, neither "nothing" nor "it alone" is said.
     """

@@ -144,6 +144,8 @@ def test_who_started_from_another_model_is_not_held_to_the_source(record: Make, 
     text = found(a_run([*records, *its_own, *more]))
     both = "flow-finetune and vae-finetune do not beat their own start, "
     assert re.search(both + r"source-flow \(.*\) and source-vae \(", text)
+    alone = [each for each in [*records, *its_own] if each.cell.method != "source"]
+    assert "flow-finetune does not beat its own start, source-flow (" in found(a_run(alone))
     (group,) = part("_tables.groups").groups(a_run([*records, *its_own]))
     unbeaten = part("_tables.unbeaten")
     (names,) = [unbeaten.unbeaten(group, row) for row in group.methods if row.label == "flow-finetune"]
